@@ -1,0 +1,155 @@
+"""The schema of a run: every key that a person, a YAML file or a frozen config may hold, with its type and default.
+
+Hydra composes into `Config` (launcher), `freeze` writes it to RUN/config.yaml, `load` reads it back (worker). The
+Ultralytics train arguments are inherited from `TrainArguments`, at the root, under their own bare names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from yoloscale.config.arguments import TrainArguments
+
+
+class Task(str, Enum):
+    """Ultralytics' tasks, by its own names. RT-DETR is a model family of `detect`."""
+
+    detect = "detect"
+    segment = "segment"
+    semantic = "semantic"
+    depth = "depth"
+    classify = "classify"
+    pose = "pose"
+    obb = "obb"
+
+
+class Launcher(str, Enum):
+    """What starts the ranks."""
+
+    local = "local"
+
+
+class Device(str, Enum):
+    """Where a rank computes. `auto` is resolved when the run is frozen: cuda where a GPU is visible, else cpu."""
+
+    auto = "auto"
+    cuda = "cuda"
+    cpu = "cpu"
+
+
+class WandbMode(str, Enum):
+    """Modes of `wandb.init`."""
+
+    online = "online"
+    offline = "offline"
+    disabled = "disabled"
+
+
+@dataclass
+class ModelConfig:
+    """Which network, and what it starts from.
+
+    `weights` is a released file name (`yolo26n.pt`) or a path to a `.pt`; None starts from scratch, as
+    `pretrained=false` does. `architecture` is the Ultralytics model YAML built in that case.
+    """
+
+    name: str = "yolo26n"
+    task: Task | None = None  # None: read from the `.pt` file
+    weights: str | None = None
+    architecture: str | None = None
+    allow_pickle: bool = False  # load a `.pt` that needs code from outside Ultralytics and torch
+
+
+@dataclass
+class ShapesConfig:
+    """The rendered dataset `data=shapes`: how many images, of what size, from which seed."""
+
+    train_images: int = 512
+    val_images: int = 128
+    image_size: int = 320  # pixels, height and width
+    seed: int = 0
+
+
+@dataclass
+class DataConfig:
+    """Which images and labels.
+
+    `source` is `shapes`, `trees`, an Ultralytics dataset YAML (`coco8.yaml`), a path to one, or, for classification,
+    a folder or an Ultralytics dataset name (`imagenet10`).
+    """
+
+    name: str = "shapes"
+    source: str = "shapes"
+    shapes: ShapesConfig | None = None  # only with source=shapes
+
+
+@dataclass
+class ClusterConfig:
+    """Where the ranks run. Written once; world size, batch split, threads and torchrun flags derive from it."""
+
+    launcher: Launcher = Launcher.local
+    nodes: int = 1
+    procs_per_node: int | None = None  # None: GPUs visible, else 2; resolved when the run is frozen
+    device: Device = Device.auto
+    gpus: list[int] | None = None  # GPU indices on each node, `device=0,1`; None: the first procs_per_node
+    backend: str | None = None  # None: nccl on cuda, gloo on cpu
+    threads: int | None = None  # CPU threads of a rank; None: the CPUs this process may use / procs_per_node
+    timeout_s: float = 600.0  # a collective that takes longer ends the run
+    rdzv_endpoint: str | None = None  # HOST:PORT of the first node; only with nodes > 1
+
+
+@dataclass
+class CheckpointConfig:
+    """Which checkpoints stay on disk."""
+
+    keep: int = 2  # newest N; never fewer than 2
+
+
+@dataclass
+class WandbConfig:
+    """Weights & Biases. The API key stays in the environment (WANDB_API_KEY) or in ~/.netrc."""
+
+    mode: WandbMode = WandbMode.online
+    project: str = "yoloscale"
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+    notes: str | None = None
+
+
+@dataclass
+class LoggerConfig:
+    """Who is told besides metrics.jsonl and results.csv, which are always written."""
+
+    tensorboard: bool = False
+    wandb: WandbConfig | None = None
+
+
+@dataclass
+class DebugConfig:
+    """Switches for looking closely."""
+
+    trace: bool = False  # trace.jsonl: loss, gradient norm, sample and parameter digests of every optimiser step
+
+
+@dataclass
+class PathsConfig:
+    """Folders, relative to the working folder unless absolute."""
+
+    runs: str = "runs"  # one run directory per run; not part of the frozen config
+    cache: str | None = None  # rendered and fetched data, weights; None: $YOLOSCALE_CACHE, else ~/.cache/yoloscale
+
+
+@dataclass
+class Config(TrainArguments):
+    """One training run."""
+
+    name: str | None = None
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    debug: DebugConfig = field(default_factory=DebugConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
