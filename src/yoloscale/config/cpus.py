@@ -1,0 +1,62 @@
+"""How many CPUs this process may really use."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+
+def available() -> int:
+    """The least of CPU affinity, cgroup quota and SLURM_CPUS_PER_TASK; at least 1."""
+    limits = [_affinity(), _cgroup_quota(), _slurm()]
+    return max(1, min(limit for limit in limits if limit is not None))
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _slurm() -> int | None:
+    value = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return int(value) if value.isdigit() and int(value) > 0 else None
+
+
+def _cgroup_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """CPUs by the tightest quota of this process's control groups, v2 or v1, up to the root; None without one."""
+    quotas = [quota for folder in _cgroup_folders(proc, root) if (quota := _quota_of(folder)) is not None]
+    return max(1, math.ceil(min(quotas))) if quotas else None
+
+
+def _cgroup_folders(proc: Path, root: Path) -> list[Path]:
+    """The process's own groups and their parents. Inside a container the own group may be mounted at the root."""
+    folders: list[Path] = []
+    for line in _read(proc).splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        hierarchy = (
+            root if not controllers else next((root / n for n in (controllers, "cpu") if (root / n).is_dir()), root)
+        )
+        own = hierarchy / group.lstrip("/")
+        folders += [own, *(parent for parent in own.parents if parent == hierarchy or hierarchy in parent.parents)]
+    return folders
+
+
+def _quota_of(folder: Path) -> float | None:
+    """CPUs of one group: v2 `cpu.max` holds "QUOTA PERIOD" or "max PERIOD"; v1 has a file each, -1 for no quota."""
+    fields = _read(folder / "cpu.max").split()
+    if not fields:
+        fields = _read(folder / "cpu.cfs_quota_us").split() + _read(folder / "cpu.cfs_period_us").split()
+    if len(fields) != 2 or not fields[0].isdigit() or int(fields[1]) == 0:
+        return None
+    return int(fields[0]) / int(fields[1])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:  # absent, or another hierarchy than this kernel's
+        return ""
