@@ -1,0 +1,123 @@
+"""Micro-batches from worker processes, in order, starting anywhere.
+
+The stream does not end with an epoch: the key of a sample carries its epoch, so workers go on with the next epoch
+while the last one is evaluated, and nothing is rebuilt in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from yoloscale.data.order import SampleOrder
+from yoloscale.data.seeds import derive, seeded
+
+
+class SampleKey(NamedTuple):
+    """Everything a sample's content depends on, besides the files and the run's seed."""
+
+    epoch: int
+    index: int
+    mosaic_closed: bool
+
+
+class SampleSource(Protocol):
+    """The training images with their augmentation, as the adapter lends them."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, index: int, mosaic_closed: bool) -> dict[str, Any]:
+        """One augmented sample; draws from the global host generators only."""
+        ...
+
+    def collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]: ...
+
+
+class SeededSamples(Dataset[dict[str, Any]]):
+    """Samples whose augmentation depends on (seed, epoch, index) alone, not on who loads them or what came before."""
+
+    def __init__(self, source: SampleSource, seed: int) -> None:
+        self._source = source
+        self._seed = seed
+
+    def __getitem__(self, key: SampleKey) -> dict[str, Any]:
+        with seeded(derive("sample", self._seed, key.epoch, key.index)):
+            return self._source.sample(key.index, key.mosaic_closed)
+
+
+class MicroBatchKeys:
+    """The keys of one rank's micro-batches from a position on, epoch after epoch.
+
+    `mosaic_closed(epoch)` is asked when a key is made, so a run whose last epoch moves (`time=`) is followed.
+    """
+
+    def __init__(
+        self, order: SampleOrder, rank: int, start: tuple[int, int], mosaic_closed: Callable[[int], bool]
+    ) -> None:
+        self._order, self._rank, self._start, self._mosaic_closed = order, rank, start, mosaic_closed
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        epoch, first = self._start
+        while True:
+            closed = self._mosaic_closed(epoch)
+            for index in range(first, self._order.steps):
+                for micro in self._order.step(epoch, index, self._rank).micro_batches:
+                    yield [SampleKey(epoch, sample, closed) for sample in micro.samples]
+            epoch, first = epoch + 1, 0
+
+
+def _one_thread(_worker: int) -> None:
+    """Workers share the rank's cores with it: one thread each."""
+    torch.set_num_threads(1)
+    try:
+        import cv2
+
+        cv2.setNumThreads(0)
+    except ImportError:  # a source that does not decode with OpenCV
+        return
+
+
+class MicroBatchLoader:
+    """An endless iterator over one rank's collated micro-batches.
+
+    Args:
+        start: (epoch, optimiser step), both from 0, of the first micro-batch to deliver.
+        workers: loader processes of this rank; 0 loads in the training process.
+        pin_memory: deliver page-locked tensors (only with CUDA).
+    """
+
+    def __init__(
+        self,
+        source: SampleSource,
+        order: SampleOrder,
+        rank: int,
+        start: tuple[int, int],
+        mosaic_closed: Callable[[int], bool],
+        workers: int,
+        pin_memory: bool,
+    ) -> None:
+        self._loader = DataLoader(
+            SeededSamples(source, order.seed),
+            batch_sampler=MicroBatchKeys(order, rank, start, mosaic_closed),  # type: ignore[arg-type]  # endless
+            num_workers=workers,
+            collate_fn=source.collate,
+            pin_memory=pin_memory,
+            prefetch_factor=4 if workers else None,
+            worker_init_fn=_one_thread,
+            multiprocessing_context="fork" if workers else None,
+        )
+        self._batches: Iterator[dict[str, Any]] | None = None
+
+    def __next__(self) -> dict[str, Any]:
+        if self._batches is None:
+            self._batches = iter(self._loader)
+        return next(self._batches)
+
+    def close(self) -> None:
+        """Stop the workers."""
+        iterator, self._batches = self._batches, None
+        if hasattr(iterator, "_shutdown_workers"):
+            iterator._shutdown_workers()

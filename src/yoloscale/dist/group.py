@@ -1,0 +1,94 @@
+"""The process group: joining, leaving, and the few collectives the project uses.
+
+Every function here that says "Collective" is called by all ranks in the same order. At world size 1 there is no
+process group and each of them returns at once, so no caller asks whether the run is distributed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from yoloscale.dist.environment import Ranks
+
+T = TypeVar("T")
+
+
+def join(ranks: Ranks, backend: str, device: torch.device, timeout_s: float) -> None:
+    """Collective. Join the process group; a later collective that takes longer than `timeout_s` fails."""
+    if ranks.world_size == 1:
+        return
+    bound = {"device_id": device} if device.type == "cuda" else {}
+    dist.init_process_group(
+        backend,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        timeout=timedelta(seconds=timeout_s),
+        **bound,
+    )
+
+
+def leave() -> None:
+    """Leave the process group, if one was joined. Not collective: a failing rank may call it alone."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def barrier() -> None:
+    """Collective. Return when every rank has called it."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def broadcast_object(value: T, source: int = 0) -> T:
+    """Collective. The source rank's value, on every rank; it travels pickled, so keep it small."""
+    if not dist.is_initialized():
+        return value
+    box = [value if dist.get_rank() == source else None]
+    dist.broadcast_object_list(box, src=source)
+    received: Any = box[0]
+    return received  # type: ignore[no-any-return]  # what the source put in
+
+
+def gather_objects(value: T) -> list[T]:
+    """Collective. The values of all ranks in rank order, on every rank; they travel pickled."""
+    if not dist.is_initialized():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def sum_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """Collective. Sum a tensor over all ranks, in place; returns it."""
+    if dist.is_initialized():
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def broadcast_tensors(tensors: list[torch.Tensor], source: int = 0) -> None:
+    """Collective. Overwrite the tensors, in place, with those of the source rank."""
+    if dist.is_initialized():
+        for tensor in tensors:
+            dist.broadcast(tensor, src=source)
+
+
+@contextmanager
+def first_of_run_then_of_nodes(ranks: Ranks) -> Iterator[None]:
+    """Collective. Run the body on rank 0, then on the first rank of each node, then on the rest.
+
+    For work that leaves something on disk for the others to find, whether the disk is shared between nodes or not.
+    """
+    turn = 0 if ranks.is_first else 1 if ranks.is_first_of_node else 2
+    for _ in range(turn):
+        barrier()
+    try:
+        yield
+    finally:
+        for _ in range(2 - turn):
+            barrier()

@@ -1,0 +1,219 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from yoloscale.checkpoint.state import Progress
+from yoloscale.data.order import SampleOrder
+from yoloscale.dist import group
+from yoloscale.engine.pace import Pace
+from yoloscale.engine.protocols import Batch, Evaluation, Observer
+from yoloscale.engine.schedule import Schedule
+from yoloscale.engine.step import Stepper, StepOutcome
+from yoloscale.engine.trace import trace_record
+from yoloscale.engine.votes import Ballot, Stop
+
+
+class Keeper(Protocol):
+    """Who stores and restores the state of a run."""
+
+    def save(self, progress: Progress, reason: str) -> None:
+        """Collective. Rank 0 stores a checkpoint of the stepper's state and `progress`."""
+        ...
+
+    def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
+        """Collective. Rank 0 writes weights/last.pt, and best.pt if this epoch (from 1) is the best so far."""
+        ...
+
+    def restore(self) -> Progress | None:
+        """Collective. All ranks load the newest valid checkpoint; None if there is none."""
+        ...
+
+
+class Outcome(Enum):
+    """How the loop ended."""
+
+    finished = "finished"
+    preempted = "preempted"
+    interrupted = "interrupted"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends, and how often it is evaluated.
+
+    Args:
+        hours: ends after this much training, whatever `epochs` says; the schedule follows (`time=`).
+        patience: epochs without a better fitness; 0 never stops early.
+        evaluate_every_epoch: `val=`; the last epoch is always evaluated.
+        save: `save=`; without it only the final weights are published.
+        rollbacks: how often a run may go back to its last checkpoint after non-finite steps.
+        skips: non-finite steps in a row before it does.
+    """
+
+    hours: float | None
+    patience: int
+    evaluate_every_epoch: bool
+    save: bool
+    plots: bool
+    trace: bool
+    rollbacks: int = 3
+    skips: int = 10
+
+
+class Loop:
+    """Trains until the last epoch, an early stop, a time limit or a request to stop. All ranks run it alike."""
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        order: SampleOrder,
+        schedule: Schedule,
+        limits: Limits,
+        *,
+        rank: int,
+        progress: Progress,
+        open_loader: Callable[[Progress], Callable[[], Batch]],
+        evaluation: Evaluation,
+        keeper: Keeper,
+        observer: Observer,
+        ballot: Ballot,
+    ) -> None:
+        self._stepper, self._order, self._schedule, self._limits = stepper, order, schedule, limits
+        self._rank, self.progress, self._open_loader = rank, progress, open_loader
+        self._evaluation, self._keeper, self._observer, self._ballot = evaluation, keeper, observer, ballot
+        self._pace = Pace(order.batch * order.accumulate)
+        self._load: Callable[[], Batch] | None = None
+        self._started = 0.0
+
+    def run(self) -> Outcome:
+        """Collective. Train, evaluate and save until there is a reason to end."""
+        position = self.progress.position
+        self._started = time.monotonic() - self.progress.clock
+        while position.epoch < position.epochs:
+            stop = self._train_epoch()
+            if stop in (Stop.terminate, Stop.interrupt):
+                self._keeper.save(self._now(), stop.name)
+                return Outcome.preempted if stop is Stop.terminate else Outcome.interrupted
+            if self._end_epoch(over=stop is Stop.time_limit):
+                break
+            position = self.progress.position
+        return Outcome.finished
+
+    def _train_epoch(self) -> Stop:
+        """Train the rest of the epoch; returns the reason to stop that all ranks agreed on, if any."""
+        position = self.progress.position
+        self._stepper.learner.start_epoch(position.epoch, position.epochs)
+        self._stepper.learner.train_mode()
+        self._pace.start_epoch()
+        while position.step < self._order.steps:
+            outcome = self._train_step()
+            position = self.progress.position
+            if outcome.stop is not Stop.none:
+                return outcome.stop
+        return Stop.none
+
+    def _train_step(self) -> StepOutcome:
+        position, recovery = self.progress.position, self.progress.recovery
+        step = self._order.step(position.epoch, position.step, self._rank)
+        self._schedule.apply(
+            self._stepper.optimizer,
+            position.epoch,
+            step.start / self._order.samples,
+            position.epochs,
+            recovery.scale,
+        )
+        if self._load is None:
+            self._load = self._open_loader(self.progress)
+        if self._limits.hours and self._seconds() > self._limits.hours * 3600 and self._rank == 0:
+            self._ballot.ask(Stop.time_limit)
+        outcome = self._stepper(step, self._load, lambda batch: self._observer.batch(position.total, batch))
+        position.step += 1
+        position.total += 1
+        if self._limits.trace:
+            self._observer.trace(trace_record(position.total, outcome, self._stepper.learner.module))
+        self._pace.step(step.total, outcome)
+        self._observer.step(self._pace.record(position, self._stepper.optimizer))
+        self._recover(outcome)
+        return outcome
+
+    def _recover(self, outcome: StepOutcome) -> None:
+        """Count steps whose gradients were not finite; after too many in a row go back to the last checkpoint."""
+        recovery = self.progress.recovery
+        if outcome.applied or self._stepper.scaler.is_enabled() and self._stepper.scaler.get_scale() > 1.0:
+            recovery.skipped = 0  # a gradient scaler that looks for its scale skips steps as a matter of course
+            return
+        recovery.skipped += 1
+        self._observer.event("warning", message=f"step {self.progress.position.total}: non-finite gradient, skipped")
+        if recovery.skipped >= self._limits.skips:
+            self._roll_back(f"{recovery.skipped} steps in a row had non-finite gradients")
+
+    def _roll_back(self, reason: str) -> None:
+        rollbacks, scale = self.progress.recovery.rollbacks + 1, self.progress.recovery.scale / 2
+        restored = self._keeper.restore() if rollbacks <= self._limits.rollbacks else None
+        if restored is None:
+            raise FloatingPointError(f"{reason}, and no checkpoint is left to go back to; lower lr0 or set amp=false")
+        restored.recovery.rollbacks, restored.recovery.scale = rollbacks, scale
+        self.progress = restored
+        self._load = None  # the stream restarts at the restored position
+        self._observer.event("warning", message=f"{reason}: back to step {restored.position.total}, step size × {scale}")
+
+    def _end_epoch(self, over: bool) -> bool:
+        """Evaluate, publish, save; returns whether the run ends here."""
+        position, best = self.progress.position, self.progress.best
+        epoch, metrics = position.epoch + 1, {}
+        last = over or epoch >= position.epochs
+        trained = self._pace.epoch_record(position, self._stepper.optimizer)
+        if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
+            started = time.monotonic()
+            metrics = self._evaluation(self._stepper.average.module, plots=self._limits.plots and last)
+            self._observer.event("evaluated", epoch=epoch, metrics=metrics, seconds=time.monotonic() - started)
+            fitness = metrics.get("fitness", float("nan"))
+            if not math.isfinite(fitness):
+                self._roll_back(f"the fitness of epoch {epoch} is not finite")
+                return False
+            if best.fitness is None or fitness > best.fitness or best.fitness == 0:
+                best.fitness, best.epoch = fitness, epoch
+        self._observer.epoch({**trained, **metrics, "epoch": epoch, "time": self._seconds()})
+        if self._limits.save or last:
+            self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
+        last |= bool(self._limits.patience) and best.fitness is not None and epoch - best.epoch >= self._limits.patience
+        position.epoch, position.step = epoch, 0
+        if self._limits.hours:
+            position.epochs, last = self._replan(epoch, last)
+        self._keeper.save(self._now(), "epoch")
+        return last
+
+    def _may_stop_early(self, epoch: int) -> bool:
+        return bool(self._limits.patience) and epoch - self.progress.best.epoch >= self._limits.patience
+
+    def _replan(self, epoch: int, last: bool) -> tuple[int, bool]:
+        """Collective. With a time limit: how many epochs will fit, by rank 0's clock."""
+        assert self._limits.hours is not None
+        epochs = math.ceil(self._limits.hours * 3600 / (self._seconds() / epoch))
+        epochs, over = group.broadcast_object((epochs, self._seconds() > self._limits.hours * 3600))
+        return max(epochs, epoch), last or over or epochs <= epoch
+
+    def _seconds(self) -> float:
+        """Seconds of this run's training, earlier starts included."""
+        return time.monotonic() - self._started
+
+    def _now(self) -> Progress:
+        self.progress.clock = self._seconds()
+        return self.progress
+
+    def summary(self) -> dict[str, Any]:
+        """Numbers of the whole run for result.json."""
+        position = self.progress.position
+        return {
+            "epochs": position.epoch,
+            "steps": position.total,
+            "images_per_s": self._pace.images_per_s,
+            "seconds": self._seconds(),
+        }

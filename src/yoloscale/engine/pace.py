@@ -1,0 +1,78 @@
+"""How fast and how well it goes: means of an epoch, images per second of training."""
+
+from __future__ import annotations
+
+import time
+
+from torch.optim import Optimizer
+
+from yoloscale.checkpoint.state import Position
+from yoloscale.engine.step import StepOutcome
+
+
+class Pace:
+    """Collects step outcomes into records for people and loggers. Times training only: not set-up, not evaluation.
+
+    The first step of a process is not timed: it warms kernels and loaders up.
+    """
+
+    def __init__(self, images_per_step: int) -> None:
+        self._images_per_step = images_per_step
+        self._seconds = self._images = 0.0
+        self._epoch_seconds = self._epoch_images = 0.0
+        self._sums: dict[str, float] = {}
+        self._count = 0
+        self._last: float | None = None
+        self._outcome: StepOutcome | None = None
+        self._warm = False
+
+    @property
+    def images_per_s(self) -> float:
+        """Training images per second over all ranks since the second step of this process."""
+        return self._images / self._seconds if self._seconds else 0.0
+
+    def start_epoch(self) -> None:
+        self._sums, self._count = {}, 0
+        self._epoch_seconds = self._epoch_images = 0.0
+        self._last = time.perf_counter()
+
+    def step(self, images: int, outcome: StepOutcome) -> None:
+        """Note a finished step of `images` images over all ranks."""
+        now = time.perf_counter()
+        assert self._last is not None
+        if self._warm:
+            self._seconds += now - self._last
+            self._images += images
+            self._epoch_seconds += now - self._last
+            self._epoch_images += images
+        self._warm, self._last, self._outcome = True, now, outcome
+        self._count += images
+        for name, value in outcome.losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value * images
+
+    def _rates(self, optimizer: Optimizer) -> dict[str, float]:
+        return {f"lr/pg{i}": group["lr"] for i, group in enumerate(optimizer.param_groups)}
+
+    def record(self, position: Position, optimizer: Optimizer) -> dict[str, float]:
+        """What a logger gets after a step."""
+        assert self._outcome is not None
+        speed = self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0
+        return {
+            "step": position.total,
+            "epoch": position.epoch + 1,
+            "epoch_step": position.step,
+            "images_per_s": round(speed, 2),
+            "grad_norm": self._outcome.norm,
+            **{f"train/{name}": value for name, value in self._outcome.losses.items()},
+            **self._rates(optimizer),
+        }
+
+    def epoch_record(self, position: Position, optimizer: Optimizer) -> dict[str, float]:
+        """What results.csv gets of the training part of an epoch: means per image over the epoch."""
+        means = {f"train/{name}": total / max(self._count, 1) for name, total in self._sums.items()}
+        return {
+            "step": position.total,
+            **means,
+            **self._rates(optimizer),
+            "images_per_s": self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0,
+        }

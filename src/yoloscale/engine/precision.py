@@ -1,0 +1,51 @@
+"""Mixed precision: what `amp` means on the device at hand."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The data type of the forward pass; None is fp32. `scaled` says that the loss needs a gradient scaler."""
+
+    dtype: torch.dtype | None
+    device_type: str
+
+    @property
+    def scaled(self) -> bool:
+        return self.dtype is torch.float16
+
+    @property
+    def name(self) -> str:
+        return {None: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}[self.dtype]
+
+    def autocast(self) -> AbstractContextManager[object]:
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device_type, dtype=self.dtype)
+
+
+def cpu_has_bfloat16() -> bool:
+    """True if this CPU multiplies bfloat16 natively (AVX512-BF16, AMX or Arm's BF16); emulated it is slower than fp32."""
+    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        try:
+            with open("/proc/cpuinfo") as file:
+                flags = next((line for line in file if line.startswith(("flags", "Features"))), "").split()
+        except OSError:
+            return False
+        return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
+    return False
+
+
+def choose(amp: bool | str, device: torch.device) -> Precision:
+    """Precision for Ultralytics' `amp`: true/fp16, bf16, false/fp32. On a CPU, true means bf16 where it is native."""
+    wish = {True: "auto", "true": "auto", False: "fp32"}.get(amp if isinstance(amp, bool) else amp.lower(), amp)
+    if device.type == "cpu":
+        bf16 = wish == "bf16" or (wish == "auto" and cpu_has_bfloat16())
+        return Precision(torch.bfloat16 if bf16 else None, "cpu")
+    dtype = {"auto": torch.float16, "fp16": torch.float16, "bf16": torch.bfloat16}.get(str(wish))
+    return Precision(dtype, device.type)

@@ -1,0 +1,139 @@
+"""One optimiser step: micro-batches, one all-reduce, clip, update, average."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from yoloscale.data.order import OptimiserStep
+from yoloscale.data.seeds import derive, seed_all
+from yoloscale.dist.gradients import FlatGradients
+from yoloscale.engine.ema import AveragedModel
+from yoloscale.engine.precision import Precision
+from yoloscale.engine.protocols import Batch, Learner
+from yoloscale.engine.votes import Ballot, Stop, decide
+
+MAXIMUM_NORM = 10.0  # Ultralytics clips gradients at this 2-norm
+NUMBERS = 20  # floats that travel with the gradients: 3 votes, samples, loss, and up to 15 named parts of it
+
+
+@dataclass
+class StepOutcome:
+    """What all ranks agree has happened in a step.
+
+    `losses` are means per image over the whole step, `loss` the sum that was differentiated, `norm` the gradients'
+    norm before clipping. `applied` is False if a gradient was not finite and the update was left out.
+    """
+
+    stop: Stop
+    loss: float
+    norm: float
+    losses: dict[str, float]
+    applied: bool
+    samples: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)  # this rank's (micro-batch, sample ids)
+
+
+class Stepper:
+    """Performs optimiser steps; holds what they change: model, averaged model, optimiser, gradient scaler."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        average: AveragedModel,
+        optimizer: Optimizer,
+        precision: Precision,
+        ballot: Ballot,
+        *,
+        seed: int,
+        channels_last: bool,
+    ) -> None:
+        self.learner, self.average, self.optimizer = learner, average, optimizer
+        self.scaler = torch.amp.GradScaler(precision.device_type, enabled=precision.scaled)
+        self.gradients = FlatGradients(learner.module, NUMBERS)
+        self._precision, self._ballot, self._seed = precision, ballot, seed
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._names: tuple[str, ...] = ()
+
+    def __call__(self, step: OptimiserStep, load: Callable[[], Batch], watch: Callable[[Batch], None]) -> StepOutcome:
+        """Collective. Train on the micro-batches of `step`, which `load` delivers one after the other.
+
+        `watch` is shown each micro-batch after preprocessing.
+        """
+        self.gradients.zero()
+        parts = torch.zeros(NUMBERS - 5, device=self.gradients.numbers.device)
+        total, samples = torch.zeros((), device=parts.device), []
+        for position, micro in enumerate(step.micro_batches):
+            batch = self._preprocess(step, load())
+            watch(batch)
+            samples.append((micro.number, tuple(int(i) for i in batch["sample_id"])))
+            seed_all(derive("micro-batch", self._seed, step.epoch, micro.number))
+            if position == len(step.micro_batches) - 1:
+                self.gradients.start_last_backward()
+            weight = 1.0 if self.learner.reduction == "sum" else len(micro.samples) / step.total
+            total += self._backward(batch, weight, parts, len(micro.samples))
+        outcome = self._reduce(step, total, parts)
+        outcome.samples = samples
+        self._update(outcome)
+        return outcome
+
+    def _preprocess(self, step: OptimiserStep, batch: Batch) -> Batch:
+        random.seed(derive("step", self._seed, step.epoch, step.index))  # multi-scale: one size for all ranks
+        batch = self.learner.preprocess(batch)
+        batch["img"] = batch["img"].contiguous(memory_format=self._format)
+        return batch
+
+    def _backward(self, batch: Batch, weight: float, parts: torch.Tensor, count: int) -> torch.Tensor:
+        """Forward and backward of one micro-batch; adds its named losses to `parts`; returns its weighted loss."""
+        with self._precision.autocast():
+            loss, named = self.learner.loss(batch)
+            loss = loss.float().sum() * weight
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._names = tuple(named)
+        values = torch.stack([value.detach().float().reshape(()) for value in named.values()])
+        parts[: len(values)] += values * count
+        return loss.detach()
+
+    def _reduce(self, step: OptimiserStep, loss: torch.Tensor, parts: torch.Tensor) -> StepOutcome:
+        head = torch.tensor([*self._ballot.vote(), float(sum(len(m.samples) for m in step.micro_batches))])
+        self.gradients.reduce(bool(step.micro_batches), torch.cat([head.to(parts.device), loss.reshape(1), parts]))
+        if self.scaler.is_enabled():
+            self.scaler.unscale_(self.optimizer)
+        norm = self.gradients.norm()
+        *numbers, measured = torch.cat([self.gradients.numbers, norm.reshape(1)]).tolist()
+        losses = {name: value / numbers[3] for name, value in zip(self._names, numbers[5:], strict=False)}
+        finite = measured < float("inf")  # False for NaN too
+        return StepOutcome(decide(numbers[:3]), numbers[4], measured, losses, finite)
+
+    def _update(self, outcome: StepOutcome) -> None:
+        """Update the parameters, or leave them: every rank holds the same gradients, so all do the same."""
+        if outcome.applied:
+            self.gradients.clip(torch.tensor(outcome.norm), MAXIMUM_NORM)
+            self.scaler.step(self.optimizer)
+            self.average.update()
+        if self.scaler.is_enabled():
+            if not outcome.applied:
+                self.scaler.step(self.optimizer)  # skips by itself; it only notes that the scale must shrink
+            self.scaler.update()
+
+    def state(self) -> dict[str, Any]:
+        """Everything a step changes, as tensors and plain containers; the model and its average in fp32."""
+        return {
+            "model": self.learner.module.state_dict(),
+            "average": self.average.module.state_dict(),
+            "average_updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`; a missing or unknown key is an error that names it."""
+        self.learner.module.load_state_dict(state["model"])
+        self.average.module.load_state_dict(state["average"])
+        self.average.updates = state["average_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,39 @@
+"""debug.trace: one line per optimiser step, so that two runs that did the same have the same lines."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import torch
+from torch import nn
+
+from yoloscale.dist.group import gather_objects
+from yoloscale.engine.step import StepOutcome
+
+
+def digest_parameters(module: nn.Module) -> str:
+    """Digest of all parameters' bits, in order."""
+    digest = blake2b(digest_size=8)
+    for parameter in module.parameters():
+        digest.update(parameter.detach().contiguous().cpu().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def trace_record(total: int, outcome: StepOutcome, module: nn.Module) -> dict[str, Any]:
+    """Collective. The line of the step after which `total` steps are done.
+
+    Raises:
+        RuntimeError: the ranks do not hold the same parameters.
+    """
+    seen = gather_objects((outcome.samples, digest_parameters(module)))
+    if len({parameters for _, parameters in seen}) != 1:
+        raise RuntimeError(f"step {total}: the ranks hold different parameters: {[p for _, p in seen]}")
+    samples = [ids for _, ids in sorted(pair for pairs, _ in seen for pair in pairs)]
+    return {
+        "step": total,
+        "loss": outcome.loss.hex(),
+        "grad_norm": outcome.norm.hex(),
+        "samples": blake2b(repr(samples).encode(), digest_size=8).hexdigest(),
+        "params": seen[0][1],
+    }
