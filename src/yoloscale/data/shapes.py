@@ -1,0 +1,124 @@
+"""The built-in dataset `data=shapes`: rendered at first use, in parallel, complete or absent, for every task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from itertools import repeat
+from pathlib import Path
+from threading import Lock
+
+import yaml
+
+from yoloscale.config import cpus
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.schema import ShapesConfig, Task
+from yoloscale.data.once import build_once
+
+VERSION = 1  # of the pictures: another number, another folder
+OPTIONS_FILE = "shapes.json"
+_SMALLEST_IMAGE = 64  # pixels
+_IMAGES_PER_PROCESS = 32  # starting a process costs as much as about this many images
+
+
+def folder(options: ShapesConfig, task: Task, cache: Path) -> Path:
+    """Where the rendered images of these options and this task lie; nothing is created."""
+    content = json.dumps({"version": VERSION, "task": task.value, **asdict(options)}, sort_keys=True)
+    return cache / "shapes" / hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def source(options: ShapesConfig, task: Task, cache: Path) -> Path:
+    """What a worker opens: data.yaml, or the folder itself for classification; it may not exist yet."""
+    root = folder(options, task, cache)
+    return root if task is Task.classify else root / "data.yaml"
+
+
+def problems(options: ShapesConfig) -> list[Problem]:
+    """Options that cannot be rendered."""
+    found = []
+    for name in ("train_images", "val_images"):
+        count = getattr(options, name)
+        if count < 1:
+            found.append(Problem(f"data.shapes.{name}", f"found {count}", "write 1 or more"))
+    if options.image_size < _SMALLEST_IMAGE:
+        instead = f"write {_SMALLEST_IMAGE} or more pixels"
+        found.append(Problem("data.shapes.image_size", f"found {options.image_size}", instead))
+    if options.seed < 0:
+        found.append(Problem("data.shapes.seed", f"found {options.seed}", "write 0 or more"))
+    return found
+
+
+def render(options: ShapesConfig, task: Task, cache: Path, say: Callable[[str], None]) -> Path:
+    """Render the dataset unless it is there; return what `source` returns. Raises ConfigError for bad options."""
+    if found := problems(options):
+        raise ConfigError(found)
+    build_once(folder(options, task, cache), lambda partial: _render_into(partial, options, task, say))
+    return source(options, task, cache)
+
+
+def _render_into(root: Path, options: ShapesConfig, task: Task, say: Callable[[str], None]) -> None:
+    if task is not Task.classify:
+        from yoloscale.data.shapes_labels import data_yaml
+
+        (root / "data.yaml").write_text(yaml.safe_dump(data_yaml(task), sort_keys=False), encoding="utf-8")
+    described = {"version": VERSION, "task": task.value, **asdict(options)}
+    (root / OPTIONS_FILE).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    total = options.train_images + options.val_images
+    processes = max(min(cpus.available(), total // _IMAGES_PER_PROCESS), 1)
+    say(f"rendering {total} images of {options.image_size} px with {processes} processes (once; kept in the cache)")
+    _run_workers(root, processes, _Progress(total, say))
+
+
+def _run_workers(root: Path, processes: int, progress: _Progress) -> None:
+    """Let worker k of n render every n-th image; raise RuntimeError with its last words if one fails."""
+    commands = [
+        [sys.executable, "-m", "yoloscale.data.shapes_worker", str(root), str(part), str(processes)]
+        for part in range(processes)
+    ]
+    with ThreadPoolExecutor(processes) as pool:
+        errors = [error for error in pool.map(_run_worker, commands, repeat(progress)) if error]
+    if errors:
+        raise RuntimeError(f"rendering the built-in dataset failed: {errors[0]}")
+
+
+def _run_worker(command: Sequence[str], progress: _Progress) -> str:
+    """Run one worker to its end; return what it said on stderr if it failed, else an empty string.
+
+    The worker ends by itself when this process does: it stops when its standard input closes.
+    """
+    with tempfile.TemporaryFile("w+") as stderr:
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    progress.add(int(line))
+            except BaseException:
+                process.kill()
+                raise
+        stderr.seek(0)
+        return stderr.read().strip() or f"exit code {process.returncode}" if process.returncode else ""
+
+
+class _Progress:
+    """Count images of several workers and say so at every tenth."""
+
+    def __init__(self, total: int, say: Callable[[str], None]) -> None:
+        self._total, self._say = total, say
+        self._done, self._said = 0, 0
+        self._lock = Lock()
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            tenth = 10 * self._done // self._total
+            if tenth > self._said and self._done < self._total:
+                self._said = tenth
+                self._say(f"rendered {self._done} of {self._total} images")
