@@ -1,0 +1,1 @@
+"""The launcher: a frozen config becomes torchrun agents, watched to their end. Imports no torch."""

@@ -8,6 +8,7 @@ from typing import Any
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 
+ATTEMPT_LAUNCHED = "attempt_launched"
 ATTEMPT_STARTED = "attempt_started"
 SETUP = "setup"
 TRAINING_STARTED = "training_started"
@@ -19,6 +20,7 @@ RESTARTED = "restarted"
 FINISHED = "finished"
 FAILED = "failed"
 WARNING = "warning"
+EXITED = "exited"
 
 
 def record(run: RunDirectory, event: str, **fields: Any) -> None:
@@ -29,3 +31,20 @@ def record(run: RunDirectory, event: str, **fields: Any) -> None:
 def history(run: RunDirectory) -> list[dict[str, Any]]:
     """All events so far, oldest first."""
     return list(jsonl.read(run.events))
+
+
+def of_attempt(records: list[dict[str, Any]], attempt: int) -> list[dict[str, Any]]:
+    """The events of one start of the job: from where it is first named to where the next one is."""
+    current, chosen = 0, []
+    for record in records:
+        if record["event"] in (ATTEMPT_LAUNCHED, ATTEMPT_STARTED):
+            current = int(record.get("attempt", current + 1))
+        if current == attempt:
+            chosen.append(record)
+    return chosen
+
+
+def last_attempt(records: list[dict[str, Any]]) -> int:
+    """The number of the newest start of the job; 0 if it was never started."""
+    attempts = [int(record["attempt"]) for record in records if "attempt" in record]
+    return max(attempts, default=0)

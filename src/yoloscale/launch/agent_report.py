@@ -1,0 +1,48 @@
+"""What torchrun's agent printed about ranks that died. Its exit code is 1 whatever happened; its report tells more."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_BLOCK = re.compile(
+    r"^\s*host\s*: (?P<host>.*)\n\s*rank\s*: (?P<rank>\d+) \(local_rank: \d+\)\n"
+    r"\s*exitcode\s*: (?P<exit_code>-?\d+) \(pid: (?P<pid>\d+)\)",
+    re.MULTILINE,
+)
+_CLOSING = re.compile(r"Sending process (\d+) closing signal")
+_FORCED = re.compile(r"Unable to shutdown process (\d+) via")
+_RENDEZVOUS = re.compile(r"RendezvousConnectionError|RendezvousTimeoutError|DistNetworkError|DistStoreError")
+
+
+@dataclass(frozen=True)
+class RankExit:
+    """How one rank ended; exit codes below zero are signals."""
+
+    rank: int
+    host: str
+    exit_code: int
+    pid: int
+
+
+def rank_exits(log: str) -> list[RankExit]:
+    """Ranks of the agent's node that ended badly, what it takes for the root cause last."""
+    return [
+        RankExit(int(match["rank"]), match["host"].strip(), int(match["exit_code"]), int(match["pid"]))
+        for match in _BLOCK.finditer(log)
+    ]
+
+
+def closed_pids(log: str) -> list[int]:
+    """Ranks that the agent told to end because another one had ended badly."""
+    return [int(pid) for pid in _CLOSING.findall(log)]
+
+
+def forced_pids(log: str) -> set[int]:
+    """Ranks that the agent killed because they did not end when told."""
+    return {int(pid) for pid in _FORCED.findall(log)}
+
+
+def failed_to_meet(log: str) -> bool:
+    """Whether the nodes did not find each other."""
+    return _RENDEZVOUS.search(log) is not None

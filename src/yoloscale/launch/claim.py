@@ -1,0 +1,170 @@
+"""Taking a run directory: which name, whether it may be used, and that nobody else uses it now."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import Enum
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import freeze, load
+from yoloscale.config.schema import Config
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import read_result, status
+
+MACHINE_KEYS = ("name", "paths.")  # what may differ without making another run of it
+
+
+@dataclass
+class Claim:
+    """A run directory and the lock on it, held until `release` or the end of the process."""
+
+    run: RunDirectory
+    descriptor: int
+
+    def release(self) -> None:
+        """Let others use the run directory."""
+        os.close(self.descriptor)
+
+
+def claim(config: Config, overrides: list[str]) -> Claim:
+    """Make or take up the run directory of a resolved config, lock it, and freeze the config into it.
+
+    Sets `config.name` where none was given. Raises ConfigError if the run is finished, in use, or another one.
+    """
+    if config.name is None:
+        run = _make_first_free(config)
+        config.name = run.name
+    else:
+        run = named_run(config, config.name)
+        run.job.mkdir(parents=True, exist_ok=True)
+    taken = lock(run)
+    try:
+        refuse_if_taken(run, config)
+        if not run.config.exists():
+            run.overrides.write_text(yaml.safe_dump(overrides, allow_unicode=True), encoding="utf-8")
+            freeze(config, run.config)  # last: a folder with config.yaml is a run
+    except BaseException:
+        taken.release()
+        raise
+    return taken
+
+
+def lock(run: RunDirectory, *, node_rank: int = 0) -> Claim:
+    """Lock an existing run directory. Raises ConfigError that says who has it. Nodes of one job lock apart."""
+    path = run.lock if node_rank == 0 else run.lock.with_name(f"lock-node-{node_rank}")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ConfigError(_in_use(run)) from None
+    return Claim(run, descriptor)
+
+
+def named_run(config: Config, name: str) -> RunDirectory:
+    """Where a run of this name lies."""
+    return RunDirectory((Path(config.paths.runs).expanduser() / name).absolute())
+
+
+def proposed_run(config: Config) -> RunDirectory:
+    """The run directory that `claim` would take if nobody came between; makes nothing."""
+    if config.name is not None:
+        return named_run(config, config.name)
+    return next(run for run in _candidates(config) if not run.path.exists())
+
+
+def refuse_if_taken(run: RunDirectory, config: Config) -> None:
+    """Raise ConfigError if the directory holds a finished run, a run of another config, or something else."""
+    if not run.config.exists():
+        _refuse_if_foreign(run)
+        return
+    if read_result(run) is not None or status(run).state == "finished":
+        raise ConfigError(finished_problem(run))
+    problems = [
+        Problem(key, f"{old} in run {run.name!r} → {new} now", "give another name=, or the old value to go on with it")
+        for key, old, new in differences(load(run.config), config)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def finished_problem(run: RunDirectory) -> Problem:
+    """What to say to somebody who starts or resumes a finished run."""
+    weights = shlex.quote(f"model={run.best_weights}")
+    return Problem(
+        "name",
+        f"run {run.name!r} is finished: {run.path}",
+        f"give another name= to start a new run; `yoloscale train {weights} name=…` goes on from its weights",
+    )
+
+
+def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
+    """Keys whose values differ, with both values as JSON. A task still to be read from the weights is no difference."""
+    before, after = dict(_flat(asdict(old))), dict(_flat(asdict(new)))
+    found = []
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) == after.get(key) or key.startswith(MACHINE_KEYS):
+            continue
+        if key == "model.task" and new.model.task is None:
+            continue
+        found.append((key, before.get(key, "absent"), after.get(key, "absent")))
+    return found
+
+
+def default_name(config: Config) -> str:
+    """`<model>-<dataset>`, as a folder name."""
+    return re.sub(r"[/\s]+", "-", f"{config.model.name}-{config.data.name}").strip("-.") or "run"
+
+
+def _candidates(config: Config) -> Iterator[RunDirectory]:
+    base = default_name(config)
+    for number in count(1):
+        yield named_run(config, base if number == 1 else f"{base}-{number}")
+
+
+def _make_first_free(config: Config) -> RunDirectory:
+    for run in _candidates(config):
+        try:
+            run.path.mkdir(parents=True)  # atomic: of two that try, one gets it
+        except FileExistsError:
+            continue
+        run.job.mkdir()
+        return run
+    raise AssertionError("numbers do not end")
+
+
+def _refuse_if_foreign(run: RunDirectory) -> None:
+    if run.path.exists() and any(entry != run.job for entry in run.path.iterdir()):
+        raise ConfigError(
+            Problem("name", f"{run.path} exists and is no run (it has no config.yaml)", "give another name=")
+        )
+
+
+def _in_use(run: RunDirectory) -> Problem:
+    quoted = shlex.quote(str(run.path))
+    where = status(run).where
+    return Problem(
+        "name",
+        f"run {run.name!r} is being trained already" + (f" ({where})" if where else ""),
+        f"`yoloscale logs {quoted} -f` follows it, `yoloscale cancel {quoted}` stops it",
+    )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            plain = value.value if isinstance(value, Enum) else value
+            yield f"{prefix}{key}", json.dumps(plain, default=str, ensure_ascii=False)

@@ -1,0 +1,44 @@
+"""The environment variables a job gets on top of what the launcher inherited. Pure; values are never secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from yoloscale.config.schema import Device
+from yoloscale.launch.spec import JobSpec
+
+MARK = "YOLOSCALE_JOB"  # on every process of an attempt, so that none can be overlooked at its end
+ATTEMPT = "YOLOSCALE_ATTEMPT"
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str | None = None) -> dict[str, str]:
+    """Variables set for the agent and its ranks; `interface` is the network interface that reaches the other nodes."""
+    variables = {name: str(spec.threads) for name in THREAD_VARIABLES}
+    variables |= {ATTEMPT: str(spec.attempt), MARK: spec.mark, "PYTHONFAULTHANDLER": "1"}
+    visible = visible_gpus(spec, inherited.get("CUDA_VISIBLE_DEVICES"))
+    if visible is not None:
+        variables["CUDA_VISIBLE_DEVICES"] = visible
+    if interface is not None and "GLOO_SOCKET_IFNAME" not in inherited:
+        variables["GLOO_SOCKET_IFNAME"] = interface  # gloo would take the one its host name resolves to: often loopback
+    return variables
+
+
+def job_environment(variables: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of the agent: inherited, less the traces of an outer torchrun, plus ours."""
+    kept = {name: value for name, value in inherited.items() if name not in RANK_VARIABLES}
+    kept = {name: value for name, value in kept.items() if not name.startswith("TORCHELASTIC_")}
+    return {**kept, **variables}
+
+
+def visible_gpus(spec: JobSpec, already_visible: str | None) -> str | None:
+    """CUDA_VISIBLE_DEVICES for the job; None leaves it as it is. Indices count among the GPUs visible already."""
+    if spec.device is Device.cpu:
+        return ""
+    if spec.gpus is None:
+        return None
+    if not already_visible:
+        return ",".join(str(index) for index in spec.gpus)
+    names = [name.strip() for name in already_visible.split(",")]
+    return ",".join(names[index] for index in spec.gpus)

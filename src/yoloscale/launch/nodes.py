@@ -1,0 +1,87 @@
+"""Several nodes without a scheduler: the command for each of them, and how they find each other's run."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import load
+from yoloscale.config.schema import Config
+from yoloscale.launch.claim import differences
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+
+FIRST_NODE_TIMEOUT_S = 600.0
+POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What the first node has started, for the others to join."""
+
+    attempt: int
+    job_id: str
+
+
+def commands(arguments: Sequence[str], name: str, nodes: int) -> list[str]:
+    """The shell command for each node: what the person typed, a name that all share, and the node's number."""
+    typed = list(arguments)
+    if not any(token.startswith("name=") for token in typed):
+        typed.append(f"name={name}")
+    return [shlex.join(["yoloscale", "train", *typed, "--node-rank", str(node)]) for node in range(nodes)]
+
+
+def wait_for_first_node(
+    run: RunDirectory,
+    config: Config,
+    node_rank: int,
+    say: Callable[[str], None],
+    timeout_s: float = FIRST_NODE_TIMEOUT_S,
+) -> Announcement:
+    """Wait until node 0 has started an attempt of this very config that this node has not joined yet.
+
+    Raises ConfigError if the configs differ, naming the keys, or when the time is over.
+    """
+    say(f"waiting for node 0 to start run {run.name!r} in {run.path}")
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        announced = newest_announcement(run, node_rank)
+        if announced is not None:
+            refuse_if_different(run, config)
+            return announced
+        time.sleep(POLL_S)
+    raise ConfigError(
+        Problem(
+            "--node-rank",
+            f"node 0 started nothing in {run.path} within {timeout_s:.0f} s",
+            "start the command of node 0, and give paths.runs on a file system that all nodes share",
+        )
+    )
+
+
+def newest_announcement(run: RunDirectory, node_rank: int) -> Announcement | None:
+    """The newest attempt that node 0 launched, unless it has ended or this node was part of it already."""
+    attempt = events.last_attempt(events.history(run))
+    if attempt == 0 or run.launch_record(attempt, node_rank).exists():
+        return None
+    if any(record["event"] == events.EXITED for record in events.of_attempt(events.history(run), attempt)):
+        return None
+    try:
+        record = json.loads(run.launch_record(attempt).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return Announcement(attempt, str(record["job_id"]))
+
+
+def refuse_if_different(run: RunDirectory, config: Config) -> None:
+    """Raise ConfigError if node 0 froze another config than this node composed."""
+    problems = [
+        Problem(key, f"{first} on node 0, {here} here", "type the same command on every node")
+        for key, first, here in differences(load(run.config), config)
+    ]
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,140 @@
+"""How an attempt ended, and why: decided from the events of the ranks first, then from the agent's report."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from yoloscale.launch import agent_report
+from yoloscale.runs.progress import Progress
+
+FINISHED, FAILED, BAD_CONFIG, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The rank that failed first, as far as can be told; `rank` is None where it was the agent itself."""
+
+    rank: int | None
+    host: str
+    exit_code: int | None
+    error: str
+    is_recorded: bool  # the rank wrote it into events.jsonl itself
+    traceback: str = ""
+    log: str = ""  # path of the log below the run directory
+    log_end: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of an attempt."""
+
+    exit_code: int
+    failure: Failure | None = None
+
+    @property
+    def state(self) -> str:
+        """In the words of `status`."""
+        return {FINISHED: "finished", STOPPED: "preempted", INTERRUPTED: "cancelled"}.get(self.exit_code, "failed")
+
+
+@dataclass(frozen=True)
+class AgentEnd:
+    """What the launcher saw of the agent."""
+
+    exit_code: int
+    log: str
+    host: str
+    stop: signal.Signals | None  # what the launcher was asked to stop with
+    killed: Collection[int] = ()  # pids the launcher killed itself
+    rdzv_endpoint: str | None = None
+
+
+def conclude(progress: Progress, end: AgentEnd) -> Outcome:
+    """Decide from one attempt's folded events and the end of its agent."""
+    if progress.finished:
+        return Outcome(FINISHED)
+    failure = root_cause(progress.failures, end)
+    if progress.cancelled or end.stop is signal.SIGINT or _was_interrupted(progress):
+        return Outcome(INTERRUPTED)
+    if progress.stopped is not None or (end.stop is not None and not _failed_by_itself(failure)):
+        return Outcome(STOPPED)
+    return Outcome(BAD_CONFIG if failure.exit_code == BAD_CONFIG else FAILED, failure)
+
+
+def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
+    """The rank to blame.
+
+    A rank killed by a signal that neither agent nor launcher sent comes first: what the others then report is the
+    lost connection. Then the first rank that reported an error, then the agent's own guess, then the agent.
+    """
+    exits = agent_report.rank_exits(end.log)
+    ours = {*end.killed, *agent_report.forced_pids(end.log)}
+    for rank_exit in exits:
+        if rank_exit.exit_code < 0 and rank_exit.exit_code != -signal.SIGTERM and rank_exit.pid not in ours:
+            return _died(rank_exit)
+    if recorded:
+        return _reported(min(recorded, key=lambda record: float(record.get("time", 0.0))), exits)
+    if exits:
+        return _died(exits[-1])
+    return Failure(rank=None, host=end.host, exit_code=end.exit_code, error=_agent_error(end), is_recorded=False)
+
+
+def describe_exit(exit_code: int) -> str:
+    """An exit code in words."""
+    if exit_code >= 0:
+        return f"exited with code {exit_code} without saying why"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    hints = {
+        "SIGKILL": " (often the kernel's out-of-memory killer: less memory is needed with a smaller batch, "
+        "fewer workers or cache=false)",
+        "SIGSEGV": " (a crash in native code; the end of its log shows where)",
+        "SIGBUS": " (often shared memory, /dev/shm, is full: give it more room, or fewer workers)",
+    }
+    return f"was killed by {name}{hints.get(name, '')}"
+
+
+def _was_interrupted(progress: Progress) -> bool:
+    return progress.stopped is not None and str(progress.stopped.get("signal")) in ("SIGINT", "2")
+
+
+def _failed_by_itself(failure: Failure) -> bool:
+    """Whether a rank broke in a way that being stopped does not explain."""
+    return failure.is_recorded
+
+
+def _died(rank_exit: agent_report.RankExit) -> Failure:
+    return Failure(
+        rank=rank_exit.rank,
+        host=rank_exit.host,
+        exit_code=rank_exit.exit_code,
+        error=describe_exit(rank_exit.exit_code),
+        is_recorded=False,
+    )
+
+
+def _reported(record: dict[str, Any], exits: Sequence[agent_report.RankExit]) -> Failure:
+    rank = record.get("rank")
+    codes = [rank_exit.exit_code for rank_exit in exits if rank_exit.rank == rank]
+    return Failure(
+        rank=rank,
+        host=str(record.get("host", "?")),
+        exit_code=record.get("exit_code", codes[0] if codes else None),
+        error=str(record.get("error", "failed")),
+        is_recorded=True,
+        traceback=str(record.get("traceback") or ""),
+    )
+
+
+def _agent_error(end: AgentEnd) -> str:
+    if end.rdzv_endpoint is not None and agent_report.failed_to_meet(end.log):
+        return (
+            f"the nodes did not meet at {end.rdzv_endpoint}: is node 0 started, does the name resolve here, "
+            "and does a firewall let the port through?"
+        )
+    return f"torchrun's agent ended with exit code {end.exit_code} before any rank said why"

@@ -1,0 +1,64 @@
+"""The one module that starts processes. Commands are argv lists; no shell is ever involved."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+LIFELINE = Path(__file__).with_name("lifeline.py")
+
+
+class Agent:
+    """A running torchrun agent, in a session of its own, which dies with this process."""
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        """Start it; its output goes to the end of `log`. Must be called in the main thread, which the agent outlives
+        for no longer than a moment: the kernel watches the thread that started it.
+        """
+        self._wrapped = [sys.executable, "-I", "-S", str(LIFELINE), str(os.getpid()), *argv]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._wrapped,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Process id; also the session's id."""
+        return self._process.pid
+
+    def wait(self, timeout_s: float) -> int | None:
+        """The exit code, negative for a signal; None if it is still running after the time."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send(self, signal_number: int) -> None:
+        """Send a signal; nothing happens if the agent has ended."""
+        self._process.send_signal(signal_number)
+
+
+def start_detached(argv: Sequence[str], log: Path, *, keep_open: int) -> int:
+    """Start a process that outlives this one and its terminal; its pid.
+
+    Output goes to the end of `log`. It inherits the descriptor `keep_open`, under the same number, and no other.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(keep_open,),
+        )
+    process.returncode = 0  # not ours to wait for: keeps Popen from warning about a child it thinks forgotten
+    return process.pid

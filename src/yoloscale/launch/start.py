@@ -1,0 +1,97 @@
+"""From a composed config to a run that goes on: here and watched, or in the background."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import load
+from yoloscale.config.schema import Config
+from yoloscale.launch.attempt import run_attempt
+from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
+from yoloscale.launch.nodes import Announcement
+from yoloscale.launch.outcome import Outcome
+from yoloscale.launch.prepare import Say, prepare
+from yoloscale.launch.process import start_detached
+from yoloscale.launch.spec import WORKER, JobSpec, job_spec
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.liveness import is_alive
+from yoloscale.runs.status import status
+from yoloscale.runs.tail import last_lines
+
+SUPERVISOR_START_S = 30.0
+
+
+def ready(config: Config, overrides: list[str], say: Say) -> Claim:
+    """Prepare all that a new or taken-up run needs, then take its directory. Raises ConfigError."""
+    if config.name is not None:
+        refuse_if_taken(named_run(config, config.name), config)
+    return claim(prepare(config, say), overrides)
+
+
+def ready_again(run: RunDirectory, say: Say) -> Claim:
+    """Take an unfinished run up where it stopped, with the config it was frozen with. Raises ConfigError."""
+    if status(run).state == "finished":
+        raise ConfigError(finished_problem(run))
+    config = load(run.config)
+    run.job.mkdir(exist_ok=True)
+    taken = lock(run)
+    try:
+        prepare(config, say)
+    except BaseException:
+        taken.release()
+        raise
+    return taken
+
+
+def next_spec(run: RunDirectory, config: Config, *, worker: str = WORKER) -> JobSpec:
+    """What this machine, as the first or only node, starts next."""
+    attempt = events.last_attempt(events.history(run)) + 1
+    spec = job_spec(config, run.path, attempt=attempt, job_id=uuid.uuid4().hex)
+    return replace(spec, worker=worker)
+
+
+def joining_spec(run: RunDirectory, config: Config, announced: Announcement, node_rank: int) -> JobSpec:
+    """What another node starts to join what node 0 has started."""
+    return job_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
+
+
+def run_here(taken: Claim, watch: Callable[[], None], *, worker: str = WORKER) -> Outcome:
+    """Run one attempt of a claimed run to its end in this process's main thread, then let go of the run."""
+    try:
+        return run_attempt(next_spec(taken.run, load(taken.run.config), worker=worker), watch)
+    finally:
+        taken.release()
+
+
+def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
+    """Hand a claimed run to a supervisor that outlives this process and its terminal; the supervisor's pid.
+
+    Returns when the supervisor has said in events.jsonl that it is there. The lock goes over to it without a gap.
+    """
+    run = taken.run
+    log = run.job / "supervisor.log"
+    before = events.last_attempt(events.history(run))
+    argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor), worker]
+    try:
+        pid = start_detached(argv, log, keep_open=taken.descriptor)
+    finally:
+        taken.release()
+    _wait_until_launched(run, before, pid, log)
+    return pid
+
+
+def _wait_until_launched(run: RunDirectory, before: int, pid: int, log: Path) -> None:
+    started, deadline = time.time(), time.monotonic() + SUPERVISOR_START_S
+    while events.last_attempt(events.history(run)) == before:
+        if not is_alive(socket.gethostname(), pid, started) or time.monotonic() > deadline:
+            said = "\n".join(last_lines(log, 20))
+            raise ConfigError(Problem("--detach", f"the supervisor did not start:\n{said}", f"its log is {log}"))
+        time.sleep(0.02)

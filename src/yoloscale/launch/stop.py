@@ -1,0 +1,45 @@
+"""Requests to stop, from signals. The handlers note the request and nothing else; the watching loop acts."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequests:
+    """While entered, SIGINT, SIGTERM and SIGHUP are counted instead of ending the process. Main thread only."""
+
+    def __init__(self) -> None:
+        self.received: list[signal.Signals] = []
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequests:
+        assert threading.current_thread() is threading.main_thread(), "signals arrive in the main thread"
+        for number in STOP_SIGNALS:
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received.append(signal.Signals(number))
+
+    @property
+    def first(self) -> signal.Signals | None:
+        """What the run is to be stopped with; a closed terminal asks as politely as SIGTERM does."""
+        if not self.received:
+            return None
+        return signal.SIGINT if self.received[0] is signal.SIGINT else signal.SIGTERM
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the person pressed Ctrl-C again."""
+        return self.received.count(signal.SIGINT) >= 2

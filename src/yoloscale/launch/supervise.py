@@ -1,0 +1,23 @@
+"""`python -m yoloscale.launch.supervise RUN LOCK_DESCRIPTOR WORKER`: a launcher without a display, for detached runs.
+
+The descriptor is the inherited lock on the run; it is let go when this process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from yoloscale.launch.claim import Claim
+from yoloscale.launch.start import run_here
+from yoloscale.runs.directory import RunDirectory
+
+
+def main(arguments: list[str]) -> int:
+    """Run the next attempt of a claimed run; its exit code."""
+    run, descriptor, worker = arguments
+    return run_here(Claim(RunDirectory(Path(run)), int(descriptor)), lambda: None, worker=worker).exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""The argv of torchrun's agent. Pure: what the installed torch can do and where this node is reached come in."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from yoloscale.launch.spec import JobSpec
+
+MONITOR_INTERVAL_S = 0.2
+JOIN_TIMEOUT_S = 600  # how long the first node waits for the others
+READ_TIMEOUT_S = 60  # how long a node tries to reach the first one
+SHUTDOWN_TIMEOUT_S = 60  # from the request to stop until a rank is killed: a checkpoint is saved meanwhile
+SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2"
+
+
+@dataclass(frozen=True)
+class TorchrunFeatures:
+    """Flags that only newer releases of torch have."""
+
+    signals_to_handle: bool = True
+    shutdown_timeout: bool = True
+
+
+def installed_features() -> TorchrunFeatures:
+    """Read from the source of the installed torchrun, since importing torch takes seconds; all, if it is not there."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return TorchrunFeatures()
+    source = Path(next(iter(spec.submodule_search_locations))) / "distributed" / "run.py"
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError:
+        return TorchrunFeatures(signals_to_handle=False, shutdown_timeout=False)
+    return TorchrunFeatures('"--signals-to-handle"' in text, '"--shutdown-timeout"' in text)
+
+
+def render(spec: JobSpec, features: TorchrunFeatures, *, local_address: str | None = None) -> list[str]:
+    """The command that runs one node's agent.
+
+    `local_address` is where the other nodes reach this one. On one node everything stays on the loopback interface
+    and the agent takes a free port by itself.
+    """
+    argv = [sys.executable, "-m", "torch.distributed.run"]
+    argv += [f"--nnodes={spec.nodes}", f"--nproc-per-node={spec.procs_per_node}", "--max-restarts=0"]
+    argv += [f"--monitor-interval={MONITOR_INTERVAL_S}", *_rendezvous(spec, local_address)]
+    if features.signals_to_handle:
+        argv.append(f"--signals-to-handle={SIGNALS}")
+    if features.shutdown_timeout:
+        argv.append(f"--shutdown-timeout={SHUTDOWN_TIMEOUT_S}")
+    return [*argv, "-m", spec.worker, str(spec.run)]
+
+
+def _rendezvous(spec: JobSpec, local_address: str | None) -> list[str]:
+    endpoint = spec.rdzv_endpoint or "127.0.0.1:0"
+    is_host = int(spec.node_rank == 0)  # said, not guessed from host names: these need not resolve
+    flags = ["--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}", f"--rdzv-id={spec.job_id}"]
+    flags.append(f"--rdzv-conf=is_host={is_host},join_timeout={JOIN_TIMEOUT_S},read_timeout={READ_TIMEOUT_S}")
+    address = local_address if spec.nodes > 1 else "127.0.0.1"
+    return [*flags, f"--local-addr={address}"] if address else flags

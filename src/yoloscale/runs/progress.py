@@ -1,0 +1,184 @@
+"""How far a run has come: a fold over its events and metrics, the same for `status`, `runs` and the live display."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from yoloscale.runs import events
+
+PREFERRED_METRICS = (
+    "metrics/mAP50-95(M)",
+    "metrics/mAP50-95(P)",
+    "metrics/mAP50-95(B)",
+    "metrics/mIoU",
+    "metrics/accuracy_top1",
+)
+
+
+@dataclass
+class Progress:
+    """What is known so far of the newest attempt; feed it records in the order they were written."""
+
+    attempt: int = 0
+    phase: str = ""  # of the set-up; empty once training
+    processes: list[dict[str, Any]] = field(default_factory=list)
+    launcher: dict[str, Any] | None = None  # the attempt_launched event
+    plan: str = ""
+    epochs: int = 0
+    steps_per_epoch: int = 0
+    epoch: int = 0  # 1-based
+    epoch_step: int = 0
+    step: int = 0
+    images_per_s: float | None = None
+    training: dict[str, float] = field(default_factory=dict)  # latest losses, train/*
+    metrics: dict[str, float] = field(default_factory=dict)  # latest evaluation
+    started_at: float | None = None  # of the training in this attempt
+    first_epoch: int = 1
+    updated_at: float | None = None
+    warnings: list[str] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    stopped: dict[str, Any] | None = None  # the preempted event
+    cancelled: bool = False
+    finished: bool = False
+    exited: dict[str, Any] | None = None
+
+    def on_event(self, record: Mapping[str, Any]) -> None:
+        """Take one line of events.jsonl."""
+        self.updated_at = float(record.get("time", 0.0))
+        if record["event"] in (events.ATTEMPT_LAUNCHED, events.ATTEMPT_STARTED):
+            self._start_attempt(int(record.get("attempt", self.attempt + 1)))
+        handler = _HANDLERS.get(str(record["event"]))
+        if handler is not None:
+            handler(self, dict(record))
+
+    def on_metric(self, record: Mapping[str, Any]) -> None:
+        """Take one line of metrics.jsonl."""
+        self.updated_at = float(record.get("time", 0.0))
+        numbers = {key: float(value) for key, value in record.items() if isinstance(value, (int, float))}
+        self.step = int(numbers.get("step", self.step))
+        self.epoch = int(numbers.get("epoch", self.epoch))
+        self.epoch_step = int(numbers.get("epoch_step", self.epoch_step if record.get("kind") != "epoch" else 0))
+        self.images_per_s = numbers.get("images_per_s", self.images_per_s)
+        self.training.update({key: value for key, value in numbers.items() if key.startswith("train/")})
+        if record.get("kind") == "eval":
+            self.metrics = {key: value for key, value in numbers.items() if "/" in key}
+        if record.get("kind") in ("epoch", "eval"):
+            self.epoch_step = self.steps_per_epoch
+
+    def _start_attempt(self, attempt: int) -> None:
+        if attempt != self.attempt:
+            kept = {"epochs": self.epochs, "epoch": self.epoch, "step": self.step, "metrics": self.metrics}
+            self.__init__(attempt=attempt, **kept)  # type: ignore[misc]
+
+    @property
+    def is_training(self) -> bool:
+        """Whether this attempt got past its set-up."""
+        return self.started_at is not None
+
+    @property
+    def fraction(self) -> float:
+        """Share of the run's epochs that is done, 0 to 1."""
+        if not self.epochs or not self.epoch:
+            return 0.0
+        within = self.epoch_step / self.steps_per_epoch if self.steps_per_epoch else 0.0
+        return min(1.0, (self.epoch - 1 + min(within, 1.0)) / self.epochs)
+
+    def eta_s(self, now: float | None = None) -> float | None:
+        """Seconds to the end at the pace of this attempt so far, evaluations included; None before there is a pace."""
+        if self.started_at is None or not self.epochs:
+            return None
+        done = self.fraction - (self.first_epoch - 1) / self.epochs
+        elapsed = (now if now is not None else time.time()) - self.started_at
+        return elapsed / done * (1.0 - self.fraction) if done > 0 and elapsed > 0 else None
+
+    @property
+    def metric(self) -> tuple[str, float] | None:
+        """The one number that tells best how good the model is so far."""
+        for name in PREFERRED_METRICS:
+            if name in self.metrics:
+                return name, self.metrics[name]
+        return next(((name, value) for name, value in self.metrics.items() if name.startswith("metrics/")), None)
+
+    @property
+    def where(self) -> str:
+        """Hosts and devices: "node7: 2 × cuda"."""
+        hosts: dict[str, list[str]] = {}
+        for process in self.processes:
+            hosts.setdefault(str(process.get("host", "?")), []).append(str(process.get("device", "cpu")).split(":")[0])
+        if not hosts:
+            return str(self.launcher.get("host", "")) if self.launcher else ""
+        shown = [f"{host}: {len(devices)} × {devices[0]}" for host, devices in hosts.items()]
+        return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
+
+
+def _launched(progress: Progress, record: dict[str, Any]) -> None:
+    progress.launcher = record
+    progress.phase = "starting"
+
+
+def _joined(progress: Progress, record: dict[str, Any]) -> None:
+    progress.processes = list(record.get("processes", []))
+
+
+def _phase(progress: Progress, record: dict[str, Any]) -> None:
+    progress.phase = str(record.get("phase", ""))
+
+
+def _training(progress: Progress, record: dict[str, Any]) -> None:
+    progress.phase = ""
+    progress.started_at = float(record.get("time", 0.0))
+    progress.epochs = int(record.get("epochs", progress.epochs))
+    progress.steps_per_epoch = int(record.get("steps_per_epoch", 0))
+    progress.first_epoch = progress.epoch = int(record.get("epoch", 1))
+    progress.step = int(record.get("step", progress.step))
+    progress.epoch_step = 0
+    progress.plan = str(record.get("plan", ""))
+
+
+def _evaluated(progress: Progress, record: dict[str, Any]) -> None:
+    metrics = record.get("metrics")
+    if isinstance(metrics, dict):
+        progress.metrics = {key: float(value) for key, value in metrics.items() if isinstance(value, (int, float))}
+
+
+def _warned(progress: Progress, record: dict[str, Any]) -> None:
+    progress.warnings.append(str(record.get("message", "")))
+
+
+def _failed(progress: Progress, record: dict[str, Any]) -> None:
+    progress.failures.append(record)
+
+
+def _stopped(progress: Progress, record: dict[str, Any]) -> None:
+    progress.stopped = record
+
+
+def _cancelled(progress: Progress, record: dict[str, Any]) -> None:
+    progress.cancelled = True
+
+
+def _finished(progress: Progress, record: dict[str, Any]) -> None:
+    progress.finished = True
+    progress.phase = ""
+
+
+def _exited(progress: Progress, record: dict[str, Any]) -> None:
+    progress.exited = record
+
+
+_HANDLERS = {
+    events.ATTEMPT_LAUNCHED: _launched,
+    events.ATTEMPT_STARTED: _joined,
+    events.SETUP: _phase,
+    events.TRAINING_STARTED: _training,
+    events.EVALUATED: _evaluated,
+    events.WARNING: _warned,
+    events.FAILED: _failed,
+    events.PREEMPTED: _stopped,
+    events.CANCELLED: _cancelled,
+    events.FINISHED: _finished,
+    events.EXITED: _exited,
+}

@@ -1,0 +1,150 @@
+"""What state a run is in: from its events, its result, and whether its processes live."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.liveness import is_alive
+from yoloscale.runs.progress import Progress
+from yoloscale.runs.tail import Tail
+
+RECENT_BYTES = 65536
+ACTIVE = ("pending", "running", "restarting")
+LOST = "its processes are gone without a word (killed from outside, out of memory, or the machine went down)"
+
+
+@dataclass(frozen=True)
+class Status:
+    """One run at one moment. `state` is one of: pending running preempted restarting finished failed cancelled."""
+
+    name: str
+    path: str
+    state: str
+    phase: str
+    attempt: int
+    epoch: int
+    epochs: int
+    step: int
+    metric_name: str | None
+    metric: float | None
+    images_per_s: float | None
+    eta_s: float | None
+    where: str
+    error: str | None
+    updated_at: float | None  # seconds since the epoch
+    metrics: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """For `-o json`; keys are stable."""
+        return asdict(self)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether somebody is working on it."""
+        return self.state in ACTIVE
+
+
+def read_progress(run: RunDirectory) -> Progress:
+    """Everything events.jsonl tells, and the recent part of metrics.jsonl."""
+    progress = Progress()
+    for record in Tail(run.events).new():
+        progress.on_event(record)
+    for record in Tail(run.metrics, last_bytes=RECENT_BYTES).new():
+        progress.on_metric(record)
+    return progress
+
+
+def status(run: RunDirectory) -> Status:
+    """The state of a run directory, now."""
+    progress = read_progress(run)
+    result = read_result(run)
+    if result is not None:
+        progress.metrics = {key: float(value) for key, value in (result.get("metrics") or {}).items()}
+    state = _state(progress, has_result=result is not None)
+    metric = progress.metric
+    return Status(
+        name=run.name,
+        path=str(run.path),
+        state=state,
+        phase=progress.phase if state in ACTIVE else "",
+        attempt=progress.attempt,
+        epoch=int(result.get("epochs", progress.epoch)) if result else progress.epoch,
+        epochs=progress.epochs,
+        step=progress.step,
+        metric_name=metric[0] if metric else None,
+        metric=metric[1] if metric else None,
+        images_per_s=(result or {}).get("images_per_s") or progress.images_per_s,
+        eta_s=progress.eta_s() if state == "running" else None,
+        where=progress.where,
+        error=_error(progress) if state == "failed" else None,
+        updated_at=progress.updated_at,
+        metrics=progress.metrics,
+    )
+
+
+def read_result(run: RunDirectory) -> dict[str, Any] | None:
+    """result.json, which is there once a run has finished."""
+    try:
+        result = json.loads(run.result.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return result if isinstance(result, dict) else None
+
+
+def live_launcher(progress: Progress) -> tuple[str, int, bool | None] | None:
+    """Host, pid and liveness (None: another machine) of what looks after the newest attempt; None if nobody ever did.
+
+    A job started by hand with torchrun or srun has no launcher of ours; its first rank stands in.
+    """
+    if progress.launcher is not None:
+        host, pid = str(progress.launcher["host"]), int(progress.launcher["pid"])
+        return host, pid, is_alive(host, pid, float(progress.launcher["time"]))
+    if progress.processes and progress.updated_at is not None:
+        first = progress.processes[0]
+        host, pid = str(first["host"]), int(first["pid"])
+        return host, pid, is_alive(host, pid, progress.updated_at)
+    return None
+
+
+def _state(progress: Progress, *, has_result: bool) -> str:
+    if progress.finished or (has_result and progress.exited is not None):
+        return "finished"
+    if progress.exited is None and _is_looked_after(progress):
+        return _active_state(progress)
+    if progress.cancelled:
+        return "cancelled"
+    if progress.stopped is not None:
+        return "preempted"
+    return "pending" if progress.attempt == 0 else "failed"
+
+
+def _active_state(progress: Progress) -> str:
+    if progress.is_training:
+        return "running"
+    if progress.attempt > 1:
+        return "restarting"
+    return "running" if progress.processes else "pending"
+
+
+def _is_looked_after(progress: Progress) -> bool:
+    launcher = live_launcher(progress)
+    return launcher is not None and launcher[2] is not False
+
+
+def _error(progress: Progress) -> str:
+    if progress.failures:
+        failure = progress.failures[0]
+        where = f"rank {failure['rank']} on {failure.get('host', '?')}: " if failure.get("rank") is not None else ""
+        return where + str(failure.get("error", "failed"))
+    if progress.exited is None:
+        return LOST
+    return f"the job exited with {progress.exited.get('exit_code')}"
+
+
+def weights_of(run: RunDirectory) -> Path | None:
+    """The best weights so far, if there are any."""
+    return run.best_weights if run.best_weights.exists() else None
