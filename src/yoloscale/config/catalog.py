@@ -1,0 +1,86 @@
+"""Which models and datasets have a name: our group files, and what the installed Ultralytics brings along."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from yoloscale.config.schema import Task
+
+_SUFFIXES = {
+    "-seg": Task.segment,
+    "-sem": Task.semantic,
+    "-cls": Task.classify,
+    "-pose": Task.pose,
+    "-obb": Task.obb,
+    "-depth": Task.depth,
+}
+_HEADS = {  # part of the name of an architecture's last module, longest first
+    "semanticsegment": Task.semantic,
+    "segment": Task.segment,
+    "classify": Task.classify,
+    "detect": Task.detect,
+    "rtdetr": Task.detect,
+    "pose": Task.pose,
+    "obb": Task.obb,
+    "depth": Task.depth,
+}
+_SCALE = re.compile(r"(\d+)([nslmx])(.+)?$")  # yolo12n-seg → yolo12-seg
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Group options by group, and Ultralytics' own YAML files by lower-case stem."""
+
+    groups: Mapping[str, tuple[str, ...]]
+    architectures: Mapping[str, Path] = field(default_factory=dict)
+    datasets: Mapping[str, Path] = field(default_factory=dict)
+
+    def option(self, group: str, word: str) -> str | None:
+        """The group option of this name, in any letter case."""
+        return {option.lower(): option for option in self.groups.get(group, ())}.get(word.lower())
+
+    def architecture(self, stem: str) -> Path | None:
+        """Ultralytics' architecture YAML for a name with or without its scale letter (`yolo12n`)."""
+        lower = stem.lower()
+        return self.architectures.get(lower) or self.architectures.get(_SCALE.sub(r"\1\3", lower))
+
+
+def read_catalog(folders: list[Path]) -> Catalog:
+    """List the groups of some config folders, and the YAML files of the installed Ultralytics, which is not imported."""
+    groups: dict[str, set[str]] = {}
+    for folder in folders:
+        for file in folder.glob("*/*.yaml"):
+            groups.setdefault(file.parent.name, set()).add(file.stem)
+    return Catalog(
+        groups={group: tuple(sorted(options)) for group, options in groups.items() if group != "hydra"},
+        architectures=_installed("models/**/*.yaml"),
+        datasets=_installed("datasets/*.yaml"),
+    )
+
+
+def _installed(pattern: str) -> dict[str, Path]:
+    spec = importlib.util.find_spec("ultralytics")
+    if spec is None or spec.origin is None:
+        return {}
+    return {file.stem.lower(): file for file in (Path(spec.origin).parent / "cfg").glob(pattern)}
+
+
+def task_of_architecture(file: Path) -> Task | None:
+    """The task of an architecture YAML by its last module, as Ultralytics tells it; None if it cannot be told."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        last = str(content["head"][-1][-2]).lower()
+    except (OSError, UnicodeError, yaml.YAMLError, KeyError, IndexError, TypeError):
+        return None  # whoever opens it later says what is wrong with it
+    return next((task for part, task in _HEADS.items() if part in last), None)
+
+
+def task_of_name(stem: str) -> Task | None:
+    """The task that a file name like `best-seg` tells; None without such a suffix."""
+    return next((task for suffix, task in _SUFFIXES.items() if suffix in stem), None)

@@ -1,0 +1,76 @@
+"""What `model=…` and `data=…` stand for: a group option, a name that Ultralytics knows, or a file of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yoloscale.config.catalog import Catalog, task_of_architecture, task_of_name
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.keys import nearest
+from yoloscale.config.quoting import quote
+from yoloscale.config.schema import Task
+
+_YAML = (".yaml", ".yml")
+
+
+def model(word: str, catalog: Catalog) -> list[str]:
+    """Hydra overrides for `model=word`; the word is data, already unquoted. Raises ConfigError."""
+    suffix, stem = Path(word).suffix.lower(), Path(word).stem
+    if option := catalog.option("model", word):
+        return [f"model={option}"]
+    own_file = _is_own_file(word)
+    known = None if own_file else catalog.option("model", stem)
+    if suffix == ".pt":
+        if known:
+            return [f"model={known}", f"model.weights={quote(word)}"]
+        return _custom_model(stem, task_of_name(stem), word, None)
+    if suffix in _YAML:
+        if known:
+            return [f"model={known}", "model.weights=null"]
+        file = Path(word) if own_file else catalog.architecture(stem)
+        if file is None:
+            raise _no_such("model", word, catalog, [*catalog.groups.get("model", ()), *catalog.architectures])
+        return _custom_model(stem, task_of_architecture(file) or task_of_name(stem), None, word)
+    if file := catalog.architecture(word):
+        return _custom_model(word, task_of_architecture(file), f"{word}.pt", f"{word}.yaml")
+    raise _no_such("model", word, catalog, [*catalog.groups.get("model", ()), *catalog.architectures])
+
+
+def data(word: str, catalog: Catalog) -> list[str]:
+    """Hydra overrides for `data=word`; the word is data, already unquoted. Raises ConfigError."""
+    path = Path(word)
+    if option := catalog.option("data", word):
+        return [f"data={option}"]
+    if word and (_is_own_file(word) or path.exists()):
+        return _custom_data(path.stem if path.suffix.lower() in _YAML else path.name, word)
+    stem = path.stem if path.suffix.lower() in _YAML else word
+    if option := catalog.option("data", stem):
+        return [f"data={option}"]
+    if installed := catalog.datasets.get(stem.lower()):
+        return _custom_data(installed.stem, installed.name)
+    raise _no_such("data", word, catalog, [*catalog.groups.get("data", ()), *catalog.datasets])
+
+
+def _is_own_file(word: str) -> bool:
+    """A path with a folder in it, or a file in the working folder. Released weights are looked for there anyway."""
+    path = Path(word)
+    return len(path.parts) > 1 or (path.suffix.lower() in _YAML and path.is_file())
+
+
+def _custom_model(name: str, task: Task | None, weights: str | None, architecture: str | None) -> list[str]:
+    values = {"name": name, "task": task, "weights": weights, "architecture": architecture}
+    return ["model=custom", *(f"model.{key}={quote(value)}" for key, value in values.items())]
+
+
+def _custom_data(name: str, source: str) -> list[str]:
+    return ["data=custom", f"data.name={quote(name)}", f"data.source={quote(source)}"]
+
+
+def _no_such(group: str, word: str, catalog: Catalog, names: list[str]) -> ConfigError:
+    near = nearest(Path(word).stem if Path(word).suffix in (*_YAML, ".pt") else word, names, count=3)
+    hidden = {"custom", "default"}
+    near = [name for name in near if name not in hidden]
+    example = "path/to/weights.pt or path/to/architecture.yaml" if group == "model" else "path/to/data.yaml"
+    found = "nothing" if not word else f"{word!r}, which is no {group} known here and no path"
+    meant = f"write {group}={near[0]}" + (f" (or {', '.join(near[1:])})" if near[1:] else "") if near else ""
+    return ConfigError(Problem(group, found, f"{meant}, or {group}={example}" if meant else f"write {group}={example}"))

@@ -1,0 +1,214 @@
+"""What a `yolo` user types, as overrides in Hydra's grammar. Pure: tokens in, tokens out."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Callable, Iterable
+
+from yoloscale.config import choices
+from yoloscale.config.catalog import Catalog
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.keys import LIST_LIKE, describe, is_group, is_text, known, members, nearest
+from yoloscale.config.quoting import is_quoted, quote_text, unquote, without_interpolation
+from yoloscale.config.refusals import HARMLESS, NOT_OURS
+from yoloscale.config.schema import Task
+
+_SWITCHES = frozenset(key for key, hint in known().items() if bool in members(hint) and "." not in key)
+_INTERPOLATION = re.compile(r"\$\{\s*(?:oc\.\w+:|hydra[.:]|([\w.]+)\s*\})")
+
+
+def rewrite(tokens: Iterable[str], catalog: Catalog) -> tuple[list[str], list[Problem]]:
+    """Turn tokens into overrides that Hydra understands; those that cannot be are told as problems."""
+    overrides, problems = list[str](), list[Problem]()
+    for token in _join_equals(list(tokens)):
+        try:
+            overrides += _rewrite_one(token, catalog)
+        except ConfigError as error:
+            problems += error.problems
+    return overrides, problems
+
+
+def _join_equals(tokens: list[str]) -> list[str]:
+    """`epochs = 5` typed as three words is one argument, as for `yolo`."""
+    joined: list[str] = []
+    waiting = list(tokens)
+    while waiting:
+        token = waiting.pop(0)
+        if token == "=" and joined and waiting:
+            joined[-1] += "=" + waiting.pop(0)
+        else:
+            joined.append(token)
+    return joined
+
+
+def _rewrite_one(token: str, catalog: Catalog) -> list[str]:
+    if token.startswith("~"):
+        return [_deletion(token)]
+    key, equals, value = token.partition("=")
+    if not equals:
+        return _bare_word(token)
+    key, value = key.strip(), value.strip()
+    name = key.lstrip("+").partition("@")[0]
+    if special := _SPECIAL.get(name):
+        return special(value, catalog)
+    if name in NOT_OURS:
+        return _refused(name, value)
+    if name == "hydra" or name.startswith(("hydra.", "hydra/")):
+        return [token]
+    if name in catalog.groups and "." not in name:
+        return [f"{key}={_group_choice(name, value, catalog)}"]
+    if name not in known():
+        raise ConfigError(unknown_key(name))
+    return [f"{key}={_value(name, value)}"]
+
+
+def unknown_key(name: str) -> Problem:
+    """The problem of a key that is not in the schema, with the nearest that is."""
+    keys = [key for key in known() if not is_group(key)]
+    near = nearest(name, keys, count=3)
+    meant = f"did you mean {' or '.join(near)}?" if near else "`yoloscale train --cfg job` lists every key"
+    return Problem(name, "no such key", meant)
+
+
+def _deletion(token: str) -> str:
+    name = token[1:].partition("=")[0]
+    if name in known() and not is_group(name):
+        raise ConfigError(Problem(token, "a key of the schema cannot be removed", f"write {name}=… ({describe(name)})"))
+    return token
+
+
+def _bare_word(word: str) -> list[str]:
+    if word in _SWITCHES:
+        return [f"{word}=true"]
+    if word in Task.__members__:
+        return [f"model.task={word}"]
+    if word == "train":
+        return []
+    if word in known():
+        raise ConfigError(Problem(word, "a key without a value", f"write {word}=… ({describe(word)})"))
+    if word in NOT_OURS:
+        raise ConfigError(Problem(word, "no argument of train", NOT_OURS[word]))
+    raise ConfigError(Problem(word, "an argument without `=`", unknown_key(word).instead))
+
+
+def _refused(name: str, value: str) -> list[str]:
+    if value.lower() in HARMLESS.get(name, ()):
+        return []
+    raise ConfigError(Problem(name, f"{value!r}, but this is no argument of train", NOT_OURS[name]))
+
+
+def _group_choice(group: str, value: str, catalog: Catalog) -> str:
+    if value in ("null", "") or value.startswith("{"):
+        return value
+    words = [word.strip() for word in value.strip("[]").split(",")]
+    for word in words:
+        if catalog.option(group, word.removesuffix(".yaml")) is None:
+            options = catalog.groups[group]
+            near = nearest(word, options)
+            meant = f"did you mean {group}={near[0]}? " if near else ""
+            raise ConfigError(Problem(group, f"{word!r}, which it does not have", f"{meant}It has {', '.join(options)}"))
+    return f"[{','.join(words)}]" if len(words) > 1 or value.startswith("[") else value
+
+
+def _value(name: str, value: str) -> str:
+    """The value in Hydra's grammar, by the type of its key."""
+    hint = known()[name]
+    if name in LIST_LIKE:
+        return _list_like(value, always=list in map(typing.get_origin, members(hint)))
+    if not is_text(name):
+        value = value.removesuffix(",")
+    if value.lower() in ("none", "null"):
+        return "null"
+    if bool in members(hint) and value.lower() in ("true", "false"):
+        return value.lower()
+    if int in members(hint) and float not in members(hint):
+        return _whole_number(value)
+    return _text(value) if is_text(name) and int not in members(hint) else value
+
+
+def _list_like(value: str, *, always: bool) -> str:
+    """`0,2`, `(0,2)` and `[0,2]` are one list; with `always`, `0` is one too."""
+    if value.lower() in ("none", "null"):
+        return "null"
+    if value.startswith("(") and value.endswith(")"):
+        value = f"[{value[1:-1].rstrip(',')}]"
+    wrap = value != "" and value[0] not in "['\"$" and (always or "," in value)
+    return f"[{value.strip(',')}]" if wrap else value
+
+
+def _whole_number(value: str) -> str:
+    """`1e2` is 100, as for `yolo`; anything else stays as it was typed."""
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return str(int(number)) if number.is_integer() else value
+
+
+def _text(value: str) -> str:
+    """Text is data: quoted for Hydra, unless the person quoted it already. `${key}` of the schema is looked up."""
+    if is_quoted(value):
+        return value
+    interpolates = [match[1] is None or match[1] in known() for match in _INTERPOLATION.finditer(value)]
+    return quote_text(value if any(interpolates) else without_interpolation(value))
+
+
+def _device(value: str, _: Catalog) -> list[str]:
+    """Ultralytics' `device=`: a list of GPUs of this machine, one rank each; or the CPU."""
+    word = unquote(value).lower().strip()
+    if word in ("", "none", "null", "auto"):
+        return ["cluster.device=auto"]
+    if word == "cpu":
+        return ["cluster.device=cpu"]
+    if word in ("cuda", "gpu"):
+        return ["cluster.device=cuda"]
+    gpus = [part.strip().removeprefix("cuda:") for part in re.sub(r"[\[\]()'\"\s]", "", word).split(",") if part.strip()]
+    if not gpus or not all(gpu.isdigit() for gpu in gpus):
+        raise ConfigError(Problem("device", _device_found(word), "write device=0,1 (GPU numbers) or device=cpu"))
+    if len(set(gpus)) < len(gpus):
+        raise ConfigError(Problem("device", f"{word!r} names a GPU twice", "give each rank a GPU of its own"))
+    indices = ",".join(str(int(gpu)) for gpu in gpus)
+    return ["cluster.device=cuda", f"cluster.gpus=[{indices}]", f"cluster.procs_per_node={len(gpus)}"]
+
+
+def _device_found(word: str) -> str:
+    if word.startswith(("-1", "[-1")):
+        return f"{word!r}: idle GPUs are not searched for, as two jobs would find the same"
+    if word.startswith(("mps", "npu", "xpu", "tpu")):
+        return f"{word!r}: ranks compute on CUDA GPUs or CPUs"
+    return f"{word!r}"
+
+
+def _project(value: str, _: Catalog) -> list[str]:
+    return [] if value.lower() in ("", "none", "null") else [f"paths.runs={_text(value)}"]
+
+
+def _task(value: str, _: Catalog) -> list[str]:
+    word = unquote(value)
+    if word.lower() in ("none", "null"):
+        return ["model.task=null"]
+    if word not in Task.__members__:
+        raise ConfigError(Problem("task", f"{word!r}", f"one of {', '.join(Task.__members__)}"))
+    return [f"model.task={word}"]
+
+
+def _choice(resolve: Callable[[str, Catalog], list[str]]) -> Callable[[str, Catalog], list[str]]:
+    def rewrite_choice(value: str, catalog: Catalog) -> list[str]:
+        return resolve(unquote(value), catalog)
+
+    return rewrite_choice
+
+
+def _name(value: str, _: Catalog) -> list[str]:
+    return ["name=null"] if value.lower() in ("none", "null") else [f"name={_text(value)}"]
+
+
+_SPECIAL: dict[str, Callable[[str, Catalog], list[str]]] = {
+    "model": _choice(choices.model),
+    "data": _choice(choices.data),
+    "device": _device,
+    "project": _project,
+    "task": _task,
+    "name": _name,
+}

@@ -1,0 +1,177 @@
+"""From a command line to a typed config. Hydra composes; every problem that can be told is told at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException, ValidationError
+
+from yoloscale.config import command_line, flags
+from yoloscale.config.catalog import read_catalog
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.hydra_flags import run_hydra_flags
+from yoloscale.config.keys import describe, is_group, known
+from yoloscale.config.locations import configs_folder
+from yoloscale.config.schema import Config, Task
+from yoloscale.config.typed import from_plain
+
+__all__ = ["compose", "hydra_arguments", "run_hydra_flags"]
+
+_DEFAULT_IMGSZ = {Task.classify: 224}  # pixels; Ultralytics' own, 640 for every other task
+
+TaskOf = Callable[[Path], "Task | None"]
+
+
+def compose(argv: Sequence[str], task_of: TaskOf | None = None) -> Config:
+    """Compose the config of one run from what a person typed after `yoloscale train`. Raises ConfigError.
+
+    `task_of` reads the task of a `.pt` file of one's own, where its name does not tell it. The result is typed but
+    neither resolved nor validated.
+    """
+    config_name, overrides = hydra_arguments(argv)
+    plain = _compose_plain(config_name, overrides)
+    if missing := [f"{group}.{key}" for group in ("model", "data") for key in ("name", "source") if plain[group].get(key) == ""]:
+        raise ConfigError([Problem(key, "not given", f"write {key}=… ({describe(key)})") for key in missing])
+    model = plain["model"]
+    model["task"] = model["task"] or _read_task(model["weights"], task_of)
+    plain["imgsz"] = plain["imgsz"] or _DEFAULT_IMGSZ.get(model["task"], 640)
+    if plain["data"]["source"] != "shapes" and not any(override.startswith("data.shapes") for override in overrides):
+        plain["data"]["shapes"] = None  # left by a recipe whose dataset was replaced
+    if plain["pretrained"] is not True and model["architecture"] is not None:
+        model["weights"] = None
+    _anchor_paths(plain)
+    return from_plain(plain)
+
+
+def hydra_arguments(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """Config name and checked overrides, in Hydra's own grammar. Raises ConfigError."""
+    given = flags.split(argv)
+    if "multirun" in given.given:
+        raise ConfigError(
+            Problem("--multirun", "sweeps are not available in this version", "start one run for each value")
+        )
+    folders = [configs_folder()]
+    search_path: list[str] = []
+    if (folder := given.given.get("config-dir")) is not None:
+        if not Path(folder).is_dir():
+            raise ConfigError(Problem("--config-dir", f"{folder!r} is no folder", "give a folder of Hydra configs"))
+        folders.append(Path(folder).absolute())
+        search_path = [f"hydra.searchpath=['file://{Path(folder).absolute()}']"]
+    overrides, problems = command_line.rewrite(given.tokens, read_catalog(folders))
+    if problems := problems + _check(overrides):
+        raise ConfigError(problems)
+    return given.given.get("config-name", "train"), search_path + overrides
+
+
+def register_schema() -> None:
+    """Give Hydra the schema under the name that train.yaml lists. `imgsz` is nullable there: unset is told from 640."""
+    base: Any = dataclasses.make_dataclass("Train", [("imgsz", "int | None", None)], bases=(Config,))
+    ConfigStore.instance().store("schema", base, provider="yoloscale")
+
+
+def _compose_plain(config_name: str, overrides: list[str]) -> dict[str, Any]:
+    register_schema()
+    try:
+        with initialize_config_dir(str(configs_folder()), job_name="yoloscale", version_base="1.3"):
+            plain = OmegaConf.to_container(hydra_compose(config_name, overrides), resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_from_hydra(error)) from error
+    except AssertionError as error:  # Hydra's answer to a key below a group that is null
+        raise ConfigError(_below_null(overrides)) from error
+    return cast("dict[str, Any]", plain)
+
+
+def _check(overrides: Iterable[str]) -> list[Problem]:
+    """Check each override against the schema by itself, to name all that are wrong and not the first only."""
+    parser, problems = OverridesParser.create(), list[Problem]()
+    for text in overrides:
+        try:
+            problems += _problems_of(parser.parse_override(text))
+        except HydraException:
+            key, _, value = text.partition("=")
+            problems.append(Problem(key, f"{value!r} cannot be read", f"quote it: \"{key}='…'\""))
+    return problems
+
+
+def _problems_of(override: Override) -> list[Problem]:
+    key = override.key_or_group
+    if key not in known() or is_group(key) or override.is_delete():
+        return []  # groups and hydra's own keys: Hydra checks them
+    if override.is_sweep_override():
+        return [Problem(key, "several values", f"write one ({describe(key)}); sweeps are not available in this version")]
+    value = override.value()
+    if isinstance(value, str) and "${" in value:
+        return []
+    try:
+        OmegaConf.update(OmegaConf.structured(_with_groups()), key, value, merge=True)
+    except (OmegaConfBaseException, ValueError):
+        return [Problem(key, f"{value!r}", f"write {describe(key)}")]
+    return []
+
+
+def _with_groups() -> Config:
+    """A config in which no group is null, so that every key can be tried."""
+    from yoloscale.config.schema import DataConfig, LoggerConfig, ShapesConfig, WandbConfig
+
+    return Config(data=DataConfig(shapes=ShapesConfig()), logger=LoggerConfig(wandb=WandbConfig()))
+
+
+def _below_null(overrides: Iterable[str]) -> list[Problem]:
+    advice = {"logger.wandb": "add logger=wandb", "data.shapes": "it belongs to data=shapes: leave it out"}
+    problems = [
+        Problem(override.partition("=")[0], f"{group} is not switched on", instead)
+        for group, instead in advice.items()
+        for override in overrides
+        if override.startswith(f"{group}.")
+    ]
+    assert problems, "Hydra failed on a key that is not below a nullable group"
+    return problems
+
+
+def _from_hydra(error: Exception) -> Problem:
+    """One problem from Hydra's or OmegaConf's exception: the file or key it names, and its first lines."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    where = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key:")), None)
+    file = str(error).split("'")[1] + ".yaml" if str(error).startswith("In '") else None
+    subject = " in ".join(part for part in (where, file) if part) or "config"
+    if where and where not in known():
+        return Problem(subject, "no such key", command_line.unknown_key(where).instead)
+    if where and isinstance(cause, ValidationError):
+        return Problem(subject, lines[0], f"write {describe(where)}")
+    options = ", ".join(line for line in lines[1:] if " " not in line)
+    return Problem(subject, lines[0], f"one of: {options}" if options else "`yoloscale train --info` shows what was read")
+
+
+def _read_task(weights: str | None, task_of: TaskOf | None) -> Task | None:
+    return task_of(Path(weights)) if task_of is not None and weights is not None and Path(weights).is_file() else None
+
+
+def _anchor_paths(plain: dict[str, Any]) -> None:
+    """Make relative paths to existing files absolute, so that the run can go on from any working folder.
+
+    Names of released weights and of Ultralytics' datasets stay names.
+    """
+    data, model = plain["data"], plain["model"]
+    for parent, key in ((data, "source"), (model, "weights"), (model, "architecture"), (plain, "pretrained")):
+        value = parent[key]
+        if isinstance(value, str) and Path(value).exists() and (len(Path(value).parts) > 1 or _is_own_name(value)):
+            parent[key] = str(Path(value).absolute())
+
+
+def _is_own_name(file_name: str) -> bool:
+    """Whether a bare file name is a file of one's own: not one that the catalog, or a release, has too."""
+    catalog = read_catalog([configs_folder()])
+    stem = Path(file_name).stem
+    named = catalog.option("model", stem) or catalog.option("data", stem) or catalog.architecture(stem)
+    return named is None and stem.lower() not in catalog.datasets

@@ -1,0 +1,81 @@
+"""The keys of the schema by their dotted names: what type each takes, and which one was probably meant."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Union
+
+from yoloscale.config.schema import Config
+
+# Arguments that take one value or several: a comma makes a list of them, never a sweep.
+LIST_LIKE = frozenset({"classes", "freeze", "scale", "fraction", "cluster.gpus", "logger.wandb.tags"})
+
+
+@lru_cache(maxsize=1)
+def known() -> Mapping[str, Any]:
+    """Type hint of every key a person may set, by dotted name; groups (`cluster`) are keys too."""
+    return dict(_flatten(Config, ""))
+
+
+def _flatten(schema: type, prefix: str) -> Iterable[tuple[str, Any]]:
+    for name, hint in typing.get_type_hints(schema).items():
+        yield prefix + name, hint
+        for member in members(hint):
+            if dataclasses.is_dataclass(member):
+                yield from _flatten(typing.cast(type, member), f"{prefix}{name}.")
+
+
+def members(hint: Any) -> tuple[Any, ...]:
+    """The alternatives of a union without None; the hint itself if it is no union."""
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        return tuple(member for member in typing.get_args(hint) if member is not type(None))
+    return (hint,)
+
+
+def is_group(key: str) -> bool:
+    """Whether the key holds other keys."""
+    return any(dataclasses.is_dataclass(member) for member in members(known()[key]))
+
+
+def is_text(key: str) -> bool:
+    """Whether the key takes any text (names, paths, addresses)."""
+    return str in members(known()[key])
+
+
+def describe(key: str) -> str:
+    """What the key takes, in words."""
+    hint = known()[key]
+    words = [_describe(member) for member in members(hint)]
+    if key in LIST_LIKE:
+        words = ["a value or a list of values"]
+    if type(None) in typing.get_args(hint):
+        words.append("null")
+    return " or ".join(words)
+
+
+def _describe(member: Any) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if isinstance(member, type) and issubclass(member, Enum):
+        return "one of " + ", ".join(str(item.value) for item in member)
+    if typing.get_origin(member) is list:
+        return "a list like [0,1]" if typing.get_args(member) == (int,) else "a list like [a,b]"
+    return names.get(member, "a group of keys")
+
+
+def nearest(word: str, candidates: Iterable[str], count: int = 1) -> list[str]:
+    """The candidates most like the word, best first: the same last part, else the spelling, in any letter case."""
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    lower = word.lower()
+    same_end = [candidate for name, candidate in by_lower.items() if name.split(".")[-1] == lower.split(".")[-1]]
+    if same_end:
+        return same_end[:count]
+    ends = {name.split(".")[-1]: candidate for name, candidate in by_lower.items()}
+    found = [by_lower[name] for name in difflib.get_close_matches(lower, by_lower, n=count, cutoff=0.6)]
+    found += [ends[name] for name in difflib.get_close_matches(lower, ends, n=count, cutoff=0.7)]
+    return list(dict.fromkeys(found))[:count]

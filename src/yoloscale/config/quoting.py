@@ -1,0 +1,63 @@
+r"""Data in Hydra's override grammar: what a person or a program gave arrives as it was given.
+
+Inside quotes Hydra reads `\'` as `'`, and backslashes as themselves unless they come before a quote. OmegaConf reads
+`${…}` in any string as an interpolation unless it is written `\${…}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+_BEFORE_QUOTE = re.compile(r"(\\*)('|\Z)")
+_DOLLAR_BRACE = re.compile(r"(\\*)\$\{")
+_ESCAPED_DOLLAR_BRACE = re.compile(r"((?:\\\\)*)\\\$\{")
+
+
+def quote(value: object) -> str:
+    """Render a Python value so that Hydra gives back the same value: text, numbers, bool, None, lists, mappings."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Enum):
+        return quote(value.value)
+    if isinstance(value, (str, Path)):
+        return quote_text(without_interpolation(str(value)))
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{quote(str(key))}:{quote(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ",".join(quote(item) for item in value) + "]"
+    return str(value)
+
+
+def quote_text(text: str) -> str:
+    """Quote text for Hydra's parser; `${…}` in it stays an interpolation."""
+    doubled = _BEFORE_QUOTE.sub(lambda match: match[1] * 2 + (r"\'" if match[2] else ""), text)
+    return f"'{doubled}'"
+
+
+def without_interpolation(text: str) -> str:
+    r"""Escape `${` so that OmegaConf reads the text as it is."""
+    return _DOLLAR_BRACE.sub(lambda match: match[1] * 2 + r"\${", text)
+
+
+def is_quoted(token: str) -> bool:
+    """Whether the whole token is one quoted string of Hydra's grammar."""
+    return _QUOTED.fullmatch(token) is not None
+
+
+def unquote(token: str) -> str:
+    """The text that a token stands for, quoted or not; the inverse of `quote` for text."""
+    if not is_quoted(token):
+        return token
+    mark = token[0]
+    inner = re.sub(rf"(\\*)({mark}|\Z)", _halve, token[1:-1])
+    return _ESCAPED_DOLLAR_BRACE.sub(lambda match: match[1][: len(match[1]) // 2] + "${", inner)
+
+
+def _halve(match: re.Match[str]) -> str:
+    return match[1][: len(match[1]) // 2] + match[2]
