@@ -56,7 +56,7 @@ def locked(path: Path) -> Iterator[bool]:
 
 def _give_name(partial: Path, target: Path) -> None:
     try:
-        os.rename(partial, target)
+        partial.rename(target)
     except OSError:
         if not target.is_dir():  # not merely taken by a process that could not be locked out
             raise

@@ -23,7 +23,7 @@ def paint(scene: Scene, random: np.random.Generator) -> Image:
         _paint_shape(image, placed.shape, random)
     noise = random.integers(-5, 6, (scene.size // 2 + 1, scene.size // 2 + 1, 1), dtype=np.int16)
     fine = cv2.resize(noise, (scene.size, scene.size), interpolation=cv2.INTER_LINEAR)
-    return np.clip(image + fine[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image + fine[..., None], 0, 255), np.uint8)
 
 
 def class_mask(scene: Scene) -> NDArray[np.uint8]:
@@ -39,7 +39,8 @@ def depth_map(scene: Scene) -> NDArray[np.float32]:
     rows = np.linspace(10.0, 7.0, scene.size, dtype=np.float32)
     depth = np.repeat(rows[:, None], scene.size, axis=1)
     for placed in scene.placed:
-        cv2.fillPoly(depth, [_fixed(placed.shape.outline())], distance_m(placed.shape, scene.size), shift=_SUBPIXEL_BITS)
+        metres = distance_m(placed.shape, scene.size)
+        cv2.fillPoly(depth, [_fixed(placed.shape.outline())], metres, shift=_SUBPIXEL_BITS)
     return depth
 
 
@@ -56,7 +57,7 @@ def _ground(size: int, random: np.random.Generator) -> Image:
     rough = cv2.resize(fine, (size, size), interpolation=cv2.INTER_LINEAR)
     ground = cv2.addWeighted(smooth, 0.55, rough, 0.5, 10)
     haze = np.linspace(45, 0, size, dtype=np.float32).astype(np.uint8)
-    return cv2.add(ground, np.broadcast_to(haze[:, None, None], ground.shape).copy())
+    return np.asarray(cv2.add(ground, np.broadcast_to(haze[:, None, None], ground.shape).copy()), np.uint8)
 
 
 def _clutter(image: Image, random: np.random.Generator) -> None:
@@ -87,7 +88,7 @@ def _paint_shape(image: Image, shape: Shape, random: np.random.Generator) -> Non
     mark = shape.to_image(np.array([MARK_CENTER]))[0] - (left, top)
     dark = (25, 25, 25) if color.mean() > 110 else (240, 240, 240)
     center = _fixed(mark[None])[0].tolist()
-    radius = int(round(MARK_RADIUS * shape.radius * 2**_SUBPIXEL_BITS))
+    radius = round(MARK_RADIUS * shape.radius * 2**_SUBPIXEL_BITS)
     cv2.circle(surface, center, radius, dark, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)
     weight = alpha[..., None].astype(np.float32) / 255
     region[:] = (surface * weight + region * (1 - weight) + 0.5).astype(np.uint8)

@@ -56,6 +56,7 @@ class Shape:
         return np.asarray((points - self.center) @ np.array([[cosine, -sine], [sine, cosine]]))
 
     def outline(self) -> Points:
+        """Corners in pixels, clockwise."""
         return self.to_image(_OUTLINES[self.kind])
 
     def keypoints(self) -> Points:
@@ -95,7 +96,7 @@ def compose(seed: int, split: str, index: int, size: int, layout: Layout) -> Sce
         kinds = [int(kind) for kind in random.integers(0, len(CLASSES), count)]
         radii = [float(radius) for radius in np.sort(random.uniform(0.07, 0.19, count) * size)]
     placed: list[Placed] = []
-    for kind, radius in zip(kinds, radii):
+    for kind, radius in zip(kinds, radii, strict=True):
         for _ in range(_TRIES):
             attempt = _with(placed, _random_shape(random, kind, radius, size))
             if attempt is not None:

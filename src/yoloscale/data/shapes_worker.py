@@ -9,10 +9,12 @@ import json
 import os
 import select
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.data import shapes_labels, shapes_render
@@ -42,12 +44,12 @@ def render(root: Path, options: ShapesConfig, task: Task, split: str, index: int
         (root / "labels" / split / f"{name}.txt").write_text(text, encoding="ascii")
 
 
-def _millimetres(scene: Scene) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+def _millimetres(scene: Scene) -> NDArray[np.uint16]:
     return np.rint(shapes_render.depth_map(scene) * 1000).astype(np.uint16)
 
 
-def _write(path: Path, image: np.ndarray[tuple[int, ...], np.dtype[np.generic]], options: list[int] | None = None) -> None:
-    done, content = cv2.imencode(path.suffix, image, options or [])
+def _write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16], options: Sequence[int] = ()) -> None:
+    done, content = cv2.imencode(path.suffix, image, options)
     if not done:
         raise OSError(f"cannot encode {path}")
     path.write_bytes(content.tobytes())
@@ -71,6 +73,7 @@ def _abandoned() -> bool:
 
 
 def main(root: Path, part: int, parts: int) -> None:
+    """Render images number `part`, `part + parts`, … of the dataset whose options lie in `root`."""
     cv2.setNumThreads(1)
     described = json.loads((root / OPTIONS_FILE).read_text(encoding="utf-8"))
     described.pop("version")
