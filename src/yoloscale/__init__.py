@@ -1,0 +1,47 @@
+"""Train Ultralytics YOLO models on one process or on a thousand.
+
+import yoloscale
+run = yoloscale.train(data="coco8", model="yolo26n", epochs=3)
+run.wait()
+print(run.metrics, run.best)
+for run in yoloscale.runs(): print(run.name, run.status().state)
+"""
+
+from __future__ import annotations
+
+import importlib
+from os import PathLike
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from yoloscale import runs
+
+if TYPE_CHECKING:
+    from yoloscale.api import Run, RunFailed, train
+    from yoloscale.config.errors import ConfigError
+
+__all__ = ["ConfigError", "Run", "RunFailed", "runs", "train"]
+
+_HOMES = {
+    "ConfigError": "yoloscale.config.errors",
+    "Run": "yoloscale.api",
+    "RunFailed": "yoloscale.api",
+    "train": "yoloscale.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the API at its first use: ranks and the command line do without it."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _CallablePackage(ModuleType):
+    """`yoloscale.runs` is the package that reads run directories, and `yoloscale.runs()` lists them."""
+
+    def __call__(self, folder: str | PathLike[str] = "runs") -> Any:
+        return importlib.import_module("yoloscale.api").all_runs(folder)
+
+
+runs.__class__ = _CallablePackage

@@ -1,0 +1,9 @@
+"""`python -m yoloscale` is `yoloscale`."""
+
+from __future__ import annotations
+
+import sys
+
+from yoloscale.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,159 @@
+"""Training from scripts and notebooks.
+
+A run goes on in a process of its own, in the background: closing the notebook, restarting its kernel or logging out
+does not end it, and nothing is lost by it. `yoloscale.runs()` finds it again; `run.cancel()` ends it.
+"""
+
+from __future__ import annotations
+
+import time
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.launch.cancel import cancel
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.listing import all_runs as listed_runs
+from yoloscale.runs.status import Status, read_progress, read_result, status
+
+POLL_S = 0.2
+LOG_END_LINES = 20
+
+__all__ = ["Run", "RunFailed", "all_runs", "train"]
+
+
+class RunFailed(Exception):
+    """The run ended without finishing; the message names host and rank and holds the end of its log."""
+
+
+class Run:
+    """One run, by its directory; any number of these may look at the same run."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        """Raises ConfigError if there is no run at this path."""
+        self._run = RunDirectory(Path(path).absolute())
+        if not self._run.config.is_file():
+            raise ConfigError(Problem("path", f"{path} is no run", "`yoloscale.runs()` lists the runs"))
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder."""
+        return self._run.name
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self._run.path
+
+    def status(self) -> Status:
+        """State, progress, speed, as `yoloscale status -o json` prints them."""
+        return status(self._run)
+
+    def wait(self, timeout_s: float | None = None) -> Run:
+        """Return this run once it has finished.
+
+        Raises RunFailed if it ends in another way, TimeoutError if it still goes on after the time.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while (found := self.status()).is_active:
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"run {self.name!r} is still {found.state} after {timeout_s} s")
+            time.sleep(POLL_S)
+        if found.state != "finished":
+            raise RunFailed(self._why(found))
+        return self
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Final metrics of a finished run, those of the latest evaluation before; empty before the first."""
+        return self.status().metrics
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """All of result.json, once the run has finished."""
+        return read_result(self._run)
+
+    @property
+    def best(self) -> Path:
+        """The best weights so far: `ultralytics.YOLO(run.best)`. Raises FileNotFoundError before there are any."""
+        if not self._run.best_weights.exists():
+            raise FileNotFoundError(f"run {self.name!r} has no {self._run.best_weights.name} yet")
+        return self._run.best_weights
+
+    def logs(self, rank: int = 0, attempt: int | None = None) -> str:
+        """What a rank has printed, in the newest attempt or another; empty if it has not started."""
+        chosen = attempt or events.last_attempt(events.history(self._run))
+        path = self._run.rank_log(chosen, rank)
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def cancel(self, *, at_once: bool = False, timeout_s: float = 120.0) -> bool:
+        """Stop it; its ranks save first, unless `at_once`. True once it has ended. ConfigError if it does not run."""
+        return cancel(self._run, at_once=at_once, timeout_s=timeout_s)
+
+    def resume(self) -> Run:
+        """Go on in the background from the newest checkpoint. Raises ConfigError if it is finished or running."""
+        from yoloscale.launch.start import ready_again, run_in_background
+
+        run_in_background(ready_again(self._run, print))
+        return self
+
+    def _why(self, found: Status) -> str:
+        lines = [f"run {self.name!r} is {found.state}" + (f": {found.error}" if found.error else "")]
+        failures = read_progress(self._run).failures
+        rank = failures[0].get("rank") if failures else None
+        if found.state == "failed" and rank is not None:
+            lines += self.logs(int(rank)).splitlines()[-LOG_END_LINES:]
+        return "\n".join(lines)
+
+
+def train(*overrides: str, **values: Any) -> Run:
+    """Start a run in the background and return it.
+
+    `overrides` are written as on the command line: "cluster=local", "experiment=finetune". `values` are Python data
+    and arrive as they are, whatever characters they hold; a nested key is given as {"cluster.nodes": 2} with `**`, or
+    as a dict: cluster={"nodes": 2}. Weights and images are fetched and checked before this returns.
+    Raises ConfigError, with all problems, before anything is started.
+    """
+    from yoloscale.launch.configure import configure
+    from yoloscale.launch.start import ready, run_in_background
+
+    tokens = [*overrides, *keyword_tokens(values)]
+    config = configure(tokens)
+    if config.cluster.nodes > 1:
+        raise ConfigError(
+            Problem(
+                "cluster.nodes", f"{config.cluster.nodes}", "start several nodes with `yoloscale train --node-rank K`"
+            )
+        )
+    taken = ready(config, tokens, print)
+    path = taken.run.path
+    run_in_background(taken)
+    return Run(path)
+
+
+def all_runs(folder: str | PathLike[str] = "runs") -> list[Run]:
+    """The runs in a folder, oldest first; called as `yoloscale.runs()`."""
+    return [Run(run.path) for run in listed_runs(Path(folder))]
+
+
+def keyword_tokens(values: dict[str, Any]) -> list[str]:
+    """Python values as command-line tokens that give the same values back."""
+    from yoloscale.config.catalog import read_catalog
+    from yoloscale.config.locations import configs_folder
+    from yoloscale.config.quoting import quote
+
+    groups = read_catalog([configs_folder()]).groups
+    tokens: list[str] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            tokens += keyword_tokens({f"{key}.{inner}": item for inner, item in value.items()})
+        elif key in groups and isinstance(value, str):
+            tokens.append(f"{key}={quote(value) if key in ('model', 'data') else value}")
+        else:
+            tokens.append(f"{key}={quote(value)}")
+    return tokens

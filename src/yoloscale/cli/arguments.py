@@ -1,0 +1,33 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.listing import find
+
+
+def parser(command: str, description: str) -> argparse.ArgumentParser:
+    """A parser with `--runs DIR`."""
+    made = argparse.ArgumentParser(prog=f"yoloscale {command}", description=description, allow_abbrev=False)
+    made.add_argument("--runs", metavar="DIR", type=Path, default=Path("runs"), help="folder of the runs (./runs)")
+    return made
+
+
+def add_run(made: argparse.ArgumentParser) -> None:
+    """The run that a command is about."""
+    made.add_argument("run", metavar="RUN", help="its name, or the path of its folder")
+
+
+def add_output(made: argparse.ArgumentParser) -> None:
+    """`-o json` for scripts."""
+    made.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="text for people, json for scripts"
+    )
+
+
+def chosen_run(parsed: argparse.Namespace) -> RunDirectory:
+    """The run that was named. Raises ConfigError with near names."""
+    return find(str(parsed.run), Path(parsed.runs))

@@ -1,0 +1,29 @@
+"""`yoloscale cancel RUN`: stop a run; its ranks save a checkpoint first."""
+
+from __future__ import annotations
+
+import json
+
+from yoloscale.cli import arguments
+from yoloscale.launch.cancel import cancel
+from yoloscale.runs.status import status
+
+
+def main(typed: list[str]) -> int:
+    """Ask the run to stop and wait until it has; 1 if it still runs."""
+    made = arguments.parser(
+        "cancel", "Stop a run. Its ranks save a checkpoint first; `yoloscale resume` goes on from it."
+    )
+    arguments.add_run(made)
+    made.add_argument("--now", action="store_true", help="kill it without saving")
+    made.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait for its end (120)")
+    arguments.add_output(made)
+    parsed = made.parse_args(typed)
+    run = arguments.chosen_run(parsed)
+    has_ended = cancel(run, at_once=parsed.now, timeout_s=parsed.timeout)
+    found = status(run)
+    if parsed.output == "json":
+        print(json.dumps(found.as_json(), indent=1))
+    else:
+        print(f"{found.name}: {found.state}" if has_ended else f"{found.name}: asked to stop, still saving")
+    return 0 if has_ended else 1

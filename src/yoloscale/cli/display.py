@@ -1,0 +1,106 @@
+"""Live progress of a run, by following its events.jsonl and metrics.jsonl: for `train`, and for `logs -f` anywhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from yoloscale.cli import text
+from yoloscale.cli.account import Account
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.progress import Progress
+from yoloscale.runs.tail import Tail
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+BAR_STEPS = 1000
+
+
+class Display:
+    """A line per epoch, and on a terminal a bar below. Call `watch` about ten times a second."""
+
+    def __init__(self, run: RunDirectory, *, since_attempt: int = 0) -> None:
+        """`since_attempt`: attempts up to this one are not told again."""
+        self._events, self._metrics = Tail(run.events), Tail(run.metrics)
+        self._account = Account()
+        self._since_attempt = since_attempt
+        self._bar = _bar() if sys.stdout.isatty() else None
+        if since_attempt:
+            self._skip()
+
+    def __enter__(self) -> Display:
+        if self._bar is not None:
+            self._bar.start()
+            self._bar.add_task("starting", total=BAR_STEPS, rate="", eta="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.watch()
+            self._say(self._account.flush())
+        if self._bar is not None:
+            self._bar.stop()
+
+    @property
+    def progress(self) -> Progress:
+        """What the files have told so far."""
+        return self._account.progress
+
+    def watch(self) -> None:
+        """Print what is new, move the bar."""
+        for record in self._events.new():
+            self._say(self._account.event_lines(record))
+        for record in self._metrics.new():
+            self._say(self._account.metric_lines(record))
+        if self._bar is not None:
+            self._move()
+
+    def _skip(self) -> None:
+        """Take in what earlier attempts wrote, without a word."""
+        for record in self._events.new():
+            self._account.event_lines(record)
+        for record in self._metrics.new():
+            self._account.metric_lines(record)
+        self._account.flush()
+
+    def _say(self, lines: list[str]) -> None:
+        for line in lines:
+            if self._bar is not None:
+                self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            else:
+                print(line, flush=True)
+
+    def _move(self) -> None:
+        assert self._bar is not None
+        progress = self.progress
+        task = self._bar.task_ids[0]
+        if not progress.is_training:
+            self._bar.update(task, description=f"setting up: {progress.phase or 'starting'}")
+            return
+        eta = text.duration(progress.eta_s())
+        self._bar.update(
+            task,
+            completed=progress.fraction * BAR_STEPS,
+            description=f"epoch {progress.epoch}/{progress.epochs}  {text.losses(progress.training)}",
+            rate=text.images_per_s(progress.images_per_s),
+            eta=f"{eta} left" if eta else "",
+        )
+
+
+def _bar() -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[rate]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[eta]}", markup=False),
+    )
+    return Progress(*columns, console=Console(highlight=False), transient=True, refresh_per_second=5)

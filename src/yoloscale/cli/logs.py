@@ -1,0 +1,105 @@
+"""`yoloscale logs RUN`: the run's account of itself, or with --rank what one rank printed; -f follows to the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from yoloscale.cli import arguments
+from yoloscale.cli.display import Display
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.runs import events, jsonl
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import status
+from yoloscale.runs.tail import Tail
+
+POLL_S = 0.2
+STATE_POLL_S = 1.0
+
+
+def main(typed: list[str]) -> int:
+    """Print or follow; with -o json the events and metrics as they are, one object a line."""
+    made = arguments.parser(
+        "logs", "What a run has said: one line per epoch, or with --rank everything a rank printed."
+    )
+    arguments.add_run(made)
+    made.add_argument(
+        "-f", "--follow", action="store_true", help="go on until the run has ended; Ctrl-C leaves the run alone"
+    )
+    made.add_argument("--rank", type=int, metavar="R", help="the raw log of one rank")
+    made.add_argument("--attempt", type=int, metavar="K", help="of an earlier start of the job; default: the newest")
+    arguments.add_output(made)
+    parsed = made.parse_args(typed)
+    run = arguments.chosen_run(parsed)
+    if parsed.rank is not None or parsed.attempt is not None:
+        return _raw(run, parsed.rank or 0, parsed.attempt, follow=parsed.follow)
+    if parsed.output == "json":
+        return _records(run, follow=parsed.follow)
+    return _account(run, follow=parsed.follow)
+
+
+def rank_log(run: RunDirectory, rank: int, attempt: int | None = None) -> Path:
+    """The log of a rank, of the newest attempt unless one is named. Raises ConfigError that lists those there are."""
+    chosen = attempt if attempt is not None else events.last_attempt(events.history(run))
+    path = run.rank_log(chosen, rank)
+    if not path.exists():
+        there = sorted(str(entry.relative_to(run.logs)) for entry in run.logs.glob("attempt-*/*.log"))
+        hint = "there are: " + ", ".join(there[:12]) if there else "the run has not been started yet"
+        raise ConfigError(Problem("--rank", f"there is no {path.relative_to(run.path)}", hint))
+    return path
+
+
+def _account(run: RunDirectory, *, follow: bool) -> int:
+    with Display(run) as display:
+        display.watch()
+        while follow and _is_active(run):
+            _poll_for(STATE_POLL_S, display.watch)
+    return 0
+
+
+def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> int:
+    with rank_log(run, rank, attempt).open("rb") as log:
+
+        def pump() -> None:
+            sys.stdout.buffer.write(log.read())
+            sys.stdout.buffer.flush()
+
+        pump()
+        while follow and _is_active(run):
+            _poll_for(STATE_POLL_S, pump)
+        pump()
+    return 0
+
+
+def _records(run: RunDirectory, *, follow: bool) -> int:
+    if not follow:
+        records = [*jsonl.read(run.events), *jsonl.read(run.metrics)]
+        for record in sorted(records, key=lambda entry: float(entry.get("time", 0.0))):
+            print(json.dumps(record))
+        return 0
+    tails = (Tail(run.events), Tail(run.metrics))
+
+    def pump() -> None:
+        for tail in tails:
+            for record in tail.new():
+                print(json.dumps(record), flush=True)
+
+    pump()
+    while _is_active(run):
+        _poll_for(STATE_POLL_S, pump)
+    pump()
+    return 0
+
+
+def _is_active(run: RunDirectory) -> bool:
+    return status(run).is_active
+
+
+def _poll_for(seconds: float, act: Callable[[], None]) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        act()
+        time.sleep(POLL_S)

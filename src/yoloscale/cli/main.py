@@ -1,0 +1,90 @@
+"""`yoloscale COMMAND …`: finds the command, and turns errors for people into messages and exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+
+from yoloscale.config.errors import ConfigError, Problem
+
+COMMANDS = {
+    "train": "train a model: run it here, or print what would be run (--dry-run)",
+    "runs": "table of runs: state, progress, metric, images/s, where",
+    "status": "one run in detail",
+    "logs": "what a run, or one of its ranks, has said; -f follows",
+    "cancel": "stop a run; its ranks save first",
+    "resume": "go on with an unfinished run",
+    "data": "check a dataset, or fetch and render it ahead of a run",
+    "bench": "measure training speed",
+}
+EXAMPLES = """\
+  yoloscale train                                            the built-in dataset, from scratch
+  yoloscale train model=yolo26n data=coco8 epochs=3          fine-tune released weights
+  yoloscale train data=my/data.yaml model=yolo26m imgsz=640 batch=64 device=0,1,2,3
+  yoloscale logs yolo26n-coco8 -f
+"""
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the process's exit code."""
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(typed)
+    except ConfigError as error:
+        print_problems(error)
+        return USAGE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, head say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def print_problems(error: ConfigError) -> None:
+    """Every problem on lines of its own: the key and what was found, then what to write instead."""
+    count = len(error.problems)
+    print("There is a problem:" if count == 1 else f"There are {count} problems:", file=sys.stderr)
+    for problem in error.problems:
+        print(f"  {problem.key}: {problem.found}", file=sys.stderr)
+        for line in problem.instead.splitlines():
+            print(f"      {line}", file=sys.stderr)
+
+
+def _dispatch(typed: list[str]) -> int:
+    if not typed or typed[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if typed[0] in ("-V", "--version", "version"):
+        from importlib.metadata import version
+
+        print(f"yoloscale {version('yoloscale')}")
+        return 0
+    if typed[0] not in COMMANDS:
+        raise ConfigError(_unknown(typed))
+    module = importlib.import_module(f"yoloscale.cli.{typed[0]}")
+    return int(module.main(typed[1:]))
+
+
+def _help() -> str:
+    width = max(len(name) for name in COMMANDS)
+    listed = "\n".join(f"  {name:<{width}}  {purpose}" for name, purpose in COMMANDS.items())
+    return (
+        "usage: yoloscale COMMAND [key=value …]\n\n"
+        f"{listed}\n\nexamples:\n{EXAMPLES}\n`yoloscale COMMAND --help` tells more; `yoloscale --version` the version"
+    )
+
+
+def _unknown(typed: list[str]) -> Problem:
+    if "=" in typed[0]:
+        return Problem("COMMAND", f"{typed[0]!r} is a setting, not a command", f"yoloscale train {' '.join(typed)}")
+    if "train" in typed[:3]:  # as in `yolo detect train`
+        return Problem(
+            "COMMAND", " ".join(typed[:2]), "yoloscale train …; the task follows from the model: model=yolo26n-seg"
+        )
+    near = difflib.get_close_matches(typed[0], COMMANDS, n=1)
+    hint = f"did you mean `yoloscale {near[0]}`?" if near else "`yoloscale --help` lists the commands"
+    return Problem("COMMAND", f"there is no command {typed[0]!r}", hint)

@@ -1,0 +1,51 @@
+"""`yoloscale runs`: a table of the runs in a folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from yoloscale.cli import arguments, text
+from yoloscale.runs.listing import all_runs
+from yoloscale.runs.status import Status, status
+
+COLUMNS = ("run", "state", "epoch", "metric", "images/s", "left", "where", "updated")
+
+
+def main(typed: list[str]) -> int:
+    """Print the table, or a JSON array with -o json."""
+    made = arguments.parser("runs", "The runs in a folder, oldest first.")
+    arguments.add_output(made)
+    parsed = made.parse_args(typed)
+    found = [status(run) for run in all_runs(Path(parsed.runs))]
+    if parsed.output == "json":
+        print(json.dumps([entry.as_json() for entry in found], indent=1))
+    elif not found:
+        print(f"there are no runs in {parsed.runs}; `yoloscale train` makes one")
+    else:
+        print("\n".join(table([COLUMNS, *(row(entry, time.time()) for entry in found)])))
+    return 0
+
+
+def row(entry: Status, now: float) -> tuple[str, ...]:
+    """One run as a row of the table."""
+    metric = f"{text.metric_name(entry.metric_name)} {entry.metric:.3f}" if entry.metric_name and entry.metric else ""
+    return (
+        entry.name,
+        entry.state,
+        f"{entry.epoch}/{entry.epochs}" if entry.epochs else "",
+        metric,
+        f"{entry.images_per_s:.1f}" if entry.images_per_s else "",
+        text.duration(entry.eta_s),
+        entry.where,
+        f"{text.age(now - entry.updated_at)} ago" if entry.updated_at else "",
+    )
+
+
+def table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows in columns; a newline in a name does not break the table."""
+    clean = [[cell.replace("\n", "\\n") for cell in cells] for cells in rows]
+    widths = [max(len(cells[column]) for cells in clean) for column in range(len(clean[0]))]
+    padded = [[cell.ljust(width) for cell, width in zip(cells, widths, strict=True)] for cells in clean]
+    return ["  ".join(cells).rstrip() for cells in padded]

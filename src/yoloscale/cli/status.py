@@ -1,0 +1,49 @@
+"""`yoloscale status RUN`: one run in detail."""
+
+from __future__ import annotations
+
+import json
+
+from yoloscale.cli import arguments, text
+from yoloscale.cli.ending import shown
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import Status, status, weights_of
+
+
+def main(typed: list[str]) -> int:
+    """Print the state of a run, or an object with -o json."""
+    made = arguments.parser("status", "The state of one run.")
+    arguments.add_run(made)
+    arguments.add_output(made)
+    parsed = made.parse_args(typed)
+    run = arguments.chosen_run(parsed)
+    found = status(run)
+    print(json.dumps(found.as_json(), indent=1) if parsed.output == "json" else "\n".join(lines(run, found)))
+    return 0
+
+
+def lines(run: RunDirectory, found: Status) -> list[str]:
+    """One line a fact; what is not known is left out."""
+    weights = weights_of(run)
+    facts = {
+        "run": found.name,
+        "state": found.state + (f" ({found.phase})" if found.phase else ""),
+        "error": found.error or "",
+        "attempt": str(found.attempt) if found.attempt > 1 else "",
+        "where": found.where,
+        "epoch": f"{found.epoch} of {found.epochs}" if found.epochs else "",
+        "metrics": text.metrics(found.metrics),
+        "speed": text.images_per_s(found.images_per_s),
+        "left": text.duration(found.eta_s),
+        "folder": shown(run.path),
+        "weights": shown(weights) if weights else "",
+        "next": _next(run, found),
+    }
+    return [f"{name:<8} {value}" for name, value in facts.items() if value]
+
+
+def _next(run: RunDirectory, found: Status) -> str:
+    path = shown(run.path)
+    if found.is_active:
+        return f"yoloscale logs {path} -f   yoloscale cancel {path}"
+    return "" if found.state == "finished" else f"yoloscale resume {path}"

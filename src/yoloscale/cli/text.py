@@ -1,0 +1,54 @@
+"""Numbers, durations and records as people read them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SHOWN_METRICS = 4
+
+
+def duration(seconds: float | None) -> str:
+    """`1:02:03`, `4:05`, or nothing if it is not known."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def age(seconds: float) -> str:
+    """`5 s`, `12 min`, `3 h`, `2 d` ago."""
+    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
+        if seconds < limit:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds // 86400)} d"
+
+
+def metric_name(key: str) -> str:
+    """`metrics/mAP50(B)` as `mAP50`; masks and keypoints keep their letter, to be told from the boxes."""
+    return key.rsplit("/", 1)[-1].replace("(B)", "")
+
+
+def losses(record: Mapping[str, Any]) -> str:
+    """`box 1.234 cls 0.9`."""
+    named = {
+        key: value for key, value in record.items() if key.startswith("train/") and isinstance(value, (int, float))
+    }
+    return "  ".join(f"{key[6:].removesuffix('_loss')} {value:.3f}" for key, value in named.items())
+
+
+def metrics(record: Mapping[str, Any]) -> str:
+    """`mAP50 0.412  mAP50-95 0.287`: the strict metrics; precision and recall are in metrics.jsonl."""
+    named = {
+        metric_name(key): value
+        for key, value in record.items()
+        if key.startswith("metrics/") and isinstance(value, (int, float))
+    }
+    wanted = {name: value for name, value in named.items() if not name.startswith(("precision", "recall"))}
+    return "  ".join(f"{name} {value:.3f}" for name, value in list((wanted or named).items())[:SHOWN_METRICS])
+
+
+def images_per_s(value: float | None) -> str:
+    """`88.1 images/s`, or nothing."""
+    return f"{value:.1f} images/s" if value else ""

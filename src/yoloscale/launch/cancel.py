@@ -1,0 +1,65 @@
+"""Stopping a run from outside: through its launcher, which lets the ranks save."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.launch import stragglers
+from yoloscale.launch.environment import MARK
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import live_launcher, read_progress, status
+
+POLL_S = 0.1
+
+
+def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0) -> bool:
+    """Ask the run's launcher to stop it, and wait; True once it has ended.
+
+    `at_once` kills launcher and ranks without saving. Raises ConfigError if it does not run, or runs elsewhere.
+    """
+    found = status(run)
+    if not found.is_active or found.attempt == 0:
+        raise ConfigError(
+            Problem("RUN", f"{run.name!r} is {found.state}: there is nothing to cancel", "`yoloscale runs`")
+        )
+    launcher = live_launcher(read_progress(run))
+    assert launcher is not None, "an active run has somebody who looks after it"
+    host, pid, is_here = launcher
+    if is_here is None:
+        raise ConfigError(Problem("RUN", f"{run.name!r} runs on {host}", f"type the same command on {host}"))
+    events.record(run, events.CANCELLED)
+    if at_once:
+        _kill(pid)
+    else:
+        os.kill(pid, signal.SIGTERM)
+    return _wait_for(lambda: not status(run).is_active, timeout_s)
+
+
+def _kill(pid: int) -> None:
+    """Kill a launcher first, so that it starts nothing more, then every process with the mark of its job."""
+    import psutil
+
+    marks = set()
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            marks.add(child.environ().get(MARK))
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    os.kill(pid, signal.SIGKILL)
+    for mark in marks:
+        if mark:
+            stragglers.kill_all(mark)
+
+
+def _wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
