@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class TrainArguments:
-    """Everything that a `yolo train` user may set. `Any` marks a scalar-or-list argument; `validate` checks its shape."""
+    """Everything that a `yolo train` user may set. `Any` marks a scalar-or-list argument; `ranges` checks its shape."""
 
     # length and size
     epochs: int = 100

@@ -52,7 +52,7 @@ class Catalog:
 
 
 def read_catalog(folders: list[Path]) -> Catalog:
-    """List the groups of some config folders, and the YAML files of the installed Ultralytics, which is not imported."""
+    """List the groups of some config folders, and the YAML files of the installed Ultralytics (not imported)."""
     groups: dict[str, set[str]] = {}
     for folder in folders:
         for file in folder.glob("*/*.yaml"):

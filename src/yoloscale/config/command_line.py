@@ -107,7 +107,9 @@ def _group_choice(group: str, value: str, catalog: Catalog) -> str:
             options = catalog.groups[group]
             near = nearest(word, options)
             meant = f"did you mean {group}={near[0]}? " if near else ""
-            raise ConfigError(Problem(group, f"{word!r}, which it does not have", f"{meant}It has {', '.join(options)}"))
+            raise ConfigError(
+                Problem(group, f"{word!r}, which it does not have", f"{meant}It has {', '.join(options)}")
+            )
     return f"[{','.join(words)}]" if len(words) > 1 or value.startswith("[") else value
 
 
@@ -115,7 +117,7 @@ def _value(name: str, value: str) -> str:
     """The value in Hydra's grammar, by the type of its key."""
     hint = known()[name]
     if name in LIST_LIKE:
-        return _list_like(value, always=list in map(typing.get_origin, members(hint)))
+        return _list_like(value, always=any(typing.get_origin(member) is list for member in members(hint)))
     if not is_text(name):
         value = value.removesuffix(",")
     if value.lower() in ("none", "null"):
@@ -163,7 +165,9 @@ def _device(value: str, _: Catalog) -> list[str]:
         return ["cluster.device=cpu"]
     if word in ("cuda", "gpu"):
         return ["cluster.device=cuda"]
-    gpus = [part.strip().removeprefix("cuda:") for part in re.sub(r"[\[\]()'\"\s]", "", word).split(",") if part.strip()]
+    gpus = [
+        part.strip().removeprefix("cuda:") for part in re.sub(r"[\[\]()'\"\s]", "", word).split(",") if part.strip()
+    ]
     if not gpus or not all(gpu.isdigit() for gpu in gpus):
         raise ConfigError(Problem("device", _device_found(word), "write device=0,1 (GPU numbers) or device=cpu"))
     if len(set(gpus)) < len(gpus):

@@ -40,7 +40,9 @@ def compose(argv: Sequence[str], task_of: TaskOf | None = None) -> Config:
     """
     config_name, overrides = hydra_arguments(argv)
     plain = _compose_plain(config_name, overrides)
-    if missing := [f"{group}.{key}" for group in ("model", "data") for key in ("name", "source") if plain[group].get(key) == ""]:
+    if missing := [
+        f"{group}.{key}" for group in ("model", "data") for key in ("name", "source") if plain[group].get(key) == ""
+    ]:
         raise ConfigError([Problem(key, "not given", f"write {key}=… ({describe(key)})") for key in missing])
     model = plain["model"]
     model["task"] = model["task"] or _read_task(model["weights"], task_of)
@@ -108,7 +110,9 @@ def _problems_of(override: Override) -> list[Problem]:
     if key not in known() or is_group(key) or override.is_delete():
         return []  # groups and hydra's own keys: Hydra checks them
     if override.is_sweep_override():
-        return [Problem(key, "several values", f"write one ({describe(key)}); sweeps are not available in this version")]
+        return [
+            Problem(key, "several values", f"write one ({describe(key)}); sweeps are not available in this version")
+        ]
     value = override.value()
     if isinstance(value, str) and "${" in value:
         return []
@@ -150,7 +154,9 @@ def _from_hydra(error: Exception) -> Problem:
     if where and isinstance(cause, ValidationError):
         return Problem(subject, lines[0], f"write {describe(where)}")
     options = ", ".join(line for line in lines[1:] if " " not in line)
-    return Problem(subject, lines[0], f"one of: {options}" if options else "`yoloscale train --info` shows what was read")
+    return Problem(
+        subject, lines[0], f"one of: {options}" if options else "`yoloscale train --info` shows what was read"
+    )
 
 
 def _read_task(weights: str | None, task_of: TaskOf | None) -> Task | None:

@@ -37,9 +37,8 @@ def _cgroup_folders(proc: Path, root: Path) -> list[Path]:
         _, controllers, group = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        hierarchy = (
-            root if not controllers else next((root / n for n in (controllers, "cpu") if (root / n).is_dir()), root)
-        )
+        mounts = [root / name for name in (controllers, "cpu") if controllers]
+        hierarchy = next((mount for mount in mounts if mount.is_dir()), root)
         own = hierarchy / group.lstrip("/")
         folders += [own, *(parent for parent in own.parents if parent == hierarchy or hierarchy in parent.parents)]
     return folders

@@ -46,6 +46,7 @@ class Flags:
 
     @property
     def prints_and_exits(self) -> bool:
+        """Whether Hydra is asked to print something instead of starting a run."""
         return any(flag in self.given for flag in _PRINTING)
 
 
@@ -90,4 +91,6 @@ def _unknown(word: str) -> Problem:
     if keys := nearest(key, known()):
         return Problem(word, "no flag of this command; arguments have no dashes", f"write {keys[0]}=…")
     flags = nearest(word, [*_WITH_VALUE, *_SWITCHES])
-    return Problem(word, "no flag of this command", f"did you mean {flags[0]}?" if flags else "see yoloscale train --help")
+    return Problem(
+        word, "no flag of this command", f"did you mean {flags[0]}?" if flags else "see yoloscale train --help"
+    )

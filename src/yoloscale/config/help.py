@@ -44,6 +44,4 @@ def train_help() -> str:
     """Commands, groups and the most used keys, on one screen."""
     groups = read_catalog([configs_folder()]).groups
     shown = {group: " ".join(groups.get(group, ())) for group in ("experiment", "cluster", "logger")}
-    return _HELP.format(
-        data="shapes trees coco8 coco imagenet10", model="yolo26n yolo11s yolov8m rtdetr-l", **shown
-    )
+    return _HELP.format(data="shapes trees coco8 coco imagenet10", model="yolo26n yolo11s yolov8m rtdetr-l", **shown)

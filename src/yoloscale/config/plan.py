@@ -21,6 +21,11 @@ class BatchPlan:
         return f"global {self.global_batch} = {ranks} × {self.per_rank}, accumulate {self.accumulate}"
 
 
+def is_automatic(batch: float) -> bool:
+    """Whether the batch is to be sized on the GPU: -1, or a share of its memory below 1."""
+    return batch == -1 or 0 < batch < 1
+
+
 def world_size(config: Config) -> int:
     """Ranks of the whole job; `cluster.procs_per_node` must be resolved."""
     assert config.cluster.procs_per_node is not None, "resolve the config first"
@@ -33,7 +38,8 @@ def plan(config: Config) -> BatchPlan:
     Accumulation is Ultralytics' rule: max(round(nbs / batch), 1).
     """
     batch, ranks = int(config.batch), world_size(config)
-    assert batch >= ranks and batch % ranks == 0, "validate the config first"
+    assert batch >= ranks, "validate the config first"
+    assert batch % ranks == 0, "validate the config first"
     return BatchPlan(
         global_batch=batch,
         world_size=ranks,

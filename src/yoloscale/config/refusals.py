@@ -38,7 +38,7 @@ NOT_OURS: dict[str, str] = {
     "exist_ok": "a run is never overwritten: the same name= and config resumes it, another name= starts a new one",
     "save_dir": "write paths.runs=FOLDER name=NAME: the run directory is FOLDER/NAME",
     "mode": "the command is the mode: `yoloscale train …`",
-    "cfg": "put the arguments into a recipe, FOLDER/experiment/NAME.yaml, and write --config-dir FOLDER experiment=NAME",
+    "cfg": "put the arguments into a recipe, FOLDER/experiment/X.yaml, and write --config-dir FOLDER experiment=X",
     "augmentations": "custom Albumentations pipelines are Python objects and cannot travel to the ranks: leave it out",
     "label_smoothing": "Ultralytics removed it: leave it out",
     "half": "write amp=true or amp=fp16",

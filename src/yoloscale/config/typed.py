@@ -15,7 +15,9 @@ from yoloscale.config.schema import Config
 
 def from_plain(values: Mapping[str, Any]) -> Config:
     """Build a config; keys that are left out have their defaults. Raises OmegaConf's errors."""
-    tree = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(_map_text(dict(values), without_interpolation)))
+    tree = OmegaConf.merge(
+        OmegaConf.structured(Config), OmegaConf.create(_map_text(dict(values), without_interpolation))
+    )
     return cast(Config, OmegaConf.to_object(tree))
 
 

@@ -1,0 +1,46 @@
+"""Fill in what the person left open and the machine decides, before the config is frozen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from yoloscale.config.machine import Machine, this_machine
+from yoloscale.config.schema import ClusterConfig, Config, Device, ShapesConfig
+
+_CPU_RANKS = 2
+
+
+def resolve(config: Config, machine: Machine | None = None) -> Config:
+    """A copy with device, ranks per node, backend and CPU precision filled in; what was given stays.
+
+    `cluster.gpus` stays None if no GPUs were named: ranks then use those that are visible, which may differ between
+    two starts of the same run. `cluster.threads` is likewise decided at each start.
+    """
+    machine = machine or this_machine()
+    cluster = _resolve_cluster(config.cluster, machine)
+    on_cpu = cluster.device is Device.cpu
+    amp = config.amp
+    if on_cpu and amp is True:
+        amp = "bf16" if machine.has_bf16 else "fp32"  # what automatic mixed precision means on a CPU
+    data = config.data
+    if data.source == "shapes" and data.shapes is None:
+        data = replace(data, shapes=ShapesConfig())
+    return replace(config, cluster=cluster, amp=amp, data=data)
+
+
+def _resolve_cluster(cluster: ClusterConfig, machine: Machine) -> ClusterConfig:
+    device = cluster.device
+    if device is Device.auto:
+        device = Device.cuda if machine.gpu_count > 0 or cluster.gpus else Device.cpu
+    procs_per_node = cluster.procs_per_node
+    if procs_per_node is None and cluster.gpus:
+        procs_per_node = len(cluster.gpus)
+    if procs_per_node is None:
+        procs_per_node = max(machine.gpu_count, 1) if device is Device.cuda else _CPU_RANKS
+    backend = cluster.backend or ("nccl" if device is Device.cuda else "gloo")
+    return replace(cluster, device=device, procs_per_node=procs_per_node, backend=backend)
+
+
+def starting_weights(config: Config) -> str | None:
+    """The `.pt` that the run starts from, a released name or a path; None from scratch."""
+    return config.pretrained if isinstance(config.pretrained, str) else config.model.weights

@@ -1,0 +1,149 @@
+"""Everything that can be wrong with a config without opening a file, found at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from yoloscale.config import ranges
+from yoloscale.config.arguments import TrainArguments
+from yoloscale.config.catalog import task_of_name
+from yoloscale.config.errors import Problem
+from yoloscale.config.machine import Machine, this_machine
+from yoloscale.config.plan import is_automatic, world_size
+from yoloscale.config.refusals import UNSUPPORTED, unsupported
+from yoloscale.config.schema import ClusterConfig, Config, Device, Task, WandbConfig
+
+_NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
+_RELEASED = re.compile(r"(yolo(v\d+|\d+)[a-z]?|rtdetr-\w+)(-(seg|sem|cls|pose|obb|depth))?", re.IGNORECASE)
+_SUFFIX = {Task.segment: "-seg", Task.semantic: "-sem", Task.classify: "-cls"}
+
+
+def validate(config: Config, machine: Machine | None = None) -> list[Problem]:
+    """Problems of a resolved config on a machine (this one, unless another is given); empty if it can start."""
+    machine = machine or this_machine()
+    problems = [*ranges.check(config), *_unsupported(config), *_name(config.name)]
+    problems += [*_model(config), *_data(config)]
+    problems += [*_cluster(config.cluster), *_gpus(config.cluster, machine), *_batch(config)]
+    if config.logger.wandb is not None:
+        problems += _wandb(config.logger.wandb)
+    return problems
+
+
+def _unsupported(config: Config) -> list[Problem]:
+    defaults = TrainArguments()
+    values = {key: getattr(config, key) for key in UNSUPPORTED}
+    found = {key: unsupported(key, value, getattr(defaults, key)) for key, value in values.items()}
+    return [Problem(key, repr(values[key]), reason) for key, reason in found.items() if reason is not None]
+
+
+def _name(name: str | None) -> list[Problem]:
+    """A run's name is one folder name, shown in one line of a table. Spaces, quotes and `$(…)` are fine."""
+    if name is None:
+        return []
+    if not name or name in (".", ".."):
+        return [Problem("name", repr(name), "write a name")]
+    if "/" in name:
+        return [Problem("name", repr(name), "write paths.runs=FOLDER name=NAME; a name is one folder")]
+    if name != name.strip() or name.startswith("-") or not name.isprintable():
+        instead = "write a name without line breaks, without spaces at its ends, not starting with `-`"
+        return [Problem("name", repr(name), instead)]
+    if len(name.encode()) > _NAME_BYTES:
+        return [Problem("name", f"{len(name.encode())} bytes", f"write a name of at most {_NAME_BYTES} bytes")]
+    return []
+
+
+def _model(config: Config) -> list[Problem]:
+    model, problems = config.model, list[Problem]()
+    if model.weights is None and model.architecture is None:
+        problems.append(
+            Problem("model", "neither weights nor architecture", "write model=yolo26n or model=path/to/file")
+        )
+    if isinstance(config.pretrained, str) and model.architecture is None:
+        instead = "write one of them; pretrained= needs an architecture: model=yolo26n.yaml"
+        problems.append(Problem("pretrained", f"{config.pretrained!r} beside model={model.weights}", instead))
+    source = model.weights or model.architecture or ""
+    stem = Path(source).stem
+    own = task_of_name(stem) or Task.detect
+    if Path(source).name == source and _RELEASED.fullmatch(stem) and model.task not in (None, own):
+        assert model.task is not None
+        base = re.sub(r"-(seg|sem|cls|pose|obb|depth)$", "", stem)
+        wanted = base + ("" if model.task is Task.detect else _SUFFIX.get(model.task, f"-{model.task.value}"))
+        found = f"{model.task.value!r}, but {stem} is a model for {own.value}"
+        problems.append(Problem("model.task", found, f"write model={wanted}"))
+    return problems
+
+
+def _data(config: Config) -> list[Problem]:
+    if config.data.shapes is not None and config.data.source != "shapes":
+        found = f"options of the rendered dataset beside data.source={config.data.source}"
+        return [Problem("data.shapes", found, "leave them out, or write data=shapes")]
+    return []
+
+
+def _cluster(cluster: ClusterConfig) -> list[Problem]:
+    problems = []
+    if cluster.backend == "nccl" and cluster.device is Device.cpu:
+        problems.append(Problem("cluster.backend", "'nccl' on CPUs", "write cluster.backend=gloo, or leave it out"))
+    if cluster.nodes == 1 and cluster.rdzv_endpoint is not None:
+        instead = "leave it out; it is for cluster.nodes above 1"
+        problems.append(Problem("cluster.rdzv_endpoint", f"{cluster.rdzv_endpoint!r} with one node", instead))
+    if cluster.nodes > 1 and not re.fullmatch(r"(\[[^\]\s]+\]|[^:\s]+):\d{1,5}", cluster.rdzv_endpoint or ""):
+        found = f"{cluster.rdzv_endpoint!r} with {cluster.nodes} nodes" if cluster.rdzv_endpoint else "not given"
+        instead = "write cluster.rdzv_endpoint=HOST:PORT, an address of the first node that all others reach"
+        problems.append(Problem("cluster.rdzv_endpoint", found, instead))
+    return problems
+
+
+def _gpus(cluster: ClusterConfig, machine: Machine) -> list[Problem]:
+    """Ranks, GPUs named and GPUs there."""
+    gpus, ranks = cluster.gpus, cluster.procs_per_node
+    if cluster.device is Device.cpu:
+        return [Problem("cluster.gpus", f"{gpus} on the CPU", "leave it out, or write device=0,1")] if gpus else []
+    if machine.gpu_count == 0:
+        instead = "write device=cpu; `nvidia-smi` and torch.cuda.is_available() tell what is there"
+        return [Problem("cluster.device", "'cuda', but no GPU is visible here", instead)]
+    seen = f"{machine.gpu_count} GPU{'s' if machine.gpu_count > 1 else ''} visible here"
+    problems = []
+    if gpus is not None and (missing := [gpu for gpu in gpus if not 0 <= gpu < machine.gpu_count]):
+        instead = f"write numbers from 0 to {machine.gpu_count - 1}"
+        problems.append(Problem("cluster.gpus", f"GPU {', '.join(map(str, missing))}; {seen}", instead))
+    if gpus is not None and len(set(gpus)) < len(gpus):
+        problems.append(Problem("cluster.gpus", f"{gpus} names a GPU twice", "give each rank a GPU of its own"))
+    if gpus is not None and ranks is not None and len(gpus) != ranks:
+        instead = f"write cluster.procs_per_node={len(gpus)}, or name {ranks} GPUs"
+        problems.append(Problem("cluster.gpus", f"{len(gpus)} GPUs for {ranks} ranks", instead))
+    if gpus is None and ranks is not None and ranks > machine.gpu_count:
+        instead = f"write cluster.procs_per_node={machine.gpu_count}; each rank has a GPU of its own"
+        problems.append(Problem("cluster.procs_per_node", f"{ranks} ranks; {seen}", instead))
+    return problems
+
+
+def _batch(config: Config) -> list[Problem]:
+    batch, ranks = config.batch, world_size(config)
+    if ranks < 1:
+        return []  # told as a problem of the cluster
+    if is_automatic(batch):
+        if config.cluster.device is Device.cpu:
+            found = f"{batch} (sized by GPU memory) on the CPU"
+            return [Problem("batch", found, f"write a number of images, like batch={max(16, ranks)}")]
+        return []
+    if batch < 1 or batch != int(batch):
+        instead = "write a whole number of images, -1, or a share of GPU memory below 1"
+        return [Problem("batch", f"{batch}", instead)]
+    if batch % ranks:
+        lower, upper = int(batch // ranks * ranks), int(-(-batch // ranks) * ranks)
+        near = " or ".join(f"batch={near}" for near in (lower, upper) if near > 0)
+        return [Problem("batch", f"{int(batch)} images do not divide over {ranks} ranks", f"write {near}")]
+    return []
+
+
+def _wandb(wandb: WandbConfig) -> list[Problem]:
+    problems = []
+    if not wandb.project or re.search(r"[/\\#?%:]", wandb.project):
+        instead = "write a name without / \\ # ? % :"
+        problems.append(Problem("logger.wandb.project", repr(wandb.project), instead))
+    if wandb.entity is not None and "/" in wandb.entity:
+        instead = "write the team or user only; the project is logger.wandb.project"
+        problems.append(Problem("logger.wandb.entity", repr(wandb.entity), instead))
+    return problems
