@@ -7,6 +7,7 @@
 | position | epochs done, optimiser steps done in the epoch and in all, epochs planned |
 | best | best fitness so far and its epoch (early stopping counts from it) |
 | recovery | learning-rate scale after roll-backs, roll-backs so far, skipped steps in a row |
+| means | sums of the epoch's losses so far, and their images |
 | clock | seconds trained before this start (`time=` counts them) |
 | tracker | ids by which a tracker goes on with the same run |
 | seed | the run's seed: order, augmentation and in-step randomness are functions of it, so no generator has a state |
@@ -21,7 +22,7 @@ from typing import Any
 
 VERSION = 1
 KEYS = frozenset(
-    "version model average average_updates optimizer scaler position best recovery clock tracker seed".split()
+    "version model average average_updates optimizer scaler position best recovery means clock tracker seed".split()
 )
 
 
@@ -62,6 +63,7 @@ class Progress:
     position: Position = field(default_factory=Position)
     best: Best = field(default_factory=Best)
     recovery: Recovery = field(default_factory=Recovery)
+    means: dict[str, float] = field(default_factory=dict)
     clock: float = 0.0
     tracker: dict[str, str] = field(default_factory=dict)
     seed: int = 0
@@ -89,9 +91,10 @@ def unpack(state: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
         position=Position(**state["position"]),
         best=Best(**state["best"]),
         recovery=Recovery(**state["recovery"]),
+        means=dict(state["means"]),
         clock=state["clock"],
         tracker=dict(state["tracker"]),
         seed=state["seed"],
     )
-    own = {"version", "position", "best", "recovery", "clock", "tracker", "seed"}
+    own = {"version", *asdict(progress)}
     return {key: value for key, value in state.items() if key not in own}, progress

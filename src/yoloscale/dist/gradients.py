@@ -103,6 +103,7 @@ class FlatGradients:
         while self._sent < len(self._buckets) - 1 and self._missing[self._sent] <= 0:
             self._send()
 
+    @torch.no_grad()
     def _send(self) -> None:
         work = dist.all_reduce(self._buckets[self._sent], async_op=True)
         assert work is not None

@@ -61,7 +61,6 @@ class Limits:
     patience: int
     evaluate_every_epoch: bool
     save: bool
-    plots: bool
     trace: bool
     rollbacks: int = 3
     skips: int = 10
@@ -88,7 +87,7 @@ class Loop:
         self._stepper, self._order, self._schedule, self._limits = stepper, order, schedule, limits
         self._rank, self.progress, self._open_loader = rank, progress, open_loader
         self._evaluation, self._keeper, self._observer, self._ballot = evaluation, keeper, observer, ballot
-        self._pace = Pace(order.batch * order.accumulate)
+        self._pace = Pace()
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
 
@@ -125,7 +124,7 @@ class Loop:
         self._schedule.apply(
             self._stepper.optimizer,
             position.epoch,
-            step.start / self._order.samples,
+            (step.start + step.total) / self._order.samples,
             position.epochs,
             recovery.scale,
         )
@@ -138,7 +137,7 @@ class Loop:
         position.total += 1
         if self._limits.trace:
             self._observer.trace(trace_record(position.total, outcome, self._stepper.learner.module))
-        self._pace.step(step.total, outcome)
+        self._pace.step(step.total, outcome, self.progress.means)
         self._observer.step(self._pace.record(position, self._stepper.optimizer))
         self._recover(outcome)
         return outcome
@@ -169,10 +168,10 @@ class Loop:
         position, best = self.progress.position, self.progress.best
         epoch, metrics = position.epoch + 1, {}
         last = over or epoch >= position.epochs
-        trained = self._pace.epoch_record(position, self._stepper.optimizer)
+        trained = self._pace.epoch_record(self.progress, self._stepper.optimizer)
         if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
             started = time.monotonic()
-            metrics = self._evaluation(self._stepper.average.module, plots=self._limits.plots and last)
+            metrics = self._evaluation(self._stepper.average.module)
             self._observer.event("evaluated", epoch=epoch, metrics=metrics, seconds=time.monotonic() - started)
             fitness = metrics.get("fitness", float("nan"))
             if not math.isfinite(fitness):
@@ -185,8 +184,11 @@ class Loop:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
         last |= bool(self._limits.patience) and best.fitness is not None and epoch - best.epoch >= self._limits.patience
         position.epoch, position.step = epoch, 0
+        self.progress.means.clear()
         if self._limits.hours:
             position.epochs, last = self._replan(epoch, last)
+        if last:
+            position.epochs = epoch  # a start after this one has nothing left to train
         self._keeper.save(self._now(), "epoch")
         return last
 

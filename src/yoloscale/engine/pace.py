@@ -6,7 +6,7 @@ import time
 
 from torch.optim import Optimizer
 
-from yoloscale.checkpoint.state import Position
+from yoloscale.checkpoint.state import Position, Progress
 from yoloscale.engine.step import StepOutcome
 
 
@@ -16,12 +16,9 @@ class Pace:
     The first step of a process is not timed: it warms kernels and loaders up.
     """
 
-    def __init__(self, images_per_step: int) -> None:
-        self._images_per_step = images_per_step
+    def __init__(self) -> None:
         self._seconds = self._images = 0.0
         self._epoch_seconds = self._epoch_images = 0.0
-        self._sums: dict[str, float] = {}
-        self._count = 0
         self._last: float | None = None
         self._outcome: StepOutcome | None = None
         self._warm = False
@@ -32,12 +29,11 @@ class Pace:
         return self._images / self._seconds if self._seconds else 0.0
 
     def start_epoch(self) -> None:
-        self._sums, self._count = {}, 0
         self._epoch_seconds = self._epoch_images = 0.0
         self._last = time.perf_counter()
 
-    def step(self, images: int, outcome: StepOutcome) -> None:
-        """Note a finished step of `images` images over all ranks."""
+    def step(self, images: int, outcome: StepOutcome, means: dict[str, float]) -> None:
+        """Note a finished step of `images` images over all ranks; adds its losses to the epoch's sums in `means`."""
         now = time.perf_counter()
         assert self._last is not None
         if self._warm:
@@ -46,9 +42,8 @@ class Pace:
             self._epoch_seconds += now - self._last
             self._epoch_images += images
         self._warm, self._last, self._outcome = True, now, outcome
-        self._count += images
-        for name, value in outcome.losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value * images
+        for name, value in (("images", 1.0), *outcome.losses.items()):
+            means[name] = means.get(name, 0.0) + value * images
 
     def _rates(self, optimizer: Optimizer) -> dict[str, float]:
         return {f"lr/pg{i}": group["lr"] for i, group in enumerate(optimizer.param_groups)}
@@ -67,11 +62,12 @@ class Pace:
             **self._rates(optimizer),
         }
 
-    def epoch_record(self, position: Position, optimizer: Optimizer) -> dict[str, float]:
+    def epoch_record(self, progress: Progress, optimizer: Optimizer) -> dict[str, float]:
         """What results.csv gets of the training part of an epoch: means per image over the epoch."""
-        means = {f"train/{name}": total / max(self._count, 1) for name, total in self._sums.items()}
+        images = progress.means.get("images", 1.0)
+        means = {f"train/{name}": total / images for name, total in progress.means.items() if name != "images"}
         return {
-            "step": position.total,
+            "step": progress.position.total,
             **means,
             **self._rates(optimizer),
             "images_per_s": self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0,

@@ -40,7 +40,7 @@ class Learner(Protocol):
 class Evaluation(Protocol):
     """A pass over the validation images."""
 
-    def __call__(self, module: nn.Module, plots: bool) -> dict[str, float]:
+    def __call__(self, module: nn.Module) -> dict[str, float]:
         """Collective. Metrics (with `fitness`) and validation losses of `module`, the same on every rank."""
         ...
 

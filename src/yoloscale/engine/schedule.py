@@ -37,7 +37,7 @@ class Schedule:
         return max(1 - epoch / epochs, 0) * (1.0 - self.lrf) + self.lrf
 
     def apply(self, optimizer: Optimizer, epoch: int, fraction: float, epochs: int, scale: float = 1.0) -> None:
-        """Set every group's learning rate (and momentum) for a step that starts `fraction` of the way into `epoch`.
+        """Set every group's learning rate (and momentum) for a step that ends `fraction` of the way through `epoch`.
 
         `scale` multiplies all learning rates; recovery from a run of non-finite steps lowers it.
         """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any
 
-import torch
 from torch import nn
 
 from yoloscale.dist.group import gather_objects
@@ -16,7 +15,7 @@ def digest_parameters(module: nn.Module) -> str:
     """Digest of all parameters' bits, in order."""
     digest = blake2b(digest_size=8)
     for parameter in module.parameters():
-        digest.update(parameter.detach().contiguous().cpu().view(torch.uint8).numpy().tobytes())
+        digest.update(parameter.detach().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

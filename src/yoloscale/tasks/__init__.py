@@ -1,0 +1,1 @@
+"""Composition: a frozen config becomes objects, the objects run."""

@@ -1,0 +1,1 @@
+"""The adapter: the only package that imports ultralytics. One module per thing that is borrowed."""

@@ -1,0 +1,142 @@
+"""Decoded images once per node: every rank and loader worker of the node maps the same pages.
+
+`cache=ram` keeps them in shared memory for the life of the run, `cache=disk` in files that later runs find again.
+Ultralytics keeps one copy per rank (ultralytics/ultralytics issue 22307).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from yoloscale.dist import group
+from yoloscale.dist.environment import Ranks
+
+Image = npt.NDArray[Any]
+Read = Callable[[int], tuple[Image, tuple[int, int]]]
+"""Decodes image i: (H, W, C) uint8, perhaps resized, and the height and width of the file."""
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+class NodeImages:
+    """Read access to the decoded images of a data set, by index; every access returns a private copy."""
+
+    def __init__(
+        self,
+        parts: Sequence[Image],
+        placement: Sequence[tuple[int, int]],
+        shapes: Sequence[tuple[int, ...]],
+        originals: Sequence[tuple[int, int]],
+    ) -> None:
+        self._parts, self._placement, self.shapes, self.originals = parts, placement, shapes, originals
+
+    def __getitem__(self, index: int) -> Image:
+        part, offset = self._placement[index]
+        shape = self.shapes[index]
+        view = self._parts[part][offset : offset + int(np.prod(shape))]
+        return view.reshape(shape).copy()  # augmentation works in place
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
+def fingerprint(files: Sequence[str], *settings: object) -> str:
+    """Names a cache by its content: the files with their sizes and times, and how they are decoded."""
+    digest = blake2b(repr(settings).encode(), digest_size=12)
+    for file in files:
+        status = os.stat(file)
+        digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def build(
+    kind: str, count: int, read: Read, key: str, disk: Path, ranks: Ranks, threads: int
+) -> NodeImages | str:
+    """Collective. Decode the images, each rank of a node a share, and map all shares.
+
+    Args:
+        kind: "ram" or "disk".
+        key: from `fingerprint`; names the folder.
+        disk: the folder of disk caches, on this node.
+
+    Returns:
+        The images, or a sentence that says why there is no room for them.
+    """
+    folder = (disk if kind == "disk" else _memory_folder()) / f"yoloscale-{key}"
+    complete = folder / f"complete-{ranks.local_world_size}.json"
+    if not all(group.gather_objects(complete.exists())):
+        refusal = _refusal(kind, folder, count, read) if ranks.is_first_of_node else None
+        refusal = next((r for r in group.gather_objects(refusal) if r), None)
+        if refusal:
+            return refusal
+        if ranks.is_first_of_node:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        group.barrier()
+        _write_share(folder, range(ranks.local_rank, count, ranks.local_world_size), read, ranks.local_rank, threads)
+        group.barrier()
+        if ranks.is_first_of_node:
+            complete.write_text("{}")
+    group.barrier()
+    images = _map(folder, ranks.local_world_size, count)
+    group.barrier()
+    if kind == "ram" and ranks.is_first_of_node:
+        shutil.rmtree(folder)  # the mappings keep the pages until the last rank ends, however it ends
+    return images
+
+
+def _memory_folder() -> Path:
+    return SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(gettempdir())
+
+
+def _refusal(kind: str, folder: Path, count: int, read: Read) -> str | None:
+    """Why the images do not fit, judged by a few of them; None if they do."""
+    chosen = range(0, count, max(count // 16, 1))
+    needed = 1.1 * count * sum(read(i)[0].nbytes for i in chosen) / len(chosen)
+    place = next(parent for parent in folder.parents if parent.exists())
+    free = float(shutil.disk_usage(place).free)
+    if kind == "ram":
+        free = min(free, psutil.virtual_memory().available / 2)
+    if needed <= free:
+        return None
+    return f"cache={kind} needs {needed / 2**30:.1f} GiB on each node and {free / 2**30:.1f} GiB may be used: not cached"
+
+
+def _write_share(folder: Path, indices: range, read: Read, share: int, threads: int) -> None:
+    shapes = []
+    with (folder / f"part-{share}.bin").open("wb") as file, ThreadPoolExecutor(max(threads, 1)) as pool:
+        remaining = iter(indices)
+        while chunk := list(islice(remaining, 256)):
+            for image, original in pool.map(read, chunk):
+                file.write(np.ascontiguousarray(image, dtype=np.uint8).tobytes())
+                shapes.append((image.shape, original))
+    (folder / f"part-{share}.json").write_text(json.dumps(shapes))
+
+
+def _map(folder: Path, shares: int, count: int) -> NodeImages:
+    parts: list[Image] = []
+    placement: list[tuple[int, int]] = [(0, 0)] * count
+    shapes: list[tuple[int, ...]] = [()] * count
+    originals = [(0, 0)] * count
+    for share in range(shares):
+        offset = 0
+        noted = json.loads((folder / f"part-{share}.json").read_text())
+        for index, (shape, original) in zip(range(share, count, shares), noted, strict=True):
+            placement[index], shapes[index], originals[index] = (share, offset), tuple(shape), tuple(original)
+            offset += int(np.prod(shape))
+        file = folder / f"part-{share}.bin"
+        parts.append(np.memmap(file, dtype=np.uint8, mode="r") if offset else np.zeros(0, np.uint8))
+    return NodeImages(parts, placement, shapes, originals)

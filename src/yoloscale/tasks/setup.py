@@ -1,0 +1,169 @@
+"""From a frozen config to the objects of a training run, in the order in which they need each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from yoloscale.config.cpus import available
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.locations import cache_folder
+from yoloscale.config.schema import Config, Task
+from yoloscale.data import cache
+from yoloscale.data.order import SampleOrder
+from yoloscale.data.sources import locate, locate_weights
+from yoloscale.dist import group
+from yoloscale.dist.environment import Ranks
+from yoloscale.engine.ema import AveragedModel
+from yoloscale.engine.precision import Precision, choose
+from yoloscale.engine.schedule import Schedule
+from yoloscale.engine.step import Stepper
+from yoloscale.engine.votes import Ballot
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.yolo import datasets
+from yoloscale.yolo.evaluation import UltralyticsEvaluation
+from yoloscale.yolo.learner import UltralyticsLearner
+from yoloscale.yolo.parts import arguments, is_rtdetr, make_trainer, task_of
+from yoloscale.yolo.samples import UltralyticsSamples, attach, files, reader
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Parts:
+    """Everything a run consists of on one rank."""
+
+    trainer: Any
+    learner: UltralyticsLearner
+    samples: UltralyticsSamples
+    evaluation: UltralyticsEvaluation
+    order: SampleOrder
+    stepper: Stepper
+    schedule: Schedule
+    precision: Precision
+    workers: int
+
+
+def choose_device(config: Config, ranks: Ranks) -> torch.device:
+    """The device of this rank, made current."""
+    if config.cluster.device.value == "cpu":
+        torch.set_num_threads(config.cluster.threads or max(available() // ranks.local_world_size, 1))
+        return torch.device("cpu")
+    device = torch.device("cuda", ranks.local_rank)
+    torch.cuda.set_device(device)
+    return device
+
+
+def build(
+    config: Config, run: RunDirectory, ranks: Ranks, device: torch.device, ballot: Ballot, say: Say
+) -> Parts:
+    """Collective. Model, data, optimiser and evaluation of a run; `say` is told each phase before it starts."""
+    say("model")
+    caches = cache_folder(config.paths)
+    model = _model_file(config, caches)
+    task = config.model.task or task_of(model)
+    rtdetr = is_rtdetr(model)
+    batch = max(int(config.batch) // ranks.world_size, 1) if config.batch >= 1 else 1
+    args = arguments(config, task, locate(config.data, task, caches), model, batch)
+    trainer = make_trainer(args, task, rtdetr, device, run.path, {})
+    trainer.data = trainer.get_dataset()
+    precision = choose(config.amp, device)
+    channels_last = _channels_last(config, device)
+    learner = UltralyticsLearner(trainer, task, rtdetr, config.seed, channels_last)
+    if config.cluster.sync_bn and ranks.world_size > 1:
+        learner.synchronise_batch_norm()
+    group.broadcast_tensors([*learner.module.parameters(), *learner.module.buffers()])
+    say("data")
+    batch = _size_batch(config, trainer, precision, ranks)
+    samples, evaluation, workers = _data(config, trainer, ranks, caches, say)
+    learner.prepare_loss()
+    accumulate = max(round(config.nbs / batch), 1)
+    order = SampleOrder(
+        samples=len(samples),
+        batch=batch,
+        world_size=ranks.world_size,
+        accumulate=accumulate,
+        seed=config.seed,
+        drop_last=bool(config.compile) or config.cluster.sync_bn,
+    )
+    optimizer = learner.build_optimizer(len(samples), batch, accumulate, config.epochs)
+    stepper = Stepper(
+        learner,
+        AveragedModel(learner.module),
+        optimizer,
+        precision,
+        ballot,
+        seed=config.seed,
+        channels_last=channels_last,
+    )
+    return Parts(trainer, learner, samples, evaluation, order, stepper, _schedule(args), precision, workers)
+
+
+def _model_file(config: Config, caches: Path) -> str:
+    """What Ultralytics builds the model from: weights, or an architecture."""
+    weights = config.model.weights
+    if weights and config.pretrained is not False:
+        return str(locate_weights(weights, caches))
+    if not config.model.architecture:
+        raise ConfigError(
+            Problem("pretrained", "false, and no architecture is known to build", "set model.architecture=yolo26n.yaml")
+        )
+    return config.model.architecture
+
+
+def _channels_last(config: Config, device: torch.device) -> bool:
+    """Whether images lie channels-last in memory: faster on CUDA and on x86 CPUs."""
+    if config.channels_last is not None:
+        return config.channels_last
+    return device.type == "cuda" or os.uname().machine in ("x86_64", "AMD64")
+
+
+def _size_batch(config: Config, trainer: Any, precision: Precision, ranks: Ranks) -> int:
+    """Collective. The global batch; sized on the GPU if the config leaves it open, the same for all ranks."""
+    if config.batch >= 1:
+        return int(config.batch)
+    trainer.batch_size, trainer.amp = config.batch, precision.dtype is not None
+    per_rank = min(group.gather_objects(int(trainer.auto_batch())))
+    trainer.batch_size = trainer.args.batch = per_rank
+    return per_rank * ranks.world_size
+
+
+def _data(
+    config: Config, trainer: Any, ranks: Ranks, caches: Path, say: Say
+) -> tuple[UltralyticsSamples, UltralyticsEvaluation, int]:
+    """Collective. Training samples, evaluation and loader workers of this rank."""
+    with group.first_of_run_then_of_nodes(ranks):
+        train, validation = datasets.build(trainer)
+    share = max(available() // ranks.local_world_size, 1)
+    if config.cache:
+        kind = "disk" if config.cache == "disk" else "ram"
+        for part in (train, validation):
+            say("caching images")
+            key = cache.fingerprint(files(part), trainer.args.imgsz, trainer.args.task, kind, os.getppid())
+            images = cache.build(kind, len(part), reader(part), key, caches / "images", ranks, share)
+            if isinstance(images, str):
+                print(images, flush=True)
+            else:
+                attach(part, images)
+    samples = UltralyticsSamples(train, trainer.args)
+    # on a CPU the ranks' own threads have the cores; what is left over may load
+    spare = share - torch.get_num_threads() if trainer.device.type == "cpu" else share
+    workers = max(min(config.workers, spare), 0)
+    return samples, UltralyticsEvaluation(trainer, validation, ranks, workers), workers
+
+
+def _schedule(args: Any) -> Schedule:
+    """From Ultralytics' arguments, after the optimiser was built: `optimizer=auto` changes some of them."""
+    return Schedule(
+        lrf=args.lrf,
+        cosine=args.cos_lr,
+        warmup_epochs=args.warmup_epochs,
+        warmup_momentum=args.warmup_momentum,
+        warmup_bias_lr=args.warmup_bias_lr,
+        momentum=args.momentum,
+    )

@@ -1,0 +1,135 @@
+"""The program of one rank: `python -m yoloscale.worker RUN`, started by torchrun, by srun, or by hand.
+
+Reads RUN/config.yaml, joins the other ranks, goes on from the newest checkpoint if there is one, and ends with
+0 finished, 1 failed, 2 bad config, 75 stopped on request with a checkpoint saved, 130 interrupted by a person.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import load
+from yoloscale.config.plan import world_size
+from yoloscale.config.schema import Config
+from yoloscale.dist.environment import Ranks, from_environment
+from yoloscale.engine.votes import Ballot
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+
+ATTEMPT_VARIABLE = "YOLOSCALE_ATTEMPT"
+PR_SET_PDEATHSIG = 1
+
+
+def main(argv: list[str]) -> int:
+    """Run one rank; returns its exit code."""
+    if len(argv) != 2:
+        print("usage: python -m yoloscale.worker RUN (under torchrun; RUN is a run directory)", file=sys.stderr)
+        return 2
+    run, ranks = RunDirectory(Path(argv[1]).absolute()), from_environment()
+    attempt = _attempt(run)
+    ballot = Ballot()
+    ballot.listen()
+    _end_with_parent()
+    if ATTEMPT_VARIABLE in os.environ:
+        _redirect_output(run.rank_log(attempt, ranks.rank))
+    try:
+        config = load(run.config)
+        _check_topology(config, ranks)
+        return _train(config, run, ranks, attempt, ballot)
+    except ConfigError as error:
+        print(error, file=sys.stderr, flush=True)
+        _record_failure(run, ranks, attempt, error, collateral=False)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        traceback.print_exc()
+        _record_failure(run, ranks, attempt, error, collateral=_is_collateral(error))
+        return 1
+
+
+def _train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
+    """Import what is heavy, in the order that Ultralytics needs, and train."""
+    if ranks.is_first:
+        events.record(run, events.SETUP, attempt=attempt, phase="importing")
+    from yoloscale.yolo import runtime
+
+    runtime.prepare(ranks.world_size, config.model.allow_pickle)
+    from yoloscale.dist import group
+    from yoloscale.tasks.train import train
+
+    runtime.keep_offline()
+    code = train(config, run, ranks, attempt, ballot)
+    group.leave()
+    return code
+
+
+def _attempt(run: RunDirectory) -> int:
+    """Which start of the run this is, from 1: the launcher says it; by hand it is the last one on record."""
+    if ATTEMPT_VARIABLE in os.environ:
+        return int(os.environ[ATTEMPT_VARIABLE])
+    return max((event["attempt"] for event in events.history(run) if "attempt" in event), default=1)
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to stop this rank if the agent that started it is killed (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _redirect_output(log: Path) -> None:
+    """Send everything this process and its children print to a file, from the descriptors up."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _check_topology(config: Config, ranks: Ranks) -> None:
+    expected = world_size(config)
+    if ranks.world_size != expected:
+        nodes, each = config.cluster.nodes, config.cluster.procs_per_node
+        raise ConfigError(
+            Problem(
+                "cluster",
+                f"the run is frozen for {expected} ranks ({nodes} × {each}), {ranks.world_size} were started",
+                f"start it with torchrun --nnodes={nodes} --nproc-per-node={each}",
+            )
+        )
+
+
+def _is_collateral(error: Exception) -> bool:
+    """Whether the error only says that another rank is gone."""
+    text = str(error)
+    signs = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Timed out waiting")
+    return type(error).__name__.startswith("Dist") or any(sign in text for sign in signs)
+
+
+def _record_failure(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, collateral: bool) -> None:
+    events.record(
+        run,
+        events.FAILED,
+        attempt=attempt,
+        rank=ranks.rank,
+        host=ranks.host,
+        error=f"{type(error).__name__}: {error}",
+        collateral=collateral,
+        traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)[-6:]),
+    )
+
+
+if __name__ == "__main__":
+    exit_code = main(sys.argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # not sys.exit: after a failure the other ranks may be gone, and tearing a process group down would wait for them
+    os._exit(exit_code)

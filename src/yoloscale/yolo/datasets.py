@@ -1,0 +1,34 @@
+"""Training and validation sets, built by the task trainer."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from yoloscale.yolo.evaluation import BATCH
+
+DETECTION_LIKE = frozenset({"detect", "segment", "pose", "obb"})
+
+
+def build(trainer: Any) -> tuple[Any, Any]:
+    """The training and the validation set; writes label caches, so ranks take turns.
+
+    Caching of decoded images is ours (`data.cache`), so Ultralytics' own is switched off. What depends on both sets
+    (class weights, the number of detections kept) is set on the trainer's model.
+    """
+    args = trainer.args
+    cached, args.cache = args.cache, False
+    train = trainer.build_dataset(trainer.data["train"], "train", args.batch)
+    validation = trainer.build_dataset(trainer.data[args.split], "val", BATCH)
+    args.cache = cached
+    trainer.train_loader = SimpleNamespace(dataset=train)
+    trainer.test_loader = SimpleNamespace(dataset=validation)
+    trainer.set_class_weights()
+    if args.task in DETECTION_LIKE:
+        from ultralytics.models.yolo.detect import DetectionValidator
+
+        DetectionValidator._check_max_det(args, {"train": train, "val": validation})
+        trainer.model.set_head_attr(max_det=args.max_det)
+    if args.task == "classify":
+        trainer.model.transforms = validation.torch_transforms  # travels with the weights: predict uses it
+    return train, validation

@@ -1,0 +1,120 @@
+"""Evaluation with Ultralytics' validators, sharded over ranks, with the numbers that one process would get.
+
+Every rank takes a run of consecutive batches; the batches are the same on any number of ranks (16 images, as
+`yolo val` uses), and so is the order in which their statistics are put together.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from ultralytics.data.build import ContiguousDistributedSampler
+from ultralytics.nn.autobackend import AutoBackend
+
+from yoloscale.dist import group
+from yoloscale.dist.environment import Ranks
+
+BATCH = 16  # images; rectangular batches depend on it, so it is `yolo val`'s default and not a setting
+
+
+class UltralyticsEvaluation:
+    """`engine.protocols.Evaluation` for one validation set.
+
+    Args:
+        trainer: from `parts.make_trainer`, with `data` and `args`.
+        dataset: the validation set, built with batches of `BATCH`.
+        workers: loader processes of this rank.
+    """
+
+    def __init__(self, trainer: Any, dataset: Any, ranks: Ranks, workers: int) -> None:
+        self._trainer, self._ranks = trainer, ranks
+        sampler = ContiguousDistributedSampler(
+            dataset, num_replicas=ranks.world_size, rank=ranks.rank, batch_size=BATCH
+        )
+        self._loader = DataLoader(
+            dataset,
+            batch_size=BATCH,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=getattr(dataset, "collate_fn", None),
+            pin_memory=trainer.device.type == "cuda",
+            persistent_workers=False,
+        )
+        trainer.test_loader = self._loader
+
+    def __call__(self, module: nn.Module) -> dict[str, float]:
+        """Collective. Metrics with `fitness`, and `val/…` losses, of a model in training."""
+        validator = self._validator(plots=False)
+        validator.training = True
+        if hasattr(module, "end2end"):
+            module.end2end = validator.args.nms is False
+        was = module.args
+        module.args = self._trainer.args  # the averaged copy has one of its own, from before `time=` moved the end
+        losses = self._pass(validator, module.eval(), with_loss=True)
+        module.args = was
+        return self._finish(validator, losses)
+
+    def final(self, weights: Path, plots: bool) -> dict[str, float]:
+        """Collective. Metrics of a published `.pt`, as `YOLO(weights).val()` computes them; draws the plots."""
+        model = AutoBackend(
+            model=str(weights),
+            device=self._trainer.device,
+            fp16=False,
+            channels_last=self._trainer.args.channels_last,
+            end2end=self._trainer.args.nms is False,
+            verbose=False,
+        )
+        validator = self._validator(plots=plots)
+        validator.training = False
+        validator.stride = model.stride
+        losses = self._pass(validator, model.eval(), with_loss=False)
+        return self._finish(validator, losses)
+
+    def _validator(self, plots: bool) -> Any:
+        args = copy(self._trainer.args)
+        args.plots, args.compile, args.batch = plots, False, BATCH
+        self._trainer.args, kept = args, self._trainer.args
+        validator = self._trainer.get_validator()
+        self._trainer.args = kept
+        validator.device, validator.data = self._trainer.device, self._trainer.data
+        validator.args.quantize = None  # full precision: the published numbers do not depend on the training precision
+        return validator
+
+    @torch.inference_mode()
+    def _pass(self, validator: Any, model: nn.Module, with_loss: bool) -> dict[str, float]:
+        """Run this rank's batches through the validator; returns the sums of its batches' losses over all ranks."""
+        validator.init_metrics(model)
+        validator.jdict = []
+        sums: dict[str, float] = {}
+        for number, batch in enumerate(self._loader):
+            validator.batch_i = number
+            batch = validator.preprocess(batch)
+            predictions = model(batch["img"])
+            if with_loss:
+                for name, value in model.loss(batch, predictions)[1].items():  # type: ignore[operator]
+                    sums[name] = sums.get(name, 0.0) + float(value)
+            predictions = validator.postprocess(predictions)
+            validator.update_metrics(predictions, batch)
+            if validator.args.plots and number < 3 and self._ranks.is_first:
+                validator.plot_val_samples(batch, number)
+                validator.plot_predictions(batch, predictions, number)
+        shares = group.gather_objects(sums)
+        names = next((list(share) for share in shares if share), [])
+        return {name: sum(share.get(name, 0.0) for share in shares) for name in names}
+
+    def _finish(self, validator: Any, losses: dict[str, float]) -> dict[str, float]:
+        """Collective. Put the shards together on rank 0, compute there, tell all."""
+        validator.gather_stats()
+        metrics: dict[str, float] = {}
+        if self._ranks.is_first:
+            metrics = {name: float(value) for name, value in validator.get_stats().items()}
+            validator.finalize_metrics()
+            validator.print_results()
+            batches = -(-len(self._loader.dataset) // BATCH)  # type: ignore[arg-type]
+            metrics |= {f"val/{name}": total / batches for name, total in losses.items()}
+        return group.broadcast_object(metrics)

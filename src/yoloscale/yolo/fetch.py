@@ -1,0 +1,155 @@
+"""`python -m yoloscale.yolo.fetch …`: download datasets and weights with Ultralytics' own downloaders.
+
+    dataset SOURCE TASK    a dataset YAML, or for classification a name; into Ultralytics' datasets folder
+    weights NAME FOLDER    a released .pt file
+    datasets-folder        where datasets go
+
+Progress goes to stderr, one JSON object to stdout: {"answer": …} or {"error": …}. Exit codes: 0 done, 1 failed, 2 usage.
+Any number may run at once: one downloads, the others wait for it; nothing incomplete has its final name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from yoloscale.config.schema import Task
+from yoloscale.data.once import locked
+
+
+def dataset(source: str, task: Task) -> str:
+    """Download what the dataset lacks, unless another process just did; return its YAML or folder."""
+    from ultralytics.utils import DATASETS_DIR
+
+    folder = Path(DATASETS_DIR)
+    name = Path(source).stem
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / f".{name}.lock"):
+        if task is Task.classify:
+            _download_classes(source, folder)
+            return str(folder / source)
+        _download_described(Path(source), folder)
+    return source
+
+
+def weights(name: str, folder: Path) -> str:
+    """Download a released file into `folder` unless it is there; return its path."""
+    target = folder / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / f".{name}.lock"):
+        if not target.is_file():
+            _download_weights(name, folder, target)
+    return str(target)
+
+
+def _download_weights(name: str, folder: Path, target: Path) -> None:
+    from ultralytics.utils.downloads import attempt_download_asset
+
+    staging = folder / f".{name}.{uuid.uuid4().hex}.partial"
+    staging.mkdir()
+    before = Path.cwd()
+    try:
+        os.chdir(staging)  # a bare name: Ultralytics strips quotes from the paths it is given
+        found = Path(attempt_download_asset(name)).absolute()
+        if not found.is_file():
+            raise FileNotFoundError(f"{name} is no released weights file of Ultralytics, or it could not be reached")
+        if staging not in found.parents:  # in Ultralytics' own weights folder
+            shutil.copyfile(found, staging / name)
+            found = staging / name
+        found.replace(target)
+    finally:
+        os.chdir(before)
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _download_classes(name: str, folder: Path) -> None:
+    from ultralytics.data.utils import check_cls_dataset
+
+    if not (folder / name).is_dir():
+        with _Staging(folder, name):
+            check_cls_dataset(name)
+
+
+def _download_described(source: Path, folder: Path) -> None:
+    """Run the YAML's own `download`: into a staging folder where its data has a folder of its own, else in place."""
+    import yaml
+    from ultralytics.data.utils import check_det_dataset
+
+    described = yaml.safe_load(source.read_text(encoding="utf-8"))
+    root = Path(str(described.get("path") or "."))
+    own = not root.is_absolute() and ".." not in root.parts and root.parts and not root.exists()
+    if own and not (folder / root).exists():
+        with _Staging(folder, source.stem):
+            check_det_dataset(str(source), autodownload=True)
+    else:
+        check_det_dataset(str(source), autodownload=True)
+
+
+class _Staging:
+    """Let Ultralytics take a new folder for its datasets folder; at the end move what came into the real one.
+
+    Entered with the lock of `name` held. An exception leaves nothing.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._partial = folder / f".{name}.partial"
+
+    def __enter__(self) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)  # of a process that was killed
+        self._partial.mkdir()
+        self._set(self._partial)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._set(self._folder)
+        if kind is None:
+            for entry in self._partial.iterdir():
+                if not (self._folder / entry.name).exists():
+                    entry.rename(self._folder / entry.name)
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    @staticmethod
+    def _set(folder: Path) -> None:
+        import ultralytics.data.utils
+        import ultralytics.utils
+
+        for module in (ultralytics.utils, ultralytics.data.utils):
+            vars(module)["DATASETS_DIR"] = folder
+
+
+def _answer(arguments: Sequence[str]) -> str:
+    match list(arguments):
+        case ["dataset", source, task]:
+            return dataset(source, Task(task))
+        case ["weights", name, folder]:
+            return weights(name, Path(folder))
+        case ["datasets-folder"]:
+            from ultralytics.utils import DATASETS_DIR
+
+            return str(DATASETS_DIR)
+    raise ValueError(f"unknown request {list(arguments)}: see the docstring of {__name__}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Answer one request; the exit code."""
+    standard_output = os.dup(1)
+    os.dup2(2, 1)  # Ultralytics logs to stdout, which is for the answer
+    code, answer = 0, dict[str, Any]()
+    try:
+        answer["answer"] = _answer(arguments)
+    except ValueError as error:
+        code, answer["error"] = 2, str(error)
+    except Exception as error:  # downloads fail in many ways; each one ends in a sentence for the person
+        code, answer["error"] = 1, f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    os.write(standard_output, (json.dumps(answer) + "\n").encode())
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

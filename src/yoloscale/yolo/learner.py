@@ -1,0 +1,115 @@
+"""Model, loss and optimiser of a task, lent to the engine."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from ultralytics.utils.torch_utils import attempt_compile, init_seeds
+
+from yoloscale.config.schema import Task
+from yoloscale.data.seeds import derive
+
+# Losses that Ultralytics averages over the batch; all others it multiplies by the batch size. A test compares the
+# loss of a batch with that of the same batch twice over.
+MEANS = frozenset({Task.classify})
+
+
+class UltralyticsLearner:
+    """`engine.protocols.Learner` around an Ultralytics model, built by its task trainer.
+
+    Args:
+        trainer: from `parts.make_trainer`, with its `data` set.
+    """
+
+    def __init__(self, trainer: Any, task: Task, rtdetr: bool, seed: int, channels_last: bool) -> None:
+        self.reduction: Literal["sum", "mean"] = "mean" if rtdetr or task in MEANS else "sum"
+        self._trainer = trainer
+        init_seeds(derive("model", seed) % 2**32, trainer.args.deterministic)  # the same initial weights on every rank
+        trainer.setup_model()
+        module: nn.Module = trainer.model.to(trainer.device)
+        if channels_last:
+            module = module.to(memory_format=torch.channels_last)
+        trainer.model = self.module = module
+        trainer.set_model_attributes()
+        module.args = trainer.args
+        stride = module.stride.max() if hasattr(module, "stride") else 32
+        trainer.stride = max(int(stride), 32)
+        self._frozen = _freeze(module, trainer.args.freeze)
+        self._compiled: nn.Module | None = None
+        if trainer.args.compile:
+            self._compiled = attempt_compile(module, device=trainer.device, mode=trainer.args.compile)
+
+    @property
+    def stride(self) -> int:
+        """Largest stride in pixels; image sizes are multiples of it."""
+        return int(self._trainer.stride)
+
+    def synchronise_batch_norm(self) -> None:
+        """Let batch norms take their statistics over all ranks (CUDA only)."""
+        self.module = self._trainer.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.module)
+
+    def prepare_loss(self) -> None:
+        """Make the loss now, when the class weights are known, rather than in the first step."""
+        if getattr(self.module, "criterion", None) is None:
+            self.module.criterion = self.module.init_criterion()  # type: ignore[operator]  # Ultralytics' method
+
+    def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
+        prepared: dict[str, Any] = self._trainer.preprocess_batch(batch)
+        return prepared
+
+    def loss(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        model: Any = self.module
+        loss, parts = model.loss(batch, self._compiled(batch["img"])) if self._compiled else model.loss(batch)
+        return loss, parts
+
+    def train_mode(self) -> None:
+        self.module.train()
+        for name, part in self.module.named_modules():
+            if isinstance(part, nn.BatchNorm2d) and any(frozen in name for frozen in self._frozen):
+                part.eval()
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Set the loss weights that YOLO26's two heads have in this epoch; Ultralytics steps them once per epoch."""
+        self._trainer.args.epochs = epochs
+        criterion: Any = self.module.criterion
+        if epoch and hasattr(criterion, "update"):
+            criterion.updates = epoch - 1
+            criterion.update()
+
+    def build_optimizer(self, images: int, batch: int, accumulate: int, epochs: int) -> Optimizer:
+        """Ultralytics' optimiser with its parameter groups; `auto` decides by the number of steps, as it does there."""
+        args = self._trainer.args
+        optimizer: Optimizer = self._trainer.build_optimizer(
+            model=self.module,
+            name=args.optimizer,
+            lr=args.lr0,
+            momentum=args.momentum,
+            decay=args.weight_decay * batch * accumulate / args.nbs,
+            iterations=math.ceil(images / max(batch, args.nbs)) * epochs,
+        )
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+            if type(optimizer) in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+                group["fused"] = True  # one kernel for all parameters, on CPU too
+                group["foreach"] = False
+        return optimizer
+
+
+def _freeze(module: nn.Module, freeze: Any) -> list[str]:
+    """Freeze layers as Ultralytics does; returns the name parts of frozen layers. `.dfl` always is.
+
+    Raises:
+        ValueError: nothing is left to train.
+    """
+    layers = freeze if isinstance(freeze, list) else range(freeze) if isinstance(freeze, int) else []
+    names = [f"model.{layer}." for layer in layers] + [".dfl"]
+    for name, parameter in module.named_parameters():
+        if parameter.dtype.is_floating_point:
+            parameter.requires_grad = not any(frozen in name for frozen in names)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError(f"freeze={freeze} leaves no parameter to train; freeze fewer layers")
+    return names

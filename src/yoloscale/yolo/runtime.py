@@ -1,0 +1,45 @@
+"""Ultralytics made fit for a rank: which version, what it believes about ranks, nothing downloaded behind our back."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+OLDEST, NEWEST = (8, 4, 190), (8, 5)  # as in pyproject.toml; the adapter borrows internals, so it names its range
+
+
+def check_version() -> None:
+    """Raise RuntimeError if the installed Ultralytics is outside the range the adapter was written for."""
+    installed = tuple(int(part) for part in version("ultralytics").split(".")[:3] if part.isdigit())
+    if not OLDEST <= installed < NEWEST:
+        wanted = ">={}.{}.{},<{}.{}".format(*OLDEST, *NEWEST)
+        raise RuntimeError(f"ultralytics {version('ultralytics')} is installed, yoloscale needs {wanted}")
+
+
+def prepare(world_size: int, allow_pickle: bool) -> None:
+    """Set what Ultralytics reads once at its import; call before the first import of a `yoloscale.yolo` module.
+
+    At world size 1 it must not see torchrun's variables, or it takes part in collectives of a group that does not
+    exist. Weights are read by its allow-list loader unless the person asked for full unpickling.
+    """
+    check_version()
+    if world_size == 1:
+        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+            os.environ.pop(name, None)
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "false" if allow_pickle else "true"
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # a rank installs no packages
+    os.environ.setdefault("YOLO_OFFLINE", "true")  # nor does it look for updates
+
+
+def keep_offline() -> None:
+    """Let fonts be found but not downloaded: a compute node without internet must not wait for a time-out."""
+    from ultralytics.data import utils as data_utils
+    from ultralytics.utils import USER_CONFIG_DIR, plotting
+
+    def local_font(font: str = "Arial.ttf") -> Path | None:
+        file = Path(USER_CONFIG_DIR) / Path(font).name
+        return file if file.exists() else None
+
+    data_utils.check_font = local_font
+    plotting.check_font = local_font

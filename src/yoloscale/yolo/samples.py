@@ -1,0 +1,73 @@
+"""Ultralytics' data sets as functions of (index, mosaic on or off): nothing a sample depends on is left in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any
+
+import numpy as np
+from torch.utils.data import default_collate
+
+from yoloscale.data.cache import Image, NodeImages, Read
+
+
+class UltralyticsSamples:
+    """`data.loader.SampleSource` around a training set of Ultralytics.
+
+    Mosaic takes its partners from the whole set, not from a buffer of recently loaded images, so that a sample does
+    not depend on what its worker happened to load before.
+    """
+
+    def __init__(self, dataset: Any, args: Any) -> None:
+        self.dataset = dataset
+        if hasattr(dataset, "close_mosaic"):  # all but classification
+            dataset.cache = "ram"  # Ultralytics' word for: no buffer, partners from the whole set
+            dataset.transforms = dataset.build_transforms(hyp=copy(args))
+            self._closed = copy(dataset)
+            self._closed.close_mosaic(hyp=copy(args))
+        else:
+            self._closed = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def sample(self, index: int, mosaic_closed: bool) -> dict[str, Any]:
+        sample: dict[str, Any] = (self._closed if mosaic_closed else self.dataset)[index]
+        return {**sample, "sample_id": index}
+
+    def collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        collate: Callable[[Any], dict[str, Any]] = getattr(self.dataset, "collate_fn", default_collate)
+        return collate(list(samples))
+
+
+def files(dataset: Any) -> list[str]:
+    """The image files of a data set, in its order."""
+    return list(dataset.im_files) if hasattr(dataset, "im_files") else [sample[0] for sample in dataset.samples]
+
+
+def reader(dataset: Any) -> Read:
+    """How the data set decodes (and, but for classification, resizes) an image."""
+    if hasattr(dataset, "im_files"):
+
+        def read(index: int) -> tuple[Image, tuple[int, int]]:
+            image, original, _ = dataset.load_image(index)
+            return np.asarray(image), original
+
+        return read
+
+    def decode(index: int) -> tuple[Image, tuple[int, int]]:
+        image = np.asarray(dataset.imread(dataset.samples[index][0]))
+        return image, (image.shape[0], image.shape[1])
+
+    return decode
+
+
+def attach(dataset: Any, images: NodeImages) -> None:
+    """Let the data set take its decoded images from the node's shared copy."""
+    if hasattr(dataset, "im_files"):
+        dataset.ims = images
+        dataset.im_hw = [shape[:2] for shape in images.shapes]
+        dataset.im_hw0 = list(images.originals)
+    else:
+        dataset.cache_ram, dataset.img_cache = True, images
