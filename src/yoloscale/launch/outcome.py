@@ -11,6 +11,7 @@ from yoloscale.launch import agent_report
 from yoloscale.runs.progress import Progress
 
 FINISHED, FAILED, BAD_CONFIG, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
+ORDERLY = (FINISHED, STOPPED, INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)  # of a rank that was told to stop
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def conclude(progress: Progress, end: AgentEnd) -> Outcome:
     failure = root_cause(progress.failures, end)
     if progress.cancelled or end.stop is signal.SIGINT or _was_interrupted(progress):
         return Outcome(INTERRUPTED)
-    if progress.stopped is not None or (end.stop is not None and not _failed_by_itself(failure)):
+    was_asked = end.stop is not None  # a rank that dies makes the agent stop the others, which is no request
+    has_broken = failure.is_recorded or (not was_asked and bool(_broken(end)))
+    if (progress.stopped is not None or was_asked) and not has_broken:
         return Outcome(STOPPED)
     return Outcome(BAD_CONFIG if failure.exit_code == BAD_CONFIG else FAILED, failure)
 
@@ -70,15 +73,14 @@ def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
     A rank killed by a signal that neither agent nor launcher sent comes first: what the others then report is the
     lost connection. Then the first rank that reported an error, then the agent's own guess, then the agent.
     """
-    exits = agent_report.rank_exits(end.log)
-    ours = {*end.killed, *agent_report.forced_pids(end.log)}
-    for rank_exit in exits:
-        if rank_exit.exit_code < 0 and rank_exit.exit_code != -signal.SIGTERM and rank_exit.pid not in ours:
+    exits, broken = agent_report.rank_exits(end.log), _broken(end)
+    for rank_exit in broken:
+        if rank_exit.exit_code < 0:
             return _died(rank_exit)
     if recorded:
         return _reported(min(recorded, key=lambda record: float(record.get("time", 0.0))), exits)
-    if exits:
-        return _died(exits[-1])
+    if broken or exits:
+        return _died((broken or exits)[-1])
     return Failure(rank=None, host=end.host, exit_code=end.exit_code, error=_agent_error(end), is_recorded=False)
 
 
@@ -103,9 +105,11 @@ def _was_interrupted(progress: Progress) -> bool:
     return progress.stopped is not None and str(progress.stopped.get("signal")) in ("SIGINT", "2")
 
 
-def _failed_by_itself(failure: Failure) -> bool:
-    """Whether a rank broke in a way that being stopped does not explain."""
-    return failure.is_recorded
+def _broken(end: AgentEnd) -> list[agent_report.RankExit]:
+    """Ranks that ended in a way that being told to stop does not explain; the agent's own guess stays last."""
+    ours = {*end.killed, *agent_report.forced_pids(end.log)}
+    exits = agent_report.rank_exits(end.log)
+    return [rank_exit for rank_exit in exits if rank_exit.exit_code not in ORDERLY and rank_exit.pid not in ours]
 
 
 def _died(rank_exit: agent_report.RankExit) -> Failure:

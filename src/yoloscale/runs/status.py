@@ -13,6 +13,7 @@ from yoloscale.runs.progress import Progress
 from yoloscale.runs.tail import Tail
 
 RECENT_BYTES = 65536
+_ENDED = {75: "preempted", 130: "cancelled"}  # exit codes of the launcher (DESIGN: a contract)
 ACTIVE = ("pending", "running", "restarting")
 LOST = "its processes are gone without a word (killed from outside, out of memory, or the machine went down)"
 
@@ -113,7 +114,9 @@ def live_launcher(progress: Progress) -> tuple[str, int, bool | None] | None:
 def _state(progress: Progress, *, has_result: bool) -> str:
     if progress.finished or (has_result and progress.exited is not None):
         return "finished"
-    if progress.exited is None and _is_looked_after(progress):
+    if progress.exited is not None:
+        return _ENDED.get(int(progress.exited.get("exit_code", 1)), "failed")
+    if _is_looked_after(progress):
         return _active_state(progress)
     if progress.cancelled:
         return "cancelled"

@@ -1,0 +1,44 @@
+"""`python -m standin_launcher RUN [NODE_RANK]`: `yoloscale train` of a claimed run with the stand-in rank."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from yoloscale.cli.display import Display
+from yoloscale.cli.ending import print_ending
+from yoloscale.cli.main import print_problems
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.freeze import load
+from yoloscale.launch.attempt import run_attempt
+from yoloscale.launch.claim import lock
+from yoloscale.launch.nodes import wait_for_first_node
+from yoloscale.launch.start import joining_spec, next_spec
+from yoloscale.runs.directory import RunDirectory
+
+WORKER = "standin_worker"
+
+
+def main() -> int:
+    run = RunDirectory(Path(sys.argv[1]))
+    node_rank = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    try:
+        if node_rank:
+            config = load(run.config)
+            announced = wait_for_first_node(run, config, node_rank, print, timeout_s=30)
+            spec = joining_spec(run, config, announced, node_rank)
+        else:
+            spec = next_spec(run, load(run.config))
+        lock(run, node_rank=node_rank)
+        with Display(run) as display:
+            outcome = run_attempt(replace(spec, worker=WORKER), display.watch)
+    except ConfigError as error:
+        print_problems(error)
+        return 2
+    print_ending(run, outcome)
+    return outcome.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

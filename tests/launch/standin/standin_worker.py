@@ -1,0 +1,112 @@
+"""A rank without torch: says what a real one says, and breaks on command. `python -m standin_worker RUN` by torchrun.
+
+RUN/standin.json: {"steps", "step_s", "break": {"rank", "how": "SIGKILL" | "raise" | "exit" | "hang", "step"},
+"child": true to leave a process behind that ignores signals}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from yoloscale.launch.lifeline import die_with_parent
+from yoloscale.runs import events, jsonl
+from yoloscale.runs.directory import RunDirectory
+
+RANK, WORLD_SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+ATTEMPT = int(os.environ["YOLOSCALE_ATTEMPT"])
+stops: list[str] = []
+
+
+def redirect(run: RunDirectory) -> None:
+    log = os.open(run.rank_log(ATTEMPT, RANK), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+
+
+def announce(run: RunDirectory, steps: int) -> None:
+    """Rank 0 waits until every rank has put its pid down, then speaks for all."""
+    (run.path / f"pid-{ATTEMPT}-{RANK}").write_text(str(os.getpid()))
+    while len(list(run.path.glob(f"pid-{ATTEMPT}-*"))) < WORLD_SIZE:
+        time.sleep(0.02)
+    if RANK == 0:
+        pids = [int((run.path / f"pid-{ATTEMPT}-{rank}").read_text() or 0) for rank in range(WORLD_SIZE)]
+        processes = [
+            {"rank": rank, "host": socket.gethostname(), "pid": pid, "device": "cpu"} for rank, pid in enumerate(pids)
+        ]
+        events.record(run, events.ATTEMPT_STARTED, attempt=ATTEMPT, world_size=WORLD_SIZE, processes=processes)
+        events.record(run, events.SETUP, attempt=ATTEMPT, phase="data")
+        events.record(
+            run, events.TRAINING_STARTED, attempt=ATTEMPT, epochs=1, steps_per_epoch=steps, epoch=1, step=0, images=64,
+            plan="global 16 = 2 ranks × 8, accumulate 4",
+        )  # fmt: skip
+
+
+def break_down(how: str) -> None:
+    print(f"about to {how}", flush=True)
+    if how == "raise":
+        raise ValueError("the loss is a teapot")
+    if how == "exit":
+        os._exit(3)
+    if how == "hang":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        time.sleep(600)
+    os.kill(os.getpid(), signal.Signals[how])
+
+
+def train(run: RunDirectory, script: dict[str, Any]) -> int:
+    broken = script.get("break") or {}
+    for step in range(1, script["steps"] + 1):
+        for each in broken if isinstance(broken, list) else [broken]:
+            if each.get("rank") == RANK and each.get("step", 1) == step:
+                break_down(each["how"])
+        time.sleep(script.get("step_s", 0.05))
+        if stops:
+            if RANK == 0:
+                events.record(run, events.PREEMPTED, step=step, epoch=1, signal=stops[0])
+            time.sleep(0.3)  # nobody leaves before the checkpoint is there
+            return 130 if stops[0] == "SIGINT" else 75
+        if RANK == 0:
+            record = {"kind": "step", "step": step, "epoch": 1, "epoch_step": step, "train/box_loss": 1.0 / step}
+            jsonl.append(run.metrics, {**record, "time": time.time(), "images_per_s": 50.0})
+    if RANK == 0:
+        metrics = {"metrics/mAP50(B)": 0.75, "metrics/mAP50-95(B)": 0.5}
+        jsonl.append(run.metrics, {"kind": "epoch", "step": script["steps"], "epoch": 1, "train/box_loss": 0.1})
+        jsonl.append(run.metrics, {"kind": "eval", "step": script["steps"], "epoch": 1, **metrics})
+        run.result.write_text(json.dumps({"metrics": metrics, "epochs": 1, "images_per_s": 50.0, "seconds": 2.0}))
+        events.record(run, events.FINISHED, epochs=1, steps=script["steps"])
+    return 0
+
+
+def main() -> int:
+    run = RunDirectory(Path(sys.argv[1]))
+    redirect(run)
+    die_with_parent(os.getppid())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: stops.append(signal.Signals(received).name))
+    script = json.loads((run.path / "standin.json").read_text())
+    if script.get("child"):
+        ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+        subprocess.Popen([sys.executable, "-c", ignoring], start_new_session=True)
+    announce(run, script["steps"])
+    print(f"rank {RANK} trains with {os.environ['OMP_NUM_THREADS']} threads", flush=True)
+    try:
+        return train(run, script)
+    except Exception as error:
+        said = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        traceback.print_exc()
+        events.record(run, events.FAILED, attempt=ATTEMPT, rank=RANK, host=socket.gethostname(), **said)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from yoloscale.launch.spec import JobSpec
+from yoloscale.launch.torchrun import TorchrunFeatures, installed_features, render
+
+SPEC = JobSpec(run=Path("/runs/a b"), attempt=3, job_id="id3", procs_per_node=4, threads=2)
+
+
+def test_one_node_stays_on_loopback_with_a_free_port() -> None:
+    argv = render(SPEC, TorchrunFeatures())
+    assert argv[:3] == [sys.executable, "-m", "torch.distributed.run"]
+    assert argv[-3:] == ["-m", "yoloscale.worker", "/runs/a b"]
+    for flag in ("--nnodes=1", "--nproc-per-node=4", "--max-restarts=0", "--rdzv-id=id3"):
+        assert flag in argv
+    assert "--rdzv-endpoint=127.0.0.1:0" in argv
+    assert "--local-addr=127.0.0.1" in argv
+
+
+def test_several_nodes_meet_at_the_first() -> None:
+    nodes = [replace(SPEC, nodes=2, node_rank=rank, rdzv_endpoint="host0:29500") for rank in (0, 1)]
+    first, second = (render(spec, TorchrunFeatures(), local_address="10.0.0.7") for spec in nodes)
+    assert "--nnodes=2" in first
+    assert "--rdzv-endpoint=host0:29500" in second
+    assert "--local-addr=10.0.0.7" in second
+    assert any(flag.startswith("--rdzv-conf=is_host=1,") for flag in first)
+    assert any(flag.startswith("--rdzv-conf=is_host=0,") for flag in second)
+
+
+def test_flags_that_an_older_torch_lacks_are_left_out() -> None:
+    argv = " ".join(render(SPEC, TorchrunFeatures(signals_to_handle=False, shutdown_timeout=False)))
+    assert "signals-to-handle" not in argv
+    assert "shutdown-timeout" not in argv
+
+
+def test_features_are_those_of_the_installed_torchrun() -> None:
+    """Asked of torchrun itself, which imports torch; the launcher reads its source instead."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--help"]
+    help_text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    found = installed_features()
+    assert found.signals_to_handle == ("--signals-to-handle" in help_text)
+    assert found.shutdown_timeout == ("--shutdown-timeout" in help_text)

@@ -1,0 +1,146 @@
+"""States, from events as ranks and launchers write them, and from processes that really live or really died."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import LOST, status
+
+HERE = socket.gethostname()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    made = RunDirectory(tmp_path / "a run")
+    made.path.mkdir()
+    made.config.write_text("{}")
+    return made
+
+
+def launched(run: RunDirectory, pid: int, attempt: int = 1, host: str = HERE) -> None:
+    events.record(run, events.ATTEMPT_LAUNCHED, attempt=attempt, host=host, pid=pid, argv=[])
+
+
+def training(run: RunDirectory, attempt: int = 1, **fields: Any) -> None:
+    processes = [{"rank": rank, "host": HERE, "pid": os.getpid(), "device": "cuda:0"} for rank in range(2)]
+    events.record(run, events.ATTEMPT_STARTED, attempt=attempt, world_size=2, processes=processes)
+    told = {"epochs": 10, "steps_per_epoch": 4, "epoch": 1, "step": 0, "images": 64, **fields}
+    events.record(run, events.TRAINING_STARTED, attempt=attempt, **told)
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_run_that_was_never_started_is_pending(run: RunDirectory) -> None:
+    assert status(run).state == "pending"
+
+
+def test_from_launch_to_training(run: RunDirectory) -> None:
+    launched(run, os.getpid())
+    assert (status(run).state, status(run).phase) == ("pending", "starting")
+    events.record(run, events.SETUP, attempt=1, phase="data")
+    assert status(run).phase == "data"
+    training(run)
+    found = status(run)
+    assert (found.state, found.phase) == ("running", "")
+    assert found.where == f"{HERE}: 2 × cuda"
+
+
+def test_a_launcher_that_died_without_a_word_is_no_running_run(run: RunDirectory) -> None:
+    launched(run, dead_pid())
+    training(run)
+    assert status(run).state == "failed"
+    assert status(run).error == LOST
+
+
+def test_a_pid_that_was_given_to_another_process_is_not_the_launcher(run: RunDirectory) -> None:
+    long_ago = time.time() - 365 * 86400
+    line = {"event": "attempt_launched", "time": long_ago, "attempt": 1, "host": HERE, "pid": os.getpid()}
+    run.events.write_text(json.dumps(line) + "\n")
+    assert status(run).state == "failed"
+
+
+def test_a_launcher_on_another_host_is_believed(run: RunDirectory) -> None:
+    launched(run, dead_pid(), host="another-host")
+    training(run)
+    assert status(run).state == "running"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "state"),
+    [(0, "finished"), (1, "failed"), (2, "failed"), (75, "preempted"), (130, "cancelled")],
+)
+def test_an_attempt_that_has_exited(run: RunDirectory, exit_code: int, state: str) -> None:
+    launched(run, os.getpid())
+    if exit_code == 0:
+        events.record(run, events.FINISHED, epochs=10, steps=40)
+    events.record(run, events.EXITED, attempt=1, exit_code=exit_code)
+    assert status(run).state == state
+
+
+def test_the_second_attempt_is_restarting_until_it_trains(run: RunDirectory) -> None:
+    launched(run, dead_pid())
+    training(run)
+    events.record(run, events.FAILED, attempt=1, rank=1, host=HERE, error="out of memory")
+    events.record(run, events.EXITED, attempt=1, exit_code=1)
+    assert status(run).error == f"rank 1 on {HERE}: out of memory"
+    launched(run, os.getpid(), attempt=2)
+    assert (status(run).state, status(run).attempt) == ("restarting", 2)
+    training(run, attempt=2, epoch=4)
+    found = status(run)
+    assert (found.state, found.epoch, found.error) == ("running", 4, None)
+
+
+def test_progress_speed_and_time_left(run: RunDirectory) -> None:
+    launched(run, os.getpid())
+    training(run)
+    started = events.history(run)[-1]["time"]
+    lines = [
+        {"kind": "step", "step": 4, "epoch": 1, "epoch_step": 4, "images_per_s": 20.0, "train/box_loss": 2.0},
+        {"kind": "epoch", "step": 4, "epoch": 1},
+        {"kind": "eval", "step": 4, "epoch": 1, "metrics/mAP50(B)": 0.5, "metrics/mAP50-95(B)": 0.25},
+        {"kind": "step", "step": 6, "epoch": 2, "epoch_step": 2, "images_per_s": 32.0},
+    ]
+    run.metrics.write_text("".join(json.dumps({"time": started + 30, **line}) + "\n" for line in lines))
+    found = status(run)
+    assert (found.epoch, found.epochs, found.step, found.images_per_s) == (2, 10, 6, 32.0)
+    assert (found.metric_name, found.metric) == ("metrics/mAP50-95(B)", 0.25)
+    from yoloscale.runs.status import read_progress
+
+    progress = read_progress(run)
+    assert progress.fraction == pytest.approx(0.15)
+    assert progress.eta_s(now=progress.started_at + 30) == pytest.approx(30 / 0.15 * 0.85)
+
+
+def test_time_left_after_a_resume_counts_this_attempt_only(run: RunDirectory) -> None:
+    launched(run, os.getpid())
+    training(run, epoch=6)
+    run.metrics.write_text(json.dumps({"kind": "step", "step": 24, "epoch": 6, "epoch_step": 4, "time": 0}) + "\n")
+    from yoloscale.runs.status import read_progress
+
+    progress = read_progress(run)
+    assert progress.eta_s(now=progress.started_at + 10) == pytest.approx(40.0)
+
+
+def test_the_result_is_what_counts_in_the_end(run: RunDirectory) -> None:
+    launched(run, dead_pid())
+    events.record(run, events.FINISHED, epochs=10, steps=40)
+    result = {"metrics": {"metrics/mAP50-95(B)": 0.6}, "epochs": 10, "images_per_s": 99.0}
+    run.result.write_text(json.dumps(result))
+    found = status(run)
+    assert (found.state, found.epoch, found.metric, found.images_per_s) == ("finished", 10, 0.6, 99.0)
+    json.dumps(found.as_json())
