@@ -4,7 +4,8 @@
     weights NAME FOLDER    a released .pt file
     datasets-folder        where datasets go
 
-Progress goes to stderr, one JSON object to stdout: {"answer": …} or {"error": …}. Exit codes: 0 done, 1 failed, 2 usage.
+Progress goes to stderr, one JSON object to stdout: {"answer": …} or {"error": …}.
+Exit codes: 0 done, 1 failed, 2 usage.
 Any number may run at once: one downloads, the others wait for it; nothing incomplete has its final name.
 """
 
@@ -146,7 +147,8 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         code, answer["error"] = 2, str(error)
     except Exception as error:  # downloads fail in many ways; each one ends in a sentence for the person
-        code, answer["error"] = 1, f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        said = str(error).encode("ascii", "ignore").decode().split("\n")[0].strip()  # without pictographs
+        code, answer["error"] = 1, f"{type(error).__name__}: {said}"
     os.write(standard_output, (json.dumps(answer) + "\n").encode())
     return code
 

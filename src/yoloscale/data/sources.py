@@ -1,0 +1,194 @@
+"""From `data=` and `model=` to files: the dataset and the weights that a run reads.
+
+The launcher calls `prepare` and `prepare_weights`, which download and render; workers call `locate` and
+`locate_weights`, which only look. Nothing here imports torch or Ultralytics.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.schema import DataConfig, ShapesConfig, Task
+from yoloscale.data import check_yaml, shapes, trees
+from yoloscale.data.fetch_process import FetchFailed, run_fetch
+from yoloscale.data.ultralytics_paths import CLASSIFICATION_NAMES, dataset_yamls, datasets_folder
+
+Say = Callable[[str], None]
+
+_YAML_SUFFIXES = (".yaml", ".yml")
+_ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".ndjson")
+
+
+def locate(data: DataConfig, task: Task, cache: Path) -> Path:
+    """Return the dataset YAML (for classification: the folder of classes) that a worker opens; absolute.
+
+    No side effects. Raises ConfigError if it is not there.
+    """
+    if data.source == "shapes":
+        return _existing(shapes.source(data.shapes or ShapesConfig(), task, cache))
+    if data.source == "trees":
+        _refuse_trees_for(task)
+        return _existing(trees.source(cache))
+    source = _resolve(data.source, task)
+    if missing := _missing(source, task):
+        raise _not_there(data.source, missing)
+    return source
+
+
+def prepare(data: DataConfig, task: Task, cache: Path, say: Say) -> Path:
+    """Make the dataset be there: render, fetch or download it if it is not; return what `locate` returns.
+
+    Raises ConfigError where that is impossible. `say` is told what takes time.
+    """
+    if data.source == "shapes":
+        return shapes.render(data.shapes or ShapesConfig(), task, cache, say)
+    if data.source == "trees":
+        _refuse_trees_for(task)
+        return trees.prepare(cache, say)
+    source = _resolve(data.source, task)
+    missing = _missing(source, task)
+    if missing and _can_download(source, task):
+        say(f"downloading the dataset {data.name or data.source} to {datasets_folder()}")
+        request = source.name if task is Task.classify else str(source)
+        try:
+            run_fetch(["dataset", request, task.value], say)
+        except FetchFailed as error:
+            raise _not_there(data.source, missing, f"; downloading it failed: {error}") from error
+        missing = _missing(source, task)
+    if missing:
+        raise _not_there(data.source, missing)
+    return source
+
+
+def locate_weights(name_or_path: str, cache: Path) -> Path:
+    """Return the `.pt` file: a path, or a released name in the working folder or in the cache; absolute.
+
+    No side effects. Raises ConfigError if it is not there.
+    """
+    if found := _weights(name_or_path, cache):
+        return found
+    raise _no_weights(name_or_path, "is neither in the working folder nor in the cache")
+
+
+def prepare_weights(name_or_path: str, cache: Path, say: Say) -> Path:
+    """As `locate_weights`, but a released name that is not there is downloaded into the cache."""
+    if found := _weights(name_or_path, cache):
+        return found
+    if not _is_released_name(name_or_path):
+        raise _no_weights(name_or_path, "does not exist")
+    name = _with_suffix(name_or_path)
+    say(f"downloading {name} (once; kept in the cache)")
+    try:
+        return Path(run_fetch(["weights", name, str(cache / "weights")], say))
+    except FetchFailed as error:
+        raise _no_weights(name, f"is not in the cache and could not be downloaded: {error}") from error
+
+
+def _resolve(source: str, task: Task) -> Path:
+    """The YAML or the folder that `source` names, whether or not its images exist; ConfigError if it names nothing."""
+    path = Path(source).expanduser()
+    if task is Task.classify:
+        return _resolve_classes(source, path)
+    if path.is_dir():
+        return _yaml_in(path)
+    if path.is_file() and path.suffix in _YAML_SUFFIXES:
+        return path.absolute()
+    known = dataset_yamls()
+    for name in (source, f"{source}.yaml"):
+        if name in known:
+            return known[name]
+    if source.lower().endswith(_ARCHIVE_SUFFIXES) or "://" in source:
+        instead = "unpack it and write the path of its dataset YAML"
+        raise ConfigError(Problem("data", f"{source!r} is an archive or an address", instead))
+    if source in CLASSIFICATION_NAMES:
+        instead = "write a classification model (model=yolo26n-cls)"
+        raise ConfigError(Problem("data", f"{source!r} is a classification dataset, the task is {task.value}", instead))
+    raise _unknown(source, [*known, *(Path(name).stem for name in known), "shapes", "trees"])
+
+
+def _resolve_classes(source: str, path: Path) -> Path:
+    if path.is_dir():
+        return path.absolute()
+    if path.suffix in _YAML_SUFFIXES or f"{source}.yaml" in dataset_yamls():
+        instead = "write a folder that holds train/CLASS/ and val/CLASS/, or a name: imagenette, cifar10, mnist, …"
+        raise ConfigError(Problem("data", f"{source!r} is a dataset YAML; the task is classify", instead))
+    folder = datasets_folder() / source
+    if source in CLASSIFICATION_NAMES or (len(path.parts) == 1 and folder.is_dir()):
+        return folder.absolute()
+    raise _unknown(source, [*CLASSIFICATION_NAMES, "shapes"])
+
+
+def _yaml_in(folder: Path) -> Path:
+    """The one dataset YAML in a folder, or the one named as the folder is."""
+    found = [path for suffix in _YAML_SUFFIXES for path in sorted(folder.glob(f"*{suffix}"))]
+    if len(found) > 1:
+        found = [path for path in found if path.stem == folder.name] or found
+    if len(found) == 1:
+        return found[0].absolute()
+    what = "no dataset YAML" if not found else f"{len(found)} YAML files"
+    raise ConfigError(Problem("data", f"the folder {folder} holds {what}", "write the path of the dataset YAML"))
+
+
+def _missing(source: Path, task: Task) -> list[Path]:
+    """Paths that training needs and that do not exist."""
+    if task is Task.classify:
+        return [] if source.is_dir() else [source]
+    return check_yaml.read(source, datasets_folder).missing("train", "val")
+
+
+def _can_download(source: Path, task: Task) -> bool:
+    if task is Task.classify:
+        return source.name in CLASSIFICATION_NAMES
+    return bool(check_yaml.read(source, datasets_folder).download)
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        instead = "start the run with `yoloscale train`, or fetch it first with `yoloscale data prepare`"
+        raise ConfigError(Problem("data", f"{path} is not there yet", instead))
+    return path.absolute()
+
+
+def _refuse_trees_for(task: Task) -> None:
+    if task is not Task.detect:
+        instead = "write a detection model (model=yolo26n), or data=shapes, which has labels for every task"
+        raise ConfigError(Problem("data", f"data=trees has boxes only; the task is {task.value}", instead))
+
+
+def _unknown(source: str, known: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(source, known, n=3)
+    instead = (
+        f"did you mean {' or '.join(near)}?" if near else "write shapes, trees, an Ultralytics name (coco8) or a path"
+    )
+    return ConfigError(Problem("data", f"no dataset and no file {source!r}", instead))
+
+
+def _not_there(source: str, missing: list[Path], why: str = "") -> ConfigError:
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    instead = (
+        f"correct path:, train: and val: in the YAML, or put the images there (datasets folder: {datasets_folder()})"
+    )
+    return ConfigError(Problem("data", f"{source!r}: there is no {missing[0]}{more}{why}", instead))
+
+
+def _with_suffix(name: str) -> str:
+    return name if name.endswith(".pt") else f"{name}.pt"
+
+
+def _is_released_name(name: str) -> bool:
+    return Path(name).name == name and "://" not in name
+
+
+def _weights(name_or_path: str, cache: Path) -> Path | None:
+    places = [Path(name_or_path).expanduser(), Path(_with_suffix(name_or_path)).expanduser()]
+    if _is_released_name(name_or_path):
+        places.append(cache / "weights" / _with_suffix(name_or_path))
+    return next((place.absolute() for place in places if place.is_file()), None)
+
+
+def _no_weights(name: str, found: str) -> ConfigError:
+    instead = "write pretrained=false to start from scratch, or model=path/to.pt for weights that you have"
+    return ConfigError(Problem("model", f"{name} {found}", instead))
