@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import dataclass
 
-from yoloscale.cli.ending import print_ending, shown
+from yoloscale.cli.ending import shown
+from yoloscale.cli.watch import run_detached, run_watched, say
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
-from yoloscale.launch.claim import Claim
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
 
 MAX_DRY_RUN_NODES = 8
 
@@ -29,6 +27,8 @@ class OwnFlags:
 def main(arguments: list[str]) -> int:
     """Train; 0 finished, 1 failed, 2 bad config, 75 stopped on request, 130 interrupted."""
     from yoloscale.config.compose import run_hydra_flags
+    from yoloscale.cli.nodes import join, print_commands
+    from yoloscale.launch.claim import named_run
     from yoloscale.launch.configure import configure
 
     flags = own_flags(arguments)
@@ -40,9 +40,9 @@ def main(arguments: list[str]) -> int:
     if flags.dry_run:
         return _dry_run(config, flags)
     if config.cluster.nodes > 1 and flags.node_rank is None:
-        return _print_node_commands(config, flags)
+        return print_commands(["train", *_named(flags.rest, config)], config.cluster.nodes)
     if flags.node_rank:
-        return _join(config, flags.node_rank)
+        return join(config, named_run(config, str(config.name)), flags.node_rank)
     return _start(config, flags)
 
 
@@ -84,45 +84,6 @@ def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
         raise ConfigError(problems)
 
 
-def announce(config: Config, run: RunDirectory, attempt: int) -> None:
-    """The plan and where to look, before anything starts."""
-    from yoloscale.config.plan import plan
-
-    print(f"run   {shown(run.path)}")
-    print(f"plan  {plan(config)}")
-    print(f"logs  {shown(run.attempt_logs(attempt))}", flush=True)
-
-
-def run_watched(taken: Claim, config: Config) -> int:
-    """Run a claimed run here with a display; its exit code."""
-    from yoloscale.cli.display import Display
-    from yoloscale.launch.start import run_here
-
-    before = events.last_attempt(events.history(taken.run))
-    announce(config, taken.run, before + 1)
-    with Display(taken.run, since_attempt=before) as display:
-        outcome = run_here(taken, display.watch)
-    print_ending(taken.run, outcome)
-    return outcome.exit_code
-
-
-def run_detached(taken: Claim, config: Config) -> int:
-    """Hand a claimed run to a supervisor and say how to follow it."""
-    from yoloscale.launch.start import run_in_background
-
-    announce(config, taken.run, events.last_attempt(events.history(taken.run)) + 1)
-    run_in_background(taken)
-    path = shown(taken.run.path)
-    print(f"runs in the background: {shlex.quote(taken.run.name)}")
-    print(f"  yoloscale logs {path} -f\n  yoloscale status {path}\n  yoloscale cancel {path}")
-    return 0
-
-
-def say(line: str) -> None:
-    """Progress of the preparation."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def _start(config: Config, flags: OwnFlags) -> int:
     from yoloscale.config.freeze import load
     from yoloscale.launch.start import ready
@@ -132,37 +93,11 @@ def _start(config: Config, flags: OwnFlags) -> int:
     return run_detached(taken, frozen) if flags.detach else run_watched(taken, frozen)
 
 
-def _join(config: Config, node_rank: int) -> int:
-    """Be one of the other nodes: wait for node 0's run, start this node's ranks, end as the run ends."""
-    from yoloscale.cli.display import Display
-    from yoloscale.launch.attempt import run_attempt
-    from yoloscale.launch.claim import lock, named_run
-    from yoloscale.launch.nodes import wait_for_first_node
-    from yoloscale.launch.prepare import prepare
-    from yoloscale.launch.start import joining_spec
-
-    assert config.name is not None
-    config = prepare(config, say)
-    run = named_run(config, str(config.name))
-    announced = wait_for_first_node(run, config, node_rank, say)
-    taken = lock(run, node_rank=node_rank)
-    announce(config, run, announced.attempt)
-    with Display(run, since_attempt=announced.attempt - 1) as display:
-        outcome = run_attempt(joining_spec(run, config, announced, node_rank), display.watch)
-    taken.release()
-    print_ending(run, outcome)
-    return outcome.exit_code
-
-
-def _print_node_commands(config: Config, flags: OwnFlags) -> int:
+def _named(tokens: list[str], config: Config) -> list[str]:
+    """What was typed, with the name that all nodes are to share."""
     from yoloscale.launch.claim import proposed_run
-    from yoloscale.launch.nodes import commands
 
-    typed = [*flags.rest, *(["--detach"] if flags.detach else [])]
-    print(f"Type one of these on each of the {config.cluster.nodes} nodes; all of them must see the same paths.runs.")
-    for command in commands(typed, proposed_run(config).name, config.cluster.nodes):
-        print(f"  {command}")
-    return 0
+    return tokens if config.name is not None else [*tokens, f"name={proposed_run(config).name}"]
 
 
 def _dry_run(config: Config, flags: OwnFlags) -> int:

@@ -26,5 +26,4 @@ def _task_of(weights: Path) -> Task | None:
     """The task of somebody's own `.pt` file, read without running any of it."""
     from yoloscale.data import weights_file
 
-    task = weights_file.inspect(weights).task
-    return Task(task) if task else None
+    return weights_file.inspect(weights).task

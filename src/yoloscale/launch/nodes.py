@@ -27,12 +27,9 @@ class Announcement:
     job_id: str
 
 
-def commands(arguments: Sequence[str], name: str, nodes: int) -> list[str]:
-    """The shell command for each node: what the person typed, a name that all share, and the node's number."""
-    typed = list(arguments)
-    if not any(token.startswith("name=") for token in typed):
-        typed.append(f"name={name}")
-    return [shlex.join(["yoloscale", "train", *typed, "--node-rank", str(node)]) for node in range(nodes)]
+def commands(words: Sequence[str], nodes: int) -> list[str]:
+    """The shell command for each node: what the person typed, and the node's number."""
+    return [shlex.join(["yoloscale", *words, "--node-rank", str(node)]) for node in range(nodes)]
 
 
 def wait_for_first_node(

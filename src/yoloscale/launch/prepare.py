@@ -8,7 +8,8 @@ from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
-from yoloscale.config.schema import Config, ModelConfig, Task
+from yoloscale.config.resolve import starting_weights
+from yoloscale.config.schema import Config, Task
 
 Say = Callable[[str], None]
 
@@ -21,37 +22,36 @@ def prepare(config: Config, say: Say) -> Config:
     from yoloscale.data import check, sources
 
     cache = cache_folder(config.paths)
-    task = _prepare_model(config.model, cache, say)
+    task = _prepare_model(config, cache, say)
     source = sources.prepare(config.data, task, cache, say)
     check.check(source, task, single_cls=bool(config.single_cls))
     return replace(config, model=replace(config.model, task=task))
 
 
-def _prepare_model(model: ModelConfig, cache: Path, say: Say) -> Task:
+def _prepare_model(config: Config, cache: Path, say: Say) -> Task:
     """The task of the model; released weights are fetched, a `.pt` file is looked into without running any of it."""
-    if model.weights is None:
+    weights, model = starting_weights(config), config.model
+    if weights is None:
         assert model.task is not None, "a model without weights names its task"
         return model.task
     from yoloscale.data import sources, weights_file
 
-    path = sources.prepare_weights(model.weights, cache, say)
+    path = sources.prepare_weights(weights, cache, say)
     found = weights_file.inspect(path)
     problems = []
     if found.foreign_globals and not model.allow_pickle:
         problems.append(_foreign(path, found.foreign_globals))
-    task = model.task or (Task(found.task) if found.task else None)
-    if task is None:
-        problems.append(Problem("model.task", f"{path} does not say its task", "write model.task=detect, or another"))
-    elif found.task and Task(found.task) is not task:
-        problems.append(Problem("model.task", f"{task.value}, but {path} is a {found.task} model", _leave_out(found)))
+    if model.task is None and found.task is None:
+        problems.append(Problem("model.task", f"{path} does not say its task", "write task=detect, or another"))
+    elif model.task and found.task and found.task is not model.task:
+        instead = f"leave the task out, or write task={found.task.value}"
+        said = f"{model.task.value}, but {path} holds a {found.task.value} model"
+        problems.append(Problem("model.task", said, instead))
     if problems:
         raise ConfigError(problems)
+    task = model.task or found.task
     assert task is not None
     return task
-
-
-def _leave_out(found: object) -> str:
-    return f"leave model.task out, or write model.task={getattr(found, 'task', 'detect')}"
 
 
 def _foreign(path: Path, names: tuple[str, ...]) -> Problem:

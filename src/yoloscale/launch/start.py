@@ -13,6 +13,7 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
+from yoloscale.config.validate import validate
 from yoloscale.launch.attempt import run_attempt
 from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
 from yoloscale.launch.nodes import Announcement
@@ -41,6 +42,8 @@ def ready_again(run: RunDirectory, say: Say) -> Claim:
     if status(run).state == "finished":
         raise ConfigError(finished_problem(run))
     config = load(run.config)
+    if problems := validate(config):  # this machine may have fewer GPUs than the one it was frozen on
+        raise ConfigError(problems)
     run.job.mkdir(exist_ok=True)
     taken = lock(run)
     try:

@@ -1,0 +1,33 @@
+"""`yoloscale data check|prepare [key=value …]`: look at a dataset, or fetch and render it, without training."""
+
+from __future__ import annotations
+
+import json
+
+from yoloscale.cli import arguments
+from yoloscale.cli.watch import say
+from yoloscale.config.locations import cache_folder
+from yoloscale.config.schema import Task
+
+
+def main(typed: list[str]) -> int:
+    """Report on the dataset that the same settings would train on; 2 if training would refuse it."""
+    made = arguments.parser("data", "Check a dataset, or fetch and render it ahead of a run.")
+    made.add_argument("action", choices=("check", "prepare"))
+    made.add_argument("--deep", action="store_true", help="open every image too")
+    made.add_argument("--split", default="val", help="the split that evaluation reads (val)")
+    arguments.add_output(made)
+    parsed, tokens = made.parse_known_args(typed)
+
+    from yoloscale.data import check, sources
+    from yoloscale.launch.configure import configure
+
+    config = configure(tokens)
+    task = config.model.task or Task.detect
+    source = sources.prepare(config.data, task, cache_folder(config.paths), say)
+    if parsed.action == "prepare":
+        print(json.dumps({"source": str(source)}) if parsed.output == "json" else source)
+        return 0
+    report = check.check(source, task, split=parsed.split, single_cls=bool(config.single_cls), deep=parsed.deep)
+    print(json.dumps(report.as_json(), indent=1) if parsed.output == "json" else "\n".join(report.lines()))
+    return 0

@@ -1,0 +1,39 @@
+"""Several nodes without a scheduler: what to type on each, and being one of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yoloscale.cli.watch import announce, say
+from yoloscale.config.schema import Config
+from yoloscale.runs.directory import RunDirectory
+
+
+def print_commands(words: Sequence[str], nodes: int) -> int:
+    """The command of each node; nothing is started."""
+    from yoloscale.launch.nodes import commands
+
+    print(f"Type one of these on each of the {nodes} nodes; all of them must see the same folder of runs.")
+    print("\n".join(f"  {command}" for command in commands(words, nodes)))
+    return 0
+
+
+def join(config: Config, run: RunDirectory, node_rank: int) -> int:
+    """Wait for node 0's attempt, start this node's ranks, end as the run ends; the exit code."""
+    from yoloscale.cli.display import Display
+    from yoloscale.cli.ending import print_ending
+    from yoloscale.launch.attempt import run_attempt
+    from yoloscale.launch.claim import lock
+    from yoloscale.launch.nodes import wait_for_first_node
+    from yoloscale.launch.prepare import prepare
+    from yoloscale.launch.start import joining_spec
+
+    config = prepare(config, say)
+    announced = wait_for_first_node(run, config, node_rank, say)
+    taken = lock(run, node_rank=node_rank)
+    announce(config, run, announced.attempt)
+    with Display(run, since_attempt=announced.attempt - 1) as display:
+        outcome = run_attempt(joining_spec(run, config, announced, node_rank), display.watch)
+    taken.release()
+    print_ending(run, outcome)
+    return outcome.exit_code
