@@ -11,7 +11,7 @@ from yoloscale.config.catalog import Catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import LIST_LIKE, describe, is_group, is_text, known, members, nearest
 from yoloscale.config.quoting import is_quoted, quote_text, unquote, without_interpolation
-from yoloscale.config.refusals import HARMLESS, NOT_OURS
+from yoloscale.config.refusals import HARMLESS, NOT_OURS, WRITTEN_ELSEWHERE
 from yoloscale.config.schema import Task
 
 _SWITCHES = frozenset(key for key, hint in known().items() if bool in members(hint) and "." not in key)
@@ -65,8 +65,10 @@ def _rewrite_one(token: str, catalog: Catalog) -> list[str]:
 
 def unknown_key(name: str) -> Problem:
     """The problem of a key that is not in the schema, with the nearest that is."""
-    keys = [key for key in known() if not is_group(key)]
-    near = nearest(name, keys, count=3)
+    if hint := WRITTEN_ELSEWHERE.get(name) or NOT_OURS.get(name):
+        return Problem(name, "no key of the schema", hint)
+    candidates = [key for key in known() if not is_group(key) or "." not in key]
+    near = nearest(name, [*candidates, "experiment"], count=3)
     meant = f"did you mean {' or '.join(near)}?" if near else "`yoloscale train --cfg job` lists every key"
     return Problem(name, "no such key", meant)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -143,19 +144,22 @@ def _below_null(overrides: Iterable[str]) -> list[Problem]:
 
 
 def _from_hydra(error: Exception) -> Problem:
-    """One problem from Hydra's or OmegaConf's exception: the file or key it names, and its first lines."""
+    """One problem from Hydra's or OmegaConf's exception: the key and the file it names, and what it says."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    where = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key:")), None)
-    file = str(error).split("'")[1] + ".yaml" if str(error).startswith("In '") else None
-    subject = " in ".join(part for part in (where, file) if part) or "config"
-    if where and where not in known():
-        return Problem(subject, "no such key", command_line.unknown_key(where).instead)
-    if where and isinstance(cause, ValidationError):
-        return Problem(subject, lines[0], f"write {describe(where)}")
-    options = ", ".join(line for line in lines[1:] if " " not in line)
+    key = next((line.removeprefix("full_key:").strip() for line in lines if line.startswith("full_key:")), None)
+    file = re.match(r"In '([^']+)'", str(error))
+    subject = " in ".join(part for part in (key, f"{file[1]}.yaml" if file else None) if part) or "config"
+    said = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
+    if len(said) > 1 and said[0].endswith("raised while composing config:"):
+        del said[0]
+    if key and key not in known():
+        return Problem(subject, "no such key", command_line.unknown_key(key).instead)
+    if key and ("could not be converted" in said[0] or "Invalid value" in said[0]):
+        return Problem(subject, said[0], f"write {describe(key)}")
+    options = ", ".join(line for line in said[1:] if " " not in line)
     return Problem(
-        subject, lines[0], f"one of: {options}" if options else "`yoloscale train --info` shows what was read"
+        subject, said[0], f"one of: {options}" if options else "`yoloscale train --info` shows what was read"
     )
 
 

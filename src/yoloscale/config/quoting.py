@@ -28,7 +28,7 @@ def quote(value: object) -> str:
     if isinstance(value, (str, Path)):
         return quote_text(without_interpolation(str(value)))
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{quote(str(key))}:{quote(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{quote(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Sequence):
         return "[" + ",".join(quote(item) for item in value) + "]"
     return str(value)

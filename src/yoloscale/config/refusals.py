@@ -46,6 +46,13 @@ NOT_OURS: dict[str, str] = {
     "end2end": "write nms=false (end to end) or leave it out",
 }
 
+# Arguments that the command line rewrites; in a YAML file the keys themselves are written.
+WRITTEN_ELSEWHERE: dict[str, str] = {
+    "device": "write cluster.device, cluster.gpus and cluster.procs_per_node",
+    "project": "write paths.runs",
+    "task": "write model.task",
+}
+
 # What these keys say when they change nothing; then they are dropped.
 HARMLESS: dict[str, tuple[str, ...]] = {
     "resume": ("false", "none", "null"),

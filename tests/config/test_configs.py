@@ -1,0 +1,101 @@
+"""Every YAML under configs/, and every command that their comments show."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+
+from yoloscale.config.catalog import read_catalog, task_of_architecture
+from yoloscale.config.compose import compose
+from yoloscale.config.freeze import freeze, load
+from yoloscale.config.help import train_help
+from yoloscale.config.locations import configs_folder
+from yoloscale.config.machine import Machine
+from yoloscale.config.resolve import resolve
+from yoloscale.config.schema import Config
+from yoloscale.config.validate import validate
+
+EIGHT_GPUS = Machine(gpu_count=8, cpus=64, has_bf16=True)
+CATALOG = read_catalog([configs_folder()])
+MODELS = [name for name in CATALOG.groups["model"] if name != "custom"]
+DATASETS = [name for name in CATALOG.groups["data"] if name != "custom"]
+PAIRS = [f"model={model} data={data or 'shapes'}" for model, data in zip_longest(MODELS, DATASETS) if model]
+OTHERS = [
+    f"{group}={option}"
+    for group, options in CATALOG.groups.items()
+    if group not in ("model", "data", "local")
+    for option in options
+]
+
+
+def commands_in(text: str) -> list[str]:
+    """`yoloscale train …` up to a remark, which stands behind two spaces or more."""
+    found = re.findall(r"^(?:#|) +yoloscale train(.*)$", text, re.MULTILINE)
+    return [re.split(r" {2,}", command)[0].strip() for command in found]
+
+
+def shown_commands() -> list[str]:
+    """The commands of the help text and of the YAML comments; of the uniform ones in model/ and data/ a few."""
+    uniform = ("yolo26n.yaml", "yolo26n-sem.yaml", "rtdetr-l.yaml", "coco8.yaml", "imagenet10.yaml", "cityscapes8.yaml")
+    commands = commands_in(train_help())
+    for file in configs_folder().rglob("*.yaml"):
+        is_uniform = file.parent.name in ("model", "data") and file.name not in (
+            "shapes.yaml",
+            "trees.yaml",
+            "custom.yaml",
+        )
+        if not is_uniform or file.name in uniform:
+            commands += commands_in(file.read_text(encoding="utf-8"))
+    return sorted(set(commands) - {""})
+
+
+def started(command: str) -> Config:
+    config = resolve(compose([word for word in shlex.split(command) if word not in ("--cfg", "job")]), EIGHT_GPUS)
+    assert validate(config, EIGHT_GPUS) == []
+    return config
+
+
+@pytest.mark.parametrize("command", [*PAIRS, *OTHERS])
+def test_every_file_composes_validates_and_freezes(command: str, tmp_path: Path) -> None:
+    config = started(command + (" batch=64" if "experiment" in command else " batch=16"))
+    freeze(config, tmp_path / "config.yaml")
+    assert load(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize("command", shown_commands())
+def test_every_command_shown_starts(command: str) -> None:
+    extra = " batch=16" if "batch=" not in command and "procs_per_node" not in command else ""
+    started(command + extra)
+
+
+def test_all_datasets_of_the_installed_ultralytics_have_a_file() -> None:
+    assert set(CATALOG.datasets) <= {name.lower() for name in DATASETS}
+    assert len(DATASETS) <= len(MODELS), "zip the other way round"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_name_an_architecture_of_the_installed_ultralytics_for_their_task(name: str) -> None:
+    stem = "yolo26n" if name == "default" else name
+    file = CATALOG.architecture(stem)
+    assert file is not None
+    text = (configs_folder() / "model" / f"{stem}.yaml").read_text(encoding="utf-8")
+    task = task_of_architecture(file)
+    assert task is not None
+    assert f"task: {task.value}\n" in text
+    assert f"architecture: {stem}.yaml\n" in text
+
+
+def test_every_size_and_task_is_there() -> None:
+    variants = {"yolo26": ("", "-seg", "-pose", "-obb", "-cls", "-sem", "-depth"), "rtdetr": ("-l", "-x")}
+    variants |= dict.fromkeys(("yolo11", "yolov8"), ("", "-seg", "-pose", "-obb", "-cls"))
+    wanted = {
+        f"{family}{size}{suffix}"
+        for family, suffixes in variants.items()
+        for size in ("nsmlx" if family != "rtdetr" else [""])
+        for suffix in suffixes
+    }
+    assert wanted | {"rtdetr-resnet50", "rtdetr-resnet101"} <= set(MODELS)
