@@ -103,6 +103,22 @@ def test_several_loggers() -> None:
     assert (logger.wandb.mode, logger.wandb.project) == (WandbMode.offline, "mine")
 
 
+def test_values_from_a_program_are_quoted_and_mean_the_same(tmp_path: Path) -> None:
+    values = {
+        "model": "yolo26n-cls",
+        "data": tmp_path,
+        "cluster": "local",
+        "device": [0, 1],
+        "epochs": 3,
+        "name": "a,b",
+    }
+    values |= {"freeze": ["23.cv2"], "cache": "ram", "task": "classify", "conf": None, "cos_lr": True, "classes": [0]}
+    config = compose([f"{key}={quote(value)}" for key, value in values.items()])
+    assert (config.model.weights, config.data.source) == ("yolo26n-cls.pt", str(tmp_path))
+    assert (config.cluster.gpus, config.freeze, config.cache, config.cos_lr) == ([0, 1], ["23.cv2"], "ram", True)
+    assert (config.epochs, config.name, config.conf, config.classes) == (3, "a,b", None, [0])
+
+
 def test_replacing_the_dataset_of_a_recipe() -> None:
     assert compose(["experiment=smoke", "data=coco8"]).data.shapes is None
 

@@ -61,7 +61,7 @@ def started(command: str) -> Config:
 
 @pytest.mark.parametrize("command", [*PAIRS, *OTHERS])
 def test_every_file_composes_validates_and_freezes(command: str, tmp_path: Path) -> None:
-    config = started(command + (" batch=64" if "experiment" in command else " batch=16"))
+    config = started(command if "experiment" in command else f"{command} batch=16")
     freeze(config, tmp_path / "config.yaml")
     assert load(tmp_path / "config.yaml") == config
 

@@ -101,6 +101,7 @@ def _refused(name: str, value: str) -> list[str]:
 
 
 def _group_choice(group: str, value: str, catalog: Catalog) -> str:
+    value = unquote(value)
     if value in ("null", "") or value.startswith("{"):
         return value
     words = [word.strip() for word in value.strip("[]").split(",")]

@@ -20,8 +20,6 @@ _WITH_VALUE = {
     "-cd": "config-dir",
     "--info": "info",
     "-i": "info",
-    "--shell-completion": "shell-completion",
-    "-sc": "shell-completion",
 }
 _SWITCHES = {
     "--help": "help",
@@ -34,7 +32,7 @@ _SWITCHES = {
     "-r": "run",
 }
 _VALUE_IS_OPTIONAL = {"info": {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}}
-_PRINTING = ("cfg", "info", "hydra-help", "shell-completion")
+_PRINTING = ("cfg", "info", "hydra-help")
 
 
 @dataclass(frozen=True)
