@@ -1,0 +1,120 @@
+"""One label file, judged as Ultralytics' `verify_image_label` judges it, without numpy and without its image."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+
+_LARGEST, _SMALLEST = 1.01, -0.01  # relative coordinates, with Ultralytics' tolerance
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """What the dataset and the task allow in a label file."""
+
+    classes: int
+    pose: bool = False
+    keypoints: int = 0  # of each object, by the dataset YAML, whatever the task
+    dimensions: int = 0  # of each keypoint: 2 or 3
+    single_class: bool = False
+
+    @property
+    def keypoint_columns(self) -> int:
+        """Columns of a line that hold keypoints, after the class and the box."""
+        return self.keypoints * self.dimensions
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is in a label file. `corrupt` says why training skips the image; then nothing else is counted."""
+
+    corrupt: str = ""
+    outside: tuple[int, int] | None = None  # line and class of the first class that `names` does not have
+    polygons: bool = False  # lines are polygons, not boxes
+    per_class: Counter[int] = field(default_factory=Counter)
+    duplicates: int = 0
+
+    @property
+    def objects(self) -> int:
+        """Lines that count."""
+        return sum(self.per_class.values())
+
+
+def read_labels(text: str, rules: LabelRules) -> Labels:
+    """Judge the text of a label file; lines are counted from 1."""
+    numbered = [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not numbered:
+        return Labels()
+    rows = [_without_keypoints(tokens, rules) for _, tokens in numbered]
+    try:
+        values = [array("f", map(float, row)) for row in rows]
+    except (ValueError, OverflowError) as error:
+        return Labels(corrupt=str(error))
+    polygons = not rules.pose and any(len(row) > 6 for row in rows)
+    if reason := _wrong_columns(values, polygons, rules):
+        return Labels(corrupt=reason)
+    outside = _outside(numbered, values, rules)
+    reason = _wrong_values(values, polygons, rules)
+    if reason or outside:
+        return Labels(corrupt=reason, outside=outside)
+    unique = {row.tobytes(): int(row[0]) for row in values}
+    counts = Counter([0] * len(unique) if rules.single_class else unique.values())
+    return Labels(polygons=polygons, per_class=counts, duplicates=len(values) - len(unique))
+
+
+def _without_keypoints(tokens: list[str], rules: LabelRules) -> list[str]:
+    """Pose labels serve the tasks that need boxes: Ultralytics keeps the box."""
+    drop = not rules.pose and rules.keypoints and len(tokens) == 5 + rules.keypoint_columns
+    return tokens[:5] if drop else tokens
+
+
+def _wrong_columns(rows: list[array[float]], polygons: bool, rules: LabelRules) -> str:
+    widths = {len(row) for row in rows}
+    if polygons:
+        if 5 in widths:
+            return "labels mix polygons and boxes"
+        return "a polygon has an odd number of coordinates" if any(width % 2 == 0 for width in widths) else ""
+    if len(widths) > 1:
+        return f"lines have different numbers of columns: {', '.join(map(str, sorted(widths)))}"
+    expected = 5 + rules.keypoint_columns if rules.pose else 5
+    return "" if widths == {expected} else f"labels require {expected} columns, not {widths.pop()}"
+
+
+def _outside(
+    numbered: list[tuple[int, list[str]]], rows: list[array[float]], rules: LabelRules
+) -> tuple[int, int] | None:
+    if rules.single_class:
+        return None
+    for (number, _), row in zip(numbered, rows, strict=True):
+        if row[0] % 1 == 0 and not 0 <= row[0] < rules.classes:
+            return number, int(row[0])
+    return None
+
+
+def _wrong_values(rows: list[array[float]], polygons: bool, rules: LabelRules) -> str:
+    """Ultralytics looks at boxes (of polygons: the box around each) or, for pose, at the keypoints' x and y."""
+    boxes = [_box_around(row) if polygons else row[1:5] for row in rows]
+    points = [_keypoints_xy(row, rules.dimensions) for row in rows] if rules.pose else boxes
+    largest = max(value for point in points for value in point)
+    if not largest <= _LARGEST:  # also when it is not a number
+        return f"coordinates are not relative to the image size: {largest:g}"
+    lowest = min(min(row[0], *box) if polygons else min(row) for row, box in zip(rows, boxes, strict=True))
+    flat = min(min(box[2:4]) for box in boxes)
+    if any(value != value for row in rows for value in row):
+        return "a value is not a number"
+    if not (lowest >= 0 or (lowest >= _SMALLEST and flat >= 0)):
+        return f"negative label values: {lowest:g}"
+    if any(row[0] % 1 for row in rows):
+        return "a class is not a whole number"
+    return ""
+
+
+def _box_around(row: array[float]) -> array[float]:
+    xs, ys = row[1::2], row[2::2]
+    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
+    return array("f", ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top))
+
+
+def _keypoints_xy(row: array[float], dimensions: int) -> list[float]:
+    return [value for index, value in enumerate(row[5:]) if index % dimensions < 2]

@@ -1,0 +1,83 @@
+"""What a dataset check found, for printing and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+_SHOWN = 10  # entries of a long list that `lines` prints
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split. Images that training skips (`skipped`) are in `images`, but their labels are counted nowhere."""
+
+    images: int
+    bytes: int  # of the image files
+    labelled: int  # images with at least one object, a mask or a depth map
+    backgrounds: int  # images without any
+    objects: int
+    per_class: dict[str, int]  # objects; images for classification; empty where labels are pictures
+    duplicates: int  # repeated label lines, which training leaves out
+    skipped: tuple[str, ...]  # "file: reason", sorted: corrupt images and labels, images without mask or depth map
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """A dataset without fatal problems."""
+
+    source: str
+    task: str
+    names: tuple[str, ...]
+    splits: dict[str, SplitReport]
+    notes: tuple[str, ...] = field(default=())  # worth knowing, no reason to stop
+    deep: bool = False  # whether every image was opened
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain containers."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> DatasetReport:
+        """Undo `as_json`, also after a trip through JSON text."""
+        splits = {
+            name: SplitReport(**{**split, "skipped": tuple(split["skipped"])})
+            for name, split in content["splits"].items()
+        }
+        lists = {name: tuple(content[name]) for name in ("names", "notes")}
+        return cls(**{**content, **lists, "splits": splits})
+
+    def lines(self) -> Iterator[str]:
+        """The report as lines of text."""
+        yield f"{self.source} ({self.task}, {_count(len(self.names), 'class', 'classes')})"
+        for name, split in self.splits.items():
+            yield f"  {name}: {_count(split.images, 'image')}, {split.bytes / 2**20:.1f} MiB, {self._labels(split)}"
+            if split.per_class:
+                yield f"    {_listed([f'{kind} {count}' for kind, count in split.per_class.items()], '  ')}"
+            if split.duplicates:
+                yield f"    {_count(split.duplicates, 'repeated label line')} left out"
+            if split.skipped:
+                yield f"    {_count(len(split.skipped), 'image')} skipped in training:"
+                yield from (f"      {line}" for line in split.skipped[:_SHOWN])
+                if len(split.skipped) > _SHOWN:
+                    yield f"      … and {len(split.skipped) - _SHOWN} more"
+        yield from (f"  note: {note}" for note in self.notes)
+
+    def _labels(self, split: SplitReport) -> str:
+        if self.task == "classify":
+            return _count(len(split.per_class), "class", "classes")
+        if self.task == "depth":
+            return _count(split.labelled, "depth map")
+        if not split.objects:
+            return f"{split.labelled} labelled"
+        return f"{_count(split.objects, 'object')}, {_count(split.backgrounds, 'background')}"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _listed(entries: list[str], separator: str) -> str:
+    shown = separator.join(entries[: 2 * _SHOWN])
+    return shown if len(entries) <= 2 * _SHOWN else f"{shown}{separator}… and {len(entries) - 2 * _SHOWN} more"
