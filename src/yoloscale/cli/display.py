@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -52,20 +53,23 @@ class Display:
 
     def watch(self) -> None:
         """Print what is new, move the bar."""
-        for record in self._events.new():
-            self._say(self._account.event_lines(record))
-        for record in self._metrics.new():
-            self._say(self._account.metric_lines(record))
+        for lines in self._new_lines():
+            self._say(lines)
         if self._bar is not None:
             self._move()
 
     def _skip(self) -> None:
         """Take in what earlier attempts wrote, without a word."""
-        for record in self._events.new():
-            self._account.event_lines(record)
-        for record in self._metrics.new():
-            self._account.metric_lines(record)
+        for _ in self._new_lines():
+            continue
         self._account.flush()
+
+    def _new_lines(self) -> Iterator[list[str]]:
+        """What is new in both files, in the order in which it happened."""
+        records = [*self._events.new(), *self._metrics.new()]
+        for record in sorted(records, key=lambda entry: float(entry.get("time", 0.0))):
+            is_event = "event" in record
+            yield self._account.event_lines(record) if is_event else self._account.metric_lines(record)
 
     def _say(self, lines: list[str]) -> None:
         for line in lines:

@@ -26,8 +26,8 @@ class OwnFlags:
 
 def main(arguments: list[str]) -> int:
     """Train; 0 finished, 1 failed, 2 bad config, 75 stopped on request, 130 interrupted."""
-    from yoloscale.config.compose import run_hydra_flags
     from yoloscale.cli.nodes import join, print_commands
+    from yoloscale.config.compose import run_hydra_flags
     from yoloscale.launch.claim import named_run
     from yoloscale.launch.configure import configure
 

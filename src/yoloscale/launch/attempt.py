@@ -101,8 +101,19 @@ class _Watched:
         elif not self._is_stopping and self._kill_at is None and self._has_failed():
             self._kill_at = time.monotonic() + FAILURE_GRACE_S
         if self._requests.at_once or (self._kill_at is not None and time.monotonic() >= self._kill_at):
-            self.killed.update(stragglers.kill_all(self._mark) if self._is_stopping else self._kill_closed())
+            self._end_now()
+
+    def _end_now(self) -> None:
+        """Whoever was asked has had its time."""
+        if self._is_stopping:
+            self.killed.update(stragglers.kill_all(self._mark))
+        elif closed := self._kill_closed():
+            self.killed.update(closed)
             self._kill_at = None
+        else:  # a rank of another node has failed, and those here wait for it
+            self._is_stopping = True
+            self._agent.send(signal.SIGTERM)
+            self._kill_at = time.monotonic() + SETUP_STOP_S
 
     def _ask_to_stop(self, request: signal.Signals) -> None:
         """Pass the request on, once: a second signal would cut short the agent's wait for the ranks."""
@@ -112,10 +123,10 @@ class _Watched:
         self._kill_at = time.monotonic() + (TRAINING_STOP_S if is_training else SETUP_STOP_S)
 
     def _has_failed(self) -> bool:
-        """Whether the agent is ending ranks because another one broke, not because all of them stop in order."""
+        """Whether a rank broke, here or on another node; the ranks stopping in order is something else."""
         if self.progress.stopped is not None or self.progress.finished:
             return False
-        return bool(agent_report.closed_pids(_text(self._log)))
+        return bool(self.progress.failures) or bool(agent_report.closed_pids(_text(self._log)))
 
     def _kill_closed(self) -> list[int]:
         """Kill the ranks that were told to end and did not; the agent then reports."""

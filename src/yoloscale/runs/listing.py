@@ -14,7 +14,7 @@ MAX_NEAR_NAMES = 3
 def all_runs(folder: Path) -> list[RunDirectory]:
     """Every run directly below a folder, oldest first; none if the folder does not exist."""
     try:
-        candidates = [RunDirectory(path) for path in folder.iterdir()]
+        candidates = [RunDirectory(path) for path in folder.absolute().iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
     found = [(run.config.stat().st_mtime, run.name, run) for run in candidates if run.config.is_file()]

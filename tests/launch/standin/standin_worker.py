@@ -80,8 +80,8 @@ def train(run: RunDirectory, script: dict[str, Any]) -> int:
             jsonl.append(run.metrics, {**record, "time": time.time(), "images_per_s": 50.0})
     if RANK == 0:
         metrics = {"metrics/mAP50(B)": 0.75, "metrics/mAP50-95(B)": 0.5}
-        jsonl.append(run.metrics, {"kind": "epoch", "step": script["steps"], "epoch": 1, "train/box_loss": 0.1})
-        jsonl.append(run.metrics, {"kind": "eval", "step": script["steps"], "epoch": 1, **metrics})
+        jsonl.append(run.metrics, {"kind": "epoch", "epoch": 1, "train/box_loss": 0.1, "time": time.time()})
+        jsonl.append(run.metrics, {"kind": "eval", "epoch": 1, **metrics, "time": time.time()})
         run.result.write_text(json.dumps({"metrics": metrics, "epochs": 1, "images_per_s": 50.0, "seconds": 2.0}))
         events.record(run, events.FINISHED, epochs=1, steps=script["steps"])
     return 0

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+
+Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def failed_run(tmp_path: Path) -> RunDirectory:
+    run = RunDirectory(tmp_path / "work" / "runs" / "it's $(touch x)")
+    run.attempt_logs(1).mkdir(parents=True)
+    run.config.write_text("{}")
+    host = socket.gethostname()
+    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=os.getpid(), argv=[])
+    processes = [{"rank": 0, "host": host, "pid": 1, "device": "cpu"}]
+    events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=processes)
+    events.record(run, events.TRAINING_STARTED, attempt=1, epochs=9, steps_per_epoch=4, epoch=1, step=0, plan="p")
+    lines = [
+        {"kind": "step", "step": 4, "epoch": 1, "epoch_step": 4, "train/box_loss": 2.0, "images_per_s": 12.5},
+        {"kind": "epoch", "step": 4, "epoch": 1, "train/box_loss": 1.5, "images_per_s": 12.5},
+        {"kind": "eval", "step": 4, "epoch": 1, "metrics/mAP50(B)": 0.25, "metrics/mAP50-95(B)": 0.125},
+    ]
+    run.metrics.write_text("".join(json.dumps({"time": time.time(), **line}) + "\n" for line in lines))
+    events.record(run, events.FAILED, attempt=1, rank=0, host=host, error="out of memory")
+    events.record(run, events.EXITED, attempt=1, exit_code=1)
+    run.rank_log(1, 0).write_text("first line\nlast line\n")
+    return run
+
+
+def test_help_and_version(yoloscale: Yoloscale) -> None:
+    for arguments in (["--help"], [], ["-h"]):
+        done = yoloscale(*arguments)
+        assert done.returncode == 0
+        assert "yoloscale train model=yolo26n" in done.stdout
+    assert yoloscale("--version").stdout.startswith("yoloscale 0.")
+    for command in ("train", "runs", "status", "logs", "cancel", "resume", "data"):
+        assert yoloscale(command, "--help").returncode == 0, command
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["trian"], "did you mean `yoloscale train`?"),
+        (["epochs=3"], "yoloscale train epochs=3"),
+        (["detect", "train", "data=coco8"], "the task follows from the model"),
+        (["status", "it is $(touch x)"], "it's $(touch x)"),
+        (["logs", "it's $(touch x)", "--rank", "7"], "attempt-1/rank-0.log"),
+        (["cancel", "it's $(touch x)"], "nothing to cancel"),
+        (["resume", "it's $(touch x)", "epochs=4"], "goes on as it was configured"),
+        (["train", "--node-rank", "x"], "whole number"),
+        (["train", "--node-rank", "1"], "cluster.nodes"),
+    ],
+)
+def test_usage_errors_are_messages(yoloscale: Yoloscale, failed_run: RunDirectory, typed: list[str], said: str) -> None:
+    done = yoloscale(*typed)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_all_problems_of_a_config_at_once(yoloscale: Yoloscale) -> None:
+    done = yoloscale("train", "epoch=3", "imgsz=big", "lr=1")
+    assert done.returncode == 2
+    for part in ("3 problems", "did you mean epochs", "imgsz", "lr0"):
+        assert part in done.stderr
+
+
+def test_runs_and_status_for_people_and_scripts(yoloscale: Yoloscale, failed_run: RunDirectory) -> None:
+    table = yoloscale("runs").stdout
+    assert "it's $(touch x)  failed  1/9    mAP50-95 0.125  12.5" in table
+    (entry,) = json.loads(yoloscale("runs", "-o", "json").stdout)
+    assert (entry["name"], entry["state"], entry["epoch"], entry["metric"]) == (failed_run.name, "failed", 1, 0.125)
+    assert json.loads(yoloscale("status", failed_run.name, "-o", "json").stdout) == entry
+    told = yoloscale("status", failed_run.name).stdout
+    assert "out of memory" in told
+    assert """yoloscale resume 'runs/it'"'"'s $(touch x)'""" in told
+    assert yoloscale("runs", "--runs", "elsewhere").returncode == 0
+
+
+def test_a_path_works_from_any_folder(yoloscale: Yoloscale, failed_run: RunDirectory, tmp_path: Path) -> None:
+    assert "failed" in yoloscale("status", str(failed_run.path), cwd=tmp_path).stdout
+    assert "failed" in yoloscale("status", ".", cwd=failed_run.path).stdout
+
+
+def test_logs(yoloscale: Yoloscale, failed_run: RunDirectory) -> None:
+    account = yoloscale("logs", failed_run.name, "-f").stdout.splitlines()
+    assert "epoch 1/9   box 1.500   mAP50 0.250  mAP50-95 0.125   12.5 images/s" in account
+    assert account[-1].endswith("out of memory")
+    assert yoloscale("logs", failed_run.name, "--rank", "0").stdout == "first line\nlast line\n"
+    records = [json.loads(line) for line in yoloscale("logs", failed_run.name, "-o", "json").stdout.splitlines()]
+    assert {"event", "time"} <= set(records[0])
+    assert any(record.get("kind") == "eval" for record in records)
+
+
+def test_a_dry_run_prints_and_touches_nothing(yoloscale: Yoloscale, tmp_path: Path) -> None:
+    done = yoloscale("train", "--dry-run", "device=cpu", "name=it's $(touch x)", "cluster.procs_per_node=4")
+    assert done.returncode == 0, done.stderr
+    assert "4 ranks × 4" in done.stdout
+    assert "--nproc-per-node=4" in done.stdout
+    assert "OMP_NUM_THREADS=" in done.stdout
+    assert """'"'"'s $(touch x)'""" in done.stdout, "quoted for a shell"
+    assert list((tmp_path / "work").iterdir()) == []
+    assert not (tmp_path / "cache").exists()
+
+
+def test_node_commands_are_printed_not_started(yoloscale: Yoloscale, tmp_path: Path) -> None:
+    done = yoloscale("train", "device=cpu", "cluster.nodes=2", "cluster.rdzv_endpoint=host0:29500")
+    assert done.returncode == 0, done.stderr
+    assert "name=yolo26n-shapes --node-rank 1" in done.stdout
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["runs"], ["train", "--dry-run", "device=cpu"]])
+def test_starts_in_half_a_second(yoloscale: Yoloscale, arguments: list[str]) -> None:
+    seconds = []
+    for _ in range(5):
+        before = time.perf_counter()
+        assert yoloscale(*arguments).returncode == 0
+        seconds.append(time.perf_counter() - before)
+    assert min(seconds) < 0.5, seconds
+
+
+def test_the_launcher_side_imports_nothing_heavy() -> None:
+    modules = "api, cli.train, cli.watch, cli.logs, cli.runs, cli.status, cli.cancel, cli.resume, cli.data"
+    modules += ", cli.display, cli.ending, launch.supervise, config.compose"
+    code = "; ".join(f"import yoloscale.{module.strip()}" for module in modules.split(","))
+    code += "; import sys; print([m for m in ('torch', 'ultralytics', 'wandb', 'cv2', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,106 @@
+"""Detached runs, and the Python API on top of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import yoloscale
+from yoloscale.api import Run, RunFailed, keyword_tokens
+from yoloscale.config.compose import compose
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.schema import Config
+from yoloscale.launch.claim import claim, lock
+from yoloscale.launch.start import run_in_background
+from yoloscale.runs import events
+
+Make = Callable[..., Config]
+
+
+@pytest.fixture
+def start(config: Make, standin: None) -> Callable[..., Run]:
+    def start_one(name: str = "run", **script: Any) -> Run:
+        taken = claim(config(name), [])
+        (taken.run.path / "standin.json").write_text(json.dumps({"steps": 20, **script}))
+        run_in_background(taken, worker="standin_worker")
+        return Run(taken.run.path)
+
+    return start_one
+
+
+def until_training(run: Run) -> None:
+    deadline = time.monotonic() + 60
+    while run.status().state != "running" or run.status().phase:
+        assert time.monotonic() < deadline, run.status()
+        time.sleep(0.1)
+
+
+def test_it_goes_on_in_a_session_of_its_own_and_finishes(start: Callable[..., Run], tmp_path: Path) -> None:
+    before = time.monotonic()
+    run = start("it's $(touch x)")
+    assert time.monotonic() - before < 10
+    assert run.status().state == "pending"
+    with pytest.raises(ConfigError, match="trained already"):
+        lock(run._run)
+    with pytest.raises(TimeoutError):
+        run.wait(timeout_s=0.1)
+    with pytest.raises(FileNotFoundError):
+        _ = run.best
+    launched = events.history(run._run)[0]
+    assert psutil.Process(launched["pid"]).parent() is not None
+    assert run.wait(timeout_s=60).status().state == "finished"
+    assert run.metrics["metrics/mAP50-95(B)"] == 0.5
+    assert run.result is not None
+    assert run.result["images_per_s"] == 50.0
+    assert run.logs(rank=1).startswith("rank 1 trains")
+    assert [found.name for found in yoloscale.runs(tmp_path / "runs")] == ["it's $(touch x)"]
+    with pytest.raises(ConfigError, match="finished"):
+        run.resume()
+
+
+def test_a_failure_is_raised_with_the_ranks_words(start: Callable[..., Run]) -> None:
+    run = start(steps=500, **{"break": {"rank": 1, "how": "raise", "step": 3}})
+    with pytest.raises(RunFailed, match=r"rank 1 on .*teapot") as caught:
+        run.wait(timeout_s=60)
+    assert "Traceback" in str(caught.value)
+
+
+def test_cancelled_from_python(start: Callable[..., Run]) -> None:
+    run = start(steps=4000)
+    until_training(run)
+    assert run.cancel(timeout_s=30)
+    assert run.status().state == "cancelled"
+    with pytest.raises(RunFailed, match="cancelled"):
+        run.wait()
+
+
+def test_a_supervisor_that_cannot_start_is_no_started_run(
+    config: Make, standin: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = claim(config(), [])
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(ConfigError, match="did not start"):
+        run_in_background(taken)
+    lock(taken.run).release()
+
+
+def test_keyword_values_are_data() -> None:
+    name = "it's ${epochs} $(touch x), [a]=b \\ {c}"
+    tokens = keyword_tokens({"name": name, "epochs": 3, "classes": [0, 2], "cluster": {"procs_per_node": 4}})
+    config = compose([*tokens, *keyword_tokens({"cluster": "local", "model": "yolo26n", "data": "coco8"})])
+    assert (config.name, config.epochs, config.classes) == (name, 3, [0, 2])
+    assert config.cluster.procs_per_node == 4
+    assert config.data.source == "coco8.yaml"
+
+
+def test_a_path_with_odd_characters_is_data(tmp_path: Path) -> None:
+    source = tmp_path / "my, 'data' $(x) ${y}=1" / "data.yaml"
+    source.parent.mkdir()
+    source.write_text("path: .\ntrain: images\nval: images\nnames: [a]\n")
+    assert compose(keyword_tokens({"data": source})).data.source == str(source)
