@@ -157,6 +157,7 @@ def test_architectures_of_the_installed_ultralytics_without_a_group_file() -> No
         ("model=yolo62n", "model", "yolo26n"),
         ("model=yolo62n.yaml", "model", "yolo26n"),
         ("model=", "model", "path/to/weights.pt"),
+        ("model=no/such/file.yaml", "model", "path/to/architecture.yaml"),
         ("data=coco9", "data", "coco8"),
         ("data=coco9.yaml", "data", "coco8"),
         ("data=", "data", "path/to/data.yaml"),

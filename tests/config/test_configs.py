@@ -67,7 +67,10 @@ def test_every_file_composes_validates_and_freezes(command: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("command", shown_commands())
-def test_every_command_shown_starts(command: str) -> None:
+def test_every_command_shown_starts(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "path" / "to").mkdir(parents=True)
+    (tmp_path / "path" / "to" / "architecture.yaml").write_text("head: [[-1, 1, Detect, [nc]]]")
     extra = " batch=16" if "batch=" not in command and "procs_per_node" not in command else ""
     started(command + extra)
 

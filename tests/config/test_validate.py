@@ -124,6 +124,7 @@ def cluster(**values: Any) -> dict[str, Any]:
         (CPU, {"model": replace(MODEL, task=Task.segment)}, "model.task", "model=yolo26n-seg"),
         (CPU, {"model": ModelConfig(task=Task.detect, weights="yolo11m-cls.pt")}, "model.task", "model=yolo11m"),
         (CPU, {"model": ModelConfig()}, "model", "model=yolo26n"),
+        (CPU, {"model": ModelConfig(architecture="mine.yaml")}, "model.task", "detect"),
         (CPU, {"model": ModelConfig(weights="x.pt"), "pretrained": "y.pt"}, "pretrained", "one of them"),
         (CPU, {"data": DataConfig(source="coco8.yaml", shapes=ShapesConfig())}, "data.shapes", "data=shapes"),
         (CPU, {"data": DataConfig(shapes=ShapesConfig(train_images=0))}, "data.shapes.train_images", "at least 1"),

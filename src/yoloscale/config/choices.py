@@ -27,6 +27,10 @@ def model(word: str, catalog: Catalog) -> list[str]:
     if suffix in _YAML:
         if known:
             return [f"model={known}", "model.weights=null"]
+        if own_file and not Path(word).is_file():
+            raise ConfigError(
+                Problem("model", f"{word!r}: there is no such file", "write model=path/to/architecture.yaml")
+            )
         file = Path(word) if own_file else catalog.architecture(stem)
         if file is None:
             raise _no_such("model", word, catalog, [*catalog.groups.get("model", ()), *catalog.architectures])

@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config import command_line, flags
@@ -23,7 +23,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.hydra_flags import run_hydra_flags
 from yoloscale.config.keys import describe, is_group, known
 from yoloscale.config.locations import configs_folder
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema import Config, DataConfig, LoggerConfig, ShapesConfig, Task, WandbConfig
 from yoloscale.config.typed import from_plain
 
 __all__ = ["compose", "hydra_arguments", "run_hydra_flags"]
@@ -78,8 +78,10 @@ def hydra_arguments(argv: Sequence[str]) -> tuple[str, list[str]]:
 
 def register_schema() -> None:
     """Give Hydra the schema under the name that train.yaml lists. `imgsz` is nullable there: unset is told from 640."""
-    base: Any = dataclasses.make_dataclass("Train", [("imgsz", "int | None", None)], bases=(Config,))
-    ConfigStore.instance().store("schema", base, provider="yoloscale")
+    store = ConfigStore.instance()
+    if "schema.yaml" not in store.repo:
+        base: Any = dataclasses.make_dataclass("Train", [("imgsz", "int | None", None)], bases=(Config,))
+        store.store("schema", base, provider="yoloscale")
 
 
 def _compose_plain(config_name: str, overrides: list[str]) -> dict[str, Any]:
@@ -97,16 +99,18 @@ def _compose_plain(config_name: str, overrides: list[str]) -> dict[str, Any]:
 def _check(overrides: Iterable[str]) -> list[Problem]:
     """Check each override against the schema by itself, to name all that are wrong and not the first only."""
     parser, problems = OverridesParser.create(), list[Problem]()
+    no_group_is_null = Config(data=DataConfig(shapes=ShapesConfig()), logger=LoggerConfig(wandb=WandbConfig()))
+    tree = OmegaConf.structured(no_group_is_null)
     for text in overrides:
         try:
-            problems += _problems_of(parser.parse_override(text))
+            problems += _problems_of(parser.parse_override(text), tree)
         except HydraException:
             key, _, value = text.partition("=")
             problems.append(Problem(key, f"{value!r} cannot be read", f"quote it: \"{key}='…'\""))
     return problems
 
 
-def _problems_of(override: Override) -> list[Problem]:
+def _problems_of(override: Override, tree: DictConfig) -> list[Problem]:
     key = override.key_or_group
     if key not in known() or is_group(key) or override.is_delete():
         return []  # groups and hydra's own keys: Hydra checks them
@@ -118,17 +122,10 @@ def _problems_of(override: Override) -> list[Problem]:
     if isinstance(value, str) and "${" in value:
         return []
     try:
-        OmegaConf.update(OmegaConf.structured(_with_groups()), key, value, merge=True)
+        OmegaConf.update(tree, key, value, merge=True)
     except (OmegaConfBaseException, ValueError):
         return [Problem(key, f"{value!r}", f"write {describe(key)}")]
     return []
-
-
-def _with_groups() -> Config:
-    """A config in which no group is null, so that every key can be tried."""
-    from yoloscale.config.schema import DataConfig, LoggerConfig, ShapesConfig, WandbConfig
-
-    return Config(data=DataConfig(shapes=ShapesConfig()), logger=LoggerConfig(wandb=WandbConfig()))
 
 
 def _below_null(overrides: Iterable[str]) -> list[Problem]:

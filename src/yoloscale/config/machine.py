@@ -27,6 +27,8 @@ def this_machine() -> Machine:
 
 def _gpu_count() -> int:
     """GPUs by NVML, cut to CUDA_VISIBLE_DEVICES; 0 without a driver or with a torch that is built for CPUs only."""
+    if not any(Path("/dev").glob("nvidia*")) and not Path("/dev/dxg").exists():
+        return 0  # no device file, on WSL neither: spares the import below
     if not _torch_has_cuda():
         return 0
     import pynvml

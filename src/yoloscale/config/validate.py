@@ -12,6 +12,7 @@ from yoloscale.config.errors import Problem
 from yoloscale.config.machine import Machine, this_machine
 from yoloscale.config.plan import is_automatic, world_size
 from yoloscale.config.refusals import UNSUPPORTED, unsupported
+from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import ClusterConfig, Config, Device, Task, WandbConfig
 
 _NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
@@ -59,6 +60,9 @@ def _model(config: Config) -> list[Problem]:
         problems.append(
             Problem("model", "neither weights nor architecture", "write model=yolo26n or model=path/to/file")
         )
+    elif model.task is None and starting_weights(config) is None:
+        found = f"not told by {model.architecture}"
+        problems.append(Problem("model.task", found, f"write task=, one of {', '.join(Task.__members__)}"))
     if isinstance(config.pretrained, str) and model.architecture is None:
         instead = "write one of them; pretrained= needs an architecture: model=yolo26n.yaml"
         problems.append(Problem("pretrained", f"{config.pretrained!r} beside model={model.weights}", instead))
