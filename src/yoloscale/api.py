@@ -24,7 +24,7 @@ LOG_END_LINES = 20
 __all__ = ["Run", "RunFailed", "all_runs", "train"]
 
 
-class RunFailed(Exception):
+class RunFailed(Exception):  # noqa: N818 - reads as what happened, as in `except RunFailed`
     """The run ended without finishing; the message names host and rank and holds the end of its log."""
 
 

@@ -54,6 +54,13 @@ def test_the_first_report_of_a_rank_counts() -> None:
     assert (outcome.failure.rank, outcome.failure.error) == (1, "cause")
 
 
+def test_a_report_of_a_lost_connection_is_not_the_cause() -> None:
+    lost = {"rank": 0, "time": 1.0, "error": "Connection closed by peer", "collateral": True}
+    outcome = conclude(Progress(failures=[lost, {"rank": 1, "time": 2.0, "error": "cause"}]), end())
+    assert outcome.failure is not None
+    assert outcome.failure.error == "cause"
+
+
 def test_a_rank_that_dies_makes_others_save_but_that_is_a_failure() -> None:
     progress = Progress(stopped={"signal": "SIGTERM"})
     assert conclude(progress, end(REPORT.format(rank=1, code=-9, pid=101))).exit_code == 1

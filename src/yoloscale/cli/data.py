@@ -15,7 +15,6 @@ def main(typed: list[str]) -> int:
     made = arguments.parser("data", "Check a dataset, or fetch and render it ahead of a run.")
     made.add_argument("action", choices=("check", "prepare"))
     made.add_argument("--deep", action="store_true", help="open every image too")
-    made.add_argument("--split", default="val", help="the split that evaluation reads (val)")
     arguments.add_output(made)
     parsed, tokens = made.parse_known_args(typed)
 
@@ -24,10 +23,13 @@ def main(typed: list[str]) -> int:
 
     config = configure(tokens)
     task = config.model.task or Task.detect
-    source = sources.prepare(config.data, task, cache_folder(config.paths), say)
+    cache = cache_folder(config.paths)
+    source = sources.prepare(config.data, task, cache, say)
     if parsed.action == "prepare":
         print(json.dumps({"source": str(source)}) if parsed.output == "json" else source)
         return 0
-    report = check.check(source, task, split=parsed.split, single_cls=bool(config.single_cls), deep=parsed.deep)
+    report = check.check(
+        source, task, split=config.split, single_cls=bool(config.single_cls), deep=parsed.deep, cache=cache
+    )
     print(json.dumps(report.as_json(), indent=1) if parsed.output == "json" else "\n".join(report.lines()))
     return 0

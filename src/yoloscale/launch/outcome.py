@@ -78,7 +78,7 @@ def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
         if rank_exit.exit_code < 0:
             return _died(rank_exit)
     if recorded:
-        return _reported(min(recorded, key=lambda record: float(record.get("time", 0.0))), exits)
+        return _reported(min(recorded, key=_collateral_last), exits)
     if broken or exits:
         return _died((broken or exits)[-1])
     return Failure(rank=None, host=end.host, exit_code=end.exit_code, error=_agent_error(end), is_recorded=False)
@@ -99,6 +99,11 @@ def describe_exit(exit_code: int) -> str:
         "SIGBUS": " (often shared memory, /dev/shm, is full: give it more room, or fewer workers)",
     }
     return f"was killed by {name}{hints.get(name, '')}"
+
+
+def _collateral_last(record: dict[str, Any]) -> tuple[bool, float]:
+    """Order of blame among reports: the first that says more than that another rank is gone."""
+    return bool(record.get("collateral")), float(record.get("time", 0.0))
 
 
 def _was_interrupted(progress: Progress) -> bool:

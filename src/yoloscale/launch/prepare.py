@@ -24,7 +24,7 @@ def prepare(config: Config, say: Say) -> Config:
     cache = cache_folder(config.paths)
     task = _prepare_model(config, cache, say)
     source = sources.prepare(config.data, task, cache, say)
-    check.check(source, task, single_cls=bool(config.single_cls))
+    check.check(source, task, split=config.split, single_cls=bool(config.single_cls), cache=cache)
     return replace(config, model=replace(config.model, task=task))
 
 

@@ -140,7 +140,7 @@ def _is_looked_after(progress: Progress) -> bool:
 
 def _error(progress: Progress) -> str:
     if progress.failures:
-        failure = progress.failures[0]
+        failure = min(progress.failures, key=lambda record: bool(record.get("collateral")))
         where = f"rank {failure['rank']} on {failure.get('host', '?')}: " if failure.get("rank") is not None else ""
         return where + str(failure.get("error", "failed"))
     if progress.exited is None:
