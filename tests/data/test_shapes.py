@@ -106,7 +106,9 @@ def test_labels_follow_the_visible_pixels() -> None:
             ys, xs = np.nonzero(owner == number)
             x, y, width, height = values[Task.detect][1:] * SIZE
             edges = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
-            assert np.abs(edges - (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)).max() <= 2.0
+            assert (
+                np.abs(edges - (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)).max() <= 3.0
+            )  # a sharp tip fades out
             polygon = values[Task.segment][1:].reshape(-1, 2) * SIZE
             assert _overlap(polygon, owner == number) > 0.9
             corners = (values[Task.obb][1:].reshape(-1, 2) * SIZE).astype(np.float32)

@@ -21,7 +21,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.data.once import build_once
 
-VERSION = 1  # of the pictures: another number, another folder
+VERSION = 3  # of the pictures: another number, another folder
 OPTIONS_FILE = "shapes.json"
 _SMALLEST_IMAGE = 64  # pixels
 _IMAGES_PER_PROCESS = 32  # starting a process costs as much as about this many images

@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloscale.data.shapes_scene import MARK_CENTER, MARK_RADIUS, Points, Scene, Shape
+from yoloscale.data.shapes_scene import CLASSES, MARK_CENTER, MARK_RADIUS, Points, Scene, Shape
 
 Image = NDArray[np.uint8]  # (height, width, 3), BGR
 
 _SUBPIXEL_BITS = 4
 _NEAREST_M, _FARTHEST_M = 1.5, 6.0  # distances of shapes; the ground behind them runs from 7 m (bottom) to 10 m (top)
+_TYPICAL_COLOR = 0.6  # probability that a shape has the hue of its class
 _CONTRAST = 90.0  # smallest distance in BGR between a shape and the ground behind it
 
 
@@ -82,7 +83,7 @@ def _paint_shape(image: Image, shape: Shape, random: np.random.Generator) -> Non
     region = image[top:bottom, left:right]
     alpha = np.zeros(region.shape[:2], np.uint8)
     cv2.fillPoly(alpha, [_fixed(outline - (left, top))], 255, cv2.LINE_AA, _SUBPIXEL_BITS)
-    color = _color(random, region.reshape(-1, 3).mean(axis=0))
+    color = _color(random, shape.kind, region.reshape(-1, 3).mean(axis=0))
     surface = np.broadcast_to(color, region.shape) * _stripes(region.shape[:2], shape, random)[..., None]
     surface = np.clip(surface, 0, 255).astype(np.uint8)
     mark = shape.to_image(np.array([MARK_CENTER]))[0] - (left, top)
@@ -94,9 +95,16 @@ def _paint_shape(image: Image, shape: Shape, random: np.random.Generator) -> Non
     region[:] = (surface * weight + region * (1 - weight) + 0.5).astype(np.uint8)
 
 
-def _color(random: np.random.Generator, behind: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A random colour that stands out from what is behind."""
+def _color(random: np.random.Generator, kind: int, behind: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A colour that stands out from what is behind: often near the hue of the class, else any.
+
+    As with real things, colour is a hint and form decides; without the hint a short training run learns little.
+    """
     candidates = random.integers(0, 256, (8, 3)).astype(float)
+    if random.random() < _TYPICAL_COLOR:
+        hue = np.rint(random.normal(kind * 180 / len(CLASSES), 10, 8)) % 180  # OpenCV's hues end at 180
+        vivid = np.column_stack([hue, random.integers(110, 256, (8, 2))]).astype(np.uint8)
+        candidates = cv2.cvtColor(vivid[None], cv2.COLOR_HSV2BGR)[0].astype(float)
     contrast = np.linalg.norm(candidates - behind, axis=1)
     enough = np.flatnonzero(contrast >= _CONTRAST)
     return np.asarray(candidates[enough[0] if len(enough) else int(contrast.argmax())])

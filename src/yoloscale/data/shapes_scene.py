@@ -24,6 +24,7 @@ MARK_CENTER = (0.0, -0.5)
 
 _SMALLEST_VISIBLE = 0.7  # the part of a shape that later ones must leave uncovered
 _SUPERSAMPLING = 4  # resolution of a partly covered outline: 1/4 pixel
+_SLIVER = np.ones((_SUPERSAMPLING + 1, _SUPERSAMPLING + 1), np.uint8)
 _TRIES = 12  # places tried for one shape before it is left out
 
 
@@ -94,7 +95,7 @@ def compose(seed: int, split: str, index: int, size: int, layout: Layout) -> Sce
     else:
         count = 0 if random.random() < 0.03 else int(random.integers(1, 8))
         kinds = [int(kind) for kind in random.integers(0, len(CLASSES), count)]
-        radii = [float(radius) for radius in np.sort(random.uniform(0.07, 0.19, count) * size)]
+        radii = [float(radius) for radius in np.sort(random.uniform(0.08, 0.2, count) * size)]
     placed: list[Placed] = []
     for kind, radius in zip(kinds, radii, strict=True):
         for _ in range(_TRIES):
@@ -109,7 +110,7 @@ def _random_shape(random: np.random.Generator, kind: int, radius: float, size: i
     # the corner of a shape's oriented box is at most sqrt(2) radii from its centre
     low, high = radius * np.sqrt(2) + 1, size - radius * np.sqrt(2) - 1
     x, y = random.uniform(low, high, 2) if low < high else (size / 2, size / 2)
-    slimness = random.uniform(0.45, 0.8) if CLASSES[kind] == "rectangle" else random.uniform(0.85, 1.0)
+    slimness = random.uniform(0.35, 0.6) if CLASSES[kind] == "rectangle" else random.uniform(0.85, 1.0)
     return Shape(kind, (float(x), float(y)), float(radius), float(random.uniform(0, 2 * np.pi)), float(slimness))
 
 
@@ -142,6 +143,7 @@ def _visible_outline(shape: Shape, coverers: list[Shape]) -> Placed | None:
     left = int(np.count_nonzero(canvas))
     if left == whole:
         return Placed(shape, own, covered=False)
+    canvas = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, _SLIVER)  # nobody sees what is thinner than about a pixel
     contours, _ = cv2.findContours(canvas, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if left < _SMALLEST_VISIBLE * whole or len(contours) != 1:
         return None
@@ -165,12 +167,12 @@ _STAR = _round(10, (1.0, 0.45))
 _OUTLINES: tuple[Points, ...] = (
     _round(48, (1.0,)),
     np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)]),
-    np.array([(0.0, -1.0), (0.9, 0.8), (-0.9, 0.8)]),
+    np.array([(0.0, -1.0), (1.0, 0.75), (-1.0, 0.75)]),
     _STAR,
 )
 _KEYPOINTS: tuple[Points, ...] = (
     np.array([(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)]),
     np.array([(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)]),
-    np.array([(0.0, -1.0), (0.5, 0.0), (0.0, 0.8), (-0.5, 0.0)]),
+    np.array([(0.0, -1.0), (4 / 7, 0.0), (0.0, 0.75), (-4 / 7, 0.0)]),
     np.array([_STAR[0], _STAR[2], _STAR[5], _STAR[8]]),
 )
