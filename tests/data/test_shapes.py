@@ -105,10 +105,11 @@ def test_labels_follow_the_visible_pixels() -> None:
             assert {int(value[0]) for value in values.values()} == {placed.shape.kind}
             ys, xs = np.nonzero(owner == number)
             x, y, width, height = values[Task.detect][1:] * SIZE
-            edges = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
-            assert (
-                np.abs(edges - (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)).max() <= 3.0
-            )  # a sharp tip fades out
+            left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+            outside = (xs < left - 1) | (xs > right) | (ys < top - 1) | (ys > bottom)
+            assert outside.mean() < 0.01  # slivers that nobody sees do not count
+            loose = [xs.min() - left, ys.min() - top, right - xs.max() - 1, bottom - ys.max() - 1]
+            assert max(loose) < 2.5
             polygon = values[Task.segment][1:].reshape(-1, 2) * SIZE
             assert _overlap(polygon, owner == number) > 0.9
             corners = (values[Task.obb][1:].reshape(-1, 2) * SIZE).astype(np.float32)
