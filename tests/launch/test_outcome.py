@@ -36,7 +36,7 @@ def test_a_rank_killed_from_outside_is_to_blame_for_the_lost_connections() -> No
     outcome = conclude(progress, end(REPORT.format(rank=5, code=-9, pid=105)))
     assert outcome.exit_code == 1
     assert outcome.failure is not None
-    assert (outcome.failure.rank, outcome.failure.exit_code, outcome.failure.host) == (5, -9, "node7")
+    assert (outcome.failure.rank, outcome.failure.exit_code, outcome.failure.host) == (5, -9, "here")
     assert "SIGKILL" in outcome.failure.error
 
 

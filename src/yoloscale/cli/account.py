@@ -73,6 +73,8 @@ def _training(record: Mapping[str, Any], progress: Progress) -> str:
 
 def _failed(record: Mapping[str, Any], progress: Progress) -> str:
     rank = f"rank {record['rank']} on {record.get('host', '?')}: " if record.get("rank") is not None else ""
+    if record.get("collateral"):
+        return f"{rank}lost its connection to another rank"
     return f"failed: {rank}{record.get('error', '')}"
 
 

@@ -42,7 +42,7 @@ class Display:
     ) -> None:
         if kind is None:
             self.watch()
-            self._say(self._account.flush())
+            self._print(self._account.flush())
         if self._bar is not None:
             self._bar.stop()
 
@@ -54,7 +54,7 @@ class Display:
     def watch(self) -> None:
         """Print what is new, move the bar."""
         for lines in self._new_lines():
-            self._say(lines)
+            self._print(lines)
         if self._bar is not None:
             self._move()
 
@@ -71,7 +71,11 @@ class Display:
             is_event = "event" in record
             yield self._account.event_lines(record) if is_event else self._account.metric_lines(record)
 
-    def _say(self, lines: list[str]) -> None:
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._print([line])
+
+    def _print(self, lines: list[str]) -> None:
         for line in lines:
             if self._bar is not None:
                 self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -22,7 +22,7 @@ def join(config: Config, run: RunDirectory, node_rank: int) -> int:
     """Wait for node 0's attempt, start this node's ranks, end as the run ends; the exit code."""
     from yoloscale.cli.display import Display
     from yoloscale.cli.ending import print_ending
-    from yoloscale.launch.attempt import run_attempt
+    from yoloscale.launch.attempt import Observer, run_attempt
     from yoloscale.launch.claim import lock
     from yoloscale.launch.nodes import wait_for_first_node
     from yoloscale.launch.prepare import prepare
@@ -33,7 +33,7 @@ def join(config: Config, run: RunDirectory, node_rank: int) -> int:
     taken = lock(run, node_rank=node_rank)
     announce(config, run, announced.attempt)
     with Display(run, since_attempt=announced.attempt - 1) as display:
-        outcome = run_attempt(joining_spec(run, config, announced, node_rank), display.watch)
+        outcome = run_attempt(joining_spec(run, config, announced, node_rank), Observer(display.watch, display.say))
     taken.release()
     print_ending(run, outcome)
     return outcome.exit_code

@@ -30,7 +30,11 @@ def main(typed: list[str]) -> int:
 
 def row(entry: Status, now: float) -> tuple[str, ...]:
     """One run as a row of the table."""
-    metric = f"{text.metric_name(entry.metric_name)} {entry.metric:.3f}" if entry.metric_name and entry.metric else ""
+    metric = (
+        f"{text.metric_name(entry.metric_name)} {entry.metric:.3f}"
+        if entry.metric_name and entry.metric is not None
+        else ""
+    )
     return (
         entry.name,
         entry.state,

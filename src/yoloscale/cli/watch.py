@@ -24,12 +24,13 @@ def announce(config: Config, run: RunDirectory, attempt: int) -> None:
 def run_watched(taken: Claim, config: Config) -> int:
     """Run a claimed run here with a display; its exit code."""
     from yoloscale.cli.display import Display
+    from yoloscale.launch.attempt import Observer
     from yoloscale.launch.start import run_here
 
     before = events.last_attempt(events.history(taken.run))
     announce(config, taken.run, before + 1)
     with Display(taken.run, since_attempt=before) as display:
-        outcome = run_here(taken, display.watch)
+        outcome = run_here(taken, Observer(display.watch, display.say))
     print_ending(taken.run, outcome)
     return outcome.exit_code
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 _BLOCK = re.compile(
-    r"^\s*host\s*: (?P<host>.*)\n\s*rank\s*: (?P<rank>\d+) \(local_rank: \d+\)\n"
+    r"^\s*rank\s*: (?P<rank>\d+) \(local_rank: \d+\)\n"
     r"\s*exitcode\s*: (?P<exit_code>-?\d+) \(pid: (?P<pid>\d+)\)",
     re.MULTILINE,
 )
@@ -20,17 +20,13 @@ class RankExit:
     """How one rank ended; exit codes below zero are signals."""
 
     rank: int
-    host: str
     exit_code: int
     pid: int
 
 
 def rank_exits(log: str) -> list[RankExit]:
     """Ranks of the agent's node that ended badly, what it takes for the root cause last."""
-    return [
-        RankExit(int(match["rank"]), match["host"].strip(), int(match["exit_code"]), int(match["pid"]))
-        for match in _BLOCK.finditer(log)
-    ]
+    return [RankExit(int(match["rank"]), int(match["exit_code"]), int(match["pid"])) for match in _BLOCK.finditer(log)]
 
 
 def closed_pids(log: str) -> list[int]:

@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yoloscale.launch import agent_report, environment, network, stragglers, torchrun
@@ -28,10 +28,18 @@ FAILURE_GRACE_S = 5.0  # the other ranks may hang in a collective with the dead 
 LOG_END_LINES = 20
 
 
-def run_attempt(spec: JobSpec, watch: Callable[[], None]) -> Outcome:
+@dataclass(frozen=True)
+class Observer:
+    """Who looks on: `watch` is called about ten times a second, `say` when the launcher itself does something."""
+
+    watch: Callable[[], None] = lambda: None
+    say: Callable[[str], None] = lambda line: None
+
+
+def run_attempt(spec: JobSpec, observer: Observer) -> Outcome:
     """Start the ranks of this node and stay until all of them are gone. Main thread only.
 
-    `watch` is called about ten times a second. The first Ctrl-C or SIGTERM lets the ranks save and stop, the second
+    The first Ctrl-C or SIGTERM lets the ranks save and stop, the second
     Ctrl-C kills them. However this ends, no process of the job is left on this machine.
     """
     run = RunDirectory(spec.run)
@@ -45,8 +53,8 @@ def run_attempt(spec: JobSpec, watch: Callable[[], None]) -> Outcome:
         try:
             full_environment = environment.job_environment(variables, os.environ)
             agent = Agent(argv, full_environment, run.agent_log(spec.attempt, spec.node_rank))
-            watched = _Watched(spec, run, agent, requests)
-            exit_code = watched.until_end(watch)
+            watched = _Watched(spec, run, agent, requests, observer.say)
+            exit_code = watched.until_end(observer.watch)
         finally:
             left = stragglers.kill_all(spec.mark)
         return _close(spec, run, watched, exit_code, left)
@@ -65,12 +73,15 @@ def command(spec: JobSpec) -> tuple[list[str], dict[str, str]]:
 class _Watched:
     """A running agent and what is known of it."""
 
-    def __init__(self, spec: JobSpec, run: RunDirectory, agent: Agent, requests: StopRequests) -> None:
+    def __init__(
+        self, spec: JobSpec, run: RunDirectory, agent: Agent, requests: StopRequests, say: Callable[[str], None]
+    ) -> None:
         self.progress = Progress(attempt=spec.attempt)
         self.killed: set[int] = set()
         self._mark = spec.mark
         self._agent = agent
         self._requests = requests
+        self._say = say
         self._events = Tail(run.events)
         self._log = run.agent_log(spec.attempt, spec.node_rank)
         self._kill_at: float | None = None
@@ -106,6 +117,7 @@ class _Watched:
     def _end_now(self) -> None:
         """Whoever was asked has had its time."""
         if self._is_stopping:
+            self._say("ending the ranks at once")
             self.killed.update(stragglers.kill_all(self._mark))
         elif closed := self._kill_closed():
             self.killed.update(closed)
@@ -119,6 +131,8 @@ class _Watched:
         """Pass the request on, once: a second signal would cut short the agent's wait for the ranks."""
         self._is_stopping = True
         is_training = self.progress.is_training
+        if is_training:
+            self._say("stopping: the ranks save a checkpoint first (Ctrl-C again ends them at once)")
         self._agent.send(request if is_training else signal.SIGTERM)
         self._kill_at = time.monotonic() + (TRAINING_STOP_S if is_training else SETUP_STOP_S)
 

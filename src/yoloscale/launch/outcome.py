@@ -76,11 +76,11 @@ def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
     exits, broken = agent_report.rank_exits(end.log), _broken(end)
     for rank_exit in broken:
         if rank_exit.exit_code < 0:
-            return _died(rank_exit)
+            return _died(rank_exit, end.host)
     if recorded:
         return _reported(min(recorded, key=_collateral_last), exits)
     if broken or exits:
-        return _died((broken or exits)[-1])
+        return _died((broken or exits)[-1], end.host)
     return Failure(rank=None, host=end.host, exit_code=end.exit_code, error=_agent_error(end), is_recorded=False)
 
 
@@ -117,10 +117,11 @@ def _broken(end: AgentEnd) -> list[agent_report.RankExit]:
     return [rank_exit for rank_exit in exits if rank_exit.exit_code not in ORDERLY and rank_exit.pid not in ours]
 
 
-def _died(rank_exit: agent_report.RankExit) -> Failure:
+def _died(rank_exit: agent_report.RankExit, host: str) -> Failure:
+    """A rank that said nothing; agents report on ranks of their own host only, and may call it by its address."""
     return Failure(
         rank=rank_exit.rank,
-        host=rank_exit.host,
+        host=host,
         exit_code=rank_exit.exit_code,
         error=describe_exit(rank_exit.exit_code),
         is_recorded=False,

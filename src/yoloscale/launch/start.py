@@ -6,7 +6,6 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.config.validate import validate
-from yoloscale.launch.attempt import run_attempt
+from yoloscale.launch.attempt import Observer, run_attempt
 from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
 from yoloscale.launch.nodes import Announcement
 from yoloscale.launch.outcome import Outcome
@@ -66,10 +65,10 @@ def joining_spec(run: RunDirectory, config: Config, announced: Announcement, nod
     return job_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
 
 
-def run_here(taken: Claim, watch: Callable[[], None], *, worker: str = WORKER) -> Outcome:
+def run_here(taken: Claim, observer: Observer, *, worker: str = WORKER) -> Outcome:
     """Run one attempt of a claimed run to its end in this process's main thread, then let go of the run."""
     try:
-        return run_attempt(next_spec(taken.run, load(taken.run.config), worker=worker), watch)
+        return run_attempt(next_spec(taken.run, load(taken.run.config), worker=worker), observer)
     finally:
         taken.release()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from yoloscale.launch.attempt import Observer
 from yoloscale.launch.claim import Claim
 from yoloscale.launch.start import run_here
 from yoloscale.runs.directory import RunDirectory
@@ -16,7 +17,7 @@ from yoloscale.runs.directory import RunDirectory
 def main(arguments: list[str]) -> int:
     """Run the next attempt of a claimed run; its exit code."""
     run, descriptor, worker = arguments
-    return run_here(Claim(RunDirectory(Path(run)), int(descriptor)), lambda: None, worker=worker).exit_code
+    return run_here(Claim(RunDirectory(Path(run)), int(descriptor)), Observer(), worker=worker).exit_code
 
 
 if __name__ == "__main__":

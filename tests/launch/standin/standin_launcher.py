@@ -11,7 +11,7 @@ from yoloscale.cli.ending import print_ending
 from yoloscale.cli.main import print_problems
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
-from yoloscale.launch.attempt import run_attempt
+from yoloscale.launch.attempt import Observer, run_attempt
 from yoloscale.launch.claim import lock
 from yoloscale.launch.nodes import wait_for_first_node
 from yoloscale.launch.start import joining_spec, next_spec
@@ -32,7 +32,7 @@ def main() -> int:
             spec = next_spec(run, load(run.config))
         lock(run, node_rank=node_rank)
         with Display(run) as display:
-            outcome = run_attempt(replace(spec, worker=WORKER), display.watch)
+            outcome = run_attempt(replace(spec, worker=WORKER), Observer(display.watch, display.say))
     except ConfigError as error:
         print_problems(error)
         return 2
