@@ -185,6 +185,21 @@ def test_a_worker_that_fails_is_reported_and_leaves_nothing(tmp_path: Path, monk
     assert [path.suffix for path in (tmp_path / "shapes").iterdir()] == [".lock"]
 
 
+def test_an_interruption_ends_the_workers_at_once(tmp_path: Path) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def say(text: str) -> None:
+        if text.startswith("rendered"):
+            raise Interrupted
+
+    options = ShapesConfig(train_images=2000, val_images=2, image_size=640)
+    with pytest.raises(Interrupted):
+        shapes.render(options, Task.detect, tmp_path, say)
+    assert not _running_workers(tmp_path)
+    assert not list((tmp_path / "shapes").glob(".*.partial"))
+
+
 RENDER = """
 import sys; from pathlib import Path
 from yoloscale.config.schema import ShapesConfig, Task
@@ -217,6 +232,7 @@ def test_a_killed_process_leaves_nothing_that_counts_and_its_workers_end(tmp_pat
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    process.stdout.close()
     options = ShapesConfig(train_images=400, val_images=2, image_size=640)
     assert not shapes.folder(options, Task.detect, tmp_path).exists()
     while _running_workers(tmp_path):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
-from itertools import repeat
 from pathlib import Path
 from threading import Lock
 
@@ -76,35 +76,49 @@ def _render_into(root: Path, options: ShapesConfig, task: Task, say: Callable[[s
 
 
 def _run_workers(root: Path, processes: int, progress: _Progress) -> None:
-    """Let worker k of n render every n-th image; raise RuntimeError with its last words if one fails."""
-    commands = [
-        [sys.executable, "-m", "yoloscale.data.shapes_worker", str(root), str(part), str(processes)]
-        for part in range(processes)
-    ]
-    with ThreadPoolExecutor(processes) as pool:
-        errors = [error for error in pool.map(_run_worker, commands, repeat(progress)) if error]
-    if errors:
-        raise RuntimeError(f"rendering the built-in dataset failed: {errors[0]}")
-
-
-def _run_worker(command: Sequence[str], progress: _Progress) -> str:
-    """Run one worker to its end; return what it said on stderr if it failed, else an empty string.
-
-    The worker ends by itself when this process does: it stops when its standard input closes.
-    """
-    with tempfile.TemporaryFile("w+") as stderr:
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
-        ) as process:
+    """Let worker k of n render every n-th image; RuntimeError with its last words if one fails. None outlives this."""
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(_Worker(root, part, processes)) for part in range(processes)]
+        with ThreadPoolExecutor(processes) as pool:
             try:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    progress.add(int(line))
-            except BaseException:
-                process.kill()
-                raise
-        stderr.seek(0)
-        return stderr.read().strip() or f"exit code {process.returncode}" if process.returncode else ""
+                for follower in as_completed([pool.submit(worker.follow, progress) for worker in workers]):
+                    if error := follower.result():
+                        raise RuntimeError(f"rendering the built-in dataset failed: {error}")
+            finally:
+                for worker in workers:
+                    worker.kill()
+
+
+class _Worker:
+    """A process that renders. It ends by itself when this one dies: it watches its standard input close."""
+
+    def __init__(self, root: Path, part: int, parts: int) -> None:
+        command = [sys.executable, "-m", "yoloscale.data.shapes_worker", str(root), str(part), str(parts)]
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 — closed by __exit__
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, text=True
+        )
+
+    def follow(self, progress: _Progress) -> str:
+        """Wait for its end; what it said on stderr if it failed, else an empty string."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            progress.add(int(line))
+        code = self._process.wait()
+        self._stderr.seek(0)
+        return self._stderr.read().strip() or f"exit code {code}" if code else ""
+
+    def kill(self) -> None:
+        """End it, unless it has ended."""
+        self._process.kill()
+
+    def __enter__(self) -> _Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        with self._process, self._stderr:  # waits, and closes the pipes
+            pass
 
 
 class _Progress:
