@@ -193,7 +193,7 @@ def test_an_interruption_ends_the_workers_at_once(tmp_path: Path) -> None:
         if text.startswith("rendered"):
             raise Interrupted
 
-    options = ShapesConfig(train_images=2000, val_images=2, image_size=640)
+    options = ShapesConfig(train_images=300, val_images=2, image_size=640)
     with pytest.raises(Interrupted):
         shapes.render(options, Task.detect, tmp_path, say)
     assert not _running_workers(tmp_path)

@@ -45,6 +45,7 @@ def test_ultralytics_own_files_are_understood(saved: dict[str, Path], name: str)
     assert described.names[0]
     assert {"backbone", "head"} <= set(described.architecture)
     assert described.foreign_globals == ()
+    assert described.model_class.startswith("ultralytics.nn.tasks.")
     assert described.version
 
 

@@ -44,6 +44,7 @@ class WeightsFile:
 
     path: Path
     task: Task | None
+    model_class: str  # full name; tells RT-DETR from YOLO
     names: dict[int, str]  # classes
     architecture: dict[str, Any]  # Ultralytics' model YAML
     globals: tuple[str, ...]  # every class and function the file names, sorted
@@ -66,6 +67,7 @@ def inspect(path: Path) -> WeightsFile:
     arguments = content.get("train_args")
     return WeightsFile(
         path=path,
+        model_class=type(model).full_name,
         task=_task(model, arguments if isinstance(arguments, dict) else {}),
         names=_names(state.get("names")),
         architecture=_plain(state["yaml"]) if isinstance(state.get("yaml"), dict) else {},
