@@ -51,7 +51,7 @@ def prepare(data: DataConfig, task: Task, cache: Path, say: Say) -> Path:
     source = _resolve(data.source, task)
     missing = _missing(source, task)
     if missing and _can_download(source, task):
-        say(f"downloading the dataset {data.name or data.source} to {datasets_folder()}")
+        say(f"downloading the dataset {data.source} to {datasets_folder()}")
         request = source.name if task is Task.classify else str(source)
         try:
             run_fetch(["dataset", request, task.value], say)

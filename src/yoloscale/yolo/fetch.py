@@ -12,6 +12,7 @@ Any number may run at once: one downloads, the others wait for it; nothing incom
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -103,6 +104,9 @@ class _Staging:
         self._partial = folder / f".{name}.partial"
 
     def __enter__(self) -> None:
+        from ultralytics.utils import LOGGER
+
+        LOGGER.setLevel(logging.ERROR)  # it would warn of missing paths in the staging folder; progress bars stay
         shutil.rmtree(self._partial, ignore_errors=True)  # of a process that was killed
         self._partial.mkdir()
         self._set(self._partial)
