@@ -12,7 +12,7 @@ import pytest
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
 from yoloscale.data import sources, ultralytics_paths
-from yoloscale.data.fetch_process import FetchFailed, run_fetch
+from yoloscale.data.fetch_process import FetchError, run_fetch
 
 
 def quiet(text: str) -> None:
@@ -172,7 +172,7 @@ def test_the_datasets_folder_is_the_one_ultralytics_uses(tmp_path: Path, dataset
 
 
 def test_a_request_that_is_none_is_refused() -> None:
-    with pytest.raises(FetchFailed, match="unknown request"):
+    with pytest.raises(FetchError, match="unknown request"):
         run_fetch(["everything"], quiet)
 
 

@@ -13,12 +13,12 @@ _RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # Ultralytics takes a pr
 _SAY_EVERY_S = 2.0
 
 
-class FetchFailed(Exception):
+class FetchError(Exception):
     """What was asked for could not be had; the message says why in one line."""
 
 
 def run_fetch(arguments: Sequence[str], say: Callable[[str], None]) -> str:
-    """Run `python -m yoloscale.yolo.fetch ARGUMENTS`; pass on its progress, return its answer. Raises FetchFailed."""
+    """Run `python -m yoloscale.yolo.fetch ARGUMENTS`; pass on its progress, return its answer. Raises FetchError."""
     command = [sys.executable, "-m", "yoloscale.yolo.fetch", *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in _RANK_VARIABLES}
     with subprocess.Popen(
@@ -40,7 +40,7 @@ def run_fetch(arguments: Sequence[str], say: Callable[[str], None]) -> str:
     try:
         answer = json.loads(output)
     except ValueError:
-        raise FetchFailed(last or f"the downloading process ended with exit code {process.returncode}") from None
+        raise FetchError(last or f"the downloading process ended with exit code {process.returncode}") from None
     if "error" in answer:
-        raise FetchFailed(str(answer["error"]))
+        raise FetchError(str(answer["error"]))
     return str(answer["answer"])

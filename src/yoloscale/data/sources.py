@@ -13,7 +13,7 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
 from yoloscale.data import check_yaml, shapes, trees
-from yoloscale.data.fetch_process import FetchFailed, run_fetch
+from yoloscale.data.fetch_process import FetchError, run_fetch
 from yoloscale.data.ultralytics_paths import CLASSIFICATION_NAMES, dataset_yamls, datasets_folder
 
 Say = Callable[[str], None]
@@ -55,7 +55,7 @@ def prepare(data: DataConfig, task: Task, cache: Path, say: Say) -> Path:
         request = source.name if task is Task.classify else str(source)
         try:
             run_fetch(["dataset", request, task.value], say)
-        except FetchFailed as error:
+        except FetchError as error:
             raise _not_there(data.source, missing, f"; downloading it failed: {error}") from error
         missing = _missing(source, task)
     if missing:
@@ -83,7 +83,7 @@ def prepare_weights(name_or_path: str, cache: Path, say: Say) -> Path:
     say(f"downloading {name} (once; kept in the cache)")
     try:
         return Path(run_fetch(["weights", name, str(cache / "weights")], say))
-    except FetchFailed as error:
+    except FetchError as error:
         raise _no_weights(name, f"is not in the cache and could not be downloaded: {error}") from error
 
 
