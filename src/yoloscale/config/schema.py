@@ -96,6 +96,7 @@ class ClusterConfig:
     backend: str | None = None  # None: nccl on cuda, gloo on cpu
     threads: int | None = None  # CPU threads of a rank; None: the CPUs this process may use / procs_per_node
     timeout_s: float = 600.0  # a collective that takes longer ends the run
+    exact_reduce: bool = False  # sum gradients in fp64: the same bits on any number of ranks, twice the traffic
     sync_bn: bool = False  # batch-norm statistics over all ranks (CUDA)
     rdzv_endpoint: str | None = None  # HOST:PORT of the first node; only with nodes > 1
 

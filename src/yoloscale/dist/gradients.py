@@ -11,6 +11,10 @@ buffer, so
 - the buffer is cut into buckets that are sent while the last backward pass still runs, in the same order on every rank;
 - norm, clipping, the finite check and zeroing are one kernel each instead of one per parameter.
 
+With `exact` the micro-batches are summed in fp64, on a rank and between ranks. A sum of fp32 values in fp64 hardly ever
+rounds differently in another order, so the same micro-batches give the same bits on any number of ranks; in fp32 they
+differ in the last bit, and training amplifies that. It costs twice the traffic, and nothing overlaps.
+
 Behind the gradients the buffer carries the floating-point buffers of the model (batch-norm statistics, averaged over
 the ranks that saw samples) and a few numbers of the caller (losses, counts, votes). After `reduce`, every rank holds
 the same bits in all three: the state of the ranks is one state.
@@ -24,6 +28,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from yoloscale.dist import group
+
 
 class FlatGradients:
     """Gradients of `model`'s trainable parameters as views of one buffer.
@@ -31,10 +37,11 @@ class FlatGradients:
     Args:
         model: the raw module, on its device and in its memory format; parameters must not be replaced afterwards.
         numbers: how many extra floats are summed over the ranks with each step.
+        exact: sum in fp64, so that the result does not depend on how micro-batches are spread over ranks.
         bucket_bytes: how much is sent at once while the backward pass still runs.
     """
 
-    def __init__(self, model: nn.Module, numbers: int, bucket_bytes: int = 25 * 2**20) -> None:
+    def __init__(self, model: nn.Module, numbers: int, exact: bool = False, bucket_bytes: int = 25 * 2**20) -> None:
         # reversed: the last layers' gradients are ready first
         self.parameters = [p for p in reversed(list(model.parameters())) if p.requires_grad]
         self.statistics = [b for b in model.buffers() if b.is_floating_point() and b.numel() > 0]
@@ -48,6 +55,8 @@ class FlatGradients:
         self._statistics_views = self._views(self.statistics, self._tail)
         for parameter, view in zip(self.parameters, self._views(self.parameters, self.gradients), strict=True):
             parameter.grad = view
+        self._exact = torch.zeros_like(self._flat, dtype=torch.float64) if exact else None
+        self._distributed = dist.is_initialized()
         self._buckets, self._bucket_of = self._cut(bucket_bytes)
         self._missing: list[int] = []
         self._sent = 0
@@ -55,7 +64,7 @@ class FlatGradients:
         self._sending = False
         self._hooks = (
             [p.register_post_accumulate_grad_hook(self._ready) for p in self.parameters]
-            if dist.is_initialized()
+            if self._distributed and not exact
             else []
         )
 
@@ -86,6 +95,14 @@ class FlatGradients:
     def zero(self) -> None:
         """Forget the last step's gradients and numbers."""
         self._flat.zero_()
+        if self._exact is not None:
+            self._exact.zero_()
+
+    def micro_batch_done(self) -> None:
+        """Call after each backward pass but the step's last one."""
+        if self._exact is not None:
+            self._exact.add_(self._flat)
+            self._flat.zero_()
 
     def start_last_backward(self) -> None:
         """Say that the coming backward pass is the step's last one: from now on full buckets are sent."""
@@ -110,31 +127,33 @@ class FlatGradients:
         self._works.append(work)
         self._sent += 1
 
-    def reduce(self, active: bool, numbers: Sequence[float] | torch.Tensor) -> None:
+    def reduce(self, active: bool) -> None:
         """Collective. Sum gradients and `numbers` over the ranks; average the statistics over the active ranks.
 
         Args:
             active: whether this rank ran the model in this step; its statistics count only then.
-            numbers: this rank's addends; read the sums from `self.numbers`.
         """
-        self.numbers.copy_(torch.as_tensor(numbers, dtype=torch.float32))
-        if not self._hooks:
-            return
-        self._sending = False
         count = self._flat[len(self._flat) - len(self.numbers) - 1]
-        if active:
+        if active and self._distributed:
             count.fill_(1.0)
             if self.statistics:
                 torch._foreach_copy_(self._statistics_views, self.statistics)
+        if self._exact is not None:
+            self._flat.copy_(group.sum_tensor(self._exact.add_(self._flat)))
+        elif self._distributed:
+            self._send_the_rest()
+        if self._distributed and self.statistics:
+            torch._foreach_div_(self._statistics_views, count)
+            torch._foreach_copy_(self.statistics, self._statistics_views)
+
+    def _send_the_rest(self) -> None:
+        self._sending = False
         while self._sent < len(self._buckets):
             self._send()
         for work in self._works:
             work.wait()
         self._works.clear()
         self._sent = 0
-        if self.statistics:
-            torch._foreach_div_(self._statistics_views, count)
-            torch._foreach_copy_(self.statistics, self._statistics_views)
 
     def norm(self) -> torch.Tensor:
         """The 2-norm of all gradients, a scalar tensor, the same bits on every rank after `reduce`."""

@@ -51,10 +51,11 @@ class Stepper:
         *,
         seed: int,
         channels_last: bool,
+        exact_reduce: bool,
     ) -> None:
         self.learner, self.average, self.optimizer = learner, average, optimizer
         self.scaler = torch.amp.GradScaler(precision.device_type, enabled=precision.scaled)
-        self.gradients = FlatGradients(learner.module, NUMBERS)
+        self.gradients = FlatGradients(learner.module, NUMBERS, exact_reduce)
         self._precision, self._ballot, self._seed = precision, ballot, seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._names: tuple[str, ...] = ()
@@ -65,18 +66,19 @@ class Stepper:
         `watch` is shown each micro-batch after preprocessing.
         """
         self.gradients.zero()
-        parts = torch.zeros(NUMBERS - 5, device=self.gradients.numbers.device)
-        total, samples = torch.zeros((), device=parts.device), []
+        samples = []
         for position, micro in enumerate(step.micro_batches):
             batch = self._preprocess(step, load())
             watch(batch)
             samples.append((micro.number, tuple(int(i) for i in batch["sample_id"])))
             seed_all(derive("micro-batch", self._seed, step.epoch, micro.number))
+            if position:
+                self.gradients.micro_batch_done()
             if position == len(step.micro_batches) - 1:
                 self.gradients.start_last_backward()
             weight = 1.0 if self.learner.reduction == "sum" else len(micro.samples) / step.total
-            total += self._backward(batch, weight, parts, len(micro.samples))
-        outcome = self._reduce(step, total, parts)
+            self._backward(batch, weight, len(micro.samples))
+        outcome = self._reduce(step)
         outcome.samples = samples
         self._update(outcome)
         return outcome
@@ -87,27 +89,29 @@ class Stepper:
         batch["img"] = batch["img"].contiguous(memory_format=self._format)
         return batch
 
-    def _backward(self, batch: Batch, weight: float, parts: torch.Tensor, count: int) -> torch.Tensor:
-        """Forward and backward of one micro-batch; adds its named losses to `parts`; returns its weighted loss."""
+    def _backward(self, batch: Batch, weight: float, count: int) -> None:
+        """Forward and backward of one micro-batch; adds its weighted loss and named losses to the numbers."""
         with self._precision.autocast():
             loss, named = self.learner.loss(batch)
             loss = loss.float().sum() * weight
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._names = tuple(named)
         values = torch.stack([value.detach().float().reshape(()) for value in named.values()])
-        parts[: len(values)] += values * count
-        return loss.detach()
+        self.gradients.numbers[4] += loss.detach()
+        self.gradients.numbers[5 : 5 + len(values)] += values * count
 
-    def _reduce(self, step: OptimiserStep, loss: torch.Tensor, parts: torch.Tensor) -> StepOutcome:
-        head = torch.tensor([*self._ballot.vote(), float(sum(len(m.samples) for m in step.micro_batches))])
-        self.gradients.reduce(bool(step.micro_batches), torch.cat([head.to(parts.device), loss.reshape(1), parts]))
+    def _reduce(self, step: OptimiserStep) -> StepOutcome:
+        images = float(sum(len(micro.samples) for micro in step.micro_batches))
+        numbers = self.gradients.numbers
+        numbers[:4] += torch.tensor([*self._ballot.vote(), images], device=numbers.device)
+        self.gradients.reduce(bool(step.micro_batches))
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
         norm = self.gradients.norm()
-        *numbers, measured = torch.cat([self.gradients.numbers, norm.reshape(1)]).tolist()
-        losses = {name: value / numbers[3] for name, value in zip(self._names, numbers[5:], strict=False)}
+        *sums, measured = torch.cat([numbers, norm.reshape(1)]).tolist()
+        losses = {name: value / sums[3] for name, value in zip(self._names, sums[5:], strict=False)}
         finite = measured < float("inf")  # False for NaN too
-        return StepOutcome(decide(numbers[:3]), numbers[4], measured, losses, finite)
+        return StepOutcome(decide(sums[:3]), sums[4], measured, losses, finite)
 
     def _update(self, outcome: StepOutcome) -> None:
         """Update the parameters, or leave them: every rank holds the same gradients, so all do the same."""

@@ -100,6 +100,7 @@ def build(
         ballot,
         seed=config.seed,
         channels_last=channels_last,
+        exact_reduce=config.cluster.exact_reduce,
     )
     return Parts(trainer, learner, samples, evaluation, order, stepper, _schedule(args), precision, workers)
 
