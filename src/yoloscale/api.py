@@ -16,7 +16,7 @@ from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs as listed_runs
-from yoloscale.runs.status import Status, read_progress, read_result, status
+from yoloscale.runs.status import Status, read_result, status
 
 POLL_S = 0.2
 LOG_END_LINES = 20
@@ -104,10 +104,8 @@ class Run:
 
     def _why(self, found: Status) -> str:
         lines = [f"run {self.name!r} is {found.state}" + (f": {found.error}" if found.error else "")]
-        failures = read_progress(self._run).failures
-        rank = failures[0].get("rank") if failures else None
-        if found.state == "failed" and rank is not None:
-            lines += self.logs(int(rank)).splitlines()[-LOG_END_LINES:]
+        if found.failed_rank is not None:
+            lines += self.logs(found.failed_rank).splitlines()[-LOG_END_LINES:]
         return "\n".join(lines)
 
 

@@ -19,11 +19,11 @@ def yoloscale(tmp_path: Path) -> Yoloscale:
     (tmp_path / "work").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(tmp_path / "cache")}
 
-    def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, cwd: Path | None = None, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "yoloscale", *arguments]
         folder = cwd or tmp_path / "work"
         return subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
         )
 
     return run

@@ -89,6 +89,7 @@ def test_runs_and_status_for_people_and_scripts(yoloscale: Yoloscale, failed_run
     assert json.loads(yoloscale("status", failed_run.name, "-o", "json").stdout) == entry
     told = yoloscale("status", failed_run.name).stdout
     assert "out of memory" in told
+    assert "logs/attempt-1/rank-0.log" in told
     assert """yoloscale resume 'runs/it'"'"'s $(touch x)'""" in told
     assert yoloscale("runs", "--runs", "elsewhere").returncode == 0
 

@@ -98,4 +98,4 @@ def test_a_folder_with_something_else_in_it_is_left_alone(config: Make) -> None:
     (folder / "thesis.tex").touch()
     with pytest.raises(ConfigError, match="is no run"):
         claim(config(), [])
-    assert not (folder / "config.yaml").exists()
+    assert [entry.name for entry in folder.iterdir()] == ["thesis.tex"]

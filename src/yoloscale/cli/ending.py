@@ -33,7 +33,8 @@ def print_result(run: RunDirectory) -> None:
     rows = [(text.metric_name(key), f"{value:.4f}") for key, value in _final_metrics(result)]
     rows += [("speed", text.images_per_s(result.get("images_per_s")))] if result.get("images_per_s") else []
     rows += [("time", text.duration(float(result["seconds"])))] if result.get("seconds") else []
-    table = Table(show_header=False, title=Text(f"{run.name} is finished"), title_justify="left")
+    print(f"{run.name} is finished")
+    table = Table(show_header=False)
     for name, value in rows:
         table.add_row(Text(name), Text(value, justify="right"))
     Console(highlight=False).print(table)

@@ -47,6 +47,7 @@ def claim(config: Config, overrides: list[str]) -> Claim:
         config.name = run.name
     else:
         run = named_run(config, config.name)
+        refuse_if_taken(run, config)  # before anything is written into the folder, and again under the lock
         run.job.mkdir(parents=True, exist_ok=True)
     taken = lock(run)
     try:

@@ -36,6 +36,7 @@ class Status:
     eta_s: float | None
     where: str
     error: str | None
+    failed_rank: int | None
     updated_at: float | None  # seconds since the epoch
     metrics: dict[str, float]
 
@@ -82,6 +83,7 @@ def status(run: RunDirectory) -> Status:
         eta_s=progress.eta_s() if state == "running" else None,
         where=progress.where,
         error=_error(progress) if state == "failed" else None,
+        failed_rank=_cause(progress).get("rank") if state == "failed" else None,
         updated_at=progress.updated_at,
         metrics=progress.metrics,
     )
@@ -138,9 +140,13 @@ def _is_looked_after(progress: Progress) -> bool:
     return launcher is not None and launcher[2] is not False
 
 
+def _cause(progress: Progress) -> dict[str, Any]:
+    """The first failure that says more than that another rank is gone; empty without any."""
+    return min(progress.failures, key=lambda record: bool(record.get("collateral")), default={})
+
+
 def _error(progress: Progress) -> str:
-    if progress.failures:
-        failure = min(progress.failures, key=lambda record: bool(record.get("collateral")))
+    if failure := _cause(progress):
         where = f"rank {failure['rank']} on {failure.get('host', '?')}: " if failure.get("rank") is not None else ""
         return where + str(failure.get("error", "failed"))
     if progress.exited is None:
