@@ -40,6 +40,7 @@ def test_a_run_finishes_and_leaves_its_account(launch: Launch) -> None:
     record = json.loads(run.launch_record(1).read_text())
     assert record["argv"][-1] == str(run.path)
     assert record["environment"]["YOLOSCALE_ATTEMPT"] == "1"
+    assert record["environment"]["GLOO_SOCKET_IFNAME"] == "lo", "one machine needs no network, nor its host name"
     assert "PATH" in record["inherited"]
     assert "PATH" not in record["environment"]
     assert run.rank_log(1, 1).read_text().startswith("rank 1 trains")

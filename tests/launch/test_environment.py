@@ -14,7 +14,7 @@ SPEC = JobSpec(run=Path("/r"), attempt=2, job_id="id", procs_per_node=2, threads
 
 
 def test_threads_attempt_and_mark() -> None:
-    variables = job_variables(SPEC, {})
+    variables = job_variables(SPEC, {}, interface=None)
     assert variables["OMP_NUM_THREADS"] == variables["MKL_NUM_THREADS"] == "3"
     assert variables["YOLOSCALE_ATTEMPT"] == "2"
     assert variables["YOLOSCALE_JOB"] == "id-0"
@@ -32,7 +32,7 @@ def test_gpus_count_among_those_visible(
 
 
 def test_a_cpu_run_sees_no_gpu() -> None:
-    assert job_variables(SPEC, {"CUDA_VISIBLE_DEVICES": "0"})["CUDA_VISIBLE_DEVICES"] == ""
+    assert job_variables(SPEC, {"CUDA_VISIBLE_DEVICES": "0"}, interface=None)["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_traces_of_an_outer_torchrun_are_not_passed_on() -> None:

@@ -62,10 +62,10 @@ def run_attempt(spec: JobSpec, observer: Observer) -> Outcome:
 
 def command(spec: JobSpec) -> tuple[list[str], dict[str, str]]:
     """The agent's argv and the variables set for it, as they are on this machine."""
-    address = interface = None
+    address: str | None = "127.0.0.1"
     if spec.rdzv_endpoint is not None:
         address = network.address_towards(*network.split_endpoint(spec.rdzv_endpoint))
-        interface = network.interface_of(address) if address else None
+    interface = network.interface_of(address) if address else None
     argv = torchrun.render(spec, torchrun.installed_features(), local_address=address)
     return argv, environment.job_variables(spec, os.environ, interface=interface)
 

@@ -13,15 +13,15 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
-def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str | None = None) -> dict[str, str]:
-    """Variables set for the agent and its ranks; `interface` is the network interface that reaches the other nodes."""
+def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str | None) -> dict[str, str]:
+    """Variables set for the agent and its ranks; `interface` is the network interface that reaches the other ranks."""
     variables = {name: str(spec.threads) for name in THREAD_VARIABLES}
     variables |= {ATTEMPT: str(spec.attempt), MARK: spec.mark, "PYTHONFAULTHANDLER": "1"}
     visible = visible_gpus(spec, inherited.get("CUDA_VISIBLE_DEVICES"))
     if visible is not None:
         variables["CUDA_VISIBLE_DEVICES"] = visible
     if interface is not None and "GLOO_SOCKET_IFNAME" not in inherited:
-        variables["GLOO_SOCKET_IFNAME"] = interface  # gloo would take the one its host name resolves to: often loopback
+        variables["GLOO_SOCKET_IFNAME"] = interface  # gloo takes the one its host name resolves to: often the wrong one
     return variables
 
 

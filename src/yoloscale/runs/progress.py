@@ -70,8 +70,8 @@ class Progress:
 
     def _start_attempt(self, attempt: int) -> None:
         if attempt != self.attempt:
-            kept = {"epochs": self.epochs, "epoch": self.epoch, "step": self.step, "metrics": self.metrics}
-            self.__init__(attempt=attempt, **kept)  # type: ignore[misc]
+            kept = Progress(attempt, epochs=self.epochs, epoch=self.epoch, step=self.step, metrics=self.metrics)
+            vars(self).update(vars(kept))
 
     @property
     def is_training(self) -> bool:
