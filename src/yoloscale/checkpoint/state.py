@@ -21,9 +21,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 VERSION = 1
-KEYS = frozenset(
-    "version model average average_updates optimizer scaler position best recovery means clock tracker seed".split()
-)
+TENSORS = frozenset({"model", "average", "average_updates", "optimizer", "scaler"})
+KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "clock", "tracker", "seed"}
 
 
 @dataclass
@@ -96,5 +95,4 @@ def unpack(state: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
         tracker=dict(state["tracker"]),
         seed=state["seed"],
     )
-    own = {"version", *asdict(progress)}
-    return {key: value for key, value in state.items() if key not in own}, progress
+    return {key: state[key] for key in TENSORS}, progress

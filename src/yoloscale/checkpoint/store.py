@@ -62,7 +62,7 @@ class CheckpointStore:
                 _sync(path)
             if final.exists():  # the same step again, after a rollback or a repeated stop: the new one counts
                 shutil.rmtree(final)
-            os.rename(temporary, final)
+            temporary.rename(final)
             _sync(self._folder)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -76,7 +76,7 @@ class CheckpointStore:
 
     def newest(self) -> tuple[Stored | None, list[str]]:
         """The newest valid checkpoint, and a sentence about each broken one that was passed over. Only reads."""
-        complaints = []
+        complaints: list[str] = []
         for path in self.candidates():
             try:
                 return Stored(path, verify(path)), complaints

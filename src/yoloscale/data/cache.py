@@ -7,7 +7,6 @@ Ultralytics keeps one copy per rank (ultralytics/ultralytics issue 22307).
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +46,8 @@ class NodeImages:
         part, offset = self._placement[index]
         shape = self.shapes[index]
         view = self._parts[part][offset : offset + int(np.prod(shape))]
-        return view.reshape(shape).copy()  # augmentation works in place
+        private: Image = view.reshape(shape).copy()  # augmentation works in place
+        return private
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -57,14 +57,12 @@ def fingerprint(files: Sequence[str], *settings: object) -> str:
     """Names a cache by its content: the files with their sizes and times, and how they are decoded."""
     digest = blake2b(repr(settings).encode(), digest_size=12)
     for file in files:
-        status = os.stat(file)
+        status = Path(file).stat()
         digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def build(
-    kind: str, count: int, read: Read, key: str, disk: Path, ranks: Ranks, threads: int
-) -> NodeImages | str:
+def build(kind: str, count: int, read: Read, key: str, disk: Path, ranks: Ranks, threads: int) -> NodeImages | str:
     """Collective. Decode the images, each rank of a node a share, and map all shares.
 
     Args:
@@ -112,7 +110,9 @@ def _refusal(kind: str, folder: Path, count: int, read: Read) -> str | None:
         free = min(free, psutil.virtual_memory().available / 2)
     if needed <= free:
         return None
-    return f"cache={kind} needs {needed / 2**30:.1f} GiB on each node and {free / 2**30:.1f} GiB may be used: not cached"
+    return (
+        f"cache={kind} needs {needed / 2**30:.1f} GiB on each node and {free / 2**30:.1f} GiB may be used: not cached"
+    )
 
 
 def _write_share(folder: Path, indices: range, read: Read, share: int, threads: int) -> None:
@@ -138,5 +138,6 @@ def _map(folder: Path, shares: int, count: int) -> NodeImages:
             placement[index], shapes[index], originals[index] = (share, offset), tuple(shape), tuple(original)
             offset += int(np.prod(shape))
         file = folder / f"part-{share}.bin"
-        parts.append(np.memmap(file, dtype=np.uint8, mode="r") if offset else np.zeros(0, np.uint8))
+        mapped = np.memmap(file, dtype=np.uint8, mode="r") if offset else np.zeros(0, np.uint8)
+        parts.append(np.asarray(mapped))  # slices of a plain array cost less than those of a memmap
     return NodeImages(parts, placement, shapes, originals)

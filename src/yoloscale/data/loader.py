@@ -13,14 +13,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from yoloscale.data.order import SampleOrder
-from yoloscale.data.seeds import derive, seeded
+from yoloscale.data.seeds import derive, seed_host
 
 
 class SampleKey(NamedTuple):
     """Everything a sample's content depends on, besides the files and the run's seed."""
 
     epoch: int
-    index: int
+    sample: int
     mosaic_closed: bool
 
 
@@ -37,15 +37,18 @@ class SampleSource(Protocol):
 
 
 class SeededSamples(Dataset[dict[str, Any]]):
-    """Samples whose augmentation depends on (seed, epoch, index) alone, not on who loads them or what came before."""
+    """Samples whose augmentation depends on (seed, epoch, index) alone, not on who loads them or what came before.
+
+    Loading a sample leaves the host generators seeded by it; who draws random numbers seeds first, always.
+    """
 
     def __init__(self, source: SampleSource, seed: int) -> None:
         self._source = source
         self._seed = seed
 
     def __getitem__(self, key: SampleKey) -> dict[str, Any]:
-        with seeded(derive("sample", self._seed, key.epoch, key.index)):
-            return self._source.sample(key.index, key.mosaic_closed)
+        seed_host(derive("sample", self._seed, key.epoch, key.sample))
+        return self._source.sample(key.sample, key.mosaic_closed)
 
 
 class MicroBatchKeys:
@@ -101,7 +104,7 @@ class MicroBatchLoader:
     ) -> None:
         self._loader = DataLoader(
             SeededSamples(source, order.seed),
-            batch_sampler=MicroBatchKeys(order, rank, start, mosaic_closed),  # type: ignore[arg-type]  # endless
+            batch_sampler=MicroBatchKeys(order, rank, start, mosaic_closed),
             num_workers=workers,
             collate_fn=source.collate,
             pin_memory=pin_memory,
@@ -118,6 +121,7 @@ class MicroBatchLoader:
 
     def close(self) -> None:
         """Stop the workers."""
-        iterator, self._batches = self._batches, None
+        iterator: Any = self._batches
+        self._batches = None
         if hasattr(iterator, "_shutdown_workers"):
             iterator._shutdown_workers()

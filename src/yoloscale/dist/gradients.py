@@ -157,7 +157,8 @@ class FlatGradients:
 
     def norm(self) -> torch.Tensor:
         """The 2-norm of all gradients, a scalar tensor, the same bits on every rank after `reduce`."""
-        return torch.linalg.vector_norm(self.gradients)
+        norm: torch.Tensor = torch.linalg.vector_norm(self.gradients)
+        return norm
 
     def clip(self, norm: torch.Tensor, maximum: float) -> None:
         """Scale the gradients so that their norm is at most `maximum` (torch.nn.utils.clip_grad_norm_'s formula)."""

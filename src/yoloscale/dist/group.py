@@ -23,13 +23,12 @@ def join(ranks: Ranks, backend: str, device: torch.device, timeout_s: float) -> 
     """Collective. Join the process group; a later collective that takes longer than `timeout_s` fails."""
     if ranks.world_size == 1:
         return
-    bound = {"device_id": device} if device.type == "cuda" else {}
     dist.init_process_group(
         backend,
         rank=ranks.rank,
         world_size=ranks.world_size,
         timeout=timedelta(seconds=timeout_s),
-        **bound,
+        device_id=device if device.type == "cuda" else None,
     )
 
 
@@ -75,7 +74,7 @@ def broadcast_tensors(tensors: list[torch.Tensor], source: int = 0) -> None:
     """Collective. Overwrite the tensors, in place, with those of the source rank."""
     if dist.is_initialized():
         for tensor in tensors:
-            dist.broadcast(tensor, src=source)
+            dist.broadcast(tensor.detach(), src=source)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from yoloscale.dist import group
 from yoloscale.engine.pace import Pace
 from yoloscale.engine.protocols import Batch, Evaluation, Observer
 from yoloscale.engine.schedule import Schedule
-from yoloscale.engine.step import Stepper, StepOutcome
+from yoloscale.engine.step import StepOutcome, Stepper
 from yoloscale.engine.trace import trace_record
 from yoloscale.engine.votes import Ballot, Stop
 
@@ -145,7 +145,8 @@ class Loop:
     def _recover(self, outcome: StepOutcome) -> None:
         """Count steps whose gradients were not finite; after too many in a row go back to the last checkpoint."""
         recovery = self.progress.recovery
-        if outcome.applied or self._stepper.scaler.is_enabled() and self._stepper.scaler.get_scale() > 1.0:
+        searching = self._stepper.scaler.is_enabled() and self._stepper.scaler.get_scale() > 1.0
+        if outcome.applied or searching:
             recovery.skipped = 0  # a gradient scaler that looks for its scale skips steps as a matter of course
             return
         recovery.skipped += 1
@@ -161,7 +162,8 @@ class Loop:
         restored.recovery.rollbacks, restored.recovery.scale = rollbacks, scale
         self.progress = restored
         self._load = None  # the stream restarts at the restored position
-        self._observer.event("warning", message=f"{reason}: back to step {restored.position.total}, step size × {scale}")
+        message = f"{reason}: back to step {restored.position.total}, step size × {scale}"
+        self._observer.event("warning", message=message)
 
     def _end_epoch(self, over: bool) -> bool:
         """Evaluate, publish, save; returns whether the run ends here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -30,13 +31,13 @@ class Precision:
 
 
 def cpu_has_bfloat16() -> bool:
-    """True if this CPU multiplies bfloat16 natively (AVX512-BF16, AMX or Arm's BF16); emulated it is slower than fp32."""
+    """True if this CPU multiplies bfloat16 natively (AVX512-BF16, AMX, Arm); emulated it is slower than fp32."""
     if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         try:
-            with open("/proc/cpuinfo") as file:
-                flags = next((line for line in file if line.startswith(("flags", "Features"))), "").split()
+            lines = Path("/proc/cpuinfo").read_text().splitlines()
         except OSError:
             return False
+        flags = next((line for line in lines if line.startswith(("flags", "Features"))), "").split()
         return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
     return False
 

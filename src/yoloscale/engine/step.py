@@ -85,6 +85,8 @@ class Stepper:
 
     def _preprocess(self, step: OptimiserStep, batch: Batch) -> Batch:
         random.seed(derive("step", self._seed, step.epoch, step.index))  # multi-scale: one size for all ranks
+        if self._precision.device_type == "cpu":  # cheaper while the pixels are bytes
+            batch["img"] = batch["img"].contiguous(memory_format=self._format)
         batch = self.learner.preprocess(batch)
         batch["img"] = batch["img"].contiguous(memory_format=self._format)
         return batch

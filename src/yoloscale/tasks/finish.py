@@ -9,12 +9,14 @@ from typing import Any
 import yaml
 
 from yoloscale.config.schema import Config
+from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.setup import Parts
 from yoloscale.yolo import plots
+from yoloscale.yolo.calibration import calibrate
 
 
 def finish(
@@ -23,6 +25,9 @@ def finish(
     """Collective. Evaluate the published best weights as `yolo val` would, draw, and write result.json last."""
     best = run.weights / "best.pt"
     chosen = best if best.exists() else run.weights / "last.pt"
+    if parts.trainer.args.task == "depth" and ranks.is_first:
+        calibrate(chosen, parts.evaluation.dataset, parts.trainer)
+    group.barrier()
     metrics = parts.evaluation.final(chosen, plots=config.plots)
     if not ranks.is_first:
         return

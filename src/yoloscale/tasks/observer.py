@@ -45,7 +45,8 @@ class RunObserver:
     def epoch(self, record: Mapping[str, float]) -> None:
         if not self._writes:
             return
-        trained = {name: value for name, value in record.items() if not name.startswith(("metrics/", "val/", "fitness"))}
+        evaluated = ("metrics/", "val/", "fitness")
+        trained = {name: value for name, value in record.items() if not name.startswith(evaluated)}
         jsonl.append(self._run.metrics, {"kind": "epoch", **trained, "seconds": record["time"], "time": time.time()})
         if len(trained) < len(record):
             rest = {name: value for name, value in record.items() if name not in trained}

@@ -13,7 +13,7 @@ import torch
 from yoloscale.config.cpus import available
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema import Config
 from yoloscale.data import cache
 from yoloscale.data.order import SampleOrder
 from yoloscale.data.sources import locate, locate_weights
@@ -59,9 +59,7 @@ def choose_device(config: Config, ranks: Ranks) -> torch.device:
     return device
 
 
-def build(
-    config: Config, run: RunDirectory, ranks: Ranks, device: torch.device, ballot: Ballot, say: Say
-) -> Parts:
+def build(config: Config, run: RunDirectory, ranks: Ranks, device: torch.device, ballot: Ballot, say: Say) -> Parts:
     """Collective. Model, data, optimiser and evaluation of a run; `say` is told each phase before it starts."""
     say("model")
     caches = cache_folder(config.paths)

@@ -88,9 +88,7 @@ def _announce(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, dev
     mine = {"rank": ranks.rank, "host": ranks.host, "pid": os.getpid(), "device": str(device)}
     processes = group.gather_objects(mine)
     if ranks.is_first:
-        events.record(
-            run, events.ATTEMPT_STARTED, attempt=attempt, world_size=ranks.world_size, processes=processes
-        )
+        events.record(run, events.ATTEMPT_STARTED, attempt=attempt, world_size=ranks.world_size, processes=processes)
 
 
 def _first_progress(config: Config) -> Progress:

@@ -12,11 +12,11 @@ class TensorBoardTracker:
     """Writes scalars to RUN/tensorboard; one file per start, which TensorBoard joins by step."""
 
     def __init__(self, folder: Path) -> None:
-        self._writer = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder / "tensorboard"))
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, step)
 
     def close(self, exit_code: int) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()

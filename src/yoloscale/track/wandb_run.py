@@ -16,9 +16,7 @@ INIT_TIMEOUT_S = 30  # then the run is logged offline, to be synchronised later
 class WandbTracker:
     """Logs to W&B; a server that does not answer turns it into an offline run instead of stopping the training."""
 
-    def __init__(
-        self, config: WandbConfig, folder: Path, name: str, settings: Mapping[str, Any], run_id: str
-    ) -> None:
+    def __init__(self, config: WandbConfig, folder: Path, name: str, settings: Mapping[str, Any], run_id: str) -> None:
         mode = config.mode
         try:
             self._run = self._start(config, mode, folder, name, settings, run_id)

@@ -32,7 +32,7 @@ class UltralyticsEvaluation:
     """
 
     def __init__(self, trainer: Any, dataset: Any, ranks: Ranks, workers: int) -> None:
-        self._trainer, self._ranks = trainer, ranks
+        self._trainer, self._ranks, self.dataset = trainer, ranks, dataset
         sampler = ContiguousDistributedSampler(
             dataset, num_replicas=ranks.world_size, rank=ranks.rank, batch_size=BATCH
         )
@@ -47,7 +47,7 @@ class UltralyticsEvaluation:
         )
         trainer.test_loader = self._loader
 
-    def __call__(self, module: nn.Module) -> dict[str, float]:
+    def __call__(self, module: Any) -> dict[str, float]:
         """Collective. Metrics with `fitness`, and `val/…` losses, of a model in training."""
         validator = self._validator(plots=False)
         validator.training = True
@@ -115,6 +115,6 @@ class UltralyticsEvaluation:
             metrics = {name: float(value) for name, value in validator.get_stats().items()}
             validator.finalize_metrics()
             validator.print_results()
-            batches = -(-len(self._loader.dataset) // BATCH)  # type: ignore[arg-type]
+            batches = -(-len(self.dataset) // BATCH)
             metrics |= {f"val/{name}": total / batches for name, total in losses.items()}
         return group.broadcast_object(metrics)

@@ -36,8 +36,8 @@ class UltralyticsLearner:
         trainer.model = self.module = module
         trainer.set_model_attributes()
         module.args = trainer.args
-        stride = module.stride.max() if hasattr(module, "stride") else 32
-        trainer.stride = max(int(stride), 32)
+        strides: Any = getattr(module, "stride", torch.tensor([32.0]))
+        trainer.stride = max(int(strides.max()), 32)
         self._frozen = _freeze(module, trainer.args.freeze)
         self._compiled: nn.Module | None = None
         if trainer.args.compile:
@@ -55,7 +55,8 @@ class UltralyticsLearner:
     def prepare_loss(self) -> None:
         """Make the loss now, when the class weights are known, rather than in the first step."""
         if getattr(self.module, "criterion", None) is None:
-            self.module.criterion = self.module.init_criterion()  # type: ignore[operator]  # Ultralytics' method
+            model: Any = self.module
+            model.criterion = model.init_criterion()
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
         prepared: dict[str, Any] = self._trainer.preprocess_batch(batch)

@@ -60,7 +60,8 @@ def arguments(config: Config, task: Task, data: Path, model: str, batch: int) ->
         model: architecture YAML or weights.
         batch: images per forward pass of one rank.
     """
-    named = {key: value for key, value in vars(config).items() if key in DEFAULT_CFG_DICT and key not in ("data", "model")}
+    own = {"data", "model", "name"}
+    named = {key: value for key, value in vars(config).items() if key in DEFAULT_CFG_DICT and key not in own}
     values = {**named, "task": task.value, "mode": "train", "data": str(data), "model": model, "batch": batch}
     values["name"] = config.name
     if task is Task.classify:

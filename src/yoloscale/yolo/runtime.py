@@ -41,5 +41,5 @@ def keep_offline() -> None:
         file = Path(USER_CONFIG_DIR) / Path(font).name
         return file if file.exists() else None
 
-    data_utils.check_font = local_font
-    plotting.check_font = local_font
+    for module in (data_utils, plotting):
+        module.check_font = local_font  # type: ignore[attr-defined]  # a name both import

@@ -66,8 +66,11 @@ def reader(dataset: Any) -> Read:
 def attach(dataset: Any, images: NodeImages) -> None:
     """Let the data set take its decoded images from the node's shared copy."""
     if hasattr(dataset, "im_files"):
-        dataset.ims = images
-        dataset.im_hw = [shape[:2] for shape in images.shapes]
-        dataset.im_hw0 = list(images.originals)
+
+        def load_image(index: int, *_: Any, **__: Any) -> tuple[Image, tuple[int, int], tuple[int, int]]:
+            image = images[index]
+            return image, images.originals[index], (image.shape[0], image.shape[1])
+
+        dataset.load_image = load_image
     else:
         dataset.cache_ram, dataset.img_cache = True, images
