@@ -1,0 +1,42 @@
+# `make help` says what there is. Every target sets up what it needs, once; `make` again is quick.
+#   make train PYTHON=python3.12      choose the interpreter, when .venv is made
+#   make train ARGS='epochs=5'        more settings for the run
+#   make test ARGS='tests/config -x'  more arguments for pytest
+PYTHON ?=
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-long lint clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name purpose; do printf '  make %-10s %s\n' "$$name" "$$purpose"; done
+
+setup: $(VENV)/.ready-dev ## .venv with the project and what its tests need; nothing to do the second time
+
+train: $(VENV)/.ready ## train YOLO26n on rendered images, one rank for each GPU or two on the CPU; minutes
+	$(BIN)/python -m yoloscale train experiment=shapes_demo $(ARGS)
+
+test: $(VENV)/.ready-dev ## the tests, without those that take minutes each
+	$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(VENV)/.ready-dev ## the tests that take minutes each, or fetch something
+	$(BIN)/python -m pytest -m '(long or network) and not gpu' $(ARGS)
+
+lint: $(VENV)/.ready-dev ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove .venv, caches and built wheels; runs/ stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.ready: pyproject.toml scripts/setup
+	scripts/setup
+
+$(VENV)/.ready-dev: pyproject.toml scripts/setup
+	scripts/setup dev
