@@ -110,9 +110,8 @@ def _refusal(kind: str, folder: Path, count: int, read: Read) -> str | None:
         free = min(free, psutil.virtual_memory().available / 2)
     if needed <= free:
         return None
-    return (
-        f"cache={kind} needs {needed / 2**30:.1f} GiB on each node and {free / 2**30:.1f} GiB may be used: not cached"
-    )
+    wanted, allowed = needed / 2**30, free / 2**30
+    return f"cache={kind} needs {wanted:.1f} GiB on each node and {allowed:.1f} GiB may be used: not cached"
 
 
 def _write_share(folder: Path, indices: range, read: Read, share: int, threads: int) -> None:

@@ -96,7 +96,7 @@ class Stepper:
         with self._precision.autocast():
             loss, named = self.learner.loss(batch)
             loss = loss.float().sum() * weight
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()
         self._names = tuple(named)
         values = torch.stack([value.detach().float().reshape(()) for value in named.values()])
         self.gradients.numbers[4] += loss.detach()

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from yoloscale.config.cpus import available
-from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Config
 from yoloscale.data import cache
@@ -28,7 +27,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.yolo import datasets
 from yoloscale.yolo.evaluation import UltralyticsEvaluation
 from yoloscale.yolo.learner import UltralyticsLearner
-from yoloscale.yolo.parts import arguments, is_rtdetr, make_trainer, task_of
+from yoloscale.yolo.parts import arguments, is_rtdetr, make_trainer
 from yoloscale.yolo.samples import UltralyticsSamples, attach, files, reader
 
 Say = Callable[[str], None]
@@ -63,11 +62,12 @@ def build(config: Config, run: RunDirectory, ranks: Ranks, device: torch.device,
     """Collective. Model, data, optimiser and evaluation of a run; `say` is told each phase before it starts."""
     say("model")
     caches = cache_folder(config.paths)
-    model = _model_file(config, caches)
-    task = config.model.task or task_of(model)
-    rtdetr = is_rtdetr(model)
+    model, pretrained = _sources(config, caches)
+    task, rtdetr = config.model.task, is_rtdetr(model)
+    assert task is not None, "the launcher writes the task into the frozen config"
     batch = max(int(config.batch) // ranks.world_size, 1) if config.batch >= 1 else 1
     args = arguments(config, task, locate(config.data, task, caches), model, batch)
+    args.pretrained = pretrained
     trainer = make_trainer(args, task, rtdetr, device, run.path, {})
     trainer.data = trainer.get_dataset()
     precision = choose(config.amp, device)
@@ -103,16 +103,14 @@ def build(config: Config, run: RunDirectory, ranks: Ranks, device: torch.device,
     return Parts(trainer, learner, samples, evaluation, order, stepper, _schedule(args), precision, workers)
 
 
-def _model_file(config: Config, caches: Path) -> str:
-    """What Ultralytics builds the model from: weights, or an architecture."""
-    weights = config.model.weights
-    if weights and config.pretrained is not False:
-        return str(locate_weights(weights, caches))
-    if not config.model.architecture:
-        raise ConfigError(
-            Problem("pretrained", "false, and no architecture is known to build", "set model.architecture=yolo26n.yaml")
-        )
-    return config.model.architecture
+def _sources(config: Config, caches: Path) -> tuple[str, bool | str]:
+    """What Ultralytics builds the model from (weights, or an architecture), and its `pretrained` argument."""
+    if config.model.weights:
+        return str(locate_weights(config.model.weights, caches)), True
+    assert config.model.architecture is not None, "the launcher refuses a model without weights and architecture"
+    if isinstance(config.pretrained, str):
+        return config.model.architecture, str(locate_weights(config.pretrained, caches))
+    return config.model.architecture, config.pretrained
 
 
 def _channels_last(config: Config, device: torch.device) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from ultralytics.cfg import get_cfg
-from ultralytics.nn.tasks import guess_model_task, load_checkpoint, yaml_model_load
+from ultralytics.nn.tasks import load_checkpoint, yaml_model_load
 from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT
 
 from yoloscale.config.schema import Config, Task
@@ -44,12 +44,6 @@ def is_rtdetr(model: str) -> bool:
         return "RTDETR" in type(module.model[-1]).__name__
     layers = yaml_model_load(model)
     return "RTDETR" in str((layers.get("head") or [[""]])[-1])
-
-
-def task_of(model: str) -> Task:
-    """The task that weights or an architecture are for."""
-    source = load_checkpoint(model)[0] if model.endswith(".pt") else yaml_model_load(model)
-    return Task(guess_model_task(source))
 
 
 def arguments(config: Config, task: Task, data: Path, model: str, batch: int) -> SimpleNamespace:
