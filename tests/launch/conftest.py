@@ -89,12 +89,11 @@ def launch(tmp_path: Path, standin: None) -> Iterator[Callable[..., Launched]]:
 
 
 def processes_below(folder: Path) -> list[psutil.Process]:
-    """Processes that have a path below the folder on their command line, or the mark of a job."""
+    """Processes that have a path below the folder on their command line; other runs on this machine are let alone."""
     found = []
     for process in psutil.process_iter():
         try:
-            marked = "YOLOSCALE_JOB" in process.environ()
-            if process.pid != os.getpid() and (marked or any(str(folder) in word for word in process.cmdline())):
+            if process.pid != os.getpid() and any(str(folder) in word for word in process.cmdline()):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
