@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from ultralytics.data.utils import verify_image_label
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import ShapesConfig, Task
@@ -281,8 +282,6 @@ def _random_texts() -> list[str]:
 
 @pytest.mark.parametrize("rules", RULES, ids=str)
 def test_what_is_skipped_is_what_ultralytics_skips(rules: LabelRules, tmp_path: Path) -> None:
-    from ultralytics.data.utils import verify_image_label
-
     image, label = str(tmp_path / "a.png"), tmp_path / "a.txt"
     cv2.imwrite(image, np.zeros((32, 32, 3), np.uint8))
     kept = 0

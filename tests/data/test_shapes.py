@@ -13,6 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from ultralytics.cfg import get_cfg
+from ultralytics.data import ClassificationDataset
+from ultralytics.data.build import build_yolo_dataset
+from ultralytics.data.utils import check_det_dataset
 
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import ShapesConfig, Task
@@ -39,11 +43,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("task", list(Task))
 def test_ultralytics_reads_every_task_and_finds_nothing_corrupt(task: Task, cache: Path, tmp_path: Path) -> None:
-    from ultralytics.cfg import get_cfg
-    from ultralytics.data import ClassificationDataset
-    from ultralytics.data.build import build_yolo_dataset
-    from ultralytics.data.utils import check_det_dataset
-
     source = shapes.render(SMALL, task, cache, quiet)
     root = tmp_path / "moved"
     shutil.copytree(source if task is Task.classify else source.parent, root)
