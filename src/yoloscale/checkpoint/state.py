@@ -9,6 +9,7 @@
 | recovery | learning-rate scale after roll-backs, roll-backs so far, skipped steps in a row |
 | means | sums of the epoch's losses so far, and their images |
 | clock | seconds trained before this start (`time=` counts them) |
+| productive_s | seconds of that spent in optimiser steps |
 | tracker | ids by which a tracker goes on with the same run |
 | seed | the run's seed: order, augmentation and in-step randomness are functions of it, so no generator has a state |
 
@@ -22,7 +23,7 @@ from typing import Any
 
 VERSION = 1
 TENSORS = frozenset({"model", "average", "average_updates", "optimizer", "scaler"})
-KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "clock", "tracker", "seed"}
+KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "clock", "productive_s", "tracker", "seed"}
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Progress:
     recovery: Recovery = field(default_factory=Recovery)
     means: dict[str, float] = field(default_factory=dict)
     clock: float = 0.0
+    productive_s: float = 0.0
     tracker: dict[str, str] = field(default_factory=dict)
     seed: int = 0
 
@@ -92,6 +94,7 @@ def unpack(state: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
         recovery=Recovery(**state["recovery"]),
         means=dict(state["means"]),
         clock=state["clock"],
+        productive_s=state["productive_s"],
         tracker=dict(state["tracker"]),
         seed=state["seed"],
     )

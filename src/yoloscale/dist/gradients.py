@@ -28,8 +28,6 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from yoloscale.dist import group
-
 
 class FlatGradients:
     """Gradients of `model`'s trainable parameters as views of one buffer.
@@ -37,11 +35,20 @@ class FlatGradients:
     Args:
         model: the raw module, on its device and in its memory format; parameters must not be replaced afterwards.
         numbers: how many extra floats are summed over the ranks with each step.
+        group: the ranks to sum over; None at world size 1.
         exact: sum in fp64, so that the result does not depend on how micro-batches are spread over ranks.
         bucket_bytes: how much is sent at once while the backward pass still runs.
     """
 
-    def __init__(self, model: nn.Module, numbers: int, exact: bool = False, bucket_bytes: int = 25 * 2**20) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        numbers: int,
+        group: dist.ProcessGroup | None,
+        *,
+        exact: bool = False,
+        bucket_bytes: int = 25 * 2**20,
+    ) -> None:
         # reversed: the last layers' gradients are ready first
         self.parameters = [p for p in reversed(list(model.parameters())) if p.requires_grad]
         self.statistics = [b for b in model.buffers() if b.is_floating_point() and b.numel() > 0]
@@ -56,7 +63,8 @@ class FlatGradients:
         for parameter, view in zip(self.parameters, self._views(self.parameters, self.gradients), strict=True):
             parameter.grad = view
         self._exact = torch.zeros_like(self._flat, dtype=torch.float64) if exact else None
-        self._distributed = dist.is_initialized()
+        self._group = group
+        self._distributed = group is not None
         self._buckets, self._bucket_of = self._cut(bucket_bytes)
         self._missing: list[int] = []
         self._sent = 0
@@ -122,7 +130,7 @@ class FlatGradients:
 
     @torch.no_grad()
     def _send(self) -> None:
-        work = dist.all_reduce(self._buckets[self._sent], async_op=True)
+        work = dist.all_reduce(self._buckets[self._sent], group=self._group, async_op=True)
         assert work is not None
         self._works.append(work)
         self._sent += 1
@@ -139,7 +147,10 @@ class FlatGradients:
             if self.statistics:
                 torch._foreach_copy_(self._statistics_views, self.statistics)
         if self._exact is not None:
-            self._flat.copy_(group.sum_tensor(self._exact.add_(self._flat)))
+            self._exact.add_(self._flat)
+            if self._distributed:
+                dist.all_reduce(self._exact, group=self._group)
+            self._flat.copy_(self._exact)
         elif self._distributed:
             self._send_the_rest()
         if self._distributed and self.statistics:

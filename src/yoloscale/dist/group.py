@@ -19,17 +19,26 @@ from yoloscale.dist.environment import Ranks
 T = TypeVar("T")
 
 
-def join(ranks: Ranks, backend: str, device: torch.device, timeout_s: float) -> None:
-    """Collective. Join the process group; a later collective that takes longer than `timeout_s` fails."""
+SETUP_TIMEOUT_S = 7200.0  # scanning and caching a large data set on one rank while the others wait
+
+
+def join(ranks: Ranks, backend: str, device: torch.device, timeout_s: float) -> dist.ProcessGroup | None:
+    """Collective. Join the process group; returns the group for the collectives of optimiser steps.
+
+    One of those that takes longer than `timeout_s` fails; all others have time for a long set-up.
+    """
     if ranks.world_size == 1:
-        return
+        return None
     dist.init_process_group(
         backend,
         rank=ranks.rank,
         world_size=ranks.world_size,
-        timeout=timedelta(seconds=timeout_s),
+        timeout=timedelta(seconds=max(SETUP_TIMEOUT_S, timeout_s)),
         device_id=device if device.type == "cuda" else None,
     )
+    steps = dist.new_group(timeout=timedelta(seconds=timeout_s))
+    assert isinstance(steps, dist.ProcessGroup)
+    return steps
 
 
 def leave() -> None:
@@ -61,13 +70,6 @@ def gather_objects(value: T) -> list[T]:
     values: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
-
-
-def sum_tensor(tensor: torch.Tensor) -> torch.Tensor:
-    """Collective. Sum a tensor over all ranks, in place; returns it."""
-    if dist.is_initialized():
-        dist.all_reduce(tensor)
-    return tensor
 
 
 def broadcast_tensors(tensors: list[torch.Tensor], source: int = 0) -> None:

@@ -31,3 +31,13 @@ class AveragedModel:
         self.updates += 1
         decay = self._decay * (1 - math.exp(-self.updates / self._time_constant))
         torch._foreach_lerp_(self._averages, self._sources, 1 - decay)
+
+    @torch.no_grad()
+    def mend(self) -> None:
+        """Give the followed module the average of what a step that was not applied has left non-finite.
+
+        The forward pass of such a step has already gone into the batch-norm statistics.
+        """
+        for average, source in zip(self._averages, self._sources, strict=True):
+            if not torch.isfinite(source).all():
+                source.copy_(average)

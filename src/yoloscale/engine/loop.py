@@ -137,7 +137,7 @@ class Loop:
         position.total += 1
         if self._limits.trace:
             self._observer.trace(trace_record(position.total, outcome, self._stepper.learner.module))
-        self._pace.step(step.total, outcome, self.progress.means)
+        self.progress.productive_s += self._pace.step(step.total, outcome, self.progress.means)
         self._observer.step(self._pace.record(position, self._stepper.optimizer))
         self._recover(outcome)
         return outcome
@@ -220,4 +220,5 @@ class Loop:
             "steps": position.total,
             "images_per_s": self._pace.images_per_s,
             "seconds": self._seconds(),
+            "productive_s": self.progress.productive_s,
         }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch.optim import Optimizer
 
 from yoloscale.data.order import OptimiserStep
@@ -48,6 +49,7 @@ class Stepper:
         optimizer: Optimizer,
         precision: Precision,
         ballot: Ballot,
+        group: dist.ProcessGroup | None,
         *,
         seed: int,
         channels_last: bool,
@@ -55,7 +57,7 @@ class Stepper:
     ) -> None:
         self.learner, self.average, self.optimizer = learner, average, optimizer
         self.scaler = torch.amp.GradScaler(precision.device_type, enabled=precision.scaled)
-        self.gradients = FlatGradients(learner.module, NUMBERS, exact_reduce)
+        self.gradients = FlatGradients(learner.module, NUMBERS, group, exact=exact_reduce)
         self._precision, self._ballot, self._seed = precision, ballot, seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._names: tuple[str, ...] = ()
@@ -121,6 +123,8 @@ class Stepper:
             self.gradients.clip(torch.tensor(outcome.norm), MAXIMUM_NORM)
             self.scaler.step(self.optimizer)
             self.average.update()
+        else:
+            self.average.mend()
         if self.scaler.is_enabled():
             if not outcome.applied:
                 self.scaler.step(self.optimizer)  # skips by itself; it only notes that the scale must shrink

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,14 @@ def finish(
     if config.plots:
         _draw(run, parts, observer)
     fitness = metrics.pop("fitness", None)
+    begun = events.history(run)[0]["time"]
+    goodput = summary.pop("productive_s") / (time.time() - begun)
     result = {
         "metrics": metrics,
         "fitness": fitness,
         "weights": str(chosen.relative_to(run.path)),
         **{name: round(value, 4) if isinstance(value, float) else value for name, value in summary.items()},
+        "goodput": round(goodput, 4),
     }
     beside = run.result.with_name(".result.json.writing")
     beside.write_text(json.dumps(result, indent=1) + "\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from yoloscale.config.cpus import available
 from yoloscale.config.locations import cache_folder
@@ -58,8 +59,19 @@ def choose_device(config: Config, ranks: Ranks) -> torch.device:
     return device
 
 
-def build(config: Config, run: RunDirectory, ranks: Ranks, device: torch.device, ballot: Ballot, say: Say) -> Parts:
-    """Collective. Model, data, optimiser and evaluation of a run; `say` is told each phase before it starts."""
+def build(
+    config: Config,
+    run: RunDirectory,
+    ranks: Ranks,
+    device: torch.device,
+    steps: dist.ProcessGroup | None,
+    ballot: Ballot,
+    say: Say,
+) -> Parts:
+    """Collective. Model, data, optimiser and evaluation of a run; `say` is told each phase before it starts.
+
+    `steps` is the group that `dist.group.join` returned.
+    """
     say("model")
     caches = cache_folder(config.paths)
     model, pretrained = _sources(config, caches)
@@ -96,6 +108,7 @@ def build(config: Config, run: RunDirectory, ranks: Ranks, device: torch.device,
         optimizer,
         precision,
         ballot,
+        steps,
         seed=config.seed,
         channels_last=channels_last,
         exact_reduce=config.cluster.exact_reduce,

@@ -41,9 +41,9 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
             events.record(run, events.SETUP, attempt=attempt, phase=phase)
 
     device = choose_device(config, ranks)
-    group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
+    steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
     _announce(config, run, ranks, attempt, device)
-    parts = build(config, run, ranks, device, ballot, say)
+    parts = build(config, run, ranks, device, steps, ballot, say)
     keeper = RunKeeper(
         run,
         parts.stepper,

@@ -18,6 +18,7 @@ from ultralytics.nn.autobackend import AutoBackend
 
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
+from yoloscale.yolo.weights import published
 
 BATCH = 16  # images; rectangular batches depend on it, so it is `yolo val`'s default and not a setting
 
@@ -62,7 +63,7 @@ class UltralyticsEvaluation:
     def final(self, weights: Path, plots: bool) -> dict[str, float]:
         """Collective. Metrics of a published `.pt`, as `YOLO(weights).val()` computes them; draws the plots."""
         model = AutoBackend(
-            model=str(weights),
+            model=published(weights),
             device=self._trainer.device,
             fp16=False,
             channels_last=self._trainer.args.channels_last,

@@ -14,6 +14,16 @@ from ultralytics import __version__
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 
+def published(path: Path) -> nn.Module:
+    """The model of a `.pt` that `save` wrote, in fp32.
+
+    Not by Ultralytics' loader: it takes quotes out of file names, and the name of a run may have some.
+    """
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)  # written by this run
+    model: nn.Module = content["model"]
+    return model.float()
+
+
 def save(path: Path, module: nn.Module, arguments: dict[str, Any], metrics: dict[str, float], epoch: int) -> None:
     """Write a checkpoint as `strip_optimizer` leaves it: half precision, no training state.
 
