@@ -55,7 +55,7 @@ class CheckpointStore:
         temporary = self._folder / f"{TEMPORARY}{final.name}"
         try:
             temporary.mkdir()
-            torch.save(state, temporary / STATE)
+            _write_state(state, temporary / STATE)
             manifest = {"format": 1, **position, "files": {STATE: _fingerprint(temporary / STATE)}}
             (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
             for path in (temporary / STATE, temporary / MANIFEST, temporary):
@@ -80,7 +80,7 @@ class CheckpointStore:
         for path in self.candidates():
             try:
                 return Stored(path, verify(path)), complaints
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 complaints.append(f"checkpoint {path.name} is broken and was passed over: {error}")
         return None, complaints
 
@@ -102,6 +102,13 @@ class CheckpointStore:
             shutil.rmtree(path)
 
 
+def _write_state(state: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:  # torch's writer hides what the disk said
+        raise OSError(f"{path.name} could not be written, the disk may be full: {error}") from error
+
+
 def load(stored: Stored) -> dict[str, Any]:
     """The state of a verified checkpoint, on the CPU."""
     state: dict[str, Any] = torch.load(stored.path / STATE, map_location="cpu", weights_only=True)
@@ -112,7 +119,7 @@ def verify(path: Path) -> dict[str, Any]:
     """The manifest of a checkpoint folder, if all its files are as the manifest says.
 
     Raises:
-        OSError, ValueError, KeyError: it is not complete; the message says what differs.
+        OSError, ValueError, KeyError, TypeError: it is not complete; the message says what differs.
     """
     manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text())
     for name, expected in manifest["files"].items():

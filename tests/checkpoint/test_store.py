@@ -1,0 +1,219 @@
+"""Checkpoints are complete or absent: whatever happens to the files, a reader gets a whole one or none."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from yoloscale.checkpoint import store
+from yoloscale.checkpoint.store import CheckpointStore, Stored, load, verify
+
+
+def state(step: int, size: int = 1000) -> dict[str, Any]:
+    return {"step": step, "tensor": torch.full((size,), float(step)), "nested": {"list": [1, 2.5, None, "text"]}}
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> CheckpointStore:
+    """Three steps saved, two kept."""
+    made = CheckpointStore(tmp_path / "checkpoints", keep=2)
+    for step in (1, 2, 3):
+        made.save(state(step), {"step": step, "epoch": 0})
+    return made
+
+
+def folder_of(tmp_path: Path, step: int) -> Path:
+    return tmp_path / "checkpoints" / f"step-{step:09d}"
+
+
+def newest_step(checkpoints: CheckpointStore) -> int | None:
+    stored, _ = checkpoints.newest()
+    return stored.step if stored else None
+
+
+def test_what_is_saved_is_loaded(checkpoints: CheckpointStore) -> None:
+    stored, complaints = checkpoints.newest()
+    assert stored is not None
+    assert complaints == []
+    assert stored.manifest["epoch"] == 0
+    loaded = load(stored)
+    assert torch.equal(loaded.pop("tensor"), torch.full((1000,), 3.0))
+    assert loaded == {"step": 3, "nested": {"list": [1, 2.5, None, "text"]}}
+
+
+def test_the_manifest_states_size_and_digest(checkpoints: CheckpointStore, tmp_path: Path) -> None:
+    manifest = json.loads((folder_of(tmp_path, 3) / "manifest.json").read_text())
+    said = manifest["files"]["state.pt"]
+    sums = subprocess.run(["sha256sum", folder_of(tmp_path, 3) / "state.pt"], capture_output=True, check=True, text=True)
+    assert said["sha256"] == sums.stdout.split()[0]
+    assert said["bytes"] == (folder_of(tmp_path, 3) / "state.pt").stat().st_size
+
+
+@pytest.mark.parametrize(("keep", "left"), [(-1, 2), (0, 2), (1, 2), (2, 2), (3, 3)])
+def test_at_least_two_are_kept(tmp_path: Path, keep: int, left: int) -> None:
+    made = CheckpointStore(tmp_path, keep)
+    for step in range(1, 6):
+        made.save(state(step), {"step": step})
+    assert [path.name for path in made.candidates()] == [f"step-{step:09d}" for step in (5, 4, 3)][:left]
+
+
+def truncate_state(folder: Path) -> None:
+    os.truncate(folder / "state.pt", (folder / "state.pt").stat().st_size - 1)
+
+
+def flip_a_bit(folder: Path) -> None:
+    content = bytearray((folder / "state.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "state.pt").write_bytes(content)
+
+
+def zero_manifest(folder: Path) -> None:
+    """What a power cut leaves of a file whose blocks were not written."""
+    (folder / "manifest.json").write_bytes(bytes((folder / "manifest.json").stat().st_size))
+
+
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [
+    (truncate_state, "its manifest says"),
+    (flip_a_bit, "sha256"),
+    (lambda folder: (folder / "state.pt").unlink(), "state.pt"),
+    (lambda folder: (folder / "manifest.json").unlink(), "manifest.json"),
+    (lambda folder: (folder / "manifest.json").write_text(""), "Expecting value"),
+    (lambda folder: (folder / "manifest.json").write_text("{}"), "files"),
+    (lambda folder: (folder / "manifest.json").write_text("null"), "subscriptable"),
+    (lambda folder: os.truncate(folder / "manifest.json", 40), ""),
+    (zero_manifest, ""),
+]
+
+
+@pytest.mark.parametrize(("damage", "why"), DAMAGES)
+def test_a_broken_newest_one_is_passed_over_and_kept_aside(
+    checkpoints: CheckpointStore, tmp_path: Path, damage: Callable[[Path], object], why: str
+) -> None:
+    damage(folder_of(tmp_path, 3))
+    stored, complaints = checkpoints.newest()
+    assert stored is not None
+    assert stored.step == 2
+    assert len(complaints) == 1
+    assert "step-000000003 is broken and was passed over" in complaints[0]
+    assert why in complaints[0]
+    assert folder_of(tmp_path, 3).exists(), "looking changes nothing"
+    checkpoints.set_aside_newer_than(stored)
+    assert not folder_of(tmp_path, 3).exists()
+    assert (tmp_path / "checkpoints" / "broken-step-000000003").is_dir()
+    checkpoints.save(state(3), {"step": 3})
+    assert newest_step(checkpoints) == 3
+
+
+def test_all_broken_is_none(checkpoints: CheckpointStore, tmp_path: Path) -> None:
+    truncate_state(folder_of(tmp_path, 2))
+    flip_a_bit(folder_of(tmp_path, 3))
+    stored, complaints = checkpoints.newest()
+    assert stored is None
+    assert len(complaints) == 2
+    checkpoints.set_aside_newer_than(None)
+    assert checkpoints.candidates() == []
+
+
+def test_no_folder_at_all(tmp_path: Path) -> None:
+    assert CheckpointStore(tmp_path / "absent", 2).newest() == (None, [])
+
+
+def test_what_a_killed_writer_left_is_never_read_and_goes_with_the_next_save(
+    checkpoints: CheckpointStore, tmp_path: Path
+) -> None:
+    left = tmp_path / "checkpoints" / ".writing-step-000000004"
+    shutil.copytree(folder_of(tmp_path, 3), left)
+    assert newest_step(checkpoints) == 3
+    checkpoints.save(state(4), {"step": 4})
+    assert not left.exists()
+    assert newest_step(checkpoints) == 4
+
+
+def test_the_same_step_again_replaces_the_old_one(checkpoints: CheckpointStore) -> None:
+    checkpoints.save(state(7), {"step": 3, "epoch": 5})
+    stored, _ = checkpoints.newest()
+    assert stored is not None
+    assert (stored.step, stored.manifest["epoch"]) == (3, 5)
+    assert load(stored)["step"] == 7
+
+
+def test_every_file_is_synced_before_the_folder_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    real_sync, real_rename = store._sync, os.rename
+    monkeypatch.setattr(store, "_sync", lambda path: (order.append(f"sync {path.name}"), real_sync(path)))
+    monkeypatch.setattr(os, "rename", lambda a, b: (order.append(f"rename to {Path(b).name}"), real_rename(a, b)))
+    CheckpointStore(tmp_path / "c", 2).save(state(1), {"step": 1})
+    renamed = order.index("rename to step-000000001")
+    assert {"sync state.pt", "sync manifest.json", "sync .writing-step-000000001"} <= set(order[:renamed])
+    assert order[renamed + 1 :] == ["sync c"], "the new name itself must survive a power cut"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here (root can): {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_leaves_the_checkpoints_that_were_there(small_disk: Path) -> None:
+    made = CheckpointStore(small_disk / "checkpoints", keep=2)
+    made.save(state(1, size=100_000), {"step": 1})
+    with pytest.raises(OSError, match="the disk may be full"):
+        made.save(state(2, size=200_000), {"step": 2})
+    assert [path.name for path in (small_disk / "checkpoints").iterdir()] == ["step-000000001"]
+    assert newest_step(made) == 1
+    made.save(state(3, size=100_000), {"step": 3})
+    assert newest_step(made) == 3
+
+
+@pytest.mark.parametrize("failing", ["fsync", "rename"])
+def test_an_error_of_the_disk_leaves_nothing(
+    checkpoints: CheckpointStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, failing, fail)
+        with pytest.raises(OSError, match="No space left"):
+            checkpoints.save(state(4), {"step": 4})
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-000000002", "step-000000003"]
+    assert newest_step(checkpoints) == 3
+
+
+class Surprise:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.system, ("touch surprise",))
+
+
+def test_reading_a_state_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"step": Surprise()}, tmp_path / "state.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        load(Stored(tmp_path, {}))
+    assert not (tmp_path / "surprise").exists()
+
+
+def test_verify_says_what_differs(checkpoints: CheckpointStore, tmp_path: Path) -> None:
+    assert verify(folder_of(tmp_path, 3))["step"] == 3
+    truncate_state(folder_of(tmp_path, 3))
+    with pytest.raises(ValueError, match=r"state\.pt has \d+ bytes, its manifest says \d+"):
+        verify(folder_of(tmp_path, 3))
