@@ -1,0 +1,246 @@
+"""`yoloscale bench train [key=value …]`: training speed against `yolo train`, and against bare steps of the model."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from yoloscale.cli.watch import say
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.schema import Config
+
+PREFIX = "bench."
+HELP = """\
+usage: yoloscale bench train [key=value …] [-o json] [--dry-run]
+
+Trains the same model on the same images with yoloscale and with `yolo train`, in turn and repeatedly, and runs bare
+forward+backward+optimiser steps with the same ranks. The keys are those of `yoloscale train`.
+
+  yoloscale bench train                                        YOLO26n from scratch at 320 px, batch 16
+  yoloscale bench train model=yolo26s.yaml imgsz=640 epochs=3
+  yoloscale bench train device=0,1 batch=64 data=coco8 bench.repeats=1
+
+  bench.repeats=3            how often each side is measured
+  bench.yolo=[key=value,…]   arguments for `yolo train` alone, cache=ram say
+  -o json                    for scripts; also kept as report.json in the folder of the measurement
+  --dry-run                  print the commands, start nothing
+"""
+
+
+@dataclass
+class Settings:
+    """The benchmark's own keys."""
+
+    repeats: int = 3
+    yolo: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A command line, taken apart."""
+
+    settings: Settings
+    as_json: bool
+    is_dry: bool
+    rest: list[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured."""
+
+    config: Config  # resolved: what our side does on this machine
+    amp: bool | str  # as it was typed: what `yolo` gets
+    tokens: list[str]
+    folder: Path
+    yolo: Mapping[str, Any]  # arguments for `yolo` alone
+
+
+def main(typed: list[str]) -> int:
+    """Measure; 0 however it turns out, 1 if a side failed, 2 bad config."""
+    if not typed or typed[0] in ("-h", "--help") or "--help" in typed or "-h" in typed:
+        print(HELP)
+        return 0
+    if typed[0] != "train":
+        raise ConfigError(Problem("bench", f"there is nothing to measure called {typed[0]!r}", "yoloscale bench train"))
+    from yoloscale.launch.bench_sides import SideFailed
+
+    given = take_apart(typed[1:])
+    plan = make_plan(given)
+    if given.is_dry:
+        arguments = yolo_arguments(plan, *_as_named(plan.config))
+        print("\n".join(shown_commands(plan, arguments).values()))
+        return 0
+    try:
+        report = _measure(plan, given.settings.repeats)
+    except SideFailed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    (plan.folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if given.as_json:
+        print(json.dumps(report, indent=1))
+    else:
+        from yoloscale.cli.bench_table import print_report
+
+        print_report(report)
+    return 0
+
+
+def take_apart(tokens: list[str]) -> Typed:
+    """Tell the benchmark's own keys and flags from those of train. Raises ConfigError."""
+    rest, own = list[str](), list[str]()
+    output, is_dry = "text", False
+    waiting = list(tokens)
+    while waiting:
+        token = waiting.pop(0)
+        if token in ("-o", "--output"):
+            output = waiting.pop(0) if waiting else ""
+        elif token.startswith("--output="):
+            output = token.partition("=")[2]
+        elif token == "--dry-run":
+            is_dry = True
+        elif token.startswith(PREFIX):
+            own.append(token.removeprefix(PREFIX))
+        else:
+            rest.append(token)
+    if output not in ("text", "json"):
+        raise ConfigError(Problem("-o", f"{output!r}", "write -o text or -o json"))
+    return Typed(_settings(own), output == "json", is_dry, rest)
+
+
+def _settings(own: list[str]) -> Settings:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        merged = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.from_dotlist(own)))
+    except OmegaConfBaseException as error:
+        said = str(error).splitlines()[0]
+        raise ConfigError(Problem("bench", said, "write bench.repeats=3, bench.yolo=[key=value,…]")) from error
+    assert isinstance(merged, Settings)
+    problems = []
+    if merged.repeats < 1:
+        problems.append(Problem("bench.repeats", f"{merged.repeats}", "write a whole number from 1"))
+    problems += [
+        Problem("bench.yolo", f"{word!r} has no `=`", "write bench.yolo=[key=value,…]")
+        for word in merged.yolo
+        if "=" not in word
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return merged
+
+
+def make_plan(given: Typed) -> Plan:
+    """Compose and check, and for both sides say the same. Starts and fetches nothing. Raises ConfigError."""
+    from yoloscale.config.compose import compose
+    from yoloscale.launch.claim import default_name
+    from yoloscale.launch.configure import configure
+
+    tokens = given.rest
+    if not any(token.startswith(("--config-name", "-cn")) for token in tokens):
+        tokens = ["--config-name=bench", *tokens]
+    config = configure(tokens)
+    problems = []
+    if config.cluster.nodes > 1:
+        problems.append(Problem("cluster.nodes", f"{config.cluster.nodes}", "`yolo` knows one node: cluster.nodes=1"))
+    if config.batch < 1:
+        problems.append(Problem("batch", f"{config.batch}", "write a number, so that all sides have the same"))
+    if config.time:
+        problems.append(Problem("time", f"{config.time}", "write epochs=, so that all sides do the same"))
+    if problems:
+        raise ConfigError(problems)
+    folder = _free_folder(Path(config.paths.runs).expanduser() / "bench", config.name or default_name(config))
+    extra = dict(word.split("=", 1) for word in given.settings.yolo)
+    return Plan(config, compose(tokens).amp, given.rest, folder.absolute(), extra)
+
+
+def _free_folder(parent: Path, name: str) -> Path:
+    """`name`, else `name-2`, `name-3`, …"""
+    number = 1
+    while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def shown_commands(plan: Plan, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Both commands as a person would type them."""
+    from yoloscale.launch import bench_commands
+
+    ours = bench_commands.ours(plan.tokens, plan.folder, "ours-1")
+    yolo = bench_commands.yolo(arguments, plan.folder, "yolo-1")
+    return {"ours": shlex.join(["yoloscale", *ours[3:]]), "yolo": shlex.join(["yolo", *yolo[3:]])}
+
+
+def yolo_arguments(plan: Plan, source: Path, weights: Path | None) -> dict[str, Any]:
+    """What `yolo train` is told, from the files of dataset and weights."""
+    from yoloscale.launch import bench_commands
+
+    return bench_commands.yolo_arguments(replace(plan.config, amp=plan.amp), source, weights, plan.yolo)
+
+
+def _as_named(config: Config) -> tuple[Path, Path | None]:
+    """Dataset and weights by the names that were typed: they may not be there yet."""
+    from yoloscale.config.resolve import starting_weights
+
+    weights = starting_weights(config)
+    return Path(config.data.source), Path(weights) if weights else None
+
+
+def _located(config: Config) -> tuple[Path, Path | None]:
+    """Dataset and weights of a prepared config."""
+    from yoloscale.config.locations import cache_folder
+    from yoloscale.config.resolve import starting_weights
+    from yoloscale.data import sources
+
+    cache, weights = cache_folder(config.paths), starting_weights(config)
+    assert config.model.task is not None, "prepare fills it in"
+    source = sources.locate(config.data, config.model.task, cache)
+    return source, sources.locate_weights(weights, cache) if weights else None
+
+
+def _measure(plan: Plan, count: int) -> dict[str, Any]:
+    """All repeats of all sides, in turn; the report. Raises SideFailed, ConfigError."""
+    from yoloscale.config.plan import plan as batch_plan
+    from yoloscale.launch import bench_commands, bench_figures, bench_sides
+    from yoloscale.launch.bench_machine import describe_machine
+    from yoloscale.launch.prepare import prepare
+
+    config = prepare(plan.config, say)
+    plan.folder.mkdir(parents=True)
+    arguments = yolo_arguments(plan, *_located(config))
+    repeats = []
+    for number in range(1, count + 1):
+        # bare first: it reads the labels and warms the disk cache up for the other two
+        bare = bench_sides.measure_bare(config, plan.folder, f"bare-{number}")
+        _tell(number, count, "bare", max(sample.images_per_s for sample in bare.values()))
+        argv = bench_commands.ours(plan.tokens, plan.folder, f"ours-{number}")
+        ours = bench_sides.measure_ours(argv, plan.folder, f"ours-{number}")
+        _tell(number, count, "ours", ours.images_per_s)
+        argv = bench_commands.yolo(arguments, plan.folder, f"yolo-{number}")
+        yolo = bench_sides.measure_yolo(argv, plan.folder, f"yolo-{number}")
+        _tell(number, count, "yolo", yolo.images_per_s)
+        repeats.append(bench_figures.Repeat(ours, yolo, bare))
+    about = {
+        "plan": str(batch_plan(config)),
+        "settings": {
+            "model": config.model.name,
+            "data": config.data.name,
+            "imgsz": config.imgsz,
+            "epochs": config.epochs,
+            "cache": {"ours": config.cache, "yolo": arguments.get("cache", False)},
+        },
+        "machine": describe_machine(),
+        "commands": shown_commands(plan, arguments),
+        "folder": str(plan.folder),
+    }
+    return bench_figures.as_json(repeats, about)
+
+
+def _tell(number: int, count: int, side: str, images_per_s: float) -> None:
+    say(f"{number}/{count}  {side}  {images_per_s:.1f} images/s")

@@ -1,0 +1,69 @@
+"""The report of `yoloscale bench train` for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NAMES = {
+    "ours": "yoloscale train",
+    "yolo": "yolo train",
+    "bare ddp": "bare steps (torch DDP)",
+    "bare flat": "bare steps (FlatGradients)",
+}
+
+
+def print_report(report: Mapping[str, Any]) -> None:
+    """A table of the figures, then what they were taken on and with."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for title in ("", "median", "min – max", "target"):
+        table.add_column(title, justify="left" if not title else "right")
+    for section in rows(report):
+        for cells in section:
+            table.add_row(*(Text(cell) for cell in cells))
+        table.add_section()
+    Console(highlight=False).print(table)
+    for line in remarks(report):
+        print(line)
+
+
+def rows(report: Mapping[str, Any]) -> list[list[tuple[str, str, str, str]]]:
+    """Sections of rows: name, median, spread, target."""
+    images = [_row(f"{NAMES[name]}, images/s", value, 1) for name, value in report["images_per_s"].items()]
+    ratios = [
+        (*_row(f"ratio {name}", value, 2)[:3], f"≥ {value['target']}") for name, value in report["ratios"].items()
+    ]
+    first = [_row(f"{NAMES[name]}, s to the first step", value, 1) for name, value in report["first_step_s"].items()]
+    return [images, ratios, first]
+
+
+def _row(name: str, value: Mapping[str, Any], digits: int) -> tuple[str, str, str, str]:
+    return name, f"{value['median']:.{digits}f}", f"{value['low']:.{digits}f} – {value['high']:.{digits}f}", ""
+
+
+def remarks(report: Mapping[str, Any]) -> list[str]:
+    """Machine, settings of each side, commands."""
+    machine, settings = report["machine"], report["settings"]
+    processors = [f"{machine['cpus']} CPUs of {machine['cpu']}", *machine["gpus"]]
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("yoloscale", "ultralytics", "torch", "python"))
+    cache = {"bare": "one fixed batch", **{name: f"cache={value}" for name, value in settings["cache"].items()}}
+    sides = [f"{name:<8} {_side(side)}, {cache[name]}" for name, side in report["sides"].items()]
+    return [
+        f"training {settings['model']} on {settings['data']}, {settings['imgsz']} px, {settings['epochs']} epochs, "
+        f"{report['plan']}; images/s without evaluation and without the first step; "
+        f"{len(report['images_per_s']['ours']['values'])} repeats, in turn",
+        *sides,
+        f"machine  {'; '.join(processors)}; {machine['system']}",
+        f"versions {versions}",
+        *(f"command  {command}" for command in report["commands"].values()),
+        f"folder   {report['folder']}",
+    ]
+
+
+def _side(side: Mapping[str, Any]) -> str:
+    threads = f"{side['precision']}, {side['threads']} thread{'s' if side['threads'] != 1 else ''} a process"
+    return threads if side["workers"] is None else f"{threads}, {side['workers']} loader processes"
