@@ -29,7 +29,10 @@ def prepare(config: Config, say: Say) -> Config:
 
 
 def _prepare_model(config: Config, cache: Path, say: Say) -> Task:
-    """The task of the model; released weights are fetched, a `.pt` file is looked into without running any of it."""
+    """The task of the model; released weights are fetched, a `.pt` file is looked into without running any of it.
+
+    Weights that are loaded into another architecture (`pretrained=path`) may be of another task: what fits is taken.
+    """
     weights, model = starting_weights(config), config.model
     if weights is None:
         assert model.task is not None, "a model without weights names its task"
@@ -43,7 +46,7 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> Task:
         problems.append(_foreign(path, found.foreign_globals))
     if model.task is None and found.task is None:
         problems.append(Problem("model.task", f"{path} does not say its task", "write task=detect, or another"))
-    elif model.task and found.task and found.task is not model.task:
+    elif model.weights and model.task and found.task and found.task is not model.task:
         instead = f"leave the task out, or write task={found.task.value}"
         said = f"{model.task.value}, but {path} holds a {found.task.value} model"
         problems.append(Problem("model.task", said, instead))
