@@ -22,7 +22,8 @@ from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.data import shapes, shapes_labels, shapes_render, shapes_worker
 from yoloscale.data.once import build_once
-from yoloscale.data.shapes_scene import CLASSES, Layout, compose, generator
+from yoloscale.data.shapes_classes import CLASSES, data_yaml
+from yoloscale.data.shapes_scene import Layout, compose, generator
 
 SMALL = ShapesConfig(train_images=8, val_images=4, image_size=96)
 SIZE = 320
@@ -131,7 +132,7 @@ def _overlap(polygon: np.ndarray, mask: np.ndarray) -> float:
 
 
 def test_mirroring_swaps_the_keypoints_as_flip_idx_says() -> None:
-    flip = shapes_labels.data_yaml(Task.pose)["flip_idx"]
+    flip = data_yaml(Task.pose)["flip_idx"]
     scene = compose(0, "train", 0, SIZE, Layout.scattered)
     for placed in scene.placed:
         shape = placed.shape

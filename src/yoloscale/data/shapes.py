@@ -20,6 +20,7 @@ from yoloscale.config import cpus
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.data.once import build_once
+from yoloscale.data.shapes_classes import data_yaml
 
 VERSION = 3  # of the pictures: another number, another folder
 OPTIONS_FILE = "shapes.json"
@@ -64,8 +65,6 @@ def render(options: ShapesConfig, task: Task, cache: Path, say: Callable[[str], 
 
 def _render_into(root: Path, options: ShapesConfig, task: Task, say: Callable[[str], None]) -> None:
     if task is not Task.classify:
-        from yoloscale.data.shapes_labels import data_yaml
-
         (root / "data.yaml").write_text(yaml.safe_dump(data_yaml(task), sort_keys=False), encoding="utf-8")
     described = {"version": VERSION, "task": task.value, **asdict(options)}
     (root / OPTIONS_FILE).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")

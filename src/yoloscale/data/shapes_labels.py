@@ -6,27 +6,12 @@ import cv2
 import numpy as np
 
 from yoloscale.config.schema import Task
-from yoloscale.data.shapes_scene import CLASSES, FLIPPED_KEYPOINTS, KEYPOINTS, Placed, Points, Scene
+from yoloscale.data.shapes_scene import Placed, Points, Scene
 
 
 def lines(scene: Scene, task: Task) -> list[str]:
     """Label lines of a task that has label files: detect, segment, pose or obb."""
     return [_line(scene, index, task) for index in range(len(scene.placed))]
-
-
-def data_yaml(task: Task) -> dict[str, object]:
-    """What data.yaml of a task says; without `path`, so the folder that holds it is the root wherever it lies."""
-    common: dict[str, object] = {"train": "images/train", "val": "images/val"}
-    names: dict[int, str] = dict(enumerate(CLASSES))
-    if task is Task.pose:
-        keypoints = {"kpt_shape": [len(KEYPOINTS), 3], "flip_idx": list(FLIPPED_KEYPOINTS)}
-        named = {"kpt_names": {kind: list(KEYPOINTS) for kind in names}}
-        return {**common, **keypoints, "names": names, **named}
-    if task is Task.semantic:
-        return {**common, "masks_dir": "masks", "names": dict(enumerate(("background", *CLASSES)))}
-    if task is Task.depth:
-        return {**common, "nc": 1, "channels": 3, "depth_scale": 1000, "names": {0: "depth"}}
-    return {**common, "names": names}
 
 
 def _line(scene: Scene, index: int, task: Task) -> str:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloscale.data.shapes_scene import CLASSES, MARK_CENTER, MARK_RADIUS, Points, Scene, Shape
+from yoloscale.data.shapes_classes import CLASSES
+from yoloscale.data.shapes_scene import MARK_CENTER, MARK_RADIUS, Points, Scene, Shape
 
 Image = NDArray[np.uint8]  # (height, width, 3), BGR
 

