@@ -1,0 +1,210 @@
+"""What every test gets: folders of its own for all that Ultralytics and yoloscale keep, and the leak police."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+SOURCE = ROOT / "src"
+
+OWN_FOLDERS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+FORMER_VALUES = pytest.StashKey[dict[str, "str | None"]]()
+
+# set once by imports (torch, ultralytics, pytest) and by Ultralytics' seeding; harmless to whatever comes after
+LIBRARY_VARIABLES = frozenset(
+    "PYTEST_CURRENT_TEST OMP_NUM_THREADS KMP_DUPLICATE_LIB_OK KMP_INIT_AT_FORK TORCH_CPP_LOG_LEVEL KINETO_LOG_LEVEL "
+    "TF_CPP_MIN_LOG_LEVEL CUBLAS_WORKSPACE_CONFIG PYTHONHASHSEED TORCHINDUCTOR_CACHE_DIR TRITON_CACHE_DIR "
+    "MPLBACKEND QT_QPA_FONTDIR QT_QPA_PLATFORM_PLUGIN_PATH TF_USE_LEGACY_KERAS".split()
+)
+# kept for the life of a process by pytest-timeout, tqdm and torch
+LIBRARY_THREADS = ("pytest_timeout", "Dummy-", "tqdm", "pydevd", "ptvsd", "execnet")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
+# what a program that forgot its run folder would leave in the folder it was started in
+STRAYS = ("runs", "wandb", "outputs", "multirun", "datasets", "weights", "lightning_logs")
+GRACE_S = 5.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give Ultralytics and the caches folders of this session, before anything imports them."""
+    folder = tempfile.TemporaryDirectory(prefix="test-session-", ignore_cleanup_errors=True)
+    own = {
+        "YOLO_CONFIG_DIR": f"{folder.name}/ultralytics",
+        "YOLO_OFFLINE": "true",
+        "YOLO_AUTOINSTALL": "false",
+        "WANDB_MODE": "offline",
+        "WANDB_DIR": folder.name,
+        "WANDB_CACHE_DIR": f"{folder.name}/wandb-cache",
+        "WANDB_CONFIG_DIR": f"{folder.name}/wandb-config",
+        "WANDB_DATA_DIR": f"{folder.name}/wandb-data",
+    }
+    config.stash[OWN_FOLDERS] = folder
+    config.stash[FORMER_VALUES] = {name: os.environ.get(name) for name in own}
+    (Path(folder.name) / "ultralytics").mkdir()
+    os.environ.update(own)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    for name, value in config.stash[FORMER_VALUES].items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    config.stash[OWN_FOLDERS].cleanup()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """A test that leaves a variable, a process, a thread, a handler, a process group or a file behind fails."""
+    before = _what_is_there()
+    yield
+    deadline = time.monotonic() + GRACE_S
+    while (leaks := _leaks(before)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not leaks, "\n".join(leaks)
+
+
+def _what_is_there() -> dict[str, Any]:
+    return {
+        "variables": {name: value for name, value in os.environ.items() if name not in LIBRARY_VARIABLES},
+        "folder": Path.cwd(),
+        "handlers": {number.name: signal.getsignal(number) for number in SIGNALS},
+        "threads": set(threading.enumerate()),
+        "processes": _children(),
+        "files": _strays(),
+    }
+
+
+def _leaks(before: Mapping[str, Any]) -> list[str]:
+    now = _what_is_there()
+    found = [
+        f"{kind} changed: {sorted(map(str, before[kind].items() ^ now[kind].items()))}"
+        for kind in ("variables", "handlers")
+        if before[kind] != now[kind]
+    ]
+    if before["folder"] != now["folder"]:
+        found.append(f"the working folder is {now['folder']}")
+    threads = [t for t in now["threads"] - before["threads"] if not t.name.startswith(LIBRARY_THREADS)]
+    found += [f"thread {thread.name} runs" for thread in threads]
+    found += [f"process {process} runs" for process in now["processes"] - before["processes"]]
+    found += [f"file {path} was left" for path in now["files"] - before["files"]]
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        found.append("a process group was not left")
+    return found
+
+
+def _children() -> set[str]:
+    """Child processes, less those that multiprocessing keeps for the session; as text, so that a dead one compares."""
+    found = set()
+    for number in _descendants(os.getpid()):
+        try:
+            process = psutil.Process(number)
+            command = " ".join(process.cmdline())
+            kept = "resource_tracker" in command or "forkserver" in command
+            if not kept and process.status() != psutil.STATUS_ZOMBIE:
+                found.add(f"{process.pid} {command}")
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _descendants(number: int) -> list[int]:
+    """As psutil's children(recursive=True), which looks at every process of the machine: too slow for every test."""
+    below = []
+    for thread in Path(f"/proc/{number}/task").glob("*/children"):
+        try:
+            below += [int(child) for child in thread.read_text().split()]
+        except OSError:  # the thread or the process has just ended
+            continue
+    return below + [number for child in below for number in _descendants(child)]
+
+
+def _strays() -> set[Path]:
+    here = {path for name in STRAYS for path in (Path.cwd() / name, ROOT / name) if path.exists()}
+    weights = {path for folder in (Path.cwd(), ROOT) for path in folder.glob("*.pt")}
+    memory = Path("/dev/shm")
+    return here | weights | (set(memory.glob("yoloscale-*")) if memory.is_dir() else set())
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder for the whole session, so that every data set is rendered once; xdist workers share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "session-cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+Launch = Callable[..., list[Any]]
+
+
+@pytest.fixture(scope="session")
+def launch_ranks(tmp_path_factory: pytest.TempPathFactory) -> Launch:
+    """`launch_ranks(function, world_size, *arguments)`: call a module-level function of the test in gloo ranks.
+
+    Each rank is a process of its own that imports the test module from its file, joins the others and calls
+    `function(ranks, group, *arguments)`, `group` being what `dist.group.join` returned. Returns what the ranks
+    returned, in rank order; all that torch.save takes may travel.
+    """
+    def launch(function: Callable[..., Any], world_size: int, *arguments: Any, timeout_s: float = 120) -> list[Any]:
+        import torch
+
+        folder = tmp_path_factory.mktemp("ranks")
+        torch.save(arguments, folder / "arguments.pt")
+        file = sys.modules[function.__module__].__file__
+        command = [sys.executable, str(TESTS / "rank_program.py"), str(file), function.__name__, str(folder)]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(SOURCE),
+            "OMP_NUM_THREADS": "1",
+            "WORLD_SIZE": str(world_size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(_free_port()),
+        }
+        processes = []
+        for rank in range(world_size):
+            with (folder / f"rank-{rank}.log").open("wb") as log:
+                variables = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                processes.append(subprocess.Popen(command, env=variables, stdout=log, stderr=subprocess.STDOUT))
+        _wait(processes, timeout_s)
+        codes = [process.returncode for process in processes]
+        assert codes == [0] * world_size, "\n".join(log.read_text() for log in sorted(folder.glob("*.log")))
+        return [torch.load(folder / f"result-{rank}.pt", weights_only=False) for rank in range(world_size)]
+
+    return launch
+
+
+def _wait(processes: list[subprocess.Popen[bytes]], timeout_s: float) -> None:
+    """Until all have ended; one that failed or is late ends them all."""
+    deadline = time.monotonic() + timeout_s
+    try:
+        while any(process.poll() is None for process in processes):
+            failed = any(process.returncode for process in processes)
+            if failed or time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+    finally:
+        time.sleep(0.2 if any(process.returncode for process in processes) else 0)  # let the others say why, too
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
