@@ -97,6 +97,9 @@ class Loop:
         self._started = time.monotonic() - self.progress.clock
         while position.epoch < position.epochs:
             stop = self._train_epoch()
+            if stop is None:  # back at an earlier position
+                position = self.progress.position
+                continue
             if stop in (Stop.terminate, Stop.interrupt):
                 self._keeper.save(self._now(), stop.name)
                 return Outcome.preempted if stop is Stop.terminate else Outcome.interrupted
@@ -105,15 +108,16 @@ class Loop:
             position = self.progress.position
         return Outcome.finished
 
-    def _train_epoch(self) -> Stop:
-        """Train the rest of the epoch; returns the reason to stop that all ranks agreed on, if any."""
-        position = self.progress.position
+    def _train_epoch(self) -> Stop | None:
+        """Train the rest of the epoch; returns the reason to stop that all ranks agreed on, None after a roll-back."""
+        progress, position = self.progress, self.progress.position
         self._stepper.learner.start_epoch(position.epoch, position.epochs)
         self._stepper.learner.train_mode()
         self._pace.start_epoch()
         while position.step < self._order.steps:
             outcome = self._train_step()
-            position = self.progress.position
+            if self.progress is not progress:
+                return None
             if outcome.stop is not Stop.none:
                 return outcome.stop
         return Stop.none

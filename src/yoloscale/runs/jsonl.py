@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,16 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
         os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
+
+
+def drop(path: Path, is_dropped: Callable[[dict[str, Any]], bool]) -> None:
+    """Rewrite a file without some of its lines, whole or not at all. Only for files that nobody follows."""
+    if not path.exists():
+        return
+    beside = path.with_name(f".{path.name}.writing")
+    kept = [line for line in read(path) if not is_dropped(line)]
+    beside.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept), encoding="utf-8")
+    beside.replace(path)
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -138,7 +138,9 @@ def _size_batch(config: Config, trainer: Any, precision: Precision, ranks: Ranks
     if config.batch >= 1:
         return int(config.batch)
     trainer.batch_size, trainer.amp = config.batch, precision.dtype is not None
-    per_rank = min(group.gather_objects(int(trainer.auto_batch())))
+    with group.first_of_run_then_of_nodes(ranks):  # it scans the data set too
+        fits = int(trainer.auto_batch())
+    per_rank = min(group.gather_objects(fits))
     trainer.batch_size = trainer.args.batch = per_rank
     return per_rank * ranks.world_size
 

@@ -20,7 +20,7 @@ from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.votes import Ballot
-from yoloscale.runs import events
+from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.tasks.finish import finish
 from yoloscale.tasks.keeper import RunKeeper
@@ -132,6 +132,8 @@ def _close(loaders: list[MicroBatchLoader]) -> None:
 
 
 def _observer(config: Config, run: RunDirectory, ranks: Ranks, progress: Progress) -> RunObserver:
+    if ranks.is_first:
+        jsonl.drop(run.trace, lambda line: line["step"] > progress.position.total)  # they are done again
     progress.tracker.setdefault("wandb", secrets.token_hex(4))
     trackers: list[Tracker] = []
     if ranks.is_first:
