@@ -25,7 +25,7 @@ PACKAGE = "deepforest"
 PACKAGE_VERSION = "2.1.0"
 WHEEL_SHA256 = "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54"
 TILE_PX = 400
-VERSION = 1  # of the tiling: another number, another folder
+VERSION = 2  # of the tiling: another number, another folder
 
 _SMALLEST_LEFT = 0.3  # a box of which less than this part lies on a tile is left out of its labels
 _FETCH_TIMEOUT_S = 600.0
@@ -41,10 +41,11 @@ class Photograph:
     split: str
 
 
-# Sites of the National Ecological Observatory Network. All of a site is in one split.
+# Sites of the National Ecological Observatory Network; the two of Yellowstone are 13 km apart (UTM metres in the name).
+# All of a site is in one split.
 PHOTOGRAPHS = (
-    Photograph("2019_YELL_2_528000_4978000_image_crop2", "YELL", "train"),
-    Photograph("2019_YELL_2_541000_4977000_image_crop", "YELL", "train"),
+    Photograph("2019_YELL_2_528000_4978000_image_crop2", "YELL_2_528000_4978000", "train"),
+    Photograph("2019_YELL_2_541000_4977000_image_crop", "YELL_2_541000_4977000", "val"),
     Photograph("OSBS_029", "OSBS", "val"),
     Photograph("SOAP_061", "SOAP", "val"),
 )
@@ -56,7 +57,8 @@ Origin:  the sample data of the Python package {PACKAGE} {PACKAGE_VERSION} (Weec
 Licence: MIT, as the package; see LICENSE.txt.
 Changes: cut into tiles, boxes clipped to the tile (left out where less than {_SMALLEST_LEFT:.0%} of a box remains),
          one class: tree. Dead and living trees, told apart at one site only, are both trees.
-Splits:  by site. train: YELL (Yellowstone); val: OSBS (Ordway-Swisher) and SOAP (Soaproot Saddle).
+Splits:  by site. train: Yellowstone, the site at UTM 528000 4978000; val: Yellowstone at 541000 4977000, 13 km away,
+         OSBS (Ordway-Swisher) and SOAP (Soaproot Saddle).
 """
 
 
