@@ -17,11 +17,11 @@ class WandbTracker:
     """Logs to W&B; a server that does not answer turns it into an offline run instead of stopping the training."""
 
     def __init__(self, config: WandbConfig, folder: Path, name: str, settings: Mapping[str, Any], run_id: str) -> None:
-        mode = config.mode
         try:
-            self._run = self._start(config, mode, folder, name, settings, run_id)
-        except (wandb.errors.CommError, wandb.errors.UsageError, wandb.errors.AuthenticationError) as error:
+            self._run = self._start(config, config.mode, folder, name, settings, run_id)
+        except wandb.errors.Error as error:
             print(f"W&B: {error}; logging offline, `wandb sync` in {folder / 'wandb'} sends it later", flush=True)
+            wandb.teardown()  # its service still holds the run id
             self._run = self._start(config, WandbMode.offline, folder, name, settings, run_id)
 
     @staticmethod
