@@ -185,14 +185,14 @@ class Loop:
                 return False
             if best.fitness is None or fitness > best.fitness or best.fitness == 0:
                 best.fitness, best.epoch = fitness, epoch
+        last |= bool(self._limits.patience) and best.fitness is not None and epoch - best.epoch >= self._limits.patience
+        if self._limits.hours:
+            position.epochs, last = self._replan(epoch, last)
         self._observer.epoch({**trained, **metrics, "epoch": epoch, "time": self._seconds()})
         if self._limits.save or last:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
-        last |= bool(self._limits.patience) and best.fitness is not None and epoch - best.epoch >= self._limits.patience
         position.epoch, position.step = epoch, 0
         self.progress.means.clear()
-        if self._limits.hours:
-            position.epochs, last = self._replan(epoch, last)
         if last:
             position.epochs = epoch  # a start after this one has nothing left to train
         self._keeper.save(self._now(), "epoch")
