@@ -18,6 +18,8 @@ from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import Config
 from yoloscale.config.validate import validate
+from yoloscale.launch.attempt import command as start_command
+from yoloscale.launch.spec import job_spec
 
 EIGHT_GPUS = Machine(gpu_count=8, cpus=64, has_bf16=True)
 CATALOG = read_catalog([configs_folder()])
@@ -60,10 +62,14 @@ def started(command: str) -> Config:
 
 
 @pytest.mark.parametrize("command", [*PAIRS, *OTHERS])
-def test_every_file_composes_validates_and_freezes(command: str, tmp_path: Path) -> None:
+def test_every_file_composes_validates_freezes_and_renders(command: str, tmp_path: Path) -> None:
     config = started(command if "experiment" in command else f"{command} batch=16")
     freeze(config, tmp_path / "config.yaml")
     assert load(tmp_path / "config.yaml") == config
+    argv, variables = start_command(job_spec(config, tmp_path / "run", attempt=1, job_id="job"))
+    assert argv[-2:] == ["yoloscale.worker", str(tmp_path / "run")]
+    assert f"--nproc-per-node={config.cluster.procs_per_node}" in argv
+    assert variables["YOLOSCALE_ATTEMPT"] == "1"
 
 
 @pytest.mark.parametrize("command", shown_commands())
