@@ -59,6 +59,13 @@ def test_bad_input_is_told_before_anything_starts(arguments: list[str], said: st
     assert list(tmp_path.iterdir()) == []
 
 
+def test_hydra_prints_what_is_composed(tmp_path: Path) -> None:
+    done = bench(tmp_path, "train", "epochs=7", "--cfg", "job")
+    assert done.returncode == 0, done.stderr
+    assert "epochs: 7" in done.stdout
+    assert "train_images: 1024" in done.stdout
+
+
 def test_help_needs_no_run(tmp_path: Path) -> None:
     assert "bench.repeats" in bench(tmp_path, "train", "--help").stdout
     assert "bench.repeats" in bench(tmp_path).stdout

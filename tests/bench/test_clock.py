@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from yoloscale.launch.bench_sides import CLOCK_FILE
 from yoloscale.yolo import training_clock
 from yoloscale.yolo.training_clock import CALLBACKS, FILE_VARIABLE, Clock
 
@@ -61,6 +62,10 @@ def test_the_first_step_is_when_the_weights_first_moved(clock: Clock, trainer: A
     assert first is not None
     assert first == clock.first_step_at
     assert abs(first - time.time()) < 5
+
+
+def test_the_launcher_names_the_file_as_the_clock_does() -> None:
+    assert CLOCK_FILE == FILE_VARIABLE
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,11 @@ def test_a_side_that_fails_is_told_with_its_log_and_leaves_nothing(
     assert is_gone(int((tmp_path / "child").read_text()))
 
 
+def test_a_side_that_ends_well_without_a_measurement_failed(tmp_path: Path) -> None:
+    with pytest.raises(SideFailed, match="nothing to say"):
+        measure_yolo([sys.executable, "-c", "print('nothing to say')"], tmp_path, "yolo-1")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_side_ends_with_the_benchmark_however_it_is_ended(number: signal.Signals, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}

@@ -68,9 +68,13 @@ def main(typed: list[str]) -> int:
         return 0
     if typed[0] != "train":
         raise ConfigError(Problem("bench", f"there is nothing to measure called {typed[0]!r}", "yoloscale bench train"))
+    from yoloscale.config.compose import run_hydra_flags
     from yoloscale.launch.bench_sides import SideFailed
 
     given = take_apart(typed[1:])
+    answered = run_hydra_flags(composed_tokens(given.rest))
+    if answered is not None:
+        return answered
     plan = make_plan(given)
     if given.is_dry:
         arguments = yolo_arguments(plan, *_as_named(plan.config))
@@ -136,15 +140,20 @@ def _settings(own: list[str]) -> Settings:
     return merged
 
 
+def composed_tokens(tokens: list[str]) -> list[str]:
+    """What is composed: over bench.yaml, unless another primary config was typed."""
+    from yoloscale.launch.bench_commands import primary_config
+
+    return [*primary_config(tokens), *tokens]
+
+
 def make_plan(given: Typed) -> Plan:
     """Compose and check, and for both sides say the same. Starts and fetches nothing. Raises ConfigError."""
     from yoloscale.config.compose import compose
     from yoloscale.launch.claim import default_name
     from yoloscale.launch.configure import configure
 
-    tokens = given.rest
-    if not any(token.startswith(("--config-name", "-cn")) for token in tokens):
-        tokens = ["--config-name=bench", *tokens]
+    tokens = composed_tokens(given.rest)
     config = configure(tokens)
     problems = []
     if config.cluster.nodes > 1:

@@ -21,10 +21,14 @@ OWN_OF_OURS = ("cache", "pretrained")  # cache: a setting of our dataset files; 
 def ours(tokens: Sequence[str], folder: Path, name: str) -> list[str]:
     """Our command: what was typed, over bench.yaml, into a run directory below `folder`."""
     typed = [token for token in tokens if not token.startswith(("name=", "paths.runs="))]
-    primary = [] if any(token.startswith(("--config-name", "-cn")) for token in typed) else ["--config-name=bench"]
     path = str(folder) if _PLAIN.fullmatch(str(folder)) else quote(folder)
     here = [f"paths.runs={path}", f"name={name}"]
-    return [sys.executable, "-m", "yoloscale", "train", *primary, *typed, *here]
+    return [sys.executable, "-m", "yoloscale", "train", *primary_config(typed), *typed, *here]
+
+
+def primary_config(tokens: Sequence[str]) -> list[str]:
+    """The flag for bench.yaml; nothing if another primary config was typed."""
+    return [] if any(token.startswith(("--config-name", "-cn")) for token in tokens) else ["--config-name=bench"]
 
 
 def yolo(arguments: Mapping[str, Any], folder: Path, name: str) -> list[str]:

@@ -70,6 +70,8 @@ def measure_yolo(argv: Sequence[str], folder: Path, name: str) -> Sample:
     """Run Ultralytics' command to its end. It looks for updates and fonts on the network no more than ours does."""
     log, measured = folder / f"{name}.log", folder / f"{name}.json"
     started = _run(argv, {CLOCK_FILE: str(measured), "YOLO_OFFLINE": "true"}, log)
+    if not measured.exists():
+        raise SideFailed(_ending(name, log))
     content: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
     first = content.pop("first_step_at")
     return Sample(first_step_s=None if first is None else first - started, **content)

@@ -37,6 +37,8 @@ def measure(config: Config, run: RunDirectory, ranks: Ranks) -> dict[str, Any]:
     device = choose_device(config, ranks)
     steps_group = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
     parts = build(config, run, ranks, device, steps_group, Ballot(), lambda phase: None)
+    if parts.order.samples < parts.order.batch:  # a rank without images would have nothing to measure
+        raise ValueError(f"{parts.order.samples} training images do not fill a batch of {parts.order.batch}")
     parts.learner.start_epoch(0, config.epochs)
     batches = _fixed_batches(config, parts, ranks)
     ways = {"ddp": _ddp_step(config, parts, batches, device), "flat": _flat_step(parts, batches)}
