@@ -112,6 +112,20 @@ def test_the_make_targets_exist_and_ci_runs_the_test_command() -> None:
     assert re.search(r"^stage .* make test( |$)", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def test_measured_output_is_replaced_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import update_readme
+
+    block = update_readme.rendered("make train", "epoch 1\n\n", "a machine", 61.4)
+    assert block == "```text\n$ make train\nepoch 1\n```\n\n1:01 minutes on a machine.\n"
+    for name in update_readme.COMMANDS:
+        once = update_readme.between_markers(README, name, block)
+        assert once.count(block) == 1
+        assert update_readme.between_markers(once, name, block) == once
+        for end in (f"<!-- {name} -->", f"<!-- /{name} -->"):
+            assert README.partition(end)[0 if "/" not in end else 2] in once
+
+
 def test_every_file_it_links_to_is_there() -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", README)
     assert targets
