@@ -31,7 +31,7 @@ from yoloscale.launch.bench_machine import describe_machine
 
 METRIC = "metrics/mAP50-95"  # of boxes, masks or keypoints: the last of them counts, the task's own
 DEFAULTS = {
-    "shapes": ["experiment=shapes_demo", "epochs=16", "imgsz=160", "close_mosaic=4"],
+    "shapes": ["experiment=shapes_demo", "epochs=12", "imgsz=160", "close_mosaic=4"],
     "trees": ["data=trees", "epochs=10", "imgsz=320", "batch=16", "nbs=16", "workers=1", "plots=false"],
 }
 
@@ -178,7 +178,7 @@ def arguments() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--seeds", type=int, default=3, help="models of each side (3)")
-    made.add_argument("--epochs", type=int, help="16 for shapes, 10 for trees")
+    made.add_argument("--epochs", type=int, help="12 for shapes, 10 for trees")
     made.add_argument("--data", choices=sorted(DEFAULTS), default="shapes")
     made.add_argument("--weights", help="start from this .pt; from scratch without it")
     made.add_argument("--device", default="cpu", help="as in `yolo train` (cpu)")

@@ -38,7 +38,7 @@ def test_a_dry_run_prints_both_commands_and_touches_nothing(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     ours, yolo = done.stdout.splitlines()
     assert ours.startswith("yoloscale train --config-name=bench device=cpu")
-    assert yolo.startswith("yolo train model=yolo26n.yaml pretrained=False data=shapes epochs=2 batch=4 imgsz=64")
+    assert yolo.startswith("YOLO_OFFLINE=true yolo train model=yolo26n.yaml pretrained=False data=shapes epochs=2 ")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.cli.bench import make_plan, take_apart
+from yoloscale.cli.bench_plan import make_plan, take_apart
 from yoloscale.config.compose import compose
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.machine import Machine
