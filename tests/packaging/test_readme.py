@@ -77,7 +77,7 @@ def test_another_command_has_these_flags(words: list[str], capsys: pytest.Captur
 
 
 def test_the_error_is_printed_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = re.search(r"^```text\n\$ yoloscale (.*)\n((?:.*\n)*?)```", README, re.MULTILINE)
+    shown = re.search(r"^```text\n\$ yoloscale (.*)\n(There (?:.*\n)*?)```", README, re.MULTILINE)
     assert shown is not None
     assert command_line.main(shlex.split(shown[1])) == 2
     assert capsys.readouterr().err == shown[2]
