@@ -38,8 +38,10 @@ class Ballot:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.wish is Stop.interrupt:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number).name
-        self.ask(Stop.interrupt if number == signal.SIGINT else Stop.terminate)
+        wish = Stop.interrupt if number == signal.SIGINT else Stop.terminate
+        if wish > self.wish:
+            self.signal = signal.Signals(number).name
+        self.ask(wish)
 
     def vote(self) -> list[float]:
         """One number per reason, to be summed over the ranks."""
