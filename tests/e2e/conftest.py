@@ -1,0 +1,144 @@
+"""Runs of the real command with real ranks, on rendered images small enough for two cores."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from yoloscale.runs import events, jsonl
+from yoloscale.runs.directory import RunDirectory
+
+SOURCE = Path(__file__).parents[2] / "src"
+SMALL = (
+    "device=cpu",
+    "data.shapes.train_images=64",
+    "data.shapes.val_images=32",
+    "data.shapes.image_size=160",
+    "imgsz=128",
+    "plots=false",
+)
+RTDETR = {  # RT-DETR's decoder on a backbone of a few layers
+    "nc": 80,
+    "scales": {"l": [1.0, 1.0, 1024]},
+    "backbone": [
+        [-1, 1, "HGStem", [16, 24]],
+        [-1, 1, "HGBlock", [16, 32, 3]],
+        [-1, 1, "DWConv", [32, 3, 2, 1, False]],
+        [-1, 1, "HGBlock", [24, 48, 3]],
+        [-1, 1, "DWConv", [48, 3, 2, 1, False]],
+        [-1, 1, "HGBlock", [24, 64, 3]],
+        [-1, 1, "DWConv", [64, 3, 2, 1, False]],
+        [-1, 1, "Conv", [64, 1, 1]],
+    ],
+    "head": [[[3, 5, 7], 1, "RTDETRDecoder", ["nc", 64, 60, 4, 4, 2]]],
+}
+MODELS = {
+    "detect": "yolo26n.yaml",
+    "segment": "yolo26n-seg.yaml",
+    "pose": "yolo26n-pose.yaml",
+    "obb": "yolo26n-obb.yaml",
+    "classify": "yolo26n-cls.yaml",
+    "semantic": "yolo26n-sem.yaml",
+    "depth": "yolo26n-depth.yaml",
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is left of a `yoloscale` command."""
+
+    exit_code: int
+    output: str
+    run: RunDirectory
+
+    @property
+    def trace(self) -> list[dict[str, Any]]:
+        return list(jsonl.read(self.run.trace))
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        return list(jsonl.read(self.run.metrics))
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [event for event in events.history(self.run) if event["event"] == name]
+
+    def state(self) -> dict[str, Any]:
+        import torch
+
+        newest = max(self.run.checkpoints.glob("step-*"))
+        state: dict[str, Any] = torch.load(newest / "state.pt", weights_only=True)
+        return state
+
+
+class Commands:
+    """`yoloscale` as a person types it, in a folder of its own, with the session's cache."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self._folder = folder
+        self._environment = {**os.environ, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(cache)}
+
+    def run_of(self, name: str) -> RunDirectory:
+        return RunDirectory(self._folder / "runs" / name)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "yoloscale", *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def train(self, name: str, *arguments: str, ranks: int = 2, code: int = 0, timeout_s: float = 280) -> Done:
+        """Train to the end; an exit code other than `code` fails the test with what was printed."""
+        process = self.start("train", *SMALL, f"name={name}", f"cluster.procs_per_node={ranks}", *arguments)
+        return self.finish(process, name, code, timeout_s)
+
+    def resume(self, name: str, code: int = 0, timeout_s: float = 280) -> Done:
+        return self.finish(self.start("resume", name), name, code, timeout_s)
+
+    def finish(self, process: subprocess.Popen[str], name: str, code: int, timeout_s: float) -> Done:
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            output, _ = process.communicate(timeout=60)
+            raise AssertionError(f"no end after {timeout_s} s\n{output}\n{self._logs(name)}") from None
+        assert process.returncode == code, f"{output}\n{self._logs(name)}"
+        return Done(process.returncode, output, self.run_of(name))
+
+    def until(self, process: subprocess.Popen[str], name: str, steps: int, timeout_s: float = 120) -> None:
+        """Return when the run has traced so many steps."""
+        deadline = time.monotonic() + timeout_s
+        while len(list(jsonl.read(self.run_of(name).trace))) < steps:
+            assert process.poll() is None, process.communicate()[0] + self._logs(name)
+            assert time.monotonic() < deadline, self._logs(name)
+            time.sleep(0.02)
+
+    def _logs(self, name: str) -> str:
+        logs = sorted(self.run_of(name).logs.rglob("*.log"))
+        return "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in logs)
+
+
+@pytest.fixture
+def yoloscale(tmp_path: Path, cache: Path) -> Commands:
+    return Commands(tmp_path, cache)
+
+
+@pytest.fixture(scope="session")
+def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The `model=` argument for a task, and for "rtdetr"."""
+    small = tmp_path_factory.mktemp("models") / "rtdetr-small.yaml"
+    small.write_text(yaml.safe_dump(RTDETR))
+    return lambda task: f"model={small if task == 'rtdetr' else MODELS[task]}"
