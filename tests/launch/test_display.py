@@ -16,6 +16,7 @@ import pytest
 
 from yoloscale.config.schema import Config
 from yoloscale.launch.claim import claim
+from yoloscale.launch.stop import StopRequests
 from yoloscale.runs import events
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -74,3 +75,30 @@ def test_ctrl_c_says_what_happens(on_terminal: Callable[..., object]) -> None:
     assert process.returncode == 130
     assert "Ctrl-C again ends them at once" in plain
     assert "yoloscale resume" in plain
+
+
+@pytest.mark.parametrize("with_signal", [True, False], ids=["hang-up", "reader gone"])
+def test_a_terminal_that_closes_costs_no_checkpoint(on_terminal: Callable[..., object], with_signal: bool) -> None:
+    terminal, process, run = on_terminal(steps=4000 if with_signal else 40)
+    while not any(record["event"] == "training_started" for record in events.history(run)):
+        time.sleep(0.1)
+    os.close(terminal)
+    if with_signal:
+        process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == (75 if with_signal else 0)
+    told = [record["event"] for record in events.history(run)]
+    assert ("preempted" if with_signal else "finished") in told
+    assert told[-1] == "exited"
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequests() as requests:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert requests.first is None
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert requests.first is signal.SIGTERM
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

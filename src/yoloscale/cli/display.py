@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from types import TracebackType
@@ -43,8 +45,9 @@ class Display:
         if kind is None:
             self.watch()
             self._print(self._account.flush())
-        if self._bar is not None:
-            self._bar.stop()
+        with _unheard():
+            if self._bar is not None:
+                self._bar.stop()
 
     @property
     def progress(self) -> Progress:
@@ -55,8 +58,9 @@ class Display:
         """Print what is new, move the bar."""
         for lines in self._new_lines():
             self._print(lines)
-        if self._bar is not None:
-            self._move()
+        with _unheard():
+            if self._bar is not None:
+                self._move()
 
     def _skip(self) -> None:
         """Take in what earlier attempts wrote, without a word."""
@@ -77,10 +81,11 @@ class Display:
 
     def _print(self, lines: list[str]) -> None:
         for line in lines:
-            if self._bar is not None:
-                self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-            else:
-                print(line, flush=True)
+            with _unheard():
+                if self._bar is not None:
+                    self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+                else:
+                    print(line, flush=True)
 
     def _move(self) -> None:
         assert self._bar is not None
@@ -97,6 +102,20 @@ class Display:
             rate=text.images_per_s(progress.images_per_s),
             eta=f"{eta} left" if eta else "",
         )
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """A terminal that was closed, or a pipe whose reader left, ends the talking and not the run.
+
+    From then on standard output goes nowhere: what is printed at the end must not fail either.
+    """
+    try:
+        yield
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _bar() -> Bar:

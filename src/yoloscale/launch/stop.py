@@ -11,7 +11,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequests:
-    """While entered, SIGINT, SIGTERM and SIGHUP are counted instead of ending the process. Main thread only."""
+    """While entered, SIGINT, SIGTERM and SIGHUP are counted instead of ending the process. Main thread only.
+
+    What this process was started to ignore stays ignored: SIGHUP under nohup, SIGINT behind a script's `&`.
+    """
 
     def __init__(self) -> None:
         self.received: list[signal.Signals] = []
@@ -20,6 +23,8 @@ class StopRequests:
     def __enter__(self) -> StopRequests:
         assert threading.current_thread() is threading.main_thread(), "signals arrive in the main thread"
         for number in STOP_SIGNALS:
+            if number is not signal.SIGTERM and signal.getsignal(number) is signal.SIG_IGN:
+                continue
             self._previous[number] = signal.signal(number, self._note)
         return self
 
