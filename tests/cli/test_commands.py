@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.config.freeze import freeze
+from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -146,3 +148,21 @@ def test_the_launcher_side_imports_nothing_heavy() -> None:
     code += "; import sys; print([m for m in ('torch', 'ultralytics', 'wandb', 'cv2', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_the_machine_refuses_is_a_line_and_no_traceback(yoloscale: Yoloscale, tmp_path: Path) -> None:
+    (tmp_path / "work" / "runs").touch()
+    done = yoloscale("train", "experiment=smoke", "name=x")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("yoloscale: [Errno ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("node_rank", ["1", "-1"])
+def test_resume_refuses_a_node_that_is_not_there(
+    yoloscale: Yoloscale, failed_run: RunDirectory, node_rank: str
+) -> None:
+    freeze(Config(cluster=ClusterConfig(procs_per_node=1)), failed_run.config)
+    done = yoloscale("resume", failed_run.name, "--node-rank", node_rank)
+    assert done.returncode == 2
+    assert "of 1 nodes" in done.stderr

@@ -63,6 +63,11 @@ def test_the_task_of_weights_of_ones_own_is_asked_for(tmp_path: Path) -> None:
     assert compose([f"model={weights}"]).model.task is None
 
 
+def test_a_file_tells_its_task_better_than_its_name(tmp_path: Path) -> None:
+    (tmp_path / "my-segments.pt").write_bytes(b"")
+    assert compose([f"model={tmp_path}/my-segments.pt"], lambda path: Task.detect).model.task is Task.detect
+
+
 def test_paths_to_files_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "a $(x) ${y} it's"

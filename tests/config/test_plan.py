@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from yoloscale.config.plan import BatchPlan, is_automatic, plan
+from yoloscale.config.plan import BatchPlan, describe, is_automatic, plan
 from yoloscale.config.schema import ClusterConfig, Config
 
 
@@ -32,3 +32,9 @@ def test_automatic_batches() -> None:
     assert is_automatic(0.7)
     assert not is_automatic(1)
     assert not is_automatic(16)
+
+
+@pytest.mark.parametrize("batch", [-1, 0.7])
+def test_a_batch_still_to_be_sized_has_words_too(batch: float) -> None:
+    assert describe(config(batch, 8)) == "global batch sized by GPU memory when it starts, over 8 ranks"
+    assert describe(config(16, 8)) == str(plan(config(16, 8)))

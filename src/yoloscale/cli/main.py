@@ -42,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, head say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:  # a full disk, a folder that may not be written: the machine's fault, and no bug
+        print(f"yoloscale: {error}", file=sys.stderr)
+        return FAILED
 
 
 def print_problems(error: ConfigError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yoloscale.cli import arguments
+from yoloscale.cli.train import OwnFlags, refuse_bad_combination
 from yoloscale.cli.watch import run_detached, run_watched, say
 from yoloscale.config.errors import ConfigError, Problem
 
@@ -23,6 +24,7 @@ def main(typed: list[str]) -> int:
 
     run = arguments.chosen_run(parsed)
     config = load(run.config)
+    refuse_bad_combination(config, OwnFlags(False, parsed.detach, parsed.node_rank, []))
     if config.cluster.nodes > 1 and parsed.node_rank is None:
         return print_commands(["resume", str(run.path)], config.cluster.nodes)
     if parsed.node_rank:

@@ -68,7 +68,7 @@ def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
     """Flags that do not go with each other or with the topology."""
     nodes = config.cluster.nodes
     problems = []
-    if flags.node_rank is not None and flags.node_rank >= nodes:
+    if flags.node_rank is not None and not 0 <= flags.node_rank < nodes:
         problems.append(
             Problem("--node-rank", f"{flags.node_rank} of {nodes} nodes", f"0 to {nodes - 1}; cluster.nodes=N")
         )
@@ -102,7 +102,7 @@ def _named(tokens: list[str], config: Config) -> list[str]:
 
 def _dry_run(config: Config, flags: OwnFlags) -> int:
     """Print what would be started; nothing is made, fetched or started."""
-    from yoloscale.config.plan import plan
+    from yoloscale.config.plan import describe
     from yoloscale.launch.attempt import command
     from yoloscale.launch.claim import proposed_run, refuse_if_taken
     from yoloscale.launch.spec import job_spec
@@ -111,7 +111,7 @@ def _dry_run(config: Config, flags: OwnFlags) -> int:
     refuse_if_taken(run, config)
     attempt = events.last_attempt(events.history(run)) + 1
     print(f"run   {shown(run.path)}")
-    print(f"plan  {plan(config)}")
+    print(f"plan  {describe(config)}")
     nodes = range(config.cluster.nodes) if flags.node_rank is None else [flags.node_rank]
     for node in nodes[:MAX_DRY_RUN_NODES]:
         spec = job_spec(config, run.path, attempt=attempt, job_id="JOB_ID", node_rank=node)

@@ -14,10 +14,10 @@ from yoloscale.runs.directory import RunDirectory
 
 def announce(config: Config, run: RunDirectory, attempt: int) -> None:
     """The plan and where to look, before anything starts."""
-    from yoloscale.config.plan import plan
+    from yoloscale.config.plan import describe
 
     print(f"run   {shown(run.path)}")
-    print(f"plan  {plan(config)}")
+    print(f"plan  {describe(config)}")
     print(f"logs  {shown(run.attempt_logs(attempt))}", flush=True)
 
 

@@ -23,7 +23,8 @@ def model(word: str, catalog: Catalog) -> list[str]:
     if suffix == ".pt":
         if known:
             return [f"model={known}", f"model.weights={quote(word)}"]
-        return _custom_model(stem, task_of_name(stem), word, None)
+        task = None if Path(word).expanduser().is_file() else task_of_name(stem)  # a file says it better than its name
+        return _custom_model(stem, task, word, None)
     if suffix in _YAML:
         if known:
             return [f"model={known}", "model.weights=null"]

@@ -161,7 +161,8 @@ def _from_hydra(error: Exception) -> Problem:
 
 
 def _read_task(weights: str | None, task_of: TaskOf | None) -> Task | None:
-    return task_of(Path(weights)) if task_of is not None and weights is not None and Path(weights).is_file() else None
+    path = Path(weights).expanduser() if weights is not None else None
+    return task_of(path) if task_of is not None and path is not None and path.is_file() else None
 
 
 def _anchor_paths(plain: dict[str, Any]) -> None:

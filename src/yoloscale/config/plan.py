@@ -32,6 +32,14 @@ def world_size(config: Config) -> int:
     return config.cluster.nodes * config.cluster.procs_per_node
 
 
+def describe(config: Config) -> str:
+    """The plan of a resolved and validated config in words, also where the batch is still to be sized on the GPU."""
+    if not is_automatic(config.batch):
+        return str(plan(config))
+    ranks = world_size(config)
+    return f"global batch sized by GPU memory when it starts, over {ranks} rank{'s' if ranks > 1 else ''}"
+
+
 def plan(config: Config) -> BatchPlan:
     """Split a resolved and validated config's `batch`, a whole number ≥ 1 that divides by the world size.
 

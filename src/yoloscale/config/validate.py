@@ -66,6 +66,9 @@ def _model(config: Config) -> list[Problem]:
     if isinstance(config.pretrained, str) and model.architecture is None:
         instead = "write one of them; pretrained= needs an architecture: model=yolo26n.yaml"
         problems.append(Problem("pretrained", f"{config.pretrained!r} beside model={model.weights}", instead))
+    if config.pretrained is False and model.weights is not None and model.architecture is None:
+        found = f"False beside model={model.weights}, which has no architecture file"
+        problems.append(Problem("pretrained", found, "write model=path/to/architecture.yaml, or leave pretrained out"))
     source = model.weights or model.architecture or ""
     stem = Path(source).stem
     own = task_of_name(stem) or Task.detect
@@ -132,7 +135,7 @@ def _batch(config: Config) -> list[Problem]:
             found = f"{batch} (sized by GPU memory) on the CPU"
             return [Problem("batch", found, f"write a number of images, like batch={max(16, ranks)}")]
         return []
-    if batch < 1 or batch != int(batch):
+    if not 1 <= batch < float("inf") or batch != int(batch):  # nan neither
         instead = "write a whole number of images, -1, or a share of GPU memory below 1"
         return [Problem("batch", f"{batch}", instead)]
     if batch % ranks:
