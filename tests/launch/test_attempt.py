@@ -15,6 +15,7 @@ import pytest
 from yoloscale.config.errors import ConfigError
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.claim import lock
+from yoloscale.launch.start import end_leftovers
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import status
@@ -189,3 +190,18 @@ def test_the_agent_is_in_a_session_of_its_own(launch: Launch) -> None:
     assert os.getsid(launched.process.pid) not in {os.getsid(pid) for pid in pids}
     launched.process.terminate()
     assert launched.wait()[0] == 75
+
+
+def test_who_takes_a_run_up_waits_for_the_ranks_of_a_killed_launcher(launch: Launch) -> None:
+    launched = launch(steps=4000)
+    pids = [process["pid"] for process in launched.until("attempt_started")["processes"]]
+    launched.until("training_started")
+    os.kill(launched.process.pid, signal.SIGKILL)
+    launched.process.wait()
+    said: list[str] = []
+    end_leftovers(launched.run, said.append)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert kinds(launched.run)[-1] == "preempted", "they had the time to save"
+    assert said
+    end_leftovers(launched.run, said.append)
+    assert len(said) == 1

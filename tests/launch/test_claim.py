@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import yaml
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config, Task
+from yoloscale.launch.cancel import cancel
 from yoloscale.launch.claim import claim, default_name, named_run, proposed_run
 from yoloscale.runs import events
 
@@ -99,3 +103,40 @@ def test_a_folder_with_something_else_in_it_is_left_alone(config: Make) -> None:
     with pytest.raises(ConfigError, match="is no run"):
         claim(config(), [])
     assert [entry.name for entry in folder.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("made_before", [["overrides.yaml"], ["overrides.yaml", "config.yaml.77.part"]])
+def test_a_launcher_killed_before_it_froze_the_config_blocks_nobody(config: Make, made_before: list[str]) -> None:
+    folder = named_run(config(), "run").path
+    (folder / "job").mkdir(parents=True)
+    for name in made_before:
+        (folder / name).touch()
+    assert claim(config(), []).run.config.exists()
+
+
+def test_without_file_locks_the_events_tell_who_has_the_run(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    taken = claim(config(), [])
+    host, pid = socket.gethostname(), os.getpid()
+    events.record(taken.run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=pid, argv=[])
+    with pytest.raises(ConfigError, match="being trained already"):
+        claim(config(), [])
+    events.record(taken.run, events.EXITED, attempt=1, exit_code=75)
+    claim(config(), [])
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_run_that_ends_while_it_is_being_cancelled_has_ended(
+    config: Make, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    def gone(*_: int) -> None:
+        raise ProcessLookupError
+
+    taken = claim(config(), [])
+    host, pid = socket.gethostname(), os.getpid()
+    events.record(taken.run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=pid, argv=[])
+    monkeypatch.setattr("os.kill", gone)
+    assert cancel(taken.run, at_once=at_once)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -147,7 +148,8 @@ class _Watched:
         ours = set(stragglers.processes_of(self._mark))
         closed = [pid for pid in agent_report.closed_pids(_text(self._log)) if pid in ours]
         for pid in closed:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
+                os.kill(pid, signal.SIGKILL)
         return closed
 
 

@@ -22,6 +22,8 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
 
     `at_once` kills launcher and ranks without saving. Raises ConfigError if it does not run, or runs elsewhere.
     """
+    import psutil
+
     found = status(run)
     if not found.is_active or found.attempt == 0:
         raise ConfigError(
@@ -33,10 +35,15 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     if is_here is None:
         raise ConfigError(Problem("RUN", f"{run.name!r} runs on {host}", f"type the same command on {host}"))
     events.record(run, events.CANCELLED)
-    if at_once:
-        _kill(pid)
-    else:
-        os.kill(pid, signal.SIGTERM)
+    try:
+        if at_once:
+            _kill(pid)
+        else:
+            os.kill(pid, signal.SIGTERM)
+    except (ProcessLookupError, psutil.NoSuchProcess):  # it ended by itself just now
+        return True
+    except PermissionError:
+        raise ConfigError(Problem("RUN", f"process {pid} of {run.name!r} is not yours", "ask who started it")) from None
     return _wait_for(lambda: not status(run).is_active, timeout_s)
 
 

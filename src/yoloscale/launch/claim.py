@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -22,6 +23,7 @@ from yoloscale.config.schema import Config
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result, status
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
 MACHINE_KEYS = ("name", "paths.")  # what may differ without making another run of it
 
 
@@ -62,14 +64,22 @@ def claim(config: Config, overrides: list[str]) -> Claim:
 
 
 def lock(run: RunDirectory, *, node_rank: int = 0) -> Claim:
-    """Lock an existing run directory. Raises ConfigError that says who has it. Nodes of one job lock apart."""
+    """Lock an existing run directory. Raises ConfigError that says who has it. Nodes of one job lock apart.
+
+    Where the file system has no locks, a run that goes on by its events is in use.
+    """
     path = run.lock if node_rank == 0 else run.lock.with_name(f"lock-node-{node_rank}")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
+        has_no_locks = error.errno in _NO_LOCKS
+        if has_no_locks and (node_rank > 0 or not _goes_on(run)):
+            return Claim(run, descriptor)
         os.close(descriptor)
-        raise ConfigError(_in_use(run)) from None
+        if has_no_locks or isinstance(error, BlockingIOError):
+            raise ConfigError(_in_use(run)) from None
+        raise
     return Claim(run, descriptor)
 
 
@@ -146,10 +156,20 @@ def _make_first_free(config: Config) -> RunDirectory:
 
 
 def _refuse_if_foreign(run: RunDirectory) -> None:
-    if run.path.exists() and any(entry != run.job for entry in run.path.iterdir()):
+    if run.path.exists() and not all(_is_ours(run, entry) for entry in run.path.iterdir()):
         raise ConfigError(
             Problem("name", f"{run.path} exists and is no run (it has no config.yaml)", "give another name=")
         )
+
+
+def _is_ours(run: RunDirectory, entry: Path) -> bool:
+    """Whether `claim` makes it before config.yaml: all there is of a run whose launcher was killed just then."""
+    return entry in (run.job, run.overrides) or entry.match(f"{run.config.name}.*.part")
+
+
+def _goes_on(run: RunDirectory) -> bool:
+    found = status(run)
+    return found.is_active and found.attempt > 0
 
 
 def _in_use(run: RunDirectory) -> Problem:

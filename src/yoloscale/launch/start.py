@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import time
@@ -13,7 +14,8 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.config.validate import validate
-from yoloscale.launch.attempt import Observer, run_attempt
+from yoloscale.launch import stragglers
+from yoloscale.launch.attempt import TRAINING_STOP_S, Observer, run_attempt
 from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
 from yoloscale.launch.nodes import Announcement
 from yoloscale.launch.outcome import Outcome
@@ -27,13 +29,35 @@ from yoloscale.runs.status import status
 from yoloscale.runs.tail import last_lines
 
 SUPERVISOR_START_S = 30.0
+LEFTOVERS_POLL_S = 0.2
+
+
+def end_leftovers(run: RunDirectory, say: Say) -> None:
+    """Let the ranks of a launcher that was killed save and end before others take the run up; on this machine only.
+
+    The lock went with their launcher. Whoever is still there when a stop in order would be over is killed.
+    """
+    try:
+        record = json.loads(run.launch_record(events.last_attempt(events.history(run))).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return
+    mark = f"{record['job_id']}-0"
+    if not stragglers.processes_of(mark):
+        return
+    say("waiting for the ranks of a launcher that was killed to save and end")
+    deadline = time.monotonic() + TRAINING_STOP_S
+    while stragglers.processes_of(mark) and time.monotonic() < deadline:
+        time.sleep(LEFTOVERS_POLL_S)
+    stragglers.kill_all(mark)
 
 
 def ready(config: Config, overrides: list[str], say: Say) -> Claim:
     """Prepare all that a new or taken-up run needs, then take its directory. Raises ConfigError."""
     if config.name is not None:
         refuse_if_taken(named_run(config, config.name), config)
-    return claim(prepare(config, say), overrides)
+    taken = claim(prepare(config, say), overrides)
+    end_leftovers(taken.run, say)
+    return taken
 
 
 def ready_again(run: RunDirectory, say: Say) -> Claim:
@@ -46,6 +70,7 @@ def ready_again(run: RunDirectory, say: Say) -> Claim:
     run.job.mkdir(exist_ok=True)
     taken = lock(run)
     try:
+        end_leftovers(run, say)
         prepare(config, say)
     except BaseException:
         taken.release()
