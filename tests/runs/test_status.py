@@ -129,7 +129,8 @@ def test_progress_speed_and_time_left(run: RunDirectory) -> None:
 def test_time_left_after_a_resume_counts_this_attempt_only(run: RunDirectory) -> None:
     launched(run, os.getpid())
     training(run, epoch=6)
-    run.metrics.write_text(json.dumps({"kind": "step", "step": 24, "epoch": 6, "epoch_step": 4, "time": 0}) + "\n")
+    step = {"kind": "step", "step": 24, "epoch": 6, "epoch_step": 4, "time": time.time() + 1}
+    run.metrics.write_text(json.dumps(step) + "\n")
     from yoloscale.runs.status import read_progress
 
     progress = read_progress(run)
@@ -144,3 +145,25 @@ def test_the_result_is_what_counts_in_the_end(run: RunDirectory) -> None:
     found = status(run)
     assert (found.state, found.epoch, found.metric, found.images_per_s) == ("finished", 10, 0.6, 99.0)
     json.dumps(found.as_json())
+
+
+def test_what_an_earlier_attempt_measured_is_not_the_progress_of_this_one(run: RunDirectory) -> None:
+    launched(run, dead_pid())
+    training(run)
+    step = {"kind": "step", "step": 30, "epoch": 8, "epoch_step": 2, "images_per_s": 20.0, "time": time.time()}
+    run.metrics.write_text(json.dumps(step) + "\n")
+    time.sleep(0.01)
+    launched(run, os.getpid(), attempt=2)
+    training(run, attempt=2, epoch=6, step=20)
+    found = status(run)
+    assert (found.epoch, found.step, found.images_per_s, found.eta_s) == (6, 20, None, None)
+    assert found.updated_at == events.history(run)[-1]["time"]
+
+
+def test_ranks_started_by_hand_after_a_failure_are_a_running_run(run: RunDirectory) -> None:
+    launched(run, dead_pid())
+    training(run)
+    events.record(run, events.FAILED, attempt=1, rank=1, host=HERE, error="out of memory")
+    events.record(run, events.EXITED, attempt=1, exit_code=1)
+    training(run)
+    assert (status(run).state, status(run).error) == ("running", None)

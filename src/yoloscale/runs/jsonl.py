@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -10,13 +11,29 @@ from typing import Any
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one object as one line, by one write to a descriptor opened for appending."""
+    """Append one object as one line, by one write to a descriptor opened for appending.
+
+    Raises OSError if the disk is full; a torn line then ends before the next one begins.
+    """
     line = json.dumps(record, separators=(",", ":"), default=str) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line.encode())
+        if _is_torn(descriptor, path):
+            line = "\n" + line
+        if os.write(descriptor, line.encode()) < len(line):  # ASCII: as many bytes as characters
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
+
+
+def _is_torn(descriptor: int, path: Path) -> bool:
+    """Whether the file ends within a line: a full disk or a crash cut it short."""
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(size - 1)
+        return file.read(1) != b"\n"
 
 
 def drop(path: Path, is_dropped: Callable[[dict[str, Any]], bool]) -> None:
@@ -36,7 +53,14 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         return
     for line in content.split(b"\n")[:-1]:
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:  # torn by a full disk; the lines around it still count
-            continue
+        if (record := parse(line)) is not None:
+            yield record
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The object of a line; None if a full disk or a crash tore it: the lines around it still count."""
+    try:
+        record = json.loads(line)
+    except ValueError:  # JSONDecodeError, or UnicodeDecodeError for the zeros that a power failure leaves
+        return None
+    return record if isinstance(record, dict) else None

@@ -49,7 +49,8 @@ class Progress:
         """Take one line of events.jsonl."""
         self.updated_at = float(record.get("time", 0.0))
         if record["event"] in (events.ATTEMPT_LAUNCHED, events.ATTEMPT_STARTED):
-            self._start_attempt(int(record.get("attempt", self.attempt + 1)))
+            # after the launcher's last word, ranks are started by hand, under the number of the last start
+            self._start_attempt(int(record.get("attempt", self.attempt + 1)), again=self.exited is not None)
         handler = _HANDLERS.get(str(record["event"]))
         if handler is not None:
             handler(self, dict(record))
@@ -68,8 +69,8 @@ class Progress:
         if record.get("kind") in ("epoch", "eval"):
             self.epoch_step = self.steps_per_epoch
 
-    def _start_attempt(self, attempt: int) -> None:
-        if attempt != self.attempt:
+    def _start_attempt(self, attempt: int, *, again: bool) -> None:
+        if again or attempt != self.attempt:
             kept = Progress(attempt, epochs=self.epochs, epoch=self.epoch, step=self.step, metrics=self.metrics)
             vars(self).update(vars(kept))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,12 +52,11 @@ class Status:
 
 
 def read_progress(run: RunDirectory) -> Progress:
-    """Everything events.jsonl tells, and the recent part of metrics.jsonl."""
+    """Everything events.jsonl tells, and the recent part of metrics.jsonl, in the order in which it happened."""
     progress = Progress()
-    for record in Tail(run.events).new():
-        progress.on_event(record)
-    for record in Tail(run.metrics, last_bytes=RECENT_BYTES).new():
-        progress.on_metric(record)
+    history, numbers = Tail(run.events).new(), Tail(run.metrics, last_bytes=RECENT_BYTES).new()
+    for record in heapq.merge(history, numbers, key=lambda entry: float(entry.get("time", 0.0))):
+        (progress.on_event if "event" in record else progress.on_metric)(record)
     return progress
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
+
+from yoloscale.runs.jsonl import parse
 
 
 class Tail:
@@ -25,7 +26,7 @@ class Tail:
         if self._drop_first and lines:
             del lines[0]
             self._drop_first = False
-        return [record for line in lines if (record := _parse(line)) is not None]
+        return [record for line in lines if (record := parse(line)) is not None]
 
     def _new_lines(self) -> list[bytes]:
         try:
@@ -55,11 +56,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except ValueError:  # torn by a full disk
-        return None
-    return record if isinstance(record, dict) else None
