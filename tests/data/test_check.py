@@ -16,11 +16,12 @@ import pytest
 from ultralytics.data.utils import verify_image_label
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.schema import ShapesConfig, Task
+from yoloscale.config.schema import Config, DataConfig, ModelConfig, ShapesConfig, Task
 from yoloscale.data import check as check_module
 from yoloscale.data import shapes
 from yoloscale.data.check import check
 from yoloscale.data.check_labels import LabelRules, read_labels
+from yoloscale.launch.prepare import prepare
 
 SMALL = ShapesConfig(train_images=6, val_images=3, image_size=96)
 BOX = "0 0.5 0.5 0.2 0.2"
@@ -198,6 +199,22 @@ def test_the_result_is_kept_until_a_file_changes(
         check(source, Task.detect, cache=tmp_path / "cache")
     (source.parent / "labels" / "train" / "000000.txt").write_text("0 0.5 0.5 0.2 0.2\n")
     assert check(source, Task.detect, cache=tmp_path / "cache") != first
+
+
+def test_a_cache_that_cannot_be_written_costs_speed_only(copied: Callable[[Task], Path], tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    assert check(copied(Task.detect), Task.detect, cache=tmp_path / "cache").splits["train"].images == 6
+
+
+def test_what_training_skips_is_told_before_it_starts(copied: Callable[[Task], Path], tmp_path: Path) -> None:
+    source = copied(Task.detect)
+    (source.parent / "labels" / "train" / "000001.txt").write_text("0 0.5 0.5 2.0 0.2\n")
+    config = Config(data=DataConfig(source=str(source)), model=ModelConfig(task=Task.detect, architecture="x.yaml"))
+    config.paths.cache = str(tmp_path / "cache")
+    said: list[str] = []
+    prepare(config, said.append)
+    assert said[0] == "train: 1 image skipped in training:"
+    assert "000001.jpg: coordinates are not relative" in said[1]
 
 
 def test_nothing_heavy_is_imported(cache: Path) -> None:

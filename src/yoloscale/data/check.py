@@ -6,6 +6,7 @@ files) is counted and listed, by the rules of Ultralytics, so that every rank sk
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import uuid
@@ -257,10 +258,11 @@ def _cached(
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none kept, or of another version: made anew below
     made = report()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    beside = kept.with_name(f".{kept.name}.{uuid.uuid4().hex}")
-    beside.write_text(json.dumps({"state": state, "report": made.as_json()}), encoding="utf-8")
-    beside.replace(kept)
+    with contextlib.suppress(OSError):  # a shared cache may be read-only or full: then the next check is slow too
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        beside = kept.with_name(f".{kept.name}.{uuid.uuid4().hex}")
+        beside.write_text(json.dumps({"state": state, "report": made.as_json()}), encoding="utf-8")
+        beside.replace(kept)
     return made
 
 

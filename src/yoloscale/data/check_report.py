@@ -64,6 +64,15 @@ class DatasetReport:
                     yield f"      … and {len(split.skipped) - _SHOWN} more"
         yield from (f"  note: {note}" for note in self.notes)
 
+    def warnings(self) -> Iterator[str]:
+        """What training skips, and why, for somebody who did not ask for the whole report."""
+        for name, split in self.splits.items():
+            if split.skipped:
+                yield f"{name}: {_count(len(split.skipped), 'image')} skipped in training:"
+                yield from (f"  {line}" for line in split.skipped[:_SHOWN])
+                if len(split.skipped) > _SHOWN:
+                    yield f"  … and {len(split.skipped) - _SHOWN} more: `yoloscale data check` lists them"
+
     def _labels(self, split: SplitReport) -> str:
         if self.task == "classify":
             return _count(len(split.per_class), "class", "classes")

@@ -24,7 +24,9 @@ def prepare(config: Config, say: Say) -> Config:
     cache = cache_folder(config.paths)
     task = _prepare_model(config, cache, say)
     source = sources.prepare(config.data, task, cache, say)
-    check.check(source, task, split=config.split, single_cls=bool(config.single_cls), cache=cache)
+    report = check.check(source, task, split=config.split, single_cls=bool(config.single_cls), cache=cache)
+    for line in report.warnings():
+        say(line)
     return replace(config, model=replace(config.model, task=task))
 
 
