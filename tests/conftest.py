@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -26,16 +27,37 @@ FORMER_VALUES = pytest.StashKey[dict[str, "str | None"]]()
 
 # set once by imports (torch, ultralytics, pytest) and by Ultralytics' seeding; harmless to whatever comes after
 LIBRARY_VARIABLES = frozenset(
-    "PYTEST_CURRENT_TEST OMP_NUM_THREADS KMP_DUPLICATE_LIB_OK KMP_INIT_AT_FORK TORCH_CPP_LOG_LEVEL KINETO_LOG_LEVEL "
-    "TF_CPP_MIN_LOG_LEVEL CUBLAS_WORKSPACE_CONFIG PYTHONHASHSEED TORCHINDUCTOR_CACHE_DIR TRITON_CACHE_DIR "
-    "LD_LIBRARY_PATH NUMEXPR_MAX_THREADS MPLBACKEND QT_QPA_FONTDIR QT_QPA_PLATFORM_PLUGIN_PATH TF_USE_LEGACY_KERAS".split()
+    {
+        *("PYTEST_CURRENT_TEST", "PYTHONHASHSEED", "LD_LIBRARY_PATH", "MPLBACKEND"),
+        *("OMP_NUM_THREADS", "NUMEXPR_MAX_THREADS", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"),
+        *("TORCH_CPP_LOG_LEVEL", "KINETO_LOG_LEVEL", "TF_CPP_MIN_LOG_LEVEL", "TF_USE_LEGACY_KERAS"),
+        *("CUBLAS_WORKSPACE_CONFIG", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"),
+        *("QT_QPA_FONTDIR", "QT_QPA_PLATFORM_PLUGIN_PATH", "NO_ALBUMENTATIONS_UPDATE"),
+    }
 )
 # kept for the life of a process by pytest-timeout, tqdm and torch
 LIBRARY_THREADS = ("pytest_timeout", "Dummy-", "tqdm", "pydevd", "ptvsd", "execnet")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)  # SIGCHLD is torch's, from its first loader on
 # what a program that forgot its run folder would leave in the folder it was started in
 STRAYS = ("runs", "wandb", "outputs", "multirun", "datasets", "weights", "lightning_logs")
 GRACE_S = 5.0
+
+
+RTDETR = {  # RT-DETR's decoder on a backbone of a few layers
+    "nc": 80,
+    "scales": {"l": [1.0, 1.0, 1024]},
+    "backbone": [
+        [-1, 1, "HGStem", [16, 24]],
+        [-1, 1, "HGBlock", [16, 32, 3]],
+        [-1, 1, "DWConv", [32, 3, 2, 1, False]],
+        [-1, 1, "HGBlock", [24, 48, 3]],
+        [-1, 1, "DWConv", [48, 3, 2, 1, False]],
+        [-1, 1, "HGBlock", [24, 64, 3]],
+        [-1, 1, "DWConv", [64, 3, 2, 1, False]],
+        [-1, 1, "Conv", [64, 1, 1]],
+    ],
+    "head": [[[3, 5, 7], 1, "RTDETRDecoder", ["nc", 64, 60, 4, 4, 2]]],
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -149,6 +171,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def small_rtdetr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An architecture file of RT-DETR that trains in seconds."""
+    file = tmp_path_factory.mktemp("models") / "rtdetr-small.yaml"
+    file.write_text(yaml.safe_dump(RTDETR))
+    return file
+
+
 Launch = Callable[..., list[Any]]
 
 
@@ -160,6 +190,7 @@ def launch_ranks(tmp_path_factory: pytest.TempPathFactory) -> Launch:
     `function(ranks, group, *arguments)`, `group` being what `dist.group.join` returned. Returns what the ranks
     returned, in rank order; all that torch.save takes may travel.
     """
+
     def launch(function: Callable[..., Any], world_size: int, *arguments: Any, timeout_s: float = 120) -> list[Any]:
         import torch
 

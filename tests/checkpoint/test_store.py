@@ -54,7 +54,9 @@ def test_what_is_saved_is_loaded(checkpoints: CheckpointStore) -> None:
 def test_the_manifest_states_size_and_digest(checkpoints: CheckpointStore, tmp_path: Path) -> None:
     manifest = json.loads((folder_of(tmp_path, 3) / "manifest.json").read_text())
     said = manifest["files"]["state.pt"]
-    sums = subprocess.run(["sha256sum", folder_of(tmp_path, 3) / "state.pt"], capture_output=True, check=True, text=True)
+    sums = subprocess.run(
+        ["sha256sum", folder_of(tmp_path, 3) / "state.pt"], capture_output=True, check=True, text=True
+    )
     assert said["sha256"] == sums.stdout.split()[0]
     assert said["bytes"] == (folder_of(tmp_path, 3) / "state.pt").stat().st_size
 
@@ -147,9 +149,7 @@ def test_the_same_step_again_replaces_the_old_one(checkpoints: CheckpointStore) 
     assert load(stored)["step"] == 7
 
 
-def test_every_file_is_synced_before_the_folder_gets_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_file_is_synced_before_the_folder_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     real_sync, real_rename = store._sync, os.rename
     monkeypatch.setattr(store, "_sync", lambda path: (order.append(f"sync {path.name}"), real_sync(path)))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
@@ -26,21 +25,6 @@ SMALL = (
     "imgsz=128",
     "plots=false",
 )
-RTDETR = {  # RT-DETR's decoder on a backbone of a few layers
-    "nc": 80,
-    "scales": {"l": [1.0, 1.0, 1024]},
-    "backbone": [
-        [-1, 1, "HGStem", [16, 24]],
-        [-1, 1, "HGBlock", [16, 32, 3]],
-        [-1, 1, "DWConv", [32, 3, 2, 1, False]],
-        [-1, 1, "HGBlock", [24, 48, 3]],
-        [-1, 1, "DWConv", [48, 3, 2, 1, False]],
-        [-1, 1, "HGBlock", [24, 64, 3]],
-        [-1, 1, "DWConv", [64, 3, 2, 1, False]],
-        [-1, 1, "Conv", [64, 1, 1]],
-    ],
-    "head": [[[3, 5, 7], 1, "RTDETRDecoder", ["nc", 64, 60, 4, 4, 2]]],
-}
 MODELS = {
     "detect": "yolo26n.yaml",
     "segment": "yolo26n-seg.yaml",
@@ -136,9 +120,7 @@ def yoloscale(tmp_path: Path, cache: Path) -> Commands:
     return Commands(tmp_path, cache)
 
 
-@pytest.fixture(scope="session")
-def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+@pytest.fixture
+def model_of(small_rtdetr: Path) -> Callable[[str], str]:
     """The `model=` argument for a task, and for "rtdetr"."""
-    small = tmp_path_factory.mktemp("models") / "rtdetr-small.yaml"
-    small.write_text(yaml.safe_dump(RTDETR))
-    return lambda task: f"model={small if task == 'rtdetr' else MODELS[task]}"
+    return lambda task: f"model={small_rtdetr if task == 'rtdetr' else MODELS[task]}"

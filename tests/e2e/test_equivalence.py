@@ -31,7 +31,9 @@ def on(yoloscale: Any, name: str, ranks: int, *arguments: str) -> Run:
 def parameters(run: Run) -> dict[str, torch.Tensor]:
     """Model parameters; batch-norm statistics depend on how many ranks there are, as in any data-parallel training."""
     model = run.state()["model"]
-    return {name: value.double() for name, value in model.items() if "running" not in name and value.is_floating_point()}
+    return {
+        name: value.double() for name, value in model.items() if "running" not in name and value.is_floating_point()
+    }
 
 
 def distance(run: Run, other: Run) -> float:

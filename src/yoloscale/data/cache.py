@@ -7,6 +7,7 @@ Ultralytics keeps one copy per rank (ultralytics/ultralytics issue 22307).
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,27 +74,37 @@ def build(kind: str, count: int, read: Read, key: str, disk: Path, ranks: Ranks,
     Returns:
         The images, or a sentence that says why there is no room for them.
     """
-    folder = (disk if kind == "disk" else _memory_folder()) / f"yoloscale-{key}"
-    complete = folder / f"complete-{ranks.local_world_size}.json"
-    if not all(group.gather_objects(complete.exists())):
+    folder = (disk if kind == "disk" else _memory_folder()) / f"yoloscale-{key}-{ranks.local_world_size}"
+    if not all(group.gather_objects(folder.is_dir())):
         refusal = _refusal(kind, folder, count, read) if ranks.is_first_of_node else None
         refusal = next((r for r in group.gather_objects(refusal) if r), None)
         if refusal:
             return refusal
+        partial = folder.with_name(f".{folder.name}.{ranks.host}.{os.getppid()}.partial")  # of the ranks of one agent
         if ranks.is_first_of_node:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
         group.barrier()
-        _write_share(folder, range(ranks.local_rank, count, ranks.local_world_size), read, ranks.local_rank, threads)
+        _write_share(partial, range(ranks.local_rank, count, ranks.local_world_size), read, ranks.local_rank, threads)
         group.barrier()
         if ranks.is_first_of_node:
-            complete.write_text("{}")
+            _give_name(partial, folder)
     group.barrier()
     images = _map(folder, ranks.local_world_size, count)
     group.barrier()
     if kind == "ram" and ranks.is_first_of_node:
         shutil.rmtree(folder)  # the mappings keep the pages until the last rank ends, however it ends
     return images
+
+
+def _give_name(partial: Path, folder: Path) -> None:
+    """Rename; another run on the same data set may have been faster."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(partial)
 
 
 def _memory_folder() -> Path:

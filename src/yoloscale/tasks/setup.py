@@ -156,7 +156,8 @@ def _data(
         kind = "disk" if config.cache == "disk" else "ram"
         for part in (train, validation):
             say("caching images")
-            key = cache.fingerprint(files(part), trainer.args.imgsz, trainer.args.task, kind, os.getppid())
+            own = () if kind == "disk" else (os.getppid(),)  # a disk cache is for later runs, too
+            key = cache.fingerprint(files(part), trainer.args.imgsz, trainer.args.task, *own)
             images = cache.build(kind, len(part), reader(part), key, caches / "images", ranks, share)
             if isinstance(images, str):
                 print(images, flush=True)

@@ -1,0 +1,137 @@
+"""Decoded images once per node, whatever becomes of the processes that decode them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from yoloscale.data import cache
+from yoloscale.dist.environment import Ranks
+
+COUNT = 11
+
+
+def read(index: int) -> tuple[np.ndarray[Any, Any], tuple[int, int]]:
+    """Image `index`: a size and a content of its own."""
+    image = np.full((4 + index, 6, 3), index, dtype=np.uint8)
+    image[0, 0] = (index, 1, 2)
+    return image, (40 + index, 60)
+
+
+def assert_images(images: Any) -> None:
+    assert len(images) == COUNT
+    for index in range(COUNT):
+        expected, original = read(index)
+        assert np.array_equal(images[index], expected)
+        assert images.shapes[index] == expected.shape
+        assert images.originals[index] == original
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In place of /dev/shm."""
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    monkeypatch.setattr(cache, "SHARED_MEMORY", folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["ram", "disk"])
+def test_what_was_decoded_is_read(kind: str, memory: Path, tmp_path: Path) -> None:
+    assert_images(cache.build(kind, COUNT, read, "key", tmp_path / "disk", Ranks(), threads=2))
+    assert list(memory.iterdir()) == [], "shared memory is given back when the processes end, however they end"
+
+
+def test_a_disk_cache_is_found_again(memory: Path, tmp_path: Path) -> None:
+    cache.build("disk", COUNT, read, "key", tmp_path, Ranks(), threads=1)
+
+    def refuse(index: int) -> Any:
+        raise AssertionError("decoded again")
+
+    assert_images(cache.build("disk", COUNT, refuse, "key", tmp_path, Ranks(), threads=1))
+
+
+def test_what_a_killed_process_left_is_never_read(
+    memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(index: int) -> Any:
+        if index == 5:
+            raise KeyboardInterrupt
+        return read(index)
+
+    monkeypatch.setattr(cache, "_refusal", lambda *_: None)  # it reads samples, too
+    with pytest.raises(KeyboardInterrupt):
+        cache.build("disk", COUNT, die, "key", tmp_path / "disk", Ranks(), threads=1)
+    assert_images(cache.build("disk", COUNT, read, "key", tmp_path / "disk", Ranks(), threads=1))
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["yoloscale-key-1"]
+
+
+def test_two_runs_at_once(memory: Path, tmp_path: Path) -> None:
+    """The other one is ready while this one still decodes."""
+    others = []
+
+    def reading(index: int) -> Any:
+        if index == 7 and not others:
+            other = Ranks(host="another")
+            others.append(cache.build("disk", COUNT, read, "key", tmp_path / "disk", other, threads=1))
+        return read(index)
+
+    assert_images(cache.build("disk", COUNT, reading, "key", tmp_path / "disk", Ranks(), threads=1))
+    assert_images(others[0])
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["yoloscale-key-1"]
+
+
+def test_a_reader_gets_a_copy_of_its_own(memory: Path, tmp_path: Path) -> None:
+    images = cache.build("ram", COUNT, read, "key", tmp_path, Ranks(), threads=1)
+    assert not isinstance(images, str)
+    images[3][:] = 255
+    assert_images(images)
+
+
+def test_too_little_room_is_said_and_nothing_is_left(
+    memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 100
+
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: Usage)
+    answer = cache.build("disk", COUNT, read, "key", tmp_path / "disk", Ranks(), threads=1)
+    assert isinstance(answer, str)
+    assert "cache=disk needs" in answer
+    assert not (tmp_path / "disk").exists()
+
+
+def test_the_key_changes_with_the_files_and_the_settings(tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("a", "b")]
+    for file in files:
+        Path(file).write_text("x")
+    keys = {cache.fingerprint(files, 640), cache.fingerprint(files, 320), cache.fingerprint(files[::-1], 640)}
+    os.utime(files[0], ns=(1, 1))
+    keys.add(cache.fingerprint(files, 640))
+    Path(files[1]).write_text("longer")
+    keys.add(cache.fingerprint(files, 640))
+    assert len(keys) == 5
+
+
+def share(ranks: Ranks, _steps: Any, folder: str) -> list[Any]:
+    """Build with others; which images this rank decoded, and whether it reads them all."""
+    decoded: list[int] = []
+
+    def reading(index: int) -> Any:
+        decoded.append(index)
+        return read(index)
+
+    own = Ranks(ranks.rank, ranks.world_size, ranks.rank, ranks.world_size)
+    cache._refusal = lambda *_: None  # it reads samples, too
+    assert_images(cache.build("disk", COUNT, reading, "key", Path(folder), own, threads=1))
+    return sorted(decoded)
+
+
+def test_ranks_decode_a_share_each(launch_ranks: Callable[..., list[Any]], tmp_path: Path) -> None:
+    shares = launch_ranks(share, 2, str(tmp_path))
+    assert shares == [list(range(0, COUNT, 2)), list(range(1, COUNT, 2))]

@@ -1,0 +1,98 @@
+"""Evaluation sharded over ranks gives the numbers of one process, and those of `yolo val`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from yoloscale.config.freeze import freeze, load
+
+SOURCE = Path(__file__).parents[2] / "src"
+TASKS = ["detect", "segment", "pose", "obb", "classify", "semantic", "depth", "rtdetr"]
+BIASES = 3.0  # so that an untrained head finds things
+
+
+def evaluate(ranks: Any, steps: Any, folder: str) -> dict[str, dict[str, float]]:
+    """On a rank: the model is the same everywhere, its weights are published, both kinds of evaluation run."""
+    from yoloscale.engine.votes import Ballot
+    from yoloscale.runs.directory import RunDirectory
+    from yoloscale.tasks import setup
+    from yoloscale.yolo import weights
+
+    run = RunDirectory(Path(folder))
+    parts = setup.build(load(run.config), run, ranks, torch.device("cpu"), steps, Ballot(), lambda _: None)
+    module = parts.stepper.average.module
+    enliven(module)
+    if ranks.is_first:
+        weights.save(run.best_weights, module, vars(parts.trainer.args), {}, 1)
+    from yoloscale.dist import group
+
+    group.barrier()
+    return {"training": parts.evaluation(module), "final": parts.evaluation.final(run.best_weights, plots=False)}
+
+
+def enliven(module: torch.nn.Module) -> None:
+    """An untrained detector finds nothing and every metric is 0: let it find things, right and wrong ones."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name.endswith("bias") and ("cv3" in name or "score_head" in name):
+                parameter.add_(BIASES + torch.rand_like(parameter))
+
+
+def official(run: Path, best: Path, rtdetr: bool) -> dict[str, float]:
+    """What `yolo val` says about the weights, in a process that knows nothing of yoloscale."""
+    config = load(run / "config.yaml")
+    program = (
+        "import json, sys\nfrom ultralytics import RTDETR, YOLO\n"
+        "model = (RTDETR if sys.argv[4] == 'True' else YOLO)(sys.argv[1])\n"
+        "found = model.val(data=sys.argv[2], imgsz=96, batch=16, device='cpu', plots=False, workers=0,"
+        " project=sys.argv[3], name='val')\n"
+        "print('\\nRESULT', json.dumps({k: float(v) for k, v in found.results_dict.items()}))\n"
+    )
+    from yoloscale.config.locations import cache_folder
+    from yoloscale.data.sources import locate
+
+    assert config.model.task is not None
+    data = locate(config.data, config.model.task, cache_folder(config.paths))
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(best), str(data), str(run), str(rtdetr)],
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    result: dict[str, float] = json.loads(line.removeprefix("RESULT"))
+    return result
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("task", [TASKS[0], *(pytest.param(task, marks=pytest.mark.long) for task in TASKS[1:])])
+def test_two_ranks_one_rank_and_ultralytics_agree(
+    config_of: Callable[..., Any], launch_ranks: Callable[..., list[Any]], tmp_path: Path, task: str
+) -> None:
+    results = {}
+    for world_size in (1, 2):
+        folder = tmp_path / f"run-{world_size}"
+        folder.mkdir()
+        config = config_of(task)
+        config.cluster.procs_per_node = world_size
+        freeze(config, folder / "config.yaml")
+        results[world_size] = launch_ranks(evaluate, world_size, str(folder), timeout_s=200)
+    assert results[2][0] == results[2][1], "every rank is told"
+    assert results[2][0] == results[1][0], "bit for bit"
+    final = results[1][0]["final"]
+    assert any(value > 0 for name, value in final.items() if name.startswith("metrics/"))
+    expected = official(tmp_path / "run-1", tmp_path / "run-1" / "weights" / "best.pt", task == "rtdetr")
+    assert final.keys() >= expected.keys() - {"fitness"}
+    assert {name: final[name] for name in expected} == expected

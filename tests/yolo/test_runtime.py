@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from yoloscale.yolo import runtime
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `prepare` sets is taken back."""
+    for name in ("ULTRALYTICS_SAFE_LOAD", "YOLO_AUTOINSTALL", "YOLO_OFFLINE"):
+        monkeypatch.setenv(name, "unset")
+        monkeypatch.delenv(name)
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1")):
+        monkeypatch.setenv(name, value)
+
+
+def test_alone_ultralytics_sees_no_ranks() -> None:
+    runtime.prepare(1, allow_pickle=False)
+    assert not {"RANK", "LOCAL_RANK", "WORLD_SIZE"} & os.environ.keys()
+
+
+def test_among_others_it_does() -> None:
+    runtime.prepare(2, allow_pickle=False)
+    assert {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= os.environ.keys()
+
+
+def test_weights_are_loaded_safely_unless_asked_otherwise() -> None:
+    runtime.prepare(1, allow_pickle=False)
+    assert os.environ["ULTRALYTICS_SAFE_LOAD"] == "true"
+    runtime.prepare(1, allow_pickle=True)
+    assert os.environ["ULTRALYTICS_SAFE_LOAD"] == "false"
+
+
+def test_nothing_is_installed_or_looked_up_unless_the_person_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLO_AUTOINSTALL", "true")
+    runtime.prepare(1, allow_pickle=False)
+    assert (os.environ["YOLO_AUTOINSTALL"], os.environ["YOLO_OFFLINE"]) == ("true", "true")
+
+
+@pytest.mark.parametrize("installed", ["8.4.100", "8.5.0", "9.0.1"])
+def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch, installed: str) -> None:
+    monkeypatch.setattr(runtime, "version", lambda _: installed)
+    with pytest.raises(RuntimeError, match=rf"{installed} is installed, yoloscale needs >=8\.4\.190,<8\.5"):
+        runtime.check_version()
