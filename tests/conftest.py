@@ -37,7 +37,8 @@ LIBRARY_VARIABLES = frozenset(
 )
 # kept for the life of a process by pytest-timeout, tqdm and torch
 LIBRARY_THREADS = ("pytest_timeout", "Dummy-", "tqdm", "pydevd", "ptvsd", "execnet")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)  # SIGCHLD is torch's, from its first loader on
+# not SIGCHLD: it is torch's from its first loader on
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # what a program that forgot its run folder would leave in the folder it was started in
 STRAYS = ("runs", "wandb", "outputs", "multirun", "datasets", "weights", "lightning_logs")
 GRACE_S = 5.0

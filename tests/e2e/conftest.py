@@ -86,8 +86,10 @@ class Commands:
 
     def train(self, name: str, *arguments: str, ranks: int = 2, code: int = 0, timeout_s: float = 280) -> Done:
         """Train to the end; an exit code other than `code` fails the test with what was printed."""
-        process = self.start("train", *SMALL, f"name={name}", f"cluster.procs_per_node={ranks}", *arguments)
-        return self.finish(process, name, code, timeout_s)
+        return self.finish(self.start_training(name, *arguments, ranks=ranks), name, code, timeout_s)
+
+    def start_training(self, name: str, *arguments: str, ranks: int = 2) -> subprocess.Popen[str]:
+        return self.start("train", *SMALL, f"name={name}", f"cluster.procs_per_node={ranks}", *arguments)
 
     def resume(self, name: str, code: int = 0, timeout_s: float = 280) -> Done:
         return self.finish(self.start("resume", name), name, code, timeout_s)

@@ -9,30 +9,24 @@ from pathlib import Path
 class ResultsCsv:
     """Appends epochs; on a resumed run the lines after the restored epoch are dropped first.
 
-    Columns are fixed by the first line: epoch, time, train losses, metrics, validation losses, learning rates. A column
-    that an epoch has no value for (no evaluation) repeats the last one, as in Ultralytics.
+    Columns: epoch, time, train losses, metrics, validation losses, learning rates. One that an epoch has no value for
+    (no evaluation) repeats the last one, as in Ultralytics; before the first one it is 0.
     """
 
     def __init__(self, path: Path, epochs_done: int) -> None:
         self._path = path
-        self._last: dict[str, str] = {}
-        lines = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in lines[1:] if int(line.split(",")[0]) <= epochs_done]
-        self._columns = lines[0].split(",") if kept else []
-        if kept:
-            self._last = dict(zip(self._columns, kept[-1].split(","), strict=False))
-        self._lines = lines[:1] + kept if kept else []
+        lines = [line.split(",") for line in path.read_text().splitlines()] if path.exists() else []
+        rows = [dict(zip(lines[0], line, strict=False)) for line in lines[1:]]
+        self._rows = [row for row in rows if int(row["epoch"]) <= epochs_done]
 
     def add(self, record: Mapping[str, float]) -> None:
         """One epoch: keys `epoch`, `time`, `train/…`, `metrics/…`, `val/…`, `lr/…`; others are left out."""
         values = {name: f"{value:.6g}" for name, value in record.items() if _rank(name) is not None}
-        if not self._columns:
-            self._columns = sorted(values, key=lambda name: _rank(name) or 0)
-            self._lines = [",".join(self._columns)]
-        self._last = {**self._last, **values}
-        self._lines.append(",".join(self._last.get(name, "0") for name in self._columns))
+        self._rows.append({**(self._rows[-1] if self._rows else {}), **values})
+        columns = sorted(self._rows[-1], key=lambda name: _rank(name) or 0)
+        lines = [columns, *([row.get(name, "0") for name in columns] for row in self._rows)]
         beside = self._path.with_name(f".{self._path.name}.writing")
-        beside.write_text("\n".join(self._lines) + "\n")
+        beside.write_text("".join(",".join(line) + "\n" for line in lines))
         beside.replace(self._path)
 
 
