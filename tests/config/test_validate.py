@@ -131,6 +131,7 @@ def cluster(**values: Any) -> dict[str, Any]:
         (CPU, {"batch": float("inf")}, "batch", "whole number"),
         (CPU, {"data": DataConfig(source="coco8.yaml", shapes=ShapesConfig())}, "data.shapes", "data=shapes"),
         (CPU, {"data": DataConfig(shapes=ShapesConfig(train_images=0))}, "data.shapes.train_images", "at least 1"),
+        (CPU, {"data": DataConfig(shapes=ShapesConfig(image_size=63))}, "data.shapes.image_size", "at least 64"),
         (CPU, {"logger": LoggerConfig(wandb=WandbConfig(project="a/b"))}, "logger.wandb.project", "without"),
         (CPU, {"logger": LoggerConfig(wandb=WandbConfig(entity="a/b"))}, "logger.wandb.entity", "project"),
     ],

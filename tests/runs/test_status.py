@@ -167,3 +167,10 @@ def test_ranks_started_by_hand_after_a_failure_are_a_running_run(run: RunDirecto
     events.record(run, events.EXITED, attempt=1, exit_code=1)
     training(run)
     assert (status(run).state, status(run).error) == ("running", None)
+
+
+def test_a_run_killed_right_after_its_result_is_finished(run: RunDirectory) -> None:
+    launched(run, dead_pid())
+    training(run)
+    run.result.write_text(json.dumps({"metrics": {}, "epochs": 10}))
+    assert status(run).state == "finished"

@@ -26,7 +26,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "checkpoint.keep": (2, _INFINITY),
     "data.shapes.train_images": (1, _INFINITY),
     "data.shapes.val_images": (1, _INFINITY),
-    "data.shapes.image_size": (32, 16384),
+    "data.shapes.image_size": (64, 16384),
     "data.shapes.seed": (0, _INFINITY),
 }
 _POSITIVE = ("time", "cluster.timeout_s")

@@ -21,7 +21,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import read_result, status
+from yoloscale.runs.status import status
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
 MACHINE_KEYS = ("name", "paths.")  # what may differ without making another run of it
@@ -100,7 +100,7 @@ def refuse_if_taken(run: RunDirectory, config: Config) -> None:
     if not run.config.exists():
         _refuse_if_foreign(run)
         return
-    if read_result(run) is not None or status(run).state == "finished":
+    if status(run).state == "finished":
         raise ConfigError(finished_problem(run))
     problems = [
         Problem(key, f"{old} in run {run.name!r} → {new} now", "give another name=, or the old value to go on with it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
@@ -21,6 +22,9 @@ def prepare(config: Config, say: Say) -> Config:
     """
     from yoloscale.data import check, sources
 
+    if config.logger.tensorboard and find_spec("tensorboard") is None:
+        instead = "pip install 'yoloscale[tensorboard]', or write logger=default"
+        raise ConfigError(Problem("logger.tensorboard", "the package tensorboard is not installed", instead))
     cache = cache_folder(config.paths)
     task = _prepare_model(config, cache, say)
     source = sources.prepare(config.data, task, cache, say)

@@ -114,7 +114,7 @@ def live_launcher(progress: Progress) -> tuple[str, int, bool | None] | None:
 
 
 def _state(progress: Progress, *, has_result: bool) -> str:
-    if progress.finished or (has_result and progress.exited is not None):
+    if progress.finished or has_result:  # the result is written last: only the word that says so is missing
         return "finished"
     if progress.exited is not None:
         return _ENDED.get(int(progress.exited.get("exit_code", 1)), "failed")
