@@ -166,3 +166,10 @@ def test_resume_refuses_a_node_that_is_not_there(
     done = yoloscale("resume", failed_run.name, "--node-rank", node_rank)
     assert done.returncode == 2
     assert "of 1 nodes" in done.stderr
+
+
+def test_flags_of_data_are_answered_or_refused(yoloscale: Yoloscale, tmp_path: Path) -> None:
+    shown = yoloscale("data", "check", "--cfg", "job", "data.shapes.seed=7")
+    assert "seed: 7" in shown.stdout
+    assert not (tmp_path / "cache").exists(), "nothing was rendered"
+    assert yoloscale("data", "check", "--runs", "elsewhere").returncode == 2

@@ -9,9 +9,14 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import find
 
 
+def plain_parser(command: str, description: str) -> argparse.ArgumentParser:
+    """A parser of a command that is not about runs."""
+    return argparse.ArgumentParser(prog=f"yoloscale {command}", description=description, allow_abbrev=False)
+
+
 def parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser with `--runs DIR`."""
-    made = argparse.ArgumentParser(prog=f"yoloscale {command}", description=description, allow_abbrev=False)
+    made = plain_parser(command, description)
     made.add_argument("--runs", metavar="DIR", type=Path, default=Path("runs"), help="folder of the runs (./runs)")
     return made
 

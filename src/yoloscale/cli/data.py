@@ -12,15 +12,18 @@ from yoloscale.config.schema import Task
 
 def main(typed: list[str]) -> int:
     """Report on the dataset that the same settings would train on; 2 if training would refuse it."""
-    made = arguments.parser("data", "Check a dataset, or fetch and render it ahead of a run.")
+    made = arguments.plain_parser("data", "Check a dataset, or fetch and render it ahead of a run.")
     made.add_argument("action", choices=("check", "prepare"))
     made.add_argument("--deep", action="store_true", help="open every image too")
     arguments.add_output(made)
     parsed, tokens = made.parse_known_args(typed)
 
+    from yoloscale.config.compose import run_hydra_flags
     from yoloscale.data import check, sources
     from yoloscale.launch.configure import configure
 
+    if (answered := run_hydra_flags(tokens)) is not None:
+        return answered
     config = configure(tokens)
     task = config.model.task or Task.detect
     cache = cache_folder(config.paths)
