@@ -18,7 +18,6 @@ from yoloscale.runs.directory import RunDirectory
 
 SOURCE = Path(__file__).parents[2] / "src"
 SMALL = (
-    "device=cpu",
     "data.shapes.train_images=64",
     "data.shapes.val_images=32",
     "data.shapes.image_size=160",
@@ -89,7 +88,8 @@ class Commands:
         return self.finish(self.start_training(name, *arguments, ranks=ranks), name, code, timeout_s)
 
     def start_training(self, name: str, *arguments: str, ranks: int = 2) -> subprocess.Popen[str]:
-        return self.start("train", *SMALL, f"name={name}", f"cluster.procs_per_node={ranks}", *arguments)
+        where = () if any(argument.startswith("device=") for argument in arguments) else ("device=cpu",)
+        return self.start("train", *SMALL, *where, f"name={name}", f"cluster.procs_per_node={ranks}", *arguments)
 
     def resume(self, name: str, code: int = 0, timeout_s: float = 280) -> Done:
         return self.finish(self.start("resume", name), name, code, timeout_s)
