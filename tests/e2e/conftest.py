@@ -17,13 +17,7 @@ from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 
 SOURCE = Path(__file__).parents[2] / "src"
-SMALL = (
-    "data.shapes.train_images=64",
-    "data.shapes.val_images=32",
-    "data.shapes.image_size=160",
-    "imgsz=128",
-    "plots=false",
-)
+SHAPES = ("data.shapes.train_images=64", "data.shapes.val_images=32", "data.shapes.image_size=160")
 MODELS = {
     "detect": "yolo26n.yaml",
     "segment": "yolo26n-seg.yaml",
@@ -88,8 +82,11 @@ class Commands:
         return self.finish(self.start_training(name, *arguments, ranks=ranks), name, code, timeout_s)
 
     def start_training(self, name: str, *arguments: str, ranks: int = 2) -> subprocess.Popen[str]:
-        where = () if any(argument.startswith("device=") for argument in arguments) else ("device=cpu",)
-        return self.start("train", *SMALL, *where, f"name={name}", f"cluster.procs_per_node={ranks}", *arguments)
+        given = {argument.split("=")[0] for argument in arguments}
+        device = () if "device" in given else ("device=cpu",)
+        data = () if "data" in given else SHAPES
+        fixed = (f"name={name}", f"cluster.procs_per_node={ranks}", "imgsz=128", "plots=false")
+        return self.start("train", *fixed, *device, *data, *arguments)
 
     def resume(self, name: str, code: int = 0, timeout_s: float = 280) -> Done:
         return self.finish(self.start("resume", name), name, code, timeout_s)

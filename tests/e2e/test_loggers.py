@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-RUN = ("batch=8", "nbs=8", "epochs=2", "data.shapes.train_images=16", "data.shapes.val_images=8")
+RUN = ("batch=16", "nbs=16", "epochs=2")
 
 
 @pytest.mark.long
