@@ -74,13 +74,17 @@ def build(kind: str, count: int, read: Read, key: str, disk: Path, ranks: Ranks,
     Returns:
         The images, or a sentence that says why there is no room for them.
     """
-    folder = (disk if kind == "disk" else _memory_folder()) / f"yoloscale-{key}-{ranks.local_world_size}"
+    owner = _first_of_node(ranks)
+    if kind == "ram" and ranks.is_first_of_node:
+        _remove_orphans()
+    parent, prefix = (disk, "yoloscale") if kind == "disk" else (_memory_folder(), f"yoloscale-{owner}")
+    folder = parent / f"{prefix}-{key}-{ranks.local_world_size}"
     if not all(group.gather_objects(folder.is_dir())):
         refusal = _refusal(kind, folder, count, read) if ranks.is_first_of_node else None
         refusal = next((r for r in group.gather_objects(refusal) if r), None)
         if refusal:
             return refusal
-        partial = folder.with_name(f".{folder.name}.{ranks.host}.{os.getppid()}.partial")  # of the ranks of one agent
+        partial = folder.with_name(f".{folder.name}.{ranks.host}.{owner}.partial")
         if ranks.is_first_of_node:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
@@ -95,6 +99,20 @@ def build(kind: str, count: int, read: Read, key: str, disk: Path, ranks: Ranks,
     if kind == "ram" and ranks.is_first_of_node:
         shutil.rmtree(folder)  # the mappings keep the pages until the last rank ends, however it ends
     return images
+
+
+def _first_of_node(ranks: Ranks) -> int:
+    """Collective. The process id of this node's first rank, which names what belongs to this run alone."""
+    everybody = group.gather_objects((ranks.host, ranks.is_first_of_node, os.getpid()))
+    return next(pid for host, is_first, pid in everybody if is_first and host == ranks.host)
+
+
+def _remove_orphans() -> None:
+    """Remove what a run that was killed while it filled its cache has left in shared memory."""
+    for path in _memory_folder().glob("*yoloscale-*"):
+        owner = path.name.lstrip(".").split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _give_name(partial: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ while the last one is evaluated, and nothing is rebuilt in between.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -72,8 +73,14 @@ class MicroBatchKeys:
             epoch, first = epoch + 1, 0
 
 
-def _one_thread(_worker: int) -> None:
-    """Workers share the rank's cores with it: one thread each."""
+def start_worker(_worker: int) -> None:
+    """Initialise a loader process: one thread, and deaf to the signals that ask a run to stop.
+
+    torchrun sends those to the whole session of a rank. The rank saves and ends its workers itself; one that dies
+    first would fail it.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     try:
         import cv2
@@ -109,7 +116,7 @@ class MicroBatchLoader:
             collate_fn=source.collate,
             pin_memory=pin_memory,
             prefetch_factor=4 if workers else None,
-            worker_init_fn=_one_thread,
+            worker_init_fn=start_worker,
             multiprocessing_context="fork" if workers else None,
         )
         self._batches: Iterator[dict[str, Any]] | None = None

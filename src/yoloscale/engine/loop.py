@@ -149,10 +149,11 @@ class Loop:
     def _recover(self, outcome: StepOutcome) -> None:
         """Count steps whose gradients were not finite; after too many in a row go back to the last checkpoint."""
         recovery = self.progress.recovery
-        searching = self._stepper.scaler.is_enabled() and self._stepper.scaler.get_scale() > 1.0
-        if outcome.applied or searching:
-            recovery.skipped = 0  # a gradient scaler that looks for its scale skips steps as a matter of course
+        if outcome.applied:
+            recovery.skipped = 0
             return
+        if self._stepper.scaler.is_enabled() and self._stepper.scaler.get_scale() > 1.0:
+            return  # a gradient scaler that looks for its scale skips steps as a matter of course
         recovery.skipped += 1
         self._observer.event("warning", message=f"step {self.progress.position.total}: non-finite gradient, skipped")
         if recovery.skipped >= self._limits.skips:
@@ -192,6 +193,7 @@ class Loop:
         if self._limits.save or last:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
         position.epoch, position.step = epoch, 0
+        self.progress.recovery.rollbacks = 0  # a whole epoch went well; the smaller step stays
         self.progress.means.clear()
         if last:
             position.epochs = epoch  # a start after this one has nothing left to train

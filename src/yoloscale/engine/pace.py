@@ -46,8 +46,9 @@ class Pace:
             self._epoch_seconds += seconds
             self._epoch_images += images
         self._warm, self._last, self._outcome = True, now, outcome
-        for name, value in (("images", 1.0), *outcome.losses.items()):
-            means[name] = means.get(name, 0.0) + value * images
+        if outcome.applied:
+            for name, value in (("images", 1.0), *outcome.losses.items()):
+                means[name] = means.get(name, 0.0) + value * images
         return seconds
 
     def _rates(self, optimizer: Optimizer) -> dict[str, float]:

@@ -44,9 +44,10 @@ def cpu_has_bfloat16() -> bool:
 
 def choose(amp: bool | str, device: torch.device) -> Precision:
     """Precision for Ultralytics' `amp`: true/fp16, bf16, false/fp32. On a CPU, true means bf16 where it is native."""
-    wish = {True: "auto", "true": "auto", False: "fp32"}.get(amp if isinstance(amp, bool) else amp.lower(), amp)
+    said = str(amp).lower()
+    wish = {"true": "auto", "false": "fp32"}.get(said, said)
     if device.type == "cpu":
         bf16 = wish == "bf16" or (wish == "auto" and cpu_has_bfloat16())
         return Precision(torch.bfloat16 if bf16 else None, "cpu")
-    dtype = {"auto": torch.float16, "fp16": torch.float16, "bf16": torch.bfloat16}.get(str(wish))
+    dtype = {"auto": torch.float16, "fp16": torch.float16, "bf16": torch.bfloat16}.get(wish)
     return Precision(dtype, device.type)

@@ -58,6 +58,8 @@ class Stepper:
         self.learner, self.average, self.optimizer = learner, average, optimizer
         self.scaler = torch.amp.GradScaler(precision.device_type, enabled=precision.scaled)
         self.gradients = FlatGradients(learner.module, NUMBERS, group, exact=exact_reduce)
+        if self.scaler.is_enabled():  # it starts at its first use, and this rank may have no samples in the first step
+            self.scaler.scale(torch.zeros((), device=self.gradients.numbers.device))
         self._precision, self._ballot, self._seed = precision, ballot, seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._names: tuple[str, ...] = ()
@@ -126,8 +128,6 @@ class Stepper:
         else:
             self.average.mend()
         if self.scaler.is_enabled():
-            if not outcome.applied:
-                self.scaler.step(self.optimizer)  # skips by itself; it only notes that the scale must shrink
             self.scaler.update()
 
     def state(self) -> dict[str, Any]:

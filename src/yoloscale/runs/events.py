@@ -25,7 +25,21 @@ EXITED = "exited"
 
 def record(run: RunDirectory, event: str, **fields: Any) -> None:
     """Append one event with the time of day (seconds since the epoch)."""
-    jsonl.append(run.events, {"event": event, "time": round(time.time(), 3), **fields})
+    jsonl.append(run.events, line(event, **fields))
+
+
+def line(event: str, **fields: Any) -> dict[str, Any]:
+    """An event as it stands in the file, with the time of now."""
+    return {"event": event, "time": round(time.time(), 3), **fields}
+
+
+def warn(run: RunDirectory, message: str) -> None:
+    """Print a warning and put it on record, if the disk takes it: what is worth a warning is not worth the run."""
+    print(message, flush=True)
+    try:
+        record(run, WARNING, message=message)
+    except OSError as error:
+        print(f"not recorded: {error}", flush=True)
 
 
 def history(run: RunDirectory) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 def append(path: Path, record: Mapping[str, Any]) -> None:
     """Append one object as one line, by one write to a descriptor opened for appending.
 
-    Raises OSError if the disk is full; a torn line then ends before the next one begins.
+    JSON has no infinity and no NaN: such numbers become null. Raises OSError if the disk is full; a torn line then ends
+    before the next one begins.
     """
-    line = json.dumps(record, separators=(",", ":"), default=str) + "\n"
+    line = json.dumps(_finite(record), separators=(",", ":"), default=str) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         if _is_torn(descriptor, path):
@@ -24,6 +26,14 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _is_torn(descriptor: int, path: Path) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,12 @@ def finish(
     best = run.weights / "best.pt"
     chosen = best if best.exists() else run.weights / "last.pt"
     if parts.trainer.args.task == "depth" and ranks.is_first:
-        calibrate(chosen, parts.evaluation.dataset, parts.trainer)
+        for weights in {chosen, run.weights / "last.pt"}:
+            calibrate(weights, parts.evaluation.dataset, parts.trainer)
     group.barrier()
     metrics = parts.evaluation.final(chosen, plots=config.plots)
     if not ranks.is_first:
         return
-    write_arguments(run.path / "args.yaml", parts.trainer.args)
     if config.plots:
         _draw(run, parts, observer)
     fitness = metrics.pop("fitness", None)
@@ -52,14 +54,30 @@ def finish(
 
 
 def _draw(run: RunDirectory, parts: Parts, observer: RunObserver) -> None:
-    plots.results(run.path / "results.csv")
-    plots.labels(parts.trainer)
-    for number, batch in enumerate(observer.first_batches):
-        plots.training_batch(parts.trainer, batch, number)
+    """Draw the pictures; one that cannot be drawn is a warning: the training is done."""
+    drawings: list[Callable[[], None]] = [
+        partial(plots.results, run.path / "results.csv"),
+        partial(plots.labels, parts.trainer),
+    ]
+    drawings += [partial(plots.training_batch, parts.trainer, *pair) for pair in _numbered(observer.first_batches)]
+    for draw in drawings:
+        try:
+            draw()
+        except Exception as error:
+            events.warn(run, f"a picture could not be drawn: {type(error).__name__}: {error}")
     plots.wait()
 
 
-def write_arguments(path: Path, args: Any) -> None:
-    """args.yaml as Ultralytics writes it, without the paths of the run itself."""
-    values = {key: value for key, value in vars(args).items() if key not in ("save_dir", "project")}
-    path.write_text(yaml.safe_dump(values, sort_keys=False))
+def _numbered(batches: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
+    return [(batch, number) for number, batch in enumerate(batches)]
+
+
+def published_arguments(parts: Parts) -> dict[str, Any]:
+    """Ultralytics' arguments of the run as its users read them: the global batch, no path of the run itself."""
+    values = {key: value for key, value in vars(parts.trainer.args).items() if key not in ("save_dir", "project")}
+    return {**values, "batch": parts.order.batch}
+
+
+def write_arguments(path: Path, parts: Parts) -> None:
+    """args.yaml as Ultralytics writes it."""
+    path.write_text(yaml.safe_dump(published_arguments(parts), sort_keys=False))

@@ -23,7 +23,7 @@ class RunKeeper:
 
     Args:
         write_weights: writes a `.pt` of the averaged model: path, metrics, epoch (from 1).
-        save_period: every so many epochs weights/epoch<N>.pt is kept too; below 1 never.
+        save_period: every so many epochs weights/epoch<N>.pt is kept too, N from 0; below 1 never.
     """
 
     def __init__(
@@ -51,20 +51,24 @@ class RunKeeper:
                 seconds = round(time.monotonic() - started, 4)
                 events.record(self._run, events.CHECKPOINT_SAVED, **fields, seconds=seconds, reason=reason)
             except OSError as error:
-                message = f"checkpoint of step {position.total} not saved: {error}"
-                events.record(self._run, events.WARNING, message=message)
-                print(message, flush=True)
+                events.warn(self._run, f"checkpoint of step {position.total} not saved: {error}")
         group.barrier()
 
     def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
-        """Collective. Rank 0 writes; the others do not wait: the next collective meets them."""
+        """Collective. Rank 0 writes; the others do not wait: the next collective meets them.
+
+        A full disk is a warning, and the weights published before stay.
+        """
         if not self._ranks.is_first:
             return
         names = ["last.pt"] + ["best.pt"] * best
-        if self._save_period > 0 and epoch % self._save_period == 0:
-            names.append(f"epoch{epoch}.pt")
+        if self._save_period > 0 and (epoch - 1) % self._save_period == 0:
+            names.append(f"epoch{epoch - 1}.pt")  # Ultralytics counts these from 0
         for name in names:
-            self._write_weights(self._run.weights / name, metrics, epoch)
+            try:
+                self._write_weights(self._run.weights / name, metrics, epoch)
+            except OSError as error:
+                events.warn(self._run, f"weights of epoch {epoch} not published: {error}")
 
     def restore(self) -> Progress | None:
         """Collective. Rank 0 chooses the newest valid checkpoint; all load that one.
@@ -76,7 +80,7 @@ class RunKeeper:
         if self._ranks.is_first:
             found, complaints = self._store.newest()
             for complaint in complaints:
-                events.record(self._run, events.WARNING, message=complaint)
+                events.warn(self._run, complaint)
             self._store.set_aside_newer_than(found)
             chosen = found.path.name if found else None
         chosen = group.broadcast_object(chosen)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class RunObserver:
         if not self._writes or (now - self._last_line < STEP_INTERVAL_S and record["step"] > self._first_step + 1):
             return
         self._last_line = now
-        jsonl.append(self._run.metrics, {"kind": "step", "time": time.time(), **record})
+        self._append(self._run.metrics, {"kind": "step", "time": time.time(), **record})
         self._track(record)
 
     def epoch(self, record: Mapping[str, float]) -> None:
@@ -47,17 +48,17 @@ class RunObserver:
             return
         evaluated = ("metrics/", "val/", "fitness")
         trained = {name: value for name, value in record.items() if not name.startswith(evaluated)}
-        jsonl.append(self._run.metrics, {"kind": "epoch", **trained, "seconds": record["time"], "time": time.time()})
+        self._append(self._run.metrics, {"kind": "epoch", **trained, "seconds": record["time"], "time": time.time()})
         if len(trained) < len(record):
             rest = {name: value for name, value in record.items() if name not in trained}
             head = {"kind": "eval", "step": record["step"], "epoch": record["epoch"], "time": time.time()}
-            jsonl.append(self._run.metrics, {**head, **rest})
+            self._append(self._run.metrics, {**head, **rest})
         self._csv.add(record)
         self._track(record)
 
     def event(self, name: str, **fields: Any) -> None:
         if self._writes:
-            events.record(self._run, name, **fields)
+            self._append(self._run.events, events.line(name, **fields))
 
     def batch(self, step: int, batch: dict[str, Any]) -> None:
         """Remember the run's first three batches; they are drawn when it ends, to keep drawing out of the loop."""
@@ -67,13 +68,28 @@ class RunObserver:
 
     def trace(self, record: Mapping[str, Any]) -> None:
         if self._writes:
-            jsonl.append(self._run.trace, record)
+            self._append(self._run.trace, record)
+
+    def _append(self, path: Path, record: Mapping[str, Any]) -> None:
+        """Append a line; a disk that does not take it costs the line, not the run."""
+        try:
+            jsonl.append(path, record)
+        except OSError as error:
+            print(f"{path.name}: {error}", flush=True)
 
     def _track(self, record: Mapping[str, float]) -> None:
         values = {name: value for name, value in record.items() if name not in ("step", "time")}
-        for tracker in self._trackers:
-            tracker.log(values, int(record["step"]))
+        self._each_tracker(lambda tracker: tracker.log(values, int(record["step"])))
 
     def close(self, exit_code: int) -> None:
-        for tracker in self._trackers:
-            tracker.close(exit_code)
+        """End the trackers; 0 finished, 75 to be continued, else failed."""
+        self._each_tracker(lambda tracker: tracker.close(exit_code))
+
+    def _each_tracker(self, tell: Callable[[Tracker], None]) -> None:
+        """Tell every tracker; one that fails is left out from then on, with a warning: it never stops the run."""
+        for tracker in list(self._trackers):
+            try:
+                tell(tracker)
+            except Exception as error:
+                self._trackers.remove(tracker)
+                events.warn(self._run, f"{type(tracker).__name__} has failed and gets no more: {error}")

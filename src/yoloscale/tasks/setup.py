@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from yoloscale.config.cpus import available
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Config
 from yoloscale.data import cache
@@ -24,6 +25,7 @@ from yoloscale.engine.precision import Precision, choose
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import Stepper
 from yoloscale.engine.votes import Ballot
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.yolo import datasets
 from yoloscale.yolo.evaluation import UltralyticsEvaluation
@@ -89,7 +91,7 @@ def build(
         learner.synchronise_batch_norm()
     group.broadcast_tensors([*learner.module.parameters(), *learner.module.buffers()])
     say("data")
-    batch = _size_batch(config, trainer, precision, ranks)
+    batch = _size_batch(config, run, trainer, precision, ranks)
     samples, evaluation, workers = _data(config, trainer, ranks, caches, say)
     learner.prepare_loss()
     accumulate = max(round(config.nbs / batch), 1)
@@ -101,6 +103,9 @@ def build(
         seed=config.seed,
         drop_last=bool(config.compile) or config.cluster.sync_bn,
     )
+    if config.cluster.sync_bn and len(samples) < batch:
+        found, instead = f"true, and {len(samples)} images do not fill one batch of {batch}", "set a smaller batch"
+        raise ConfigError(Problem("cluster.sync_bn", found, instead))
     optimizer = learner.build_optimizer(len(samples), batch, accumulate, config.epochs)
     stepper = Stepper(
         learner,
@@ -133,10 +138,14 @@ def _channels_last(config: Config, device: torch.device) -> bool:
     return device.type == "cuda" or os.uname().machine in ("x86_64", "AMD64")
 
 
-def _size_batch(config: Config, trainer: Any, precision: Precision, ranks: Ranks) -> int:
-    """Collective. The global batch; sized on the GPU if the config leaves it open, the same for all ranks."""
+def _size_batch(config: Config, run: RunDirectory, trainer: Any, precision: Precision, ranks: Ranks) -> int:
+    """Collective. The global batch; sized on the GPU if the config leaves it open, at the first start of a run."""
     if config.batch >= 1:
         return int(config.batch)
+    earlier = [event["batch"] for event in events.history(run) if event["event"] == events.TRAINING_STARTED]
+    if chosen := group.broadcast_object(earlier[0] if earlier else None):
+        trainer.batch_size = trainer.args.batch = chosen // ranks.world_size
+        return int(chosen)
     trainer.batch_size, trainer.amp = config.batch, precision.dtype is not None
     with group.first_of_run_then_of_nodes(ranks):  # it scans the data set too
         fits = int(trainer.auto_batch())
@@ -153,11 +162,10 @@ def _data(
         train, validation = datasets.build(trainer)
     share = max(available() // ranks.local_world_size, 1)
     if config.cache:
-        kind = "disk" if config.cache == "disk" else "ram"
+        kind = "disk" if str(config.cache).lower() == "disk" else "ram"
         for part in (train, validation):
             say("caching images")
-            own = () if kind == "disk" else (os.getppid(),)  # a disk cache is for later runs, too
-            key = cache.fingerprint(files(part), trainer.args.imgsz, trainer.args.task, *own)
+            key = cache.fingerprint(files(part), trainer.args.imgsz, trainer.args.task)
             images = cache.build(kind, len(part), reader(part), key, caches / "images", ranks, share)
             if isinstance(images, str):
                 print(images, flush=True)

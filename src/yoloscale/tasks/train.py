@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
@@ -16,13 +15,14 @@ from yoloscale.checkpoint.state import Progress
 from yoloscale.config.plan import BatchPlan
 from yoloscale.config.schema import Config
 from yoloscale.data.loader import MicroBatchLoader
+from yoloscale.data.seeds import derive
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.finish import finish
+from yoloscale.tasks.finish import finish, published_arguments, write_arguments
 from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.setup import Parts, build, choose_device
@@ -68,6 +68,8 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         observer=observer,
         ballot=ballot,
     )
+    if ranks.is_first:
+        write_arguments(run.path / "args.yaml", parts)
     say("ready")
     _say_started(run, ranks, attempt, parts, progress)
     outcome = loop.run()
@@ -134,7 +136,7 @@ def _close(loaders: list[MicroBatchLoader]) -> None:
 def _observer(config: Config, run: RunDirectory, ranks: Ranks, progress: Progress) -> RunObserver:
     if ranks.is_first:
         jsonl.drop(run.trace, lambda line: line["step"] > progress.position.total)  # they are done again
-    progress.tracker.setdefault("wandb", secrets.token_hex(4))
+    progress.tracker.setdefault("wandb", _tracker_id(run))
     trackers: list[Tracker] = []
     if ranks.is_first:
         trackers = make_trackers(config.logger, run.path, run.name, _plain(asdict(config)), progress.tracker["wandb"])
@@ -146,6 +148,12 @@ def _observer(config: Config, run: RunDirectory, ranks: Ranks, progress: Progres
         plots=config.plots,
         first_step=progress.position.total,
     )
+
+
+def _tracker_id(run: RunDirectory) -> str:
+    """The id under which a tracker knows the run: the same at every start, also before the first checkpoint."""
+    begun = next(iter(events.history(run)), {}).get("time", 0)
+    return f"{derive('tracker', run.name, str(begun)):016x}"[-8:]
 
 
 def _plain(value: Any) -> Any:
@@ -169,6 +177,7 @@ def _say_started(run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, pr
         epoch=progress.position.epoch + 1,
         step=progress.position.total,
         images=order.samples,
+        batch=order.batch,
         plan=str(plan),
         precision=parts.precision.name,
         workers=parts.workers,
@@ -176,4 +185,4 @@ def _say_started(run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, pr
 
 
 def _write_weights(parts: Parts, path: Path, metrics: dict[str, float], epoch: int) -> None:
-    weights.save(path, parts.stepper.average.module, vars(parts.trainer.args), metrics, epoch)
+    weights.save(path, parts.stepper.average.module, published_arguments(parts), metrics, epoch)

@@ -11,6 +11,7 @@ import wandb
 from yoloscale.config.schema import WandbConfig, WandbMode
 
 INIT_TIMEOUT_S = 30  # then the run is logged offline, to be synchronised later
+FINISH_TIMEOUT_S = 60  # what is not sent by then stays on disk, to be synchronised later
 
 
 class WandbTracker:
@@ -41,7 +42,9 @@ class WandbTracker:
             resume="allow",
             dir=str(folder),
             config=dict(settings),
-            settings=wandb.Settings(init_timeout=INIT_TIMEOUT_S, console="off", silent=True),
+            settings=wandb.Settings(
+                init_timeout=INIT_TIMEOUT_S, finish_timeout=FINISH_TIMEOUT_S, console="off", silent=True
+            ),
         )
         run.define_metric("*", step_metric="step")
         return run

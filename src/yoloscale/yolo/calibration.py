@@ -21,5 +21,8 @@ def calibrate(weights: Path, dataset: Any, trainer: Any) -> None:
     beside = weights.with_name(f".{weights.stem}.calibrating.pt")
     shutil.copyfile(weights, beside)
     loader: DataLoader[Any] = DataLoader(dataset, batch_size=BATCH, collate_fn=dataset.collate_fn)
-    calibrate_checkpoint(beside, loader, trainer.device, max_depth=trainer.data.get("max_depth") or 100.0)
-    beside.replace(weights)
+    try:
+        calibrate_checkpoint(beside, loader, trainer.device, max_depth=trainer.data.get("max_depth") or 100.0)
+        beside.replace(weights)
+    finally:
+        beside.unlink(missing_ok=True)

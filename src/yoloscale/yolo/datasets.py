@@ -21,6 +21,9 @@ def build(trainer: Any) -> tuple[Any, Any]:
     train = trainer.build_dataset(trainer.data["train"], "train", args.batch)
     validation = trainer.build_dataset(trainer.data[args.split], "val", BATCH)
     args.cache = cached
+    for dataset in (train, validation):
+        if hasattr(dataset, "im_files"):
+            dataset.cache = "ram"  # Ultralytics' word for: no buffer of recently loaded images
     trainer.train_loader = SimpleNamespace(dataset=train)
     trainer.test_loader = SimpleNamespace(dataset=validation)
     trainer.set_class_weights()

@@ -1,11 +1,12 @@
 """Evaluation with Ultralytics' validators, sharded over ranks, with the numbers that one process would get.
 
-Every rank takes a run of consecutive batches; the batches are the same on any number of ranks (16 images, as
-`yolo val` uses), and so is the order in which their statistics are put together.
+Every rank takes a run of consecutive batches of 16 images, as `yolo val` does (single images, if there are no more than
+16), and the statistics are put together in the order of the images.
 """
 
 from __future__ import annotations
 
+import json
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader
 from ultralytics.data.build import ContiguousDistributedSampler
 from ultralytics.nn.autobackend import AutoBackend
 
+from yoloscale.data.loader import start_worker
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.yolo.weights import published
@@ -42,6 +44,7 @@ class UltralyticsEvaluation:
             batch_size=BATCH,
             sampler=sampler,
             num_workers=workers,
+            worker_init_fn=start_worker,
             collate_fn=getattr(dataset, "collate_fn", None),
             pin_memory=trainer.device.type == "cuda",
             persistent_workers=False,
@@ -54,10 +57,7 @@ class UltralyticsEvaluation:
         validator.training = True
         if hasattr(module, "end2end"):
             module.end2end = validator.args.nms is False
-        was = module.args
-        module.args = self._trainer.args  # the averaged copy has one of its own, from before `time=` moved the end
         losses = self._pass(validator, module.eval(), with_loss=True)
-        module.args = was
         return self._finish(validator, losses)
 
     def final(self, weights: Path, plots: bool) -> dict[str, float]:
@@ -88,34 +88,42 @@ class UltralyticsEvaluation:
 
     @torch.inference_mode()
     def _pass(self, validator: Any, model: nn.Module, with_loss: bool) -> dict[str, float]:
-        """Run this rank's batches through the validator; returns the sums of its batches' losses over all ranks."""
+        """Run this rank's batches through the validator; returns the mean losses over the batches of all ranks."""
         validator.init_metrics(model)
         validator.jdict = []
         sums: dict[str, float] = {}
+        images = 0
         for number, batch in enumerate(self._loader):
             validator.batch_i = number
             batch = validator.preprocess(batch)
             predictions = model(batch["img"])
             if with_loss:
+                count = len(batch["img"])
+                images += count
                 for name, value in model.loss(batch, predictions)[1].items():  # type: ignore[operator]
-                    sums[name] = sums.get(name, 0.0) + float(value)
+                    sums[name] = sums.get(name, 0.0) + float(value) * count
             predictions = validator.postprocess(predictions)
             validator.update_metrics(predictions, batch)
             if validator.args.plots and number < 3 and self._ranks.is_first:
                 validator.plot_val_samples(batch, number)
                 validator.plot_predictions(batch, predictions, number)
-        shares = group.gather_objects(sums)
-        names = next((list(share) for share in shares if share), [])
-        return {name: sum(share.get(name, 0.0) for share in shares) for name in names}
+        shares = group.gather_objects((images, sums))
+        total = sum(count for count, _ in shares)
+        names = next((list(part) for _, part in shares if part), [])
+        return {name: sum(part.get(name, 0.0) for _, part in shares) / total for name in names}
 
     def _finish(self, validator: Any, losses: dict[str, float]) -> dict[str, float]:
         """Collective. Put the shards together on rank 0, compute there, tell all."""
         validator.gather_stats()
         metrics: dict[str, float] = {}
         if self._ranks.is_first:
-            metrics = {name: float(value) for name, value in validator.get_stats().items()}
+            stats = validator.get_stats()
+            if not validator.training and validator.args.save_json and validator.jdict:
+                file = validator.save_dir / "predictions.json"
+                file.write_text(json.dumps(validator.jdict), encoding="utf-8")
+                stats = validator.eval_json(stats)  # COCO and LVIS: the numbers of their own tools
+            metrics = {name: float(value) for name, value in stats.items()}
             validator.finalize_metrics()
             validator.print_results()
-            batches = -(-len(self.dataset) // BATCH)
-            metrics |= {f"val/{name}": total / batches for name, total in losses.items()}
+            metrics |= {f"val/{name}": value for name, value in losses.items()}
         return group.broadcast_object(metrics)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.torch_utils import attempt_compile, init_seeds
 
 from yoloscale.config.schema import Task
@@ -37,7 +38,8 @@ class UltralyticsLearner:
         trainer.set_model_attributes()
         module.args = trainer.args
         strides: Any = getattr(module, "stride", torch.tensor([32.0]))
-        trainer.stride = max(int(strides.max()), 32)
+        trainer.stride = stride = max(int(strides.max()), 32)
+        trainer.args.imgsz = check_imgsz(trainer.args.imgsz, stride=stride, floor=stride, max_dim=1)  # rounds up
         self._frozen = _freeze(module, trainer.args.freeze)
         self._compiled: nn.Module | None = None
         if trainer.args.compile:
@@ -70,7 +72,7 @@ class UltralyticsLearner:
     def train_mode(self) -> None:
         self.module.train()
         for name, part in self.module.named_modules():
-            if isinstance(part, nn.BatchNorm2d) and any(frozen in name for frozen in self._frozen):
+            if isinstance(part, nn.modules.batchnorm._BatchNorm) and any(frozen in name for frozen in self._frozen):
                 part.eval()
 
     def start_epoch(self, epoch: int, epochs: int) -> None:

@@ -22,7 +22,7 @@ class UltralyticsSamples:
     def __init__(self, dataset: Any, args: Any) -> None:
         self.dataset = dataset
         if hasattr(dataset, "close_mosaic"):  # all but classification
-            dataset.cache = "ram"  # Ultralytics' word for: no buffer, partners from the whole set
+            assert dataset.cache == "ram", "mosaic would draw from a buffer"
             dataset.transforms = dataset.build_transforms(hyp=copy(args))
             self._closed = copy(dataset)
             self._closed.close_mosaic(hyp=copy(args))

@@ -31,6 +31,9 @@ def save(path: Path, module: nn.Module, arguments: dict[str, Any], metrics: dict
         module: the averaged model; it is not changed.
         arguments: Ultralytics' arguments of the run; a path of the run itself must not be among them.
         epoch: the epoch (from 1) the weights are from.
+
+    Raises:
+        OSError: the disk does not take it; the file that was there stays.
     """
     model: Any = deepcopy(module).half().to(memory_format=torch.contiguous_format)
     known = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_DICT}
@@ -58,7 +61,12 @@ def save(path: Path, module: nn.Module, arguments: dict[str, Any], metrics: dict
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.writing")
-    torch.save(content, beside)
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        torch.save(content, beside)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except RuntimeError as error:  # torch's writer hides what the disk said
+        raise OSError(f"{path.name} could not be written, the disk may be full: {error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
