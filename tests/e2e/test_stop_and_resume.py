@@ -37,10 +37,9 @@ def test_the_trace_is_that_of_the_uninterrupted_run(
     assert (preempted["step"], preempted["signal"]) == (done, number.name)
     resumed = yoloscale.resume("stopped")
     assert resumed.trace == whole.trace
-    for name, value in whole.state()["model"].items():
-        assert torch.equal(resumed.state()["model"][name], value), name
-    for name, value in whole.state()["average"].items():
-        assert torch.equal(resumed.state()["average"][name], value), name
+    state, expected = resumed.state(), whole.state()
+    for part in ("model", "average"):
+        assert not [name for name, value in expected[part].items() if not torch.equal(state[part][name], value)]
     assert resumed.events("training_started")[-1]["step"] == done
     assert len(resumed.events("finished")) == 1
 
