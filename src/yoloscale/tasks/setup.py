@@ -20,6 +20,7 @@ from yoloscale.data.order import SampleOrder
 from yoloscale.data.sources import locate, locate_weights
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
+from yoloscale.engine.compiler import stay_eager
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision, choose
 from yoloscale.engine.schedule import Schedule
@@ -75,6 +76,8 @@ def build(
     `steps` is the group that `dist.group.join` returned.
     """
     say("model")
+    if not config.compile:
+        stay_eager()
     caches = cache_folder(config.paths)
     model, pretrained = _sources(config, caches)
     task, rtdetr = config.model.task, is_rtdetr(model)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 from ultralytics.utils.checks import check_imgsz
-from ultralytics.utils.torch_utils import attempt_compile, init_seeds
+from ultralytics.utils.torch_utils import attempt_compile
 
 from yoloscale.config.schema import Task
-from yoloscale.data.seeds import derive
+from yoloscale.data.seeds import derive, seed_all
 
 # Losses that Ultralytics averages over the batch; all others it multiplies by the batch size. A test compares the
 # loss of a batch with that of the same batch twice over.
@@ -29,7 +30,9 @@ class UltralyticsLearner:
     def __init__(self, trainer: Any, task: Task, rtdetr: bool, seed: int, channels_last: bool) -> None:
         self.reduction: Literal["sum", "mean"] = "mean" if rtdetr or task in MEANS else "sum"
         self._trainer = trainer
-        init_seeds(derive("model", seed) % 2**32, trainer.args.deterministic)  # the same initial weights on every rank
+        seed_all(derive("model", seed))  # the same initial weights on every rank
+        if trainer.args.deterministic:
+            _be_deterministic(compiles=bool(trainer.args.compile))
         trainer.setup_model()
         module: nn.Module = trainer.model.to(trainer.device)
         if channels_last:
@@ -100,6 +103,19 @@ class UltralyticsLearner:
                 group["fused"] = True  # one kernel for all parameters, on CPU too
                 group["foreach"] = False
         return optimizer
+
+
+def _be_deterministic(compiles: bool) -> None:
+    """What Ultralytics' `deterministic=True` sets: deterministic kernels where there are any, a warning elsewhere.
+
+    `torch.use_deterministic_algorithms` sets the same for eager mode, but imports the compiler to do it.
+    """
+    if compiles:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
+    torch.backends.cudnn.deterministic = True
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set by a module hook
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
 
 
 def _freeze(module: nn.Module, freeze: Any) -> list[str]:
