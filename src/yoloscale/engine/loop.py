@@ -53,7 +53,7 @@ class Limits:
         patience: epochs without a better fitness; 0 never stops early.
         evaluate_every_epoch: `val=`; the last epoch is always evaluated.
         save: `save=`; without it only the final weights are published.
-        rollbacks: how often a run may go back to its last checkpoint after non-finite steps.
+        rollbacks: how often in a row, without a whole epoch between, a run may go back to its last checkpoint.
         skips: non-finite steps in a row before it does.
     """
 
