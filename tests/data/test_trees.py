@@ -117,5 +117,5 @@ def test_the_real_package(tmp_path: Path) -> None:
         split: sum(len(path.read_text().splitlines()) for path in (root / "labels" / split).iterdir())
         for split in ("train", "val")
     }
-    assert counts == {"train": 1168, "val": 98}
+    assert counts == {"train": 744, "val": 522}
     assert len(list((root / "images" / "train").iterdir())) == 54
