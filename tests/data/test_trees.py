@@ -118,4 +118,5 @@ def test_the_real_package(tmp_path: Path) -> None:
         for split in ("train", "val")
     }
     assert counts == {"train": 744, "val": 522}
-    assert len(list((root / "images" / "train").iterdir())) == 54
+    assert len(list((root / "images" / "train").iterdir())) == 42
+    assert len(list((root / "images" / "val").iterdir())) == 14
