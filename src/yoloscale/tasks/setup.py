@@ -20,7 +20,7 @@ from yoloscale.data.order import SampleOrder
 from yoloscale.data.sources import locate, locate_weights
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
-from yoloscale.engine.compiler import stay_eager
+from yoloscale.engine.compiler import stay_eager, step_eagerly
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision, choose
 from yoloscale.engine.schedule import Schedule
@@ -110,6 +110,8 @@ def build(
         found, instead = f"true, and {len(samples)} images do not fill one batch of {batch}", "set a smaller batch"
         raise ConfigError(Problem("cluster.sync_bn", found, instead))
     optimizer = learner.build_optimizer(len(samples), batch, accumulate, config.epochs)
+    if not config.compile:
+        step_eagerly(optimizer)
     stepper = Stepper(
         learner,
         AveragedModel(learner.module),
