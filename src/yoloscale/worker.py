@@ -1,4 +1,4 @@
-"""The program of one rank: `python -m yoloscale.worker RUN`, started by torchrun, by srun, or by hand.
+"""The program of one rank: `python -m yoloscale.worker RUN`, started by torchrun, or by hand with its variables.
 
 Reads RUN/config.yaml, joins the other ranks, goes on from the newest checkpoint if there is one, and ends with
 0 finished, 1 failed, 2 bad config, 75 stopped on request with a checkpoint saved, 130 interrupted by a person.

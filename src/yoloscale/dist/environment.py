@@ -1,4 +1,4 @@
-"""Who am I: the rank of this process as torchrun (or srun, or a person) put it into the environment."""
+"""Who am I: the rank of this process as torchrun (or a person) put it into the environment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Ranks:
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Ranks:
-    """Read torchrun's variables, else those of one srun task per rank, else this is a single process."""
+    """Read torchrun's variables; without them this is a single process."""
     if "RANK" in environ:
         world_size = int(environ["WORLD_SIZE"])
         return Ranks(

@@ -97,19 +97,8 @@ def build(
     batch = _size_batch(config, run, trainer, precision, ranks)
     samples, evaluation, workers = _data(config, trainer, ranks, caches, say)
     learner.prepare_loss()
-    accumulate = max(round(config.nbs / batch), 1)
-    order = SampleOrder(
-        samples=len(samples),
-        batch=batch,
-        world_size=ranks.world_size,
-        accumulate=accumulate,
-        seed=config.seed,
-        drop_last=bool(config.compile) or config.cluster.sync_bn,
-    )
-    if config.cluster.sync_bn and len(samples) < batch:
-        found, instead = f"true, and {len(samples)} images do not fill one batch of {batch}", "set a smaller batch"
-        raise ConfigError(Problem("cluster.sync_bn", found, instead))
-    optimizer = learner.build_optimizer(len(samples), batch, accumulate, config.epochs)
+    order = _order(config, len(samples), batch, ranks)
+    optimizer = learner.build_optimizer(len(samples), batch, order.accumulate, config.epochs)
     if not config.compile:
         step_eagerly(optimizer)
     stepper = Stepper(
@@ -124,6 +113,21 @@ def build(
         exact_reduce=config.cluster.exact_reduce,
     )
     return Parts(trainer, learner, samples, evaluation, order, stepper, _schedule(args), precision, workers)
+
+
+def _order(config: Config, images: int, batch: int, ranks: Ranks) -> SampleOrder:
+    """How the images are dealt out. Raises ConfigError for a batch that SyncBN could not be fed with on all ranks."""
+    if config.cluster.sync_bn and images < batch:
+        found, instead = f"true, and {images} images do not fill one batch of {batch}", "set a smaller batch"
+        raise ConfigError(Problem("cluster.sync_bn", found, instead))
+    return SampleOrder(
+        samples=images,
+        batch=batch,
+        world_size=ranks.world_size,
+        accumulate=max(round(config.nbs / batch), 1),
+        seed=config.seed,
+        drop_last=bool(config.compile) or config.cluster.sync_bn,
+    )
 
 
 def _sources(config: Config, caches: Path) -> tuple[str, bool | str]:
