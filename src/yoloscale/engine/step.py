@@ -63,12 +63,16 @@ class Stepper:
         self._precision, self._ballot, self._seed = precision, ballot, seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._names: tuple[str, ...] = ()
+        self._buffers = [buffer for buffer in learner.module.buffers() if buffer.numel() > 0]
+        self._buffers_before = [buffer.clone() for buffer in self._buffers]
+        self._is_between = True
 
     def __call__(self, step: OptimiserStep, load: Callable[[], Batch], watch: Callable[[Batch], None]) -> StepOutcome:
         """Collective. Train on the micro-batches of `step`, which `load` delivers one after the other.
 
         `watch` is shown each micro-batch after preprocessing.
         """
+        torch._foreach_copy_(self._buffers_before, self._buffers)
         self.gradients.zero()
         samples = []
         for position, micro in enumerate(step.micro_batches):
@@ -121,6 +125,7 @@ class Stepper:
 
     def _update(self, outcome: StepOutcome) -> None:
         """Update the parameters, or leave them: every rank holds the same gradients, so all do the same."""
+        self._is_between = False
         if outcome.applied:
             self.gradients.clip(torch.tensor(outcome.norm), MAXIMUM_NORM)
             self.scaler.step(self.optimizer)
@@ -129,6 +134,15 @@ class Stepper:
             self.average.mend()
         if self.scaler.is_enabled():
             self.scaler.update()
+        self._is_between = True
+
+    def break_off(self) -> bool:
+        """After an exception in a step: undo what its forward passes left in the batch-norm statistics.
+
+        Returns whether the state is that of the last whole step; not so if the update itself was under way.
+        """
+        torch._foreach_copy_(self._buffers, self._buffers_before)
+        return self._is_between
 
     def state(self) -> dict[str, Any]:
         """Everything a step changes, as tensors and plain containers; the model and its average in fp32."""
