@@ -37,6 +37,11 @@ class RunDirectory:
         """Held (flock) by the launcher of the run for as long as it lives."""
         return self.job / "lock"
 
+    @property
+    def stop_request(self) -> Path:
+        """Made by whoever wants the run to save and stop (`touch RUN/STOP`); rank 0 removes it when it is honoured."""
+        return self.path / "STOP"
+
     def launch_record(self, attempt: int, node_rank: int = 0) -> Path:
         """What was started on one node for one attempt: argv, environment, working folder."""
         return self.job / (f"attempt-{attempt}.json" if node_rank == 0 else f"attempt-{attempt}-node-{node_rank}.json")
