@@ -1,24 +1,71 @@
-"""Batch arithmetic: how the global batch is split over ranks and gathered into optimiser steps."""
+"""Batch arithmetic: how the global batch is split over ranks and gathered into optimiser steps.
+
+A run that goes on with other ranks than it was planned for keeps its optimiser steps.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
+
+_SHOWN = 3  # numbers of ranks that would work, named on either side of the one that does not
 
 
 @dataclass(frozen=True)
-class BatchPlan:
-    """Images of one forward pass over all ranks, on each rank, and forward passes of one optimiser step."""
+class Split:
+    """Ranks, images of each rank's micro-batch, and micro-batches of each rank in one optimiser step."""
 
-    global_batch: int
-    world_size: int
+    ranks: int
     per_rank: int
     accumulate: int
 
     def __str__(self) -> str:
-        ranks = "1 rank" if self.world_size == 1 else f"{self.world_size} ranks"
-        return f"global {self.global_batch} = {ranks} × {self.per_rank}, accumulate {self.accumulate}"
+        ranks = "1 rank" if self.ranks == 1 else f"{self.ranks} ranks"
+        return f"{ranks} × {self.per_rank}, accumulate {self.accumulate}"
+
+    @property
+    def forward_batch(self) -> int:
+        """Images of one forward pass over all ranks."""
+        return self.ranks * self.per_rank
+
+    @property
+    def step_images(self) -> int:
+        """Images of one optimiser step over all ranks."""
+        return self.forward_batch * self.accumulate
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How an optimiser step is dealt out: `planned` when the run was first started, `actual` on the ranks of now."""
+
+    planned: Split
+    actual: Split
+
+    def __str__(self) -> str:
+        batch = self.global_batch
+        if not self.is_changed:
+            return f"global {batch} = {self.actual}"
+        total = self.actual.step_images
+        images = f"global {batch}" if total == batch else f"global {batch}, {total} a step"
+        kept = "same micro-batches" if self.is_exact else "same samples in each step"
+        return f"{images} = {self.actual} (planned for {self.planned}: {kept})"
+
+    @property
+    def global_batch(self) -> int:
+        """Images of one forward pass over the planned ranks: `batch`."""
+        return self.planned.forward_batch
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the ranks are others than planned."""
+        return self.actual != self.planned
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every optimiser step consists of the planned micro-batches."""
+        return self.actual.per_rank == self.planned.per_rank
 
 
 def is_automatic(batch: float) -> bool:
@@ -32,6 +79,11 @@ def world_size(config: Config) -> int:
     return config.cluster.nodes * config.cluster.procs_per_node
 
 
+def planned_ranks(config: Config) -> int:
+    """Ranks that the batch was split for when the run was first started; before that, those it would start with."""
+    return config.cluster.planned_ranks or world_size(config)
+
+
 def describe(config: Config) -> str:
     """The plan of a resolved and validated config in words, also where the batch is still to be sized on the GPU."""
     if not is_automatic(config.batch):
@@ -40,17 +92,94 @@ def describe(config: Config) -> str:
     return f"global batch sized by GPU memory when it starts, over {ranks} rank{'s' if ranks > 1 else ''}"
 
 
-def plan(config: Config) -> BatchPlan:
-    """Split a resolved and validated config's `batch`, a whole number ≥ 1 that divides by the world size.
+def plan(config: Config, *, ranks: int | None = None, batch: int | None = None) -> BatchPlan:
+    """Deal out an optimiser step of a resolved config.
 
-    Accumulation is Ultralytics' rule: max(round(nbs / batch), 1).
+    Args:
+        ranks: that take part; None: those of the config.
+        batch: the global batch, a multiple of the planned ranks; None: `config.batch`, which then is such a number.
+
+    Raises:
+        ConfigError: the step does not divide over these ranks; it names numbers of ranks that work.
     """
-    batch, ranks = int(config.batch), world_size(config)
-    assert batch >= ranks, "validate the config first"
-    assert batch % ranks == 0, "validate the config first"
-    return BatchPlan(
-        global_batch=batch,
-        world_size=ranks,
-        per_rank=batch // ranks,
-        accumulate=max(round(config.nbs / batch), 1),
+    planned = _planned(config, batch)
+    actual = _deal(planned, world_size(config) if ranks is None else ranks, config.cluster.sync_bn)
+    if actual is None:
+        raise ConfigError(_impossible(config, planned, world_size(config) if ranks is None else ranks))
+    return BatchPlan(planned, actual)
+
+
+def difference(config: Config, made: BatchPlan) -> str | None:
+    """What a plan for other ranks than planned changes in the results, as a sentence; None if the ranks are those."""
+    if not made.is_changed:
+        return None
+    before, now = made.planned, made.actual
+    ranks = f"{_counted(now.ranks, 'rank')} instead of {before.ranks}"
+    statistics = f"batch norm's running statistics, which evaluation reads, are averaged over {ranks}"
+    if config.cluster.sync_bn:
+        return (
+            f"{ranks}: the same samples in each step and in each batch-norm group, in micro-batches of "
+            f"{now.per_rank} instead of {before.per_rank}; equal up to the order of floating-point sums"
+        )
+    if made.is_exact:
+        sums = (
+            "gradients are equal bit for bit (cluster.exact_reduce)"
+            if config.cluster.exact_reduce
+            else "gradients are equal up to the order of fp32 sums (cluster.exact_reduce=true would keep their bits)"
+        )
+        return f"{ranks}: the same micro-batches in each step; {sums}; {statistics}"
+    return (
+        f"{ranks}: the same samples in each step, but batch norm sees groups of {_counted(now.per_rank, 'image')} "
+        f"instead of {before.per_rank}, so results differ; {statistics}"
     )
+
+
+def _planned(config: Config, batch: int | None) -> Split:
+    """The split of the first start. Accumulation is Ultralytics' rule: max(round(nbs / batch), 1)."""
+    images, ranks = int(config.batch) if batch is None else batch, planned_ranks(config)
+    assert images >= ranks, "validate the config first"
+    assert images % ranks == 0, "validate the config first"
+    return Split(ranks, images // ranks, max(round(config.nbs / images), 1))
+
+
+def _deal(planned: Split, ranks: int, sync_bn: bool) -> Split | None:
+    """The planned optimiser step on other ranks; None if it does not divide.
+
+    Whole micro-batches go to other ranks where their number divides. Else the images of the step are cut into the
+    largest micro-batches that divide, none larger than planned, as memory was sized for those. SyncBN computes over
+    all ranks of a forward pass, so there the forward pass stays what it was.
+    """
+    if ranks == planned.ranks:
+        return planned
+    if sync_bn:
+        whole, rest = divmod(planned.forward_batch, ranks)
+        return None if rest else Split(ranks, whole, planned.accumulate)
+    share, rest = divmod(planned.step_images, ranks)
+    if rest:
+        return None
+    largest = max(images for images in range(1, planned.per_rank + 1) if share % images == 0)
+    return Split(ranks, largest, share // largest)
+
+
+def _impossible(config: Config, planned: Split, ranks: int) -> Problem:
+    images = planned.forward_batch if config.cluster.sync_bn else planned.step_images
+    what = "a forward pass with cluster.sync_bn" if config.cluster.sync_bn else "an optimiser step"
+    divisors = [number for number in range(1, images + 1) if images % number == 0]
+    near = [number for number in divisors if number < ranks][-_SHOWN:]
+    near += [number for number in divisors if number > ranks][:_SHOWN]
+    key = "cluster.procs_per_node" if config.cluster.nodes == 1 else "cluster"
+    return Problem(
+        key,
+        f"the {images} images of {what} (planned for {planned}) do not divide over {ranks} ranks",
+        f"go on with {_listed(near)}",
+    )
+
+
+def _listed(ranks: list[int]) -> str:
+    *most, last = map(str, ranks)
+    words = f"{', '.join(most)} or {last}" if most else last
+    return f"{words} rank{'' if words == '1' else 's'}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -99,6 +99,7 @@ class ClusterConfig:
     exact_reduce: bool = False  # sum gradients in fp64: the same bits on any number of ranks, twice the traffic
     sync_bn: bool = False  # batch-norm statistics over all ranks (CUDA)
     rdzv_endpoint: str | None = None  # HOST:PORT of the first node; only with nodes > 1
+    planned_ranks: int | None = None  # ranks the batch was split for at the first start; never typed by people
 
 
 @dataclass
