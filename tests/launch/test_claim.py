@@ -140,3 +140,12 @@ def test_a_run_that_ends_while_it_is_being_cancelled_has_ended(
     events.record(taken.run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=pid, argv=[])
     monkeypatch.setattr("os.kill", gone)
     assert cancel(taken.run, at_once=at_once)
+
+
+def test_what_each_start_chooses_makes_no_other_run_and_is_taken_over(config: Make) -> None:
+    claim(config(max_restarts=0), []).release()
+    second = config(max_restarts=5, time="12:00:00", stop_before_s=60.0, timeout_s=30.0, min_nodes=1)
+    taken = claim(second, [])
+    frozen = load(taken.run.config).cluster
+    assert (frozen.max_restarts, frozen.time, frozen.stop_before_s) == (5, "12:00:00", 60.0)
+    assert (frozen.timeout_s, frozen.min_nodes) == (30.0, 1)

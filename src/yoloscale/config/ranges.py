@@ -12,7 +12,7 @@ _UNIT = (
     "perspective flipud fliplr bgr mosaic mixup cutmix copy_paste erasing conf iou multi_scale dlam"
 )
 _NOT_NEGATIVE = "warmup_epochs box cls dfl pose kobj rle angle dlog dgrad dis patience workers close_mosaic seed"
-_AT_LEAST_ONE = "epochs nbs max_det mask_ratio cluster.nodes cluster.procs_per_node cluster.threads"
+_AT_LEAST_ONE = "epochs nbs max_det mask_ratio cluster.nodes cluster.min_nodes cluster.procs_per_node cluster.threads"
 _INFINITY = float("inf")
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -24,12 +24,16 @@ RANGES: dict[str, tuple[float, float]] = {
     "degrees": (-360, 360),
     "shear": (-90, 90),
     "checkpoint.keep": (2, _INFINITY),
+    "checkpoint.every_steps": (1, _INFINITY),
+    "checkpoint.keep_every_steps": (1, _INFINITY),
+    "cluster.max_restarts": (0, _INFINITY),
+    "cluster.stop_before_s": (0, _INFINITY),
     "data.shapes.train_images": (1, _INFINITY),
     "data.shapes.val_images": (1, _INFINITY),
     "data.shapes.image_size": (64, 16384),
     "data.shapes.seed": (0, _INFINITY),
 }
-_POSITIVE = ("time", "cluster.timeout_s")
+_POSITIVE = ("time", "checkpoint.every_minutes", "checkpoint.mtbf_hours", "cluster.timeout_s")
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "optimizer": ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"),
     "cache": (True, False, "ram", "disk"),

@@ -38,6 +38,13 @@ class Device(str, Enum):
     cpu = "cpu"
 
 
+class Interval(str, Enum):
+    """When to save within an epoch: as often as it costs least time (Young and Daly), or never."""
+
+    auto = "auto"
+    epoch = "epoch"
+
+
 class WandbMode(str, Enum):
     """Modes of `wandb.init`."""
 
@@ -100,13 +107,23 @@ class ClusterConfig:
     sync_bn: bool = False  # batch-norm statistics over all ranks (CUDA)
     rdzv_endpoint: str | None = None  # HOST:PORT of the first node; only with nodes > 1
     planned_ranks: int | None = None  # ranks the batch was split for at the first start; never typed by people
+    min_nodes: int | None = None  # go on with as few as these when nodes are lost; None: all of them
+    max_restarts: int = 3  # after failures without a new checkpoint in between; 0: the first failure ends the run
+    time: str | None = None  # wall-clock limit of one start as sbatch writes it, like 90 (minutes) or 1-12:00:00
+    stop_before_s: float = 120.0  # how long before the limit all ranks save and stop; at most half of the limit
 
 
 @dataclass
 class CheckpointConfig:
-    """Which checkpoints stay on disk."""
+    """When the whole state is saved within an epoch, and what stays on disk. It is saved after each epoch anyway."""
 
+    every_steps: int | None = None  # each so many optimiser steps
+    every_minutes: float | None = None  # each so many minutes
+    interval: Interval = Interval.auto  # what holds where neither is given
+    mtbf_hours: float = 4.0  # expected time between interruptions; auto adds what this run has seen
     keep: int = 2  # newest N; never fewer than 2
+    keep_every_steps: int | None = None  # and the first one of every so many optimiser steps
+    keep_best: bool = True  # and the one of the best epoch so far
 
 
 @dataclass

@@ -14,6 +14,7 @@ from yoloscale.config.plan import is_automatic, world_size
 from yoloscale.config.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import ClusterConfig, Config, Device, Task, WandbConfig
+from yoloscale.config.time_limit import GRAMMAR, limit_s
 
 _NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
 _RELEASED = re.compile(r"(yolo(v\d+|\d+)[a-z]?|rtdetr-\w+)(-(seg|sem|cls|pose|obb|depth))?", re.IGNORECASE)
@@ -99,7 +100,20 @@ def _cluster(cluster: ClusterConfig) -> list[Problem]:
         found = f"{cluster.rdzv_endpoint!r} with {cluster.nodes} nodes" if cluster.rdzv_endpoint else "not given"
         instead = "write cluster.rdzv_endpoint=HOST:PORT, an address of the first node that all others reach"
         problems.append(Problem("cluster.rdzv_endpoint", found, instead))
-    return problems
+    if cluster.min_nodes is not None and cluster.min_nodes > cluster.nodes:
+        instead = f"write cluster.min_nodes={cluster.nodes} or fewer, or leave it out: then all nodes are needed"
+        problems.append(Problem("cluster.min_nodes", f"{cluster.min_nodes} of {cluster.nodes} nodes", instead))
+    return [*problems, *_time(cluster.time)]
+
+
+def _time(limit: str | None) -> list[Problem]:
+    if limit is None:
+        return []
+    try:
+        limit_s(limit)
+    except ValueError:
+        return [Problem("cluster.time", repr(limit), f"write a limit above 0 as {GRAMMAR}")]
+    return []
 
 
 def _gpus(cluster: ClusterConfig, machine: Machine) -> list[Problem]:

@@ -9,8 +9,10 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from enum import Enum
+from functools import reduce
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,14 @@ from yoloscale.runs.status import status
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
 MACHINE_KEYS = ("name", "paths.")  # what may differ without making another run of it
+# what each start of the same run may choose anew; the frozen config takes it over
+START_KEYS = (
+    "cluster.max_restarts",
+    "cluster.min_nodes",
+    "cluster.stop_before_s",
+    "cluster.time",
+    "cluster.timeout_s",
+)
 
 
 @dataclass
@@ -57,6 +67,8 @@ def claim(config: Config, overrides: list[str]) -> Claim:
         if not run.config.exists():
             run.overrides.write_text(yaml.safe_dump(overrides, allow_unicode=True), encoding="utf-8")
             freeze(config, run.config)  # last: a folder with config.yaml is a run
+        elif (chosen := _chosen_anew(load(run.config), config)) is not None:
+            freeze(chosen, run.config)
     except BaseException:
         taken.release()
         raise
@@ -125,12 +137,22 @@ def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
     before, after = dict(_flat(asdict(old))), dict(_flat(asdict(new)))
     found = []
     for key in sorted(before.keys() | after.keys()):
-        if before.get(key) == after.get(key) or key.startswith(MACHINE_KEYS):
+        if before.get(key) == after.get(key) or key.startswith(MACHINE_KEYS) or key in START_KEYS:
             continue
         if key == "model.task" and new.model.task is None:
             continue
         found.append((key, before.get(key, "absent"), after.get(key, "absent")))
     return found
+
+
+def _chosen_anew(old: Config, new: Config) -> Config | None:
+    """The frozen config with what this start chooses; None if that is what it holds already."""
+    chosen = deepcopy(old)
+    for key in START_KEYS:
+        *groups, name = key.split(".")
+        part, source = reduce(getattr, groups, chosen), reduce(getattr, groups, new)
+        setattr(part, name, getattr(source, name))
+    return chosen if chosen != old else None
 
 
 def default_name(config: Config) -> str:
