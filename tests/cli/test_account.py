@@ -50,3 +50,11 @@ def test_masks_keep_their_letter() -> None:
     record = {"metrics/precision(B)": 1.0, "metrics/mAP50(B)": 0.5, "metrics/mAP50(M)": 0.25}
     assert text.metrics(record) == "mAP50 0.500  mAP50(M) 0.250"
     assert text.metrics({"metrics/accuracy_top1": 0.75}) == "accuracy_top1 0.750"
+
+
+def test_where_the_time_went() -> None:
+    time_s = {"setup": 9.0, "training": 81.0, "evaluation": 0.0, "saving": 0.2, "lost": 0.01, "down": 9.79}
+    assert (
+        text.shares({**time_s, "total": 100.0}) == "training 81 %  setup 9.0 %  saving 0.2 %  lost < 0.1 %  down 9.8 %"
+    )
+    assert text.shares({}) == ""

@@ -174,3 +174,28 @@ def test_a_run_killed_right_after_its_result_is_finished(run: RunDirectory) -> N
     training(run)
     run.result.write_text(json.dumps({"metrics": {}, "epochs": 10}))
     assert status(run).state == "finished"
+
+
+def test_where_the_time_went(run: RunDirectory) -> None:
+    assert status(run).time_s is None
+    now = time.time()
+    lines = [
+        {"event": "attempt_launched", "time": now - 100, "attempt": 1, "host": HERE, "pid": dead_pid()},
+        {"event": "training_started", "time": now - 90, "attempt": 1, "step": 0},
+        {"event": "checkpoint_saved", "time": now - 49, "step": 20, "taken": now - 50, "blocked_s": 0.5},
+    ]
+    run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run.metrics.write_text(json.dumps({"kind": "step", "time": now - 40, "step": 23}) + "\n")
+    dead = status(run)
+    assert dead.time_s is not None
+    assert dead.time_s["total"] == pytest.approx(60, abs=0.01)
+    assert dead.time_s["lost"] == pytest.approx(10, abs=0.01)
+    launched(run, os.getpid(), attempt=2)
+    training(run, attempt=2, step=20)
+    going_on = status(run)
+    assert going_on.time_s is not None
+    assert going_on.time_s["training"] >= 40 - 0.01
+    assert going_on.time_s["down"] == pytest.approx(40, abs=2)
+    assert going_on.goodput == pytest.approx(going_on.time_s["training"] / going_on.time_s["total"], abs=1e-3)
+    run.result.write_text(json.dumps({"metrics": {}, "time_s": {"training": 5.0, "total": 10.0}, "goodput": 0.5}))
+    assert (status(run).time_s, status(run).goodput) == ({"training": 5.0, "total": 10.0}, 0.5)

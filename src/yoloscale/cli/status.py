@@ -35,6 +35,7 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "metrics": text.metrics(found.metrics),
         "speed": text.images_per_s(found.images_per_s),
         "left": text.duration(found.eta_s),
+        "time": text.shares(found.time_s or {}),
         "log": shown(run.rank_log(found.attempt, found.failed_rank)) if found.failed_rank is not None else "",
         "folder": shown(run.path),
         "weights": shown(weights) if weights else "",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import heapq
 import json
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.tail import Tail
@@ -40,6 +43,8 @@ class Status:
     failed_rank: int | None
     updated_at: float | None  # seconds since the epoch
     metrics: dict[str, float]
+    time_s: dict[str, float] | None = None  # by share of runs/goodput.py; None before the first start
+    goodput: float | None = None  # training / total of these
 
     def as_json(self) -> dict[str, Any]:
         """For `-o json`; keys are stable."""
@@ -53,8 +58,12 @@ class Status:
 
 def read_progress(run: RunDirectory) -> Progress:
     """Everything events.jsonl tells, and the recent part of metrics.jsonl, in the order in which it happened."""
+    return _progress(run, Tail(run.events).new())
+
+
+def _progress(run: RunDirectory, history: Sequence[dict[str, Any]]) -> Progress:
     progress = Progress()
-    history, numbers = Tail(run.events).new(), Tail(run.metrics, last_bytes=RECENT_BYTES).new()
+    numbers = Tail(run.metrics, last_bytes=RECENT_BYTES).new()
     for record in heapq.merge(history, numbers, key=lambda entry: float(entry.get("time", 0.0))):
         (progress.on_event if "event" in record else progress.on_metric)(record)
     return progress
@@ -62,7 +71,8 @@ def read_progress(run: RunDirectory) -> Progress:
 
 def status(run: RunDirectory) -> Status:
     """The state of a run directory, now."""
-    progress = read_progress(run)
+    history = Tail(run.events).new()
+    progress = _progress(run, history)
     result = read_result(run)
     if result is not None:
         progress.metrics = {key: float(value) for key, value in (result.get("metrics") or {}).items()}
@@ -86,6 +96,7 @@ def status(run: RunDirectory) -> Status:
         failed_rank=_cause(progress).get("rank") if state == "failed" else None,
         updated_at=progress.updated_at,
         metrics=progress.metrics,
+        **_times(run, history, progress, result or {}, is_active=state in ACTIVE),
     )
 
 
@@ -111,6 +122,20 @@ def live_launcher(progress: Progress) -> tuple[str, int, bool | None] | None:
         host, pid = str(first["host"]), int(first["pid"])
         return host, pid, is_alive(host, pid, progress.updated_at)
     return None
+
+
+def _times(
+    run: RunDirectory, history: Sequence[dict[str, Any]], progress: Progress, result: dict[str, Any], *, is_active: bool
+) -> dict[str, Any]:
+    """`time_s` and `goodput`: those of the result, else until now, or until the last word or sign of life of a run."""
+    if "time_s" in result:
+        return {"time_s": result["time_s"], "goodput": result.get("goodput")}
+    found = starts_of(run, history)
+    if not found:
+        return {}
+    until = time.time() if is_active else found[-1].ended or progress.updated_at or found[-1].seen
+    spent = time_spent(found, until, goes_on=is_active)
+    return {"time_s": spent.as_json(), "goodput": round(spent.goodput, 4)}
 
 
 def _state(progress: Progress, *, has_result: bool) -> str:

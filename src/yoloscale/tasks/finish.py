@@ -16,6 +16,7 @@ from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.setup import Parts
 from yoloscale.yolo import plots
@@ -26,6 +27,7 @@ def finish(
     config: Config, run: RunDirectory, ranks: Ranks, parts: Parts, observer: RunObserver, summary: dict[str, Any]
 ) -> None:
     """Collective. Evaluate the published best weights as `yolo val` would, draw, and write result.json last."""
+    started = time.monotonic()
     best = run.weights / "best.pt"
     chosen = best if best.exists() else run.weights / "last.pt"
     if parts.trainer.args.task == "depth" and ranks.is_first:
@@ -37,20 +39,35 @@ def finish(
         return
     if config.plots:
         _draw(run, parts, observer)
+    seconds = time.monotonic() - started
+    events.record(run, events.EVALUATED, epoch=summary["epochs"], metrics=metrics, seconds=seconds, final=True)
     fitness = metrics.pop("fitness", None)
-    begun = events.history(run)[0]["time"]
-    goodput = summary.pop("productive_s") / (time.time() - begun)
+    summary.pop("productive_s", None)
     result = {
         "metrics": metrics,
         "fitness": fitness,
         "weights": str(chosen.relative_to(run.path)),
         **{name: round(value, 4) if isinstance(value, float) else value for name, value in summary.items()},
-        "goodput": round(goodput, 4),
+        **_account(run),
     }
     beside = run.result.with_name(".result.json.writing")
     beside.write_text(json.dumps(result, indent=1) + "\n")
     beside.replace(run.result)
     events.record(run, events.FINISHED, epochs=summary["epochs"], steps=summary["steps"])
+
+
+def _account(run: RunDirectory) -> dict[str, Any]:
+    """Where the time went until now, in how many attempts; restarts are those by the launcher."""
+    history = events.history(run)
+    found = starts_of(run, history)
+    spent = time_spent(found, time.time(), goes_on=True)
+    restarts = sum(record["event"] == events.RESTARTED for record in history)
+    return {
+        "goodput": round(spent.goodput, 4),
+        "time_s": spent.as_json(),
+        "attempts": len(found),
+        "restarts": restarts,
+    }
 
 
 def _draw(run: RunDirectory, parts: Parts, observer: RunObserver) -> None:

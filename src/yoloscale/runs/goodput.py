@@ -1,0 +1,216 @@
+"""Where a run's wall time went: a fold over its events.
+
+| share | what |
+| --- | --- |
+| setup | from the start of an attempt to its first step |
+| training | optimiser steps that the run still has |
+| evaluation | validation, the one of the finished run and its pictures included |
+| saving | the loop stood still for a checkpoint |
+| lost | work done after the checkpoint that was gone back to: it had to be done again |
+| down | nobody worked on it: between two attempts |
+
+Every moment from the first start to the end belongs to exactly one of them, so they add up to the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.sign_of_life import last_time
+
+Interval = tuple[float, float, str]  # from, to (seconds since the epoch), what went on
+Record = Mapping[str, Any]
+LastSign = Callable[[float], float | None]
+
+SHARES = ("setup", "training", "evaluation", "saving", "lost", "down")
+_WITHIN_TRAINING = ("lost", "evaluation", "saving")  # the first that applies counts
+_LAST_WORDS = (events.PREEMPTED, events.FINISHED, events.EXITED, events.RESTARTED)
+
+
+@dataclass(frozen=True)
+class TimeSpent:
+    """Seconds of each share."""
+
+    setup: float = 0.0
+    training: float = 0.0
+    evaluation: float = 0.0
+    saving: float = 0.0
+    lost: float = 0.0
+    down: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Seconds from the first start to the end."""
+        return self.setup + self.training + self.evaluation + self.saving + self.lost + self.down
+
+    @property
+    def goodput(self) -> float:
+        """The part of the total that went into training that counts, 0 to 1."""
+        return self.training / self.total if self.total else 0.0
+
+    def as_json(self) -> dict[str, float]:
+        """Each share and the total; keys are stable."""
+        return {share: round(getattr(self, share), 3) for share in (*SHARES, "total")}
+
+
+@dataclass
+class Start:
+    """One start of the job: what its events tell, times in seconds since the epoch."""
+
+    begun: float
+    joined: bool = False  # its ranks have announced themselves
+    trained: float | None = None  # when its first step began
+    step: int = 0  # of the state it restored
+    evaluations: list[tuple[float, float]] = field(default_factory=list)
+    saved: list[tuple[int, float, float]] = field(default_factory=list)  # step, when, seconds the loop stood still
+    rollbacks: list[tuple[float, int]] = field(default_factory=list)  # when, back to which step
+    kept: int | None = None  # the step it was stopped at in order, with a checkpoint
+    finished: bool = False
+    ended: float | None = None  # its last word; None: nobody said one
+    seen: float = 0.0  # its last event
+
+
+def starts(history: Sequence[Record], last_sign: LastSign = lambda before: None) -> list[Start]:
+    """The starts of a run, oldest first; those that ended without a word end at their last sign of life.
+
+    `last_sign` gives the time of the last line of metrics before a time, None without any. Clocks that were set back
+    are taken to have stood still. The newest start keeps `ended` None if nobody said a word.
+    """
+    found: list[Start] = []
+    now = -math.inf
+    for record in history:
+        now = max(now, float(record.get("time", 0.0)))
+        if _begins(record, found[-1] if found else None):
+            found.append(Start(now))
+        if found:
+            _take(found[-1], record, now)
+    for start, following in pairwise(found):
+        if start.ended is None:
+            start.ended = min(max(start.seen, last_sign(following.begun) or start.seen), following.begun)
+    return found
+
+
+def time_spent(found: Sequence[Start], end: float, *, goes_on: bool) -> TimeSpent:
+    """Partition the time from the first start to `end` (seconds since the epoch).
+
+    `goes_on`: the newest start, if it has said no last word, is alive at `end`; otherwise it died there, and what it
+    did after its newest checkpoint is lost.
+    """
+    if not found:
+        return TimeSpent()
+    end = max(end, *(start.begun for start in found), *(start.ended or start.seen for start in found))
+    intervals = [*_activities(found, end), *_losses(found, end, goes_on=goes_on)]
+    shares = dict.fromkeys(SHARES, 0.0)
+    for seconds, active in _sweep(intervals, found[0].begun, end):
+        shares[_share(active)] += seconds
+    return TimeSpent(**shares)
+
+
+def starts_of(run: RunDirectory, history: Sequence[Record]) -> list[Start]:
+    """`starts` of a run directory, with the signs of life in its metrics.jsonl."""
+    return starts(history, lambda before: last_time(run.metrics, before))
+
+
+def _begins(record: Record, newest: Start | None) -> bool:
+    """Whether an event is the first of a start: the launcher's word, or that of ranks started by hand."""
+    event = record["event"]
+    if event == events.ATTEMPT_LAUNCHED:
+        return True
+    if event not in (events.ATTEMPT_STARTED, events.SETUP):
+        return False
+    if newest is None or newest.ended is not None or newest.trained is not None:
+        return True
+    return newest.joined and event == events.ATTEMPT_STARTED
+
+
+def _take(start: Start, record: Record, now: float) -> None:
+    event = record["event"]
+    if start.ended is None:
+        start.seen = now
+        if event in _LAST_WORDS:
+            start.ended = now
+    if event == events.ATTEMPT_STARTED:
+        start.joined = True
+    elif event == events.TRAINING_STARTED:
+        start.trained, start.step = now, int(record.get("step", 0))
+    elif event == events.EVALUATED:
+        start.evaluations.append((now - float(record.get("seconds") or 0.0), now))
+    elif event == events.CHECKPOINT_SAVED:
+        when = min(float(record.get("taken") or now), now)
+        start.saved.append((int(record.get("step", 0)), when, float(record.get("blocked_s") or 0.0)))
+    elif "step_to" in record:  # the warning about a roll-back
+        start.rollbacks.append((now, int(record["step_to"])))
+    elif event == events.PREEMPTED:
+        start.kept = int(record.get("step", 0))
+    elif event == events.FINISHED:
+        start.finished = True
+
+
+def _activities(found: Sequence[Start], end: float) -> Iterator[Interval]:
+    for start in found:
+        ended = end if start.ended is None else start.ended
+        if start.trained is None:
+            yield start.begun, ended, "setup"
+            continue
+        yield start.begun, start.trained, "setup"
+        yield start.trained, ended, "training"
+        for begun, done in start.evaluations:
+            yield begun, done, "evaluation"
+        for _, taken, blocked_s in start.saved:
+            yield taken, taken + blocked_s, "saving"
+
+
+def _losses(found: Sequence[Start], end: float, *, goes_on: bool) -> Iterator[Interval]:
+    """What was thrown away: from the state that was gone back to until the moment that it was gone back to."""
+    for index, start in enumerate(found):
+        for when, step in start.rollbacks:
+            yield _had(found[: index + 1], step, before=when), when, "lost"
+        if start.trained is not None and index:
+            yield _had(found[:index], start.step, before=start.begun), start.begun, "lost"
+    newest = found[-1]
+    if newest.trained is not None and not _is_kept(newest, goes_on=goes_on):
+        yield max((taken for _, taken, _ in newest.saved), default=newest.trained), end, "lost"
+
+
+def _is_kept(newest: Start, *, goes_on: bool) -> bool:
+    return newest.finished or newest.kept is not None or (newest.ended is None and goes_on)
+
+
+def _had(earlier: Sequence[Start], step: int, *, before: float) -> float:
+    """Since when a state of `step` steps was stored, so that nothing before that was lost."""
+    for start in reversed(earlier):
+        if start.kept == step and start.ended is not None:
+            return start.ended
+        for saved, taken, _ in reversed(start.saved):
+            if saved == step and taken <= before:
+                return taken
+    # nobody lived to say that it was stored: it is the newest, unless it is the state that every run begins with
+    return before if step else -math.inf
+
+
+def _sweep(intervals: Sequence[Interval], begin: float, end: float) -> Iterator[tuple[float, Counter[str]]]:
+    """Stretches of time within which nothing begins or ends, in seconds, and what goes on in each."""
+    changes = [(begin, "", 0), (end, "", 0)]
+    for start, stop, what in intervals:
+        if stop > start:
+            changes += [(min(max(start, begin), end), what, 1), (min(max(stop, begin), end), what, -1)]
+    active: Counter[str] = Counter()
+    for (time, what, change), (following, _, _) in pairwise(sorted(changes)):
+        active[what] += change
+        if following > time:
+            yield following - time, active
+
+
+def _share(active: Counter[str]) -> str:
+    if active["setup"]:
+        return "setup"
+    if not active["training"]:
+        return "down"
+    return next((share for share in _WITHIN_TRAINING if active[share]), "training")
