@@ -7,6 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.plan import BatchPlan, plan
+from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.data.order import SampleOrder, permutation
 from yoloscale.data.seeds import derive
 
@@ -80,6 +83,41 @@ def test_the_same_micro_batches_on_any_topology(samples: int) -> None:
             for micro in other.step(1, index, rank).micro_batches
         ]
         assert sorted(numbers) == list(range(len(numbers))), "a micro-batch has the same number on every topology"
+
+
+def on_ranks(samples: int, dealt: BatchPlan, drop_last: bool) -> SampleOrder:
+    actual = dealt.actual
+    return SampleOrder(
+        samples, actual.forward_batch, actual.ranks, actual.accumulate, 3, drop_last, planned_batch=dealt.global_batch
+    )
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("sync_bn", [False, True])
+def test_a_run_keeps_its_steps_on_other_ranks(drop_last: bool, sync_bn: bool) -> None:
+    """Every pair (planned, actual) of up to 6 ranks: the same micro-batches where exact, else the same samples."""
+    exact = changed = 0
+    for per_rank, planned, ranks, samples in product((1, 3, 4), range(1, 7), range(1, 7), (5, 31, 48, 65)):
+        cluster = ClusterConfig(procs_per_node=ranks, planned_ranks=planned, sync_bn=sync_bn)
+        config = Config(batch=per_rank * planned, nbs=24, cluster=cluster)
+        try:
+            dealt = plan(config)
+        except ConfigError:
+            continue
+        before = on_ranks(samples, BatchPlan(dealt.planned, dealt.planned), drop_last)
+        now = on_ranks(samples, dealt, drop_last)
+        expected, found = epoch_of(before, 2), epoch_of(now, 2)
+        assert (now.steps, now.used) == (before.steps, before.used)
+        assert [sum(step, ()) for step in found] == [sum(step, ()) for step in expected]
+        if dealt.is_exact:
+            assert found == expected
+        exact, changed = exact + dealt.is_exact, changed + dealt.is_changed
+        if sync_bn and drop_last and samples >= dealt.global_batch:
+            for index, rank in product(range(now.steps), range(ranks)):
+                micro = now.step(2, index, rank).micro_batches
+                assert {len(part.samples) for part in micro} == {dealt.actual.per_rank}, "all ranks meet in each pass"
+    assert exact >= 72
+    assert changed >= 50
 
 
 def test_ranks_without_samples_in_the_last_step() -> None:

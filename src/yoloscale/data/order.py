@@ -2,7 +2,8 @@
 
 One global permutation per epoch is cut into forward passes of `batch` samples, and each of those into one
 micro-batch per rank. So the run that has R ranks and accumulates A forward passes sees the same micro-batches in the
-same optimiser steps as any other with the same micro-batch size and the same R × A.
+same optimiser steps as any other with the same micro-batch size and the same R × A, and the same samples in the same
+optimiser steps as any other with the same `batch` × A.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class SampleOrder:
         batch: samples of one forward pass over all ranks; a multiple of `world_size`.
         accumulate: forward passes per optimiser step. The last step of an epoch may have fewer.
         drop_last: leave out a last forward pass that is short (torch.compile, SyncBN), unless it is the only one.
+        planned_batch: the `batch` that the run was first started with, which decides what is left out: an epoch has
+            the same samples on any number of ranks. None: `batch`.
     """
 
     samples: int
@@ -70,12 +73,19 @@ class SampleOrder:
     accumulate: int
     seed: int
     drop_last: bool = False
+    planned_batch: int | None = None
+
+    @property
+    def used(self) -> int:
+        """Samples of an epoch: the first so many of its permutation."""
+        batch = self.planned_batch or self.batch
+        full = self.samples // batch * batch
+        return full if self.drop_last and full else self.samples
 
     @property
     def forward_passes(self) -> int:
         """Forward passes per epoch."""
-        full, rest = divmod(self.samples, self.batch)
-        return full + (1 if rest and not (self.drop_last and full) else 0)
+        return -(-self.used // self.batch)
 
     @property
     def steps(self) -> int:
@@ -86,13 +96,13 @@ class SampleOrder:
         """What `rank` does in the optimiser step `index` (from 0) of `epoch` (from 0)."""
         first = index * self.accumulate
         last = min(first + self.accumulate, self.forward_passes)
-        start, end = first * self.batch, min(last * self.batch, self.samples)
+        start, end = first * self.batch, min(last * self.batch, self.used)
         micro = [self._micro_batch(epoch, forward, rank) for forward in range(first, last)]
         return OptimiserStep(epoch, index, start, end - start, tuple(m for m in micro if m.samples))
 
     def _micro_batch(self, epoch: int, forward: int, rank: int) -> MicroBatch:
         per_rank = self.batch // self.world_size
         begin = forward * self.batch + rank * per_rank
-        end = min(begin + per_rank, (forward + 1) * self.batch, self.samples)
+        end = min(begin + per_rank, (forward + 1) * self.batch, self.used)
         chosen = permutation(self.samples, self.seed, epoch)[begin : max(begin, end)]
         return MicroBatch(epoch, forward * self.world_size + rank, tuple(chosen.tolist()))

@@ -92,7 +92,7 @@ def _numbered(batches: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]
 def published_arguments(parts: Parts) -> dict[str, Any]:
     """Ultralytics' arguments of the run as its users read them: the global batch, no path of the run itself."""
     values = {key: value for key, value in vars(parts.trainer.args).items() if key not in ("save_dir", "project")}
-    return {**values, "batch": parts.order.batch}
+    return {**values, "batch": parts.plan.global_batch}
 
 
 def write_arguments(path: Path, parts: Parts) -> None:

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from yoloscale.config.cpus import available
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
+from yoloscale.config.plan import BatchPlan, difference, plan, planned_ranks
 from yoloscale.config.schema import Config
 from yoloscale.data import cache
 from yoloscale.data.order import SampleOrder
@@ -45,6 +46,7 @@ class Parts:
     learner: UltralyticsLearner
     samples: UltralyticsSamples
     evaluation: UltralyticsEvaluation
+    plan: BatchPlan
     order: SampleOrder
     stepper: Stepper
     schedule: Schedule
@@ -73,7 +75,8 @@ def build(
 ) -> Parts:
     """Collective. Model, data, optimiser and evaluation of a run; `say` is told each phase before it starts.
 
-    `steps` is the group that `dist.group.join` returned.
+    `steps` is the group that `dist.group.join` returned. What Ultralytics derives from the batch (weight decay, the
+    length of an `auto` schedule, args.yaml) comes from the planned one, on any number of ranks. Raises ConfigError.
     """
     say("model")
     if not config.compile:
@@ -82,7 +85,7 @@ def build(
     model, pretrained = _sources(config, caches)
     task, rtdetr = config.model.task, is_rtdetr(model)
     assert task is not None, "the launcher writes the task into the frozen config"
-    batch = max(int(config.batch) // ranks.world_size, 1) if config.batch >= 1 else 1
+    batch = max(int(config.batch) // planned_ranks(config), 1) if config.batch >= 1 else 1
     args = arguments(config, task, locate(config.data, task, caches), model, batch)
     args.pretrained = pretrained
     trainer = make_trainer(args, task, rtdetr, device, run.path, {})
@@ -97,8 +100,11 @@ def build(
     batch = _size_batch(config, run, trainer, precision, ranks)
     samples, evaluation, workers = _data(config, trainer, ranks, caches, say)
     learner.prepare_loss()
-    order = _order(config, len(samples), batch, ranks)
-    optimizer = learner.build_optimizer(len(samples), batch, order.accumulate, config.epochs)
+    dealt = plan(config, ranks=ranks.world_size, batch=batch)
+    if ranks.is_first and (told := difference(config, dealt)):
+        events.warn(run, told)
+    order = _order(config, len(samples), dealt)
+    optimizer = learner.build_optimizer(len(samples), batch, dealt.planned.accumulate, config.epochs)
     if not config.compile:
         step_eagerly(optimizer)
     stepper = Stepper(
@@ -112,21 +118,23 @@ def build(
         channels_last=channels_last,
         exact_reduce=config.cluster.exact_reduce,
     )
-    return Parts(trainer, learner, samples, evaluation, order, stepper, _schedule(args), precision, workers)
+    return Parts(trainer, learner, samples, evaluation, dealt, order, stepper, _schedule(args), precision, workers)
 
 
-def _order(config: Config, images: int, batch: int, ranks: Ranks) -> SampleOrder:
+def _order(config: Config, images: int, dealt: BatchPlan) -> SampleOrder:
     """How the images are dealt out. Raises ConfigError for a batch that SyncBN could not be fed with on all ranks."""
+    batch, actual = dealt.global_batch, dealt.actual
     if config.cluster.sync_bn and images < batch:
         found, instead = f"true, and {images} images do not fill one batch of {batch}", "set a smaller batch"
         raise ConfigError(Problem("cluster.sync_bn", found, instead))
     return SampleOrder(
         samples=images,
-        batch=batch,
-        world_size=ranks.world_size,
-        accumulate=max(round(config.nbs / batch), 1),
+        batch=actual.forward_batch,
+        world_size=actual.ranks,
+        accumulate=actual.accumulate,
         seed=config.seed,
         drop_last=bool(config.compile) or config.cluster.sync_bn,
+        planned_batch=batch,
     )
 
 
@@ -148,19 +156,19 @@ def _channels_last(config: Config, device: torch.device) -> bool:
 
 
 def _size_batch(config: Config, run: RunDirectory, trainer: Any, precision: Precision, ranks: Ranks) -> int:
-    """Collective. The global batch; sized on the GPU if the config leaves it open, at the first start of a run."""
+    """Collective. The planned global batch; sized on the GPU at the first start of a run that leaves it open."""
     if config.batch >= 1:
         return int(config.batch)
     earlier = [event["batch"] for event in events.history(run) if event["event"] == events.TRAINING_STARTED]
     if chosen := group.broadcast_object(earlier[0] if earlier else None):
-        trainer.batch_size = trainer.args.batch = chosen // ranks.world_size
+        trainer.batch_size = trainer.args.batch = chosen // planned_ranks(config)
         return int(chosen)
     trainer.batch_size, trainer.amp = config.batch, precision.dtype is not None
     with group.first_of_run_then_of_nodes(ranks):  # it scans the data set too
         fits = int(trainer.auto_batch())
     per_rank = min(group.gather_objects(fits))
     trainer.batch_size = trainer.args.batch = per_rank
-    return per_rank * ranks.world_size
+    return per_rank * planned_ranks(config)
 
 
 def _data(

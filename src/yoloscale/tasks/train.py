@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from yoloscale.checkpoint.state import Progress
-from yoloscale.config.plan import BatchPlan
 from yoloscale.config.schema import Config
 from yoloscale.data.loader import MicroBatchLoader
 from yoloscale.data.seeds import derive
@@ -167,7 +166,6 @@ def _say_started(run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, pr
     if not ranks.is_first:
         return
     order = parts.order
-    plan = BatchPlan(order.batch, ranks.world_size, order.batch // ranks.world_size, order.accumulate)
     events.record(
         run,
         events.TRAINING_STARTED,
@@ -177,8 +175,8 @@ def _say_started(run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, pr
         epoch=progress.position.epoch + 1,
         step=progress.position.total,
         images=order.samples,
-        batch=order.batch,
-        plan=str(plan),
+        batch=parts.plan.global_batch,
+        plan=str(parts.plan),
         precision=parts.precision.name,
         workers=parts.workers,
     )
