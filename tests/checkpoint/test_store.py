@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from yoloscale.checkpoint import store
-from yoloscale.checkpoint.store import CheckpointStore, Stored, load, verify
+from yoloscale.checkpoint.store import CheckpointStore, Retention, Stored, load, verify
 
 
 def state(step: int, size: int = 1000) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def state(step: int, size: int = 1000) -> dict[str, Any]:
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> CheckpointStore:
     """Three steps saved, two kept."""
-    made = CheckpointStore(tmp_path / "checkpoints", keep=2)
+    made = CheckpointStore(tmp_path / "checkpoints", Retention(2))
     for step in (1, 2, 3):
         made.save(state(step), {"step": step, "epoch": 0})
     return made
@@ -63,7 +63,7 @@ def test_the_manifest_states_size_and_digest(checkpoints: CheckpointStore, tmp_p
 
 @pytest.mark.parametrize(("keep", "left"), [(-1, 2), (0, 2), (1, 2), (2, 2), (3, 3)])
 def test_at_least_two_are_kept(tmp_path: Path, keep: int, left: int) -> None:
-    made = CheckpointStore(tmp_path, keep)
+    made = CheckpointStore(tmp_path, Retention(keep))
     for step in range(1, 6):
         made.save(state(step), {"step": step})
     assert [path.name for path in made.candidates()] == [f"step-{step:09d}" for step in (5, 4, 3)][:left]
@@ -127,7 +127,7 @@ def test_all_broken_is_none(checkpoints: CheckpointStore, tmp_path: Path) -> Non
 
 
 def test_no_folder_at_all(tmp_path: Path) -> None:
-    assert CheckpointStore(tmp_path / "absent", 2).newest() == (None, [])
+    assert CheckpointStore(tmp_path / "absent", Retention()).newest() == (None, [])
 
 
 def test_what_a_killed_writer_left_is_never_read_and_goes_with_the_next_save(
@@ -154,7 +154,7 @@ def test_every_file_is_synced_before_the_folder_gets_its_name(tmp_path: Path, mo
     real_sync, real_rename = store._sync, os.rename
     monkeypatch.setattr(store, "_sync", lambda path: (order.append(f"sync {path.name}"), real_sync(path)))
     monkeypatch.setattr(os, "rename", lambda a, b: (order.append(f"rename to {Path(b).name}"), real_rename(a, b)))
-    CheckpointStore(tmp_path / "c", 2).save(state(1), {"step": 1})
+    CheckpointStore(tmp_path / "c", Retention()).save(state(1), {"step": 1})
     renamed = order.index("rename to step-000000001")
     assert {"sync state.pt", "sync manifest.json", "sync .writing-step-000000001"} <= set(order[:renamed])
     assert order[renamed + 1 :] == ["sync c"], "the new name itself must survive a power cut"
@@ -174,7 +174,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_leaves_the_checkpoints_that_were_there(small_disk: Path) -> None:
-    made = CheckpointStore(small_disk / "checkpoints", keep=2)
+    made = CheckpointStore(small_disk / "checkpoints", Retention(2))
     made.save(state(1, size=100_000), {"step": 1})
     with pytest.raises(OSError, match="the disk may be full"):
         made.save(state(2, size=200_000), {"step": 2})

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from yoloscale.checkpoint.interval import When
 from yoloscale.checkpoint.state import Progress
+from yoloscale.checkpoint.store import Retention
 from yoloscale.data.order import SampleOrder
 from yoloscale.data.seeds import derive
 from yoloscale.dist.environment import Ranks
@@ -99,6 +101,8 @@ class ToyRun:
         stop_before: Callable[[ToyRun, int], None] = lambda run, steps: None,
         reduction: Literal["sum", "mean"] = "sum",
         exact: bool = False,
+        when: When = When(automatic=False),
+        retention: Retention = Retention(best=False),
         **limits: Any,
     ) -> None:
         self.directory = RunDirectory(folder)
@@ -121,7 +125,15 @@ class ToyRun:
         )
         for group in self.stepper.optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-        keeper = RunKeeper(self.directory, self.stepper, Ranks(), self._publish, keep=2, save_period=-1)
+        keeper = RunKeeper(
+            self.directory,
+            self.stepper,
+            Ranks(),
+            self._publish,
+            retention=retention,
+            when=when,
+            save_period=-1,
+        )
         progress = keeper.restore()
         if progress is None:
             progress = Progress(seed=7)

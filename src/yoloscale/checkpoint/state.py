@@ -6,10 +6,9 @@
 | optimizer, scaler | torch's own state dicts |
 | position | epochs done, optimiser steps done in the epoch and in all, epochs planned |
 | best | best fitness so far and its epoch (early stopping counts from it) |
-| recovery | learning-rate scale after roll-backs, roll-backs so far, skipped steps in a row |
+| recovery | learning-rate scale after roll-backs, roll-backs so far, skipped steps in a row and in all |
 | means | sums of the epoch's losses so far, and their images |
 | clock | seconds trained before this start (`time=` counts them) |
-| productive_s | seconds of that spent in optimiser steps |
 | tracker | ids by which a tracker goes on with the same run |
 | seed | the run's seed: order, augmentation and in-step randomness are functions of it, so no generator has a state |
 
@@ -18,12 +17,18 @@ The learning rate and the loss weights that change by epoch are functions of the
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
 
-VERSION = 1
+T = TypeVar("T")
+
+VERSION = 2
 TENSORS = frozenset({"model", "average", "average_updates", "optimizer", "scaler"})
-KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "clock", "productive_s", "tracker", "seed"}
+KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "clock", "tracker", "seed"}
+
+
+class StateError(ValueError):
+    """A state that this version cannot take up."""
 
 
 @dataclass
@@ -54,6 +59,7 @@ class Recovery:
     scale: float = 1.0
     rollbacks: int = 0
     skipped: int = 0
+    skipped_in_all: int = 0
 
 
 @dataclass
@@ -65,7 +71,6 @@ class Progress:
     recovery: Recovery = field(default_factory=Recovery)
     means: dict[str, float] = field(default_factory=dict)
     clock: float = 0.0
-    productive_s: float = 0.0
     tracker: dict[str, str] = field(default_factory=dict)
     seed: int = 0
 
@@ -78,24 +83,42 @@ def pack(tensors: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def unpack(state: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
-    """Inverse of `pack`.
+    """Inverse of `pack`; states of earlier versions are brought up to this one.
 
     Raises:
-        ValueError: another version, or keys missing or unknown; names them.
+        StateError: a version that is not known here, or keys missing or unknown; names them.
     """
-    if state.get("version") != VERSION:
-        raise ValueError(f"the checkpoint has version {state.get('version')!r}, this yoloscale reads {VERSION}")
-    if set(state) != KEYS:
-        missing, unknown = sorted(KEYS - set(state)), sorted(set(state) - KEYS)
-        raise ValueError(f"the checkpoint lacks {missing} and has unknown {unknown}")
+    state = _migrated(state)
+    _compare("the checkpoint", set(state), KEYS)
     progress = Progress(
-        position=Position(**state["position"]),
-        best=Best(**state["best"]),
-        recovery=Recovery(**state["recovery"]),
+        position=_numbers(Position, "position", state),
+        best=_numbers(Best, "best", state),
+        recovery=_numbers(Recovery, "recovery", state),
         means=dict(state["means"]),
         clock=state["clock"],
-        productive_s=state["productive_s"],
         tracker=dict(state["tracker"]),
         seed=state["seed"],
     )
     return {key: state[key] for key in TENSORS}, progress
+
+
+def _migrated(state: dict[str, Any]) -> dict[str, Any]:
+    version = state.get("version")
+    if version == 1:
+        kept = {key: value for key, value in state.items() if key != "productive_s"}
+        return {**kept, "version": VERSION, "recovery": {**state["recovery"], "skipped_in_all": 0}}
+    if version != VERSION:
+        raise StateError(f"the checkpoint has version {version!r}, this yoloscale reads up to {VERSION}: update it")
+    return state
+
+
+def _numbers(kind: type[T], key: str, state: dict[str, Any]) -> T:
+    """One of the dataclasses above from its dictionary."""
+    _compare(f"{key!r} of the checkpoint", set(state[key]), {entry.name for entry in fields(kind)})  # type: ignore[arg-type]  # a dataclass
+    return kind(**state[key])
+
+
+def _compare(what: str, found: set[str], expected: set[str] | frozenset[str]) -> None:
+    if found != expected:
+        missing, unknown = sorted(expected - found), sorted(found - expected)
+        raise StateError(f"{what} lacks {missing} and has unknown {unknown}")

@@ -79,8 +79,8 @@ def start_worker(_worker: int) -> None:
     torchrun sends those to the whole session of a rank. The rank saves and ends its workers itself; one that dies
     first would fail it.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     try:
         import cv2

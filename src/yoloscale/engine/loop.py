@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from yoloscale.checkpoint.state import Progress
-from yoloscale.data.order import SampleOrder
+from yoloscale.checkpoint.state import Progress, Recovery
+from yoloscale.data.order import OptimiserStep, SampleOrder
 from yoloscale.dist import group
 from yoloscale.engine.pace import Pace
 from yoloscale.engine.protocols import Batch, Evaluation, Observer
@@ -19,12 +19,26 @@ from yoloscale.engine.step import StepOutcome, Stepper
 from yoloscale.engine.trace import trace_record
 from yoloscale.engine.votes import Ballot, Stop
 
+EVALUATION_WORTH_A_CHECKPOINT_S = 30.0  # what a kill during an evaluation would otherwise cost, beside the evaluation
+
 
 class Keeper(Protocol):
-    """Who stores and restores the state of a run."""
+    """Who stores and restores the state of a run. The ranks hold one state, so one of them stores it for all."""
+
+    def is_due(self, step: int) -> bool:
+        """Whether this rank would store a checkpoint after this optimiser step (counted over the run)."""
+        ...
 
     def save(self, progress: Progress, reason: str) -> None:
-        """Collective. Rank 0 stores a checkpoint of the stepper's state and `progress`."""
+        """Not collective: rank 0 copies the state and writes it while training goes on; elsewhere nothing happens."""
+        ...
+
+    def rescue(self, progress: Progress) -> None:
+        """A step has failed: store the state before it, now. Called by any rank alone; does not raise."""
+        ...
+
+    def settle(self) -> None:
+        """Collective. Return when everything that was saved is on disk, or its failure on record."""
         ...
 
     def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
@@ -90,6 +104,7 @@ class Loop:
         self._pace = Pace()
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
+        self._evaluation_s = 0.0  # of the last one
 
     def run(self) -> Outcome:
         """Collective. Train, evaluate and save until there is a reason to end."""
@@ -102,10 +117,12 @@ class Loop:
                 continue
             if stop in (Stop.terminate, Stop.interrupt):
                 self._keeper.save(self._now(), stop.name)
+                self._keeper.settle()
                 return Outcome.preempted if stop is Stop.terminate else Outcome.interrupted
             if self._end_epoch(over=stop is Stop.time_limit):
                 break
             position = self.progress.position
+        self._keeper.settle()
         return Outcome.finished
 
     def _train_epoch(self) -> Stop | None:
@@ -120,7 +137,19 @@ class Loop:
                 return None
             if outcome.stop is not Stop.none:
                 return outcome.stop
+            self._save_within_epoch(outcome.save)
         return Stop.none
+
+    def _save_within_epoch(self, is_asked: bool) -> None:
+        """Store the state if it is time to, or a person wants it; not amid bad steps, which a roll-back must undo."""
+        position = self.progress.position
+        if is_asked:
+            self._keeper.save(self._now(), "request")
+        elif position.step < self._order.steps:
+            if self.progress.recovery.skipped == 0 and self._keeper.is_due(position.total):
+                self._keeper.save(self._now(), "interval")
+        elif self._evaluation_s > EVALUATION_WORTH_A_CHECKPOINT_S:
+            self._keeper.save(self._now(), "trained")
 
     def _train_step(self) -> StepOutcome:
         position, recovery = self.progress.position, self.progress.recovery
@@ -136,15 +165,24 @@ class Loop:
             self._load = self._open_loader(self.progress)
         if self._limits.hours and self._seconds() > self._limits.hours * 3600 and self._rank == 0:
             self._ballot.ask(Stop.time_limit)
-        outcome = self._stepper(step, self._load, lambda batch: self._observer.batch(position.total, batch))
+        outcome = self._step_or_rescue(step, self._load)
         position.step += 1
         position.total += 1
         if self._limits.trace:
             self._observer.trace(trace_record(position.total, outcome, self._stepper.learner.module))
-        self.progress.productive_s += self._pace.step(step.total, outcome, self.progress.means)
+        self._pace.step(step.total, outcome, self.progress.means)
         self._observer.step(self._pace.record(position, self._stepper.optimizer))
         self._recover(outcome)
         return outcome
+
+    def _step_or_rescue(self, step: OptimiserStep, load: Callable[[], Batch]) -> StepOutcome:
+        """The step; if it fails here or another rank is gone, what was done before it is saved where possible."""
+        try:
+            return self._stepper(step, load, lambda batch: self._observer.batch(self.progress.position.total, batch))
+        except Exception:
+            if self._stepper.break_off():
+                self._keeper.rescue(self._now())
+            raise
 
     def _recover(self, outcome: StepOutcome) -> None:
         """Count steps whose gradients were not finite; after too many in a row go back to the last checkpoint."""
@@ -155,20 +193,22 @@ class Loop:
         if self._stepper.scaler.is_enabled() and self._stepper.scaler.get_scale() > 1.0:
             return  # a gradient scaler that looks for its scale skips steps as a matter of course
         recovery.skipped += 1
+        recovery.skipped_in_all += 1
         self._observer.event("warning", message=f"step {self.progress.position.total}: non-finite gradient, skipped")
         if recovery.skipped >= self._limits.skips:
             self._roll_back(f"{recovery.skipped} steps in a row had non-finite gradients")
 
     def _roll_back(self, reason: str) -> None:
-        rollbacks, scale = self.progress.recovery.rollbacks + 1, self.progress.recovery.scale / 2
+        recovery, step = self.progress.recovery, self.progress.position.total
+        rollbacks, scale = recovery.rollbacks + 1, recovery.scale / 2
         restored = self._keeper.restore() if rollbacks <= self._limits.rollbacks else None
         if restored is None:
             raise FloatingPointError(f"{reason}, and no checkpoint is left to go back to; lower lr0 or set amp=false")
-        restored.recovery.rollbacks, restored.recovery.scale = rollbacks, scale
+        restored.recovery = Recovery(scale, rollbacks, skipped_in_all=recovery.skipped_in_all)
         self.progress = restored
         self._load = None  # the stream restarts at the restored position
         message = f"{reason}: back to step {restored.position.total}, step size × {scale}"
-        self._observer.event("warning", message=message)
+        self._observer.event("warning", message=message, step_from=step, step_to=restored.position.total)
 
     def _end_epoch(self, over: bool) -> bool:
         """Evaluate, publish, save; returns whether the run ends here."""
@@ -178,8 +218,9 @@ class Loop:
         trained = self._pace.epoch_record(self.progress, self._stepper.optimizer)
         if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
             started = time.monotonic()
-            metrics = self._evaluation(self._stepper.average.module)
-            self._observer.event("evaluated", epoch=epoch, metrics=metrics, seconds=time.monotonic() - started)
+            metrics = self._evaluate_or_rescue()
+            self._evaluation_s = time.monotonic() - started
+            self._observer.event("evaluated", epoch=epoch, metrics=metrics, seconds=self._evaluation_s)
             fitness = metrics.get("fitness", float("nan"))
             if not math.isfinite(fitness):
                 self._roll_back(f"the fitness of epoch {epoch} is not finite")
@@ -199,6 +240,14 @@ class Loop:
             position.epochs = epoch  # a start after this one has nothing left to train
         self._keeper.save(self._now(), "epoch")
         return last
+
+    def _evaluate_or_rescue(self) -> dict[str, float]:
+        """Collective. The metrics; if it fails here or another rank is gone, the epoch that was trained is saved."""
+        try:
+            return self._evaluation(self._stepper.average.module)
+        except Exception:
+            self._keeper.rescue(self._now())
+            raise
 
     def _may_stop_early(self, epoch: int) -> bool:
         return bool(self._limits.patience) and epoch - self.progress.best.epoch >= self._limits.patience
@@ -226,5 +275,5 @@ class Loop:
             "steps": position.total,
             "images_per_s": self._pace.images_per_s,
             "seconds": self._seconds(),
-            "productive_s": self.progress.productive_s,
+            "skipped_steps": self.progress.recovery.skipped_in_all,
         }

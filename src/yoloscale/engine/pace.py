@@ -32,11 +32,8 @@ class Pace:
         self._epoch_seconds = self._epoch_images = 0.0
         self._last = time.perf_counter()
 
-    def step(self, images: int, outcome: StepOutcome, means: dict[str, float]) -> float:
-        """Note a finished step of `images` images over all ranks; returns its seconds.
-
-        Adds its losses to the epoch's sums in `means`.
-        """
+    def step(self, images: int, outcome: StepOutcome, means: dict[str, float]) -> None:
+        """Note a finished step of `images` images over all ranks; add its losses to the epoch's sums in `means`."""
         now = time.perf_counter()
         assert self._last is not None
         seconds = now - self._last
@@ -49,7 +46,6 @@ class Pace:
         if outcome.applied:
             for name, value in (("images", 1.0), *outcome.losses.items()):
                 means[name] = means.get(name, 0.0) + value * images
-        return seconds
 
     def _rates(self, optimizer: Optimizer) -> dict[str, float]:
         return {f"lr/pg{i}": group["lr"] for i, group in enumerate(optimizer.param_groups)}

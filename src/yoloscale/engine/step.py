@@ -17,10 +17,10 @@ from yoloscale.dist.gradients import FlatGradients
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.protocols import Batch, Learner
-from yoloscale.engine.votes import Ballot, Stop, decide
+from yoloscale.engine.votes import VOTES, Ballot, Stop, decide
 
 MAXIMUM_NORM = 10.0  # Ultralytics clips gradients at this 2-norm
-NUMBERS = 20  # floats that travel with the gradients: 3 votes, samples, loss, and up to 15 named parts of it
+NUMBERS = VOTES + 17  # floats that travel with the gradients: votes, samples, loss, and up to 15 named parts of it
 
 
 @dataclass
@@ -28,10 +28,12 @@ class StepOutcome:
     """What all ranks agree has happened in a step.
 
     `losses` are means per image over the whole step, `loss` the sum that was differentiated, `norm` the gradients'
-    norm before clipping. `applied` is False if a gradient was not finite and the update was left out.
+    norm before clipping. `applied` is False if a gradient was not finite and the update was left out. `save`: some
+    rank was asked for a checkpoint.
     """
 
     stop: Stop
+    save: bool
     loss: float
     norm: float
     losses: dict[str, float]
@@ -107,21 +109,23 @@ class Stepper:
         self.scaler.scale(loss).backward()
         self._names = tuple(named)
         values = torch.stack([value.detach().float().reshape(()) for value in named.values()])
-        self.gradients.numbers[4] += loss.detach()
-        self.gradients.numbers[5 : 5 + len(values)] += values * count
+        self.gradients.numbers[VOTES + 1] += loss.detach()
+        self.gradients.numbers[VOTES + 2 : VOTES + 2 + len(values)] += values * count
 
     def _reduce(self, step: OptimiserStep) -> StepOutcome:
         images = float(sum(len(micro.samples) for micro in step.micro_batches))
         numbers = self.gradients.numbers
-        numbers[:4] += torch.tensor([*self._ballot.vote(), images], device=numbers.device)
+        numbers[: VOTES + 1] += torch.tensor([*self._ballot.vote(), images], device=numbers.device)
         self.gradients.reduce(bool(step.micro_batches))
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
         norm = self.gradients.norm()
         *sums, measured = torch.cat([numbers, norm.reshape(1)]).tolist()
-        losses = {name: value / sums[3] for name, value in zip(self._names, sums[5:], strict=False)}
+        trained, loss, *parts = sums[VOTES:]
+        losses = {name: value / trained for name, value in zip(self._names, parts, strict=False)}
         finite = measured < float("inf")  # False for NaN too
-        return StepOutcome(decide(sums[:3]), sums[4], measured, losses, finite)
+        stop, save = decide(sums[:VOTES])
+        return StepOutcome(stop, save, loss, measured, losses, finite)
 
     def _update(self, outcome: StepOutcome) -> None:
         """Update the parameters, or leave them: every rank holds the same gradients, so all do the same."""

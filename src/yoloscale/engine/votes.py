@@ -7,8 +7,13 @@ the same sum and stops at the same place.
 from __future__ import annotations
 
 import signal
+import time
+from collections.abc import Callable
 from enum import IntEnum
 from types import FrameType
+
+VOTES = 4  # numbers that a rank's ballot puts on the way with the gradients of a step
+ASK_EACH_S = 1.0  # files may lie on a file system that many machines share
 
 
 class Stop(IntEnum):
@@ -16,8 +21,16 @@ class Stop(IntEnum):
 
     none = 0
     time_limit = 1  # `time=` hours are over: evaluate, save, finish
-    terminate = 2  # SIGTERM: save, exit 75, to be started again
+    terminate = 2  # SIGTERM, SIGHUP, SIGUSR1, a STOP file, the end of the allotted time: save, exit 75
     interrupt = 3  # SIGINT: save, exit 130
+
+
+_SIGNALS = {
+    signal.SIGTERM: Stop.terminate,
+    signal.SIGHUP: Stop.terminate,
+    signal.SIGUSR1: Stop.terminate,
+    signal.SIGINT: Stop.interrupt,
+}
 
 
 class Ballot:
@@ -25,30 +38,56 @@ class Ballot:
 
     def __init__(self) -> None:
         self.wish = Stop.none
-        self.signal: str | None = None
+        self.wants_checkpoint = False
+        self.reason: str | None = None  # of the strongest wish: a signal's name, or what `watch` was told
+        self._watched: list[tuple[str, Callable[[], bool]]] = []
+        self._asked_at = 0.0
 
-    def ask(self, stop: Stop) -> None:
-        self.wish = max(self.wish, stop)
+    def ask(self, stop: Stop, reason: str | None = None) -> None:
+        """Ask all ranks to stop at the end of the step that runs now."""
+        if stop > self.wish:
+            self.wish, self.reason = stop, reason
+
+    def watch(self, reason: str, is_asked: Callable[[], bool]) -> None:
+        """Ask to stop with a checkpoint as soon as `is_asked` says so; it is called about once a second."""
+        self._watched.append((reason, is_asked))
 
     def listen(self) -> None:
-        """Turn SIGTERM and SIGINT into wishes. Call once, from the main thread; a second SIGINT quits at once."""
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
+        """Turn signals into wishes; SIGUSR2 into the wish for a checkpoint. Call once, from the main thread.
+
+        A second SIGINT quits at once. SIGHUP and SIGINT that this process was started to ignore (nohup, a script's `&`)
+        stay ignored.
+        """
+        for number in _SIGNALS:
+            may_stay = number in (signal.SIGHUP, signal.SIGINT)
+            if not (may_stay and signal.getsignal(number) is signal.SIG_IGN):
+                signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGUSR2, self._on_request)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.wish is Stop.interrupt:
             raise KeyboardInterrupt
-        wish = Stop.interrupt if number == signal.SIGINT else Stop.terminate
-        if wish > self.wish:
-            self.signal = signal.Signals(number).name
-        self.ask(wish)
+        name = signal.Signals(number)
+        self.ask(_SIGNALS[name], name.name)
+
+    def _on_request(self, _number: int, _frame: FrameType | None) -> None:
+        self.wants_checkpoint = True
 
     def vote(self) -> list[float]:
-        """One number per reason, to be summed over the ranks."""
-        return [float(self.wish is stop) for stop in (Stop.time_limit, Stop.terminate, Stop.interrupt)]
+        """One number per reason to stop and one for a checkpoint, to be summed over the ranks."""
+        now = time.monotonic()
+        if self._watched and now - self._asked_at >= ASK_EACH_S:
+            self._asked_at = now
+            for reason, is_asked in self._watched:
+                if is_asked():
+                    self.ask(Stop.terminate, reason)
+        stops = [float(self.wish is stop) for stop in (Stop.time_limit, Stop.terminate, Stop.interrupt)]
+        wants, self.wants_checkpoint = self.wants_checkpoint, False
+        return [*stops, float(wants)]
 
 
-def decide(sums: list[float]) -> Stop:
-    """The decision from the votes of all ranks, the same on every rank."""
-    asked = [stop for stop, count in zip((Stop.time_limit, Stop.terminate, Stop.interrupt), sums, strict=True) if count]
-    return max(asked, default=Stop.none)
+def decide(sums: list[float]) -> tuple[Stop, bool]:
+    """The decision from the votes of all ranks, the same on every rank: why to stop, and whether to save."""
+    *stops, wants = sums
+    asked = [s for s, count in zip((Stop.time_limit, Stop.terminate, Stop.interrupt), stops, strict=True) if count]
+    return max(asked, default=Stop.none), bool(wants)

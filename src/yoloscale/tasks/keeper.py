@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from yoloscale.checkpoint import state, store
+from yoloscale.checkpoint.interval import SaveClock, When
+from yoloscale.checkpoint.snapshot import HostCopies
 from yoloscale.checkpoint.state import Progress
+from yoloscale.checkpoint.writer import BackgroundWriter
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.step import Stepper
@@ -33,29 +38,68 @@ class RunKeeper:
         ranks: Ranks,
         write_weights: WriteWeights,
         *,
-        keep: int,
+        retention: store.Retention,
+        when: When,
         save_period: int,
     ) -> None:
         self._run, self._stepper, self._ranks = run, stepper, ranks
         self._write_weights, self._save_period = write_weights, save_period
-        self._store = store.CheckpointStore(run.checkpoints, keep)
+        self._store = store.CheckpointStore(run.checkpoints, retention)
+        self._copies, self._writer = HostCopies(), BackgroundWriter()
+        self._when = when
+        self._clock = SaveClock(when, 0, time.monotonic())
+
+    def is_due(self, step: int) -> bool:
+        return self._ranks.is_first and self._clock.is_due(step, time.monotonic())
 
     def save(self, progress: Progress, reason: str) -> None:
-        """Collective. Every rank returns when the checkpoint is on disk, or its failure is on record."""
-        if self._ranks.is_first:
-            started = time.monotonic()
-            position = progress.position
-            fields = {"step": position.total, "epoch": position.epoch, "epoch_step": position.step}
-            try:
-                self._store.save(state.pack(self._stepper.state(), progress), fields)
-                seconds = round(time.monotonic() - started, 4)
-                events.record(self._run, events.CHECKPOINT_SAVED, **fields, seconds=seconds, reason=reason)
-            except OSError as error:
-                events.warn(self._run, f"checkpoint of step {position.total} not saved: {error}")
+        """Not collective. Rank 0 copies the state; returns while it is written.
+
+        A write that is still under way is waited for: there is one copy of the state on the host, never two.
+        """
+        if not self._ranks.is_first:
+            return
+        started, taken = time.monotonic(), time.time()
+        self._writer.wait()
+        copy = self._copies.take(state.pack(self._stepper.state(), progress))
+        now = time.monotonic()
+        self._clock.saved(progress.position.total, now)
+        about = {"taken": round(taken, 3), "blocked_s": round(now - started, 4), "reason": reason}
+        best = progress.best.epoch > 0 and (progress.position.epoch, progress.position.step) == (progress.best.epoch, 0)
+        self._writer.submit(partial(self._write, copy, about, best))
+
+    def _write(self, copy: dict[str, Any], about: dict[str, Any], best: bool) -> None:
+        """In the background. Whatever the disk says is put on record; the checkpoints before stay."""
+        position, started = copy["position"], time.monotonic()
+        fields = {"step": position["total"], "epoch": position["epoch"], "epoch_step": position["step"]}
+        try:
+            folder = self._store.save(copy, fields, best=best)
+            size = sum(path.stat().st_size for path in folder.iterdir())
+            seconds = time.monotonic() - started
+            self._clock.measured(about["blocked_s"], seconds)
+            events.record(self._run, events.CHECKPOINT_SAVED, **fields, **about, seconds=round(seconds, 4), bytes=size)
+        except OSError as error:
+            events.warn(self._run, f"checkpoint of step {position['total']} not saved: {error}")
+
+    def rescue(self, progress: Progress) -> None:
+        """Not collective. Rank 0 saves, waits for the disk, and does not raise: a failure is being reported already."""
+        try:
+            self.save(progress, "failure")
+            self._writer.wait()
+        except Exception as error:  # a broken device, say: the checkpoints on disk are what is left
+            events.warn(self._run, f"the state of step {progress.position.total} could not be saved: {error}")
+
+    def settle(self) -> None:
+        """Collective. Every rank returns when what was saved is on disk, or its failure is on record."""
+        self._writer.wait()
         group.barrier()
 
+    def close(self) -> None:
+        """Not collective. Return when nothing is being written; for the end of a rank, however it ends."""
+        self._writer.wait()
+
     def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
-        """Collective. Rank 0 writes; the others do not wait: the next collective meets them.
+        """Not collective. Rank 0 writes; the others do not wait: the next collective meets them.
 
         A full disk is a warning, and the weights published before stay.
         """
@@ -74,8 +118,9 @@ class RunKeeper:
         """Collective. Rank 0 chooses the newest valid checkpoint; all load that one.
 
         Raises:
-            ValueError: the checkpoint is of another version or lacks something.
+            ConfigError: it was written by a version of yoloscale that this one cannot take up, or lacks something.
         """
+        self._writer.wait()
         chosen: str | None = None
         if self._ranks.is_first:
             found, complaints = self._store.newest()
@@ -87,6 +132,11 @@ class RunKeeper:
         if chosen is None:
             return None
         loaded: dict[str, Any] = store.load(store.Stored(self._run.checkpoints / chosen, {}))
-        tensors, progress = state.unpack(loaded)
+        try:
+            tensors, progress = state.unpack(loaded)
+        except state.StateError as error:
+            instead = "go on with the yoloscale that wrote it, or start a new run from its weights/best.pt"
+            raise ConfigError(Problem(f"checkpoints/{chosen}", str(error), instead)) from error
         self._stepper.load_state(tensors)
+        self._clock = SaveClock(self._when, progress.position.total, time.monotonic())
         return progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
@@ -11,8 +12,10 @@ from typing import Any
 
 import torch
 
+from yoloscale.checkpoint.interval import When, mean_time_between_failures
 from yoloscale.checkpoint.state import Progress
-from yoloscale.config.schema import Config
+from yoloscale.checkpoint.store import Retention
+from yoloscale.config.schema import Config, Interval
 from yoloscale.data.loader import MicroBatchLoader
 from yoloscale.data.seeds import derive
 from yoloscale.dist import group
@@ -29,6 +32,7 @@ from yoloscale.track.results_csv import ResultsCsv
 from yoloscale.track.tracker import Tracker, make_trackers
 from yoloscale.yolo import weights
 
+STOP_AT_VARIABLE = "YOLOSCALE_STOP_AT"  # seconds since the epoch; the launcher sets it from cluster.time
 EXIT_CODES = {Outcome.finished: 0, Outcome.preempted: 75, Outcome.interrupted: 130}
 
 
@@ -48,10 +52,12 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         parts.stepper,
         ranks,
         lambda path, metrics, epoch: _write_weights(parts, path, metrics, epoch),
-        keep=config.checkpoint.keep,
+        retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
+        when=_when(config, run, attempt),
         save_period=config.save_period,
     )
     progress = keeper.restore() or _first_progress(config)
+    _watch_for_requests(run, ranks, ballot)
     observer = _observer(config, run, ranks, progress)
     loaders: list[MicroBatchLoader] = []
     loop = Loop(
@@ -71,14 +77,18 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         write_arguments(run.path / "args.yaml", parts)
     say("ready")
     _say_started(run, ranks, attempt, parts, progress)
-    outcome = loop.run()
-    _close(loaders)
+    try:
+        outcome = loop.run()
+    finally:
+        keeper.close()
+        _close(loaders)
     if outcome is Outcome.finished:
         finish(config, run, ranks, parts, observer, loop.summary())
     elif ranks.is_first:
         position = loop.progress.position
         fields = {"attempt": attempt, "step": position.total, "epoch": position.epoch + 1}
-        events.record(run, events.PREEMPTED, **fields, signal=ballot.signal, outcome=outcome.value)
+        events.record(run, events.PREEMPTED, **fields, signal=ballot.reason, outcome=outcome.value)
+        run.stop_request.unlink(missing_ok=True)  # it has been honoured
     observer.close(EXIT_CODES[outcome])
     group.barrier()
     return EXIT_CODES[outcome]
@@ -96,6 +106,41 @@ def _first_progress(config: Config) -> Progress:
     progress = Progress(seed=config.seed)
     progress.position.epochs = config.epochs
     return progress
+
+
+def _when(config: Config, run: RunDirectory, attempt: int) -> When:
+    """When to save within an epoch; the time between interruptions is as expected, corrected by what the run has seen."""
+    wanted = config.checkpoint
+    seen_s, broken = _interruptions(events.history(run), attempt)
+    return When(
+        every_steps=wanted.every_steps,
+        every_s=wanted.every_minutes * 60 if wanted.every_minutes else None,
+        automatic=wanted.interval is Interval.auto,
+        mtbf_s=mean_time_between_failures(wanted.mtbf_hours * 3600, seen_s, broken),
+    )
+
+
+def _interruptions(history: list[dict[str, Any]], attempt: int) -> tuple[float, int]:
+    """Seconds from first to last event in which earlier attempts trained, and how many ended without being asked to."""
+    seen_s, broken = 0.0, 0
+    for number in range(1, attempt):
+        part = events.of_attempt(history, number)
+        begun = [event["time"] for event in part if event["event"] == events.TRAINING_STARTED]
+        if begun:
+            seen_s += part[-1]["time"] - begun[0]
+            broken += not any(event["event"] == events.PREEMPTED for event in part)
+    return seen_s, broken
+
+
+def _watch_for_requests(run: RunDirectory, ranks: Ranks, ballot: Ballot) -> None:
+    """Let a STOP file and the end of the allotted time stop the run. Rank 0 looks, and asks for all."""
+    if not ranks.is_first:
+        return
+    ballot.watch("STOP", run.stop_request.exists)
+    stop_at = os.environ.get(STOP_AT_VARIABLE)
+    if stop_at is not None:
+        limit = float(stop_at)
+        ballot.watch("time limit", lambda: time.time() >= limit)
 
 
 def _limits(config: Config) -> Limits:
