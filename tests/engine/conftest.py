@@ -25,6 +25,8 @@ from yoloscale.engine.votes import Ballot
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.tasks.keeper import RunKeeper
 
+AFTER_EPOCHS, NEWEST = When(automatic=False), Retention(best=False)
+
 
 class ToyLearner:
     """`engine.protocols.Learner`: convolution, batch norm and dropout; the loss is a sum over the images."""
@@ -101,8 +103,8 @@ class ToyRun:
         stop_before: Callable[[ToyRun, int], None] = lambda run, steps: None,
         reduction: Literal["sum", "mean"] = "sum",
         exact: bool = False,
-        when: When = When(automatic=False),
-        retention: Retention = Retention(best=False),
+        when: When = AFTER_EPOCHS,
+        retention: Retention = NEWEST,
         **limits: Any,
     ) -> None:
         self.directory = RunDirectory(folder)

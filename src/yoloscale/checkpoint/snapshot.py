@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,46 +15,47 @@ class HostCopies:
     """
 
     def __init__(self) -> None:
-        self._buffers: dict[tuple[object, ...], torch.Tensor] = {}
+        self._copies: list[torch.Tensor] = []
 
     @torch.no_grad()
     def take(self, state: dict[str, Any]) -> dict[str, Any]:
         """The same state with all tensors on the host, in memory of ours. Blocks for as long as copying takes."""
         sources: list[torch.Tensor] = []
-        copies: list[torch.Tensor] = []
-        used: set[tuple[object, ...]] = set()
-
-        def copied(value: Any, path: tuple[object, ...]) -> Any:
-            if isinstance(value, torch.Tensor):
-                sources.append(value.detach())
-                copies.append(self._buffer(value, path))
-                used.add(path)
-                return copies[-1]
-            if isinstance(value, dict):
-                return {key: copied(item, (*path, key)) for key, item in value.items()}
-            if isinstance(value, (list, tuple)):
-                return type(value)(copied(item, (*path, index)) for index, item in enumerate(value))
-            return value
-
-        taken: dict[str, Any] = copied(state, ())
-        self._copy(sources, copies)
-        for path in self._buffers.keys() - used:
-            del self._buffers[path]
-        return taken
-
-    @staticmethod
-    def _copy(sources: list[torch.Tensor], copies: list[torch.Tensor]) -> None:
-        if not sources:
-            return
-        torch._foreach_copy_(copies, sources, non_blocking=True)
+        _collect(state, sources)
+        self._copies = [
+            copy if copy.shape == source.shape and copy.dtype == source.dtype else _host_memory(source)
+            for copy, source in zip(self._copies, sources, strict=False)
+        ] + [_host_memory(source) for source in sources[len(self._copies) :]]
+        if sources:
+            torch._foreach_copy_(self._copies, sources, non_blocking=True)
         for device in {source.device for source in sources if source.is_cuda}:
             torch.cuda.current_stream(device).synchronize()
+        taken: dict[str, Any] = _replaced(state, iter(self._copies))
+        return taken
 
-    def _buffer(self, source: torch.Tensor, path: tuple[object, ...]) -> torch.Tensor:
-        """Memory for a tensor of this shape, type and layout; new only if there is none yet."""
-        found = self._buffers.get(path)
-        like = (source.shape, source.dtype, source.stride())
-        if found is None or (found.shape, found.dtype, found.stride()) != like:
-            found = torch.empty_like(source, device="cpu", pin_memory=source.is_cuda)
-            self._buffers[path] = found
-        return found
+
+def _host_memory(source: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(source, device="cpu", pin_memory=source.is_cuda)
+
+
+def _collect(value: Any, found: list[torch.Tensor]) -> None:
+    """Append the tensors of nested containers to `found`, always in the same order."""
+    if isinstance(value, torch.Tensor):
+        found.append(value)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _collect(item, found)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _collect(item, found)
+
+
+def _replaced(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
+    """The same containers with other tensors, in the order of `_collect`."""
+    if isinstance(value, torch.Tensor):
+        return next(tensors)
+    if isinstance(value, dict):
+        return {key: _replaced(item, tensors) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_replaced(item, tensors) for item in value)
+    return value

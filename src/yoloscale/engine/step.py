@@ -65,6 +65,8 @@ class Stepper:
         self._precision, self._ballot, self._seed = precision, ballot, seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._names: tuple[str, ...] = ()
+        self._model = dict(learner.module.state_dict())  # the live tensors: made once, since it takes milliseconds
+        self._average = dict(average.module.state_dict())
         self._buffers = [buffer for buffer in learner.module.buffers() if buffer.numel() > 0]
         self._buffers_before = [buffer.clone() for buffer in self._buffers]
         self._is_between = True
@@ -151,8 +153,8 @@ class Stepper:
     def state(self) -> dict[str, Any]:
         """Everything a step changes, as tensors and plain containers; the model and its average in fp32."""
         return {
-            "model": self.learner.module.state_dict(),
-            "average": self.average.module.state_dict(),
+            "model": self._model,
+            "average": self._average,
             "average_updates": self.average.updates,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),

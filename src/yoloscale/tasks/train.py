@@ -109,7 +109,7 @@ def _first_progress(config: Config) -> Progress:
 
 
 def _when(config: Config, run: RunDirectory, attempt: int) -> When:
-    """When to save within an epoch; the time between interruptions is as expected, corrected by what the run has seen."""
+    """When to save within an epoch; the expected time between interruptions is corrected by what the run has seen."""
     wanted = config.checkpoint
     seen_s, broken = _interruptions(events.history(run), attempt)
     return When(
