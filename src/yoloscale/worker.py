@@ -15,7 +15,7 @@ from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
-from yoloscale.config.plan import world_size
+from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config
 from yoloscale.dist.environment import Ranks, from_environment
 from yoloscale.engine.votes import Ballot
@@ -95,16 +95,21 @@ def _redirect_output(log: Path) -> None:
 
 
 def _check_topology(config: Config, ranks: Ranks) -> None:
-    expected = world_size(config)
-    if ranks.world_size != expected:
-        nodes, each = config.cluster.nodes, config.cluster.procs_per_node
+    """Raise ConfigError unless as many ranks were started as the run goes on with, and its batch divides over them."""
+    nodes, each = config.cluster.nodes, config.cluster.procs_per_node
+    assert each is not None, "frozen configs are resolved"
+    fewest = config.cluster.min_nodes or nodes
+    if ranks.world_size not in [count * each for count in range(fewest, nodes + 1)]:
+        wanted = f"{nodes}" if fewest == nodes else f"{fewest}:{nodes}"
         raise ConfigError(
             Problem(
                 "cluster",
-                f"the run is frozen for {expected} ranks ({nodes} × {each}), {ranks.world_size} were started",
-                f"start it with torchrun --nnodes={nodes} --nproc-per-node={each}",
+                f"the run is frozen for {world_size(config)} ranks ({nodes} × {each}), {ranks.world_size} were started",
+                f"start it with torchrun --nnodes={wanted} --nproc-per-node={each}",
             )
         )
+    if not is_automatic(config.batch):
+        plan(config, ranks=ranks.world_size)
 
 
 def _is_collateral(error: Exception) -> bool:

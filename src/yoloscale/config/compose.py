@@ -26,7 +26,7 @@ from yoloscale.config.locations import configs_folder
 from yoloscale.config.schema import Config, DataConfig, LoggerConfig, ShapesConfig, Task, WandbConfig
 from yoloscale.config.typed import from_plain
 
-__all__ = ["compose", "hydra_arguments", "run_hydra_flags"]
+__all__ = ["assignments", "compose", "hydra_arguments", "run_hydra_flags"]
 
 _DEFAULT_IMGSZ = {Task.classify: 224}  # pixels; Ultralytics' own, 640 for every other task
 
@@ -74,6 +74,26 @@ def hydra_arguments(argv: Sequence[str]) -> tuple[str, list[str]]:
     if problems := problems + _check(overrides):
         raise ConfigError(problems)
     return given.given.get("config-name", "train"), search_path + overrides
+
+
+def assignments(tokens: Sequence[str]) -> list[tuple[str, Any]]:
+    """What a person typed about a config that is composed already: keys in their order, values of the schema's types.
+
+    Flags are not taken. Groups and keys outside the schema come as they are. Raises ConfigError.
+    """
+    if given := flags.split(tokens).given:
+        raise ConfigError(
+            [Problem(f"--{flag}", "for a run that is configured already", "leave it out") for flag in given]
+        )
+    parser, tree = OverridesParser.create(), OmegaConf.structured(Config(logger=LoggerConfig(wandb=WandbConfig())))
+    typed = list[tuple[str, Any]]()
+    for override in parser.parse_overrides(hydra_arguments(tokens)[1]):
+        key, value = override.key_or_group, None if override.is_delete() else override.value()
+        if key in known() and not is_group(key):
+            OmegaConf.update(tree, key, value)
+            value = OmegaConf.select(tree, key)
+        typed.append((key, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value))
+    return typed
 
 
 def register_schema() -> None:

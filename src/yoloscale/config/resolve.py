@@ -8,6 +8,7 @@ from yoloscale.config.machine import Machine, this_machine
 from yoloscale.config.schema import ClusterConfig, Config, Device, ShapesConfig
 
 _CPU_RANKS = 2
+_BF16, _FP32 = "bf16", "fp32"
 
 
 def resolve(config: Config, machine: Machine | None = None) -> Config:
@@ -21,11 +22,41 @@ def resolve(config: Config, machine: Machine | None = None) -> Config:
     on_cpu = cluster.device is Device.cpu
     amp = config.amp
     if on_cpu and amp is True:
-        amp = "bf16" if machine.has_bf16 else "fp32"  # what automatic mixed precision means on a CPU
+        amp = _BF16 if machine.has_bf16 else _FP32  # what automatic mixed precision means on a CPU
     data = config.data
     if data.source == "shapes" and data.shapes is None:
         data = replace(data, shapes=ShapesConfig())
     return replace(config, cluster=cluster, amp=amp, data=data)
+
+
+def adopt(config: Config, frozen: Config) -> Config:
+    """A composed config that takes a run up: what it leaves open is as that run was frozen, on whatever machine.
+
+    What it gives stays, so the two may still differ.
+    """
+    cluster = _adopt_cluster(config.cluster, frozen.cluster)
+    is_open = config.amp is True and str(frozen.amp) in (_BF16, _FP32)  # what `true` was resolved to on a CPU
+    return replace(config, cluster=cluster, amp=frozen.amp if is_open else config.amp)
+
+
+def _adopt_cluster(cluster: ClusterConfig, frozen: ClusterConfig) -> ClusterConfig:
+    device, procs_per_node, gpus, backend = cluster.device, cluster.procs_per_node, cluster.gpus, cluster.backend
+    if device is Device.auto and not gpus:
+        device = frozen.device
+    if procs_per_node is None:
+        procs_per_node = len(gpus) if gpus else frozen.procs_per_node
+    if device is frozen.device:
+        backend = backend or frozen.backend
+        if gpus is None and frozen.gpus and procs_per_node is not None and len(frozen.gpus) >= procs_per_node:
+            gpus = frozen.gpus[:procs_per_node]
+    return replace(
+        cluster,
+        device=device,
+        procs_per_node=procs_per_node,
+        gpus=gpus,
+        backend=backend,
+        planned_ranks=frozen.planned_ranks or frozen.nodes * (frozen.procs_per_node or 1),
+    )
 
 
 def _resolve_cluster(cluster: ClusterConfig, machine: Machine) -> ClusterConfig:

@@ -8,9 +8,9 @@ from pathlib import Path
 from yoloscale.config import ranges
 from yoloscale.config.arguments import TrainArguments
 from yoloscale.config.catalog import task_of_name
-from yoloscale.config.errors import Problem
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.machine import Machine, this_machine
-from yoloscale.config.plan import is_automatic, world_size
+from yoloscale.config.plan import is_automatic, plan, planned_ranks, world_size
 from yoloscale.config.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import ClusterConfig, Config, Device, Task, WandbConfig
@@ -152,10 +152,29 @@ def _batch(config: Config) -> list[Problem]:
     if not 1 <= batch < float("inf") or batch != int(batch):  # nan neither
         instead = "write a whole number of images, -1, or a share of GPU memory below 1"
         return [Problem("batch", f"{batch}", instead)]
-    if batch % ranks:
-        lower, upper = int(batch // ranks * ranks), int(-(-batch // ranks) * ranks)
+    planned = planned_ranks(config)
+    if batch % planned:
+        lower, upper = int(batch // planned * planned), int(-(-batch // planned) * planned)
         near = " or ".join(f"batch={near}" for near in (lower, upper) if near > 0)
-        return [Problem("batch", f"{int(batch)} images do not divide over {ranks} ranks", f"write {near}")]
+        return [Problem("batch", f"{int(batch)} images do not divide over {planned} ranks", f"write {near}")]
+    try:
+        plan(config)
+    except ConfigError as error:
+        return list(error.problems)
+    return _fewer_nodes(config)
+
+
+def _fewer_nodes(config: Config) -> list[Problem]:
+    """Every number of nodes that the run may be left with must be able to train its optimiser steps."""
+    cluster = config.cluster
+    each, fewest = cluster.procs_per_node or 1, min(cluster.min_nodes or cluster.nodes, cluster.nodes)
+    for nodes in range(cluster.nodes - 1, fewest - 1, -1):
+        try:
+            plan(config, ranks=nodes * each)
+        except ConfigError as error:
+            found = f"{fewest}, but with {nodes} of {cluster.nodes} nodes {error.problems[0].found}"
+            instead = f"write cluster.min_nodes={nodes + 1}, or a batch that divides over each number of nodes"
+            return [Problem("cluster.min_nodes", found, instead)]
     return []
 
 
