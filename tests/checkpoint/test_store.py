@@ -217,3 +217,113 @@ def test_verify_says_what_differs(checkpoints: CheckpointStore, tmp_path: Path) 
     truncate_state(folder_of(tmp_path, 3))
     with pytest.raises(ValueError, match=r"state\.pt has \d+ bytes, its manifest says \d+"):
         verify(folder_of(tmp_path, 3))
+
+
+def kept_steps(made: CheckpointStore) -> list[int]:
+    return sorted(int(path.name.rsplit("-", 1)[1]) for path in made.candidates())
+
+
+def test_the_first_of_every_so_many_steps_stays(tmp_path: Path) -> None:
+    made = CheckpointStore(tmp_path, Retention(2, each_steps=10, best=False))
+    for step in (3, 8, 11, 14, 19, 30, 33, 37, 38, 39):
+        made.save(state(step), {"step": step})
+    assert kept_steps(made) == [11, 30, 38, 39]
+
+
+def test_the_best_one_stays_until_there_is_a_better_one(tmp_path: Path) -> None:
+    made = CheckpointStore(tmp_path, Retention(2))
+    for step in range(1, 8):
+        made.save(state(step), {"step": step}, best=step in (1, 3))
+    assert kept_steps(made) == [3, 6, 7]
+
+
+def test_what_is_not_complete_does_not_count(tmp_path: Path) -> None:
+    made = CheckpointStore(tmp_path, Retention(2))
+    for step in (1, 2):
+        made.save(state(step), {"step": step})
+    truncate_state(made.candidates()[0])
+    made.save(state(3), {"step": 3})
+    assert kept_steps(made) == [1, 2, 3], "two complete ones, and a broken one among them"
+    made.save(state(4), {"step": 4})
+    assert kept_steps(made) == [3, 4]
+
+
+def test_the_same_step_again_replaces_it(checkpoints: CheckpointStore) -> None:
+    checkpoints.save(state(7), {"step": 3})
+    assert kept_steps(checkpoints) == [2, 3]
+    stored, _ = checkpoints.newest()
+    assert stored is not None
+    assert float(load(stored)["tensor"][0]) == 7.0
+
+
+def test_killed_while_the_same_step_is_replaced(
+    tmp_path: Path, checkpoints: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two renames the old one is still found, under its other name."""
+    rename = Path.rename
+
+    def rename_then_die(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        if target.name.startswith("replaced-"):
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", rename_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(state(7), {"step": 3})
+    monkeypatch.undo()
+    stored, complaints = checkpoints.newest()
+    assert stored is not None
+    assert (stored.step, complaints) == (3, [])
+    checkpoints.save(state(8), {"step": 3})
+    assert kept_steps(checkpoints) == [2, 3]
+    assert not list(tmp_path.rglob("replaced-*"))
+
+
+def test_killed_before_any_file_operation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on disk at each of them is copied: a process killed there leaves just that behind."""
+    folder, moments = tmp_path / "checkpoints", list[tuple[int, Path]]()
+    made, done = CheckpointStore(folder, Retention(2, each_steps=3)), 0
+    copytree, busy = shutil.copytree, False
+
+    def before(operation: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*arguments: Any, **keywords: Any) -> Any:
+            nonlocal busy
+            if done and not busy:
+                busy = True
+                moments.append((done, copytree(folder, tmp_path / f"moment-{len(moments)}")))
+                busy = False
+            return operation(*arguments, **keywords)
+
+        return watched
+
+    for name in ("rename", "mkdir", "unlink", "rmdir", "fsync"):
+        monkeypatch.setattr(os, name, before(getattr(os, name)))
+    monkeypatch.setattr(torch, "save", before(torch.save))
+    for step, best in ((1, True), (2, False), (3, False), (4, True), (4, False), (5, False), (6, False)):
+        made.save(state(step, size=10), {"step": step}, best=best)
+        done = step
+    monkeypatch.undo()
+    assert len(moments) > 50
+    for newest, left in moments:
+        stored, _ = CheckpointStore(left, Retention()).newest()
+        assert stored is not None
+        assert stored.step in (newest, newest + 1), left
+
+
+def test_a_removal_that_was_broken_off_leaves_nothing_to_read(checkpoints: CheckpointStore, tmp_path: Path) -> None:
+    left = tmp_path / "checkpoints" / ".removing-step-000000009"
+    left.mkdir()
+    (left / "state.pt").write_bytes(b"half")
+    assert newest_step(checkpoints) == 3
+    checkpoints.save(state(4), {"step": 4})
+    assert not left.exists()
+
+
+def test_other_folders_are_left_alone(checkpoints: CheckpointStore, tmp_path: Path) -> None:
+    other = tmp_path / "checkpoints" / "step-000000002 (copy)"
+    other.mkdir()
+    for step in (4, 5, 6):
+        checkpoints.save(state(step), {"step": step})
+    assert other.exists()
+    assert newest_step(checkpoints) == 6
