@@ -95,11 +95,14 @@ class Run:
         """Stop it; its ranks save first, unless `at_once`. True once it has ended. ConfigError if it does not run."""
         return cancel(self._run, at_once=at_once, timeout_s=timeout_s)
 
-    def resume(self) -> Run:
-        """Go on in the background from the newest checkpoint. Raises ConfigError if it is finished or running."""
+    def resume(self, *overrides: str, **values: Any) -> Run:
+        """Go on in the background from the newest checkpoint, elsewhere if cluster settings are given as for `train`.
+
+        Raises ConfigError if it is finished or running, or if more than where it runs is to change.
+        """
         from yoloscale.launch.start import ready_again, run_in_background
 
-        run_in_background(ready_again(self._run, print))
+        run_in_background(ready_again(self._run, print, [*overrides, *keyword_tokens(values)]))
         return self
 
     def _why(self, found: Status) -> str:

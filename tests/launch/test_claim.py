@@ -5,16 +5,19 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from yoloscale.cli.account import Account
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config, Task
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.claim import claim, default_name, named_run, proposed_run
+from yoloscale.launch.start import ready_again
 from yoloscale.runs import events
 
 Make = Callable[..., Config]
@@ -75,8 +78,73 @@ def test_another_config_under_the_same_name_lists_the_difference(config: Make) -
     other.epochs, other.paths.cache = 7, "/elsewhere"
     with pytest.raises(ConfigError) as caught:
         claim(other, [])
-    assert {problem.key for problem in caught.value.problems} == {"epochs", "cluster.procs_per_node"}
+    assert {problem.key for problem in caught.value.problems} == {"epochs"}, "where it runs may change"
     assert "100 in run 'run' → 7 now" in str(caught.value)
+
+
+def test_where_it_runs_may_change_and_is_frozen_anew_and_put_on_record(config: Make) -> None:
+    claim(config(threads=1), []).release()
+    taken = claim(config(procs_per_node=4, threads=1), [])
+    frozen = load(taken.run.config)
+    assert (frozen.cluster.procs_per_node, frozen.cluster.planned_ranks) == (4, 2)
+    moved = [event for event in events.history(taken.run) if event["event"] == events.MOVED]
+    assert [(event["from"], event["to"]) for event in moved] == [
+        ({"cluster.procs_per_node": 2}, {"cluster.procs_per_node": 4})
+    ]
+    assert "4 ranks × 8, accumulate 2 (planned for 2 ranks × 8, accumulate 4" in moved[0]["plan"]
+    assert Account().event_lines(moved[0])[0].startswith("goes on with cluster.procs_per_node 2 → 4")
+    taken.release()
+    claim(config(procs_per_node=4, threads=1), []).release()
+    assert len(events.history(taken.run)) == 1, "nothing moved: nothing to tell"
+    claim(config(threads=1), []).release()
+    assert load(taken.run.config).cluster.procs_per_node == 2
+
+
+def test_ranks_that_the_batch_does_not_divide_over_change_nothing(config: Make) -> None:
+    taken = claim(config(), [])
+    taken.release()
+    before = taken.run.config.read_bytes()
+    with pytest.raises(ConfigError, match="go on with 1, 2, 4, 8 or 16 ranks"):
+        claim(config(procs_per_node=3), [])
+    assert taken.run.config.read_bytes() == before
+    assert not taken.run.events.exists()
+
+
+@pytest.mark.parametrize(("started", "planned"), [(True, 2), (False, 3)])
+def test_a_batch_sized_at_the_first_start_binds_once_there_was_one(config: Make, started: bool, planned: int) -> None:
+    def sized(**cluster: int) -> Config:
+        return replace(config(**cluster), batch=-1)
+
+    taken = claim(sized(), [])
+    taken.release()
+    if started:
+        events.record(taken.run, events.TRAINING_STARTED, batch=36)
+        with pytest.raises(ConfigError, match="do not divide over 5 ranks"):
+            claim(sized(procs_per_node=5), [])
+    claim(sized(procs_per_node=3), []).release()
+    assert load(taken.run.config).cluster.planned_ranks == planned
+    told = [event["plan"] for event in events.history(taken.run) if event["event"] == events.MOVED]
+    assert ["planned for 2 ranks × 18" in plan for plan in told] == [started]
+
+
+@pytest.mark.parametrize("where", [["cluster.procs_per_node=1"], ["device=cpu", "cluster.threads=3"]])
+def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where: list[str]) -> None:
+    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda *_: None)
+    made = config()
+    made.model.architecture, made.model.task = "yolo26n.yaml", Task.detect
+    taken = claim(made, [])
+    with pytest.raises(ConfigError, match="being trained already"):
+        ready_again(taken.run, print, where)
+    taken.release()
+    with pytest.raises(ConfigError, match="give a new name="):
+        ready_again(taken.run, print, [*where, "epochs=3"])
+    assert load(taken.run.config).cluster == replace(made.cluster, planned_ranks=2)
+    ready_again(taken.run, print, where).release()
+    (moved,) = events.history(taken.run)
+    assert moved["event"] == events.MOVED
+    assert moved["to"] == {key: int(value) for key, _, value in [where[-1].partition("=")]}
+    ready_again(taken.run, print).release()
+    assert len(events.history(taken.run)) == 1
 
 
 def test_a_task_read_from_the_weights_is_no_difference(config: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -78,16 +79,31 @@ def _failed(record: Mapping[str, Any], progress: Progress) -> str:
     return f"failed: {rank}{record.get('error', '')}"
 
 
+def _restarted(record: Mapping[str, Any], progress: Progress) -> str:
+    step = int(record.get("step", 0))
+    start = f"the checkpoint of step {step}" if step else "the beginning"
+    count = f"{record.get('restarts', 1)} of {record.get('max_restarts', '?')} without progress"
+    return f"restarting from {start} ({count}): {record.get('cause', '')}"
+
+
 def _stopped(record: Mapping[str, Any], progress: Progress) -> str:
     return f"stopped on request ({record.get('signal', 'request')}) in epoch {record.get('epoch', '?')}"
+
+
+def _moved(record: Mapping[str, Any], progress: Progress) -> str:
+    before, now = record.get("from", {}), record.get("to", {})
+    changes = ", ".join(f"{key} {json.dumps(before.get(key))} → {json.dumps(value)}" for key, value in now.items())
+    return _join(f"goes on with {changes}", str(record.get("plan", "")))
 
 
 _EVENT_LINES: dict[str, Callable[[Mapping[str, Any], Progress], str]] = {
     events.ATTEMPT_STARTED: _started,
     events.TRAINING_STARTED: _training,
+    events.MOVED: _moved,
     events.WARNING: lambda record, progress: f"warning: {record.get('message', '')}",
     events.FAILED: _failed,
     events.PREEMPTED: _stopped,
+    events.RESTARTED: _restarted,
     events.CANCELLED: lambda record, progress: "cancelled",
     events.FINISHED: lambda record, progress: f"finished: {record.get('epochs', progress.epochs)} epochs",
 }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
+from enum import Enum
+from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.plan import planned_ranks
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device
 
+_NO_DIFFERENCE = ("name", "paths.", "cluster.planned_ranks")  # the machine's, and our own
 KEPT = ("exact_reduce", "sync_bn")  # of the cluster group: these change numbers, all others say where
 
 
@@ -42,6 +46,22 @@ def changed(frozen: Config, tokens: Sequence[str]) -> Config:
     return moved(frozen, resolve(adopt(wanted, frozen)))
 
 
+def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
+    """Keys whose values differ, with both values as JSON.
+
+    A task still to be read from the weights is no difference, nor are the planned ranks, which nobody types.
+    """
+    before, after = dict(_flat(asdict(old))), dict(_flat(asdict(new)))
+    found = []
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) == after.get(key) or key.startswith(_NO_DIFFERENCE):
+            continue
+        if key == "model.task" and new.model.task is None:
+            continue
+        found.append((key, before.get(key, "absent"), after.get(key, "absent")))
+    return found
+
+
 def _says_where(key: str) -> bool:
     names = {field.name for field in fields(ClusterConfig)} - {*KEPT, "planned_ranks"}
     return key.startswith("cluster.") and key.removeprefix("cluster.") in names
@@ -54,3 +74,12 @@ def _fixed(key: str, value: object) -> Problem:
     return Problem(
         key, found, "a run goes on as it was configured, only on other ranks: to train otherwise, give a new name="
     )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            plain = value.value if isinstance(value, Enum) else value
+            yield f"{prefix}{key}", json.dumps(plain, default=str, ensure_ascii=False)

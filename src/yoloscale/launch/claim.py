@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 import shlex
 from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import asdict, dataclass
-from enum import Enum
-from functools import reduce
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.freeze import freeze, load
+from yoloscale.config.freeze import freeze
+from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config
+from yoloscale.launch.move import move, moved_run
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import status
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
-MACHINE_KEYS = ("name", "paths.")  # what may differ without making another run of it
-# what each start of the same run may choose anew; the frozen config takes it over
-START_KEYS = (
-    "cluster.max_restarts",
-    "cluster.min_nodes",
-    "cluster.stop_before_s",
-    "cluster.time",
-    "cluster.timeout_s",
-)
 
 
 @dataclass
@@ -52,7 +40,8 @@ class Claim:
 def claim(config: Config, overrides: list[str]) -> Claim:
     """Make or take up the run directory of a resolved config, lock it, and freeze the config into it.
 
-    Sets `config.name` where none was given. Raises ConfigError if the run is finished, in use, or another one.
+    Sets `config.name` where none was given. A run that is there goes on where this config says. Raises ConfigError if
+    it is finished, in use, or another one.
     """
     if config.name is None:
         run = _make_first_free(config)
@@ -66,9 +55,9 @@ def claim(config: Config, overrides: list[str]) -> Claim:
         refuse_if_taken(run, config)
         if not run.config.exists():
             run.overrides.write_text(yaml.safe_dump(overrides, allow_unicode=True), encoding="utf-8")
-            freeze(config, run.config)  # last: a folder with config.yaml is a run
-        elif (chosen := _chosen_anew(load(run.config), config)) is not None:
-            freeze(chosen, run.config)
+            freeze(_planned(config), run.config)  # last: a folder with config.yaml is a run
+        else:
+            move(run, config)
     except BaseException:
         taken.release()
         raise
@@ -114,12 +103,7 @@ def refuse_if_taken(run: RunDirectory, config: Config) -> None:
         return
     if status(run).state == "finished":
         raise ConfigError(finished_problem(run))
-    problems = [
-        Problem(key, f"{old} in run {run.name!r} → {new} now", "give another name=, or the old value to go on with it")
-        for key, old, new in differences(load(run.config), config)
-    ]
-    if problems:
-        raise ConfigError(problems)
+    moved_run(run, config)
 
 
 def finished_problem(run: RunDirectory) -> Problem:
@@ -132,27 +116,9 @@ def finished_problem(run: RunDirectory) -> Problem:
     )
 
 
-def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
-    """Keys whose values differ, with both values as JSON. A task still to be read from the weights is no difference."""
-    before, after = dict(_flat(asdict(old))), dict(_flat(asdict(new)))
-    found = []
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) == after.get(key) or key.startswith(MACHINE_KEYS) or key in START_KEYS:
-            continue
-        if key == "model.task" and new.model.task is None:
-            continue
-        found.append((key, before.get(key, "absent"), after.get(key, "absent")))
-    return found
-
-
-def _chosen_anew(old: Config, new: Config) -> Config | None:
-    """The frozen config with what this start chooses; None if that is what it holds already."""
-    chosen = deepcopy(old)
-    for key in START_KEYS:
-        *groups, name = key.split(".")
-        part, source = reduce(getattr, groups, chosen), reduce(getattr, groups, new)
-        setattr(part, name, getattr(source, name))
-    return chosen if chosen != old else None
+def _planned(config: Config) -> Config:
+    """The config of a first start: later ones keep its split of the batch."""
+    return replace(config, cluster=replace(config.cluster, planned_ranks=world_size(config)))
 
 
 def default_name(config: Config) -> str:
@@ -202,12 +168,3 @@ def _in_use(run: RunDirectory) -> Problem:
         f"run {run.name!r} is being trained already" + (f" ({where})" if where else ""),
         f"`yoloscale logs {quoted} -f` follows it, `yoloscale cancel {quoted}` stops it",
     )
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            plain = value.value if isinstance(value, Enum) else value
-            yield f"{prefix}{key}", json.dumps(plain, default=str, ensure_ascii=False)

@@ -5,21 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config, Task
 
 
 def configure(tokens: Sequence[str]) -> Config:
-    """Compose, resolve and validate. Raises ConfigError with every problem."""
+    """Compose, resolve and validate. Raises ConfigError with every problem.
+
+    What is left open is decided by this machine, or, if there is a run of that name, as it was when that was frozen.
+    """
     from yoloscale.config.compose import compose
-    from yoloscale.config.resolve import resolve
+    from yoloscale.config.resolve import adopt, resolve
     from yoloscale.config.validate import validate
 
-    config = resolve(compose(tokens, _task_of))
+    config = compose(tokens, _task_of)
+    if config.cluster.planned_ranks is not None:
+        instead = "leave it out: the ranks of a run's first start are put down by themselves"
+        raise ConfigError(Problem("cluster.planned_ranks", f"{config.cluster.planned_ranks}", instead))
+    frozen = _frozen(config)
+    config = resolve(config if frozen is None else adopt(config, frozen))
     problems = validate(config)
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _frozen(config: Config) -> Config | None:
+    """What the run of this name was frozen with; None if there is none yet."""
+    from yoloscale.config.freeze import load
+    from yoloscale.launch.claim import named_run
+
+    path = named_run(config, config.name).config if config.name else None
+    return load(path) if path is not None and path.exists() else None
 
 
 def _task_of(weights: Path) -> Task | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
-from yoloscale.launch.claim import differences
+from yoloscale.config.topology import differences
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 

@@ -7,16 +7,19 @@ import socket
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
+from yoloscale.config.topology import changed
 from yoloscale.config.validate import validate
 from yoloscale.launch import stragglers
 from yoloscale.launch.attempt import TRAINING_STOP_S, Observer, run_attempt
 from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
+from yoloscale.launch.move import move, moved_run
 from yoloscale.launch.nodes import Announcement
 from yoloscale.launch.outcome import Outcome
 from yoloscale.launch.prepare import Say, prepare
@@ -60,22 +63,33 @@ def ready(config: Config, overrides: list[str], say: Say) -> Claim:
     return taken
 
 
-def ready_again(run: RunDirectory, say: Say) -> Claim:
-    """Take an unfinished run up where it stopped, with the config it was frozen with. Raises ConfigError."""
+def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Claim:
+    """Take an unfinished run up where it stopped, with the config it was frozen with. Raises ConfigError.
+
+    `changes` are cluster settings as typed, to go on elsewhere; they are frozen and put on record.
+    """
     if status(run).state == "finished":
         raise ConfigError(finished_problem(run))
-    config = load(run.config)
-    if problems := validate(config):  # this machine may have fewer GPUs than the one it was frozen on
-        raise ConfigError(problems)
+    wanted_again(run, changes)  # before anything is written into the folder, and again under the lock
     run.job.mkdir(exist_ok=True)
     taken = lock(run)
     try:
         end_leftovers(run, say)
-        prepare(config, say)
+        wanted = wanted_again(run, changes)
+        prepare(wanted, say)
+        move(run, wanted)
     except BaseException:
         taken.release()
         raise
     return taken
+
+
+def wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
+    """What a run is to go on with: as it is frozen, but for changes as typed. Raises ConfigError if it cannot."""
+    config = changed(load(run.config), changes) if changes else load(run.config)
+    if problems := validate(config):  # this machine may have fewer GPUs than the one it was frozen on
+        raise ConfigError(problems)
+    return moved_run(run, config)
 
 
 def next_spec(run: RunDirectory, config: Config, *, worker: str = WORKER) -> JobSpec:
