@@ -101,13 +101,19 @@ class Commands:
         assert process.returncode == code, f"{output}\n{self._logs(name)}"
         return Done(process.returncode, output, self.run_of(name))
 
-    def until(self, process: subprocess.Popen[str], name: str, steps: int, timeout_s: float = 120) -> None:
-        """Return when the run has traced so many steps."""
+    def until(
+        self, process: subprocess.Popen[str], name: str, steps: int, timeout_s: float = 120, attempt: int = 1
+    ) -> None:
+        """Return when the run has traced so many steps, and trains in this attempt or a later one."""
         deadline = time.monotonic() + timeout_s
-        while len(list(jsonl.read(self.run_of(name).trace))) < steps:
+        while self._training_attempt(name) < attempt or len(list(jsonl.read(self.run_of(name).trace))) < steps:
             assert process.poll() is None, process.communicate()[0] + self._logs(name)
             assert time.monotonic() < deadline, self._logs(name)
             time.sleep(0.02)
+
+    def _training_attempt(self, name: str) -> int:
+        started = [e["attempt"] for e in events.history(self.run_of(name)) if e["event"] == events.TRAINING_STARTED]
+        return max(started, default=0)
 
     def _logs(self, name: str) -> str:
         logs = sorted(self.run_of(name).logs.rglob("*.log"))

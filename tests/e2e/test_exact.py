@@ -1,0 +1,167 @@
+"""A run that was stopped and killed at every kind of place, in every way, ends as one that never was, bit for bit."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+
+from yoloscale.runs import events, jsonl
+from yoloscale.runs.directory import RunDirectory
+
+STEPS = 3  # an epoch: 48 images in 6 forward passes of 8, two of them a step
+EPOCHS = 4
+RUN = (
+    "data.shapes.train_images=48",
+    "data.shapes.val_images=32",
+    "data.shapes.image_size=160",
+    "data=shapes",
+    "batch=8",
+    "nbs=16",
+    f"epochs={EPOCHS}",
+    "warmup_epochs=1",
+    "close_mosaic=2",
+    "patience=3",
+    "checkpoint.every_steps=2",
+    "debug.trace=true",
+    "cluster.threads=1",
+    "cluster.max_restarts=0",
+    "workers=0",
+)
+MAY_DIFFER = {"time"}  # columns of results.csv
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """Something that happens once `steps` steps are done, that is within the next one, or in the evaluation."""
+
+    steps: int
+    how: Callable[[Any, subprocess.Popen[str]], None]
+    codes: tuple[int, ...]
+    lost: int  # steps that may have to be done again
+
+
+def ranks_of(run: RunDirectory) -> list[int]:
+    started = [event for event in events.history(run) if event["event"] == events.ATTEMPT_STARTED][-1]
+    return [process["pid"] for process in started["processes"]]
+
+
+def to_launcher(number: signal.Signals) -> Callable[[Any, subprocess.Popen[str]], None]:
+    return lambda run, launcher: launcher.send_signal(number)
+
+
+def to_ranks(number: signal.Signals, which: slice) -> Callable[[Any, subprocess.Popen[str]], None]:
+    def send(run: RunDirectory, launcher: subprocess.Popen[str]) -> None:
+        for pid in ranks_of(run)[which]:
+            os.kill(pid, number)
+
+    return send
+
+
+def kill_agent(run: RunDirectory, launcher: subprocess.Popen[str]) -> None:
+    import psutil
+
+    psutil.Process(ranks_of(run)[0]).parent().kill()
+
+
+def kill_all_there_is(run: RunDirectory, launcher: subprocess.Popen[str]) -> None:
+    """As a power cut does."""
+    import psutil
+
+    everybody = [psutil.Process(pid) for pid in ranks_of(run)]
+    launcher.kill()
+    for process in [everybody[0].parent(), *everybody]:
+        process.kill()
+
+
+def ask_by_file(run: RunDirectory, launcher: subprocess.Popen[str]) -> None:
+    run.stop_request.touch()
+
+
+FIRST, LAST = slice(0, 1), slice(-1, None)
+INTERRUPTIONS = [
+    Interruption(1, to_launcher(signal.SIGTERM), (75,), 0),  # amid an epoch, in warm-up
+    Interruption(2, to_ranks(signal.SIGKILL, LAST), (1,), 2),  # in the last step of an epoch
+    Interruption(3, to_ranks(signal.SIGUSR1, LAST), (75,), 0),  # in the evaluation, or the first step after it
+    Interruption(5, to_ranks(signal.SIGTERM, FIRST), (75,), 0),  # last step; mosaic closes with the next one
+    Interruption(6, kill_all_there_is, (-signal.SIGKILL,), 2),  # in the evaluation
+    Interruption(7, ask_by_file, (75,), 0),
+    Interruption(8, to_ranks(signal.SIGKILL, slice(None)), (1,), 2),
+    Interruption(10, kill_agent, (1, 75), 0),  # its ranks notice, save and end
+    Interruption(11, to_launcher(signal.SIGINT), (130,), 0),
+]
+FEWER = [INTERRUPTIONS[index] for index in (0, 1, 4)]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("ranks", "amp", "interruptions"),
+    [(2, "fp32", INTERRUPTIONS), (1, "bf16", INTERRUPTIONS), (2, "bf16", FEWER), (1, "fp32", FEWER)],
+)
+def test_interrupted_everywhere_it_ends_with_the_same_bits(
+    yoloscale: Any, model_of: Callable[[str], str], ranks: int, amp: str, interruptions: list[Interruption]
+) -> None:
+    settings = (*RUN, f"amp={amp}", model_of("detect"))
+    whole = yoloscale.train("whole", *settings, ranks=ranks)
+    process = yoloscale.start_training("broken", *settings, ranks=ranks)
+    run = yoloscale.run_of("broken")
+    for number, interruption in enumerate(interruptions, start=1):
+        yoloscale.until(process, "broken", interruption.steps, attempt=number)
+        interruption.how(run, process)
+        assert wait(process) in interruption.codes, interruption
+        done = max(line["step"] for line in jsonl.read(run.trace))
+        process = yoloscale.start("resume", "broken")
+        restored = restored_step(yoloscale, process, run, number + 1)
+        assert done - interruption.lost <= restored <= done, interruption
+    broken = yoloscale.finish(process, "broken", 0, 120)
+    assert broken.trace == whole.trace
+    assert list(differing(broken.state(), whole.state())) == []
+    assert results(broken) == results(whole)
+    for name in ("best.pt", "last.pt"):
+        mine, other = (torch.load(done.run.weights / name, weights_only=False)["model"] for done in (broken, whole))
+        assert list(differing(mine.state_dict(), other.state_dict())) == []
+
+
+def wait(process: subprocess.Popen[str]) -> int:
+    process.communicate(timeout=100)
+    assert process.returncode is not None
+    return process.returncode
+
+
+def restored_step(yoloscale: Any, process: subprocess.Popen[str], run: RunDirectory, attempt: int) -> int:
+    """The step from which an attempt goes on, once it says so."""
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline:
+        for event in events.history(run):
+            if event["event"] == events.TRAINING_STARTED and event["attempt"] == attempt:
+                return int(event["step"])
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    raise AssertionError(f"attempt {attempt} does not train")
+
+
+def differing(state: Any, expected: Any, name: str = "") -> Iterator[str]:
+    """Names of what is not equal bit by bit; times are left out."""
+    if isinstance(expected, dict):
+        assert state.keys() == expected.keys()
+        for key in expected.keys() - {"clock", "tracker"}:
+            yield from differing(state[key], expected[key], f"{name}.{key}")
+    elif isinstance(expected, (list, tuple)):
+        for index, pair in enumerate(zip(state, expected, strict=True)):
+            yield from differing(*pair, f"{name}.{index}")
+    elif not (torch.equal(state, expected) if isinstance(expected, torch.Tensor) else state == expected):
+        yield name
+
+
+def results(done: Any) -> list[dict[str, str]]:
+    with (done.run.path / "results.csv").open() as file:
+        return [{k: v for k, v in row.items() if k.strip() not in MAY_DIFFER} for row in csv.DictReader(file)]
