@@ -26,7 +26,7 @@ Make = Callable[..., Config]
 @pytest.fixture
 def start(config: Make, standin: None) -> Callable[..., Run]:
     def start_one(name: str = "run", **script: Any) -> Run:
-        taken = claim(config(name), [])
+        taken = claim(config(name, max_restarts=0), [])
         (taken.run.path / "standin.json").write_text(json.dumps({"steps": 20, **script}))
         run_in_background(taken, worker="standin_worker")
         return Run(taken.run.path)

@@ -74,7 +74,8 @@ def test_two_agents_train_one_run(config: Make, standin: None, left_over: Callab
 
 def test_a_rank_that_dies_on_one_node_ends_the_others(config: Make, standin: None) -> None:
     script = {"steps": 4000, "break": {"rank": 1, "how": "raise", "step": 10}}
-    run = two_node_run(config(nodes=2, procs_per_node=1, rdzv_endpoint=f"127.0.0.1:{free_port()}"), **script)
+    endpoint = f"127.0.0.1:{free_port()}"
+    run = two_node_run(config(nodes=2, procs_per_node=1, rdzv_endpoint=endpoint, max_restarts=0), **script)
     processes = [node(run, 0), node(run, 1)]
     before = time.monotonic()
     assert [process.wait(60) for process in processes] == [1, 1], output_of(run, 0) + output_of(run, 1)

@@ -20,7 +20,9 @@ def print_ending(run: RunDirectory, outcome: Outcome) -> None:
     elif outcome.exit_code in (STOPPED, INTERRUPTED):
         print(f"{outcome.state}: go on with  yoloscale resume {shown(run.path)}")
     elif outcome.failure is not None:
-        print_failure(run, outcome.failure)
+        print_failure(run, outcome.failure, outcome.verdict)
+    else:
+        print(f"The run failed on another node: yoloscale status {shown(run.path)}", file=sys.stderr)
 
 
 def print_result(run: RunDirectory) -> None:
@@ -45,11 +47,13 @@ def print_result(run: RunDirectory) -> None:
     print(f"         yoloscale status {shown(run.path)}")
 
 
-def print_failure(run: RunDirectory, failure: Failure) -> None:
-    """Host, rank, exit code, and the end of its log."""
+def print_failure(run: RunDirectory, failure: Failure, verdict: str = "") -> None:
+    """Host, rank, exit code, why it was not tried again, and the end of its log."""
     who = f"rank {failure.rank} on {failure.host}" if failure.rank is not None else f"the launcher on {failure.host}"
     code = f" (exit code {failure.exit_code})" if failure.exit_code is not None else ""
     print(f"The run failed: {who}{code}: {failure.error}", file=sys.stderr)
+    if verdict:
+        print(f"{verdict[0].upper()}{verdict[1:]}; this is how it began.", file=sys.stderr)
     if failure.log_end:
         print(f"\nThe end of {shown(run.path / failure.log)}:", file=sys.stderr)
         for line in failure.log_end:

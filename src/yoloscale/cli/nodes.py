@@ -19,21 +19,22 @@ def print_commands(words: Sequence[str], nodes: int) -> int:
 
 
 def join(config: Config, run: RunDirectory, node_rank: int) -> int:
-    """Wait for node 0's attempt, start this node's ranks, end as the run ends; the exit code."""
+    """Wait for node 0's attempt, start this node's ranks in it and in those after it; the run's exit code."""
     from yoloscale.cli.display import Display
     from yoloscale.cli.ending import print_ending
-    from yoloscale.launch.attempt import Observer, run_attempt
+    from yoloscale.launch.attempt import Observer
     from yoloscale.launch.claim import lock
+    from yoloscale.launch.joining import join_attempts
     from yoloscale.launch.nodes import wait_for_first_node
     from yoloscale.launch.prepare import prepare
-    from yoloscale.launch.start import joining_spec
 
     config = prepare(config, say)
     announced = wait_for_first_node(run, config, node_rank, say)
     taken = lock(run, node_rank=node_rank)
     announce(config, run, announced.attempt)
     with Display(run, since_attempt=announced.attempt - 1) as display:
-        outcome = run_attempt(joining_spec(run, config, announced, node_rank), Observer(display.watch, display.say))
+        observer = Observer(display.watch, display.say)
+        outcome = join_attempts(run, config, announced, observer, node_rank=node_rank)
     taken.release()
     print_ending(run, outcome)
     return outcome.exit_code

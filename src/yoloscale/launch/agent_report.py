@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 
 _BLOCK = re.compile(
@@ -11,6 +12,7 @@ _BLOCK = re.compile(
     re.MULTILINE,
 )
 _CLOSING = re.compile(r"Sending process (\d+) closing signal")
+_DEATH = re.compile(r"Received (?:Signals\.)?(\w+) death signal")  # a number, or a name under Python 3.10
 _FORCED = re.compile(r"Unable to shutdown process (\d+) via")
 _RENDEZVOUS = re.compile(r"RendezvousConnectionError|RendezvousTimeoutError|DistNetworkError|DistStoreError")
 
@@ -37,6 +39,13 @@ def closed_pids(log: str) -> list[int]:
 def forced_pids(log: str) -> set[int]:
     """Ranks that the agent killed because they did not end when told."""
     return {int(pid) for pid in _FORCED.findall(log)}
+
+
+def death_signal(log: str) -> signal.Signals | None:
+    """The signal that the agent itself received and passed on; the ranks then have its --shutdown-timeout to save."""
+    if (match := _DEATH.search(log)) is None:
+        return None
+    return signal.Signals(int(match[1])) if match[1].isdigit() else signal.Signals[match[1]]
 
 
 def failed_to_meet(log: str) -> bool:

@@ -9,6 +9,7 @@ from yoloscale.launch.spec import JobSpec
 
 MARK = "YOLOSCALE_JOB"  # on every process of an attempt, so that none can be overlooked at its end
 ATTEMPT = "YOLOSCALE_ATTEMPT"
+STOP_AT = "YOLOSCALE_STOP_AT"  # time of day, seconds since the epoch: the ranks save and stop
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -17,6 +18,8 @@ def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str
     """Variables set for the agent and its ranks; `interface` is the network interface that reaches the other ranks."""
     variables = {name: str(spec.threads) for name in THREAD_VARIABLES}
     variables |= {ATTEMPT: str(spec.attempt), MARK: spec.mark, "PYTHONFAULTHANDLER": "1"}
+    if spec.stop_at is not None:
+        variables[STOP_AT] = f"{spec.stop_at:.3f}"
     visible = visible_gpus(spec, inherited.get("CUDA_VISIBLE_DEVICES"))
     if visible is not None:
         variables["CUDA_VISIBLE_DEVICES"] = visible

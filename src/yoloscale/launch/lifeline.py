@@ -1,9 +1,11 @@
-"""Run as a script: become the command in argv, and get SIGTERM when the process that started this one dies.
+"""Run as a script: become the command in argv, with SIGTERM to come when the process that started this one dies.
 
     python -I -S lifeline.py PARENT_PID COMMAND …
 
 The parent-death signal outlives exec, so the command needs to know nothing about it. It is asked for here rather than
-in a preexec_fn, which is unsafe in a process with threads. Imports nothing of the package: it starts in milliseconds.
+in a preexec_fn, which is unsafe in a process with threads. An ignored signal outlives exec, too: SIGUSR2 asks ranks for
+a checkpoint, and would kill the agent wherever it is sent to the whole job.
+Imports nothing of the package: it starts in milliseconds.
 """
 
 from __future__ import annotations
@@ -28,4 +30,5 @@ def die_with_parent(parent_pid: int) -> None:
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]))
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     os.execv(sys.argv[2], sys.argv[2:])

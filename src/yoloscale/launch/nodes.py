@@ -1,4 +1,9 @@
-"""Several nodes without a scheduler: the command for each of them, and how they find each other's run."""
+"""Several nodes without a scheduler: the command for each of them, and how they find each other's attempts.
+
+Node 0 hosts the rendezvous and decides what is done: without it the run ends on the others, too. They follow it from
+attempt to attempt by its events. One that is lost may come back at any time; it joins the next attempt, as the ranks of
+one that trains already would all have to be started again.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import status
 
 FIRST_NODE_TIMEOUT_S = 600.0
 POLL_S = 0.2
@@ -39,9 +45,10 @@ def wait_for_first_node(
     say: Callable[[str], None],
     timeout_s: float = FIRST_NODE_TIMEOUT_S,
 ) -> Announcement:
-    """Wait until node 0 has started an attempt of this very config that this node has not joined yet.
+    """Wait until node 0 has started an attempt of this very config that this node can still join.
 
-    Raises ConfigError if the configs differ, naming the keys, or when the time is over.
+    While one trains without this node, it waits for the next one. Raises ConfigError if the configs differ, naming the
+    keys, or when the time is over.
     """
     say(f"waiting for node 0 to start run {run.name!r} in {run.path}")
     deadline = time.monotonic() + timeout_s
@@ -50,6 +57,8 @@ def wait_for_first_node(
         if announced is not None:
             refuse_if_different(run, config)
             return announced
+        if status(run).state == "running":
+            deadline = time.monotonic() + timeout_s
         time.sleep(POLL_S)
     raise ConfigError(
         Problem(
@@ -61,11 +70,14 @@ def wait_for_first_node(
 
 
 def newest_announcement(run: RunDirectory, node_rank: int) -> Announcement | None:
-    """The newest attempt that node 0 launched, unless it has ended or this node was part of it already."""
-    attempt = events.last_attempt(events.history(run))
+    """The newest attempt that node 0 launched, unless it has ended, has its ranks, or had this node already."""
+    history = events.history(run)
+    attempt = events.last_attempt(history)
     if attempt == 0 or run.launch_record(attempt, node_rank).exists():
         return None
-    if any(record["event"] == events.EXITED for record in events.of_attempt(events.history(run), attempt)):
+    told = {record["event"] for record in events.of_attempt(history, attempt)}
+    has_ranks = events.ATTEMPT_STARTED in told or any(run.attempt_logs(attempt).glob("rank-*.log"))
+    if events.EXITED in told or has_ranks:
         return None
     try:
         record = json.loads(run.launch_record(attempt).read_text(encoding="utf-8"))

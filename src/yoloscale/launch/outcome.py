@@ -24,6 +24,7 @@ class Failure:
     error: str
     is_recorded: bool  # the rank wrote it into events.jsonl itself
     traceback: str = ""
+    collateral: bool = False  # all it says is that another rank is gone
     log: str = ""  # path of the log below the run directory
     log_end: tuple[str, ...] = ()
 
@@ -34,6 +35,7 @@ class Outcome:
 
     exit_code: int
     failure: Failure | None = None
+    verdict: str = ""  # why it was not tried again, where it was tried before
 
     @property
     def state(self) -> str:
@@ -48,7 +50,7 @@ class AgentEnd:
     exit_code: int
     log: str
     host: str
-    stop: signal.Signals | None  # what the launcher was asked to stop with
+    stop: signal.Signals | None  # what launcher or agent were asked to stop with
     killed: Collection[int] = ()  # pids the launcher killed itself
     rdzv_endpoint: str | None = None
 
@@ -61,7 +63,11 @@ def conclude(progress: Progress, end: AgentEnd) -> Outcome:
     if progress.cancelled or end.stop is signal.SIGINT or _was_interrupted(progress):
         return Outcome(INTERRUPTED)
     was_asked = end.stop is not None  # a rank that dies makes the agent stop the others, which is no request
-    has_broken = failure.is_recorded or (not was_asked and bool(_broken(end)))
+    if end.exit_code < 0 and end.exit_code not in ORDERLY and not was_asked:
+        # the kernel told the ranks, and they may have saved and stopped in order: that was no request either
+        return Outcome(FAILED, failure if failure.is_recorded and not failure.collateral else _agent_killed(end))
+    has_reported = failure.is_recorded and not (was_asked and failure.collateral)  # nodes do not stop all at once
+    has_broken = has_reported or (not was_asked and bool(_broken(end)))
     if (progress.stopped is not None or was_asked) and not has_broken:
         return Outcome(STOPPED)
     return Outcome(BAD_CONFIG if failure.exit_code == BAD_CONFIG else FAILED, failure)
@@ -138,7 +144,13 @@ def _reported(record: dict[str, Any], exits: Sequence[agent_report.RankExit]) ->
         error=str(record.get("error", "failed")),
         is_recorded=True,
         traceback=str(record.get("traceback") or ""),
+        collateral=bool(record.get("collateral")),
     )
+
+
+def _agent_killed(end: AgentEnd) -> Failure:
+    error = f"torchrun's agent {describe_exit(end.exit_code)}"
+    return Failure(rank=None, host=end.host, exit_code=end.exit_code, error=error, is_recorded=False)
 
 
 def _agent_error(end: AgentEnd) -> str:

@@ -23,8 +23,11 @@ class JobSpec:
     device: Device = Device.cpu
     gpus: tuple[int, ...] | None = None  # indices into the GPUs this process sees; None: all of them
     nodes: int = 1
+    min_nodes: int | None = None  # the attempt starts with as few as these; None: with all of them
     node_rank: int = 0
     rdzv_endpoint: str | None = None  # HOST:PORT of node 0; None: this machine, a free port
+    stop_at: float | None = None  # time of day (s since the epoch) at which all ranks are to save and stop
+    limit_at: float | None = None  # time of day at which the launcher stops whatever is still there
     worker: str = WORKER  # the module of a rank; tests put a smaller one in
 
     @property
@@ -34,7 +37,7 @@ class JobSpec:
 
     @property
     def world_size(self) -> int:
-        """Ranks of the whole job."""
+        """Ranks of the whole job, with all of its nodes."""
         return self.nodes * self.procs_per_node
 
 
@@ -51,6 +54,7 @@ def job_spec(config: Config, run: Path, *, attempt: int, job_id: str, node_rank:
         device=cluster.device,
         gpus=tuple(cluster.gpus) if cluster.gpus is not None else None,
         nodes=cluster.nodes,
+        min_nodes=cluster.min_nodes,
         node_rank=node_rank,
         rdzv_endpoint=cluster.rdzv_endpoint if cluster.nodes > 1 else None,
     )

@@ -6,9 +6,7 @@ import json
 import socket
 import sys
 import time
-import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
@@ -17,14 +15,15 @@ from yoloscale.config.schema import Config
 from yoloscale.config.topology import changed
 from yoloscale.config.validate import validate
 from yoloscale.launch import stragglers
-from yoloscale.launch.attempt import TRAINING_STOP_S, Observer, run_attempt
+from yoloscale.launch.attempt import Observer
+from yoloscale.launch.attempts import run_attempts
 from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
 from yoloscale.launch.move import move, moved_run
-from yoloscale.launch.nodes import Announcement
 from yoloscale.launch.outcome import Outcome
 from yoloscale.launch.prepare import Say, prepare
 from yoloscale.launch.process import start_detached
-from yoloscale.launch.spec import WORKER, JobSpec, job_spec
+from yoloscale.launch.spec import WORKER
+from yoloscale.launch.watched import TRAINING_STOP_S
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.liveness import is_alive
@@ -39,7 +38,13 @@ def end_leftovers(run: RunDirectory, say: Say) -> None:
     """Let the ranks of a launcher that was killed save and end before others take the run up; on this machine only.
 
     The lock went with their launcher. Whoever is still there when a stop in order would be over is killed.
+    A request to stop that nobody was left to honour is forgotten.
     """
+    _await_leftovers(run, say)
+    run.stop_request.unlink(missing_ok=True)
+
+
+def _await_leftovers(run: RunDirectory, say: Say) -> None:
     try:
         record = json.loads(run.launch_record(events.last_attempt(events.history(run))).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -92,22 +97,10 @@ def wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
     return moved_run(run, config)
 
 
-def next_spec(run: RunDirectory, config: Config, *, worker: str = WORKER) -> JobSpec:
-    """What this machine, as the first or only node, starts next."""
-    attempt = events.last_attempt(events.history(run)) + 1
-    spec = job_spec(config, run.path, attempt=attempt, job_id=uuid.uuid4().hex)
-    return replace(spec, worker=worker)
-
-
-def joining_spec(run: RunDirectory, config: Config, announced: Announcement, node_rank: int) -> JobSpec:
-    """What another node starts to join what node 0 has started."""
-    return job_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
-
-
 def run_here(taken: Claim, observer: Observer, *, worker: str = WORKER) -> Outcome:
-    """Run one attempt of a claimed run to its end in this process's main thread, then let go of the run."""
+    """Run a claimed run to its end, restarts included, in this process's main thread, then let go of the run."""
     try:
-        return run_attempt(next_spec(taken.run, load(taken.run.config), worker=worker), observer)
+        return run_attempts(taken.run, load(taken.run.config), observer, worker=worker)
     finally:
         taken.release()
 

@@ -13,7 +13,8 @@ MONITOR_INTERVAL_S = 0.2
 JOIN_TIMEOUT_S = 600  # how long the first node waits for the others
 READ_TIMEOUT_S = 60  # how long a node tries to reach the first one
 SHUTDOWN_TIMEOUT_S = 60  # from the request to stop until a rank is killed: a checkpoint is saved meanwhile
-SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2"
+LAST_CALL_TIMEOUT_S = 30  # how long an attempt that has its least number of nodes waits for more
+SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGUSR1"  # passed on to the ranks as requests to stop; lifeline.py sees to SIGUSR2
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def render(spec: JobSpec, features: TorchrunFeatures, *, local_address: str | No
     and the agent takes a free port by itself.
     """
     argv = [sys.executable, "-m", "torch.distributed.run"]
-    argv += [f"--nnodes={spec.nodes}", f"--nproc-per-node={spec.procs_per_node}", "--max-restarts=0"]
+    argv += [f"--nnodes={_nodes(spec)}", f"--nproc-per-node={spec.procs_per_node}", "--max-restarts=0"]
     argv += [f"--monitor-interval={MONITOR_INTERVAL_S}", *_rendezvous(spec, local_address)]
     if features.signals_to_handle:
         argv.append(f"--signals-to-handle={SIGNALS}")
@@ -53,10 +54,21 @@ def render(spec: JobSpec, features: TorchrunFeatures, *, local_address: str | No
     return [*argv, "-m", spec.worker, str(spec.run)]
 
 
+def _nodes(spec: JobSpec) -> str:
+    return f"{spec.min_nodes}:{spec.nodes}" if _is_elastic(spec) else f"{spec.nodes}"
+
+
+def _is_elastic(spec: JobSpec) -> bool:
+    return spec.min_nodes is not None and spec.min_nodes < spec.nodes
+
+
 def _rendezvous(spec: JobSpec, local_address: str | None) -> list[str]:
     endpoint = spec.rdzv_endpoint or "127.0.0.1:0"
     is_host = int(spec.node_rank == 0)  # said, not guessed from host names: these need not resolve
     flags = ["--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}", f"--rdzv-id={spec.job_id}"]
-    flags.append(f"--rdzv-conf=is_host={is_host},join_timeout={JOIN_TIMEOUT_S},read_timeout={READ_TIMEOUT_S}")
+    conf = f"is_host={is_host},join_timeout={JOIN_TIMEOUT_S},read_timeout={READ_TIMEOUT_S}"
+    if _is_elastic(spec):
+        conf += f",last_call_timeout={LAST_CALL_TIMEOUT_S}"
+    flags.append(f"--rdzv-conf={conf}")
     address = local_address if spec.nodes > 1 else "127.0.0.1"
     return [*flags, f"--local-addr={address}"] if address else flags

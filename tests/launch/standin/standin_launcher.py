@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.cli.display import Display
@@ -11,10 +10,11 @@ from yoloscale.cli.ending import print_ending
 from yoloscale.cli.main import print_problems
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
-from yoloscale.launch.attempt import Observer, run_attempt
+from yoloscale.launch.attempt import Observer
 from yoloscale.launch.claim import lock
+from yoloscale.launch.joining import join_attempts
 from yoloscale.launch.nodes import wait_for_first_node
-from yoloscale.launch.start import joining_spec, next_spec
+from yoloscale.launch.start import run_here
 from yoloscale.runs.directory import RunDirectory
 
 WORKER = "standin_worker"
@@ -24,15 +24,15 @@ def main() -> int:
     run = RunDirectory(Path(sys.argv[1]))
     node_rank = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     try:
-        if node_rank:
-            config = load(run.config)
-            announced = wait_for_first_node(run, config, node_rank, print, timeout_s=30)
-            spec = joining_spec(run, config, announced, node_rank)
-        else:
-            spec = next_spec(run, load(run.config))
-        lock(run, node_rank=node_rank)
+        config = load(run.config)
         with Display(run) as display:
-            outcome = run_attempt(replace(spec, worker=WORKER), Observer(display.watch, display.say))
+            observer = Observer(display.watch, display.say)
+            if node_rank:
+                announced = wait_for_first_node(run, config, node_rank, print, timeout_s=30)
+                lock(run, node_rank=node_rank)
+                outcome = join_attempts(run, config, announced, observer, node_rank=node_rank, worker=WORKER)
+            else:
+                outcome = run_here(lock(run), observer, worker=WORKER)
     except ConfigError as error:
         print_problems(error)
         return 2

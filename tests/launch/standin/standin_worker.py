@@ -1,7 +1,8 @@
 """A rank without torch: says what a real one says, and breaks on command. `python -m standin_worker RUN` by torchrun.
 
-RUN/standin.json: {"steps", "step_s", "break": {"rank", "how": "SIGKILL" | "raise" | "exit" | "hang", "step"},
-"child": true to leave a process behind that ignores signals}.
+RUN/standin.json: {"steps", "step_s", "setup_s", "save_every" (steps), "save_s" (how long a save at a stop takes),
+"break": {"rank", "how": "SIGKILL" | "raise" | "exit" | "hang", "step", "attempts": only in these, "setup": true to
+break before training starts}, "child": true to leave a process behind that ignores signals}.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from yoloscale.runs.directory import RunDirectory
 RANK, WORLD_SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 ATTEMPT = int(os.environ["YOLOSCALE_ATTEMPT"])
 stops: list[str] = []
+saves: list[bool] = []
 
 
 def redirect(run: RunDirectory) -> None:
@@ -32,8 +34,19 @@ def redirect(run: RunDirectory) -> None:
     os.dup2(log, 2)
 
 
-def announce(run: RunDirectory, steps: int) -> None:
+def newest(run: RunDirectory) -> int:
+    return max((int(path.name[5:]) for path in run.checkpoints.glob("step-*")), default=0)
+
+
+def save(run: RunDirectory, step: int) -> None:
+    if RANK == 0:
+        (run.checkpoints / f"step-{step:09}").mkdir(parents=True, exist_ok=True)
+        events.record(run, events.CHECKPOINT_SAVED, step=step, epoch=1)
+
+
+def announce(run: RunDirectory, script: dict[str, Any], first_step: int) -> None:
     """Rank 0 waits until every rank has put its pid down, then speaks for all."""
+    steps = script["steps"]
     (run.path / f"pid-{ATTEMPT}-{RANK}").write_text(str(os.getpid()))
     while len(list(run.path.glob(f"pid-{ATTEMPT}-*"))) < WORLD_SIZE:
         time.sleep(0.02)
@@ -44,10 +57,31 @@ def announce(run: RunDirectory, steps: int) -> None:
         ]
         events.record(run, events.ATTEMPT_STARTED, attempt=ATTEMPT, world_size=WORLD_SIZE, processes=processes)
         events.record(run, events.SETUP, attempt=ATTEMPT, phase="data")
+    time.sleep(script.get("setup_s", 0.0))
+    break_if_told(script, None)
+    if RANK == 0:
         events.record(
-            run, events.TRAINING_STARTED, attempt=ATTEMPT, epochs=1, steps_per_epoch=steps, epoch=1, step=0, images=64,
-            plan="global 16 = 2 ranks × 8, accumulate 4",
+            run, events.TRAINING_STARTED, attempt=ATTEMPT, epochs=1, steps_per_epoch=steps, epoch=1, step=first_step,
+            images=64, batch=16, plan="global 16 = 2 ranks × 8, accumulate 4",
         )  # fmt: skip
+
+
+def break_if_told(script: dict[str, Any], step: int | None) -> None:
+    """Where the script says so; `step` is None before training starts."""
+    broken = script.get("break") or {}
+    for each in broken if isinstance(broken, list) else [broken]:
+        is_here = each.get("rank") == RANK and ATTEMPT in each.get("attempts", [ATTEMPT])
+        if is_here and step == (None if each.get("setup") else each.get("step", 1)):
+            break_down(each["how"])
+
+
+def asked_to_stop(run: RunDirectory) -> str | None:
+    """A signal, the file, or the time limit; the first rank may honour the file before another one sees it."""
+    if stops:
+        return stops[0]
+    if run.stop_request.exists():
+        return "STOP"
+    return "deadline" if time.time() >= float(os.environ.get("YOLOSCALE_STOP_AT", "inf")) else None
 
 
 def break_down(how: str) -> None:
@@ -63,21 +97,26 @@ def break_down(how: str) -> None:
     os.kill(os.getpid(), signal.Signals[how])
 
 
-def train(run: RunDirectory, script: dict[str, Any]) -> int:
-    broken = script.get("break") or {}
-    for step in range(1, script["steps"] + 1):
-        for each in broken if isinstance(broken, list) else [broken]:
-            if each.get("rank") == RANK and each.get("step", 1) == step:
-                break_down(each["how"])
+def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
+    for step in range(first_step + 1, script["steps"] + 1):
+        break_if_told(script, step)
         time.sleep(script.get("step_s", 0.05))
-        if stops:
+        if saves:
+            saves.clear()
+            save(run, step)
+        if (asked := asked_to_stop(run)) is not None:
+            time.sleep(script.get("save_s", 0.0))
+            save(run, step)
             if RANK == 0:
-                events.record(run, events.PREEMPTED, step=step, epoch=1, signal=stops[0])
+                events.record(run, events.PREEMPTED, attempt=ATTEMPT, step=step, epoch=1, signal=asked)
+                run.stop_request.unlink(missing_ok=True)
             time.sleep(0.3)  # nobody leaves before the checkpoint is there
-            return 130 if stops[0] == "SIGINT" else 75
+            return 130 if asked == "SIGINT" else 75
         if RANK == 0:
             record = {"kind": "step", "step": step, "epoch": 1, "epoch_step": step, "train/box_loss": 1.0 / step}
             jsonl.append(run.metrics, {**record, "time": time.time(), "images_per_s": 50.0})
+        if step % script.get("save_every", script["steps"] + 1) == 0:
+            save(run, step)
     if RANK == 0:
         metrics = {"metrics/mAP50(B)": 0.75, "metrics/mAP50-95(B)": 0.5}
         jsonl.append(run.metrics, {"kind": "epoch", "epoch": 1, "train/box_loss": 0.1, "time": time.time()})
@@ -91,16 +130,18 @@ def main() -> int:
     run = RunDirectory(Path(sys.argv[1]))
     redirect(run)
     die_with_parent(os.getppid())
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, lambda received, _: stops.append(signal.Signals(received).name))
+    signal.signal(signal.SIGUSR2, lambda *_: saves.append(True))
     script = json.loads((run.path / "standin.json").read_text())
     if script.get("child"):
         ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
         subprocess.Popen([sys.executable, "-c", ignoring], start_new_session=True)
-    announce(run, script["steps"])
-    print(f"rank {RANK} trains with {os.environ['OMP_NUM_THREADS']} threads", flush=True)
+    first_step = newest(run)
     try:
-        return train(run, script)
+        announce(run, script, first_step)
+        print(f"rank {RANK} trains with {os.environ['OMP_NUM_THREADS']} threads", flush=True)
+        return train(run, script, first_step)
     except Exception as error:
         said = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         traceback.print_exc()

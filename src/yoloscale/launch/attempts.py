@@ -1,0 +1,162 @@
+"""A start of a run: attempt after attempt until it finishes, stops on request, or fails without getting any further."""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.config.time_limit import limit_s, stop_after_s
+from yoloscale.launch.attempt import Ended, Observer, run_attempt
+from yoloscale.launch.outcome import FAILED, INTERRUPTED, STOPPED, Failure, Outcome
+from yoloscale.launch.restarts import Restarts, cause, may_restart, newest_step
+from yoloscale.launch.spec import WORKER, JobSpec, job_spec
+from yoloscale.launch.stop import StopRequests
+from yoloscale.launch.watched import POLL_S
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import read_progress
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """Times of day, in seconds since the epoch; None without a limit. Restarts do not move them."""
+
+    stop_at: float | None = None  # the ranks save and stop
+    limit_at: float | None = None  # whatever is still there is stopped
+
+    @property
+    def is_near(self) -> bool:
+        """Whether another attempt would be stopped as soon as it trains."""
+        return self.stop_at is not None and time.time() >= self.stop_at
+
+
+def time_limit(cluster: ClusterConfig, started_at: float) -> TimeLimit:
+    """The limit of a start, from a validated config."""
+    if cluster.time is None:
+        return TimeLimit()
+    limit = limit_s(cluster.time)
+    return TimeLimit(started_at + stop_after_s(limit, cluster.stop_before_s), started_at + limit)
+
+
+def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = None, worker: str = WORKER) -> JobSpec:
+    """What this machine, as the first or only node, starts next."""
+    attempt = events.last_attempt(events.history(run)) + 1
+    spec = job_spec(config, run.path, attempt=attempt, job_id=uuid.uuid4().hex)
+    times = limit or TimeLimit()
+    return replace(spec, worker=worker, stop_at=times.stop_at, limit_at=times.limit_at)
+
+
+def run_attempts(run: RunDirectory, config: Config, observer: Observer, *, worker: str = WORKER) -> Outcome:
+    """Start a run on the first or only node and stay until it ends. Main thread only; the run is locked.
+
+    Ranks that crash, are killed, or hang until their time-out are started again, all of them, from the newest
+    checkpoint, at most `cluster.max_restarts` times without a newer one in between.
+    """
+    with StopRequests() as requests:
+        return _Start(run, config, observer, requests, worker).until_end()
+
+
+class _Start:
+    def __init__(
+        self, run: RunDirectory, config: Config, observer: Observer, requests: StopRequests, worker: str
+    ) -> None:
+        self._run, self._config, self._observer = run, config, observer
+        self._requests, self._worker = requests, worker
+        self._limit = time_limit(config.cluster, time.time())
+
+    def until_end(self) -> Outcome:
+        restarts = Restarts(self._config.cluster.max_restarts)
+        while True:
+            spec = next_spec(self._run, self._config, limit=self._limit, worker=self._worker)
+            ended = run_attempt(spec, self._observer, self._requests)
+            failure = self._worth_a_restart(ended)
+            if failure is None:
+                return self._end(spec.attempt, ended.outcome)
+            restarts = restarts.after(failure, newest_step(_names(self._run.checkpoints)))
+            if restarts.are_used_up:
+                return self._give_up(spec.attempt, restarts)
+            asked = self._asked_to_stop()
+            if asked is None:
+                self._say_goes_on(spec.attempt, failure, restarts)
+                asked = self._pause(restarts.pause_s)
+            if asked is not None:
+                return self._stop(spec.attempt, asked)
+
+    def _worth_a_restart(self, ended: Ended) -> Failure | None:
+        wanted = self._config.cluster.max_restarts > 0 and self._requests.first is None
+        return ended.outcome.failure if wanted and may_restart(ended.outcome, ended.was_training) else None
+
+    def _end(self, attempt: int, outcome: Outcome) -> Outcome:
+        """The launcher's last word on the start."""
+        if outcome.exit_code in (STOPPED, INTERRUPTED):
+            self._run.stop_request.unlink(missing_ok=True)
+        events.record(self._run, events.EXITED, attempt=attempt, exit_code=outcome.exit_code)
+        return outcome
+
+    def _give_up(self, attempt: int, restarts: Restarts) -> Outcome:
+        first = restarts.first
+        assert first is not None, "there was a failure"
+        outcome = Outcome(FAILED, first, restarts.verdict)
+        events.record(
+            self._run,
+            events.FAILED,
+            attempt=attempt,
+            rank=first.rank,
+            host=first.host,
+            exit_code=first.exit_code,
+            error=f"{first.error} ({restarts.verdict})",
+            log=first.log,
+            gave_up=True,
+            restarts=restarts.max_restarts,
+            step=restarts.step,
+        )
+        return self._end(attempt, outcome)
+
+    def _say_goes_on(self, attempt: int, failure: Failure, restarts: Restarts) -> None:
+        events.record(self._run, events.EXITED, attempt=attempt, exit_code=FAILED, goes_on=True)
+        events.record(
+            self._run,
+            events.RESTARTED,
+            attempt=attempt + 1,
+            step=newest_step(_names(self._run.checkpoints)),
+            cause=cause(failure),
+            rank=failure.rank,
+            host=failure.host,
+            exit_code=failure.exit_code,
+            restarts=restarts.count,
+            max_restarts=restarts.max_restarts,
+        )
+
+    def _pause(self, seconds: float) -> signal.Signals | None:
+        """Let time pass; what the run is to be stopped with, if somebody asked meanwhile."""
+        deadline = time.monotonic() + seconds
+        while (asked := self._asked_to_stop()) is None and time.monotonic() < deadline:
+            self._observer.watch()
+            time.sleep(POLL_S)
+        return asked
+
+    def _asked_to_stop(self) -> signal.Signals | None:
+        if self._requests.first is not None:
+            return self._requests.first
+        return signal.SIGTERM if self._limit.is_near or self._run.stop_request.exists() else None
+
+    def _stop(self, attempt: int, asked: signal.Signals) -> Outcome:
+        """Stop between two attempts: what there is, is saved already."""
+        progress = read_progress(self._run)
+        if asked is signal.SIGINT or progress.cancelled:
+            if not progress.cancelled:
+                events.record(self._run, events.CANCELLED)
+            return self._end(attempt, Outcome(INTERRUPTED))
+        outcome = Outcome(STOPPED)
+        step = newest_step(_names(self._run.checkpoints))
+        said = {"signal": asked.name, "outcome": outcome.state}
+        events.record(self._run, events.PREEMPTED, attempt=attempt, step=step, epoch=progress.epoch, **said)
+        return self._end(attempt, outcome)
+
+
+def _names(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []

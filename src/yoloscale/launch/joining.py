@@ -1,0 +1,95 @@
+"""Being one of the other nodes: this node's part of attempt after attempt, for as long as node 0 goes on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from yoloscale.config.schema import Config
+from yoloscale.launch.attempt import Observer, run_attempt
+from yoloscale.launch.attempts import time_limit
+from yoloscale.launch.nodes import FIRST_NODE_TIMEOUT_S, Announcement, newest_announcement
+from yoloscale.launch.outcome import FAILED, FINISHED, Outcome
+from yoloscale.launch.spec import WORKER, JobSpec, job_spec
+from yoloscale.launch.stop import StopRequests
+from yoloscale.launch.watched import POLL_S
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import live_launcher, read_progress
+
+LOOK_S = 1.0  # between two looks for node 0 itself
+
+
+def joining_spec(run: RunDirectory, config: Config, announced: Announcement, node_rank: int) -> JobSpec:
+    """What another node starts to join what node 0 has started."""
+    return job_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
+
+
+def join_attempts(
+    run: RunDirectory,
+    config: Config,
+    announced: Announcement,
+    observer: Observer,
+    *,
+    node_rank: int,
+    worker: str = WORKER,
+) -> Outcome:
+    """Take part in an attempt and in those that node 0 starts after it, until the run ends. Main thread only.
+
+    Ends as node 0 ends; by itself when it is asked to stop here, or when node 0 is gone.
+    """
+    limit = time_limit(config.cluster, time.time())
+    with StopRequests() as requests:
+        while True:
+            spec = joining_spec(run, config, announced, node_rank)
+            spec = replace(spec, worker=worker, stop_at=limit.stop_at, limit_at=limit.limit_at)
+            outcome = run_attempt(spec, observer, requests).outcome
+            if outcome.exit_code == FINISHED:
+                return outcome
+            follows = _next(run, spec, observer, requests)
+            if follows is None:
+                return _as_node_0(run, outcome)
+            announced = follows
+
+
+def _next(run: RunDirectory, spec: JobSpec, observer: Observer, requests: StopRequests) -> Announcement | None:
+    """The next attempt; None if node 0 has said its last word, is gone, or says nothing, or a stop was asked for here.
+
+    Its ranks may wait for a collective to time out before it knows that the attempt has failed.
+    """
+    deadline = time.monotonic() + FIRST_NODE_TIMEOUT_S
+    look_at = time.monotonic()
+    while requests.first is None and time.monotonic() < deadline:
+        if (announced := newest_announcement(run, spec.node_rank)) is not None:
+            return announced
+        if (word := _last_word(run)) is not None and not word.get("goes_on"):
+            return None
+        if time.monotonic() >= look_at:
+            look_at = time.monotonic() + LOOK_S
+            progress = read_progress(run)
+            launcher = live_launcher(progress)
+            if launcher is not None and launcher[2] is False:
+                observer.say("node 0 is gone, and with it the run")
+                return None
+            if progress.attempt > spec.attempt and progress.is_training:  # it came too late for this one
+                deadline = time.monotonic() + FIRST_NODE_TIMEOUT_S
+        observer.watch()
+        time.sleep(POLL_S)
+    return None
+
+
+def _as_node_0(run: RunDirectory, outcome: Outcome) -> Outcome:
+    """This node's outcome, with the exit code that node 0 gave the whole run."""
+    word = _last_word(run)
+    code = int(word["exit_code"]) if word is not None and not word.get("goes_on") else outcome.exit_code
+    if code == outcome.exit_code:
+        return outcome
+    return Outcome(code, outcome.failure if code == FAILED else None)
+
+
+def _last_word(run: RunDirectory) -> dict[str, Any] | None:
+    """What node 0 said last at the end of its newest attempt."""
+    history = events.history(run)
+    told = events.of_attempt(history, events.last_attempt(history))
+    return next((record for record in reversed(told) if record["event"] == events.EXITED), None)

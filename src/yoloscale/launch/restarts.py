@@ -1,0 +1,75 @@
+"""Whether a failed attempt is started again. Pure: restarts count until a newer checkpoint is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from yoloscale.launch.outcome import FAILED, Failure, Outcome
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+_CHECKPOINT = re.compile(r"step-(\d{9})")
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """Failures since the newest checkpoint changed: how many, from which step, and how the first of them came."""
+
+    max_restarts: int
+    count: int = 0
+    step: int = 0
+    first: Failure | None = None
+
+    def after(self, failure: Failure, step: int) -> Restarts:
+        """With one more failure, after which `step` is that of the newest checkpoint (0 without one).
+
+        A step that grew is progress, and the count starts anew. One that shrank is none: a checkpoint was set aside.
+        """
+        if self.first is None or step > self.step:
+            return Restarts(self.max_restarts, 1, step, failure)
+        return Restarts(self.max_restarts, self.count + 1, self.step, self.first)
+
+    @property
+    def are_used_up(self) -> bool:
+        """Whether the last failure is one too many."""
+        return self.count > self.max_restarts
+
+    @property
+    def pause_s(self) -> float:
+        """Time to let pass before the next attempt: what fails at once, again and again, shall not burn the machine."""
+        return min(FIRST_PAUSE_S * 2.0 ** min(self.count - 1, 10), LONGEST_PAUSE_S)
+
+    @property
+    def verdict(self) -> str:
+        """Why no more are tried, in words; empty where restarts were not wanted at all."""
+        if self.max_restarts == 0:
+            return ""
+        times = "restart" if self.max_restarts == 1 else "restarts"
+        return f"given up after {self.max_restarts} {times} from step {self.step} without progress"
+
+
+def may_restart(outcome: Outcome, was_training: bool) -> bool:
+    """Whether it can be worth another attempt.
+
+    What stopped on request, or has a bad config, is not started again. Nor is a rank that raised an error of its own
+    before training started: nothing that changes by itself was involved yet, and what cannot start fails again.
+    A rank that was killed, or lost the others, during set-up is.
+    """
+    failure = outcome.failure
+    if outcome.exit_code != FAILED or failure is None:
+        return False
+    is_own_error = bool(failure.traceback) and not failure.collateral
+    return was_training or not is_own_error
+
+
+def newest_step(names: Iterable[str]) -> int:
+    """The step of the newest among the names of checkpoint folders; 0 without any."""
+    return max((int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))), default=0)
+
+
+def cause(failure: Failure) -> str:
+    """A failure in one sentence, with rank and host."""
+    who = f"rank {failure.rank} on {failure.host}" if failure.rank is not None else f"the launcher on {failure.host}"
+    return f"{who}: {failure.error}"
