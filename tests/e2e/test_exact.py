@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 
+from yoloscale.checkpoint.compare import differing
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 
@@ -147,19 +148,6 @@ def restored_step(yoloscale: Any, process: subprocess.Popen[str], run: RunDirect
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     raise AssertionError(f"attempt {attempt} does not train")
-
-
-def differing(state: Any, expected: Any, name: str = "") -> Iterator[str]:
-    """Names of what is not equal bit by bit; times are left out."""
-    if isinstance(expected, dict):
-        assert state.keys() == expected.keys()
-        for key in expected.keys() - {"clock", "tracker"}:
-            yield from differing(state[key], expected[key], f"{name}.{key}")
-    elif isinstance(expected, (list, tuple)):
-        for index, pair in enumerate(zip(state, expected, strict=True)):
-            yield from differing(*pair, f"{name}.{index}")
-    elif not (torch.equal(state, expected) if isinstance(expected, torch.Tensor) else state == expected):
-        yield name
 
 
 def results(done: Any) -> list[dict[str, str]]:
