@@ -39,6 +39,10 @@ def test_events_as_sentences() -> None:
     failed = {"event": "failed", "time": 3.0, "rank": 1, "host": "node0", "error": "out of memory"}
     assert account.event_lines(failed) == ["failed: rank 1 on node0: out of memory"]
     assert account.event_lines({"event": "checkpoint_saved", "time": 4.0}) == []
+    again = {"event": "restarted", "time": 5.0, "attempt": 3, "step": 40, "cause": "rank 1 on node0: out of memory"}
+    assert account.event_lines({**again, "restarts": 1, "max_restarts": 3}) == [
+        "restarting from the checkpoint of step 40 (1 of 3 without progress): rank 1 on node0: out of memory"
+    ]
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(None, ""), (5, "0:05"), (65.4, "1:05"), (3725, "1:02:05")])

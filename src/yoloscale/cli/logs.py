@@ -61,17 +61,32 @@ def _account(run: RunDirectory, *, follow: bool) -> int:
 
 
 def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> int:
-    with rank_log(run, rank, attempt).open("rb") as log:
+    """One rank's log; followed without naming an attempt, it goes over to that of the next one after a restart."""
+    path, done = rank_log(run, rank, attempt), 0
 
-        def pump() -> None:
-            sys.stdout.buffer.write(log.read())
-            sys.stdout.buffer.flush()
+    def pump() -> None:
+        nonlocal path, done
+        done += _copy(path, done)
+        newest = run.rank_log(events.last_attempt(events.history(run)), rank)
+        if follow and attempt is None and newest != path and newest.exists():
+            _copy(path, done)
+            path, done = newest, 0
 
-        pump()
-        while follow and _is_active(run):
-            _poll_for(STATE_POLL_S, pump)
-        pump()
+    pump()
+    while follow and _is_active(run):
+        _poll_for(STATE_POLL_S, pump)
+    pump()
     return 0
+
+
+def _copy(log: Path, offset: int) -> int:
+    """Print a log from a byte on; the number of bytes."""
+    with log.open("rb") as file:
+        file.seek(offset)
+        content = file.read()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+    return len(content)
 
 
 def _records(run: RunDirectory, *, follow: bool) -> int:

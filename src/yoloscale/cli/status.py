@@ -29,6 +29,7 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "run": found.name,
         "state": found.state + (f" ({found.phase})" if found.phase else ""),
         "error": found.error or "",
+        "restarts": _restarts(found),
         "attempt": str(found.attempt) if found.attempt > 1 else "",
         "where": found.where,
         "epoch": f"{found.epoch} of {found.epochs}" if found.epochs else "",
@@ -42,6 +43,10 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "next": _next(run, found),
     }
     return [f"{name:<8} {value}" for name, value in facts.items() if value]
+
+
+def _restarts(found: Status) -> str:
+    return f"{found.restarts}, the last after {found.restart_cause}" if found.restarts else ""
 
 
 def _next(run: RunDirectory, found: Status) -> str:

@@ -60,6 +60,6 @@ def of_attempt(records: list[dict[str, Any]], attempt: int) -> list[dict[str, An
 
 
 def last_attempt(records: list[dict[str, Any]]) -> int:
-    """The number of the newest start of the job; 0 if it was never started."""
-    attempts = [int(record["attempt"]) for record in records if "attempt" in record]
+    """The number of the newest start of the job; 0 if it was never started. `restarted` tells of one still to come."""
+    attempts = [int(record["attempt"]) for record in records if "attempt" in record and record["event"] != RESTARTED]
     return max(attempts, default=0)

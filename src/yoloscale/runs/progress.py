@@ -44,6 +44,8 @@ class Progress:
     cancelled: bool = False
     finished: bool = False
     exited: dict[str, Any] | None = None
+    restarts: int = 0  # of the whole run, by a launcher
+    restarted: dict[str, Any] | None = None  # the newest restarted event, of whatever attempt
 
     def on_event(self, record: Mapping[str, Any]) -> None:
         """Take one line of events.jsonl."""
@@ -72,12 +74,18 @@ class Progress:
     def _start_attempt(self, attempt: int, *, again: bool) -> None:
         if again or attempt != self.attempt:
             kept = Progress(attempt, epochs=self.epochs, epoch=self.epoch, step=self.step, metrics=self.metrics)
+            kept.restarts, kept.restarted = self.restarts, self.restarted
             vars(self).update(vars(kept))
 
     @property
     def is_training(self) -> bool:
         """Whether this attempt got past its set-up."""
         return self.started_at is not None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the attempt has ended and its launcher said that it starts another one."""
+        return self.exited is not None and bool(self.exited.get("goes_on"))
 
     @property
     def fraction(self) -> float:
@@ -150,7 +158,8 @@ def _warned(progress: Progress, record: dict[str, Any]) -> None:
 
 
 def _failed(progress: Progress, record: dict[str, Any]) -> None:
-    progress.failures.append(record)
+    if int(record.get("attempt", progress.attempt)) == progress.attempt:  # a node may be late with its word
+        progress.failures.append(record)
 
 
 def _stopped(progress: Progress, record: dict[str, Any]) -> None:
@@ -164,6 +173,11 @@ def _cancelled(progress: Progress, record: dict[str, Any]) -> None:
 def _finished(progress: Progress, record: dict[str, Any]) -> None:
     progress.finished = True
     progress.phase = ""
+
+
+def _restarted(progress: Progress, record: dict[str, Any]) -> None:
+    progress.restarts += 1
+    progress.restarted = record
 
 
 def _exited(progress: Progress, record: dict[str, Any]) -> None:
@@ -181,5 +195,6 @@ _HANDLERS = {
     events.PREEMPTED: _stopped,
     events.CANCELLED: _cancelled,
     events.FINISHED: _finished,
+    events.RESTARTED: _restarted,
     events.EXITED: _exited,
 }

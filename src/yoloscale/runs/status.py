@@ -45,6 +45,8 @@ class Status:
     metrics: dict[str, float]
     time_s: dict[str, float] | None = None  # by share of runs/goodput.py; None before the first start
     goodput: float | None = None  # training / total of these
+    restarts: int = 0  # after failures
+    restart_cause: str | None = None  # of the newest restart
 
     def as_json(self) -> dict[str, Any]:
         """For `-o json`; keys are stable."""
@@ -96,6 +98,8 @@ def status(run: RunDirectory) -> Status:
         failed_rank=_cause(progress).get("rank") if state == "failed" else None,
         updated_at=progress.updated_at,
         metrics=progress.metrics,
+        restarts=progress.restarts,
+        restart_cause=str(progress.restarted.get("cause", "")) if progress.restarted else None,
         **_times(run, history, progress, result or {}, is_active=state in ACTIVE),
     )
 
@@ -141,7 +145,7 @@ def _times(
 def _state(progress: Progress, *, has_result: bool) -> str:
     if progress.finished or has_result:  # the result is written last: only the word that says so is missing
         return "finished"
-    if progress.exited is not None:
+    if progress.exited is not None and not progress.goes_on:
         return _ENDED.get(int(progress.exited.get("exit_code", 1)), "failed")
     if _is_looked_after(progress):
         return _active_state(progress)
@@ -153,6 +157,8 @@ def _state(progress: Progress, *, has_result: bool) -> str:
 
 
 def _active_state(progress: Progress) -> str:
+    if progress.goes_on:
+        return "restarting"
     if progress.is_training:
         return "running"
     if progress.attempt > 1:
@@ -166,15 +172,19 @@ def _is_looked_after(progress: Progress) -> bool:
 
 
 def _cause(progress: Progress) -> dict[str, Any]:
-    """The first failure that says more than that another rank is gone; empty without any."""
-    return min(progress.failures, key=lambda record: bool(record.get("collateral")), default={})
+    """Why the launcher gave up, or the first failure that says more than that another rank is gone; empty without."""
+    return min(progress.failures, key=_order_of_blame, default={})
+
+
+def _order_of_blame(record: dict[str, Any]) -> tuple[bool, bool]:
+    return not record.get("gave_up"), bool(record.get("collateral"))
 
 
 def _error(progress: Progress) -> str:
     if failure := _cause(progress):
         where = f"rank {failure['rank']} on {failure.get('host', '?')}: " if failure.get("rank") is not None else ""
         return where + str(failure.get("error", "failed"))
-    if progress.exited is None:
+    if progress.exited is None or progress.goes_on:
         return LOST
     return f"the job exited with {progress.exited.get('exit_code')}"
 
