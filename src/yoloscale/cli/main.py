@@ -16,6 +16,7 @@ COMMANDS = {
     "logs": "what a run, or one of its ranks, has said; -f follows",
     "cancel": "stop a run; its ranks save first",
     "resume": "go on with an unfinished run",
+    "interrupt": "rehearse a kill or a preemption of a running run",
     "data": "check a dataset, or fetch and render it ahead of a run",
     "bench": "measure training speed",
 }

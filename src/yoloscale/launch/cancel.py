@@ -1,4 +1,4 @@
-"""Stopping a run from outside: through its launcher, which lets the ranks save."""
+"""Stopping a run from outside: through its launcher, or through a file in its folder where that is on another host."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ POLL_S = 0.1
 
 
 def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0) -> bool:
-    """Ask the run's launcher to stop it, and wait; True once it has ended.
+    """Ask the run to stop, and wait; True once it has ended.
 
-    `at_once` kills launcher and ranks without saving. Raises ConfigError if it does not run, or runs elsewhere.
+    `at_once` kills launcher and ranks without saving, on this host only. A run on another host is asked by RUN/STOP,
+    which ranks and launcher look for. Raises ConfigError if it does not run, or cannot be stopped from here.
     """
     import psutil
 
@@ -32,12 +33,14 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     launcher = live_launcher(read_progress(run))
     assert launcher is not None, "an active run has somebody who looks after it"
     host, pid, is_here = launcher
-    if is_here is None:
-        raise ConfigError(Problem("RUN", f"{run.name!r} runs on {host}", f"type the same command on {host}"))
+    if is_here is None and at_once:
+        raise ConfigError(Problem("--now", f"{run.name!r} runs on {host}", f"type the same command on {host}"))
     events.record(run, events.CANCELLED)
     try:
         if at_once:
             _kill(pid)
+        elif is_here is None:
+            run.stop_request.touch()
         else:
             os.kill(pid, signal.SIGTERM)
     except (ProcessLookupError, psutil.NoSuchProcess):  # it ended by itself just now

@@ -1,0 +1,96 @@
+"""Rehearsing what clusters do: signals to the ranks of a running run, so that a person can see how it goes on."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.liveness import is_alive
+from yoloscale.runs.status import status
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A rank that got the signal."""
+
+    rank: int
+    host: str
+    pid: int
+
+
+def interrupt(run: RunDirectory, number: signal.Signals, rank: int | None = None) -> list[Hit]:
+    """Send a signal to one rank of the newest attempt, or to all of them; who got it.
+
+    A process counts only if it is the one that the attempt put on record. Raises ConfigError if the run has no ranks
+    now, or not this one, or if one of them is on another host; then none gets the signal.
+    """
+    chosen = _chosen(run, rank)
+    here = socket.gethostname()
+    if elsewhere := sorted({str(process["host"]) for process in chosen} - {here}):
+        raise ConfigError(_elsewhere(run, elsewhere, number, rank, chosen))
+    seen_at = float(_started(run)["time"])
+    alive = [process for process in chosen if is_alive(here, int(process["pid"]), seen_at)]
+    hits = [hit for process in alive if (hit := _send(process, number)) is not None]
+    if not hits:
+        raise ConfigError(_not_running(run))
+    return hits
+
+
+def _started(run: RunDirectory) -> dict[str, Any]:
+    """The newest attempt's word on its ranks. Raises ConfigError if it has none yet, or is over."""
+    history = events.history(run)
+    told = events.of_attempt(history, events.last_attempt(history))
+    started = [record for record in told if record["event"] == events.ATTEMPT_STARTED]
+    is_over = any(record["event"] in (events.EXITED, events.FINISHED) for record in told)
+    if not started or is_over:
+        raise ConfigError(_not_running(run))
+    return started[-1]
+
+
+def _chosen(run: RunDirectory, rank: int | None) -> Sequence[dict[str, Any]]:
+    processes: list[dict[str, Any]] = _started(run)["processes"]
+    chosen = [process for process in processes if rank is None or process["rank"] == rank]
+    if not chosen:
+        raise ConfigError(Problem("--rank", f"there is no rank {rank}", f"write 0 to {len(processes) - 1}"))
+    return chosen
+
+
+def _send(process: dict[str, Any], number: signal.Signals) -> Hit | None:
+    hit = Hit(int(process["rank"]), str(process["host"]), int(process["pid"]))
+    try:
+        os.kill(hit.pid, number)
+    except ProcessLookupError:  # it ended by itself just now
+        return None
+    except PermissionError:
+        found = f"process {hit.pid} (rank {hit.rank}) is not yours"
+        raise ConfigError(Problem("RUN", found, "ask who started it")) from None
+    return hit
+
+
+def _not_running(run: RunDirectory) -> Problem:
+    quoted = shlex.quote(str(run.path))
+    found = f"{run.name!r} is {status(run).state}: it has no ranks on record that run now"
+    return Problem("RUN", found, f"`yoloscale status {quoted}` tells more, `yoloscale resume {quoted}` starts it")
+
+
+def _elsewhere(
+    run: RunDirectory,
+    hosts: Sequence[str],
+    number: signal.Signals,
+    rank: int | None,
+    chosen: Sequence[dict[str, Any]],
+) -> Problem:
+    """What to type where; one rank after another if this is about all of them: none got it here."""
+    flag = f"--{number.name.removeprefix('SIG').lower()}"
+    words = ["yoloscale", "interrupt", str(run.path.absolute()), flag, "--rank"]
+    instead = "\n".join(f"on {process['host']}: {shlex.join([*words, str(process['rank'])])}" for process in chosen[:8])
+    which = "the ranks run" if rank is None else f"rank {rank} runs"
+    return Problem("RUN", f"{which} on {', '.join(hosts)}", instead)
