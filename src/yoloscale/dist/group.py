@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from yoloscale.dist.environment import Ranks
+from yoloscale.dist.heartbeat import HEARTBEAT, WAITING
 
 T = TypeVar("T")
 
@@ -23,22 +24,22 @@ SETUP_TIMEOUT_S = 7200.0  # scanning and caching a large data set on one rank wh
 
 
 def join(ranks: Ranks, backend: str, device: torch.device, timeout_s: float) -> dist.ProcessGroup | None:
-    """Collective. Join the process group; returns the group for the collectives of optimiser steps.
+    """Collective. Join the process group; returns the group of all ranks, None at world size 1.
 
-    One of those that takes longer than `timeout_s` fails; all others have time for a long set-up.
+    Its own time limit lies behind those of the watchdog, which can tell who did not arrive within `timeout_s`: a
+    backend only knows that somebody did not. A connection that breaks fails a collective at once, whatever the limit.
     """
     if ranks.world_size == 1:
         return None
-    dist.init_process_group(
-        backend,
-        rank=ranks.rank,
-        world_size=ranks.world_size,
-        timeout=timedelta(seconds=max(SETUP_TIMEOUT_S, timeout_s)),
-        device_id=device if device.type == "cuda" else None,
-    )
-    steps = dist.new_group(timeout=timedelta(seconds=timeout_s))
-    assert isinstance(steps, dist.ProcessGroup)
-    return steps
+    with HEARTBEAT.during(WAITING):
+        dist.init_process_group(
+            backend,
+            rank=ranks.rank,
+            world_size=ranks.world_size,
+            timeout=timedelta(seconds=2 * max(SETUP_TIMEOUT_S, timeout_s)),
+            device_id=device if device.type == "cuda" else None,
+        )
+    return dist.group.WORLD
 
 
 def leave() -> None:
@@ -50,7 +51,8 @@ def leave() -> None:
 def barrier() -> None:
     """Collective. Return when every rank has called it."""
     if dist.is_initialized():
-        dist.barrier()
+        with HEARTBEAT.during(WAITING):
+            dist.barrier()
 
 
 def broadcast_object(value: T, source: int = 0) -> T:
@@ -58,7 +60,8 @@ def broadcast_object(value: T, source: int = 0) -> T:
     if not dist.is_initialized():
         return value
     box = [value if dist.get_rank() == source else None]
-    dist.broadcast_object_list(box, src=source)
+    with HEARTBEAT.during(WAITING):
+        dist.broadcast_object_list(box, src=source)
     received: Any = box[0]
     return received  # type: ignore[no-any-return]  # what the source put in
 
@@ -68,15 +71,17 @@ def gather_objects(value: T) -> list[T]:
     if not dist.is_initialized():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(values, value)
+    with HEARTBEAT.during(WAITING):
+        dist.all_gather_object(values, value)
     return values
 
 
 def broadcast_tensors(tensors: list[torch.Tensor], source: int = 0) -> None:
     """Collective. Overwrite the tensors, in place, with those of the source rank."""
     if dist.is_initialized():
-        for tensor in tensors:
-            dist.broadcast(tensor.detach(), src=source)
+        with HEARTBEAT.during(WAITING):
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), src=source)
 
 
 @contextmanager

@@ -1,0 +1,130 @@
+"""Which ranks hang, judged from what each of them last said of itself. Pure: no clock, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NAMED = 4  # ranks whose state a message spells out
+
+
+@dataclass(frozen=True)
+class State:
+    """What a rank says of itself.
+
+    Args:
+        phase: completes the sentence "it was …".
+        waits: whether it can only go on when other ranks arrive.
+        age_s: since when it has been in this phase without a sign of progress, by its own clock.
+        limit_s: how long that may last.
+        pulse: grows with every report; one that stands still is a process that runs no more.
+    """
+
+    rank: int
+    host: str
+    phase: str
+    waits: bool
+    step: int
+    age_s: float
+    limit_s: float
+    pulse: int
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A state as another rank sees it: its pulse has not moved for `silent_s`, or for longer."""
+
+    state: State
+    silent_s: float
+
+    @property
+    def age_s(self) -> float:
+        return self.state.age_s + self.silent_s
+
+    def is_over(self, me: State, stale_s: float) -> bool:
+        """Whether it has had its time.
+
+        What it says of itself counts as long as it speaks. When a silent one fell silent is not known, so it has as
+        long as `me`, who looks, has waited for it.
+        """
+        since_s = me.age_s if self.silent_s >= stale_s else self.age_s
+        return since_s >= self.state.limit_s
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The ranks that did not arrive, and a sentence for people; no ranks if all wait for each other."""
+
+    ranks: tuple[int, ...]
+    message: str
+
+
+def judge(me: State, sightings: Sequence[Sighting], stale_s: float, world_size: int) -> Verdict | None:
+    """Judge as rank `me`, which has been in its phase for too long; None as long as somebody may still arrive.
+
+    Args:
+        sightings: of all ranks that were ever heard of, `me` included.
+        stale_s: a process that was silent for so long does not run.
+    """
+    if me.age_s < me.limit_s:
+        return None
+    over = [sighting for sighting in sightings if sighting.is_over(me, stale_s)]
+    late = [sighting for sighting in over if not sighting.state.waits]
+    if not late:
+        if len(over) < len(sightings):
+            return None
+        late = [sighting for sighting in sightings if sighting.silent_s >= stale_s]
+        if missing := sorted(set(range(world_size)) - {sighting.state.rank for sighting in sightings}):
+            return Verdict(tuple(missing), _never_came(missing, me))
+        late = late or _behind(sightings)
+    if not late:
+        return Verdict((), _all_wait(me, sightings))
+    step = max(sighting.state.step for sighting in sightings)
+    told = [_told(sighting, step, stale_s, alone=world_size == 1) for sighting in late[:NAMED]]
+    if len(late) > NAMED:
+        told.append(f"and {len(late) - NAMED} more ranks")
+    return Verdict(tuple(sighting.state.rank for sighting in late), "; ".join(told))
+
+
+def judge_alone(me: State, silent_s: float) -> Verdict | None:
+    """As `judge`, for a rank whose questions to the others have not been answered for `silent_s`."""
+    if me.age_s < me.limit_s:
+        return None
+    if not me.waits:
+        return judge(me, [Sighting(me, 0.0)], 1.0, world_size=1)
+    found = f"rank {me.rank} on {me.host} has been {me.phase} at step {me.step} for {me.age_s:.0f} s"
+    where = "the store that the ranks meet in has not answered"
+    return Verdict((), f"{found}, and {where} for {silent_s:.0f} s: the first node or rank 0 stands still or is gone")
+
+
+def _behind(sightings: Sequence[Sighting]) -> list[Sighting]:
+    """Everybody waits: those that do so an optimiser step earlier than the others."""
+    last = max(sighting.state.step for sighting in sightings)
+    return [sighting for sighting in sightings if sighting.state.step < last]
+
+
+def _never_came(missing: Sequence[int], me: State) -> str:
+    shown = ", ".join(f"rank {rank}" for rank in missing[:NAMED])
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    return f"{shown}{more} never reported within {me.limit_s:.0f} s: not started, or stuck before joining the others"
+
+
+def _told(sighting: Sighting, step: int, stale_s: float, *, alone: bool) -> str:
+    state = sighting.state
+    who = f"rank {state.rank} on {state.host}"
+    if alone:
+        return f"{who} hangs at step {state.step}: it has been {state.phase} for {sighting.age_s:.0f} s"
+    start = f"{who} did not arrive at step {step} within {state.limit_s:.0f} s: "
+    if sighting.silent_s >= stale_s:
+        gone = "stopped, stuck in native code, or its machine is gone"
+        heard = f"last heard of at step {state.step}, {state.phase}"
+        return f"{start}its process has not answered for {sighting.silent_s:.0f} s or more ({gone}); {heard}"
+    where = "" if state.step == step else f" of step {state.step}"
+    return f"{start}it was {state.phase}{where} for {sighting.age_s:.0f} s"
+
+
+def _all_wait(me: State, sightings: Sequence[Sighting]) -> str:
+    shown = ", ".join(f"rank {each.state.rank} on {each.state.host}" for each in sightings[:NAMED])
+    more = f" and {len(sightings) - NAMED} more" if len(sightings) > NAMED else ""
+    why = "the network between them is broken, or they are in different collectives: compare their stacks"
+    return f"all ranks wait for each other at step {me.step} for {me.limit_s:.0f} s ({shown}{more}): {why}"
