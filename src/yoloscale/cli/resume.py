@@ -21,14 +21,16 @@ def main(typed: list[str]) -> int:
     made.add_argument("--node-rank", type=int, metavar="K", help="be this node of a run over several")
     parsed, changes = made.parse_known_args(typed)
     from yoloscale.cli.nodes import join, print_commands
-    from yoloscale.launch.start import ready_again, wanted_again
+    from yoloscale.config.freeze import load
+    from yoloscale.launch.start import asked, ready_again
 
     run = arguments.chosen_run(parsed)
-    config = wanted_again(run, changes)
+    config = asked(run, changes)
     refuse_bad_combination(config, OwnFlags(False, parsed.detach, parsed.node_rank, []))
     if config.cluster.nodes > 1 and parsed.node_rank is None:
         return print_commands(["resume", str(run.path), *changes], config.cluster.nodes)
     if parsed.node_rank:
         return join(config, run, parsed.node_rank)
     taken = ready_again(run, say, changes)
-    return run_detached(taken, config) if parsed.detach else run_watched(taken, config)
+    frozen = load(run.config)
+    return run_detached(taken, frozen) if parsed.detach else run_watched(taken, frozen)

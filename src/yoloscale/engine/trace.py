@@ -22,13 +22,15 @@ def digest_parameters(module: nn.Module) -> str:
 def trace_record(total: int, outcome: StepOutcome, module: nn.Module) -> dict[str, Any]:
     """Collective. The line of the step after which `total` steps are done.
 
+    `samples` is a digest of their ids in the order of the epoch, however they are cut into micro-batches.
+
     Raises:
         RuntimeError: the ranks do not hold the same parameters.
     """
     seen = gather_objects((outcome.samples, digest_parameters(module)))
     if len({parameters for _, parameters in seen}) != 1:
         raise RuntimeError(f"step {total}: the ranks hold different parameters: {[p for _, p in seen]}")
-    samples = [ids for _, ids in sorted(pair for pairs, _ in seen for pair in pairs)]
+    samples = [sample for _, ids in sorted(pair for pairs, _ in seen for pair in pairs) for sample in ids]
     return {
         "step": total,
         "loss": outcome.loss.hex(),

@@ -75,12 +75,12 @@ def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Cla
     """
     if status(run).state == "finished":
         raise ConfigError(finished_problem(run))
-    wanted_again(run, changes)  # before anything is written into the folder, and again under the lock
+    _wanted_again(run, changes)  # before anything is written into the folder, and again under the lock
     run.job.mkdir(exist_ok=True)
     taken = lock(run)
     try:
         end_leftovers(run, say)
-        wanted = wanted_again(run, changes)
+        wanted = _wanted_again(run, changes)
         prepare(wanted, say)
         move(run, wanted)
     except BaseException:
@@ -89,9 +89,15 @@ def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Cla
     return taken
 
 
-def wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
-    """What a run is to go on with: as it is frozen, but for changes as typed. Raises ConfigError if it cannot."""
-    config = changed(load(run.config), changes) if changes else load(run.config)
+def asked(run: RunDirectory, changes: Sequence[str]) -> Config:
+    """What a run is asked to go on with: as it is frozen, but for changes as typed. Not validated, but for these."""
+    frozen = load(run.config)
+    return changed(frozen, changes) if changes else frozen
+
+
+def _wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
+    """What a run is to go on with. Raises ConfigError if it cannot, here or at all."""
+    config = asked(run, changes)
     if problems := validate(config):  # this machine may have fewer GPUs than the one it was frozen on
         raise ConfigError(problems)
     return moved_run(run, config)
