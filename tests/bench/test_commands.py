@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.cli.bench_plan import make_plan, take_apart
+from yoloscale.cli.bench_plan import Settings, make_plan, take_apart
 from yoloscale.config.compose import compose
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.machine import Machine
@@ -99,7 +99,9 @@ def test_the_folder_of_yolo_is_one_word_of_its_command(tmp_path: Path) -> None:
 
 
 def test_a_command_line_is_taken_apart() -> None:
-    typed = take_apart(["epochs=1", "bench.repeats=5", "-o", "json", "bench.yolo=[cache=ram,workers=2]", "--dry-run"])
+    typed = take_apart(
+        ["epochs=1", "bench.repeats=5", "-o", "json", "bench.yolo=[cache=ram,workers=2]", "--dry-run"], Settings
+    )
     assert (typed.settings.repeats, typed.settings.yolo) == (5, ["cache=ram", "workers=2"])
     assert (typed.as_json, typed.is_dry, typed.rest) == (True, True, ["epochs=1"])
 
@@ -116,19 +118,19 @@ def test_a_command_line_is_taken_apart() -> None:
 )
 def test_bad_keys_of_the_benchmark_are_named(tokens: list[str], key: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        take_apart(tokens)
+        take_apart(tokens, Settings)
     assert [problem.key for problem in caught.value.problems] == [key]
 
 
 def test_what_the_sides_cannot_share_is_refused_together() -> None:
     tokens = ["device=cpu", "time=1", "cluster.nodes=2", "cluster.rdzv_endpoint=a:1"]
     with pytest.raises(ConfigError) as caught:
-        make_plan(take_apart(tokens))
+        make_plan(take_apart(tokens, Settings))
     assert {problem.key for problem in caught.value.problems} == {"cluster.nodes", "time"}
 
 
 def test_a_second_measurement_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    typed = take_apart([f"paths.runs={tmp_path}", "device=cpu"])
+    typed = take_apart([f"paths.runs={tmp_path}", "device=cpu"], Settings)
     first = make_plan(typed).folder
     first.mkdir(parents=True)
     assert first == tmp_path / "bench" / "yolo26n-shapes"

@@ -1,4 +1,4 @@
-"""`yoloscale bench train [key=value …]`: training speed against `yolo train`, and against bare steps of the model."""
+"""`yoloscale bench train|checkpoint [key=value …]`: what is measured, and training speed against `yolo train`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yoloscale.cli.bench_plan import Plan, composed_tokens, make_plan, take_apart
+from yoloscale.cli.bench_plan import Plan, Settings, composed_tokens, make_plan, take_apart
 from yoloscale.cli.watch import say
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
 
 HELP = """\
-usage: yoloscale bench train [key=value …] [-o json] [--dry-run]
+usage: yoloscale bench train|checkpoint [key=value …] [-o json] [--dry-run]
 
-Trains the same model on the same images with yoloscale and with `yolo train`, in turn and repeatedly, and runs bare
-forward+backward+optimiser steps with the same ranks. The keys are those of `yoloscale train`.
+train: trains the same model on the same images with yoloscale and with `yolo train`, in turn and repeatedly, and runs
+bare forward+backward+optimiser steps with the same ranks.
+
+checkpoint: trains, and saves in turn as our runs do and as Ultralytics does; then times `yoloscale resume` from process
+start to first step, early and late in an epoch.
+
+The keys are those of `yoloscale train`.
 
   yoloscale bench train                                        YOLO26n from scratch at 320 px, batch 16
   yoloscale bench train model=yolo26s.yaml imgsz=640 epochs=3
   yoloscale bench train device=0,1 batch=64 data=coco128 bench.repeats=1
+  yoloscale bench checkpoint model=yolo26s.yaml
 
-  bench.repeats=3            how often each side is measured
-  bench.yolo=[key=value,…]   arguments for `yolo train` alone, cache=ram say
+  bench.repeats=3            how often each side, or each resume, is measured
+  bench.yolo=[key=value,…]   train: arguments for `yolo train` alone, cache=ram say
+  bench.checkpoints=12       checkpoint: how many are measured
+  bench.far_step=10000       checkpoint: the late step; the early one is step 10
   -o json                    for scripts; also kept as report.json in the folder of the measurement
   --dry-run                  print the commands, start nothing
 """
@@ -37,12 +45,21 @@ def main(typed: list[str]) -> int:
     if not typed or typed[0] in ("-h", "--help") or "--help" in typed or "-h" in typed:
         print(HELP)
         return 0
+    if typed[0] == "checkpoint":
+        from yoloscale.cli.bench_checkpoint import main as measure_checkpoints
+
+        return measure_checkpoints(typed[1:])
     if typed[0] != "train":
-        raise ConfigError(Problem("bench", f"there is nothing to measure called {typed[0]!r}", "yoloscale bench train"))
+        instead = "yoloscale bench train, yoloscale bench checkpoint"
+        raise ConfigError(Problem("bench", f"there is nothing to measure called {typed[0]!r}", instead))
+    return _main(typed[1:])
+
+
+def _main(typed: list[str]) -> int:
     from yoloscale.config.compose import run_hydra_flags
     from yoloscale.launch.bench_sides import SideFailed
 
-    given = take_apart(typed[1:])
+    given = take_apart(typed, Settings)
     answered = run_hydra_flags(composed_tokens(given.rest))
     if answered is not None:
         return answered

@@ -47,9 +47,7 @@ def _row(name: str, value: Mapping[str, Any], digits: int) -> tuple[str, str, st
 
 def remarks(report: Mapping[str, Any]) -> list[str]:
     """Machine, settings of each side, commands."""
-    machine, settings = report["machine"], report["settings"]
-    processors = [f"{machine['cpus']} CPUs of {machine['cpu']}", *machine["gpus"]]
-    versions = ", ".join(f"{name} {machine[name]}" for name in ("yoloscale", "ultralytics", "torch", "python"))
+    settings = report["settings"]
     cache = {"bare": "one fixed batch", **{name: f"cache={value}" for name, value in settings["cache"].items()}}
     sides = [f"{name:<8} {_side(side)}, {cache[name]}" for name, side in report["sides"].items()]
     return [
@@ -57,11 +55,17 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
         f"{report['plan']}; images/s without evaluation and without the first step; "
         f"{len(report['images_per_s']['ours']['values'])} repeats, in turn",
         *sides,
-        f"machine  {'; '.join(processors)}; {machine['system']}",
-        f"versions {versions}",
+        *machine_remarks(report["machine"]),
         *(f"command  {command}" for command in report["commands"].values()),
         f"folder   {report['folder']}",
     ]
+
+
+def machine_remarks(machine: Mapping[str, Any]) -> list[str]:
+    """Processors and versions."""
+    processors = [f"{machine['cpus']} CPUs of {machine['cpu']}", *machine["gpus"]]
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("yoloscale", "ultralytics", "torch", "python"))
+    return [f"machine  {'; '.join(processors)}; {machine['system']}", f"versions {versions}"]
 
 
 def _side(side: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ def measure_ours(argv: Sequence[str], folder: Path, name: str) -> Sample:
     steps = [float(line["time"]) for line in jsonl.read(run.metrics) if line.get("kind") == "step"]
     training = next((event for event in events.history(run) if event["event"] == events.TRAINING_STARTED), None)
     if result is None or training is None or not steps:
-        raise SideFailed(_ending(name, log))
+        raise SideFailed(ending(name, log))
     launched = json.loads(run.launch_record(1).read_text(encoding="utf-8"))
     return Sample(
         images_per_s=float(result["images_per_s"]),
@@ -71,7 +71,7 @@ def measure_yolo(argv: Sequence[str], folder: Path, name: str) -> Sample:
     log, measured = folder / f"{name}.log", folder / f"{name}.json"
     started = _run(argv, {CLOCK_FILE: str(measured), "YOLO_OFFLINE": "true"}, log)
     if not measured.exists():
-        raise SideFailed(_ending(name, log))
+        raise SideFailed(ending(name, log))
     content: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
     first = content.pop("first_step_at")
     return Sample(first_step_s=None if first is None else first - started, **content)
@@ -79,19 +79,29 @@ def measure_yolo(argv: Sequence[str], folder: Path, name: str) -> Sample:
 
 def measure_bare(config: Config, folder: Path, name: str) -> dict[str, Sample]:
     """Run the yardstick under our launcher, with the same ranks; a sample for each way of adding up gradients."""
+    content = run_ranks(config, folder, name, BARE_WORKER, {})
+    speeds = content.pop("images_per_s")
+    return {way: Sample(images_per_s=speed, first_step_s=None, **content) for way, speed in speeds.items()}
+
+
+def run_ranks(config: Config, folder: Path, name: str, worker: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a rank program under our launcher, in the run directory `folder`/`name`; what its first rank measured.
+
+    `wanted` is what the program reads in RUN/wanted.json. Raises SideFailed, ConfigError.
+    """
     here = replace(config, name=name, paths=replace(config.paths, runs=str(folder)))
     taken = claim(here, [])
-    outcome = run_here(taken, Observer(), worker=BARE_WORKER)
+    (taken.run.path / "wanted.json").write_text(json.dumps(wanted), encoding="utf-8")
+    outcome = run_here(taken, Observer(), worker=worker)
     if outcome.exit_code == INTERRUPTED:
         raise KeyboardInterrupt
     log = taken.run.agent_log(1)
     if outcome.failure is not None:
         raise SideFailed(f"{name} did not finish: {outcome.failure.error}; its log is {log}")
     if outcome.exit_code != FINISHED:
-        raise SideFailed(_ending(name, log))
-    content = json.loads((taken.run.path / "bench.json").read_text(encoding="utf-8"))
-    speeds = content.pop("images_per_s")
-    return {way: Sample(images_per_s=speed, first_step_s=None, **content) for way, speed in speeds.items()}
+        raise SideFailed(ending(name, log))
+    content: dict[str, Any] = json.loads((taken.run.path / "bench.json").read_text(encoding="utf-8"))
+    return content
 
 
 def _run(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:
@@ -103,16 +113,16 @@ def _run(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:
         while (exit_code := agent.wait(POLL_S)) is None:
             continue
     except BaseException:
-        _stop(agent)
+        stop_at_once(agent)
         raise
     finally:
         stragglers.kill_all(mark)
     if exit_code != 0:
-        raise SideFailed(_ending(log.stem, log))
+        raise SideFailed(ending(log.stem, log))
     return started
 
 
-def _stop(agent: Agent) -> None:
+def stop_at_once(agent: Agent) -> None:
     """Ask as an impatient person does, twice; our launcher then ends its ranks at once."""
     for wait_s in (1.0, STOP_S):
         agent.send(signal.SIGINT)
@@ -120,5 +130,6 @@ def _stop(agent: Agent) -> None:
             return
 
 
-def _ending(name: str, log: Path) -> str:
+def ending(name: str, log: Path) -> str:
+    """What to say of a side that did not get to its end."""
     return "\n  ".join([f"{name} did not finish; the end of {log}:", *last_lines(log, 20)])

@@ -6,43 +6,16 @@ Writes RUN/bench.json: {"images_per_s": {"ddp": …, "flat": …}, "precision", 
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import replace
-from pathlib import Path
 
-from yoloscale.config.freeze import load
-from yoloscale.dist.environment import from_environment
-from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
-
-RESULT = "bench.json"
+from yoloscale.tasks.bench_rank import Measure, run_rank
 
 
-def main(arguments: list[str]) -> int:
-    """Measure; rank 0 writes the result and says in events.jsonl that the run is finished."""
-    run, ranks = RunDirectory(Path(arguments[0]).absolute()), from_environment()
-    config = replace(load(run.config), cache=False)  # one batch is all that is read
-    from yoloscale.yolo import runtime
-
-    runtime.prepare(ranks.world_size, config.model.allow_pickle)
-    from yoloscale.dist import group
+def _measure() -> Measure:
     from yoloscale.tasks.bench_steps import measure
 
-    runtime.keep_offline()
-    try:
-        measured = measure(config, run, ranks)
-    except Exception as error:
-        said = {"rank": ranks.rank, "host": ranks.host, "error": f"{type(error).__name__}: {error}"}
-        events.record(run, events.FAILED, attempt=1, **said)
-        raise
-    if ranks.is_first:
-        (run.path / RESULT).write_text(json.dumps(measured), encoding="utf-8")
-        events.record(run, events.FINISHED, epochs=0, steps=0)
-    group.barrier()
-    group.leave()
-    return 0
+    return measure
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_rank(sys.argv[1:], _measure))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from copy import copy, deepcopy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ Batches = Sequence[dict[str, Any]]
 
 def measure(config: Config, run: RunDirectory, ranks: Ranks) -> dict[str, Any]:
     """Collective. Images per second over all ranks for both ways, on as many images as an epoch has (at most)."""
+    config = replace(config, cache=False)  # one batch is all that is read
     device = choose_device(config, ranks)
     steps_group = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
     parts = build(config, run, ranks, device, steps_group, Ballot(), lambda phase: None)

@@ -1,0 +1,49 @@
+"""Ultralytics' own checkpoint, `trainer.save_model()`, of the state of a run of ours: for measuring what it costs."""
+
+from __future__ import annotations
+
+from copy import copy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class NativeSave:
+    """Writes last.pt, and best.pt if asked to, as `yolo train` does after an epoch: in the loop, which waits for it.
+
+    Args:
+        trainer: the run's trainer; it is not changed.
+        average: the averaged model, and `updates` how often it was updated: Ultralytics' EMA.
+        folder: last.pt and best.pt are written there.
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        average: nn.Module,
+        updates: int,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        folder: Path,
+    ) -> None:
+        self._trainer = copy(trainer)
+        self._trainer.ema = SimpleNamespace(ema=average, updates=updates)
+        self._trainer.optimizer, self._trainer.scaler = optimizer, scaler
+        self._trainer.epoch, self._trainer.save_period = 0, -1
+        self._trainer.stopper = SimpleNamespace(best_fitness=0.5, best_epoch=0)
+        self._trainer.metrics = {}
+        self._trainer.wdir = folder
+        self._trainer.last, self._trainer.best = folder / "last.pt", folder / "best.pt"
+
+    def __call__(self, *, best: bool) -> None:
+        """Blocks until the files are written."""
+        self._trainer.best_fitness, self._trainer.fitness = 0.5, 0.5 if best else 0.25
+        self._trainer.save_model()
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of last.pt."""
+        return int(self._trainer.last.stat().st_size)
