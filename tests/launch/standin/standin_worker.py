@@ -21,6 +21,7 @@ from typing import Any
 from yoloscale.launch.lifeline import die_with_parent
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.liveness import is_alive
 
 RANK, WORLD_SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 ATTEMPT = int(os.environ["YOLOSCALE_ATTEMPT"])
@@ -84,6 +85,20 @@ def asked_to_stop(run: RunDirectory) -> str | None:
     return "deadline" if time.time() >= float(os.environ.get("YOLOSCALE_STOP_AT", "inf")) else None
 
 
+def meet(run: RunDirectory) -> None:
+    """As an all-reduce: fails where another rank is gone that did not leave in order."""
+    for rank in range(WORLD_SIZE):
+        pid = int((run.path / f"pid-{ATTEMPT}-{rank}").read_text() or 0)
+        has_left = (run.path / f"left-{ATTEMPT}-{rank}").exists()
+        if not has_left and not is_alive(socket.gethostname(), pid, time.time()):
+            raise ConnectionError("Connection closed by peer")
+
+
+def leave(run: RunDirectory, exit_code: int) -> int:
+    (run.path / f"left-{ATTEMPT}-{RANK}").touch()
+    return exit_code
+
+
 def break_down(how: str) -> None:
     print(f"about to {how}", flush=True)
     if how == "raise":
@@ -101,6 +116,7 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
     for step in range(first_step + 1, script["steps"] + 1):
         break_if_told(script, step)
         time.sleep(script.get("step_s", 0.05))
+        meet(run)
         if saves:
             saves.clear()
             save(run, step)
@@ -111,7 +127,7 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
                 events.record(run, events.PREEMPTED, attempt=ATTEMPT, step=step, epoch=1, signal=asked)
                 run.stop_request.unlink(missing_ok=True)
             time.sleep(0.3)  # nobody leaves before the checkpoint is there
-            return 130 if asked == "SIGINT" else 75
+            return leave(run, 130 if asked == "SIGINT" else 75)
         if RANK == 0:
             record = {"kind": "step", "step": step, "epoch": 1, "epoch_step": step, "train/box_loss": 1.0 / step}
             jsonl.append(run.metrics, {**record, "time": time.time(), "images_per_s": 50.0})
@@ -123,7 +139,7 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
         jsonl.append(run.metrics, {"kind": "eval", "epoch": 1, **metrics, "time": time.time()})
         run.result.write_text(json.dumps({"metrics": metrics, "epochs": 1, "images_per_s": 50.0, "seconds": 2.0}))
         events.record(run, events.FINISHED, epochs=1, steps=script["steps"])
-    return 0
+    return leave(run, 0)
 
 
 def main() -> int:
@@ -143,9 +159,10 @@ def main() -> int:
         print(f"rank {RANK} trains with {os.environ['OMP_NUM_THREADS']} threads", flush=True)
         return train(run, script, first_step)
     except Exception as error:
-        said = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        said: dict[str, Any] = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         traceback.print_exc()
-        events.record(run, events.FAILED, attempt=ATTEMPT, rank=RANK, host=socket.gethostname(), **said)
+        said |= {"rank": RANK, "host": socket.gethostname(), "collateral": isinstance(error, ConnectionError)}
+        events.record(run, events.FAILED, attempt=ATTEMPT, **said)
         return 1
 
 
