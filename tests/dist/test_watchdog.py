@@ -19,6 +19,7 @@ import torch.distributed as dist
 from yoloscale.dist.bulletin import connect
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT, LOADING, MEASURING, WAITING
+from yoloscale.dist.verdict import Verdict
 from yoloscale.dist.watchdog import Timing, Watchdog
 
 pytestmark = pytest.mark.timeout(60)
@@ -34,8 +35,8 @@ def rank_of_a_job(behaviour: str, folder: str) -> None:
 
     ranks = from_environment()
 
-    def on_hang(message: str, found: tuple[int, ...]) -> None:
-        Path(folder, f"verdict-{ranks.rank}").write_text(f"{found} {message}")
+    def on_hang(verdict: Verdict) -> None:
+        Path(folder, f"verdict-{ranks.rank}").write_text(f"{verdict.ranks} {verdict.message}")
 
     watchdog = Watchdog(ranks, connect(ranks), Timing(TIMEOUT_S, 60.0), on_hang)
     watchdog.start()

@@ -53,10 +53,14 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The ranks that did not arrive, and a sentence for people; no ranks if all wait for each other."""
+    """The ranks that did not arrive, and a sentence for people; no ranks if all wait for each other.
+
+    `host` is that of the first one, where known.
+    """
 
     ranks: tuple[int, ...]
     message: str
+    host: str = ""
 
 
 def judge(me: State, sightings: Sequence[Sighting], stale_s: float, world_size: int) -> Verdict | None:
@@ -83,7 +87,7 @@ def judge(me: State, sightings: Sequence[Sighting], stale_s: float, world_size: 
     told = [_told(sighting, step, stale_s, alone=world_size == 1) for sighting in late[:NAMED]]
     if len(late) > NAMED:
         told.append(f"and {len(late) - NAMED} more ranks")
-    return Verdict(tuple(sighting.state.rank for sighting in late), "; ".join(told))
+    return Verdict(tuple(sighting.state.rank for sighting in late), "; ".join(told), late[0].state.host)
 
 
 def judge_alone(me: State, silent_s: float) -> Verdict | None:

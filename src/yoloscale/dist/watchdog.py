@@ -25,7 +25,7 @@ from yoloscale.dist.heartbeat import HEARTBEAT, Heartbeat
 from yoloscale.dist.verdict import State, Verdict, judge, judge_alone
 
 T = TypeVar("T")
-OnHang = Callable[[str, tuple[int, ...]], None]
+OnHang = Callable[[Verdict], None]
 
 EXIT_CODE = 1
 STDERR = 2  # the descriptor: whatever became of sys.stderr, it is the rank's log
@@ -64,7 +64,7 @@ class Watchdog:
 
     Args:
         bulletin: None at world size 1.
-        on_hang: called on one rank, from the watchdog's thread, with a sentence and the ranks that did not arrive.
+        on_hang: called on one rank, from a thread of the watchdog, before the process ends.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Watchdog:
             is_first = _within(ASK_TIMEOUT_S, lambda: bulletin.pronounce(verdict.message))
         if speaks and is_first is not False:  # also if nobody answers who could know of another one
             print(verdict.message, file=sys.stderr, flush=True)
-            _within(ASK_TIMEOUT_S, lambda: self._on_hang(verdict.message, verdict.ranks))
+            _within(ASK_TIMEOUT_S, lambda: self._on_hang(verdict))
         else:
             print("the ranks end, for one of them hangs; stacks of this one:", file=sys.stderr, flush=True)
         faulthandler.dump_traceback(file=STDERR, all_threads=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -12,10 +12,12 @@ from typing import Any, Protocol
 from yoloscale.checkpoint.state import Progress, Recovery
 from yoloscale.data.order import OptimiserStep, SampleOrder
 from yoloscale.dist import group
+from yoloscale.dist.heartbeat import HEARTBEAT
 from yoloscale.engine.pace import Pace
 from yoloscale.engine.protocols import Batch, Evaluation, Observer
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import StepOutcome, Stepper
+from yoloscale.engine.stragglers import Stragglers, describe
 from yoloscale.engine.trace import trace_record
 from yoloscale.engine.votes import Ballot, Stop
 
@@ -97,11 +99,13 @@ class Loop:
         keeper: Keeper,
         observer: Observer,
         ballot: Ballot,
+        hosts: Sequence[str] = ("this host",),
     ) -> None:
+        """`hosts`: of every rank, in rank order."""
         self._stepper, self._order, self._schedule, self._limits = stepper, order, schedule, limits
         self._rank, self.progress, self._open_loader = rank, progress, open_loader
         self._evaluation, self._keeper, self._observer, self._ballot = evaluation, keeper, observer, ballot
-        self._pace = Pace()
+        self._pace, self._stragglers, self._hosts = Pace(), Stragglers(), hosts
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
         self._evaluation_s = 0.0  # of the last one
@@ -153,6 +157,7 @@ class Loop:
 
     def _train_step(self) -> StepOutcome:
         position, recovery = self.progress.position, self.progress.recovery
+        HEARTBEAT.step = position.total + 1
         step = self._order.step(position.epoch, position.step, self._rank)
         self._schedule.apply(
             self._stepper.optimizer,
@@ -172,6 +177,9 @@ class Loop:
             self._observer.trace(trace_record(position.total, outcome, self._stepper.learner.module))
         self._pace.step(step.total, outcome, self.progress.means)
         self._observer.step(self._pace.record(position, self._stepper.optimizer))
+        if HEARTBEAT.is_settled and (found := self._stragglers.add(outcome.times)):
+            self._observer.event("warning", message=describe(found, self._hosts))
+        HEARTBEAT.is_settled = True  # the first step of a process may take long, in which it warms up
         self._recover(outcome)
         return outcome
 

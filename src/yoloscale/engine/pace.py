@@ -21,6 +21,7 @@ class Pace:
         self._epoch_seconds = self._epoch_images = 0.0
         self._last: float | None = None
         self._outcome: StepOutcome | None = None
+        self._step_s = 0.0
         self._warm = False
 
     @property
@@ -42,7 +43,7 @@ class Pace:
             self._images += images
             self._epoch_seconds += seconds
             self._epoch_images += images
-        self._warm, self._last, self._outcome = True, now, outcome
+        self._warm, self._last, self._outcome, self._step_s = True, now, outcome, seconds
         if outcome.applied:
             for name, value in (("images", 1.0), *outcome.losses.items()):
                 means[name] = means.get(name, 0.0) + value * images
@@ -51,7 +52,7 @@ class Pace:
         return {f"lr/pg{i}": group["lr"] for i, group in enumerate(optimizer.param_groups)}
 
     def record(self, position: Position, optimizer: Optimizer) -> dict[str, float]:
-        """What a logger gets after a step."""
+        """What a logger gets after a step. `data_s`: how long the rank that waited longest for its images did so."""
         assert self._outcome is not None
         speed = self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0
         return {
@@ -59,6 +60,8 @@ class Pace:
             "epoch": position.epoch + 1,
             "epoch_step": position.step,
             "images_per_s": round(speed, 2),
+            "step_s": round(self._step_s, 4),
+            "data_s": round(max(own.loading_s for own in self._outcome.times), 4),
             "grad_norm": self._outcome.norm,
             **{f"train/{name}": value for name, value in self._outcome.losses.items()},
             **self._rates(optimizer),

@@ -14,6 +14,8 @@ from torch.optim import Optimizer
 from yoloscale.data.order import OptimiserStep
 from yoloscale.data.seeds import derive, seed_all
 from yoloscale.dist.gradients import FlatGradients
+from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT, LOADING, UPDATING, WAITING
+from yoloscale.engine.clock import OwnTime, StepClock
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.protocols import Batch, Learner
@@ -29,7 +31,7 @@ class StepOutcome:
 
     `losses` are means per image over the whole step, `loss` the sum that was differentiated, `norm` the gradients'
     norm before clipping. `applied` is False if a gradient was not finite and the update was left out. `save`: some
-    rank was asked for a checkpoint.
+    rank was asked for a checkpoint. `times`: of every rank, in rank order.
     """
 
     stop: Stop
@@ -38,6 +40,7 @@ class StepOutcome:
     norm: float
     losses: dict[str, float]
     applied: bool
+    times: list[OwnTime]
     samples: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)  # this rank's (micro-batch, sample ids)
 
 
@@ -59,7 +62,9 @@ class Stepper:
     ) -> None:
         self.learner, self.average, self.optimizer = learner, average, optimizer
         self.scaler = torch.amp.GradScaler(precision.device_type, enabled=precision.scaled)
-        self.gradients = FlatGradients(learner.module, NUMBERS, group, exact=exact_reduce)
+        self._rank, self._world_size = (group.rank(), group.size()) if group is not None else (0, 1)
+        self.gradients = FlatGradients(learner.module, NUMBERS + 2 * self._world_size, group, exact=exact_reduce)
+        self._clock = StepClock(self.gradients.numbers.device)
         if self.scaler.is_enabled():  # it starts at its first use, and this rank may have no samples in the first step
             self.scaler.scale(torch.zeros((), device=self.gradients.numbers.device))
         self._precision, self._ballot, self._seed = precision, ballot, seed
@@ -76,11 +81,16 @@ class Stepper:
 
         `watch` is shown each micro-batch after preprocessing.
         """
+        HEARTBEAT.at(COMPUTING)
+        self._clock.start()
         torch._foreach_copy_(self._buffers_before, self._buffers)
         self.gradients.zero()
         samples = []
         for position, micro in enumerate(step.micro_batches):
-            batch = self._preprocess(step, load())
+            HEARTBEAT.at(LOADING)
+            batch = self._clock.loading(load)
+            HEARTBEAT.at(COMPUTING)
+            batch = self._preprocess(step, batch)
             watch(batch)
             samples.append((micro.number, tuple(int(i) for i in batch["sample_id"])))
             seed_all(derive("micro-batch", self._seed, step.epoch, micro.number))
@@ -118,16 +128,22 @@ class Stepper:
         images = float(sum(len(micro.samples) for micro in step.micro_batches))
         numbers = self.gradients.numbers
         numbers[: VOTES + 1] += torch.tensor([*self._ballot.vote(), images], device=numbers.device)
+        mine = NUMBERS + 2 * self._rank
+        numbers[mine : mine + 2] += torch.tensor(self._clock.stop(), device=numbers.device)
+        if self._world_size > 1:
+            HEARTBEAT.at(WAITING)
         self.gradients.reduce(bool(step.micro_batches))
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
         norm = self.gradients.norm()
         *sums, measured = torch.cat([numbers, norm.reshape(1)]).tolist()
-        trained, loss, *parts = sums[VOTES:]
+        HEARTBEAT.at(UPDATING)
+        trained, loss, *parts = sums[VOTES:NUMBERS]
         losses = {name: value / trained for name, value in zip(self._names, parts, strict=False)}
         finite = measured < float("inf")  # False for NaN too
         stop, save = decide(sums[:VOTES])
-        return StepOutcome(stop, save, loss, measured, losses, finite)
+        times = [OwnTime(*sums[at : at + 2]) for at in range(NUMBERS, len(sums), 2)]
+        return StepOutcome(stop, save, loss, measured, losses, finite, times)
 
     def _update(self, outcome: StepOutcome) -> None:
         """Update the parameters, or leave them: every rank holds the same gradients, so all do the same."""

@@ -16,6 +16,7 @@ from yoloscale.checkpoint.writer import BackgroundWriter
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
+from yoloscale.dist.heartbeat import HEARTBEAT, PUBLISHING, SAVING, SETTING_UP
 from yoloscale.engine.step import Stepper
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -59,6 +60,7 @@ class RunKeeper:
         """
         if not self._ranks.is_first:
             return
+        HEARTBEAT.at(SAVING)
         started, taken = time.monotonic(), time.time()
         self._writer.wait()
         copy = self._copies.take(state.pack(self._stepper.state(), progress))
@@ -91,6 +93,7 @@ class RunKeeper:
 
     def settle(self) -> None:
         """Collective. Every rank returns when what was saved is on disk, or its failure is on record."""
+        HEARTBEAT.at(SAVING)
         self._writer.wait()
         group.barrier()
 
@@ -105,6 +108,7 @@ class RunKeeper:
         """
         if not self._ranks.is_first:
             return
+        HEARTBEAT.at(PUBLISHING)
         names = ["last.pt"] + ["best.pt"] * best
         if self._save_period > 0 and (epoch - 1) % self._save_period == 0:
             names.append(f"epoch{epoch - 1}.pt")  # Ultralytics counts these from 0
@@ -120,6 +124,7 @@ class RunKeeper:
         Raises:
             ConfigError: it was written by a version of yoloscale that this one cannot take up, or lacks something.
         """
+        HEARTBEAT.at(SETTING_UP)
         self._writer.wait()
         chosen: str | None = None
         if self._ranks.is_first:

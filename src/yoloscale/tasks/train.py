@@ -20,11 +20,13 @@ from yoloscale.data.loader import MicroBatchLoader
 from yoloscale.data.seeds import derive
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
+from yoloscale.dist.heartbeat import FINISHING, HEARTBEAT
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.tasks.finish import finish, published_arguments, write_arguments
+from yoloscale.tasks.hang import watch
 from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.setup import Parts, build, choose_device
@@ -44,8 +46,9 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
             events.record(run, events.SETUP, attempt=attempt, phase=phase)
 
     device = choose_device(config, ranks)
+    watchdog = watch(config, run, ranks, attempt)
     steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
-    _announce(config, run, ranks, attempt, device)
+    hosts = _announce(config, run, ranks, attempt, device)
     parts = build(config, run, ranks, device, steps, ballot, say)
     keeper = RunKeeper(
         run,
@@ -72,6 +75,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         keeper=keeper,
         observer=observer,
         ballot=ballot,
+        hosts=hosts,
     )
     if ranks.is_first:
         write_arguments(run.path / "args.yaml", parts)
@@ -82,6 +86,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     finally:
         keeper.close()
         _close(loaders)
+    HEARTBEAT.at(FINISHING)
     if outcome is Outcome.finished:
         finish(config, run, ranks, parts, observer, loop.summary())
     elif ranks.is_first:
@@ -91,15 +96,17 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         run.stop_request.unlink(missing_ok=True)  # it has been honoured
     observer.close(EXIT_CODES[outcome])
     group.barrier()
+    watchdog.close()
     return EXIT_CODES[outcome]
 
 
-def _announce(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> None:
-    """Collective. Put on record who takes part."""
+def _announce(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> list[str]:
+    """Collective. Put on record who takes part; returns the host of every rank."""
     mine = {"rank": ranks.rank, "host": ranks.host, "pid": os.getpid(), "device": str(device)}
     processes = group.gather_objects(mine)
     if ranks.is_first:
         events.record(run, events.ATTEMPT_STARTED, attempt=attempt, world_size=ranks.world_size, processes=processes)
+    return [str(process["host"]) for process in processes]
 
 
 def _first_progress(config: Config) -> Progress:

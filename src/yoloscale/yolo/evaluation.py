@@ -20,6 +20,7 @@ from ultralytics.nn.autobackend import AutoBackend
 from yoloscale.data.loader import start_worker
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
+from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, MEASURING, WAITING
 from yoloscale.yolo.weights import published
 
 BATCH = 16  # images; rectangular batches depend on it, so it is `yolo val`'s default and not a setting
@@ -93,7 +94,9 @@ class UltralyticsEvaluation:
         validator.jdict = []
         sums: dict[str, float] = {}
         images = 0
+        HEARTBEAT.at(EVALUATING)
         for number, batch in enumerate(self._loader):
+            HEARTBEAT.at(EVALUATING)  # each batch is a sign of life
             validator.batch_i = number
             batch = validator.preprocess(batch)
             predictions = model(batch["img"])
@@ -114,8 +117,10 @@ class UltralyticsEvaluation:
 
     def _finish(self, validator: Any, losses: dict[str, float]) -> dict[str, float]:
         """Collective. Put the shards together on rank 0, compute there, tell all."""
-        validator.gather_stats()
+        with HEARTBEAT.during(WAITING):
+            validator.gather_stats()
         metrics: dict[str, float] = {}
+        HEARTBEAT.at(MEASURING)
         if self._ranks.is_first:
             stats = validator.get_stats()
             if not validator.training and validator.args.save_json and validator.jdict:

@@ -1,0 +1,46 @@
+"""What a hang leaves in the run directory."""
+
+from __future__ import annotations
+
+from yoloscale.config.schema import Config
+from yoloscale.dist.bulletin import connect
+from yoloscale.dist.environment import Ranks
+from yoloscale.dist.verdict import Verdict
+from yoloscale.dist.watchdog import Timing, Watchdog
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+
+SHOWN = 4  # logs
+
+
+def watch(config: Config, run: RunDirectory, ranks: Ranks, attempt: int) -> Watchdog:
+    """Called by every rank before it joins the others. A watchdog that has begun to watch; close it at the end."""
+    timing = Timing(config.cluster.timeout_s)
+    watchdog = Watchdog(ranks, connect(ranks), timing, lambda verdict: _record(run, ranks, attempt, verdict))
+    watchdog.start()
+    return watchdog
+
+
+def _record(run: RunDirectory, ranks: Ranks, attempt: int, verdict: Verdict) -> None:
+    """Put on record who hangs, once per attempt: ranks that cannot ask each other may find the same."""
+    this_attempt = events.of_attempt(events.history(run), attempt)
+    if any(event.get("hang") and event["attempt"] == attempt for event in this_attempt):
+        return
+    rank = verdict.ranks[0] if verdict.ranks else ranks.rank
+    events.record(
+        run,
+        events.FAILED,
+        attempt=attempt,
+        rank=rank,
+        host=verdict.host or ranks.host,
+        error=f"hang: {verdict.message}{_where_stacks_are(run, attempt, verdict)}",
+        collateral=False,
+        hang=True,
+    )
+
+
+def _where_stacks_are(run: RunDirectory, attempt: int, verdict: Verdict) -> str:
+    """Where to look on: the logs of those named, or of all."""
+    logs = [run.rank_log(attempt, rank) for rank in verdict.ranks[:SHOWN]] or [run.attempt_logs(attempt)]
+    there = [str(log.relative_to(run.path)) for log in logs if log.exists()]
+    return f"; stacks are in {', '.join(there)}" if there else ""
