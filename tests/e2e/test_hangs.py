@@ -1,0 +1,34 @@
+"""A rank that hangs in the middle of training costs a restart, and the record says who it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from yoloscale.runs import events
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+
+def test_a_stopped_rank_is_named_and_the_run_goes_on_without_a_person(yoloscale) -> None:  # type: ignore[no-untyped-def]
+    options = ("model=yolo26n.yaml", "epochs=3", "batch=8", "nbs=8", "val=false", "debug.trace=true")
+    hang = ("cluster.timeout_s=8", "cluster.max_restarts=1")
+    process = yoloscale.start_training("stuck", *options, *hang)
+    yoloscale.until(process, "stuck", steps=4)
+    run = yoloscale.run_of("stuck")
+    (started,) = [event for event in events.history(run) if event["event"] == events.ATTEMPT_STARTED]
+    os.kill(next(each["pid"] for each in started["processes"] if each["rank"] == 1), signal.SIGSTOP)
+    done = yoloscale.finish(process, "stuck", code=0, timeout_s=200)
+    failed = [event for event in done.events(events.FAILED) if event.get("hang")]
+    assert len(failed) == 1
+    assert failed[0]["rank"] == 1
+    assert failed[0]["error"].startswith(f"hang: rank 1 on {started['processes'][1]['host']} did not arrive at step ")
+    assert "its process has not answered" in failed[0]["error"]
+    assert "most recent call first" in run.rank_log(1, 0).read_text()
+    (restarted,) = done.events(events.RESTARTED)
+    assert restarted["rank"] == 1
+    assert "did not arrive" in restarted["cause"]
+    assert done.events(events.FINISHED)
+    assert len(done.events(events.ATTEMPT_STARTED)) == 2

@@ -1,0 +1,141 @@
+"""Slow ranks are told from slow steps, and what all ranks know of each other's times is true."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from yoloscale.data.order import MicroBatch, OptimiserStep
+from yoloscale.dist.environment import Ranks
+from yoloscale.engine.clock import OwnTime, StepClock
+from yoloscale.engine.ema import AveragedModel
+from yoloscale.engine.precision import Precision
+from yoloscale.engine.step import Stepper
+from yoloscale.engine.stragglers import Stragglers, describe, find
+from yoloscale.engine.votes import Ballot
+
+QUICK = OwnTime(0.01, 0.2)
+
+
+def reports(stragglers: Stragglers, times: list[OwnTime], steps: int) -> list[int]:
+    """The steps after which a report came."""
+    return [step for step in range(1, steps + 1) if stragglers.add(times)]
+
+
+@pytest.mark.parametrize(
+    ("slow", "sentence"),
+    [
+        (OwnTime(0.22, 0.2), "rank 2 on c takes 0.42 s a step, the others 0.21 s, and all wait for it: loading images"),
+        (OwnTime(0.01, 0.5), "rank 2 on c takes 0.51 s a step, the others 0.21 s, and all wait for it: computing"),
+    ],
+)
+def test_a_slow_rank_is_named_with_what_it_is_slow_at(slow: OwnTime, sentence: str) -> None:
+    found = find([[QUICK, QUICK, slow, QUICK]] * 5)
+    assert [straggler.rank for straggler in found] == [2]
+    assert describe(found, ["a", "b", "c", "d"]) == sentence
+
+
+def test_of_two_ranks_the_slower_one() -> None:
+    assert [straggler.rank for straggler in find([[OwnTime(0.3, 0.3), QUICK]])] == [0]
+    assert [straggler.rank for straggler in find([[QUICK, OwnTime(0.3, 0.3)]])] == [1]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [QUICK, QUICK, QUICK],
+        [QUICK, OwnTime(0.02, 0.24), QUICK],  # 24 % more
+        [OwnTime(0.0, 0.004), OwnTime(0.0, 0.008)],  # twice as long, and nobody would notice
+        [OwnTime(0.5, 0.5), QUICK, OwnTime(0.5, 0.5), OwnTime(0.5, 0.5)],  # most are that slow; rank 1 is quick
+    ],
+)
+def test_no_straggler(times: list[OwnTime]) -> None:
+    assert find([times]) == []
+
+
+def test_one_slow_step_is_not_a_slow_rank() -> None:
+    slow_once = [[OwnTime(5.0, 5.0), QUICK], *([[QUICK, QUICK]] * 4)]
+    assert find(slow_once) == []
+
+
+def test_several_are_named_slowest_first() -> None:
+    times = [QUICK] * 4 + [OwnTime(0.3, 0.2), OwnTime(0.6, 0.2)]
+    found = find([times])
+    assert [straggler.rank for straggler in found] == [5, 4]
+    assert describe(found, list("abcdef")).endswith("; slow too: rank 4 on e")
+
+
+def test_reports_come_less_and_less_often_and_begin_anew_after_a_good_window() -> None:
+    stragglers, slow = Stragglers(window=2), [QUICK, OwnTime(0.5, 0.2)]
+    assert reports(stragglers, slow, 32) == [2, 4, 8, 16, 32]
+    assert reports(stragglers, [QUICK, QUICK], 2) == []
+    assert reports(stragglers, slow, 8) == [2, 4, 8]
+
+
+def test_a_rank_alone_has_nobody_to_wait_for_it() -> None:
+    assert reports(Stragglers(window=2), [OwnTime(1.0, 1.0)], 10) == []
+
+
+def test_the_clock_tells_loading_from_computing() -> None:
+    clock = StepClock(torch.device("cpu"))
+    for _ in range(2):  # each step anew
+        started = time.perf_counter()
+        clock.start()
+        assert clock.loading(lambda: time.sleep(0.05) or "batch") == "batch"
+        time.sleep(0.1)
+        own = clock.stop()
+        assert own.loading_s >= 0.05
+        assert own.computing_s >= 0.1
+        assert sum(own) <= time.perf_counter() - started
+
+
+class SlowLearner:
+    """`engine.protocols.Learner` that takes `seconds` for a batch."""
+
+    reduction = "sum"
+
+    def __init__(self, seconds: float) -> None:
+        torch.manual_seed(0)
+        self.module = nn.Linear(4, 1)
+        self._seconds = seconds
+
+    def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
+        return batch
+
+    def loss(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        time.sleep(self._seconds)
+        loss = self.module(batch["img"].mean((2, 3))).square().sum()
+        return loss, {"loss": loss.detach()}
+
+    def train_mode(self) -> None: ...
+
+    def start_epoch(self, epoch: int, epochs: int) -> None: ...
+
+
+def times_of_ranks(ranks: Ranks, group: Any) -> list[list[OwnTime]]:
+    """What this rank knows after each of two steps: rank 0 computes for 0.2 s, rank 1 loads for 0.1 s."""
+    learner: Any = SlowLearner(0.2 if ranks.rank == 0 else 0.0)
+    optimizer = torch.optim.SGD(learner.module.parameters(), lr=0.01)
+    average, precision = AveragedModel(learner.module), Precision(None, "cpu")
+    fixed = {"seed": 1, "channels_last": False, "exact_reduce": False}
+    stepper = Stepper(learner, average, optimizer, precision, Ballot(), group, **fixed)
+
+    def load() -> dict[str, Any]:
+        time.sleep(0.1 if ranks.rank == 1 else 0.0)
+        return {"img": torch.ones(2, 4, 3, 3), "sample_id": [0, 1]}
+
+    step = OptimiserStep(0, 0, 0, 4, (MicroBatch(0, ranks.rank, (0, 1)),))
+    return [[tuple(own) for own in stepper(step, load, lambda batch: None).times] for _ in range(2)]  # type: ignore[misc]
+
+
+def test_every_rank_knows_the_times_of_all(launch_ranks: Callable[..., list[Any]]) -> None:
+    first, second = launch_ranks(times_of_ranks, 2)
+    assert first == second
+    for (loading_0, computing_0), (loading_1, computing_1) in first:
+        assert loading_0 < 0.1 <= loading_1
+        assert computing_1 < 0.2 <= computing_0  # without the time that rank 1 waits for rank 0
