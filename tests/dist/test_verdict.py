@@ -108,6 +108,5 @@ def test_a_pulse_that_stands_still_is_silence() -> None:
         return State(1, "b", "loading images", False, 3, 0.0, 600.0, pulse)
 
     seen = Sightings()
-    assert [
-        seen.see([state(pulse)], at)[0].silent_s for pulse, at in ((1, 10), (2, 15), (2, 20), (2, 25), (3, 30))
-    ] == [*(0, 0, 5, 10, 0)]
+    silent = [seen.see([state(pulse)], at)[0].silent_s for pulse, at in ((1, 10), (2, 15), (2, 20), (2, 25), (3, 30))]
+    assert silent == [0, 0, 5, 10, 0]

@@ -83,7 +83,8 @@ class Stepper:
         """
         HEARTBEAT.at(COMPUTING)
         self._clock.start()
-        torch._foreach_copy_(self._buffers_before, self._buffers)
+        if self._buffers:
+            torch._foreach_copy_(self._buffers_before, self._buffers)
         self.gradients.zero()
         samples = []
         for position, micro in enumerate(step.micro_batches):
@@ -163,7 +164,8 @@ class Stepper:
 
         Returns whether the state is that of the last whole step; not so if the update itself was under way.
         """
-        torch._foreach_copy_(self._buffers, self._buffers_before)
+        if self._buffers:
+            torch._foreach_copy_(self._buffers, self._buffers_before)
         return self._is_between
 
     def state(self) -> dict[str, Any]:
