@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from yoloscale.api import Run
 from yoloscale.cli.account import Account
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.machine import Machine
+from yoloscale.config.schema import Config, Device, Task
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.claim import claim, default_name, named_run, proposed_run
+from yoloscale.launch.configure import configure
 from yoloscale.launch.start import ready_again
 from yoloscale.runs import events
 
@@ -145,6 +148,41 @@ def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where:
     assert moved["to"] == {key: int(value) for key, _, value in [where[-1].partition("=")]}
     ready_again(taken.run, print).release()
     assert len(events.history(taken.run)) == 1
+
+
+def test_resumed_elsewhere_from_python(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda *_: None)
+    monkeypatch.setattr("yoloscale.launch.start.run_in_background", lambda taken: taken.release())
+    made = config()
+    made.model.architecture, made.model.task = "yolo26n.yaml", Task.detect
+    taken = claim(made, [])
+    taken.release()
+    Run(taken.run.path).resume("device=cpu", cluster={"procs_per_node": 1})
+    assert load(taken.run.config).cluster == replace(made.cluster, procs_per_node=1, planned_ranks=2)
+    with pytest.raises(ConfigError, match="lr0"):
+        Run(taken.run.path).resume(lr0=0.1)
+
+
+def test_the_same_command_elsewhere_takes_the_run_up(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first machine decided stays; a machine that lacks it says so; ranks nobody can plan for are refused."""
+    gpus = Machine(gpu_count=2, cpus=8, has_bf16=True)
+    monkeypatch.setattr("yoloscale.config.resolve.this_machine", lambda: gpus)
+    monkeypatch.setattr("yoloscale.config.validate.this_machine", lambda: gpus)
+    typed = ["name=x", f"paths.runs={config().paths.runs}"]
+    claim(configure(typed), typed).release()
+    cpu = Machine(gpu_count=0, cpus=8, has_bf16=False)
+    monkeypatch.setattr("yoloscale.config.resolve.this_machine", lambda: cpu)
+    monkeypatch.setattr("yoloscale.config.validate.this_machine", lambda: cpu)
+    with pytest.raises(ConfigError, match="write device=cpu"):
+        configure(typed)
+    taken = claim(configure([*typed, "device=cpu"]), typed)
+    taken.release()
+    frozen = load(taken.run.config)
+    assert (frozen.cluster.device, frozen.cluster.procs_per_node, frozen.amp) == (Device.cpu, 2, "fp32")
+    claim(configure(typed), typed).release()
+    assert load(taken.run.config) == frozen
+    with pytest.raises(ConfigError, match=r"cluster\.planned_ranks"):
+        configure([*typed, "cluster.planned_ranks=4"])
 
 
 def test_a_task_read_from_the_weights_is_no_difference(config: Make) -> None:
