@@ -33,11 +33,14 @@ class ToyLearner:
 
     reduction: Literal["sum", "mean"] = "sum"
 
-    def __init__(self) -> None:
+    def __init__(self, more: int = 0) -> None:
+        """`more`: so many numbers that take no part in the loss."""
         torch.manual_seed(0)
         self.module = nn.Sequential(
             nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(), nn.Linear(4 * 36, 2)
         )
+        if more:
+            self.module.register_parameter("more", nn.Parameter(torch.zeros(more)))
         self.epochs: list[tuple[int, int]] = []
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +92,7 @@ class ToyRun:
         samples: images; 21 with batch 4 and accumulation 2 are 3 steps per epoch, the last one short.
         poison: (epoch, sample) → whether that image is NaN.
         fitness: what each evaluation says; None: how well the averaged model does.
+        more: so many more parameters, which make the state larger.
         stop_before: called with the number of steps done before each micro-batch is loaded; may use the ballot.
     """
 
@@ -105,11 +109,12 @@ class ToyRun:
         exact: bool = False,
         when: When = AFTER_EPOCHS,
         retention: Retention = NEWEST,
+        more: int = 0,
         **limits: Any,
     ) -> None:
         self.directory = RunDirectory(folder)
         folder.mkdir(exist_ok=True)
-        self.notes, self.ballot, self.learner = Notes(), Ballot(), ToyLearner()
+        self.notes, self.ballot, self.learner = Notes(), Ballot(), ToyLearner(more)
         self.learner.reduction = reduction
         self.published: list[tuple[str, int]] = []
         self._poison, self._fitness, self._stop_before = poison, list(fitness or []), stop_before

@@ -1,0 +1,156 @@
+"""Checkpoints within an epoch: when, of what, and what happens when a step, the disk or the process fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from yoloscale.checkpoint import store
+from yoloscale.checkpoint.interval import When
+from yoloscale.engine.loop import Outcome
+from yoloscale.engine.votes import Stop
+from yoloscale.runs import events
+
+ToyRuns = Callable[..., Any]
+EACH_STEP = When(every_steps=1)
+
+
+def saved(run: Any) -> list[tuple[int, str]]:
+    """Step and reason of every checkpoint."""
+    history = [event for event in events.history(run.directory) if event["event"] == events.CHECKPOINT_SAVED]
+    return [(event["step"], event["reason"]) for event in history]
+
+
+def assert_same_state(run: Any, other: Any) -> None:
+    mine, theirs = run.state(), other.state()
+    assert mine.keys() == theirs.keys()
+    assert not [name for name, value in mine.items() if not torch.equal(value, theirs[name])]
+
+
+def test_as_often_as_wanted_and_after_each_epoch(toy_run: ToyRuns) -> None:
+    """3 steps an epoch; at the end of an epoch there is one checkpoint, after its evaluation."""
+    run = toy_run(when=When(every_steps=2))
+    run.run()
+    assert saved(run) == [(2, "interval"), (3, "epoch"), (4, "interval"), (6, "epoch"), (8, "interval"), (9, "epoch")]
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 3, 4, 7])
+def test_a_step_that_fails_costs_that_step_only(toy_run: ToyRuns, fails_at: int) -> None:
+    """The failing micro-batch is the step's second: the first has changed the batch-norm statistics already."""
+    whole = toy_run("whole")
+    whole.run()
+    seen = []
+
+    def fail(run: Any, steps_done: int) -> None:
+        seen.append(steps_done)
+        if seen[-2:] == [fails_at, fails_at]:
+            raise ConnectionError("another rank is gone")
+
+    broken = toy_run(stop_before=fail)
+    with pytest.raises(ConnectionError):
+        broken.run()
+    assert saved(broken)[-1] == (fails_at, "failure")
+    resumed = toy_run()
+    assert resumed.loop.progress.position.total == fails_at
+    resumed.run()
+    assert_same_state(resumed, whole)
+    assert broken.notes.traces + resumed.notes.traces == whole.notes.traces
+
+
+def test_an_update_that_fails_half_way_is_not_saved(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = toy_run()
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("device lost")
+
+    monkeypatch.setattr(run.stepper.average, "update", fail)
+    with pytest.raises(RuntimeError, match="device lost"):
+        run.run()
+    assert saved(run) == []
+
+
+def test_a_rescue_that_fails_does_not_hide_why(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(run: Any, steps_done: int) -> None:
+        if steps_done == 4:
+            monkeypatch.setattr(run.stepper, "state", lambda: 1 / 0)
+            raise ConnectionError("another rank is gone")
+
+    run = toy_run(stop_before=fail)
+    with pytest.raises(ConnectionError):
+        run.run()
+    messages = [event["message"] for event in events.history(run.directory) if event["event"] == "warning"]
+    assert messages == ["the state of step 4 could not be saved: division by zero"]
+
+
+def test_an_evaluation_that_fails_costs_itself_only(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = toy_run("whole")
+    whole.run()
+    run = toy_run()
+    evaluate, calls = run._evaluate, []
+
+    def fail_once(module: Any) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 2:
+            raise ConnectionError("another rank is gone")
+        return evaluate(module)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(run.loop, "_evaluation", fail_once)
+    with pytest.raises(ConnectionError):
+        run.run()
+    assert saved(run)[-1] == (6, "failure")
+    resumed = toy_run()
+    resumed.run()
+    assert_same_state(resumed, whole)
+    assert run.notes.traces + resumed.notes.traces == whole.notes.traces
+
+
+def test_a_checkpoint_on_request_and_training_goes_on(toy_run: ToyRuns) -> None:
+    def ask(run: Any, steps_done: int) -> None:
+        if steps_done in (1, 5):
+            run.ballot.wants_checkpoint = True
+
+    run = toy_run(stop_before=ask)
+    assert run.run() is Outcome.finished
+    wanted = [step for step, reason in saved(run) if reason == "request"]
+    # the request of a step's last micro-batch is seen in that step; step 6 ends the epoch
+    assert wanted == [2, 6]
+    assert [step for step, reason in saved(run) if reason == "epoch"] == [3, 6, 9]
+
+
+def test_training_goes_on_while_the_disk_is_slow(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    times: dict[int, float] = {}
+    run = toy_run(
+        when=When(every_steps=1000, every_s=None, automatic=False),
+        stop_before=lambda run, steps: times.setdefault(steps, time.monotonic()),
+    )
+    sync = store._sync
+    monkeypatch.setattr(store, "_sync", lambda path: (time.sleep(0.25), sync(path)))  # four of them: a second
+    run.run()
+    # the checkpoint of the first epoch's end is written while the second epoch's three steps are trained
+    assert times[5] - times[3] < 0.5
+    blocked = [event["blocked_s"] for event in events.history(run.directory) if "blocked_s" in event]
+    assert blocked[0] < 0.3
+    assert blocked[1] > 0.3, "back-pressure: one write at a time"
+
+
+def test_no_checkpoint_amid_bad_steps(toy_run: ToyRuns) -> None:
+    """They must not push the good ones out, which a roll-back needs."""
+    run = toy_run(when=EACH_STEP, poison=lambda epoch, sample: epoch == 1, skips=3, samples=41, epochs=2)
+    with pytest.raises(FloatingPointError):
+        run.run()
+    steps = [step for step, _ in saved(run)]
+    assert max(steps) == 6, "the end of the first epoch"
+    assert run.loop.progress.recovery.skipped_in_all >= 3
+
+
+def test_a_stop_waits_for_the_disk(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = store._sync
+    monkeypatch.setattr(store, "_sync", lambda path: (time.sleep(0.1), sync(path)))
+    run = toy_run(stop_before=lambda run, _: run.ballot.ask(Stop.terminate))
+    assert run.run() is Outcome.preempted
+    assert saved(run) == [(1, "terminate")]
+    assert run.directory.checkpoints.joinpath("step-000000001").is_dir()
