@@ -199,7 +199,7 @@ def test_a_killed_agent_costs_no_step(launch: Launch) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("by", ["SIGTERM", "SIGINT", "cancel", "file"])
+@pytest.mark.parametrize("by", ["SIGTERM", "cancel", "file"])
 def test_a_request_between_two_attempts_is_honoured(launch: Launch, by: str) -> None:
     breaks = [{"rank": 1, "how": "exit", "step": 2}]
     launched = launch(cluster={"max_restarts": 9}, steps=4000, **{"break": breaks})

@@ -55,12 +55,15 @@ def test_what_the_agent_received_is_in_its_report(line: str, number: signal.Sign
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "save_s", "exit_code"),
+    [(signal.SIGTERM, 17.0, 75), (signal.SIGUSR1, 0.0, 75), (signal.SIGINT, 0.0, 130)],
+)
 def test_a_signal_to_the_agent_alone_leaves_the_ranks_their_time_to_save(
-    launch: Launch, number: signal.Signals, exit_code: int
+    launch: Launch, number: signal.Signals, save_s: float, exit_code: int
 ) -> None:
     """SLURM signals the agent, not the launcher. With one that a rank failed, the launcher would end them by then."""
-    launched = launch(steps=4000, save_s=17.0)
+    launched = launch(steps=4000, save_s=save_s)
     agent_of(launched).send_signal(number)
     code, output = launched.wait()
     assert code == exit_code, output

@@ -60,6 +60,7 @@ class Watched:
             self.read_events()
             self._act()
             watch()
+        self.read_events()
         if exit_code < 0:
             self._let_ranks_save(watch)
         self.stop = self.stop or self._told_to_agent(exit_code)

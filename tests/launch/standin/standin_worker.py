@@ -60,6 +60,10 @@ def announce(run: RunDirectory, script: dict[str, Any], first_step: int) -> None
         events.record(run, events.SETUP, attempt=ATTEMPT, phase="data")
     time.sleep(script.get("setup_s", 0.0))
     break_if_told(script, None)
+    (run.path / f"ready-{ATTEMPT}-{RANK}").touch()
+    while len(list(run.path.glob(f"ready-{ATTEMPT}-*"))) < WORLD_SIZE:
+        time.sleep(0.02)
+        meet(run)
     if RANK == 0:
         events.record(
             run, events.TRAINING_STARTED, attempt=ATTEMPT, epochs=1, steps_per_epoch=steps, epoch=1, step=first_step,
