@@ -16,6 +16,7 @@ cluster.time=… The optimiser steps stay what they were planned as; what differ
 def main(typed: list[str]) -> int:
     """Start the next attempt; exit codes as `train`."""
     made = arguments.parser("resume", _DESCRIPTION)
+    made.usage = "%(prog)s RUN [cluster.key=value …] [--detach] [--node-rank K] [--runs DIR]"
     arguments.add_run(made)
     made.add_argument("--detach", action="store_true", help="in the background")
     made.add_argument("--node-rank", type=int, metavar="K", help="be this node of a run over several")
