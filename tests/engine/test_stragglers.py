@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +14,11 @@ from torch import nn
 
 from yoloscale.data.order import MicroBatch, OptimiserStep
 from yoloscale.dist.environment import Ranks
+from yoloscale.dist.heartbeat import HEARTBEAT
 from yoloscale.engine.clock import OwnTime, StepClock
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
-from yoloscale.engine.step import Stepper
+from yoloscale.engine.step import StepOutcome, Stepper
 from yoloscale.engine.stragglers import Stragglers, describe, find
 from yoloscale.engine.votes import Ballot
 
@@ -92,6 +95,24 @@ def test_the_clock_tells_loading_from_computing() -> None:
         assert own.loading_s >= 0.05
         assert own.computing_s >= 0.1
         assert sum(own) <= time.perf_counter() - started
+
+
+def test_the_loop_warns_once_the_first_step_is_over(
+    toy_run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_if_of_two_ranks(stepper: Stepper, step: OptimiserStep) -> StepOutcome:
+        return replace(reduce(stepper, step), times=[OwnTime(0.4, 0.2), QUICK])
+
+    reduce = Stepper._reduce
+    monkeypatch.setattr(Stepper, "_reduce", as_if_of_two_ranks)
+    monkeypatch.setattr("yoloscale.engine.loop.Stragglers", partial(Stragglers, window=2))
+    monkeypatch.setattr(HEARTBEAT, "is_settled", False)
+    run = toy_run(epochs=1)  # three steps
+    run.run()
+    assert run.notes.warnings == [
+        "rank 0 on this host takes 0.6 s a step, the others 0.21 s, and all wait for it: loading images"
+    ]
+    assert all(record["data_s"] == 0.4 and record["step_s"] > 0 for record in run.notes.steps)
 
 
 class SlowLearner:

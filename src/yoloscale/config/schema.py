@@ -102,7 +102,7 @@ class ClusterConfig:
     gpus: list[int] | None = None  # GPU indices on each node, `device=0,1`; None: the first procs_per_node
     backend: str | None = None  # None: nccl on cuda, gloo on cpu
     threads: int | None = None  # CPU threads of a rank; None: the CPUs this process may use / procs_per_node
-    timeout_s: float = 600.0  # a collective that takes longer ends the run
+    timeout_s: float = 600.0  # a rank that does not move on for so long is named, and the run restarted
     exact_reduce: bool = False  # sum gradients in fp64: the same bits on any number of ranks, twice the traffic
     sync_bn: bool = False  # batch-norm statistics over all ranks (CUDA)
     rdzv_endpoint: str | None = None  # HOST:PORT of the first node; only with nodes > 1
