@@ -195,8 +195,8 @@ class ToyRun:
             generator = torch.Generator().manual_seed(1)
             return {"fitness": 1 / (1 + float(module(torch.randn(8, 3, 8, 8, generator=generator)).square().sum()))}
 
-    def _publish(self, path: Path, metrics: dict[str, float], epoch: int) -> None:
-        self.published.append((path.name, epoch))
+    def _publish(self, metrics: dict[str, float], epoch: int) -> Callable[[Path], None]:
+        return lambda path: self.published.append((path.name, epoch))
 
     def state(self) -> dict[str, torch.Tensor]:
         """All tensors that a step changes, by name."""

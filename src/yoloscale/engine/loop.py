@@ -44,7 +44,8 @@ class Keeper(Protocol):
         ...
 
     def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
-        """Collective. Rank 0 writes weights/last.pt, and best.pt if this epoch (from 1) is the best so far."""
+        """Not collective: rank 0 copies the averaged weights. The next `save` writes them to weights/last.pt, and to
+        best.pt if this epoch (from 1) is the best so far."""
         ...
 
     def restore(self) -> Progress | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -16,10 +17,9 @@ from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.finish import published_arguments
+from yoloscale.tasks.finish import copy_weights
 from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.setup import Parts, build, choose_device
-from yoloscale.yolo import weights
 
 EPOCHS = 10_000  # the beginning of a training that is long enough for any measurement
 
@@ -94,12 +94,11 @@ class Training:
 
 def make_keeper(config: Config, run: RunDirectory, ranks: Ranks, parts: Parts) -> RunKeeper:
     """The keeper that a training has, asked for every checkpoint."""
-    arguments = published_arguments(parts)
     return RunKeeper(
         run,
         parts.stepper,
         ranks,
-        lambda path, metrics, epoch: weights.save(path, parts.stepper.average.module, arguments, metrics, epoch),
+        partial(copy_weights, parts),
         retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
         when=When(automatic=False),
         save_period=-1,

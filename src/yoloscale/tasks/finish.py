@@ -19,7 +19,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.setup import Parts
-from yoloscale.yolo import plots
+from yoloscale.yolo import plots, weights
 from yoloscale.yolo.calibration import calibrate
 
 
@@ -31,8 +31,8 @@ def finish(
     best = run.weights / "best.pt"
     chosen = best if best.exists() else run.weights / "last.pt"
     if parts.trainer.args.task == "depth" and ranks.is_first:
-        for weights in {chosen, run.weights / "last.pt"}:
-            calibrate(weights, parts.evaluation.dataset, parts.trainer)
+        for path in {chosen, run.weights / "last.pt"}:
+            calibrate(path, parts.evaluation.dataset, parts.trainer)
     group.barrier()
     metrics = parts.evaluation.final(chosen, plots=config.plots)
     if not ranks.is_first:
@@ -98,3 +98,9 @@ def published_arguments(parts: Parts) -> dict[str, Any]:
 def write_arguments(path: Path, parts: Parts) -> None:
     """args.yaml as Ultralytics writes it."""
     path.write_text(yaml.safe_dump(published_arguments(parts), sort_keys=False))
+
+
+def copy_weights(parts: Parts, metrics: dict[str, float], epoch: int) -> Callable[[Path], None]:
+    """Copy the averaged weights as they are now; what is returned writes the copy as an Ultralytics checkpoint."""
+    content = weights.copy(parts.stepper.average.module, published_arguments(parts), metrics, epoch)
+    return lambda path: weights.write(path, content)

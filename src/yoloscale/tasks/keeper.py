@@ -21,14 +21,15 @@ from yoloscale.engine.step import Stepper
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
-WriteWeights = Callable[[Path, dict[str, float], int], None]
+Writing = Callable[[Path], None]  # writes a copy of the weights to a `.pt` file
+CopyWeights = Callable[[dict[str, float], int], Writing]
 
 
 class RunKeeper:
     """`engine.loop.Keeper` over the run directory's checkpoints/ and weights/.
 
     Args:
-        write_weights: writes a `.pt` of the averaged model: path, metrics, epoch (from 1).
+        copy_weights: copies the averaged model, with metrics and epoch (from 1); what it returns writes the copy.
         save_period: every so many epochs weights/epoch<N>.pt is kept too, N from 0; below 1 never.
     """
 
@@ -37,14 +38,16 @@ class RunKeeper:
         run: RunDirectory,
         stepper: Stepper,
         ranks: Ranks,
-        write_weights: WriteWeights,
+        copy_weights: CopyWeights,
         *,
         retention: store.Retention,
         when: When,
         save_period: int,
     ) -> None:
         self._run, self._stepper, self._ranks = run, stepper, ranks
-        self._write_weights, self._save_period = write_weights, save_period
+        self._copy_weights, self._save_period = copy_weights, save_period
+        self._unpublished: list[Callable[[], None]] = []
+        self._copying_s = 0.0  # for weights that are not written yet
         self._store = store.CheckpointStore(run.checkpoints, retention)
         self._copies, self._writer = HostCopies(), BackgroundWriter()
         self._when = when
@@ -66,13 +69,19 @@ class RunKeeper:
         copy = self._copies.take(state.pack(self._stepper.state(), progress))
         now = time.monotonic()
         self._clock.saved(progress.position.total, now)
-        about = {"taken": round(taken, 3), "blocked_s": round(now - started, 4), "reason": reason}
+        blocked_s, self._copying_s = now - started + self._copying_s, 0.0
+        about = {"taken": round(taken, 3), "blocked_s": round(blocked_s, 4), "reason": reason}
         best = progress.best.epoch > 0 and (progress.position.epoch, progress.position.step) == (progress.best.epoch, 0)
-        self._writer.submit(partial(self._write, copy, about, best))
+        publications, self._unpublished = self._unpublished, []
+        self._writer.submit(lambda: self._write(copy, about, best, publications))
 
-    def _write(self, copy: dict[str, Any], about: dict[str, Any], best: bool) -> None:
-        """In the background. Whatever the disk says is put on record; the checkpoints before stay."""
+    def _write(
+        self, copy: dict[str, Any], about: dict[str, Any], best: bool, publications: list[Callable[[], None]]
+    ) -> None:
+        """In the background, weights first. What the disk says is put on record; the checkpoints before stay."""
         position, started = copy["position"], time.monotonic()
+        for publish in publications:
+            publish()
         fields = {"step": position["total"], "epoch": position["epoch"], "epoch_step": position["step"]}
         try:
             folder = self._store.save(copy, fields, best=best)
@@ -102,21 +111,24 @@ class RunKeeper:
         self._writer.wait()
 
     def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
-        """Not collective. Rank 0 writes; the others do not wait: the next collective meets them.
-
-        A full disk is a warning, and the weights published before stay.
-        """
+        """Not collective. Rank 0 copies the averaged weights; the next `save` writes them, ahead of its checkpoint."""
         if not self._ranks.is_first:
             return
         HEARTBEAT.at(PUBLISHING)
+        started = time.monotonic()
         names = ["last.pt"] + ["best.pt"] * best
         if self._save_period > 0 and (epoch - 1) % self._save_period == 0:
             names.append(f"epoch{epoch - 1}.pt")  # Ultralytics counts these from 0
-        for name in names:
-            try:
-                self._write_weights(self._run.weights / name, metrics, epoch)
-            except OSError as error:
-                events.warn(self._run, f"weights of epoch {epoch} not published: {error}")
+        write = self._copy_weights(metrics, epoch)
+        self._unpublished += [partial(self._write_weights, write, name, epoch) for name in names]
+        self._copying_s += time.monotonic() - started
+
+    def _write_weights(self, write: Writing, name: str, epoch: int) -> None:
+        """In the background. A full disk is a warning, and the weights published before stay."""
+        try:
+            write(self._run.weights / name)
+        except OSError as error:
+            events.warn(self._run, f"weights of epoch {epoch} not published: {error}")
 
     def restore(self) -> Progress | None:
         """Collective. Rank 0 chooses the newest valid checkpoint; all load that one.

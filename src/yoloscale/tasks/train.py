@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,14 +25,13 @@ from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.finish import finish, published_arguments, write_arguments
+from yoloscale.tasks.finish import copy_weights, finish, write_arguments
 from yoloscale.tasks.hang import watch
 from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.setup import Parts, build, choose_device
 from yoloscale.track.results_csv import ResultsCsv
 from yoloscale.track.tracker import Tracker, make_trackers
-from yoloscale.yolo import weights
 
 STOP_AT_VARIABLE = "YOLOSCALE_STOP_AT"  # seconds since the epoch; the launcher sets it from cluster.time
 EXIT_CODES = {Outcome.finished: 0, Outcome.preempted: 75, Outcome.interrupted: 130}
@@ -54,7 +53,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         run,
         parts.stepper,
         ranks,
-        lambda path, metrics, epoch: _write_weights(parts, path, metrics, epoch),
+        partial(copy_weights, parts),
         retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
         when=_when(config, run, attempt),
         save_period=config.save_period,
@@ -232,7 +231,3 @@ def _say_started(run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, pr
         precision=parts.precision.name,
         workers=parts.workers,
     )
-
-
-def _write_weights(parts: Parts, path: Path, metrics: dict[str, float], epoch: int) -> None:
-    weights.save(path, parts.stepper.average.module, published_arguments(parts), metrics, epoch)

@@ -15,7 +15,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT
 
 
 def published(path: Path) -> nn.Module:
-    """The model of a `.pt` that `save` wrote, in fp32.
+    """The model of a `.pt` that `write` wrote, in fp32.
 
     Not by Ultralytics' loader: it takes quotes out of file names, and the name of a run may have some.
     """
@@ -24,25 +24,22 @@ def published(path: Path) -> nn.Module:
     return model.float()
 
 
-def save(path: Path, module: nn.Module, arguments: dict[str, Any], metrics: dict[str, float], epoch: int) -> None:
-    """Write a checkpoint as `strip_optimizer` leaves it: half precision, no training state.
+def copy(module: nn.Module, arguments: dict[str, Any], metrics: dict[str, float], epoch: int) -> dict[str, Any]:
+    """The content of a checkpoint as `strip_optimizer` leaves it: half precision, on the host, no training state.
 
     Args:
-        module: the averaged model; it is not changed.
+        module: the averaged model; it is not changed, and may change afterwards.
         arguments: Ultralytics' arguments of the run; a path of the run itself must not be among them.
         epoch: the epoch (from 1) the weights are from.
-
-    Raises:
-        OSError: the disk does not take it; the file that was there stays.
     """
-    model: Any = deepcopy(module).half().to(memory_format=torch.contiguous_format)
+    model: Any = deepcopy(module).half().cpu().to(memory_format=torch.contiguous_format)
     known = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_DICT}
     model.args = {**DEFAULT_CFG_DICT, **known}
     model.criterion = None
     for value in model.state_dict().values():
         if value.is_floating_point():
             torch.nan_to_num_(value)  # what overflows in half precision
-    content = {
+    return {
         "epoch": -1,
         "best_fitness": None,
         "stopper": None,
@@ -59,6 +56,10 @@ def save(path: Path, module: nn.Module, arguments: dict[str, Any], metrics: dict
         "license": "AGPL-3.0 License (https://ultralytics.com/license)",
         "docs": "https://docs.ultralytics.com",
     }
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write what `copy` returned. Raises OSError if the disk does not take it; the file that was there stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.writing")
     try:
