@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -20,6 +21,7 @@ from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Config
 from yoloscale.launch.claim import claim
 from yoloscale.launch.nodes import commands, newest_announcement, wait_for_first_node
+from yoloscale.launch.stragglers import processes_of
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -47,6 +49,27 @@ def node(run: RunDirectory, rank: int, *prefix: str) -> subprocess.Popen[bytes]:
 
 def output_of(run: RunDirectory, rank: int) -> str:
     return run.path.with_name(f"node-{rank}.output").read_text()
+
+
+def told(run: RunDirectory, event: str) -> list[dict[str, Any]]:
+    return [record for record in events.history(run) if record["event"] == event]
+
+
+def until_attempt_trains(run: RunDirectory, attempt: int, timeout_s: float = 90) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not any(record["attempt"] == attempt for record in told(run, "training_started")):
+        assert time.monotonic() < deadline, "".join(output_of(run, rank) for rank in (0, 1)) + str(events.history(run))
+        time.sleep(0.1)
+
+
+def lose_power(run: RunDirectory, launcher: subprocess.Popen[bytes], attempt: int, node_rank: int) -> None:
+    """Everything of a node goes at once; its ranks first, so that nobody has the time to tell them to save."""
+    mark = f"{json.loads(run.launch_record(attempt).read_text())['job_id']}-{node_rank}"
+    children = {entry["pid"] for entry in told(run, "attempt_started")[-1]["processes"]}
+    for pid in sorted(processes_of(mark), key=lambda pid: pid not in children):
+        os.kill(pid, signal.SIGKILL)
+    launcher.kill()
+    launcher.wait()
 
 
 def test_commands_are_what_was_typed_and_survive_a_shell() -> None:
@@ -127,16 +150,34 @@ def test_an_attempt_that_is_over_or_was_joined_is_not_joined(config: Make) -> No
     assert newest_announcement(run, 2) is None
 
 
-@pytest.fixture
-def namespaces() -> Iterator[tuple[str, str]]:
-    """Two network namespaces, 10.213.0.1 and 10.213.0.2, that share nothing but a veth pair."""
+@pytest.mark.parametrize("sign", ["event", "log"])
+def test_an_attempt_that_has_its_ranks_is_not_joined(config: Make, sign: str) -> None:
+    """torchrun would end all of its ranks to start them again with the new ones."""
+    run = two_node_run(config(nodes=2, rdzv_endpoint="a:1"))
+    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="a", pid=1, argv=[])
+    run.launch_record(1).write_text(json.dumps({"job_id": "x"}))
+    assert newest_announcement(run, 1) is not None
+    if sign == "event":
+        events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=[])
+    else:
+        run.attempt_logs(1).mkdir(parents=True)
+        run.rank_log(1, 0).touch()
+    assert newest_announcement(run, 1) is None
+
+
+@contextlib.contextmanager
+def cabled(count: int) -> Iterator[list[str]]:
+    """Network namespaces 10.213.0.1, …2 and so on, that share nothing but a switch: interfaces ysa, ysb, …"""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("needs root and iproute2 to make network namespaces")
-    names = (f"ys{os.getpid()}a", f"ys{os.getpid()}b")
-    steps = [["netns", "add", name] for name in names]
-    steps += [["link", "add", "ysa", "netns", names[0], "type", "veth", "peer", "name", "ysb", "netns", names[1]]]
-    for name, device, address in ((names[0], "ysa", "10.213.0.1/24"), (names[1], "ysb", "10.213.0.2/24")):
-        steps += [["-n", name, "addr", "add", address, "dev", device]]
+    switch, *names = [f"ys{os.getpid()}{letter}" for letter in "sabcdef"[: count + 1]]
+    steps = [["netns", "add", name] for name in (switch, *names)]
+    steps += [["-n", switch, "link", "add", "hub", "type", "bridge"], ["-n", switch, "link", "set", "hub", "up"]]
+    for number, name in enumerate(names, start=1):
+        device, port = f"ys{name[-1]}", f"port{number}"
+        steps += [["link", "add", device, "netns", name, "type", "veth", "peer", "name", port, "netns", switch]]
+        steps += [["-n", switch, "link", "set", port, "master", "hub"], ["-n", switch, "link", "set", port, "up"]]
+        steps += [["-n", name, "addr", "add", f"10.213.0.{number}/24", "dev", device]]
         steps += [["-n", name, "link", "set", link, "up"] for link in ("lo", device)]
     try:
         for step in steps:
@@ -145,12 +186,24 @@ def namespaces() -> Iterator[tuple[str, str]]:
                 pytest.skip(f"network namespaces cannot be made here: ip {shlex.join(step)}: {done.stderr.strip()}")
         yield names
     finally:
-        for name in names:
+        for name in (switch, *names):
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 
+@pytest.fixture
+def namespaces() -> Iterator[list[str]]:
+    with cabled(2) as names:
+        yield names
+
+
+@pytest.fixture
+def three_namespaces() -> Iterator[list[str]]:
+    with cabled(3) as names:
+        yield names
+
+
 @pytest.mark.long
-def test_two_network_namespaces_train_one_run(config: Make, standin: None, namespaces: tuple[str, str]) -> None:
+def test_two_network_namespaces_train_one_run(config: Make, standin: None, namespaces: list[str]) -> None:
     run = two_node_run(config(nodes=2, procs_per_node=2, rdzv_endpoint="10.213.0.1:29500"))
     processes = [node(run, rank, "ip", "netns", "exec", name) for rank, name in enumerate(namespaces)]
     assert [process.wait(120) for process in processes] == [0, 0], output_of(run, 0) + output_of(run, 1)
@@ -160,13 +213,59 @@ def test_two_network_namespaces_train_one_run(config: Make, standin: None, names
 
 
 @pytest.mark.long
-def test_a_signal_on_one_namespace_stops_its_node(config: Make, standin: None, namespaces: tuple[str, str]) -> None:
+def test_a_signal_on_one_namespace_stops_its_node(config: Make, standin: None, namespaces: list[str]) -> None:
     run = two_node_run(config(nodes=2, procs_per_node=1, rdzv_endpoint="10.213.0.1:29500"), steps=4000)
     processes = [node(run, rank, "ip", "netns", "exec", name) for rank, name in enumerate(namespaces)]
-    deadline = time.monotonic() + 60
-    while not any(record["event"] == "training_started" for record in events.history(run)):
-        assert time.monotonic() < deadline, output_of(run, 0) + output_of(run, 1)
-        time.sleep(0.1)
+    until_attempt_trains(run, 1)
     for process in processes:
         process.send_signal(signal.SIGTERM)
     assert [process.wait(60) for process in processes] == [75, 75], output_of(run, 0) + output_of(run, 1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(200)
+def test_two_of_three_nodes_go_on_without_the_one_that_is_lost(
+    config: Make, standin: None, three_namespaces: list[str]
+) -> None:
+    """A node that loses power says nothing; the others meet again and start with those that came."""
+    made = config(nodes=3, min_nodes=2, procs_per_node=1, rdzv_endpoint="10.213.0.1:29500")
+    run = two_node_run(made, steps=150, save_every=10)
+    processes = [node(run, rank, "ip", "netns", "exec", name) for rank, name in enumerate(three_namespaces)]
+    until_attempt_trains(run, 1)
+    time.sleep(1.0)
+    lose_power(run, processes[2], 1, 2)
+    assert [process.wait(150) for process in processes[:2]] == [0, 0], output_of(run, 0) + output_of(run, 1)
+    assert [record["world_size"] for record in told(run, "attempt_started")] == [3, 2]
+    (restarted,) = told(run, "restarted")
+    assert told(run, "training_started")[1]["step"] == restarted["step"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_rank_is_started_again_on_both_nodes(
+    config: Make, standin: None, left_over: Callable[[], list[Any]], rank: int
+) -> None:
+    script = {"steps": 30, "save_every": 5, "break": {"rank": rank, "how": "SIGKILL", "step": 8, "attempts": [1]}}
+    run = two_node_run(config(nodes=2, procs_per_node=1, rdzv_endpoint=f"127.0.0.1:{free_port()}"), **script)
+    processes = [node(run, number) for number in (0, 1)]
+    assert [process.wait(120) for process in processes] == [0, 0], output_of(run, 0) + output_of(run, 1)
+    (restarted,) = told(run, "restarted")
+    assert (restarted["rank"], restarted["exit_code"]) == (rank, -9)
+    assert [record["world_size"] for record in told(run, "attempt_started")] == [2, 2]
+    assert all(run.launch_record(2, number).exists() for number in (0, 1))
+    for number in (0, 1):
+        assert "restarting from the checkpoint of step" in output_of(run, number)
+    assert not left_over()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(200)
+def test_without_the_first_node_the_others_end(config: Make, standin: None) -> None:
+    run = two_node_run(config(nodes=2, procs_per_node=1, rdzv_endpoint=f"127.0.0.1:{free_port()}"), steps=4000)
+    processes = [node(run, number) for number in (0, 1)]
+    until_attempt_trains(run, 1)
+    lose_power(run, processes[0], 1, 0)
+    assert processes[1].wait(60) == 1, output_of(run, 1)
+    assert "node 0 is gone" in output_of(run, 1)
+    assert len(told(run, "attempt_launched")) == 1
