@@ -184,4 +184,5 @@ class Stepper:
         self.average.module.load_state_dict(state["average"])
         self.average.updates = state["average_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where nothing was scaled; a run that goes on in fp16 elsewhere looks for its scale
+            self.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,36 @@
+"""Background writes: one at a time, and none that fails unheard."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from yoloscale.checkpoint.writer import BackgroundWriter
+
+
+def test_a_job_runs_while_others_go_on_and_the_next_one_waits_for_it() -> None:
+    writer, may_end, done = BackgroundWriter(), threading.Event(), list[str]()
+
+    def slow() -> None:
+        assert may_end.wait(10)
+        done.append("first")
+
+    writer.submit(slow)
+    assert done == []
+    threading.Timer(0.2, may_end.set).start()
+    started = time.monotonic()
+    writer.submit(lambda: done.append("second"))
+    assert time.monotonic() - started > 0.1, "back-pressure"
+    assert done[0] == "first"
+    writer.wait()
+    assert done == ["first", "second"]
+
+
+def test_what_a_job_raises_is_raised_where_the_next_one_is_brought() -> None:
+    writer = BackgroundWriter()
+    writer.submit(lambda: [][0])
+    with pytest.raises(IndexError):
+        writer.submit(lambda: None)
+    writer.wait()
