@@ -32,6 +32,8 @@ def assert_metrics(done: Any) -> None:
     assert (result["epochs"], result["steps"], result["weights"]) == (2, 8, "weights/best.pt")
     assert result["images_per_s"] > 0
     assert 0 < result["goodput"] <= 1
+    assert sum(result["time_s"].values()) == pytest.approx(2 * result["time_s"]["total"], abs=0.01)
+    assert (result["attempts"], result["restarts"], result["time_s"]["lost"]) == (1, 0, 0)
     assert result["fitness"] is not None
     kinds = [line["kind"] for line in done.metrics]
     assert (kinds.count("epoch"), kinds.count("eval")) == (2, 2)

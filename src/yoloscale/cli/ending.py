@@ -35,6 +35,7 @@ def print_result(run: RunDirectory) -> None:
     rows = [(text.metric_name(key), f"{value:.4f}") for key, value in _final_metrics(result)]
     rows += [("speed", text.images_per_s(result.get("images_per_s")))] if result.get("images_per_s") else []
     rows += [("time", text.duration(float(result["seconds"])))] if result.get("seconds") else []
+    rows += [("goodput", text.percent(float(result["goodput"])))] if result.get("goodput") else []
     print(f"{run.name} is finished")
     table = Table(show_header=False)
     for name, value in rows:

@@ -54,12 +54,13 @@ def shares(time_s: Mapping[str, float]) -> str:
     """`training 81 %  setup 9 %  saving 0.2 %`: where the time went, training first; nothing if there was none."""
     total = time_s.get("total", 0.0)
     named = {name: time_s[name] / total for name in SHARES if time_s.get(name)} if total else {}
-    return "  ".join(f"{name} {_percent(share)}" for name, share in named.items())
+    return "  ".join(f"{name} {percent(share)}" for name, share in named.items())
 
 
-def _percent(share: float) -> str:
-    percent = 100 * share
-    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.1f} %" if percent >= 0.05 else "< 0.1 %"
+def percent(share: float) -> str:
+    if share < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
 def images_per_s(value: float | None) -> str:

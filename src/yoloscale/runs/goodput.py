@@ -169,11 +169,16 @@ def _activities(found: Sequence[Start], end: float) -> Iterator[Interval]:
 
 def _losses(found: Sequence[Start], end: float, *, goes_on: bool) -> Iterator[Interval]:
     """What was thrown away: from the state that was gone back to until the moment that it was gone back to."""
+    stored: dict[int, float] = {}  # when a state was stored newest, by its step
     for index, start in enumerate(found):
-        for when, step in start.rollbacks:
-            yield _had(found[: index + 1], step, before=when), when, "lost"
         if start.trained is not None and index:
-            yield _had(found[:index], start.step, before=start.begun), start.begun, "lost"
+            yield _since(stored, start.step, start.begun), start.begun, "lost"
+        for when, step in start.rollbacks:
+            own = {saved: taken for saved, taken, _ in start.saved if saved == step and taken <= when}
+            yield _since(own or stored, step, when), when, "lost"
+        stored.update((step, taken) for step, taken, _ in start.saved)
+        if start.kept is not None and start.ended is not None:
+            stored[start.kept] = start.ended
     newest = found[-1]
     if newest.trained is not None and not _is_kept(newest, goes_on=goes_on):
         yield max((taken for _, taken, _ in newest.saved), default=newest.trained), end, "lost"
@@ -183,16 +188,12 @@ def _is_kept(newest: Start, *, goes_on: bool) -> bool:
     return newest.finished or newest.kept is not None or (newest.ended is None and goes_on)
 
 
-def _had(earlier: Sequence[Start], step: int, *, before: float) -> float:
-    """Since when a state of `step` steps was stored, so that nothing before that was lost."""
-    for start in reversed(earlier):
-        if start.kept == step and start.ended is not None:
-            return start.ended
-        for saved, taken, _ in reversed(start.saved):
-            if saved == step and taken <= before:
-                return taken
-    # nobody lived to say that it was stored: it is the newest, unless it is the state that every run begins with
-    return before if step else -math.inf
+def _since(stored: Mapping[int, float], step: int, now: float) -> float:
+    """Since when the work is lost if a run goes back to a state of so many steps now.
+
+    A checkpoint that nobody lived to put on record is the newest; every run begins with a state of no steps.
+    """
+    return stored.get(step, now if step else -math.inf)
 
 
 def _sweep(intervals: Sequence[Interval], begin: float, end: float) -> Iterator[tuple[float, Counter[str]]]:
