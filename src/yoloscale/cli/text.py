@@ -58,6 +58,7 @@ def shares(time_s: Mapping[str, float]) -> str:
 
 
 def percent(share: float) -> str:
+    """`81 %`, `9.1 %`, `< 0.1 %`."""
     if share < 0.0005:
         return "< 0.1 %"
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
