@@ -34,7 +34,7 @@ WAITING = "waiting for the other ranks"
         pytest.param(
             [rank(1, "running forward and backward", 0.1, step=11, silent_s=80)],
             (1,),
-            "rank 1 on node1 did not arrive at step 12 within 600 s: its process has not answered for 80 s or more "
+            "rank 1 on node1 did not arrive at step 12 within 600 s: its process does not answer "
             "(stopped, stuck in native code, or its machine is gone); "
             "last heard of at step 11, running forward and backward",
             id="silent",
@@ -42,7 +42,7 @@ WAITING = "waiting for the other ranks"
         pytest.param(
             [rank(1, WAITING, 0.1, silent_s=80), rank(2, WAITING, 601)],
             (1,),
-            "rank 1 on node1 did not arrive at step 12 within 600 s: its process has not answered for 80 s",
+            "rank 1 on node1 did not arrive at step 12 within 600 s: its process does not answer",
             id="silent while waiting",
         ),
         pytest.param([rank(1, "computing the metrics", 1, limit_s=7200, silent_s=80)], None, "", id="silent, has time"),

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import torch.distributed as dist
@@ -101,8 +103,8 @@ def first_rank_takes_its_time(ranks: Ranks) -> None:
             time.sleep(TIMEOUT_S / 10)
 
 
-def fine(ranks: Ranks) -> None:
-    return
+def is_suspended_with_all_others(ranks: Ranks) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 BEHAVIOURS = {
@@ -115,7 +117,7 @@ BEHAVIOURS = {
         raises,
         different_collectives,
         first_rank_takes_its_time,
-        fine,
+        is_suspended_with_all_others,
     )
 }
 
@@ -130,11 +132,25 @@ class Job:
     seconds: float
 
 
+def resume_after(pause_s: float, processes: list[subprocess.Popen[bytes]]) -> None:
+    while any(psutil.Process(process.pid).status() != psutil.STATUS_STOPPED for process in processes):
+        time.sleep(0.05)
+    time.sleep(pause_s)
+    for process in processes:
+        process.send_signal(signal.SIGCONT)
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Callable[..., Job]:
-    """`job(behaviour, world_size)`: run it; the ranks that `killed` names are killed once the others have ended."""
+    """`job(behaviour, world_size)`: run it.
 
-    def run(behaviour: Callable[[Ranks], None], world_size: int, killed: tuple[int, ...] = ()) -> Job:
+    The ranks that `killed` names are killed once the others have ended. `pause_s`: once all are stopped, let them be so
+    for that long.
+    """
+
+    def run(
+        behaviour: Callable[[Ranks], None], world_size: int, killed: tuple[int, ...] = (), pause_s: float = 0.0
+    ) -> Job:
         port = str(random.randint(20000, 30000))
         common = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         environment = {**os.environ, **common, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
@@ -146,6 +162,8 @@ def job(tmp_path: Path) -> Callable[..., Job]:
                 variables = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
                 processes.append(subprocess.Popen(command, env=variables, stdout=log, stderr=subprocess.STDOUT))
         try:
+            if pause_s:
+                resume_after(pause_s, processes)
             waited = [process.wait(50) for rank, process in enumerate(processes) if rank not in killed]
             seconds = time.monotonic() - started
             codes: list[int | None] = [processes[rank].poll() for rank in range(world_size)]
@@ -176,7 +194,7 @@ def test_a_stopped_process_is_named_by_the_others(job: Callable[..., Job]) -> No
     assert done.codes == [1, None, 1]
     (verdict,) = done.verdicts
     assert verdict.startswith("(1,) rank 1 on ")
-    assert "its process has not answered for" in verdict
+    assert "its process does not answer (stopped" in verdict
     assert "in barrier" in done.logs[0]
     assert "in barrier" in done.logs[2]
 
@@ -223,6 +241,12 @@ def test_whoever_goes_on_is_waited_for(job: Callable[..., Job]) -> None:
     assert (done.codes, done.verdicts) == ([0, 0], [])
 
 
+@pytest.mark.long
+def test_a_job_that_is_suspended_as_a_whole_goes_on(job: Callable[..., Job]) -> None:
+    done = job(is_suspended_with_all_others, 2, pause_s=2 * TIMEOUT_S)
+    assert (done.codes, done.verdicts) == ([0, 0], [])
+
+
 @pytest.mark.parametrize(
     "behaviour", [loader_never_delivers, pytest.param(holds_the_interpreter, marks=pytest.mark.long)]
 )
@@ -237,5 +261,9 @@ def test_alone(job: Callable[..., Job], behaviour: Callable[[Ranks], None]) -> N
 
 
 if __name__ == "__main__":
-    rank_of_a_job(sys.argv[1], sys.argv[2])
-    os._exit(0)
+    try:
+        rank_of_a_job(sys.argv[1], sys.argv[2])
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)  # as the worker: not by way of an interpreter that ends under threads in native code

@@ -55,12 +55,13 @@ class Sighting:
 class Verdict:
     """The ranks that did not arrive, and a sentence for people; no ranks if all wait for each other.
 
-    `host` is that of the first one, where known.
+    `host` is that of the first one, where known. `answers` is False if one of them cannot dump its stacks itself.
     """
 
     ranks: tuple[int, ...]
     message: str
     host: str = ""
+    answers: bool = True
 
 
 def judge(me: State, sightings: Sequence[Sighting], stale_s: float, world_size: int) -> Verdict | None:
@@ -87,7 +88,9 @@ def judge(me: State, sightings: Sequence[Sighting], stale_s: float, world_size: 
     told = [_told(sighting, step, stale_s, alone=world_size == 1) for sighting in late[:NAMED]]
     if len(late) > NAMED:
         told.append(f"and {len(late) - NAMED} more ranks")
-    return Verdict(tuple(sighting.state.rank for sighting in late), "; ".join(told), late[0].state.host)
+    ranks = tuple(sighting.state.rank for sighting in late)
+    answers = all(sighting.silent_s < stale_s for sighting in late)
+    return Verdict(ranks, "; ".join(told), late[0].state.host, answers)
 
 
 def judge_alone(me: State, silent_s: float) -> Verdict | None:
@@ -122,7 +125,7 @@ def _told(sighting: Sighting, step: int, stale_s: float, *, alone: bool) -> str:
     if sighting.silent_s >= stale_s:
         gone = "stopped, stuck in native code, or its machine is gone"
         heard = f"last heard of at step {state.step}, {state.phase}"
-        return f"{start}its process has not answered for {sighting.silent_s:.0f} s or more ({gone}); {heard}"
+        return f"{start}its process does not answer ({gone}); {heard}"
     where = "" if state.step == step else f" of step {state.step}"
     return f"{start}it was {state.phase}{where} for {sighting.age_s:.0f} s"
 

@@ -26,21 +26,25 @@ def _record(run: RunDirectory, ranks: Ranks, attempt: int, verdict: Verdict) -> 
     this_attempt = events.of_attempt(events.history(run), attempt)
     if any(event.get("hang") and event["attempt"] == attempt for event in this_attempt):
         return
-    rank = verdict.ranks[0] if verdict.ranks else ranks.rank
+    rank, host = verdict.ranks[0] if verdict.ranks else ranks.rank, verdict.host or ranks.host
+    said = verdict.message
+    if len(verdict.ranks) == 1:  # whoever reports a failure puts its rank and host before what it says
+        said = said.removeprefix(f"rank {rank} on {host} ")
     events.record(
         run,
         events.FAILED,
         attempt=attempt,
         rank=rank,
-        host=verdict.host or ranks.host,
-        error=f"hang: {verdict.message}{_where_stacks_are(run, attempt, verdict)}",
+        host=host,
+        error=f"{said}{_where_stacks_are(run, attempt, verdict)}",
         collateral=False,
         hang=True,
     )
 
 
 def _where_stacks_are(run: RunDirectory, attempt: int, verdict: Verdict) -> str:
-    """Where to look on: the logs of those named, or of all."""
-    logs = [run.rank_log(attempt, rank) for rank in verdict.ranks[:SHOWN]] or [run.attempt_logs(attempt)]
+    """Where to look on: the logs of those named, or of all if those have nothing to say."""
+    named = verdict.ranks[:SHOWN] if verdict.answers else ()
+    logs = [run.rank_log(attempt, rank) for rank in named] or [run.attempt_logs(attempt)]
     there = [str(log.relative_to(run.path)) for log in logs if log.exists()]
     return f"; stacks are in {', '.join(there)}" if there else ""
