@@ -50,7 +50,7 @@ def test_help_and_version(yoloscale: Yoloscale) -> None:
         assert done.returncode == 0
         assert "yoloscale train model=yolo26n" in done.stdout
     assert yoloscale("--version").stdout.startswith("yoloscale 0.")
-    for command in ("train", "runs", "status", "logs", "cancel", "resume", "data"):
+    for command in ("train", "runs", "status", "logs", "cancel", "resume", "interrupt", "data"):
         assert yoloscale(command, "--help").returncode == 0, command
 
 
@@ -63,6 +63,7 @@ def test_help_and_version(yoloscale: Yoloscale) -> None:
         (["status", "it is $(touch x)"], "it's $(touch x)"),
         (["logs", "it's $(touch x)", "--rank", "7"], "attempt-1/rank-0.log"),
         (["cancel", "it's $(touch x)"], "nothing to cancel"),
+        (["interrupt", "it's $(touch x)", "--kill"], "no ranks on record that run now"),
         (["resume", "it's $(touch x)", "epochs=4"], "goes on as it was configured"),
         (["train", "--node-rank", "x"], "whole number"),
         (["train", "--node-rank", "1"], "cluster.nodes"),
@@ -142,7 +143,9 @@ def test_starts_in_half_a_second(yoloscale: Yoloscale, arguments: list[str]) -> 
 
 
 def test_the_launcher_side_imports_nothing_heavy() -> None:
-    modules = "api, cli.train, cli.watch, cli.logs, cli.runs, cli.status, cli.cancel, cli.resume, cli.data"
+    modules = (
+        "api, cli.train, cli.watch, cli.logs, cli.runs, cli.status, cli.cancel, cli.resume, cli.interrupt, cli.data"
+    )
     modules += ", cli.display, cli.ending, launch.supervise, config.compose"
     code = "; ".join(f"import yoloscale.{module.strip()}" for module in modules.split(","))
     code += "; import sys; print([m for m in ('torch', 'ultralytics', 'wandb', 'cv2', 'numpy') if m in sys.modules])"

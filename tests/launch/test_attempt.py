@@ -53,7 +53,7 @@ def test_a_killed_rank_ends_the_run_in_seconds_and_is_named(launch: Launch, left
     launched.until("training_started")
     before = time.monotonic()
     exit_code, output = launched.wait()
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 14, "nobody hangs, so that nobody need be waited for"
     assert exit_code == 1
     assert "rank 1 on" in output
     assert "SIGKILL" in output
@@ -65,6 +65,7 @@ def test_a_killed_rank_ends_the_run_in_seconds_and_is_named(launch: Launch, left
     assert not left_over()
 
 
+@pytest.mark.long
 def test_a_rank_that_hangs_when_another_dies_is_not_waited_for(launch: Launch) -> None:
     broken = [{"rank": 1, "how": "exit", "step": 8}, {"rank": 0, "how": "hang", "step": 3}]
     launched = launch(cluster=ONCE, steps=2000, **{"break": broken})

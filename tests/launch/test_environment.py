@@ -19,6 +19,12 @@ def test_threads_attempt_and_mark() -> None:
     assert variables["YOLOSCALE_ATTEMPT"] == "2"
     assert variables["YOLOSCALE_JOB"] == "id-0"
     assert "GLOO_SOCKET_IFNAME" not in variables
+    assert "YOLOSCALE_STOP_AT" not in variables
+
+
+def test_the_time_to_stop_at_reaches_the_ranks() -> None:
+    variables = job_variables(replace(SPEC, stop_at=1700000000.25), {}, interface=None)
+    assert float(variables["YOLOSCALE_STOP_AT"]) == 1700000000.25
 
 
 @pytest.mark.parametrize(

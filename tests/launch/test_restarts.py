@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -107,20 +110,18 @@ def test_the_limit_is_that_of_the_start() -> None:
     assert time_limit(ClusterConfig(), 1000.0).stop_at is None
 
 
-def test_between_two_attempts_it_is_restarting_for_as_long_as_its_launcher_lives(launch: Launch) -> None:
-    launched = launch(steps=1)
-    assert launched.wait()[0] == 0
-    run = RunDirectory(launched.run.path.with_name("other"))
-    run.path.mkdir()
-    host, pid = told(launched.run, "attempt_launched")[0]["host"], os.getpid()
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=pid, argv=[])
+def test_between_two_attempts_it_is_restarting_for_as_long_as_its_launcher_lives(tmp_path: Path) -> None:
+    run, host = RunDirectory(tmp_path), socket.gethostname()
+    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=os.getpid(), argv=[])
     events.record(run, events.EXITED, attempt=1, exit_code=1, goes_on=True)
     assert status(run).state == "restarting"
     events.record(run, events.RESTARTED, attempt=2, step=0, cause="rank 1 on node7: out of memory")
     assert events.last_attempt(events.history(run)) == 1, "it is still to come"
     assert (status(run).state, status(run).restarts) == ("restarting", 1)
     assert status(run).restart_cause == "rank 1 on node7: out of memory"
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=2, host=host, pid=launched.process.pid, argv=[])
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    events.record(run, events.ATTEMPT_LAUNCHED, attempt=2, host=host, pid=gone.pid, argv=[])
     events.record(run, events.EXITED, attempt=2, exit_code=1, goes_on=True)
     assert status(run).state == "failed", "the launcher is gone"
 

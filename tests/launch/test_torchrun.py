@@ -31,6 +31,20 @@ def test_several_nodes_meet_at_the_first() -> None:
     assert any(flag.startswith("--rdzv-conf=is_host=0,") for flag in second)
 
 
+def test_with_a_least_number_of_nodes_an_attempt_starts_with_those_that_came() -> None:
+    spec = replace(SPEC, nodes=3, rdzv_endpoint="host0:29500")
+    elastic = render(replace(spec, min_nodes=2), TorchrunFeatures())
+    assert "--nnodes=2:3" in elastic
+    assert any(flag.startswith("--rdzv-conf=") and flag.endswith(",last_call_timeout=30") for flag in elastic)
+    for fixed in (render(spec, TorchrunFeatures()), render(replace(spec, min_nodes=3), TorchrunFeatures())):
+        assert "--nnodes=3" in fixed
+        assert "last_call_timeout" not in " ".join(fixed)
+
+
+def test_only_requests_to_stop_are_passed_on() -> None:
+    assert "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGUSR1" in render(SPEC, TorchrunFeatures())
+
+
 def test_flags_that_an_older_torch_lacks_are_left_out() -> None:
     argv = " ".join(render(SPEC, TorchrunFeatures(signals_to_handle=False, shutdown_timeout=False)))
     assert "signals-to-handle" not in argv
