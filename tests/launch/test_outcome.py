@@ -82,6 +82,8 @@ def test_bad_config_found_by_a_rank_is_exit_2() -> None:
         (Progress(stopped={"signal": "SIGTERM"}), signal.SIGTERM, 75),
         (Progress(stopped={"signal": "SIGUSR1"}), None, 75),
         (Progress(stopped={"signal": "SIGINT"}), None, 130),
+        (Progress(stopped={"signal": None, "outcome": "interrupted"}), None, 130),
+        (Progress(stopped={"signal": None, "outcome": "preempted"}), None, 75),
         (Progress(stopped={"signal": "SIGTERM"}), signal.SIGINT, 130),
         (Progress(stopped={"signal": "SIGTERM"}, cancelled=True), signal.SIGTERM, 130),
         (Progress(), signal.SIGTERM, 75),

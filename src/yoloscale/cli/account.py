@@ -87,7 +87,7 @@ def _restarted(record: Mapping[str, Any], progress: Progress) -> str:
 
 
 def _stopped(record: Mapping[str, Any], progress: Progress) -> str:
-    return f"stopped on request ({record.get('signal', 'request')}) in epoch {record.get('epoch', '?')}"
+    return f"stopped on request ({record.get('signal') or 'of another rank'}) in epoch {record.get('epoch', '?')}"
 
 
 def _moved(record: Mapping[str, Any], progress: Progress) -> str:

@@ -76,9 +76,11 @@ def _send(process: dict[str, Any], number: signal.Signals) -> Hit | None:
 
 
 def _not_running(run: RunDirectory) -> Problem:
-    quoted = shlex.quote(str(run.path))
-    found = f"{run.name!r} is {status(run).state}: it has no ranks on record that run now"
-    return Problem("RUN", found, f"`yoloscale status {quoted}` tells more, `yoloscale resume {quoted}` starts it")
+    quoted, found = shlex.quote(str(run.path)), status(run)
+    instead = f"it is on its way to its first step or to its end: `yoloscale logs {quoted} -f` shows which"
+    if not found.is_active:
+        instead = f"`yoloscale resume {quoted}` starts it" if found.state != "finished" else "`yoloscale runs`"
+    return Problem("RUN", f"{run.name!r} is {found.state}: it has no ranks on record that run now", instead)
 
 
 def _elsewhere(

@@ -113,7 +113,9 @@ def _collateral_last(record: dict[str, Any]) -> tuple[bool, float]:
 
 
 def _was_interrupted(progress: Progress) -> bool:
-    return progress.stopped is not None and str(progress.stopped.get("signal")) in ("SIGINT", "2")
+    """Whether any rank was; the signal is that of the first rank, if it got one itself."""
+    stopped = progress.stopped or {}
+    return stopped.get("outcome") == "interrupted" or str(stopped.get("signal")) in ("SIGINT", "2")
 
 
 def _broken(end: AgentEnd) -> list[agent_report.RankExit]:
