@@ -97,6 +97,34 @@ def test_the_clock_tells_loading_from_computing() -> None:
         assert sum(own) <= time.perf_counter() - started
 
 
+class Event:
+    """A CUDA event where there is no CUDA: it is passed when it is recorded."""
+
+    def __init__(self, enable_timing: bool) -> None:
+        assert enable_timing
+        self.at = 0.0
+
+    def record(self) -> None:
+        self.at = time.perf_counter()
+
+    def elapsed_time(self, last: Event) -> float:
+        return 1000 * (last.at - self.at)
+
+
+def test_on_cuda_the_clock_tells_the_step_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    clock = StepClock(torch.device("cuda"))
+    told = []
+    for loading_s, computing_s in ((0.05, 0.0), (0.0, 0.1), (0.0, 0.0)):
+        clock.start()
+        clock.loading(partial(time.sleep, loading_s))
+        time.sleep(computing_s)
+        told.append(clock.stop())
+    assert told[0] == (0.0, 0.0)
+    assert told[1].loading_s >= 0.05 > told[2].loading_s
+    assert told[2].computing_s >= 0.1 > told[1].computing_s
+
+
 def test_the_loop_warns_once_the_first_step_is_over(
     toy_run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
