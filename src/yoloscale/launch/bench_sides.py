@@ -89,7 +89,8 @@ def run_ranks(config: Config, folder: Path, name: str, worker: str, wanted: Mapp
 
     `wanted` is what the program reads in RUN/wanted.json. Raises SideFailed, ConfigError.
     """
-    here = replace(config, name=name, paths=replace(config.paths, runs=str(folder)))
+    cluster = replace(config.cluster, max_restarts=0)  # what fails here is told, not tried again
+    here = replace(config, name=name, cluster=cluster, paths=replace(config.paths, runs=str(folder)))
     taken = claim(here, [])
     (taken.run.path / "wanted.json").write_text(json.dumps(wanted), encoding="utf-8")
     outcome = run_here(taken, Observer(), worker=worker)

@@ -29,7 +29,8 @@ MAX_STEPS = 50  # of each part of a round
 def measure(config: Config, run: RunDirectory, ranks: Ranks) -> dict[str, Any]:
     """Collective. The samples of all rounds; of rank 0, which is the one that writes.
 
-    Each round: a checkpoint, steps beside its write, steps with nothing beside, then Ultralytics' saves.
+    Each round: a checkpoint, steps beside its write, steps with nothing beside, then Ultralytics' saves, then a
+    checkpoint as after an epoch, which publishes weights/last.pt too.
     """
     count = int(json.loads((run.path / WANTED).read_text(encoding="utf-8"))["checkpoints"])
     training = Training(config, run, ranks)
@@ -83,12 +84,17 @@ def _round(training: Training, run: RunDirectory, native: NativeSave | None, bes
             "bytes": written["bytes"],
             "native_s": _seconds(training, lambda: native(best=False)),
             "native_best_s": _seconds(training, lambda: native(best=True)),
-            "published_s": _seconds(training, lambda: training.keeper.publish(1, {}, best=False)),
+            "epoch_end_s": _seconds(training, lambda: _save_as_after_an_epoch(training)),
             "beside_s": [step.seconds for step in busy if _is_beside(step, written)],
             "quiet_s": [step.seconds for step in quiet],
         }
-    group.barrier()
+    training.keeper.settle()
     return found
+
+
+def _save_as_after_an_epoch(training: Training) -> None:
+    training.keeper.publish(1, {}, best=False)
+    training.keeper.save(training.progress, "measured")
 
 
 def _seconds(training: Training, save: Callable[[], None]) -> float:
