@@ -19,7 +19,7 @@ from yoloscale.config.schema import ClusterConfig
 from yoloscale.launch.attempts import time_limit
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, conclude
-from yoloscale.launch.restarts import Restarts, may_restart, newest_step
+from yoloscale.launch.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress
@@ -52,6 +52,11 @@ def test_a_newer_checkpoint_starts_the_count_anew_and_an_older_one_does_not() ->
         restarts = restarts.after(replace(KILLED, error=f"at {step}"), step)
         assert not restarts.are_used_up
     assert restarts.after(KILLED, 980).are_used_up, "the newest was set aside: that is no progress"
+
+
+def test_a_cause_in_a_sentence() -> None:
+    assert cause(KILLED) == "rank 1 on node7: was killed by SIGKILL"
+    assert "its node may be down" in cause(replace(RAISED, collateral=True))
 
 
 def test_the_pause_grows_to_half_a_minute() -> None:

@@ -103,22 +103,22 @@ def test_a_file_stops_the_set_up_too(launch: Launch) -> None:
 
 @pytest.mark.long
 def test_ranks_are_told_the_time_and_stop_by_themselves(launch: Launch) -> None:
-    launched = launch(cluster={"time": "0:24", "stop_before_s": 20.0}, steps=4000)
+    launched = launch(cluster={"time": "0:18", "stop_before_s": 15.0}, steps=4000)
     code, output = launched.wait()
     assert code == 75, output
     stopped = next(record for record in events.history(launched.run) if record["event"] == "preempted")
     begun = events.history(launched.run)[0]["time"]
     assert stopped["signal"] == "deadline"
-    assert 11.5 <= stopped["time"] - begun < 16, "half of the limit, as 20 s before it would be sooner"
+    assert 8.5 <= stopped["time"] - begun < 16, "half of the limit, as 15 s before it would be sooner"
 
 
 @pytest.mark.long
 def test_at_the_limit_the_launcher_stops_what_is_still_there(launch: Launch) -> None:
-    launched = launch(cluster={"time": "0:12", "stop_before_s": 6.0}, steps=4000, setup_s=60.0)
+    launched = launch(cluster={"time": "0:08", "stop_before_s": 4.0}, steps=4000, setup_s=60.0)
     code, output = launched.wait()
     assert code == 75, output
     begun, ended = (events.history(launched.run)[index]["time"] for index in (0, -1))
-    assert 11.5 <= ended - begun < 20
+    assert 7.5 <= ended - begun < 16
     assert "restarted" not in kinds(launched)
 
 

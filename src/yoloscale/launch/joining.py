@@ -9,11 +9,10 @@ from typing import Any
 from yoloscale.config.schema import Config
 from yoloscale.launch.attempt import Observer, run_attempt
 from yoloscale.launch.attempts import time_limit
-from yoloscale.launch.nodes import FIRST_NODE_TIMEOUT_S, Announcement, newest_announcement
+from yoloscale.launch.nodes import FIRST_NODE_TIMEOUT_S, POLL_S, Announcement, newest_announcement
 from yoloscale.launch.outcome import FAILED, FINISHED, Outcome
 from yoloscale.launch.spec import WORKER, JobSpec, job_spec
 from yoloscale.launch.stop import StopRequests
-from yoloscale.launch.watched import POLL_S
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import live_launcher, read_progress

@@ -19,10 +19,11 @@ from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import status
+from yoloscale.runs.status import Status, status
 
 FIRST_NODE_TIMEOUT_S = 600.0
 POLL_S = 0.2
+LOOK_S = 2.0  # between two looks at how the run does
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,24 @@ def wait_for_first_node(
 ) -> Announcement:
     """Wait until node 0 has started an attempt of this very config that this node can still join.
 
-    While one trains without this node, it waits for the next one. Raises ConfigError if the configs differ, naming the
-    keys, or when the time is over.
+    While the run goes on without this node, it waits for the next attempt. Raises ConfigError if the configs differ,
+    naming the keys, if that run ends, or when the time is over.
     """
     say(f"waiting for node 0 to start run {run.name!r} in {run.path}")
-    deadline = time.monotonic() + timeout_s
+    deadline, look_at = time.monotonic() + timeout_s, time.monotonic()
+    before: Status | None = None
     while time.monotonic() < deadline:
         announced = newest_announcement(run, node_rank)
         if announced is not None:
             refuse_if_different(run, config)
             return announced
-        if status(run).state == "running":
-            deadline = time.monotonic() + timeout_s
+        if time.monotonic() >= look_at:
+            look_at, found = time.monotonic() + LOOK_S, status(run)
+            goes_on = found.is_active and found.attempt > 0
+            if before is not None and not goes_on:
+                raise ConfigError(Problem("RUN", f"{run.name!r} is {found.state}", "start it on node 0 to go on"))
+            if goes_on and (before is None or found.updated_at != before.updated_at):  # not if its host is down
+                before, deadline = found, time.monotonic() + timeout_s
         time.sleep(POLL_S)
     raise ConfigError(
         Problem(

@@ -41,6 +41,7 @@ class Status:
     where: str
     error: str | None
     failed_rank: int | None
+    failed_log: str | None  # below the run directory; None: that of the rank in the newest attempt
     updated_at: float | None  # seconds since the epoch
     metrics: dict[str, float]
     time_s: dict[str, float] | None = None  # by share of runs/goodput.py; None before the first start
@@ -96,6 +97,7 @@ def status(run: RunDirectory) -> Status:
         where=progress.where,
         error=_error(progress) if state == "failed" else None,
         failed_rank=_cause(progress).get("rank") if state == "failed" else None,
+        failed_log=_cause(progress).get("log") if state == "failed" else None,
         updated_at=progress.updated_at,
         metrics=progress.metrics,
         restarts=progress.restarts,
