@@ -97,8 +97,8 @@ def different_collectives(ranks: Ranks) -> None:
 def first_rank_takes_its_time(ranks: Ranks) -> None:
     if ranks.is_first:
         HEARTBEAT.at(MEASURING)  # may take long, and its peers wait
-        time.sleep(2 * TIMEOUT_S)
-        for _ in range(20):
+        time.sleep(1.5 * TIMEOUT_S)
+        for _ in range(13):
             HEARTBEAT.at(LOADING)  # slow, but it goes on
             time.sleep(TIMEOUT_S / 10)
 

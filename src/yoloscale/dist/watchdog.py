@@ -137,14 +137,19 @@ class Watchdog:
             pulse=self._pulse,
         )
 
+    @property
+    def _unanswered_s(self) -> float:
+        """For how long the store has not answered; 0 at world size 1, where there is none."""
+        return self._clock_s - self._courier.answered_at if self._courier is not None else 0.0
+
     def _judge(self, mine: State, courier: Courier) -> Verdict | None:
-        unanswered_s = self._clock_s - courier.answered_at
-        if unanswered_s >= self._timing.stale_s and mine.age_s >= mine.limit_s + self._timing.stale_s:
-            return judge_alone(mine, unanswered_s)
+        stale_s = self._timing.stale_s
+        if self._unanswered_s >= stale_s and mine.age_s >= mine.limit_s + stale_s:
+            return judge_alone(mine, self._unanswered_s)
         sightings = courier.sightings
         if not sightings:  # another rank judges
             return None
-        return judge(mine, sightings, self._timing.stale_s, self._ranks.world_size)
+        return judge(mine, sightings, stale_s, self._ranks.world_size)
 
     def _arm_backup(self, mine: State) -> None:
         """Have the stacks dumped and the process ended by a thread that needs no interpreter.
@@ -160,7 +165,7 @@ class Watchdog:
         guard = threading.Timer(END_TIMEOUT_S, os._exit, (EXIT_CODE,))
         guard.daemon = True
         guard.start()
-        bulletin, is_first = self._bulletin, None
+        bulletin, is_first = self._bulletin if self._unanswered_s < self._timing.stale_s else None, None
         if speaks and bulletin is not None:
             is_first = _within(ASK_TIMEOUT_S, lambda: bulletin.pronounce(verdict.message))
         if speaks and is_first is not False:  # also if nobody answers who could know of another one
