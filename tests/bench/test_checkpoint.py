@@ -72,6 +72,7 @@ def test_figures() -> None:
     assert report["steps_per_s"]["quiet"]["median"] == pytest.approx(4.0)
     assert report["steps_per_s"]["beside a write"]["median"] == pytest.approx(2 / 0.9)
     assert report["delay_s"]["median"] == pytest.approx(0.4)
+    assert report["cost_s_per_minute"] == pytest.approx(0.42)
     assert report["resume_ratio"]["values"] == pytest.approx([1.05, 0.9, 1.1])
     assert report["resume_ratio"]["target"] == [0.9, 1.1]
     assert report["command"] == ABOUT["command"]
@@ -98,6 +99,7 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert standing[4] == ("ratio to save_model (last.pt)", "0.100", "0.025 – 0.120", "≤ 0.1")
     assert standing[6] == ("blocked a minute, one each 60 s, ms", "20.0", "", "≤ 600")
     assert ("steps/s beside a write", "2.22", "2.22 – 2.22", "") in slowed
+    assert slowed[-1] == ("blocked and delayed a minute, ms", "420.0", "", "")
     assert resumed[-1] == ("ratio late / early", "1.05", "0.90 – 1.10", "0.9 – 1.1")
     print_report(report)
     shown = capsys.readouterr().out

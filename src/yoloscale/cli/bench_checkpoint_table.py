@@ -57,6 +57,7 @@ def _slowed(report: Mapping[str, Any]) -> list[Row]:
         _row("background write, ms", report["write_s"], 0, 1e3),
         *(_row(name, speeds[key], 2) for key, name in names.items() if key in speeds),
         _row("delay of the steps beside a write, ms", report["delay_s"], 0, 1e3),
+        ("blocked and delayed a minute, ms", f"{1e3 * report['cost_s_per_minute']:.1f}", "", ""),
     ]
 
 

@@ -68,31 +68,41 @@ def _native(training: Training, run: RunDirectory) -> NativeSave:
 
 
 def _round(training: Training, run: RunDirectory, native: NativeSave | None, beside: int) -> dict[str, Any]:
-    """Collective. One checkpoint of each kind; empty on ranks that write nothing."""
-    training.run(1)  # what was done before has emptied the processor's caches
-    progress = training.progress
-    blocked_s = _seconds(training, lambda: training.keeper.save(progress, "measured"))
+    """Collective. One checkpoint of each kind; empty on ranks that write nothing.
+
+    The other ranks go on with the next step while the first one saves, as they do in a training, whoever's save it is.
+    """
+    keeper = training.keeper
+    training.run(1)
+    step = training.progress.position.total
+    blocked_s = _seconds(training, lambda: keeper.save(training.progress, "measured"))
     busy = training.run(beside)
-    training.keeper.settle()
+    keeper.settle()
     quiet = training.run(max(beside, QUIET_STEPS))
-    found: dict[str, Any] = {}
-    if native is not None:
-        written = _written(run, progress.position.total - beside - len(quiet))
-        found = {
-            "blocked_s": blocked_s,
-            "write_s": written["seconds"],
-            "bytes": written["bytes"],
-            "native_s": _seconds(training, lambda: native(best=False)),
-            "native_best_s": _seconds(training, lambda: native(best=True)),
-            "epoch_end_s": _seconds(training, lambda: _save_as_after_an_epoch(training)),
-            "beside_s": [step.seconds for step in busy if _is_beside(step, written)],
-            "quiet_s": [step.seconds for step in quiet],
-        }
-    training.keeper.settle()
-    return found
+    native_s = _seconds(training, lambda: native(best=False)) if native else 0.0
+    training.run(1)
+    native_best_s = _seconds(training, lambda: native(best=True)) if native else 0.0
+    training.run(1)
+    epoch_end_s = _seconds(training, lambda: _save_as_after_an_epoch(training))
+    training.run(1)
+    keeper.settle()
+    if native is None:
+        return {}
+    written = _written(run, step)
+    return {
+        "blocked_s": blocked_s,
+        "write_s": written["seconds"],
+        "bytes": written["bytes"],
+        "native_s": native_s,
+        "native_best_s": native_best_s,
+        "epoch_end_s": epoch_end_s,
+        "beside_s": [one.seconds for one in busy if _is_beside(one, written)],
+        "quiet_s": [one.seconds for one in quiet],
+    }
 
 
 def _save_as_after_an_epoch(training: Training) -> None:
+    """Not collective. What the loop stands still for where an epoch ends."""
     training.keeper.publish(1, {}, best=False)
     training.keeper.save(training.progress, "measured")
 
