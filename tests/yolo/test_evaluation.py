@@ -31,7 +31,7 @@ def evaluate(ranks: Any, steps: Any, folder: str) -> dict[str, dict[str, float]]
     module = parts.stepper.average.module
     module.load_state_dict(torch.load(run.path.parent / "trained.pt"))
     if ranks.is_first:
-        weights.write(run.best_weights, weights.copy(module, vars(parts.trainer.args), {}, 1))
+        weights.PublishedCopy(module, vars(parts.trainer.args)).fill({}, 1)(run.best_weights)
     from yoloscale.dist import group
 
     group.barrier()

@@ -19,7 +19,7 @@ def test_ultralytics_loads_and_predicts(parts_of: Callable[..., Any], tmp_path: 
 
     parts = parts_of(task)
     path = tmp_path / "weights" / "best.pt"
-    weights.write(path, weights.copy(parts.stepper.average.module, vars(parts.trainer.args), {"fitness": 0.5}, 3))
+    weights.PublishedCopy(parts.stepper.average.module, vars(parts.trainer.args)).fill({"fitness": 0.5}, 3)(path)
     assert [file.name for file in path.parent.iterdir()] == ["best.pt"]
     model = YOLO(str(path))
     assert model.task == task
@@ -34,7 +34,7 @@ def test_ultralytics_loads_and_predicts(parts_of: Callable[..., Any], tmp_path: 
 def test_saving_leaves_the_model_as_it_is(parts_of: Callable[..., Any], tmp_path: Path) -> None:
     module = parts_of("detect").stepper.average.module
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    weights.write(tmp_path / "a.pt", weights.copy(module, {}, {}, 1))
+    weights.PublishedCopy(module, {}).fill({}, 1)(tmp_path / "a.pt")
     after = module.state_dict()
     assert all(after[name].dtype is value.dtype and torch.equal(after[name], value) for name, value in before.items())
 
@@ -43,13 +43,13 @@ def test_what_overflows_in_half_precision_stays_finite(parts_of: Callable[..., A
     module = parts_of("detect").stepper.average.module
     with torch.no_grad():
         next(module.parameters()).fill_(1e6)
-    weights.write(tmp_path / "a.pt", weights.copy(module, {}, {}, 1))
+    weights.PublishedCopy(module, {}).fill({}, 1)(tmp_path / "a.pt")
     content = torch.load(tmp_path / "a.pt", weights_only=False)
     assert all(torch.isfinite(value).all() for value in content["model"].state_dict().values())
 
 
 def test_the_file_names_no_folder_of_the_run(parts_of: Callable[..., Any], tmp_path: Path) -> None:
     parts = parts_of("detect")
-    weights.write(tmp_path / "a.pt", weights.copy(parts.stepper.average.module, vars(parts.trainer.args), {}, 1))
+    weights.PublishedCopy(parts.stepper.average.module, vars(parts.trainer.args)).fill({}, 1)(tmp_path / "a.pt")
     arguments = torch.load(tmp_path / "a.pt", weights_only=False)["train_args"]
     assert str(tmp_path / "run") not in str(arguments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
@@ -17,7 +16,7 @@ from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.finish import copy_weights
+from yoloscale.tasks.finish import weights_copier
 from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.setup import Parts, build, choose_device
 
@@ -98,7 +97,7 @@ def make_keeper(config: Config, run: RunDirectory, ranks: Ranks, parts: Parts) -
         run,
         parts.stepper,
         ranks,
-        partial(copy_weights, parts),
+        weights_copier(parts),
         retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
         when=When(automatic=False),
         save_period=-1,

@@ -100,7 +100,13 @@ def write_arguments(path: Path, parts: Parts) -> None:
     path.write_text(yaml.safe_dump(published_arguments(parts), sort_keys=False))
 
 
-def copy_weights(parts: Parts, metrics: dict[str, float], epoch: int) -> Callable[[Path], None]:
-    """Copy the averaged weights as they are now; what is returned writes the copy as an Ultralytics checkpoint."""
-    content = weights.copy(parts.stepper.average.module, published_arguments(parts), metrics, epoch)
-    return lambda path: weights.write(path, content)
+def weights_copier(parts: Parts) -> Callable[[dict[str, float], int], Callable[[Path], None]]:
+    """Copies the averaged weights as they are when called; what that returns writes the copy, before the next call."""
+    made: list[weights.PublishedCopy] = []
+
+    def copy(metrics: dict[str, float], epoch: int) -> Callable[[Path], None]:
+        if not made:  # after the first evaluation, which sets attributes of the model
+            made.append(weights.PublishedCopy(parts.stepper.average.module, published_arguments(parts)))
+        return made[0].fill(metrics, epoch)
+
+    return copy

@@ -29,7 +29,8 @@ class RunKeeper:
     """`engine.loop.Keeper` over the run directory's checkpoints/ and weights/.
 
     Args:
-        copy_weights: copies the averaged model, with metrics and epoch (from 1); what it returns writes the copy.
+        copy_weights: copies the averaged model, with metrics and epoch (from 1); what it returns writes the copy, and
+            is called before the next copy is made.
         save_period: every so many epochs weights/epoch<N>.pt is kept too, N from 0; below 1 never.
     """
 
@@ -119,6 +120,7 @@ class RunKeeper:
         names = ["last.pt"] + ["best.pt"] * best
         if self._save_period > 0 and (epoch - 1) % self._save_period == 0:
             names.append(f"epoch{epoch - 1}.pt")  # Ultralytics counts these from 0
+        self._writer.wait()  # there is one copy of the weights, too
         write = self._copy_weights(metrics, epoch)
         self._unpublished += [partial(self._write_weights, write, name, epoch) for name in names]
         self._copying_s += time.monotonic() - started

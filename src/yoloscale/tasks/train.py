@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
-from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.finish import copy_weights, finish, write_arguments
+from yoloscale.tasks.finish import finish, weights_copier, write_arguments
 from yoloscale.tasks.hang import watch
 from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.observer import RunObserver
@@ -53,7 +52,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         run,
         parts.stepper,
         ranks,
-        partial(copy_weights, parts),
+        weights_copier(parts),
         retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
         when=_when(config, run, attempt),
         save_period=config.save_period,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -24,42 +25,62 @@ def published(path: Path) -> nn.Module:
     return model.float()
 
 
-def copy(module: nn.Module, arguments: dict[str, Any], metrics: dict[str, float], epoch: int) -> dict[str, Any]:
-    """The content of a checkpoint as `strip_optimizer` leaves it: half precision, on the host, no training state.
+class PublishedCopy:
+    """A copy of a model in half precision on the host, filled again for every checkpoint that is published.
 
     Args:
-        module: the averaged model; it is not changed, and may change afterwards.
+        module: the averaged model; it is not changed. Filling takes milliseconds, making this the time of a deep copy.
         arguments: Ultralytics' arguments of the run; a path of the run itself must not be among them.
-        epoch: the epoch (from 1) the weights are from.
     """
-    model: Any = deepcopy(module).half().cpu().to(memory_format=torch.contiguous_format)
-    known = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_DICT}
-    model.args = {**DEFAULT_CFG_DICT, **known}
-    model.criterion = None
-    for value in model.state_dict().values():
-        if value.is_floating_point():
-            torch.nan_to_num_(value)  # what overflows in half precision
-    return {
-        "epoch": -1,
-        "best_fitness": None,
-        "stopper": None,
-        "model": model,
-        "ema": None,
-        "updates": None,
-        "optimizer": None,
-        "scaler": None,
-        "train_args": model.args,
-        "train_metrics": {**metrics, "epoch": epoch},
-        "train_results": {},
-        "date": datetime.now().astimezone().isoformat(),
-        "version": __version__,
-        "license": "AGPL-3.0 License (https://ultralytics.com/license)",
-        "docs": "https://docs.ultralytics.com",
-    }
+
+    def __init__(self, module: nn.Module, arguments: dict[str, Any]) -> None:
+        model: Any = deepcopy(module).half().cpu().to(memory_format=torch.contiguous_format)
+        known = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_DICT}
+        model.args = {**DEFAULT_CFG_DICT, **known}
+        model.criterion = None
+        self._model = model
+        self._sources = list(module.state_dict().values())  # the live tensors
+        self._copies = list(model.state_dict().values())
+
+    @torch.no_grad()
+    def fill(self, metrics: dict[str, float], epoch: int) -> Callable[[Path], None]:
+        """Copy the weights as they are now, of this epoch (from 1); what is returned writes the copy to a file.
+
+        It must not be called any more once the copy is filled again.
+        """
+        torch._foreach_copy_(self._copies, self._sources)
+        date = datetime.now().astimezone().isoformat()
+        return lambda path: write(path, self._content({**metrics, "epoch": epoch}, date))
+
+    def _content(self, metrics: dict[str, float], date: str) -> dict[str, Any]:
+        """A checkpoint as `strip_optimizer` leaves it: no training state."""
+        for value in self._copies:
+            if value.is_floating_point():
+                torch.nan_to_num_(value)  # what overflows in half precision
+        return {
+            "epoch": -1,
+            "best_fitness": None,
+            "stopper": None,
+            "model": self._model,
+            "ema": None,
+            "updates": None,
+            "optimizer": None,
+            "scaler": None,
+            "train_args": self._model.args,
+            "train_metrics": metrics,
+            "train_results": {},
+            "date": date,
+            "version": __version__,
+            "license": "AGPL-3.0 License (https://ultralytics.com/license)",
+            "docs": "https://docs.ultralytics.com",
+        }
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write what `copy` returned. Raises OSError if the disk does not take it; the file that was there stays."""
+    """Write a checkpoint, synced and whole.
+
+    Raises OSError if the disk does not take it; the file that was there stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.writing")
     try:
