@@ -61,6 +61,8 @@ def run_attempts(run: RunDirectory, config: Config, observer: Observer, *, worke
 
 
 class _Start:
+    """One start: what stays the same from attempt to attempt."""
+
     def __init__(
         self, run: RunDirectory, config: Config, observer: Observer, requests: StopRequests, worker: str
     ) -> None:
