@@ -42,7 +42,6 @@ def finish(
     seconds = time.monotonic() - started
     events.record(run, events.EVALUATED, epoch=summary["epochs"], metrics=metrics, seconds=seconds, final=True)
     fitness = metrics.pop("fitness", None)
-    summary.pop("productive_s", None)
     result = {
         "metrics": metrics,
         "fitness": fitness,
