@@ -74,7 +74,7 @@ def _attempt(run: RunDirectory) -> int:
     """Which start of the run this is, from 1: the launcher says it; by hand it is the last one on record."""
     if ATTEMPT_VARIABLE in os.environ:
         return int(os.environ[ATTEMPT_VARIABLE])
-    return max((event["attempt"] for event in events.history(run) if "attempt" in event), default=1)
+    return events.last_attempt(events.history(run)) or 1
 
 
 def _end_with_parent() -> None:

@@ -10,38 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from yoloscale.runs import events
 
 RUN = ("batch=16", "nbs=16", "epochs=3", "debug.trace=true", "cluster.threads=1", "workers=0")
 STEPS_PER_EPOCH = 4
-
-
-@pytest.mark.long
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-def test_the_trace_is_that_of_the_uninterrupted_run(
-    yoloscale: Any, model_of: Callable[[str], str], number: signal.Signals, code: int
-) -> None:
-    whole = yoloscale.train("whole", *RUN, model_of("detect"))
-    process = yoloscale.start_training("stopped", *RUN, model_of("detect"))
-    yoloscale.until(process, "stopped", STEPS_PER_EPOCH + 1)
-    process.send_signal(number)
-    stopped = yoloscale.finish(process, "stopped", code, timeout_s=100)
-    done = len(stopped.trace)
-    assert STEPS_PER_EPOCH < done < 3 * STEPS_PER_EPOCH
-    saved = stopped.events("checkpoint_saved")[-1]
-    assert saved["step"] == done
-    preempted = stopped.events("preempted")[-1]
-    assert (preempted["step"], preempted["signal"]) == (done, number.name)
-    resumed = yoloscale.resume("stopped")
-    assert resumed.trace == whole.trace
-    state, expected = resumed.state(), whole.state()
-    for part in ("model", "average"):
-        assert not [name for name, value in expected[part].items() if not torch.equal(state[part][name], value)]
-    assert resumed.events("training_started")[-1]["step"] == done
-    assert len(resumed.events("finished")) == 1
 
 
 @pytest.mark.long

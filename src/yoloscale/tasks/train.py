@@ -87,11 +87,14 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     HEARTBEAT.at(FINISHING)
     if outcome is Outcome.finished:
         finish(config, run, ranks, parts, observer, loop.summary())
-    elif ranks.is_first:
-        position = loop.progress.position
-        fields = {"attempt": attempt, "step": position.total, "epoch": position.epoch + 1}
-        events.record(run, events.PREEMPTED, **fields, signal=ballot.reason, outcome=outcome.value)
-        run.stop_request.unlink(missing_ok=True)  # it has been honoured
+    else:
+        reasons = group.gather_objects(ballot.reason)
+        if ranks.is_first:
+            position = loop.progress.position
+            fields = {"attempt": attempt, "step": position.total, "epoch": position.epoch + 1}
+            asked = next(filter(None, reasons), None)
+            events.record(run, events.PREEMPTED, **fields, signal=asked, outcome=outcome.value)
+            run.stop_request.unlink(missing_ok=True)  # it has been honoured
     observer.close(EXIT_CODES[outcome])
     group.barrier()
     watchdog.close()

@@ -1,0 +1,23 @@
+"""Fifty kills at random moments: the same end, and always a valid checkpoint."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHAOS = Path(__file__).parents[2] / "scripts" / "chaos"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+def test_a_run_that_is_killed_50_times_ends_like_one_that_is_not(tmp_path: Path, cache: Path) -> None:
+    command = [sys.executable, str(CHAOS), "--kills", "50", "--seed", "1", "--folder", str(tmp_path / "chaos")]
+    environment = {**os.environ, "YOLOSCALE_CACHE": str(cache), "PYTHONPATH": str(CHAOS.parents[1] / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    print(done.stdout[-4000:])
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "the same trace, state and weights as without a kill"
