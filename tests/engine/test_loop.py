@@ -177,6 +177,24 @@ def test_one_bad_batch_is_skipped(toy_run: ToyRuns) -> None:
     assert run.loop.progress.recovery.skipped == 0
 
 
+def test_a_loss_that_is_not_finite_is_skipped_though_its_gradients_are(
+    toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, calls = toy_run(), list[int]()
+    loss = run.learner.loss
+
+    def bad_once(batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        calls.append(1)
+        value, named = loss(batch)
+        return (value + math.nan, named) if len(calls) == 3 else (value, named)
+
+    monkeypatch.setattr(run.learner, "loss", bad_once)
+    assert run.run() is Outcome.finished
+    assert run.notes.warnings == ["step 2: non-finite loss, skipped"]
+    assert run.notes.traces[1]["params"] == run.notes.traces[0]["params"]
+    assert run.loop.progress.recovery.skipped_in_all == 1
+
+
 def test_many_bad_steps_go_back_to_the_last_checkpoint_a_bounded_number_of_times(toy_run: ToyRuns) -> None:
     run = toy_run(poison=lambda epoch, sample: epoch >= 1, skips=2, rollbacks=3)
     with pytest.raises(FloatingPointError, match="lower lr0"):

@@ -73,6 +73,23 @@ def test_an_update_that_fails_half_way_is_not_saved(toy_run: ToyRuns, monkeypatc
     assert saved(run) == []
 
 
+def test_a_failure_just_after_the_update_does_not_save_it_as_the_step_before(
+    toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loader process that dies raises in a signal handler: at any moment."""
+    run = toy_run()
+    update = run.stepper._update
+
+    def update_then_fail(outcome: Any) -> None:
+        update(outcome)
+        raise RuntimeError("a loader process is gone")
+
+    monkeypatch.setattr(run.stepper, "_update", update_then_fail)
+    with pytest.raises(RuntimeError, match="loader process"):
+        run.run()
+    assert saved(run) == []
+
+
 def test_a_rescue_that_fails_does_not_hide_why(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(run: Any, steps_done: int) -> None:
         if steps_done == 4:

@@ -194,18 +194,20 @@ class Loop:
             raise
 
     def _recover(self, outcome: StepOutcome) -> None:
-        """Count steps whose gradients were not finite; after too many in a row go back to the last checkpoint."""
+        """Count steps that were not finite and left out; after too many in a row go back to the last checkpoint."""
         recovery = self.progress.recovery
         if outcome.applied:
             recovery.skipped = 0
             return
-        if self._stepper.scaler.is_enabled() and self._stepper.scaler.get_scale() > 1.0:
+        is_scaling = self._stepper.scaler.is_enabled() and self._stepper.scaler.get_scale() > 1.0
+        if is_scaling and math.isfinite(outcome.loss):
             return  # a gradient scaler that looks for its scale skips steps as a matter of course
         recovery.skipped += 1
         recovery.skipped_in_all += 1
-        self._observer.event("warning", message=f"step {self.progress.position.total}: non-finite gradient, skipped")
+        what = "loss" if math.isfinite(outcome.norm) else "gradient"
+        self._observer.event("warning", message=f"step {self.progress.position.total}: non-finite {what}, skipped")
         if recovery.skipped >= self._limits.skips:
-            self._roll_back(f"{recovery.skipped} steps in a row had non-finite gradients")
+            self._roll_back(f"{recovery.skipped} steps in a row were not finite")
 
     def _roll_back(self, reason: str) -> None:
         recovery, step = self.progress.recovery, self.progress.position.total

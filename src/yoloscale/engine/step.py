@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import torch
@@ -30,8 +31,8 @@ class StepOutcome:
     """What all ranks agree has happened in a step.
 
     `losses` are means per image over the whole step, `loss` the sum that was differentiated, `norm` the gradients'
-    norm before clipping. `applied` is False if a gradient was not finite and the update was left out. `save`: some
-    rank was asked for a checkpoint. `times`: of every rank, in rank order.
+    norm before clipping. `applied` is False if the loss or a gradient was not finite and the update was left out.
+    `save`: some rank was asked for a checkpoint. `times`: of every rank, in rank order.
     """
 
     stop: Stop
@@ -74,7 +75,7 @@ class Stepper:
         self._average = dict(average.module.state_dict())
         self._buffers = [buffer for buffer in learner.module.buffers() if buffer.numel() > 0]
         self._buffers_before = [buffer.clone() for buffer in self._buffers]
-        self._is_between = True
+        self._is_before_update = False
 
     def __call__(self, step: OptimiserStep, load: Callable[[], Batch], watch: Callable[[Batch], None]) -> StepOutcome:
         """Collective. Train on the micro-batches of `step`, which `load` delivers one after the other.
@@ -85,6 +86,7 @@ class Stepper:
         self._clock.start()
         if self._buffers:
             torch._foreach_copy_(self._buffers_before, self._buffers)
+        self._is_before_update = True
         self.gradients.zero()
         samples = []
         for position, micro in enumerate(step.micro_batches):
@@ -141,14 +143,14 @@ class Stepper:
         HEARTBEAT.at(UPDATING)
         trained, loss, *parts = sums[VOTES:NUMBERS]
         losses = {name: value / trained for name, value in zip(self._names, parts, strict=False)}
-        finite = measured < float("inf")  # False for NaN too
+        finite = measured < float("inf") and isfinite(loss)  # a comparison with NaN is False
         stop, save = decide(sums[:VOTES])
         times = [OwnTime(*sums[at : at + 2]) for at in range(NUMBERS, len(sums), 2)]
         return StepOutcome(stop, save, loss, measured, losses, finite, times)
 
     def _update(self, outcome: StepOutcome) -> None:
         """Update the parameters, or leave them: every rank holds the same gradients, so all do the same."""
-        self._is_between = False
+        self._is_before_update = False
         if outcome.applied:
             self.gradients.clip(torch.tensor(outcome.norm), MAXIMUM_NORM)
             self.scaler.step(self.optimizer)
@@ -157,16 +159,16 @@ class Stepper:
             self.average.mend()
         if self.scaler.is_enabled():
             self.scaler.update()
-        self._is_between = True
 
     def break_off(self) -> bool:
         """After an exception in a step: undo what its forward passes left in the batch-norm statistics.
 
-        Returns whether the state is that of the last whole step; not so if the update itself was under way.
+        Returns whether the state is that of the last whole step; not so once the update has begun, also after it: an
+        exception may come from a signal handler, at any moment until the caller has noted that the step is done.
         """
-        if self._buffers:
+        if self._is_before_update and self._buffers:
             torch._foreach_copy_(self._buffers, self._buffers_before)
-        return self._is_between
+        return self._is_before_update
 
     def state(self) -> dict[str, Any]:
         """Everything a step changes, as tensors and plain containers; the model and its average in fp32."""

@@ -82,7 +82,9 @@ class Ballot:
                 if is_asked():
                     self.ask(Stop.terminate, reason)
         stops = [float(self.wish is stop) for stop in (Stop.time_limit, Stop.terminate, Stop.interrupt)]
-        wants, self.wants_checkpoint = self.wants_checkpoint, False
+        wants = self.wants_checkpoint
+        if wants:  # not always: a signal between reading and clearing would be lost
+            self.wants_checkpoint = False
         return [*stops, float(wants)]
 
 
