@@ -187,3 +187,19 @@ def test_interrupt_names_the_host_and_the_command_to_type_there(config: Make) ->
     assert "on node7: yoloscale interrupt" in str(caught.value)
     assert str(caught.value).endswith("--kill --rank 1")
     taken.release()
+
+
+def test_sigusr1_to_the_launcher_lets_the_ranks_save_and_stop(launch: Launch) -> None:
+    launched = launch(steps=4000)
+    launched.until("training_started")
+    launched.process.send_signal(signal.SIGUSR1)
+    code, output = launched.wait()
+    assert code == 75, output
+    assert kinds(launched)[-2:] == ["preempted", "exited"]
+
+
+def test_sigusr2_does_not_end_the_launcher(launch: Launch) -> None:
+    launched = launch(steps=20)
+    launched.until("training_started")
+    launched.process.send_signal(signal.SIGUSR2)
+    assert launched.wait()[0] == 0

@@ -7,13 +7,15 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+MAY_STAY_IGNORED = (signal.SIGINT, signal.SIGHUP)
 
 
 class StopRequests:
-    """While entered, SIGINT, SIGTERM and SIGHUP are counted instead of ending the process. Main thread only.
+    """While entered, SIGINT, SIGTERM, SIGHUP and SIGUSR1 are counted instead of ending the process. Main thread only.
 
-    What this process was started to ignore stays ignored: SIGHUP under nohup, SIGINT behind a script's `&`.
+    What this process was started to ignore stays ignored: SIGHUP under nohup, SIGINT behind a script's `&`. SIGUSR2
+    asks ranks for a checkpoint; where it is sent to a whole job, it must not end the launcher.
     """
 
     def __init__(self) -> None:
@@ -23,9 +25,10 @@ class StopRequests:
     def __enter__(self) -> StopRequests:
         assert threading.current_thread() is threading.main_thread(), "signals arrive in the main thread"
         for number in STOP_SIGNALS:
-            if number is not signal.SIGTERM and signal.getsignal(number) is signal.SIG_IGN:
+            if number in MAY_STAY_IGNORED and signal.getsignal(number) is signal.SIG_IGN:
                 continue
             self._previous[number] = signal.signal(number, self._note)
+        self._previous[signal.SIGUSR2] = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         return self
 
     def __exit__(
