@@ -224,5 +224,6 @@ def test_a_request_between_two_attempts_is_honoured(launch: Launch, by: str) -> 
     is_preempted = by in ("SIGTERM", "file")
     assert exit_code == (75 if is_preempted else 130), output
     assert status(launched.run).state == ("preempted" if is_preempted else "cancelled")
+    assert [record["saved"] for record in told(launched.run, "preempted")] == [False] * is_preempted
     assert len(told(launched.run, "attempt_launched")) == 2
     assert not launched.run.stop_request.exists()

@@ -145,6 +145,25 @@ def test_by_hand_under_torchrun() -> None:
     }  # fmt: skip
 
 
+def test_who_takes_a_run_up_elsewhere_is_no_sign_of_life_of_it() -> None:
+    history = [*FIRST, saved(30, 20), event(99, events.MOVED), launched(100, 2), trains(110, 20)]
+    found = spent(history, 120, goes_on=True, signs=(12, 50))
+    assert shares(found) == {"setup": 20, "training": 30, "lost": 20, "down": 50}
+
+
+def test_a_stop_that_the_ranks_did_not_live_to_save_keeps_nothing() -> None:
+    """Asked between two attempts, and while ranks that hung had to be killed: the launcher says that it stopped."""
+    between = [*FIRST, saved(30, 20), event(50, events.FAILED), exited(50, 1)]
+    between += [event(60, events.PREEMPTED, step=20, saved=False), exited(60, 75)]
+    assert shares(spent(between, 60)) == {"setup": 10, "training": 20, "lost": 20, "down": 10}
+    resumed = spent([*between, launched(100, 2), trains(110, 20)], 120, goes_on=True)
+    assert shares(resumed) == {"setup": 20, "training": 30, "lost": 20, "down": 50}
+    hung = [*FIRST, event(90, events.PREEMPTED, step=0, saved=False), exited(90, 75)]
+    assert shares(spent(hung, 90)) == {"setup": 10, "lost": 80}
+    resumed = spent([*hung, launched(100, 2), trains(110, 0)], 120, goes_on=True)
+    assert shares(resumed) == {"setup": 20, "training": 10, "lost": 80, "down": 10}
+
+
 def test_a_roll_back_loses_what_it_undoes() -> None:
     history = [*FIRST, saved(30, 20), event(50, events.WARNING, step_from=40, step_to=20)]
     assert shares(spent(history, 60, goes_on=True)) == {"setup": 10, "training": 30, "lost": 20}
@@ -164,7 +183,7 @@ def test_a_clock_that_was_set_back() -> None:
 NAMES = [
     events.ATTEMPT_LAUNCHED, events.ATTEMPT_STARTED, events.SETUP, events.TRAINING_STARTED, events.CHECKPOINT_SAVED,
     events.EVALUATED, events.PREEMPTED, events.RESTARTED, events.FAILED, events.EXITED,
-    events.FINISHED, events.WARNING,
+    events.FINISHED, events.WARNING, events.MOVED,
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import LOST, status
+from yoloscale.runs.status import LOST, read_progress, status
 
 HERE = socket.gethostname()
 
@@ -199,3 +199,14 @@ def test_where_the_time_went(run: RunDirectory) -> None:
     assert going_on.goodput == pytest.approx(going_on.time_s["training"] / going_on.time_s["total"], abs=1e-3)
     run.result.write_text(json.dumps({"metrics": {}, "time_s": {"training": 5.0, "total": 10.0}, "goodput": 0.5}))
     assert (status(run).time_s, status(run).goodput) == ({"training": 5.0, "total": 10.0}, 0.5)
+
+
+def test_the_late_word_of_another_node_on_an_earlier_attempt_does_not_count(run: RunDirectory) -> None:
+    launched(run, os.getpid())
+    launched(run, os.getpid(), attempt=2)
+    events.record(run, events.PREEMPTED, attempt=1, step=3, epoch=1, signal="SIGTERM")
+    events.record(run, events.FAILED, attempt=1, rank=1, host="node7", error="lost")
+    progress = read_progress(run)
+    assert progress.attempt == 2
+    assert progress.stopped is None
+    assert not progress.failures

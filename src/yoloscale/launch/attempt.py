@@ -98,10 +98,10 @@ def _close(spec: JobSpec, run: RunDirectory, watched: Watched, exit_code: int, l
     outcome = conclude(watched.progress, end)
     if outcome.exit_code == INTERRUPTED and not watched.progress.cancelled:
         events.record(run, events.CANCELLED)
-    if outcome.exit_code == STOPPED and watched.progress.stopped is None:
+    if outcome.exit_code == STOPPED and watched.progress.stopped is None and not watched.is_over:
         number = watched.stop.name if watched.stop else "SIGTERM"
-        position = {"step": watched.progress.step, "epoch": watched.progress.epoch}
-        events.record(run, events.PREEMPTED, attempt=spec.attempt, **position, signal=number, outcome=outcome.state)
+        said = {"step": watched.progress.step, "epoch": watched.progress.epoch, "signal": number, "saved": False}
+        events.record(run, events.PREEMPTED, attempt=spec.attempt, **said, outcome=outcome.state)
     if outcome.failure is not None:
         failure = _with_log(run, spec, outcome.failure)
         outcome = replace(outcome, failure=failure)

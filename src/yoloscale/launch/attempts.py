@@ -155,7 +155,7 @@ class _Start:
             return self._end(attempt, Outcome(INTERRUPTED))
         outcome = Outcome(STOPPED)
         step = newest_step(_names(self._run.checkpoints))
-        said = {"signal": asked.name, "outcome": outcome.state}
+        said = {"signal": asked.name, "outcome": outcome.state, "saved": False}  # no step was done since the failure
         events.record(self._run, events.PREEMPTED, attempt=attempt, step=step, epoch=progress.epoch, **said)
         return self._end(attempt, outcome)
 

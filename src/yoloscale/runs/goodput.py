@@ -132,7 +132,7 @@ def _begins(record: Record, newest: Start | None) -> bool:
 
 def _take(start: Start, record: Record, now: float) -> None:
     event = record["event"]
-    if start.ended is None:
+    if start.ended is None and event != events.MOVED:  # whoever takes the run up says that, after a while perhaps
         start.seen = now
         if event in _LAST_WORDS:
             start.ended = now
@@ -147,7 +147,7 @@ def _take(start: Start, record: Record, now: float) -> None:
         start.saved.append((int(record.get("step", 0)), when, float(record.get("blocked_s") or 0.0)))
     elif "step_to" in record:  # the warning about a roll-back
         start.rollbacks.append((now, int(record["step_to"])))
-    elif event == events.PREEMPTED:
+    elif event == events.PREEMPTED and record.get("saved", True):
         start.kept = int(record.get("step", 0))
     elif event == events.FINISHED:
         start.finished = True

@@ -163,7 +163,8 @@ def _failed(progress: Progress, record: dict[str, Any]) -> None:
 
 
 def _stopped(progress: Progress, record: dict[str, Any]) -> None:
-    progress.stopped = record
+    if int(record.get("attempt", progress.attempt)) == progress.attempt:
+        progress.stopped = record
 
 
 def _cancelled(progress: Progress, record: dict[str, Any]) -> None:
