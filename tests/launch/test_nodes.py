@@ -14,14 +14,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
+from yoloscale.launch.attempt import Ended, Observer
 from yoloscale.launch.claim import claim
-from yoloscale.launch.nodes import commands, newest_announcement, wait_for_first_node
+from yoloscale.launch.joining import await_next, join_attempts, joining_spec
+from yoloscale.launch.nodes import Announcement, commands, newest_announcement, wait_for_first_node
+from yoloscale.launch.outcome import Outcome
+from yoloscale.launch.spec import JobSpec
+from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.stragglers import processes_of
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -176,6 +183,47 @@ def test_an_attempt_that_has_its_ranks_is_not_joined(config: Make, sign: str) ->
         run.attempt_logs(1).mkdir(parents=True)
         run.rank_log(1, 0).touch()
     assert newest_announcement(run, 1) is None
+
+
+@pytest.mark.timeout(30)
+def test_a_run_that_went_on_without_this_node_is_not_waited_for_when_its_host_is_down(
+    config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yoloscale.launch.joining.LOOK_S", 0.05)
+    made = config(nodes=2, rdzv_endpoint="a:1")
+    run = two_node_run(made)
+    for attempt in (1, 2):
+        events.record(run, events.ATTEMPT_LAUNCHED, attempt=attempt, host="a", pid=1, argv=[])
+        events.record(run, events.ATTEMPT_STARTED, attempt=attempt, world_size=1, processes=[])
+        events.record(run, events.TRAINING_STARTED, attempt=attempt, epochs=1, steps_per_epoch=9, epoch=1, step=0)
+    spec = joining_spec(run, made, Announcement(1, "x"), 1)
+    alive = threading.Timer(1.0, lambda: events.record(run, events.EVALUATED, epoch=1, metrics={}, seconds=1))
+    alive.start()
+    before = time.monotonic()
+    assert await_next(run, spec, Observer(), StopRequests(), patience_s=1.5) is None
+    assert 2.4 < time.monotonic() - before < 10, "as long again after each sign of life, and no longer"
+    alive.join()
+
+
+@pytest.mark.timeout(60)
+def test_a_node_does_not_join_what_was_started_anew_with_another_config(
+    config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Node 0 was killed and moved to one process per node: two more here would be ranks that nobody has work for."""
+    made = config(nodes=2, rdzv_endpoint="a:1")
+    run = two_node_run(made)
+    lost = Ended(Outcome(1), was_training=True)
+
+    def attempt_that_loses_node_0(spec: JobSpec, observer: Observer, requests: StopRequests) -> Ended:
+        freeze(replace(load(run.config), cluster=replace(made.cluster, procs_per_node=1)), run.config)
+        events.record(run, events.ATTEMPT_LAUNCHED, attempt=spec.attempt + 1, host="a", pid=1, argv=[])
+        run.launch_record(spec.attempt + 1).write_text(json.dumps({"job_id": "y"}))
+        assert spec.attempt == 1, "it joined"
+        return lost
+
+    monkeypatch.setattr("yoloscale.launch.joining.run_attempt", attempt_that_loses_node_0)
+    with pytest.raises(ConfigError, match="1 on node 0, 2 here"):
+        join_attempts(run, made, Announcement(1, "x"), Observer(), node_rank=1)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,13 @@ from typing import Any
 from yoloscale.config.schema import Config
 from yoloscale.launch.attempt import Observer, run_attempt
 from yoloscale.launch.attempts import time_limit
-from yoloscale.launch.nodes import FIRST_NODE_TIMEOUT_S, POLL_S, Announcement, newest_announcement
+from yoloscale.launch.nodes import (
+    FIRST_NODE_TIMEOUT_S,
+    POLL_S,
+    Announcement,
+    newest_announcement,
+    refuse_if_different,
+)
 from yoloscale.launch.outcome import FAILED, FINISHED, Outcome
 from yoloscale.launch.spec import WORKER, JobSpec, job_spec
 from yoloscale.launch.stop import StopRequests
@@ -36,8 +42,10 @@ def join_attempts(
 ) -> Outcome:
     """Take part in an attempt and in those that node 0 starts after it, until the run ends. Main thread only.
 
-    Ends as node 0 ends; by itself when it is asked to stop here, or when node 0 is gone.
+    Ends as node 0 ends; by itself when it is asked to stop here, or when node 0 is gone. Raises ConfigError if node 0
+    was started anew with another config.
     """
+    patience_s = FIRST_NODE_TIMEOUT_S + config.cluster.timeout_s
     limit = time_limit(config.cluster, time.time())
     with StopRequests() as requests:
         while True:
@@ -46,18 +54,22 @@ def join_attempts(
             outcome = run_attempt(spec, observer, requests).outcome
             if outcome.exit_code == FINISHED:
                 return outcome
-            follows = _next(run, spec, observer, requests)
+            follows = await_next(run, spec, observer, requests, patience_s)
             if follows is None:
                 return _as_node_0(run, outcome)
+            refuse_if_different(run, config)
             announced = follows
 
 
-def _next(run: RunDirectory, spec: JobSpec, observer: Observer, requests: StopRequests) -> Announcement | None:
+def await_next(
+    run: RunDirectory, spec: JobSpec, observer: Observer, requests: StopRequests, patience_s: float
+) -> Announcement | None:
     """The next attempt; None if node 0 has said its last word, is gone, or says nothing, or a stop was asked for here.
 
-    Its ranks may wait for a collective to time out before it knows that the attempt has failed.
+    `patience_s` is longer than a collective takes to time out: only then may node 0 know that the attempt has failed.
+    A run that goes on without this node is waited for as long as it shows signs of life.
     """
-    deadline = time.monotonic() + FIRST_NODE_TIMEOUT_S
+    deadline, heard_at = time.monotonic() + patience_s, None
     look_at = time.monotonic()
     while requests.first is None and time.monotonic() < deadline:
         if (announced := newest_announcement(run, spec.node_rank)) is not None:
@@ -71,8 +83,8 @@ def _next(run: RunDirectory, spec: JobSpec, observer: Observer, requests: StopRe
             if launcher is not None and launcher[2] is False:
                 observer.say("node 0 is gone, and with it the run")
                 return None
-            if progress.attempt > spec.attempt and progress.is_training:  # it came too late for this one
-                deadline = time.monotonic() + FIRST_NODE_TIMEOUT_S
+            if progress.attempt > spec.attempt and progress.updated_at != heard_at:  # it came too late for this one
+                deadline, heard_at = time.monotonic() + patience_s, progress.updated_at
         observer.watch()
         time.sleep(POLL_S)
     return None
