@@ -66,6 +66,17 @@ def test_a_rank_that_dies_makes_others_save_but_that_is_a_failure() -> None:
     assert conclude(progress, end(REPORT.format(rank=1, code=-9, pid=101))).exit_code == 1
 
 
+def test_an_agent_that_the_launcher_killed_itself_is_not_the_cause() -> None:
+    """A rank of another node was lost, and those here hung: no word of the out-of-memory killer."""
+    lost = {"rank": 0, "host": "node0", "time": 1.0, "error": "Connection closed by peer", "collateral": True}
+    outcome = conclude(Progress(failures=[lost]), end(exit_code=-9, is_own_doing=True))
+    assert outcome.failure is not None
+    assert outcome.failure.collateral
+    killed = conclude(Progress(failures=[lost]), end(exit_code=-9)).failure
+    assert killed is not None
+    assert "agent was killed by SIGKILL" in killed.error
+
+
 def test_bad_config_found_by_a_rank_is_exit_2() -> None:
     assert (
         conclude(

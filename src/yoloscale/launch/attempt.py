@@ -93,6 +93,7 @@ def _close(spec: JobSpec, run: RunDirectory, watched: Watched, exit_code: int, l
         host=socket.gethostname(),
         stop=watched.stop,
         killed={*watched.killed, *left},
+        is_own_doing=watched.has_killed_agent,
         rdzv_endpoint=spec.rdzv_endpoint,
     )
     outcome = conclude(watched.progress, end)

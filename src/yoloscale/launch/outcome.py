@@ -52,6 +52,7 @@ class AgentEnd:
     host: str
     stop: signal.Signals | None  # what launcher or agent were asked to stop with
     killed: Collection[int] = ()  # pids the launcher killed itself
+    is_own_doing: bool = False  # the agent is among them
     rdzv_endpoint: str | None = None
 
 
@@ -63,7 +64,7 @@ def conclude(progress: Progress, end: AgentEnd) -> Outcome:
     if progress.cancelled or end.stop is signal.SIGINT or _was_interrupted(progress):
         return Outcome(INTERRUPTED)
     was_asked = end.stop is not None  # a rank that dies makes the agent stop the others, which is no request
-    if end.exit_code < 0 and end.exit_code not in ORDERLY and not was_asked:
+    if end.exit_code < 0 and end.exit_code not in ORDERLY and not was_asked and not end.is_own_doing:
         # the kernel told the ranks, and they may have saved and stopped in order: that was no request either
         return Outcome(FAILED, failure if failure.is_recorded and not failure.collateral else _agent_killed(end))
     has_reported = failure.is_recorded and not (was_asked and failure.collateral)  # nodes do not stop all at once

@@ -50,6 +50,11 @@ class Watched:
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     @property
+    def has_killed_agent(self) -> bool:
+        """Whether the agent did not end when told, and was killed by this launcher."""
+        return self._agent.pid in self.killed
+
+    @property
     def is_over(self) -> bool:
         """Whether node 0 has ended the attempt, or started the next one, while another node still waits for it."""
         return self._spec.node_rank > 0 and (self._is_past or self.progress.exited is not None)
