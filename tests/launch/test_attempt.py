@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -209,3 +212,32 @@ def test_who_takes_a_run_up_waits_for_the_ranks_of_a_killed_launcher(launch: Lau
     assert said
     end_leftovers(launched.run, said.append)
     assert len(said) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own for the run directory `run`."""
+    folder = tmp_path / "runs" / "run"
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a file system cannot be mounted here (root can): {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_does_not_change_the_exit_code_of_a_stop(
+    small_disk: Path, launch: Launch, left_over: Callable[[], list[Any]]
+) -> None:
+    """It tells a cluster to start the run again; the words that go with it find no room."""
+    launched = launch(steps=4000)
+    launched.until("training_started")
+    with (small_disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            continue
+    launched.process.send_signal(signal.SIGTERM)
+    exit_code, output = launched.wait()
+    assert exit_code == 75, output
+    assert "No space left" in output
+    assert not left_over()

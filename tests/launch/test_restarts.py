@@ -178,6 +178,18 @@ def test_it_is_given_up_with_the_cause_of_the_first_failure(launch: Launch) -> N
     assert "teapot" in str(status(launched.run).error)
 
 
+def test_a_rank_that_breaks_when_asked_to_stop_leaves_a_run_to_go_on_with(launch: Launch) -> None:
+    """As it does a moment earlier, between two attempts. With exit code 1 a cluster would not requeue it."""
+    launched = launch(steps=4000, **{"break": {"rank": 1, "how": "raise", "step": "stop"}})
+    launched.until("training_started")
+    launched.process.send_signal(signal.SIGTERM)
+    exit_code, output = launched.wait()
+    assert exit_code == 75, output
+    assert "the loss is a teapot" in output
+    assert status(launched.run).state == "preempted"
+    assert len(told(launched.run, "attempt_launched")) == 1
+
+
 @pytest.mark.long
 def test_what_cannot_start_is_not_tried_again(launch: Launch) -> None:
     launched = launch(steps=5, **{"break": {"rank": 1, "how": "raise", "setup": True}})

@@ -86,7 +86,7 @@ def _hear_other_nodes(spec: JobSpec, watched: Watched) -> None:
 
 
 def _close(spec: JobSpec, run: RunDirectory, watched: Watched, exit_code: int, left: list[int]) -> Outcome:
-    """Decide how it ended and write what the ranks could not write themselves."""
+    """Decide how it ended and write what the ranks could not write themselves, if the disk takes it."""
     end = AgentEnd(
         exit_code=exit_code,
         log=watched.log,
@@ -98,11 +98,11 @@ def _close(spec: JobSpec, run: RunDirectory, watched: Watched, exit_code: int, l
     )
     outcome = conclude(watched.progress, end)
     if outcome.exit_code == INTERRUPTED and not watched.progress.cancelled:
-        events.record(run, events.CANCELLED)
+        events.note(run, events.CANCELLED)
     if outcome.exit_code == STOPPED and watched.progress.stopped is None and not watched.is_over:
         number = watched.stop.name if watched.stop else "SIGTERM"
         said = {"step": watched.progress.step, "epoch": watched.progress.epoch, "signal": number, "saved": False}
-        events.record(run, events.PREEMPTED, attempt=spec.attempt, **said, outcome=outcome.state)
+        events.note(run, events.PREEMPTED, attempt=spec.attempt, **said, outcome=outcome.state)
     if outcome.failure is not None:
         failure = _with_log(run, spec, outcome.failure)
         outcome = replace(outcome, failure=failure)
@@ -113,7 +113,7 @@ def _close(spec: JobSpec, run: RunDirectory, watched: Watched, exit_code: int, l
 
 def _record_failure(run: RunDirectory, spec: JobSpec, failure: Failure) -> None:
     said = {"rank": failure.rank, "host": failure.host, "exit_code": failure.exit_code, "error": failure.error}
-    events.record(run, events.FAILED, attempt=spec.attempt, **said)
+    events.note(run, events.FAILED, attempt=spec.attempt, **said)
 
 
 def _with_log(run: RunDirectory, spec: JobSpec, failure: Failure) -> Failure:

@@ -89,21 +89,22 @@ class _Start:
                 return self._stop(spec.attempt, asked)
 
     def _worth_a_restart(self, ended: Ended) -> Failure | None:
-        wanted = self._config.cluster.max_restarts > 0 and self._requests.first is None
+        """The failure, also if somebody has asked for a stop: that is what the start then ends with."""
+        wanted = self._config.cluster.max_restarts > 0
         return ended.outcome.failure if wanted and may_restart(ended.outcome, ended.was_training) else None
 
     def _end(self, attempt: int, outcome: Outcome) -> Outcome:
         """The launcher's last word on the start."""
         if outcome.exit_code in (STOPPED, INTERRUPTED):
             self._run.stop_request.unlink(missing_ok=True)
-        events.record(self._run, events.EXITED, attempt=attempt, exit_code=outcome.exit_code)
+        events.note(self._run, events.EXITED, attempt=attempt, exit_code=outcome.exit_code)
         return outcome
 
     def _give_up(self, attempt: int, restarts: Restarts) -> Outcome:
         first = restarts.first
         assert first is not None, "there was a failure"
         outcome = Outcome(FAILED, first, restarts.verdict)
-        events.record(
+        events.note(
             self._run,
             events.FAILED,
             attempt=attempt,
@@ -151,12 +152,12 @@ class _Start:
         progress = read_progress(self._run)
         if asked is signal.SIGINT or progress.cancelled:
             if not progress.cancelled:
-                events.record(self._run, events.CANCELLED)
+                events.note(self._run, events.CANCELLED)
             return self._end(attempt, Outcome(INTERRUPTED))
         outcome = Outcome(STOPPED)
         step = newest_step(_names(self._run.checkpoints))
         said = {"signal": asked.name, "outcome": outcome.state, "saved": False}  # no step was done since the failure
-        events.record(self._run, events.PREEMPTED, attempt=attempt, step=step, epoch=progress.epoch, **said)
+        events.note(self._run, events.PREEMPTED, attempt=attempt, step=step, epoch=progress.epoch, **said)
         return self._end(attempt, outcome)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -36,11 +37,22 @@ def line(event: str, **fields: Any) -> dict[str, Any]:
 
 def warn(run: RunDirectory, message: str) -> None:
     """Print a warning and put it on record, if the disk takes it: what is worth a warning is not worth the run."""
-    print(message, flush=True)
+    _say(message)
+    note(run, WARNING, message=message)
+
+
+def note(run: RunDirectory, event: str, **fields: Any) -> None:
+    """Append one event if the disk takes it; for what somebody goes on without, or knows from an exit code, too."""
     try:
-        record(run, WARNING, message=message)
+        record(run, event, **fields)
     except OSError as error:
-        print(f"not recorded: {error}", flush=True)
+        _say(f"not recorded: {error}")
+
+
+def _say(line: str) -> None:
+    """Print a line, if it can be: a log often lies on the very disk that is full."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)
 
 
 def history(run: RunDirectory) -> list[dict[str, Any]]:

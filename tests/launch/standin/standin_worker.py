@@ -2,7 +2,8 @@
 
 RUN/standin.json: {"steps", "step_s", "setup_s", "save_every" (steps), "save_s" (how long a save at a stop takes),
 "break": {"rank", "how": "SIGKILL" | "raise" | "exit" | "hang", "step", "attempts": only in these, "setup": true to
-break before training starts}, "child": true to leave a process behind that ignores signals}.
+break before training starts; "step": "stop" to break when asked to
+stop}, "child": true to leave a process behind that ignores signals}.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def announce(run: RunDirectory, script: dict[str, Any], first_step: int) -> None
         )  # fmt: skip
 
 
-def break_if_told(script: dict[str, Any], step: int | None) -> None:
+def break_if_told(script: dict[str, Any], step: int | str | None) -> None:
     """Where the script says so; `step` is None before training starts."""
     broken = script.get("break") or {}
     for each in broken if isinstance(broken, list) else [broken]:
@@ -125,6 +126,7 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
             saves.clear()
             save(run, step)
         if (asked := asked_to_stop(run)) is not None:
+            break_if_told(script, "stop")
             time.sleep(script.get("save_s", 0.0))
             save(run, step)
             if RANK == 0:
