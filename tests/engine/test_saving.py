@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from yoloscale.checkpoint import store
 from yoloscale.checkpoint.interval import When
+from yoloscale.engine import loop
 from yoloscale.engine.loop import Outcome
 from yoloscale.engine.votes import Stop
 from yoloscale.runs import events
@@ -162,6 +164,57 @@ def test_no_checkpoint_amid_bad_steps(toy_run: ToyRuns) -> None:
     steps = [step for step, _ in saved(run)]
     assert max(steps) == 6, "the end of the first epoch"
     assert run.loop.progress.recovery.skipped_in_all >= 3
+
+
+def test_a_checkpoint_that_holds_what_is_bad_is_given_up_for_the_one_before(toy_run: ToyRuns) -> None:
+    """The weights go bad in step 5, which itself is fine and is saved; each step after it is bad."""
+    is_bad = [True]
+
+    def heal(run: Any, steps_done: int) -> None:
+        is_bad[0] = is_bad[0] and (steps_done >= 5 or not run.loop.progress.recovery.rollbacks)
+
+    def poison(_epoch: int, _sample: int) -> bool:
+        return is_bad[0] and run.loop.progress.position.total >= 5
+
+    run = toy_run(when=EACH_STEP, poison=poison, stop_before=heal, skips=2, samples=81, epochs=1)
+    assert run.run() is Outcome.finished
+    back = [message.split(": ")[1] for message in run.notes.warnings if "back to" in message]
+    assert back == ["back to step 5, step size × 0.5", "back to step 4, step size × 0.25"]
+    assert (run.directory.checkpoints / "broken-step-000000005").is_dir()
+    assert saved(run)[-1] == (11, "epoch")
+
+
+def test_an_epoch_with_a_bad_fitness_is_trained_again(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only evaluated again, though its trained state was saved before its long evaluation."""
+    monkeypatch.setattr(loop, "EVALUATION_WORTH_A_CHECKPOINT_S", -1.0)
+    retrained = list[int]()
+
+    def note(run: Any, steps_done: int) -> None:
+        if run.loop.progress.recovery.rollbacks:
+            retrained.append(steps_done)
+
+    run = toy_run(stop_before=note)
+    evaluate = run._evaluate
+
+    def bad_second_epoch(module: Any) -> dict[str, float]:
+        bad = run.loop.progress.position.epoch == 1 and not retrained
+        return {"fitness": math.nan} if bad else evaluate(module)
+
+    monkeypatch.setattr(run.loop, "_evaluation", bad_second_epoch)
+    assert run.run() is Outcome.finished
+    assert sorted(set(retrained)) == [3, 4, 5]
+
+
+def test_a_failure_amid_bad_steps_leaves_the_good_checkpoints(toy_run: ToyRuns) -> None:
+    def fail(run: Any, steps_done: int) -> None:
+        if steps_done == 5:
+            raise RuntimeError("an assertion about numbers in a loss")
+
+    run = toy_run(when=EACH_STEP, poison=lambda epoch, sample: epoch == 1, stop_before=fail)
+    with pytest.raises(RuntimeError):
+        run.run()
+    assert run.loop.progress.recovery.skipped == 2
+    assert [step for step, _ in saved(run)] == [1, 2, 3]
 
 
 def test_a_stop_waits_for_the_disk(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,14 @@ def test_a_resumed_run_drops_the_epochs_it_does_again(tmp_path: Path) -> None:
     assert lines(path)[2][2] == "9"
 
 
+def test_an_epoch_that_is_trained_again_has_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    table = ResultsCsv(path, 0)
+    for epoch in (1, 2, 3, 2):
+        table.add({**RECORD, "epoch": epoch})
+    assert [row[0] for row in lines(path)] == ["epoch", "1", "2"]
+
+
 def test_a_run_from_the_start_begins_a_new_table(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_text("epoch,other\n1,2\n")

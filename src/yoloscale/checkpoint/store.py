@@ -90,10 +90,13 @@ class CheckpointStore:
         found = [path for path in self._folder.glob(f"*{PREFIX}*") if NAME.fullmatch(path.name)]
         return sorted(found, key=lambda path: (path.name.removeprefix(REPLACED), path.name), reverse=True)
 
-    def newest(self) -> tuple[Stored | None, list[str]]:
-        """The newest valid checkpoint, and a sentence about each broken one that was passed over. Only reads."""
+    def newest(self, before: int | None = None) -> tuple[Stored | None, list[str]]:
+        """The newest valid checkpoint (of fewer steps than `before`), and a sentence about each broken one that was
+        passed over. Only reads."""
         complaints: list[str] = []
         for path in self.candidates():
+            if before is not None and _step_of(path) >= before:
+                continue
             try:
                 return Stored(path, verify(path)), complaints
             except (OSError, ValueError, KeyError, TypeError) as error:
@@ -101,7 +104,10 @@ class CheckpointStore:
         return None, complaints
 
     def set_aside_newer_than(self, stored: Stored | None) -> None:
-        """Rename broken folders newer than `stored`, so that they are kept for inspection and never tried again."""
+        """Rename the folders newer than `stored`, so that they are kept for inspection and never tried again.
+
+        They are broken, or hold a state that led nowhere; retention, too, goes by the step.
+        """
         for path in self.candidates():
             if stored is not None and path == stored.path:
                 return

@@ -48,8 +48,11 @@ class Keeper(Protocol):
         best.pt if this epoch (from 1) is the best so far."""
         ...
 
-    def restore(self) -> Progress | None:
-        """Collective. All ranks load the newest valid checkpoint; None if there is none."""
+    def restore(self, before: int | None = None) -> Progress | None:
+        """Collective. All ranks load the newest valid checkpoint; None if there is none.
+
+        With `before` the newest one of fewer optimiser steps, if there is one; those that are newer are kept aside.
+        """
         ...
 
 
@@ -110,6 +113,8 @@ class Loop:
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
         self._evaluation_s = 0.0  # of the last one
+        self._went_back_to: int | None = None  # optimiser steps done, by the first of several roll-backs in a row
+        self._went_back_from = 0
 
     def run(self) -> Outcome:
         """Collective. Train, evaluate and save until there is a reason to end."""
@@ -189,7 +194,8 @@ class Loop:
         try:
             return self._stepper(step, load, lambda batch: self._observer.batch(self.progress.position.total, batch))
         except Exception:
-            if self._stepper.break_off():
+            # amid bad steps the weights may be what is bad: two such states would push the good ones out
+            if self._stepper.break_off() and self.progress.recovery.skipped == 0:
                 self._keeper.rescue(self._now())
             raise
 
@@ -210,9 +216,20 @@ class Loop:
             self._roll_back(f"{recovery.skipped} steps in a row were not finite")
 
     def _roll_back(self, reason: str) -> None:
+        """Collective. Go on from a checkpoint before this step; if the first try fails, from one before that.
+
+        A checkpoint may hold what made the steps after it bad. Only one further: the next may be the best of long ago.
+        """
         recovery, step = self.progress.recovery, self.progress.position.total
         rollbacks, scale = recovery.rollbacks + 1, recovery.scale / 2
-        restored = self._keeper.restore() if rollbacks <= self._limits.rollbacks else None
+        if rollbacks > self._limits.rollbacks:
+            raise FloatingPointError(f"{reason}, after {recovery.rollbacks} roll-backs; lower lr0 or set amp=false")
+        self._went_back_from = max(self._went_back_from, step)
+        if rollbacks == 1 or self._went_back_to is None:
+            restored = self._keeper.restore(before=step)
+            self._went_back_to = restored.position.total if restored else None
+        else:
+            restored = self._keeper.restore(before=self._went_back_to)
         if restored is None:
             raise FloatingPointError(f"{reason}, and no checkpoint is left to go back to; lower lr0 or set amp=false")
         restored.recovery = Recovery(scale, rollbacks, skipped_in_all=recovery.skipped_in_all)
@@ -245,7 +262,8 @@ class Loop:
         if self._limits.save or last:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
         position.epoch, position.step = epoch, 0
-        self.progress.recovery.rollbacks = 0  # a whole epoch went well; the smaller step stays
+        if position.total >= self._went_back_from:
+            self.progress.recovery.rollbacks = 0  # a whole epoch went well; the smaller step stays
         self.progress.means.clear()
         if last:
             position.epochs = epoch  # a start after this one has nothing left to train

@@ -132,8 +132,8 @@ class RunKeeper:
         except OSError as error:
             events.warn(self._run, f"weights of epoch {epoch} not published: {error}")
 
-    def restore(self) -> Progress | None:
-        """Collective. Rank 0 chooses the newest valid checkpoint; all load that one.
+    def restore(self, before: int | None = None) -> Progress | None:
+        """Collective. Rank 0 chooses the newest valid checkpoint, of fewer than `before` steps if any is; all load it.
 
         Raises:
             ConfigError: it was written by a version of yoloscale that this one cannot take up, or lacks something.
@@ -142,7 +142,9 @@ class RunKeeper:
         self._writer.wait()
         chosen: str | None = None
         if self._ranks.is_first:
-            found, complaints = self._store.newest()
+            found, complaints = self._store.newest(before)
+            if found is None and before is not None:
+                found, complaints = self._store.newest()
             for complaint in complaints:
                 events.warn(self._run, complaint)
             self._store.set_aside_newer_than(found)

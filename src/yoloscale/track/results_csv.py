@@ -20,7 +20,11 @@ class ResultsCsv:
         self._rows = [row for row in rows if int(row["epoch"]) <= epochs_done]
 
     def add(self, record: Mapping[str, float]) -> None:
-        """One epoch: keys `epoch`, `time`, `train/…`, `metrics/…`, `val/…`, `lr/…`; others are left out."""
+        """One epoch: keys `epoch`, `time`, `train/…`, `metrics/…`, `val/…`, `lr/…`; others are left out.
+
+        One that a roll-back has made the run train again replaces the line it had, and those after it.
+        """
+        self._rows = [row for row in self._rows if int(row["epoch"]) < record["epoch"]]
         values = {name: f"{value:.6g}" for name, value in record.items() if _rank(name) is not None}
         self._rows.append({**(self._rows[-1] if self._rows else {}), **values})
         columns = sorted(self._rows[-1], key=lambda name: _rank(name) or 0)
