@@ -7,11 +7,13 @@ Reads RUN/config.yaml, joins the other ranks, goes on from the newest checkpoint
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any, TextIO
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
@@ -83,8 +85,21 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+class _Log(io.FileIO):
+    """A file whose disk may be full or read-only: what it does not take is lost, and whoever prints goes on."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
 def _redirect_output(log: Path) -> None:
-    """Send everything this process and its children print to a file, from the descriptors up."""
+    """Send everything this process and its children print to a file, from the descriptors up.
+
+    It lies on the disk of the checkpoints, whose being full is worth a warning and not the run.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     sys.stdout.flush()
@@ -92,6 +107,12 @@ def _redirect_output(log: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+    sys.stdout, sys.stderr = _unfailing(1), _unfailing(2)
+
+
+def _unfailing(descriptor: int) -> TextIO:
+    raw = io.BufferedWriter(_Log(descriptor, "wb", closefd=False))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def _check_topology(config: Config, ranks: Ranks) -> None:

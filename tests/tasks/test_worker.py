@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from yoloscale.config.errors import ConfigError
@@ -34,3 +39,43 @@ def test_fewer_nodes_whose_ranks_the_batch_does_not_divide_over() -> None:
     with pytest.raises(ConfigError, match="go on with 1, 2, 3, 6, 9 or 18 ranks"):
         check(4, batch=18, min_nodes=2)
     check(4, batch=-1, min_nodes=2)  # sized by the memory of the GPUs, which is looked at later
+
+
+PRINTING = """
+import sys
+from pathlib import Path
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.worker import _redirect_output
+
+run = RunDirectory(Path(sys.argv[1]))
+_redirect_output(run.rank_log(1, 0))
+print("begun")
+filler = open(run.path / "filler", "wb", buffering=0)
+try:
+    while filler.write(bytes(4096)):
+        continue
+except OSError:
+    pass
+for _ in range(9):
+    print("x" * 5000, flush=True)
+    events.warn(run, "checkpoint not saved")
+(run.path / "filler").unlink()
+filler.close()
+print("there is room again")
+"""
+
+
+def test_a_full_disk_takes_a_ranks_words_and_not_the_rank(tmp_path: Path) -> None:
+    """Its log lies on the disk of the checkpoints, and so does what a warning is put on record in."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a file system cannot be mounted here: root can, where it may mount")
+    try:
+        done = subprocess.run([sys.executable, "-c", PRINTING, str(tmp_path)], capture_output=True, check=False)
+        log = (tmp_path / "logs" / "attempt-1" / "rank-0.log").read_text()
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert log.startswith("begun\n")
+    assert log.endswith("there is room again\n")
