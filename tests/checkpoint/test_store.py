@@ -320,6 +320,29 @@ def test_a_removal_that_was_broken_off_leaves_nothing_to_read(checkpoints: Check
     assert not left.exists()
 
 
+def test_what_cannot_be_removed_stops_no_save(
+    checkpoints: CheckpointStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS keeps a folder as long as somebody has one of its files open."""
+    left = tmp_path / "checkpoints" / ".writing-step-000000004"
+    left.mkdir()
+    (left / ".nfs0001").write_text("open elsewhere")
+    rmdir = os.rmdir
+
+    def refuse(path: Any, **keywords: Any) -> None:
+        if str(path).endswith(("000002", "000004")):
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        rmdir(path, **keywords)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    for step in (4, 5, 6):
+        checkpoints.save(state(step), {"step": step})
+        assert newest_step(checkpoints) == step
+    monkeypatch.undo()
+    checkpoints.save(state(7), {"step": 7})
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-000000006", "step-000000007"]
+
+
 def test_other_folders_are_left_alone(checkpoints: CheckpointStore, tmp_path: Path) -> None:
     other = tmp_path / "checkpoints" / "step-000000002 (copy)"
     other.mkdir()

@@ -72,7 +72,7 @@ class CheckpointStore:
         final = self._folder / f"{PREFIX}{position['step']:09d}"
         temporary = self._folder / f"{TEMPORARY}{final.name}"
         try:
-            temporary.mkdir()
+            temporary.mkdir(exist_ok=True)
             _write_state(state, temporary / STATE)
             manifest = {"format": 1, **position, "best": best, "files": {STATE: _fingerprint(temporary / STATE)}}
             (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -128,16 +128,19 @@ class CheckpointStore:
             self._remove(replaced)
 
     def _clear(self) -> None:
-        """Remove what a writer that was killed has left half done."""
+        """Remove what a writer that was killed has left half done.
+
+        Nobody reads it, so what cannot be removed (NFS keeps what is open elsewhere) waits for the next time.
+        """
         for pattern in (f"{TEMPORARY}*", f"{REMOVED}*"):
             for path in self._folder.glob(pattern):
-                shutil.rmtree(path)
+                shutil.rmtree(path, ignore_errors=True)
 
     def _remove(self, path: Path) -> None:
         """Under another name first: a removal that is broken off leaves nothing that looks like a checkpoint."""
         removed = path.with_name(f"{REMOVED}{path.name}")
         path.rename(removed)
-        shutil.rmtree(removed)
+        shutil.rmtree(removed, ignore_errors=True)  # else `_clear` does it
 
     def _retire(self) -> None:
         """Remove what `Retention` does not keep."""
