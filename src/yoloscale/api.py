@@ -17,6 +17,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs as listed_runs
 from yoloscale.runs.status import Status, read_result, status
+from yoloscale.runs.tail import last_lines
 
 POLL_S = 0.2
 LOG_END_LINES = 20
@@ -107,8 +108,8 @@ class Run:
 
     def _why(self, found: Status) -> str:
         lines = [f"run {self.name!r} is {found.state}" + (f": {found.error}" if found.error else "")]
-        if found.failed_rank is not None:
-            lines += self.logs(found.failed_rank).splitlines()[-LOG_END_LINES:]
+        if found.failed_log is not None:
+            lines += last_lines(self.path / found.failed_log, LOG_END_LINES)
         return "\n".join(lines)
 
 

@@ -16,8 +16,8 @@ from yoloscale.api import Run, RunFailed, keyword_tokens
 from yoloscale.config.compose import compose
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Config
-from yoloscale.launch.claim import claim, lock
-from yoloscale.launch.start import run_in_background
+from yoloscale.launch.claim import claim, lock, named_run
+from yoloscale.launch.start import ready, run_in_background
 from yoloscale.runs import events
 
 Make = Callable[..., Config]
@@ -69,6 +69,36 @@ def test_a_failure_is_raised_with_the_ranks_words(start: Callable[..., Run]) -> 
     with pytest.raises(RunFailed, match=r"rank 1 on .*teapot") as caught:
         run.wait(timeout_s=60)
     assert "Traceback" in str(caught.value)
+
+
+def test_a_run_that_was_given_up_is_told_with_the_log_of_the_first_failure(config: Make) -> None:
+    taken = claim(config(), [])
+    run, log = taken.run, taken.run.rank_log(1, 1)
+    for attempt, words in ((1, "a teapot"), (2, "a lost connection")):
+        events.record(run, events.ATTEMPT_LAUNCHED, attempt=attempt, host="here", pid=1, argv=[])
+        run.attempt_logs(attempt).mkdir(parents=True)
+        run.rank_log(attempt, 1).write_text(f"{words}\n")
+    said = {"rank": 1, "host": "here", "error": "ValueError", "gave_up": True, "log": str(log.relative_to(run.path))}
+    events.record(run, events.FAILED, attempt=2, **said)
+    events.record(run, events.EXITED, attempt=2, exit_code=1)
+    taken.release()
+    with pytest.raises(RunFailed, match="a teapot") as caught:
+        Run(run.path).wait()
+    assert "a lost connection" not in str(caught.value)
+
+
+def test_a_start_that_is_broken_off_lets_go_of_the_run(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook goes on after an interrupt; the lock must not stay with it."""
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, say: config)
+    monkeypatch.setattr("yoloscale.launch.start.end_leftovers", interrupted)
+    made = config()
+    with pytest.raises(KeyboardInterrupt):
+        ready(made, [], print)
+    lock(named_run(made, "run")).release()
 
 
 def test_cancelled_from_python(start: Callable[..., Run]) -> None:

@@ -37,7 +37,7 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "speed": text.images_per_s(found.images_per_s),
         "left": text.duration(found.eta_s),
         "time": text.shares(found.time_s or {}),
-        "log": _log(run, found),
+        "log": shown(run.path / found.failed_log) if found.failed_log else "",
         "folder": shown(run.path),
         "weights": shown(weights) if weights else "",
         "next": _next(run, found),
@@ -47,12 +47,6 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
 
 def _restarts(found: Status) -> str:
     return f"{found.restarts}, the last after {found.restart_cause}" if found.restarts else ""
-
-
-def _log(run: RunDirectory, found: Status) -> str:
-    if found.failed_log:
-        return shown(run.path / found.failed_log)
-    return shown(run.rank_log(found.attempt, found.failed_rank)) if found.failed_rank is not None else ""
 
 
 def _next(run: RunDirectory, found: Status) -> str:

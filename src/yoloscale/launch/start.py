@@ -64,7 +64,11 @@ def ready(config: Config, overrides: list[str], say: Say) -> Claim:
     if config.name is not None:
         refuse_if_taken(named_run(config, config.name), config)
     taken = claim(prepare(config, say), overrides)
-    end_leftovers(taken.run, say)
+    try:
+        end_leftovers(taken.run, say)
+    except BaseException:
+        taken.release()
+        raise
     return taken
 
 

@@ -41,7 +41,7 @@ class Status:
     where: str
     error: str | None
     failed_rank: int | None
-    failed_log: str | None  # below the run directory; None: that of the rank in the newest attempt
+    failed_log: str | None  # below the run directory
     updated_at: float | None  # seconds since the epoch
     metrics: dict[str, float]
     time_s: dict[str, float] | None = None  # by share of runs/goodput.py; None before the first start
@@ -97,7 +97,7 @@ def status(run: RunDirectory) -> Status:
         where=progress.where,
         error=_error(progress) if state == "failed" else None,
         failed_rank=_cause(progress).get("rank") if state == "failed" else None,
-        failed_log=_cause(progress).get("log") if state == "failed" else None,
+        failed_log=_failed_log(run, progress) if state == "failed" else None,
         updated_at=progress.updated_at,
         metrics=progress.metrics,
         restarts=progress.restarts,
@@ -176,6 +176,14 @@ def _is_looked_after(progress: Progress) -> bool:
 def _cause(progress: Progress) -> dict[str, Any]:
     """Why the launcher gave up, or the first failure that says more than that another rank is gone; empty without."""
     return min(progress.failures, key=_order_of_blame, default={})
+
+
+def _failed_log(run: RunDirectory, progress: Progress) -> str | None:
+    """The log of an earlier attempt, if the failure is from there; otherwise that of the rank in the newest one."""
+    failure = _cause(progress)
+    if failure.get("log") or failure.get("rank") is None:
+        return failure.get("log")
+    return str(run.rank_log(progress.attempt, int(failure["rank"])).relative_to(run.path))
 
 
 def _order_of_blame(record: dict[str, Any]) -> tuple[bool, bool]:
