@@ -141,7 +141,7 @@ def _is_collateral(error: Exception) -> bool:
 
 
 def _record_failure(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, collateral: bool) -> None:
-    events.record(
+    events.note(
         run,
         events.FAILED,
         attempt=attempt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,18 @@ def test_events_and_traces(tmp_path: Path) -> None:
     observer.trace({"step": 1, "loss": "0x1p+0"})
     assert events.history(RunDirectory(tmp_path))[0]["message"] == "careful"
     assert list(jsonl.read(tmp_path / "trace.jsonl")) == [{"step": 1, "loss": "0x1p+0"}]
+
+
+def test_an_epoch_that_a_full_disk_does_not_take_is_in_the_table_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    observer = make(tmp_path, Calls())
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        observer.epoch({**EPOCH, **EVALUATED})
+    assert "not in results.csv yet" in events.history(RunDirectory(tmp_path))[0]["message"]
+    observer.epoch({**EPOCH, **EVALUATED, "epoch": 2})
+    assert [line.split(",")[0] for line in (tmp_path / "results.csv").read_text().splitlines()] == ["epoch", "1", "2"]

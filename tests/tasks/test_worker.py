@@ -10,7 +10,8 @@ import pytest
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.dist.environment import Ranks
-from yoloscale.worker import _check_topology
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.worker import _check_topology, _record_failure
 
 
 def check(started: int, batch: float = 24, **cluster: int | None) -> None:
@@ -39,6 +40,15 @@ def test_fewer_nodes_whose_ranks_the_batch_does_not_divide_over() -> None:
     with pytest.raises(ConfigError, match="go on with 1, 2, 3, 6, 9 or 18 ranks"):
         check(4, batch=18, min_nodes=2)
     check(4, batch=-1, min_nodes=2)  # sized by the memory of the GPUs, which is looked at later
+
+
+def test_a_failure_that_cannot_be_put_on_record_ends_with_its_own_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not by an exception, after which Python would wait for the process group."""
+    RunDirectory(tmp_path).events.mkdir()  # takes no line, as on a full disk
+    _record_failure(RunDirectory(tmp_path), Ranks(), 1, ValueError("bad"), collateral=False)
+    assert "not recorded" in capsys.readouterr().out
 
 
 PRINTING = """

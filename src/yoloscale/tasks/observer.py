@@ -53,7 +53,10 @@ class RunObserver:
             rest = {name: value for name, value in record.items() if name not in trained}
             head = {"kind": "eval", "step": record["step"], "epoch": record["epoch"], "time": time.time()}
             self._append(self._run.metrics, {**head, **rest})
-        self._csv.add(record)
+        try:
+            self._csv.add(record)
+        except OSError as error:  # the next epoch writes the table as a whole
+            events.warn(self._run, f"epoch {record['epoch']} is not in results.csv yet: {error}")
         self._track(record)
 
     def event(self, name: str, **fields: Any) -> None:

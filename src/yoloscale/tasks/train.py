@@ -93,7 +93,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
             position = loop.progress.position
             fields = {"attempt": attempt, "step": position.total, "epoch": position.epoch + 1}
             asked = next(filter(None, reasons), None)
-            events.record(run, events.PREEMPTED, **fields, signal=asked, outcome=outcome.value)
+            events.note(run, events.PREEMPTED, **fields, signal=asked, outcome=outcome.value)
             run.stop_request.unlink(missing_ok=True)  # it has been honoured
     observer.close(EXIT_CODES[outcome])
     group.barrier()
