@@ -82,7 +82,7 @@ class UltralyticsLearner:
         """Set the loss weights that YOLO26's two heads have in this epoch; Ultralytics steps them once per epoch."""
         self._trainer.args.epochs = epochs
         criterion: Any = self.module.criterion
-        if epoch and hasattr(criterion, "update"):
+        if hasattr(criterion, "update"):
             criterion.updates = epoch - 1
             criterion.update()
 
