@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -215,6 +216,29 @@ def test_a_failure_amid_bad_steps_leaves_the_good_checkpoints(toy_run: ToyRuns) 
         run.run()
     assert run.loop.progress.recovery.skipped == 2
     assert [step for step, _ in saved(run)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("epoch", "tries"), [(1, 1), (2, 2), (3, 1)])
+def test_weights_that_the_disk_did_not_take_are_written_by_a_later_save(
+    toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch, epoch: int, tries: int
+) -> None:
+    """The first so many tries in an epoch fail; after the last one there is one more, at the end."""
+    left = [tries]
+    run = toy_run(when=EACH_STEP, fitness=[0.1, 0.2, 0.3])
+
+    def copy(metrics: dict[str, float], copied: int) -> Callable[[Path], None]:
+        def write(path: Path) -> None:
+            if copied == epoch and path.name == "best.pt" and left[0]:
+                left[0] -= 1
+                raise OSError(28, "No space left on device")
+            run.published.append((path.name, copied))
+
+        return write
+
+    monkeypatch.setattr(run.loop._keeper, "_copy_weights", copy)
+    assert run.run() is Outcome.finished
+    assert sorted(run.published) == sorted((name, at) for name in ("best.pt", "last.pt") for at in (1, 2, 3))
+    assert run.published[-1] == ("best.pt", 3)
 
 
 def test_a_stop_waits_for_the_disk(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:

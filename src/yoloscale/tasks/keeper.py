@@ -47,7 +47,7 @@ class RunKeeper:
     ) -> None:
         self._run, self._stepper, self._ranks = run, stepper, ranks
         self._copy_weights, self._save_period = copy_weights, save_period
-        self._unpublished: list[Callable[[], None]] = []
+        self._unpublished: list[Callable[[], bool]] = []  # those that failed, too; the writer's while it runs
         self._copying_s = 0.0  # for weights that are not written yet
         self._store = store.CheckpointStore(run.checkpoints, retention)
         self._copies, self._writer = HostCopies(), BackgroundWriter()
@@ -77,12 +77,11 @@ class RunKeeper:
         self._writer.submit(lambda: self._write(copy, about, best, publications))
 
     def _write(
-        self, copy: dict[str, Any], about: dict[str, Any], best: bool, publications: list[Callable[[], None]]
+        self, copy: dict[str, Any], about: dict[str, Any], best: bool, publications: list[Callable[[], bool]]
     ) -> None:
         """In the background, weights first. What the disk says is put on record; the checkpoints before stay."""
         position, started = copy["position"], time.monotonic()
-        for publish in publications:
-            publish()
+        self._unpublished = [publish for publish in publications if not publish()]
         fields = {"step": position["total"], "epoch": position["epoch"], "epoch_step": position["step"]}
         try:
             folder = self._store.save(copy, fields, best=best)
@@ -105,6 +104,7 @@ class RunKeeper:
         """Collective. Every rank returns when what was saved is on disk, or its failure is on record."""
         HEARTBEAT.at(SAVING)
         self._writer.wait()
+        self._publish_late()
         group.barrier()
 
     def close(self) -> None:
@@ -121,16 +121,24 @@ class RunKeeper:
         if self._save_period > 0 and (epoch - 1) % self._save_period == 0:
             names.append(f"epoch{epoch - 1}.pt")  # Ultralytics counts these from 0
         self._writer.wait()  # there is one copy of the weights, too
+        self._publish_late()
         write = self._copy_weights(metrics, epoch)
-        self._unpublished += [partial(self._write_weights, write, name, epoch) for name in names]
+        self._unpublished = [partial(self._write_weights, write, name, epoch) for name in names]
         self._copying_s += time.monotonic() - started
 
-    def _write_weights(self, write: Writing, name: str, epoch: int) -> None:
-        """In the background. A full disk is a warning, and the weights published before stay."""
+    def _publish_late(self) -> None:
+        """A last try for weights that the disk did not take, while there is a copy of them. Nothing may be written."""
+        self._unpublished = [publish for publish in self._unpublished if not publish()]
+
+    def _write_weights(self, write: Writing, name: str, epoch: int) -> bool:
+        """Whether the disk took them. If not, that is a warning, the weights published before stay, and each save until
+        the next epoch's copy tries again."""
         try:
             write(self._run.weights / name)
         except OSError as error:
-            events.warn(self._run, f"weights of epoch {epoch} not published: {error}")
+            events.warn(self._run, f"weights of epoch {epoch} not published as {name}: {error}")
+            return False
+        return True
 
     def restore(self, before: int | None = None) -> Progress | None:
         """Collective. Rank 0 chooses the newest valid checkpoint, of fewer than `before` steps if any is; all load it.
