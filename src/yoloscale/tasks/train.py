@@ -144,7 +144,8 @@ def _watch_for_requests(run: RunDirectory, ranks: Ranks, ballot: Ballot) -> None
     """Let a STOP file and the end of the allotted time stop the run. Rank 0 looks, and asks for all."""
     if not ranks.is_first:
         return
-    ballot.watch("STOP", run.stop_request.exists)
+    # not Path.exists: a file system that does not answer for a moment (a stale NFS handle) is no reason to fail
+    ballot.watch("STOP", lambda: os.path.exists(run.stop_request))  # noqa: PTH110
     stop_at = os.environ.get(STOP_AT_VARIABLE)
     if stop_at is not None:
         limit = float(stop_at)

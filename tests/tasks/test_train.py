@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from yoloscale.dist.environment import Ranks
+from yoloscale.engine.votes import Ballot, Stop
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.tasks.train import STOP_AT_VARIABLE, _watch_for_requests
+
+
+def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
+    ballot = Ballot()
+    _watch_for_requests(run, Ranks(rank=rank), ballot)
+    ballot.vote()
+    return ballot.wish, ballot.reason
+
+
+def test_the_first_rank_looks_for_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunDirectory(tmp_path)
+    assert wish(run) == (Stop.none, None)
+    monkeypatch.setenv(STOP_AT_VARIABLE, "1.5")
+    assert wish(run) == (Stop.terminate, "time limit")
+    run.stop_request.touch()
+    assert wish(run) == (Stop.terminate, "STOP")
+    assert wish(run, rank=1) == (Stop.none, None)
+
+
+def test_a_file_system_that_cannot_say_asks_for_nothing(tmp_path: Path) -> None:
+    unanswerable = RunDirectory(tmp_path / ("x" * 300))
+    with pytest.raises(OSError, match="too long"):
+        unanswerable.stop_request.exists()
+    assert wish(unanswerable) == (Stop.none, None)
