@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from yoloscale.config.freeze import freeze
-from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.config.schema import ClusterConfig, Config, Device
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -169,6 +169,14 @@ def test_resume_refuses_a_node_that_is_not_there(
     done = yoloscale("resume", failed_run.name, "--node-rank", node_rank)
     assert done.returncode == 2
     assert "of 1 nodes" in done.stderr
+
+
+def test_resume_refuses_what_this_node_does_not_have(yoloscale: Yoloscale, failed_run: RunDirectory) -> None:
+    cluster = ClusterConfig(nodes=2, procs_per_node=1, device=Device.cuda, gpus=[63], rdzv_endpoint="127.0.0.1:1")
+    freeze(Config(name="it", cluster=cluster), failed_run.config)
+    done = yoloscale("resume", failed_run.name, "--node-rank", "1")
+    assert done.returncode == 2
+    assert "visible here" in done.stderr
 
 
 def test_flags_of_data_are_answered_or_refused(yoloscale: Yoloscale, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def main(typed: list[str]) -> int:
     parsed, changes = made.parse_known_args(typed)
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.config.freeze import load
-    from yoloscale.launch.start import asked, ready_again
+    from yoloscale.launch.start import asked, ready_again, wanted_again
 
     run = arguments.chosen_run(parsed)
     config = asked(run, changes)
@@ -31,7 +31,7 @@ def main(typed: list[str]) -> int:
     if config.cluster.nodes > 1 and parsed.node_rank is None:
         return print_commands(["resume", str(run.path), *changes], config.cluster.nodes)
     if parsed.node_rank:
-        return join(config, run, parsed.node_rank)
+        return join(wanted_again(run, changes), run, parsed.node_rank)
     taken = ready_again(run, say, changes)
     frozen = load(run.config)
     return run_detached(taken, frozen) if parsed.detach else run_watched(taken, frozen)

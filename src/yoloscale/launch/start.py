@@ -79,12 +79,12 @@ def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Cla
     """
     if status(run).state == "finished":
         raise ConfigError(finished_problem(run))
-    _wanted_again(run, changes)  # before anything is written into the folder, and again under the lock
+    wanted_again(run, changes)  # before anything is written into the folder, and again under the lock
     run.job.mkdir(exist_ok=True)
     taken = lock(run)
     try:
         end_leftovers(run, say)
-        wanted = _wanted_again(run, changes)
+        wanted = wanted_again(run, changes)
         prepare(wanted, say)
         move(run, wanted)
     except BaseException:
@@ -99,7 +99,7 @@ def asked(run: RunDirectory, changes: Sequence[str]) -> Config:
     return changed(frozen, changes) if changes else frozen
 
 
-def _wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
+def wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
     """What a run is to go on with. Raises ConfigError if it cannot, here or at all."""
     config = asked(run, changes)
     if problems := validate(config):  # this machine may have fewer GPUs than the one it was frozen on
