@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pytest
 import torch
 from torch import nn
+from torch.distributed import ProcessGroup
 
 from yoloscale.checkpoint.interval import When
 from yoloscale.checkpoint.state import Progress
@@ -92,6 +93,7 @@ class ToyRun:
         samples: images; 21 with batch 4 and accumulation 2 are 3 steps per epoch, the last one short.
         poison: (epoch, sample) → whether that image is NaN.
         fitness: what each evaluation says; None: how well the averaged model does.
+        ranks, group: of a process among others, as `launch_ranks` gives them.
         more: so many more parameters, which make the state larger.
         stop_before: called with the number of steps done before each micro-batch is loaded; may use the ballot.
     """
@@ -110,32 +112,34 @@ class ToyRun:
         when: When = AFTER_EPOCHS,
         retention: Retention = NEWEST,
         more: int = 0,
+        ranks: Ranks | None = None,
+        group: ProcessGroup | None = None,
         **limits: Any,
     ) -> None:
-        self.directory = RunDirectory(folder)
+        self.directory, self.ranks = RunDirectory(folder), ranks or Ranks()
         folder.mkdir(exist_ok=True)
         self.notes, self.ballot, self.learner = Notes(), Ballot(), ToyLearner(more)
         self.learner.reduction = reduction
         self.published: list[tuple[str, int]] = []
         self._poison, self._fitness, self._stop_before = poison, list(fitness or []), stop_before
-        self.order = SampleOrder(samples, batch=4, world_size=1, accumulate=2, seed=7)
+        self.order = SampleOrder(samples, batch=4, world_size=self.ranks.world_size, accumulate=2, seed=7)
         self.stepper = Stepper(
             self.learner,
             AveragedModel(self.learner.module),
             torch.optim.AdamW(self.learner.module.parameters(), lr=0.01),
             Precision(None, "cpu"),
             self.ballot,
-            None,
+            group,
             seed=7,
             channels_last=False,
             exact_reduce=exact,
         )
-        for group in self.stepper.optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
+        for parameters in self.stepper.optimizer.param_groups:
+            parameters["initial_lr"] = parameters["lr"]
         keeper = RunKeeper(
             self.directory,
             self.stepper,
-            Ranks(),
+            self.ranks,
             self._publish,
             retention=retention,
             when=when,
@@ -151,7 +155,7 @@ class ToyRun:
             self.order,
             Schedule(0.01, True, 1.0, 0.8, 0.1, 0.9),
             Limits(**given),
-            rank=0,
+            rank=self.ranks.rank,
             progress=progress,
             open_loader=self._open,
             evaluation=self._evaluate,
@@ -170,7 +174,7 @@ class ToyRun:
             start = (epoch, first)
             while True:
                 for index in range(start[1], self.order.steps):
-                    for micro in self.order.step(start[0], index, 0).micro_batches:
+                    for micro in self.order.step(start[0], index, self.ranks.rank).micro_batches:
                         yield self._batch(start[0], micro.samples)
                 start = (start[0] + 1, 0)
 

@@ -112,7 +112,8 @@ class Loop:
         self._pace, self._stragglers, self._hosts = Pace(), Stragglers(), hosts
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
-        self._evaluation_s = 0.0  # of the last one
+        self._evaluation_s: float | None = None  # of the last one
+        self._epoch_began = 0.0
         self._went_back_to: int | None = None  # optimiser steps done, by the first of several roll-backs in a row
         self._went_back_from = 0
 
@@ -141,6 +142,7 @@ class Loop:
         self._stepper.learner.start_epoch(position.epoch, position.epochs)
         self._stepper.learner.train_mode()
         self._pace.start_epoch()
+        self._epoch_began = time.monotonic()
         while position.step < self._order.steps:
             outcome = self._train_step()
             if self.progress is not progress:
@@ -158,8 +160,12 @@ class Loop:
         elif position.step < self._order.steps:
             if self.progress.recovery.skipped == 0 and self._keeper.is_due(position.total):
                 self._keeper.save(self._now(), "interval")
-        elif self._evaluation_s > EVALUATION_WORTH_A_CHECKPOINT_S:
+        elif self._expected_evaluation_s() > EVALUATION_WORTH_A_CHECKPOINT_S:
             self._keeper.save(self._now(), "trained")
+
+    def _expected_evaluation_s(self) -> float:
+        """As long as the last one took; before the first one, as the epoch: it may take as long at worst."""
+        return time.monotonic() - self._epoch_began if self._evaluation_s is None else self._evaluation_s
 
     def _train_step(self) -> StepOutcome:
         position, recovery = self.progress.position, self.progress.recovery

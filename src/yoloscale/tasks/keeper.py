@@ -144,20 +144,14 @@ class RunKeeper:
         """Collective. Rank 0 chooses the newest valid checkpoint, of fewer than `before` steps if any is; all load it.
 
         Raises:
-            ConfigError: it was written by a version of yoloscale that this one cannot take up, or lacks something.
+            ConfigError: it was written by a version of yoloscale that this one cannot take up, or lacks something; or
+                there are checkpoints, but none is valid: a run does not silently start from scratch over them.
         """
         HEARTBEAT.at(SETTING_UP)
         self._writer.wait()
-        chosen: str | None = None
-        if self._ranks.is_first:
-            found, complaints = self._store.newest(before)
-            if found is None and before is not None:
-                found, complaints = self._store.newest()
-            for complaint in complaints:
-                events.warn(self._run, complaint)
-            self._store.set_aside_newer_than(found)
-            chosen = found.path.name if found else None
-        chosen = group.broadcast_object(chosen)
+        chosen, problem = group.broadcast_object(self._choose(before) if self._ranks.is_first else (None, None))
+        if problem is not None:
+            raise ConfigError(problem)
         if chosen is None:
             return None
         loaded: dict[str, Any] = store.load(store.Stored(self._run.checkpoints / chosen, {}))
@@ -169,3 +163,16 @@ class RunKeeper:
         self._stepper.load_state(tensors)
         self._clock = SaveClock(self._when, progress.position.total, time.monotonic())
         return progress
+
+    def _choose(self, before: int | None) -> tuple[str | None, Problem | None]:
+        """The name of the checkpoint to load, if there is one, or why there must be a person first."""
+        found, complaints = self._store.newest(before)
+        if found is None and before is not None:
+            found, complaints = self._store.newest()
+        for complaint in complaints:
+            events.warn(self._run, complaint)
+        if found is None and complaints:
+            instead = "they stay as they are; to train from the start, move the folder checkpoints/ away"
+            return None, Problem("checkpoints", f"none of them is valid: {'; '.join(complaints)}", instead)
+        self._store.set_aside_newer_than(found)
+        return (found.path.name if found else None), None
