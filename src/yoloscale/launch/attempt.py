@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yoloscale.launch import environment, network, stragglers, torchrun
-from yoloscale.launch.outcome import INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, conclude
+from yoloscale.launch.outcome import INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, broken, conclude
 from yoloscale.launch.process import Agent
 from yoloscale.launch.spec import JobSpec
 from yoloscale.launch.stop import StopRequests
@@ -61,8 +61,18 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
         exit_code = watched.until_end(observer.watch)
     finally:
         left = stragglers.kill_all(spec.mark)
-    _hear_other_nodes(spec, watched)
-    return Ended(_close(spec, run, watched, exit_code, left), watched.progress.is_training)
+    end = AgentEnd(
+        exit_code=exit_code,
+        log=watched.log,
+        host=socket.gethostname(),
+        stop=watched.stop,
+        killed={*watched.killed, *left},
+        is_own_doing=watched.has_killed_agent,
+        rdzv_endpoint=spec.rdzv_endpoint,
+    )
+    if not any(rank_exit.exit_code < 0 for rank_exit in broken(end)):
+        _hear_other_nodes(spec, watched)
+    return Ended(_close(spec, run, watched, end), watched.progress.is_training)
 
 
 def command(spec: JobSpec) -> tuple[list[str], dict[str, str]]:
@@ -76,7 +86,10 @@ def command(spec: JobSpec) -> tuple[list[str], dict[str, str]]:
 
 
 def _hear_other_nodes(spec: JobSpec, watched: Watched) -> None:
-    """Where the ranks here only lost others, give the node that lost them the time to say so."""
+    """Where the ranks here only lost others, give the node where one was killed the time to say so.
+
+    A node that knows of such a rank of its own does not wait: it is the one the others wait for.
+    """
     deadline = time.monotonic() + (OTHER_NODES_WORD_S if spec.nodes > 1 else 0.0)
     while time.monotonic() < deadline and watched.progress.failures:
         if not all(record.get("collateral") for record in watched.progress.failures):
@@ -85,17 +98,8 @@ def _hear_other_nodes(spec: JobSpec, watched: Watched) -> None:
         watched.read_events()
 
 
-def _close(spec: JobSpec, run: RunDirectory, watched: Watched, exit_code: int, left: list[int]) -> Outcome:
+def _close(spec: JobSpec, run: RunDirectory, watched: Watched, end: AgentEnd) -> Outcome:
     """Decide how it ended and write what the ranks could not write themselves, if the disk takes it."""
-    end = AgentEnd(
-        exit_code=exit_code,
-        log=watched.log,
-        host=socket.gethostname(),
-        stop=watched.stop,
-        killed={*watched.killed, *left},
-        is_own_doing=watched.has_killed_agent,
-        rdzv_endpoint=spec.rdzv_endpoint,
-    )
     outcome = conclude(watched.progress, end)
     if outcome.exit_code == INTERRUPTED and not watched.progress.cancelled:
         events.note(run, events.CANCELLED)

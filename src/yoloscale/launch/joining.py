@@ -23,6 +23,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import live_launcher, read_progress
 
+UNMET_S = 30.0  # for an attempt that follows one whose first node was not reached
 LOOK_S = 1.0  # between two looks for node 0 itself
 
 
@@ -45,7 +46,6 @@ def join_attempts(
     Ends as node 0 ends; by itself when it is asked to stop here, or when node 0 is gone. Raises ConfigError if node 0
     was started anew with another config.
     """
-    patience_s = FIRST_NODE_TIMEOUT_S + config.cluster.timeout_s
     limit = time_limit(config.cluster, time.time())
     with StopRequests() as requests:
         while True:
@@ -54,6 +54,9 @@ def join_attempts(
             outcome = run_attempt(spec, observer, requests).outcome
             if outcome.exit_code == FINISHED:
                 return outcome
+            # the next attempt may be on its way when this one cannot be met any more; else it is the network, say so
+            is_unmet = outcome.failure is not None and outcome.failure.is_unmet
+            patience_s = UNMET_S if is_unmet else FIRST_NODE_TIMEOUT_S + config.cluster.timeout_s
             follows = await_next(run, spec, observer, requests, patience_s)
             if follows is None:
                 return _as_node_0(run, outcome)

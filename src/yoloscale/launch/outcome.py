@@ -25,6 +25,7 @@ class Failure:
     is_recorded: bool  # the rank wrote it into events.jsonl itself
     traceback: str = ""
     collateral: bool = False  # all it says is that another rank is gone
+    is_unmet: bool = False  # the nodes did not find each other
     log: str = ""  # path of the log below the run directory
     log_end: tuple[str, ...] = ()
 
@@ -68,7 +69,7 @@ def conclude(progress: Progress, end: AgentEnd) -> Outcome:
         # the kernel told the ranks, and they may have saved and stopped in order: that was no request either
         return Outcome(FAILED, failure if failure.is_recorded and not failure.collateral else _agent_killed(end))
     has_reported = failure.is_recorded and not (was_asked and failure.collateral)  # nodes do not stop all at once
-    has_broken = has_reported or (not was_asked and bool(_broken(end)))
+    has_broken = has_reported or (not was_asked and bool(broken(end)))
     if (progress.stopped is not None or was_asked) and not has_broken:
         return Outcome(STOPPED)
     return Outcome(BAD_CONFIG if failure.exit_code == BAD_CONFIG else FAILED, failure)
@@ -80,15 +81,15 @@ def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
     A rank killed by a signal that neither agent nor launcher sent comes first: what the others then report is the
     lost connection. Then the first rank that reported an error, then the agent's own guess, then the agent.
     """
-    exits, broken = agent_report.rank_exits(end.log), _broken(end)
-    for rank_exit in broken:
+    exits, own = agent_report.rank_exits(end.log), broken(end)
+    for rank_exit in own:
         if rank_exit.exit_code < 0:
             return _died(rank_exit, end.host)
     if recorded:
         return _reported(min(recorded, key=_collateral_last), exits)
-    if broken or exits:
-        return _died((broken or exits)[-1], end.host)
-    return Failure(rank=None, host=end.host, exit_code=end.exit_code, error=_agent_error(end), is_recorded=False)
+    if own or exits:
+        return _died((own or exits)[-1], end.host)
+    return _agent_failed(end)
 
 
 def describe_exit(exit_code: int) -> str:
@@ -119,7 +120,7 @@ def _was_interrupted(progress: Progress) -> bool:
     return stopped.get("outcome") == "interrupted" or str(stopped.get("signal")) in ("SIGINT", "2")
 
 
-def _broken(end: AgentEnd) -> list[agent_report.RankExit]:
+def broken(end: AgentEnd) -> list[agent_report.RankExit]:
     """Ranks that ended in a way that being told to stop does not explain; the agent's own guess stays last."""
     ours = {*end.killed, *agent_report.forced_pids(end.log)}
     exits = agent_report.rank_exits(end.log)
@@ -156,10 +157,12 @@ def _agent_killed(end: AgentEnd) -> Failure:
     return Failure(rank=None, host=end.host, exit_code=end.exit_code, error=error, is_recorded=False)
 
 
-def _agent_error(end: AgentEnd) -> str:
-    if end.rdzv_endpoint is not None and agent_report.failed_to_meet(end.log):
-        return (
+def _agent_failed(end: AgentEnd) -> Failure:
+    is_unmet = end.rdzv_endpoint is not None and agent_report.failed_to_meet(end.log)
+    error = f"torchrun's agent ended with exit code {end.exit_code} before any rank said why"
+    if is_unmet:
+        error = (
             f"the nodes did not meet at {end.rdzv_endpoint}: is node 0 started, does the name resolve here, "
             "and does a firewall let the port through?"
         )
-    return f"torchrun's agent ended with exit code {end.exit_code} before any rank said why"
+    return Failure(None, end.host, end.exit_code, error, is_recorded=False, is_unmet=is_unmet)
