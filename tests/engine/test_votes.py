@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from yoloscale.engine.votes import Ballot, Stop, decide
+from yoloscale.engine.votes import SAME_INTERRUPT_S, Ballot, Stop, decide
 
 SOURCE = Path(__file__).parents[2] / "src"
 PROGRAM = """
@@ -65,6 +66,9 @@ def test_signals_become_wishes_and_a_second_interrupt_quits() -> None:
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == "interrupt SIGINT\n"
+            process.send_signal(signal.SIGINT)  # the same one, passed on by the agent
+            time.sleep(SAME_INTERRUPT_S + 0.1)
+            assert process.poll() is None
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == "quits\n"
         finally:

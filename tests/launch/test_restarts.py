@@ -141,7 +141,8 @@ def test_a_killed_rank_is_started_again_from_the_newest_checkpoint(launch: Launc
     assert "SIGKILL" in restarted["cause"]
     assert [record["step"] for record in told(launched.run, "training_started")] == [0, 5]
     assert [record.get("goes_on", False) for record in told(launched.run, "exited")] == [True, False]
-    assert "restarting from the checkpoint of step 5 (1 of 3 without progress): rank 1 on" in output
+    assert "restarting from the checkpoint of step 5 (1 of 3 without progress)" in output
+    assert "failed: rank 1 on" in output
     assert "finished" in output
 
 

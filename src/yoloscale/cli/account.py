@@ -83,7 +83,7 @@ def _restarted(record: Mapping[str, Any], progress: Progress) -> str:
     step = int(record.get("step", 0))
     start = f"the checkpoint of step {step}" if step else "the beginning"
     count = f"{record.get('restarts', 1)} of {record.get('max_restarts', '?')} without progress"
-    return f"restarting from {start} ({count}): {record.get('cause', '')}"
+    return f"restarting from {start} ({count})"  # the cause stands in the line before
 
 
 def _stopped(record: Mapping[str, Any], progress: Progress) -> str:

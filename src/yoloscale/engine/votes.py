@@ -13,6 +13,7 @@ from enum import IntEnum
 from types import FrameType
 
 VOTES = 4  # numbers that a rank's ballot puts on the way with the gradients of a step
+SAME_INTERRUPT_S = 1.0
 ASK_EACH_S = 1.0  # files may lie on a file system that many machines share
 
 
@@ -41,7 +42,7 @@ class Ballot:
         self.wants_checkpoint = False
         self.reason: str | None = None  # of the strongest wish: a signal's name, or what `watch` was told
         self._watched: list[tuple[str, Callable[[], bool]]] = []
-        self._asked_at = 0.0
+        self._asked_at = self._interrupted_at = 0.0
 
     def ask(self, stop: Stop, reason: str | None = None) -> None:
         """Ask all ranks to stop at the end of the step that runs now."""
@@ -55,8 +56,9 @@ class Ballot:
     def listen(self) -> None:
         """Turn signals into wishes; SIGUSR2 into the wish for a checkpoint. Call once, from the main thread.
 
-        A second SIGINT quits at once. SIGHUP and SIGINT that this process was started to ignore (nohup, a script's `&`)
-        stay ignored.
+        A second SIGINT quits at once; one that comes within a second is the first one again: a terminal and srun send
+        it to the agent, too, which passes it on. SIGHUP and SIGINT that this process was started to ignore (nohup, a
+        script's `&`) stay ignored.
         """
         for number in _SIGNALS:
             may_stay = number in (signal.SIGHUP, signal.SIGINT)
@@ -65,8 +67,11 @@ class Ballot:
         signal.signal(signal.SIGUSR2, self._on_request)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self.wish is Stop.interrupt:
-            raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            if self.wish is Stop.interrupt and time.monotonic() - self._interrupted_at >= SAME_INTERRUPT_S:
+                raise KeyboardInterrupt
+            if self.wish is not Stop.interrupt:
+                self._interrupted_at = time.monotonic()
         name = signal.Signals(number)
         self.ask(_SIGNALS[name], name.name)
 
