@@ -2,6 +2,7 @@
 
 .venv/bin/python scripts/update_readme.py demo     what `make train` prints, minutes
 .venv/bin/python scripts/update_readme.py bench    what `yoloscale bench train` prints, longer
+.venv/bin/python scripts/update_readme.py checkpoint    what `yoloscale bench checkpoint` prints, minutes
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ README = ROOT / "README.md"
 COMMANDS = {
     "demo": ("make train", ["train", "experiment=shapes_demo"]),
     "bench": ("yoloscale bench train", ["bench", "train"]),
+    "checkpoint": ("yoloscale bench checkpoint", ["bench", "checkpoint"]),
 }
 
 
