@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from yoloscale.config.compose import compose, run_hydra_flags
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.schema import CheckpointConfig
 
 
 def test_no_flag_means_there_is_a_run_to_start() -> None:
@@ -27,7 +29,7 @@ def test_one_package_with_configs_of_ones_own(capsys: pytest.CaptureFixture[str]
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\ncheckpoint:\n  keep: 9\n")
     argv = ["-c", "job", "--package", "checkpoint", "--config-dir", str(tmp_path), "experiment=mine", "--resolve"]
     assert run_hydra_flags(argv) == 0
-    assert yaml.safe_load(capsys.readouterr().out) == {"keep": 9}
+    assert yaml.safe_load(capsys.readouterr().out) == {**asdict(CheckpointConfig()), "interval": "auto", "keep": 9}
 
 
 @pytest.mark.parametrize(
