@@ -180,6 +180,26 @@ def small_rtdetr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture
+def mount_disk() -> Iterator[Callable[[Path, str], Path]]:
+    """`mount_disk(folder, "64k")`: a file system of that size in a folder, which is made; gone after the test."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path, size: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            missing = f"a file system cannot be mounted here (root can): {done.stderr.strip()}"
+            pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 Launch = Callable[..., list[Any]]
 
 

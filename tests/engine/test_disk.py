@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,10 @@ ToyRuns = Callable[..., Any]
 EACH_STEP = When(every_steps=1)
 
 
-def mount(folder: Path, options: str) -> None:
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a file system cannot be mounted here (root can): {done.stderr.strip()}")
-
-
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path, mount_disk: Callable[..., Path]) -> Path:
     """A small file system where the toy run `run` keeps all it has."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    mount(folder, "size=512k")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    return mount_disk(tmp_path / "run", "512k")
 
 
 @pytest.fixture
@@ -119,16 +108,13 @@ def test_a_disk_that_turns_read_only(toy_run: ToyRuns, disk: Path, whole: Any, c
     assert run.loop._keeper._store.newest()[0].step == 9
 
 
-def test_a_checkpoint_folder_that_is_a_disk_of_its_own(toy_run: ToyRuns, tmp_path: Path, whole: Any) -> None:
+def test_a_checkpoint_folder_that_is_a_disk_of_its_own(
+    toy_run: ToyRuns, tmp_path: Path, whole: Any, mount_disk: Callable[..., Path]
+) -> None:
     """It never has room for one: every failure is on record, no step is lost by it."""
-    folder = tmp_path / "run" / "checkpoints"
-    folder.mkdir(parents=True)
-    mount(folder, "size=8k")
-    try:
-        run = toy_run("run", when=When(every_steps=4))
-        assert run.run() is Outcome.finished
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    mount_disk(tmp_path / "run" / "checkpoints", "8k")
+    run = toy_run("run", when=When(every_steps=4))
+    assert run.run() is Outcome.finished
     assert_same_state(run, whole)
     assert [message.split(" not saved")[0] for message in warnings(run)] == [
         f"checkpoint of step {step}" for step in (3, 4, 6, 8, 9)

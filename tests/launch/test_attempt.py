@@ -6,9 +6,8 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -215,16 +214,9 @@ def test_who_takes_a_run_up_waits_for_the_ranks_of_a_killed_launcher(launch: Lau
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path: Path, mount_disk: Callable[..., Path]) -> Path:
     """A file system of its own for the run directory `run`."""
-    folder = tmp_path / "runs" / "run"
-    folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a file system cannot be mounted here (root can): {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    return mount_disk(tmp_path / "runs" / "run", "256k")
 
 
 def test_a_full_disk_does_not_change_the_exit_code_of_a_stop(

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,6 +53,7 @@ def test_a_failure_that_cannot_be_put_on_record_ends_with_its_own_exit_code(
 
 PRINTING = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -76,16 +77,11 @@ print("there is room again")
 """
 
 
-def test_a_full_disk_takes_a_ranks_words_and_not_the_rank(tmp_path: Path) -> None:
+def test_a_full_disk_takes_a_ranks_words_and_not_the_rank(tmp_path: Path, mount_disk: Callable[..., Path]) -> None:
     """Its log lies on the disk of the checkpoints, and so does what a warning is put on record in."""
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a file system cannot be mounted here: root can, where it may mount")
-    try:
-        done = subprocess.run([sys.executable, "-c", PRINTING, str(tmp_path)], capture_output=True, check=False)
-        log = (tmp_path / "logs" / "attempt-1" / "rank-0.log").read_text()
-    finally:
-        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+    disk = mount_disk(tmp_path / "run", "64k")
+    done = subprocess.run([sys.executable, "-c", PRINTING, str(disk)], capture_output=True, check=False)
+    log = (disk / "logs" / "attempt-1" / "rank-0.log").read_text()
     assert done.returncode == 0, done.stderr.decode()
     assert log.startswith("begun\n")
     assert log.endswith("there is room again\n")

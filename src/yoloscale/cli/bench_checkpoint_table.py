@@ -5,27 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from yoloscale.cli.bench_table import machine_remarks
-
-Row = tuple[str, str, str, str]  # name, median, spread, target
+from yoloscale.cli.bench_table import Row, machine_remarks, print_table
 
 
 def print_report(report: Mapping[str, Any]) -> None:
     """A table of the figures, then what they were taken on and with."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table()
-    for title in ("", "median", "min – max", "target"):
-        table.add_column(title, justify="left" if not title else "right")
-    for section in rows(report):
-        for cells in section:
-            table.add_row(*(Text(cell) for cell in cells))
-        table.add_section()
-    Console(highlight=False).print(table)
-    for line in remarks(report):
-        print(line)
+    print_table(rows(report), remarks(report))
 
 
 def rows(report: Mapping[str, Any]) -> list[list[Row]]:

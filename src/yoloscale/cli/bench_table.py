@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+Row = tuple[str, str, str, str]  # name, median, spread, target
 
 NAMES = {
     "ours": "yoloscale train",
@@ -15,6 +17,11 @@ NAMES = {
 
 def print_report(report: Mapping[str, Any]) -> None:
     """A table of the figures, then what they were taken on and with."""
+    print_table(rows(report), remarks(report))
+
+
+def print_table(sections: Sequence[Sequence[Row]], lines: Sequence[str]) -> None:
+    """A table, and lines below it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -22,16 +29,16 @@ def print_report(report: Mapping[str, Any]) -> None:
     table = Table()
     for title in ("", "median", "min – max", "target"):
         table.add_column(title, justify="left" if not title else "right")
-    for section in rows(report):
+    for section in sections:
         for cells in section:
             table.add_row(*(Text(cell) for cell in cells))
         table.add_section()
     Console(highlight=False).print(table)
-    for line in remarks(report):
+    for line in lines:
         print(line)
 
 
-def rows(report: Mapping[str, Any]) -> list[list[tuple[str, str, str, str]]]:
+def rows(report: Mapping[str, Any]) -> list[list[Row]]:
     """Sections of rows: name, median, spread, target."""
     images = [_row(f"{NAMES[name]}, images/s", value, 1) for name, value in report["images_per_s"].items()]
     ratios = [
@@ -41,7 +48,7 @@ def rows(report: Mapping[str, Any]) -> list[list[tuple[str, str, str, str]]]:
     return [images, ratios, first]
 
 
-def _row(name: str, value: Mapping[str, Any], digits: int) -> tuple[str, str, str, str]:
+def _row(name: str, value: Mapping[str, Any], digits: int) -> Row:
     return name, f"{value['median']:.{digits}f}", f"{value['low']:.{digits}f} – {value['high']:.{digits}f}", ""
 
 

@@ -88,17 +88,24 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     if outcome is Outcome.finished:
         finish(config, run, ranks, parts, observer, loop.summary())
     else:
-        reasons = group.gather_objects(ballot.reason)
-        if ranks.is_first:
-            position = loop.progress.position
-            fields = {"attempt": attempt, "step": position.total, "epoch": position.epoch + 1}
-            asked = next(filter(None, reasons), None)
-            events.note(run, events.PREEMPTED, **fields, signal=asked, outcome=outcome.value)
-            run.stop_request.unlink(missing_ok=True)  # it has been honoured
+        _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome)
     observer.close(EXIT_CODES[outcome])
     group.barrier()
     watchdog.close()
     return EXIT_CODES[outcome]
+
+
+def _say_stopped(
+    run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot, progress: Progress, outcome: Outcome
+) -> None:
+    """Collective. Put on record where the run stopped, and what any of the ranks was asked with."""
+    reasons = group.gather_objects(ballot.reason)
+    if not ranks.is_first:
+        return
+    about = {"signal": next(filter(None, reasons), None), "outcome": outcome.value}
+    position = progress.position
+    events.note(run, events.PREEMPTED, attempt=attempt, step=position.total, epoch=position.epoch + 1, **about)
+    run.stop_request.unlink(missing_ok=True)  # it has been honoured
 
 
 def _announce(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> list[str]:
