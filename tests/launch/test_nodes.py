@@ -123,7 +123,7 @@ def test_a_node_that_cannot_reach_the_first_names_the_address(config: Make, stan
     events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="another-host", pid=1, argv=[])
     run.launch_record(1).write_text(json.dumps({"job_id": "nobody-hosts-it"}))
     process = node(run, 1)
-    exit_code = process.wait(150)
+    exit_code = process.wait(240)
     assert exit_code == 1, output_of(run, 1)
     assert f"did not meet at {endpoint}" in output_of(run, 1)
 
