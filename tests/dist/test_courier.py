@@ -29,7 +29,7 @@ class Ranks:
 
     @staticmethod
     def _state(rank: int) -> State:
-        return State(rank, f"node{rank}", "waiting for the other ranks", True, 7, 0.0, 600.0, pulse=0)
+        return State(rank, f"node{rank}", "waiting for the other ranks", True, 7, 0.0, 600.0, True, pulse=0)
 
     def pass_time(self, *running: int, seconds: float = INTERVAL_S) -> None:
         """Let time pass, in which the ranks that run report once; the phase of none of them changes."""

@@ -11,10 +11,18 @@ STALE_S = 30.0
 
 
 def rank(
-    number: int, phase: str, age_s: float, *, step: int = 12, limit_s: float = 600.0, silent_s: float = 1.0
+    number: int,
+    phase: str,
+    age_s: float,
+    *,
+    step: int = 12,
+    limit_s: float = 600.0,
+    silent_s: float = 1.0,
+    is_settled: bool = True,
 ) -> Sighting:
     waits = phase.startswith("waiting")
-    return Sighting(State(number, f"node{number}", phase, waits, step, age_s, limit_s, pulse=1), silent_s)
+    state = State(number, f"node{number}", phase, waits, step, age_s, limit_s, is_settled, pulse=1)
+    return Sighting(state, silent_s)
 
 
 WAITING = "waiting for the other ranks"
@@ -46,6 +54,15 @@ WAITING = "waiting for the other ranks"
             id="silent while waiting",
         ),
         pytest.param([rank(1, "computing the metrics", 1, limit_s=7200, silent_s=80)], None, "", id="silent, has time"),
+        pytest.param(
+            [rank(1, "setting up", 40, step=0, limit_s=7200, silent_s=80, is_settled=False)],
+            (1,),
+            "rank 1 on node1 did not arrive at step 12 within 600 s: its process does not answer",
+            id="silent since before it could say that its set-up was over",
+        ),
+        pytest.param(
+            [rank(1, "setting up", 700, step=0, limit_s=7200, is_settled=False)], None, "", id="still sets up, and says so"
+        ),
         pytest.param(
             [rank(1, WAITING, 601)], (), "all ranks wait for each other at step 12 for 600 s (rank 0 on", id="all"
         ),
@@ -105,7 +122,7 @@ def test_without_an_answer_each_rank_says_what_it_knows() -> None:
 
 def test_a_pulse_that_stands_still_is_silence() -> None:
     def state(pulse: int) -> State:
-        return State(1, "b", "loading images", False, 3, 0.0, 600.0, pulse)
+        return State(1, "b", "loading images", False, 3, 0.0, 600.0, True, pulse)
 
     seen = Sightings()
     silent = [seen.see([state(pulse)], at)[0].silent_s for pulse, at in ((1, 10), (2, 15), (2, 20), (2, 25), (3, 30))]

@@ -17,6 +17,7 @@ class State:
         waits: whether it can only go on when other ranks arrive.
         age_s: since when it has been in this phase without a sign of progress, by its own clock.
         limit_s: how long that may last.
+        is_settled: whether it has done a first step; until then `limit_s` is that of a set-up.
         pulse: grows with every report; one that stands still is a process that runs no more.
     """
 
@@ -27,6 +28,7 @@ class State:
     step: int
     age_s: float
     limit_s: float
+    is_settled: bool
     pulse: int
 
 
@@ -48,7 +50,15 @@ class Sighting:
         long as `me`, who looks, has waited for it.
         """
         since_s = me.age_s if self.silent_s >= stale_s else self.age_s
-        return since_s >= self.state.limit_s
+        return since_s >= self.limit_s(me, stale_s)
+
+    def limit_s(self, me: State, stale_s: float) -> float:
+        """How long it may take: what it says, unless that is outdated.
+
+        A silent one that last spoke before its first step, which `me` has done with it, was no longer setting up.
+        """
+        is_outdated = self.silent_s >= stale_s and me.is_settled and not self.state.is_settled
+        return me.limit_s if is_outdated else self.state.limit_s
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def judge(me: State, sightings: Sequence[Sighting], stale_s: float, world_size: 
     if not late:
         return Verdict((), _all_wait(me, sightings))
     step = max(sighting.state.step for sighting in sightings)
-    told = [_told(sighting, step, stale_s, alone=world_size == 1) for sighting in late[:NAMED]]
+    told = [_told(sighting, me, step, stale_s, alone=world_size == 1) for sighting in late[:NAMED]]
     if len(late) > NAMED:
         told.append(f"and {len(late) - NAMED} more ranks")
     ranks = tuple(sighting.state.rank for sighting in late)
@@ -116,12 +126,12 @@ def _never_came(missing: Sequence[int], me: State) -> str:
     return f"{shown}{more} never reported within {me.limit_s:.0f} s: not started, or stuck before joining the others"
 
 
-def _told(sighting: Sighting, step: int, stale_s: float, *, alone: bool) -> str:
+def _told(sighting: Sighting, me: State, step: int, stale_s: float, *, alone: bool) -> str:
     state = sighting.state
     who = f"rank {state.rank} on {state.host}"
     if alone:
         return f"{who} hangs at step {state.step}: it has been {state.phase} for {sighting.age_s:.0f} s"
-    start = f"{who} did not arrive at step {step} within {state.limit_s:.0f} s: "
+    start = f"{who} did not arrive at step {step} within {sighting.limit_s(me, stale_s):.0f} s: "
     if sighting.silent_s >= stale_s:
         gone = "stopped, stuck in native code, or its machine is gone"
         heard = f"last heard of at step {state.step}, {state.phase}"

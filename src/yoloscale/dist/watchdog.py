@@ -134,6 +134,7 @@ class Watchdog:
             step=beat.step,
             age_s=self._clock_s - self._since_s,
             limit_s=max(self._timing.setup_timeout_s, limit_s) if is_long else limit_s,
+            is_settled=self._heart.is_settled,
             pulse=self._pulse,
         )
 
