@@ -27,7 +27,7 @@ def main(typed: list[str]) -> int:
 
     run = arguments.chosen_run(parsed)
     config = asked(run, changes)
-    refuse_bad_combination(config, OwnFlags(False, parsed.detach, parsed.node_rank, []))
+    refuse_bad_combination(config, OwnFlags(False, parsed.detach, False, parsed.node_rank, []))
     if config.cluster.nodes > 1 and parsed.node_rank is None:
         return print_commands(["resume", str(run.path), *changes], config.cluster.nodes)
     if parsed.node_rank:

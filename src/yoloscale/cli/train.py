@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from yoloscale.cli.ending import shown
 from yoloscale.cli.watch import run_detached, run_watched, say
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, Launcher
 from yoloscale.runs import events
 
 MAX_DRY_RUN_NODES = 8
@@ -20,6 +20,7 @@ class OwnFlags:
 
     dry_run: bool
     detach: bool
+    prepare: bool
     node_rank: int | None
     rest: list[str]
 
@@ -37,6 +38,8 @@ def main(arguments: list[str]) -> int:
         return answered
     config = configure(flags.rest)
     refuse_bad_combination(config, flags)
+    if config.cluster.launcher is Launcher.slurm:
+        return _on_slurm(config, flags)
     if flags.dry_run:
         return _dry_run(config, flags)
     if config.cluster.nodes > 1 and flags.node_rank is None:
@@ -47,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def own_flags(arguments: list[str]) -> OwnFlags:
-    """Take --dry-run, --detach and --node-rank K out of what was typed."""
+    """Take --dry-run, --detach, --prepare and --node-rank K out of what was typed."""
     rest: list[str] = []
     node_rank: str | None = None
     tokens = iter(arguments)
@@ -56,12 +59,12 @@ def own_flags(arguments: list[str]) -> OwnFlags:
             node_rank = next(tokens, "")
         elif token.startswith("--node-rank="):
             node_rank = token.partition("=")[2]
-        elif token not in ("--dry-run", "--detach"):
+        elif token not in ("--dry-run", "--detach", "--prepare"):
             rest.append(token)
     if node_rank is not None and not node_rank.isdigit():
         raise ConfigError(Problem("--node-rank", f"{node_rank!r}", "write a whole number: 0 for the first node"))
     number = int(node_rank) if node_rank is not None else None
-    return OwnFlags("--dry-run" in arguments, "--detach" in arguments, number, rest)
+    return OwnFlags("--dry-run" in arguments, "--detach" in arguments, "--prepare" in arguments, number, rest)
 
 
 def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
@@ -91,6 +94,26 @@ def _start(config: Config, flags: OwnFlags) -> int:
     taken = ready(config, flags.rest, say)
     frozen = load(taken.run.config)
     return run_detached(taken, frozen) if flags.detach else run_watched(taken, frozen)
+
+
+def _on_slurm(config: Config, flags: OwnFlags) -> int:
+    from yoloscale.cli.submit import print_script, submit_run
+    from yoloscale.config.freeze import load
+    from yoloscale.launch.claim import proposed_run, refuse_if_taken
+    from yoloscale.launch.start import ready
+
+    words = ["train", *_named(flags.rest, config)]
+    run = proposed_run(config)
+    refuse_if_taken(run, config)
+    if flags.dry_run:
+        return print_script(config, run, words)
+    is_new = not run.path.exists()
+    taken = ready(config, flags.rest, say)
+    if flags.prepare:
+        taken.release()
+        print(f"run   {shown(taken.run.path)}")
+        return 0
+    return submit_run(taken, load(taken.run.config), words, is_new=is_new)
 
 
 def _named(tokens: list[str], config: Config) -> list[str]:

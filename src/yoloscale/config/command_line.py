@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from yoloscale.config import choices
 from yoloscale.config.catalog import Catalog
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.keys import LIST_LIKE, describe, is_group, is_text, known, members, nearest
+from yoloscale.config.keys import FREE, LIST_LIKE, describe, is_group, is_text, known, members, nearest
 from yoloscale.config.quoting import is_quoted, quote_text, unquote, without_interpolation
 from yoloscale.config.refusals import HARMLESS, NOT_OURS, WRITTEN_ELSEWHERE
 from yoloscale.config.schema import Task
@@ -21,7 +21,7 @@ _INTERPOLATION = re.compile(r"\$\{\s*(?:oc\.\w+:|hydra[.:]|([\w.]+)\s*\})")
 def rewrite(tokens: Iterable[str], catalog: Catalog) -> tuple[list[str], list[Problem]]:
     """Turn tokens into overrides that Hydra understands; those that cannot be are told as problems."""
     overrides, problems = list[str](), list[Problem]()
-    for token in _join_equals(list(tokens)):
+    for token in join_equals(list(tokens)):
         try:
             overrides += _rewrite_one(token, catalog)
         except ConfigError as error:
@@ -29,7 +29,7 @@ def rewrite(tokens: Iterable[str], catalog: Catalog) -> tuple[list[str], list[Pr
     return overrides, problems
 
 
-def _join_equals(tokens: list[str]) -> list[str]:
+def join_equals(tokens: list[str]) -> list[str]:
     """`epochs = 5` typed as three words is one argument, as for `yolo`."""
     joined: list[str] = []
     waiting = list(tokens)
@@ -58,6 +58,8 @@ def _rewrite_one(token: str, catalog: Catalog) -> list[str]:
         return [token]
     if name in catalog.groups and "." not in name:
         return [f"{key}={_group_choice(name, value, catalog)}"]
+    if name.startswith(FREE):
+        return [f"++{name}={_text(value)}"]
     if name not in known():
         raise ConfigError(unknown_key(name))
     return [f"{key}={_value(name, value)}"]

@@ -14,7 +14,9 @@ from typing import Any, Union
 from yoloscale.config.schema import Config
 
 # Arguments that take one value or several: a comma makes a list of them, never a sweep.
-LIST_LIKE = frozenset({"classes", "freeze", "scale", "fraction", "cluster.gpus", "logger.wandb.tags"})
+LIST_LIKE = frozenset({"classes", "freeze", "scale", "fraction", "cluster.gpus", "logger.wandb.tags", "cluster.export"})
+
+FREE = ("cluster.sbatch.", "cluster.env.")  # mappings: any key below these
 
 
 @lru_cache(maxsize=1)
@@ -63,6 +65,8 @@ def _describe(member: Any) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if isinstance(member, type) and issubclass(member, Enum):
         return "one of " + ", ".join(str(item.value) for item in member)
+    if typing.get_origin(member) is dict:
+        return "a mapping like {name: value}"
     if typing.get_origin(member) is list:
         return "a list like [0,1]" if typing.get_args(member) == (int,) else "a list like [a,b]"
     return names.get(member, "a group of keys")

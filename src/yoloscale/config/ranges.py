@@ -12,7 +12,10 @@ _UNIT = (
     "perspective flipud fliplr bgr mosaic mixup cutmix copy_paste erasing conf iou multi_scale dlam"
 )
 _NOT_NEGATIVE = "warmup_epochs box cls dfl pose kobj rle angle dlog dgrad dis patience workers close_mosaic seed"
-_AT_LEAST_ONE = "epochs nbs max_det mask_ratio cluster.nodes cluster.min_nodes cluster.procs_per_node cluster.threads"
+_AT_LEAST_ONE = (
+    "epochs nbs max_det mask_ratio cluster.nodes cluster.min_nodes cluster.procs_per_node cluster.threads "
+    "cluster.cpus_per_task cluster.array_parallelism"
+)
 _INFINITY = float("inf")
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -27,6 +30,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "checkpoint.every_steps": (1, _INFINITY),
     "checkpoint.keep_every_steps": (1, _INFINITY),
     "cluster.max_restarts": (0, _INFINITY),
+    "cluster.max_requeues": (0, _INFINITY),
     "cluster.stop_before_s": (0, _INFINITY),
     "data.shapes.train_images": (1, _INFINITY),
     "data.shapes.val_images": (1, _INFINITY),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from yoloscale.config.machine import Machine, this_machine
-from yoloscale.config.schema import ClusterConfig, Config, Device, ShapesConfig
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ShapesConfig
+from yoloscale.config.slurm import gpus_of
 
 _CPU_RANKS = 2
 _BF16, _FP32 = "bf16", "fp32"
@@ -60,14 +61,15 @@ def _adopt_cluster(cluster: ClusterConfig, frozen: ClusterConfig) -> ClusterConf
 
 
 def _resolve_cluster(cluster: ClusterConfig, machine: Machine) -> ClusterConfig:
+    gpu_count = machine.gpu_count if cluster.launcher is Launcher.local else gpus_of(cluster) or 0
     device = cluster.device
     if device is Device.auto:
-        device = Device.cuda if machine.gpu_count > 0 or cluster.gpus else Device.cpu
+        device = Device.cuda if gpu_count > 0 or cluster.gpus else Device.cpu
     procs_per_node = cluster.procs_per_node
     if procs_per_node is None and cluster.gpus:
         procs_per_node = len(cluster.gpus)
     if procs_per_node is None:
-        procs_per_node = max(machine.gpu_count, 1) if device is Device.cuda else _CPU_RANKS
+        procs_per_node = max(gpu_count, 1) if device is Device.cuda else _CPU_RANKS
     backend = cluster.backend or ("nccl" if device is Device.cuda else "gloo")
     return replace(cluster, device=device, procs_per_node=procs_per_node, backend=backend)
 

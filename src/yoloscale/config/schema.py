@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from yoloscale.config.arguments import TrainArguments
+from yoloscale.config.slurm import SlurmConfig
 
 
 class Task(str, Enum):
@@ -28,6 +29,7 @@ class Launcher(str, Enum):
     """What starts the ranks."""
 
     local = "local"
+    slurm = "slurm"
 
 
 class Device(str, Enum):
@@ -92,7 +94,7 @@ class DataConfig:
 
 
 @dataclass
-class ClusterConfig:
+class ClusterConfig(SlurmConfig):
     """Where the ranks run. Written once; world size, batch split, threads and torchrun flags derive from it."""
 
     launcher: Launcher = Launcher.local

@@ -13,8 +13,9 @@ from yoloscale.config.machine import Machine, this_machine
 from yoloscale.config.plan import is_automatic, plan, planned_ranks, world_size
 from yoloscale.config.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.resolve import starting_weights
-from yoloscale.config.schema import ClusterConfig, Config, Device, Task, WandbConfig
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task, WandbConfig
 from yoloscale.config.time_limit import GRAMMAR, limit_s
+from yoloscale.config.validate_slurm import slurm_problems
 
 _NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
 _RELEASED = re.compile(r"(yolo(v\d+|\d+)[a-z]?|rtdetr-\w+)(-(seg|sem|cls|pose|obb|depth))?", re.IGNORECASE)
@@ -96,7 +97,9 @@ def _cluster(cluster: ClusterConfig) -> list[Problem]:
     if cluster.nodes == 1 and cluster.rdzv_endpoint is not None:
         instead = "leave it out; it is for cluster.nodes above 1"
         problems.append(Problem("cluster.rdzv_endpoint", f"{cluster.rdzv_endpoint!r} with one node", instead))
-    if cluster.nodes > 1 and not re.fullmatch(r"(\[[^\]\s]+\]|[^:\s]+):\d{1,5}", cluster.rdzv_endpoint or ""):
+    if cluster.launcher is Launcher.slurm:
+        problems += slurm_problems(cluster)
+    elif cluster.nodes > 1 and not re.fullmatch(r"(\[[^\]\s]+\]|[^:\s]+):\d{1,5}", cluster.rdzv_endpoint or ""):
         found = f"{cluster.rdzv_endpoint!r} with {cluster.nodes} nodes" if cluster.rdzv_endpoint else "not given"
         instead = "write cluster.rdzv_endpoint=HOST:PORT, an address of the first node that all others reach"
         problems.append(Problem("cluster.rdzv_endpoint", found, instead))
@@ -119,6 +122,8 @@ def _time(limit: str | None) -> list[Problem]:
 def _gpus(cluster: ClusterConfig, machine: Machine) -> list[Problem]:
     """Ranks, GPUs named and GPUs there."""
     gpus, ranks = cluster.gpus, cluster.procs_per_node
+    if cluster.launcher is Launcher.slurm:
+        return []  # other machines than this one
     if cluster.device is Device.cpu:
         return [Problem("cluster.gpus", f"{gpus} on the CPU", "leave it out, or write device=0,1")] if gpus else []
     if machine.gpu_count == 0:

@@ -53,6 +53,8 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
     _write_launch_record(run, spec, argv, variables)
     if spec.node_rank == 0:
         launched = {"attempt": spec.attempt, "host": socket.gethostname(), "pid": os.getpid(), "argv": argv}
+        if spec.start is not None:
+            launched["start"] = spec.start
         events.record(run, events.ATTEMPT_LAUNCHED, **launched)
     try:
         full_environment = environment.job_environment(variables, os.environ)
@@ -134,6 +136,7 @@ def _write_launch_record(run: RunDirectory, spec: JobSpec, argv: list[str], vari
     record = {
         "attempt": spec.attempt,
         "job_id": spec.job_id,
+        "start": spec.start,
         "host": socket.gethostname(),
         "time": round(time.time(), 3),
         "argv": argv,

@@ -8,7 +8,8 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.config.schema import ClusterConfig, Config, Launcher
+from yoloscale.config.slurm_step import SlurmStep
 from yoloscale.config.time_limit import limit_s, stop_after_s
 from yoloscale.launch.attempt import Ended, Observer, run_attempt
 from yoloscale.launch.outcome import FAILED, INTERRUPTED, STOPPED, Failure, Outcome
@@ -35,45 +36,65 @@ class TimeLimit:
 
 
 def time_limit(cluster: ClusterConfig, started_at: float) -> TimeLimit:
-    """The limit of a start, from a validated config."""
-    if cluster.time is None:
+    """The limit of a start, from a validated config. SLURM keeps its own, and warns before it."""
+    if cluster.time is None or cluster.launcher is Launcher.slurm:
         return TimeLimit()
     limit = limit_s(cluster.time)
     return TimeLimit(started_at + stop_after_s(limit, cluster.stop_before_s), started_at + limit)
 
 
-def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = None, worker: str = WORKER) -> JobSpec:
+def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = None) -> JobSpec:
     """What this machine, as the first or only node, starts next."""
     attempt = events.last_attempt(events.history(run)) + 1
     spec = job_spec(config, run.path, attempt=attempt, job_id=uuid.uuid4().hex)
     times = limit or TimeLimit()
-    return replace(spec, worker=worker, stop_at=times.stop_at, limit_at=times.limit_at)
+    return replace(spec, stop_at=times.stop_at, limit_at=times.limit_at)
 
 
-def run_attempts(run: RunDirectory, config: Config, observer: Observer, *, worker: str = WORKER) -> Outcome:
+def on_step(spec: JobSpec, step: SlurmStep) -> JobSpec:
+    """The same on the nodes that SLURM gave."""
+    endpoint = f"{step.first_host}:{step.port}" if spec.nodes > 1 else None
+    return replace(spec, rdzv_endpoint=endpoint, start=step.start)
+
+
+def run_attempts(
+    run: RunDirectory, config: Config, observer: Observer, *, step: SlurmStep | None = None, worker: str = WORKER
+) -> Outcome:
     """Start a run on the first or only node and stay until it ends. Main thread only; the run is locked.
 
     Ranks that crash, are killed, or hang until their time-out are started again, all of them, from the newest
     checkpoint, at most `cluster.max_restarts` times without a newer one in between.
+
+    Args:
+        step: where SLURM has started this process; None on a machine of one's own.
     """
     with StopRequests() as requests:
-        return _Start(run, config, observer, requests, worker).until_end()
+        return _Start(run, config, observer, requests, step=step, worker=worker).until_end()
 
 
 class _Start:
     """One start: what stays the same from attempt to attempt."""
 
     def __init__(
-        self, run: RunDirectory, config: Config, observer: Observer, requests: StopRequests, worker: str
+        self,
+        run: RunDirectory,
+        config: Config,
+        observer: Observer,
+        requests: StopRequests,
+        *,
+        step: SlurmStep | None,
+        worker: str,
     ) -> None:
-        self._run, self._config, self._observer = run, config, observer
-        self._requests, self._worker = requests, worker
+        self._run, self._config, self._observer, self._requests = run, config, observer, requests
+        self._step, self._worker = step, worker
         self._limit = time_limit(config.cluster, time.time())
 
     def until_end(self) -> Outcome:
         restarts = Restarts(self._config.cluster.max_restarts)
         while True:
-            spec = next_spec(self._run, self._config, limit=self._limit, worker=self._worker)
+            spec = replace(next_spec(self._run, self._config, limit=self._limit), worker=self._worker)
+            if self._step is not None:
+                spec = on_step(spec, self._step)
             ended = run_attempt(spec, self._observer, self._requests)
             failure = self._worth_a_restart(ended)
             if failure is None:

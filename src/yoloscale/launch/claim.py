@@ -19,6 +19,7 @@ from yoloscale.config.freeze import freeze
 from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config
 from yoloscale.launch.move import move, moved_run
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import status
 
@@ -64,10 +65,11 @@ def claim(config: Config, overrides: list[str]) -> Claim:
     return taken
 
 
-def lock(run: RunDirectory, *, node_rank: int = 0) -> Claim:
+def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Claim:
     """Lock an existing run directory. Raises ConfigError that says who has it. Nodes of one job lock apart.
 
-    Where the file system has no locks, a run that goes on by its events is in use.
+    Where the file system has no locks, a run that goes on by its events is in use; not if it was the SLURM `job` that
+    had it, which does not run twice at the same time.
     """
     path = run.lock if node_rank == 0 else run.lock.with_name(f"lock-node-{node_rank}")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -75,7 +77,7 @@ def lock(run: RunDirectory, *, node_rank: int = 0) -> Claim:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         has_no_locks = error.errno in _NO_LOCKS
-        if has_no_locks and (node_rank > 0 or not _goes_on(run)):
+        if has_no_locks and (node_rank > 0 or not _goes_on(run) or _was_of(run, job)):
             return Claim(run, descriptor)
         os.close(descriptor)
         if has_no_locks or isinstance(error, BlockingIOError):
@@ -158,6 +160,12 @@ def _is_ours(run: RunDirectory, entry: Path) -> bool:
 def _goes_on(run: RunDirectory) -> bool:
     found = status(run)
     return found.is_active and found.attempt > 0
+
+
+def _was_of(run: RunDirectory, job: str | None) -> bool:
+    """Whether the newest attempt was launched by this SLURM job."""
+    launched = [record for record in events.history(run) if record["event"] == events.ATTEMPT_LAUNCHED]
+    return job is not None and bool(launched) and str(launched[-1].get("start", "")).startswith(f"{job}.")
 
 
 def _in_use(run: RunDirectory) -> Problem:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from yoloscale.config.schema import Config
+from yoloscale.config.slurm_step import SlurmStep
 from yoloscale.launch.attempt import Observer, run_attempt
-from yoloscale.launch.attempts import time_limit
+from yoloscale.launch.attempts import on_step, time_limit
 from yoloscale.launch.nodes import (
     FIRST_NODE_TIMEOUT_S,
     POLL_S,
@@ -39,6 +40,7 @@ def join_attempts(
     observer: Observer,
     *,
     node_rank: int,
+    step: SlurmStep | None = None,
     worker: str = WORKER,
 ) -> Outcome:
     """Take part in an attempt and in those that node 0 starts after it, until the run ends. Main thread only.
@@ -51,6 +53,8 @@ def join_attempts(
         while True:
             spec = joining_spec(run, config, announced, node_rank)
             spec = replace(spec, worker=worker, stop_at=limit.stop_at, limit_at=limit.limit_at)
+            if step is not None:
+                spec = on_step(spec, step)
             outcome = run_attempt(spec, observer, requests).outcome
             if outcome.exit_code == FINISHED:
                 return outcome
@@ -75,7 +79,8 @@ def await_next(
     deadline, heard_at = time.monotonic() + patience_s, None
     look_at = time.monotonic()
     while requests.first is None and time.monotonic() < deadline:
-        if (announced := newest_announcement(run, spec.node_rank)) is not None:
+        announced = newest_announcement(run, spec.node_rank)
+        if announced is not None and announced.start == spec.start:
             return announced
         if (word := _last_word(run)) is not None and not word.get("goes_on"):
             return None

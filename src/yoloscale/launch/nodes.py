@@ -32,6 +32,7 @@ class Announcement:
 
     attempt: int
     job_id: str
+    start: str | None = None  # of the SLURM job, where there is one
 
 
 def commands(words: Sequence[str], nodes: int) -> list[str]:
@@ -44,9 +45,11 @@ def wait_for_first_node(
     config: Config,
     node_rank: int,
     say: Callable[[str], None],
+    *,
+    start: str | None = None,
     timeout_s: float = FIRST_NODE_TIMEOUT_S,
 ) -> Announcement:
-    """Wait until node 0 has started an attempt of this very config that this node can still join.
+    """Wait until node 0 has started an attempt of this very config, and SLURM `start`, that this node can still join.
 
     While the run goes on without this node, it waits for the next attempt. Raises ConfigError if the configs differ,
     naming the keys, if that run ends, or when the time is over.
@@ -56,7 +59,7 @@ def wait_for_first_node(
     before: Status | None = None
     while time.monotonic() < deadline:
         announced = newest_announcement(run, node_rank)
-        if announced is not None:
+        if announced is not None and announced.start == start:
             refuse_if_different(run, config)
             return announced
         if time.monotonic() >= look_at:
@@ -90,7 +93,7 @@ def newest_announcement(run: RunDirectory, node_rank: int) -> Announcement | Non
         record = json.loads(run.launch_record(attempt).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return Announcement(attempt, str(record["job_id"]))
+    return Announcement(attempt, str(record["job_id"]), record.get("start"))
 
 
 def refuse_if_different(run: RunDirectory, config: Config) -> None:

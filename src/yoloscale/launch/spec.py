@@ -28,6 +28,7 @@ class JobSpec:
     rdzv_endpoint: str | None = None  # HOST:PORT of node 0; None: this machine, a free port
     stop_at: float | None = None  # time of day (s since the epoch) at which all ranks are to save and stop
     limit_at: float | None = None  # time of day at which the launcher stops whatever is still there
+    start: str | None = None  # the start of a SLURM job that this belongs to
     worker: str = WORKER  # the module of a rank; tests put a smaller one in
 
     @property

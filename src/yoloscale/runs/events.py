@@ -9,6 +9,8 @@ from typing import Any
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 
+SUBMITTED = "submitted"
+REQUEUED = "requeued"
 ATTEMPT_LAUNCHED = "attempt_launched"
 ATTEMPT_STARTED = "attempt_started"
 SETUP = "setup"
@@ -72,6 +74,6 @@ def of_attempt(records: list[dict[str, Any]], attempt: int) -> list[dict[str, An
 
 
 def last_attempt(records: list[dict[str, Any]]) -> int:
-    """The number of the newest start of the job; 0 if it was never started. `restarted` tells of one still to come."""
+    """The number of the newest start of the ranks; 0 if there was none. `restarted` tells of one still to come."""
     attempts = [int(record["attempt"]) for record in records if "attempt" in record and record["event"] != RESTARTED]
     return max(attempts, default=0)

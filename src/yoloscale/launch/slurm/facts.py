@@ -1,0 +1,69 @@
+"""What SLURM knows of a job that is running or just being ended, from `scontrol show job`."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+from yoloscale.config.time_limit import limit_s
+from yoloscale.launch.slurm.commands import SlurmError, call
+
+PATIENCE_S = 600.0  # with a controller that is down: it comes back, and the job goes on meanwhile
+POLL_S = 5.0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A job as the controller sees it now.
+
+    Args:
+        restarts: how often it was requeued, a requeue that is under way included.
+    """
+
+    state: str
+    restarts: int
+    is_past_limit: bool
+    is_preempted: bool
+
+    @property
+    def is_ended_by_slurm(self) -> bool:
+        """Whether SLURM is ending it, or has: then the script that asks does so in its last seconds."""
+        return self.state not in ("RUNNING", "SUSPENDED")
+
+
+def facts_of(job: str) -> Facts:
+    """Ask until there is an answer. Raises SlurmError if there is none for a long time."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return parse(call(["scontrol", "show", "job", job]))
+        except SlurmError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_S)
+
+
+def parse(shown: str) -> Facts:
+    """Read the lines of `scontrol show job` for one job."""
+    preempted = _value(shown, "PreemptTime")
+    return Facts(
+        state=_value(shown, "JobState") or "UNKNOWN",
+        restarts=int(_value(shown, "Restarts") or 0),
+        is_past_limit=_seconds(_value(shown, "RunTime")) >= _seconds(_value(shown, "TimeLimit")) > 0,
+        is_preempted=preempted not in (None, "None", "N/A"),
+    )
+
+
+def _value(shown: str, key: str) -> str | None:
+    """A value without spaces; names and comments, which may hold anything, stand on lines that begin otherwise."""
+    found = re.search(rf"^ {{3}}(?!JobName|Comment|Command|WorkDir|StdErr|StdOut|StdIn)(?:.* )?{key}=(\S+)", shown, re.M)
+    return found[1] if found else None
+
+
+def _seconds(text: str | None) -> float:
+    """A duration as SLURM prints it; 0 if it is none, like UNLIMITED."""
+    try:
+        return float(limit_s(text or ""))
+    except ValueError:
+        return 0.0

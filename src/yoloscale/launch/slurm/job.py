@@ -1,0 +1,52 @@
+"""What is to be submitted: plain data, from which the script is rendered."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from yoloscale.config.locations import cache_folder
+from yoloscale.config.schema import ClusterConfig, Config
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """One job, or one array of them.
+
+    Args:
+        folder: of the run or the sweep; absolute.
+        cache: where images and weights lie; absolute.
+        working_folder: where the person typed, and where the script runs.
+        typed: words after `yoloscale` that make the folder if it is not there: a script printed by --dry-run.
+        array: indices of the points of a sweep, as sbatch writes them (`0-7`); None for a run.
+    """
+
+    cluster: ClusterConfig
+    name: str
+    folder: Path
+    cache: Path
+    working_folder: Path
+    typed: tuple[str, ...]
+    array: str | None = None
+    launcher_python: str = sys.executable
+
+    @property
+    def python(self) -> str:
+        """The interpreter on the nodes, outside of a container."""
+        return self.cluster.python or self.launcher_python
+
+    @property
+    def marker(self) -> Path:
+        """What is there once the folder is made."""
+        return self.folder / ("config.yaml" if self.array is None else "sweep.yaml")
+
+    @property
+    def output(self) -> str:
+        """What SLURM writes the words of the script, srun and slurmstepd to, in the folder that sbatch is started in."""
+        return "slurm-%j.out" if self.array is None else "slurm-%A_%a.out"
+
+
+def job_for(config: Config, folder: Path, typed: tuple[str, ...]) -> SlurmJob:
+    """The job of one run."""
+    return SlurmJob(config.cluster, folder.name, folder.absolute(), cache_folder(config.paths), Path.cwd(), typed)

@@ -1,0 +1,100 @@
+"""`python -m yoloscale.launch.slurm.node FOLDER`: a launcher on each node of a SLURM job, started by srun.
+
+That of the first node decides what is done, as node 0 does without a scheduler; the others follow it. FOLDER is that of
+a run, or of a sweep whose point is chosen by SLURM_ARRAY_TASK_ID.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import load
+from yoloscale.config.schema import Config
+from yoloscale.config.slurm_step import SlurmStep, step_of
+from yoloscale.launch.attempt import Observer
+from yoloscale.launch.attempts import run_attempts
+from yoloscale.launch.claim import Claim, lock
+from yoloscale.launch.joining import join_attempts
+from yoloscale.launch.nodes import wait_for_first_node
+from yoloscale.launch.outcome import FINISHED, INTERRUPTED, STOPPED, Outcome
+from yoloscale.launch.start import end_leftovers
+from yoloscale.runs.directory import RunDirectory
+
+LOCK_PATIENCE_S = 90.0  # the launcher of the start before may still be ending, or its node's lock not yet be forgotten
+LOCK_POLL_S = 1.0
+
+
+def main(arguments: list[str]) -> int:
+    """Be the launcher of this node; 0 also if the run stopped in order, since srun kills the others for anything else."""
+    try:
+        run = run_of(Path(arguments[0]), os.environ)
+        step, config = step_of(os.environ), load(run.config)
+        refuse_wrong_shape(config, step)
+        assert step is not None, "checked"
+        outcome = _first(run, config, step) if step.node == 0 else _other(run, config, step)
+    except ConfigError as error:
+        print(error, file=sys.stderr, flush=True)
+        return 2
+    print(f"node {step.node}: {outcome.state}", flush=True)
+    return 0 if outcome.exit_code in (FINISHED, STOPPED, INTERRUPTED) else outcome.exit_code
+
+
+def run_of(folder: Path, environ: Mapping[str, str]) -> RunDirectory:
+    """The run that this job, or this element of an array, trains."""
+    return RunDirectory(folder)
+
+
+def refuse_wrong_shape(config: Config, step: SlurmStep | None) -> None:
+    """Raise ConfigError unless srun started one task on each node of the run."""
+    nodes = config.cluster.nodes
+    fewest = config.cluster.min_nodes or nodes
+    right = f"srun --nodes={nodes} --ntasks-per-node=1 python -m yoloscale.launch.slurm.node RUN"
+    if step is None:
+        raise ConfigError(Problem("srun", "this is no task of an srun", right))
+    if step.tasks != step.nodes:
+        instead = f"{right}; with a task for each rank: srun … python -m yoloscale.worker RUN"
+        raise ConfigError(Problem("srun", f"{step.tasks} tasks on {step.nodes} nodes", instead))
+    if not fewest <= step.nodes <= nodes:
+        raise ConfigError(Problem("srun", f"{step.nodes} nodes, but the run is frozen for {nodes}", right))
+
+
+def _first(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
+    taken = _take(run, step)
+    try:
+        end_leftovers(run, _say)
+        return run_attempts(run, config, _observer(), step=step)
+    finally:
+        taken.release()
+
+
+def _other(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
+    announced = wait_for_first_node(run, config, step.node, _say, start=step.start)
+    return join_attempts(run, config, announced, _observer(), node_rank=step.node, step=step)
+
+
+def _take(run: RunDirectory, step: SlurmStep) -> Claim:
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            return lock(run, job=step.job)
+        except ConfigError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(LOCK_POLL_S)
+
+
+def _observer() -> Observer:
+    return Observer(say=_say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

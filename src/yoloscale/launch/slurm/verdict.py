@@ -1,0 +1,107 @@
+"""What becomes of a SLURM job when its ranks are gone. Pure: from the run's events and what SLURM says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.launch.slurm.facts import Facts
+from yoloscale.runs import events
+
+
+class Action(str, Enum):
+    """What the batch script does next."""
+
+    end = "end"  # nothing: its exit code tells
+    requeue = "requeue"
+    give_up = "give up"
+    leave = "leave"  # SLURM has requeued the job already
+    cancel = "cancel"
+    no_start = "no start"  # srun ended before a launcher began
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision, the exit code of the batch script, and why, in words."""
+
+    action: Action
+    exit_code: int
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a job: what its launchers and ranks have said."""
+
+    told: Sequence[dict[str, Any]]  # its events; empty if no launcher came to speak
+    is_finished: bool
+    fruitless: int  # requeues in a row since the newest checkpoint came
+
+    @property
+    def word(self) -> int | None:
+        """Exit code in the launcher's last word; None if it was killed."""
+        words = [told for told in self.told if told["event"] == events.EXITED]
+        return int(words[-1]["exit_code"]) if words and not words[-1].get("goes_on") else None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether a person stopped it."""
+        return self.word == INTERRUPTED or any(told["event"] == events.CANCELLED for told in self.told)
+
+
+def start_of(history: Sequence[dict[str, Any]], job: str, restarts: int, newest_step: int) -> Start:
+    """What is on record of one start of a job."""
+    mark, begin = f"{job}.{restarts}.", len(history)
+    for index, record in enumerate(history):
+        if record["event"] == events.ATTEMPT_LAUNCHED and str(record.get("start", "")).startswith(mark):
+            begin = index
+            break
+    is_finished = any(record["event"] == events.FINISHED for record in history)
+    return Start(history[begin:], is_finished, fruitless(history, newest_step))
+
+
+def fruitless(history: Sequence[dict[str, Any]], newest_step: int) -> int:
+    """How many requeues in a row brought no newer checkpoint; a new submission by a person begins anew."""
+    count = 0
+    for record in reversed(history):
+        if record["event"] == events.SUBMITTED:
+            break
+        if record["event"] == events.REQUEUED:
+            if int(record.get("step", 0)) < newest_step:
+                break
+            count += 1
+    return count
+
+
+def decide(start: Start, facts: Facts, restarts: int, max_requeues: int) -> Verdict:
+    """What follows. `restarts` is how often the job had been requeued when this start began."""
+    if start.is_finished:
+        return Verdict(Action.end, FINISHED)
+    if facts.restarts > restarts:
+        return Verdict(Action.leave, STOPPED, "requeued by SLURM")
+    if start.is_cancelled:
+        return Verdict(Action.cancel, INTERRUPTED)
+    if facts.is_ended_by_slurm and not facts.is_past_limit and not facts.is_preempted:
+        # with --no-requeue it may be a lost node as well
+        return Verdict(Action.cancel, INTERRUPTED) if max_requeues > 0 else Verdict(Action.end, STOPPED)
+    if start.word not in (None, STOPPED):
+        return Verdict(Action.end, start.word or FAILED)
+    if not start.told:
+        return Verdict(Action.no_start, FAILED)
+    if max_requeues == 0:
+        return Verdict(Action.end, STOPPED if start.word == STOPPED else FAILED)
+    if start.fruitless >= max_requeues:
+        return Verdict(Action.give_up, FAILED)
+    return Verdict(Action.requeue, STOPPED, _cause(start, facts))
+
+
+def _cause(start: Start, facts: Facts) -> str:
+    if facts.is_preempted:
+        return "preempted by another job"
+    stops = [told for told in start.told if told["event"] == events.PREEMPTED]
+    if facts.is_past_limit or (stops and str(stops[-1].get("signal")) in ("SIGUSR1", "10")):
+        return "the time limit"
+    return "stopped on request" if start.word == STOPPED else "its step was killed"
