@@ -40,7 +40,23 @@ def compose(argv: Sequence[str], task_of: TaskOf | None = None) -> Config:
     neither resolved nor validated.
     """
     config_name, overrides = hydra_arguments(argv)
-    plain = _compose_plain(config_name, overrides)
+    try:
+        plain = OmegaConf.to_container(compose_tree(config_name, overrides), resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_from_hydra(error)) from error
+    return from_plain(finished(cast("dict[str, Any]", plain), overrides, task_of))
+
+
+def finished(
+    plain: dict[str, Any],
+    overrides: Sequence[str],
+    task_of: TaskOf | None,
+    is_own: Callable[[str], bool] | None = None,
+) -> dict[str, Any]:
+    """A resolved tree, changed in place, with what follows from its values and is no matter of Hydra's.
+
+    `overrides` are those that it was composed with. Raises ConfigError where a model or dataset has no name.
+    """
     if missing := [
         f"{group}.{key}" for group in ("model", "data") for key in ("name", "source") if plain[group].get(key) == ""
     ]:
@@ -52,16 +68,34 @@ def compose(argv: Sequence[str], task_of: TaskOf | None = None) -> Config:
         plain["data"]["shapes"] = None  # left by a recipe whose dataset was replaced
     if plain["pretrained"] is not True and model["architecture"] is not None:
         model["weights"] = None
-    _anchor_paths(plain)
-    return from_plain(plain)
+    _anchor_paths(plain, is_own or is_own_name)
+    return plain
 
 
 def hydra_arguments(argv: Sequence[str]) -> tuple[str, list[str]]:
     """Config name and checked overrides, in Hydra's own grammar. Raises ConfigError."""
     given = flags.split(argv)
-    if "multirun" in given.given:
+    sources = config_sources(given)
+    overrides, problems = command_line.rewrite(given.tokens, read_catalog(sources.folders))
+    if problems := problems + check(overrides):
+        raise ConfigError(problems)
+    return sources.config_name, sources.search_path + overrides
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigSources:
+    """Where flags tell Hydra to read from: the primary config, folders of groups, and an override that names them."""
+
+    config_name: str
+    folders: list[Path]
+    search_path: list[str]
+
+
+def config_sources(given: flags.Flags) -> ConfigSources:
+    """What the flags say about where one config is read from. Raises ConfigError."""
+    if given.is_sweep:
         raise ConfigError(
-            Problem("--multirun", "sweeps are not available in this version", "start one run for each value")
+            Problem("--multirun", "a sweep, where one config is wanted", "leave it out; `yoloscale train -m …` sweeps")
         )
     folders = [configs_folder()]
     search_path: list[str] = []
@@ -70,10 +104,7 @@ def hydra_arguments(argv: Sequence[str]) -> tuple[str, list[str]]:
             raise ConfigError(Problem("--config-dir", f"{folder!r} is no folder", "give a folder of Hydra configs"))
         folders.append(Path(folder).absolute())
         search_path = [f"hydra.searchpath=['file://{Path(folder).absolute()}']"]
-    overrides, problems = command_line.rewrite(given.tokens, read_catalog(folders))
-    if problems := problems + _check(overrides):
-        raise ConfigError(problems)
-    return given.given.get("config-name", "train"), search_path + overrides
+    return ConfigSources(given.given.get("config-name", "train"), folders, search_path)
 
 
 def assignments(tokens: Sequence[str]) -> list[tuple[str, Any]]:
@@ -104,23 +135,25 @@ def register_schema() -> None:
         store.store("schema", base, provider="yoloscale")
 
 
-def _compose_plain(config_name: str, overrides: list[str]) -> dict[str, Any]:
+def compose_tree(config_name: str, overrides: list[str]) -> DictConfig:
+    """What Hydra composes, interpolations not yet resolved. Raises ConfigError."""
     register_schema()
     try:
         with initialize_config_dir(str(configs_folder()), job_name="yoloscale", version_base="1.3"):
-            plain = OmegaConf.to_container(hydra_compose(config_name, overrides), resolve=True)
+            return hydra_compose(config_name, overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_from_hydra(error)) from error
     except AssertionError as error:  # Hydra's answer to a key below a group that is null
         raise ConfigError(_below_null(overrides)) from error
-    return cast("dict[str, Any]", plain)
 
 
-def _check(overrides: Iterable[str]) -> list[Problem]:
-    """Check each override against the schema by itself, to name all that are wrong and not the first only."""
+def check(overrides: Iterable[str], tree: DictConfig | None = None) -> list[Problem]:
+    """Check each override against the schema by itself, to name all that are wrong and not the first only.
+
+    `tree` is what `complete_tree` made, kept by who checks often.
+    """
     parser, problems = OverridesParser.create(), list[Problem]()
-    no_group_is_null = Config(data=DataConfig(shapes=ShapesConfig()), logger=LoggerConfig(wandb=WandbConfig()))
-    tree = OmegaConf.structured(no_group_is_null)
+    tree = complete_tree() if tree is None else tree
     for text in overrides:
         try:
             problems += _problems_of(parser.parse_override(text), tree)
@@ -130,13 +163,19 @@ def _check(overrides: Iterable[str]) -> list[Problem]:
     return problems
 
 
+def complete_tree() -> DictConfig:
+    """The schema with no group that is null, to try values on."""
+    whole = Config(data=DataConfig(shapes=ShapesConfig()), logger=LoggerConfig(wandb=WandbConfig()))
+    return cast(DictConfig, OmegaConf.structured(whole))
+
+
 def _problems_of(override: Override, tree: DictConfig) -> list[Problem]:
     key = override.key_or_group
     if key not in known() or is_group(key) or override.is_delete():
         return []  # groups and hydra's own keys: Hydra checks them
     if override.is_sweep_override():
         return [
-            Problem(key, "several values", f"write one ({describe(key)}); sweeps are not available in this version")
+            Problem(key, "several values", f"write one ({describe(key)}), or `yoloscale train -m …`, which sweeps them")
         ]
     value = override.value()
     if isinstance(value, str) and "${" in value:
@@ -185,7 +224,7 @@ def _read_task(weights: str | None, task_of: TaskOf | None) -> Task | None:
     return task_of(path) if task_of is not None and path is not None and path.is_file() else None
 
 
-def _anchor_paths(plain: dict[str, Any]) -> None:
+def _anchor_paths(plain: dict[str, Any], is_own: Callable[[str], bool]) -> None:
     """Make relative paths to existing files absolute, so that the run can go on from any working folder.
 
     Names of released weights and of Ultralytics' datasets stay names.
@@ -193,11 +232,11 @@ def _anchor_paths(plain: dict[str, Any]) -> None:
     data, model = plain["data"], plain["model"]
     for parent, key in ((data, "source"), (model, "weights"), (model, "architecture"), (plain, "pretrained")):
         value = parent[key]
-        if isinstance(value, str) and Path(value).exists() and (len(Path(value).parts) > 1 or _is_own_name(value)):
+        if isinstance(value, str) and Path(value).exists() and (len(Path(value).parts) > 1 or is_own(value)):
             parent[key] = str(Path(value).absolute())
 
 
-def _is_own_name(file_name: str) -> bool:
+def is_own_name(file_name: str) -> bool:
     """Whether a bare file name is a file of one's own: not one that the catalog, or a release, has too."""
     catalog = read_catalog([configs_folder()])
     stem = Path(file_name).stem

@@ -47,6 +47,11 @@ class Flags:
         """Whether Hydra is asked to print something instead of starting a run."""
         return any(flag in self.given for flag in _PRINTING)
 
+    @property
+    def is_sweep(self) -> bool:
+        """Whether commas between values mean a run for each (`-m`)."""
+        return "multirun" in self.given
+
 
 def split(argv: Iterable[str]) -> Flags:
     """Tell flags from overrides. Raises ConfigError that lists the flags nobody knows."""

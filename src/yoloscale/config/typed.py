@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, cast
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from omegaconf import OmegaConf
 
+from yoloscale.config.keys import members
 from yoloscale.config.quoting import without_interpolation
 from yoloscale.config.schema import Config
+
+_Schema = TypeVar("_Schema")
 
 
 def from_plain(values: Mapping[str, Any]) -> Config:
@@ -19,6 +24,31 @@ def from_plain(values: Mapping[str, Any]) -> Config:
         OmegaConf.structured(Config), OmegaConf.create(_map_text(dict(values), without_interpolation))
     )
     return cast(Config, OmegaConf.to_object(tree))
+
+
+def build(schema: type[_Schema], values: Mapping[str, Any]) -> _Schema:
+    """A config from data that has the types of the schema already; nothing is checked but that the keys exist.
+
+    As `from_plain`, at a hundredth of its time. Words become members where an Enum stands in the schema.
+    """
+    kind: Any = schema
+    groups, words = _groups_and_words(kind)
+    made = dict(values)
+    for name, group in groups.items():
+        if made.get(name) is not None:
+            made[name] = build(group, made[name])
+    for name, word in words.items():
+        if made.get(name) is not None:
+            made[name] = word(made[name])
+    return schema(**made)
+
+
+@cache
+def _groups_and_words(schema: type) -> tuple[dict[str, type], dict[str, type[Enum]]]:
+    hints = {name: members(hint) for name, hint in typing.get_type_hints(schema).items()}
+    kinds = [(name, hint) for name, found in hints.items() for hint in found if isinstance(hint, type)]
+    groups = {name: hint for name, hint in kinds if dataclasses.is_dataclass(hint)}
+    return groups, {name: hint for name, hint in kinds if issubclass(hint, Enum)}
 
 
 def to_plain(config: Config) -> dict[str, Any]:
