@@ -16,12 +16,12 @@ from yoloscale.config.slurm_step import job_of, restarts_of
 from yoloscale.launch.claim import lock
 from yoloscale.launch.outcome import FAILED, INTERRUPTED
 from yoloscale.launch.restarts import newest_step
-from yoloscale.launch.slurm.commands import SlurmError, call
 from yoloscale.launch.slurm.facts import facts_of
 from yoloscale.launch.slurm.node import run_of
 from yoloscale.launch.slurm.verdict import Action, Verdict, decide, start_of
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.slurm_commands import SlurmError, call
 
 
 def main(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from yoloscale.config.time_limit import limit_s
-from yoloscale.launch.slurm.commands import SlurmError, call
+from yoloscale.runs.slurm_commands import SlurmError, call
 
 PATIENCE_S = 600.0  # with a controller that is down: it comes back, and the job goes on meanwhile
 POLL_S = 5.0

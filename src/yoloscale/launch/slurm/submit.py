@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.launch.slurm.commands import SlurmError, call
 from yoloscale.config.schema import Config
 from yoloscale.launch.claim import Claim
 from yoloscale.launch.slurm.job import SlurmJob, job_for
 from yoloscale.launch.slurm.render import options, render
 from yoloscale.runs import events
+from yoloscale.runs.slurm_commands import SlurmError, call
 
 
 def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], *, is_new: bool) -> str:
