@@ -19,7 +19,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config
-from yoloscale.dist.environment import Ranks, from_environment
+from yoloscale.dist.environment import Ranks, from_environment, rendezvous_of_step
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -33,7 +33,13 @@ def main(argv: list[str]) -> int:
     if len(argv) != 2:
         print("usage: python -m yoloscale.worker RUN (under torchrun; RUN is a run directory)", file=sys.stderr)
         return 2
-    run, ranks = RunDirectory(Path(argv[1]).absolute()), from_environment()
+    run = RunDirectory(Path(argv[1]).absolute())
+    try:
+        ranks = from_environment()
+    except ConfigError as error:
+        print(error, file=sys.stderr, flush=True)
+        return 2
+    os.environ.update(rendezvous_of_step())
     attempt = _attempt(run)
     ballot = Ballot()
     ballot.listen()
@@ -126,7 +132,8 @@ def _check_topology(config: Config, ranks: Ranks) -> None:
             Problem(
                 "cluster",
                 f"the run is frozen for {world_size(config)} ranks ({nodes} × {each}), {ranks.world_size} were started",
-                f"start it with torchrun --nnodes={wanted} --nproc-per-node={each}",
+                f"start it with torchrun --nnodes={wanted} --nproc-per-node={each}, or with "
+                f"srun --nodes={nodes} --ntasks-per-node={each} python -m yoloscale.worker RUN",
             )
         )
     if not is_automatic(config.batch):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from yoloscale.dist.environment import from_environment
+import pytest
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.dist.environment import from_environment, rendezvous_of_step
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 
@@ -24,3 +27,47 @@ def test_the_first_rank_of_a_second_node() -> None:
     assert not ranks.is_first
     assert ranks.is_first_of_node
     assert ranks.host
+
+
+SRUN = {
+    "SLURM_JOB_ID": "42",
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NODELIST": "rack[02-04]",
+    "SLURM_STEP_NUM_NODES": "3",
+    "SLURM_STEP_NUM_TASKS": "5",
+    "SLURM_STEP_TASKS_PER_NODE": "2(x2),1",
+    "SLURM_PROCID": "3",
+    "SLURM_NODEID": "1",
+    "SLURM_LOCALID": "1",
+}
+
+
+def test_a_task_of_an_srun_is_a_rank() -> None:
+    ranks = from_environment(SRUN)
+    assert (ranks.rank, ranks.world_size, ranks.local_rank, ranks.local_world_size) == (3, 5, 1, 2)
+    assert ranks.is_task
+
+
+def test_the_tasks_of_an_srun_meet_on_its_first_host_at_one_port() -> None:
+    found = rendezvous_of_step(SRUN)
+    assert found["MASTER_ADDR"] == "rack02"
+    assert 15000 <= int(found["MASTER_PORT"]) < 31000
+    assert rendezvous_of_step({**SRUN, "SLURM_PROCID": "0", "SLURM_NODEID": "0", "SLURM_LOCALID": "0"}) == found
+    assert rendezvous_of_step({**SRUN, "MASTER_ADDR": "here", "MASTER_PORT": "1"}) == {}
+
+
+def test_a_batch_script_and_the_shell_of_salloc_are_no_ranks() -> None:
+    batch = {name: value for name, value in SRUN.items() if "STEP" not in name}
+    assert from_environment(batch).world_size == 1
+    assert from_environment({**SRUN, "SLURM_STEP_ID": str(0xFFFFFFFA)}).world_size == 1
+    assert rendezvous_of_step(batch) == {}
+
+
+def test_torchrun_in_an_srun_with_one_task_a_node_is_torchruns() -> None:
+    step = {**SRUN, "SLURM_STEP_NUM_TASKS": "3", "SLURM_STEP_TASKS_PER_NODE": "1(x3)", "SLURM_LOCALID": "0"}
+    assert from_environment({**step, **TORCHRUN}).rank == 5
+
+
+def test_torchrun_in_every_task_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"torchrun in each of 5 tasks on 3 nodes"):
+        from_environment({**SRUN, **TORCHRUN})

@@ -29,6 +29,7 @@ class SlurmStep:
     nodes: int
     node: int
     local_task: int
+    local_tasks: int
 
     @property
     def start(self) -> str:
@@ -69,7 +70,17 @@ def step_of(environ: Mapping[str, str]) -> SlurmStep | None:
         nodes=int(environ["SLURM_STEP_NUM_NODES"]),
         node=int(environ["SLURM_NODEID"]),
         local_task=int(environ["SLURM_LOCALID"]),
+        local_tasks=tasks_on(environ["SLURM_STEP_TASKS_PER_NODE"], int(environ["SLURM_NODEID"])),
     )
+
+
+def tasks_on(tasks_per_node: str, node: int) -> int:
+    """How many tasks a node has by SLURM's list of counts: `4(x2),1` is 4, 4, 1."""
+    counts = list[int]()
+    for part in tasks_per_node.split(","):
+        count, _, times = part.rstrip(")").partition("(x")
+        counts += [int(count)] * int(times or 1)
+    return counts[node]
 
 
 def first_host(nodelist: str) -> str:

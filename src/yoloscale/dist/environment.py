@@ -1,4 +1,4 @@
-"""Who am I: the rank of this process as torchrun (or a person) put it into the environment."""
+"""Who am I: the rank of this process as torchrun, srun or a person put it into the environment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.slurm_step import SlurmStep, step_of
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Ranks:
     local_rank: int = 0
     local_world_size: int = 1
     host: str = field(default_factory=socket.gethostname)
+    is_task: bool = False  # started by srun itself, without torchrun
 
     @property
     def is_first(self) -> bool:
@@ -30,7 +34,13 @@ class Ranks:
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Ranks:
-    """Read torchrun's variables; without them this is a single process."""
+    """Read torchrun's variables, or those of an srun with a task for each rank; else this is a single process.
+
+    Raises ConfigError for torchrun in several tasks of one node, where each would start all of the node's ranks.
+    """
+    step = step_of(environ)
+    if "RANK" in environ and step is not None and step.tasks > step.nodes:
+        raise ConfigError(_both(step))
     if "RANK" in environ:
         world_size = int(environ["WORLD_SIZE"])
         return Ranks(
@@ -39,4 +49,24 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Ranks:
             local_rank=int(environ.get("LOCAL_RANK", "0")),
             local_world_size=int(environ.get("LOCAL_WORLD_SIZE", str(world_size))),
         )
+    if step is not None and step.tasks > 1:
+        return Ranks(step.task, step.tasks, step.local_task, step.local_tasks, is_task=True)
     return Ranks()
+
+
+def rendezvous_of_step(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables that torchrun would have set for where ranks meet, in an srun with a task for each rank."""
+    step = step_of(environ)
+    if step is None or step.tasks == 1 or "MASTER_ADDR" in environ:
+        return {}
+    return {"MASTER_ADDR": step.first_host, "MASTER_PORT": str(step.port)}
+
+
+def _both(step: SlurmStep) -> Problem:
+    found = (
+        f"torchrun in each of {step.tasks} tasks on {step.nodes} nodes: every task would start all ranks of its node"
+    )
+    instead = (
+        "srun --ntasks-per-node=1 torchrun …, or without torchrun: srun --ntasks=RANKS python -m yoloscale.worker RUN"
+    )
+    return Problem("srun", found, instead)

@@ -59,7 +59,12 @@ def choose_device(config: Config, ranks: Ranks) -> torch.device:
     if config.cluster.device.value == "cpu":
         torch.set_num_threads(config.cluster.threads or max(available() // ranks.local_world_size, 1))
         return torch.device("cpu")
-    device = torch.device("cuda", ranks.local_rank)
+    seen = torch.cuda.device_count()
+    index = 0 if seen == 1 and ranks.is_task else ranks.local_rank  # srun may show each task its own GPU only
+    if index >= seen:
+        found = f"rank {ranks.rank} on {ranks.host} sees {seen} GPUs, with {ranks.local_world_size} ranks on its node"
+        raise ConfigError(Problem("cluster.procs_per_node", found, "ask for a GPU for each rank, or write device=cpu"))
+    device = torch.device("cuda", index)
     torch.cuda.set_device(device)
     return device
 
