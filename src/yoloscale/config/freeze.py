@@ -4,31 +4,71 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
-from yoloscale.config.typed import from_plain, to_plain
+from yoloscale.config.typed import build, from_plain, to_plain
+
+Entries = dict[tuple[str, str], str]
+
+# libyaml's, where PyYAML was built with it: the same text in a fifth of the time
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def freeze(config: Config, path: Path) -> None:
     """Write the config as YAML, whole or not at all. `paths.runs` is left out: a run holds no path to itself."""
-    plain = to_plain(config)
-    del plain["paths"]["runs"]
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     with beside.open("w", encoding="utf-8") as file:
-        yaml.safe_dump(plain, file, sort_keys=False, allow_unicode=True)
+        file.write("".join(entries(config).values()))
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
 
 
+def entries(config: Config, known: Entries | None = None) -> dict[str, str]:
+    """The YAML of each key at the root; put together they are the file.
+
+    `known` remembers entries, which most configs of a sweep have in common.
+    """
+    plain = to_plain(config)
+    del plain["paths"]["runs"]
+    known = {} if known is None else known
+    found = {}
+    for key, value in plain.items():
+        entry = key, repr(value)
+        if entry not in known:
+            known[entry] = dump({key: value})
+        found[key] = known[entry]
+    return found
+
+
+def dump(content: Any) -> str:
+    """YAML of plain data, keys in their order."""
+    return yaml.dump(content, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
+
+
+def parse(text: str) -> Any:
+    """Plain data from YAML. Raises YAMLError."""
+    return yaml.load(text, Loader=_LOADER)
+
+
+def load_own(path: Path) -> Config:
+    """Read a config that was frozen here: as `load`, without a check of each value, at a twentieth of its time."""
+    try:
+        return build(Config, parse(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError, ValueError, TypeError):
+        return load(path)
+
+
 def load(path: Path) -> Config:
     """Read a frozen config; `paths.runs` has its default. Raises ConfigError where the file is absent or damaged."""
     try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        plain = parse(path.read_text(encoding="utf-8"))
         if not isinstance(plain, dict):
             raise ValueError("it holds no keys")
         return from_plain(plain)

@@ -18,10 +18,9 @@ def configure(tokens: Sequence[str]) -> Config:
     from yoloscale.config.resolve import adopt, resolve
     from yoloscale.config.validate import validate
 
-    config = compose(tokens, _task_of)
-    if config.cluster.planned_ranks is not None:
-        instead = "leave it out: the ranks of a run's first start are put down by themselves"
-        raise ConfigError(Problem("cluster.planned_ranks", f"{config.cluster.planned_ranks}", instead))
+    config = compose(tokens, task_of)
+    if problems := typed_ranks(config):
+        raise ConfigError(problems)
     frozen = _frozen(config)
     config = resolve(config if frozen is None else adopt(config, frozen))
     problems = validate(config)
@@ -39,7 +38,14 @@ def _frozen(config: Config) -> Config | None:
     return load(path) if path is not None and path.exists() else None
 
 
-def _task_of(weights: Path) -> Task | None:
+def typed_ranks(config: Config) -> list[Problem]:
+    """The problem of a composed config that says what only a start may say."""
+    ranks = config.cluster.planned_ranks
+    instead = "leave it out: the ranks of a run's first start are put down by themselves"
+    return [] if ranks is None else [Problem("cluster.planned_ranks", f"{ranks}", instead)]
+
+
+def task_of(weights: Path) -> Task | None:
     """The task of somebody's own `.pt` file, read without running any of it."""
     from yoloscale.data import weights_file
 

@@ -1,12 +1,14 @@
-"""Which runs there are, and which one a person means."""
+"""Which runs and sweeps there are, and which one a person means."""
 
 from __future__ import annotations
 
 import difflib
+import shlex
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 MAX_NEAR_NAMES = 3
 
@@ -21,6 +23,16 @@ def all_runs(folder: Path) -> list[RunDirectory]:
     return [run for _, _, run in sorted(found, key=lambda entry: entry[:2])]
 
 
+def all_sweeps(folder: Path) -> list[SweepDirectory]:
+    """Every sweep directly below a folder, oldest first; none if the folder does not exist."""
+    try:
+        candidates = [SweepDirectory(path) for path in folder.absolute().iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [(sweep.record.stat().st_mtime, sweep.name, sweep) for sweep in candidates if is_sweep(sweep.path)]
+    return [sweep for _, _, sweep in sorted(found, key=lambda entry: entry[:2])]
+
+
 def find(name_or_path: str, folder: Path) -> RunDirectory:
     """The run of that name below the folder, or at that path. Raises ConfigError that suggests near names."""
     below = RunDirectory(folder / name_or_path) if name_or_path else None
@@ -29,7 +41,19 @@ def find(name_or_path: str, folder: Path) -> RunDirectory:
     path = Path(name_or_path).expanduser()
     if name_or_path and RunDirectory(path).config.is_file():
         return RunDirectory(path.resolve())
+    if sweep := find_sweep(name_or_path, folder):
+        first = sweep.points()[0].name
+        instead = f"give one of its runs, like {shlex.quote(f'{name_or_path}/{first}')}"
+        raise ConfigError(Problem("RUN", f"{name_or_path!r} is a sweep of {len(sweep.points())} runs", instead))
     raise ConfigError(Problem("RUN", f"{name_or_path!r} is no run below {folder}", _instead(name_or_path, folder)))
+
+
+def find_sweep(name_or_path: str, folder: Path) -> SweepDirectory | None:
+    """The sweep of that name below the folder, or at that path; None if there is none."""
+    if not name_or_path:
+        return None
+    places = (folder / name_or_path, Path(name_or_path).expanduser().resolve())
+    return next((SweepDirectory(path.absolute()) for path in places if is_sweep(path)), None)
 
 
 def _instead(name: str, folder: Path) -> str:

@@ -1,0 +1,125 @@
+"""The folder of a sweep: where its files lie, and which points it has. A point's folder below it is a run directory.
+
+runs/<sweep>/sweep.yaml    version, what the person typed, the points in order; written last of all
+runs/<sweep>/job/          what was submitted; the lock of whoever writes here
+runs/<sweep>/<point>/      a run
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import dump, parse
+from yoloscale.runs.directory import RunDirectory
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One run of a sweep: its index is the array task's, its name the folder's, its overrides those it differs by."""
+
+    index: int
+    name: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """What sweep.yaml holds: what was typed after `train`, and the points in order."""
+
+    overrides: tuple[str, ...]
+    points: tuple[SweepPoint, ...]
+
+
+@dataclass(frozen=True)
+class SweepDirectory:
+    """Paths below one sweep's folder; nothing is created or read by asking for a path."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The name a person calls the sweep by: the folder's."""
+        return self.path.name
+
+    @property
+    def record(self) -> Path:
+        """What makes a folder a sweep."""
+        return self.path / "sweep.yaml"
+
+    @property
+    def job(self) -> Path:
+        """What was submitted."""
+        return self.path / "job"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) while points are frozen and submitted."""
+        return self.job / "lock"
+
+    def run(self, name: str) -> RunDirectory:
+        """The run of the point with this name."""
+        return RunDirectory(self.path / name)
+
+    def points(self) -> tuple[SweepPoint, ...]:
+        """The points in order. Raises ConfigError where sweep.yaml is absent or damaged."""
+        return read(self).points
+
+    def run_of(self, index: int) -> RunDirectory:
+        """The run of an array task. Raises ConfigError if there is no such point."""
+        points = self.points()
+        if not 0 <= index < len(points):
+            raise ConfigError(Problem(str(self.record), f"no point {index}", f"it has points 0 to {len(points) - 1}"))
+        return self.run(points[index].name)
+
+    def runs(self) -> list[RunDirectory]:
+        """The runs of all points, in their order."""
+        return [self.run(point.name) for point in self.points()]
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether the folder holds a sweep that was frozen completely."""
+    return SweepDirectory(path).record.is_file()
+
+
+def read(sweep: SweepDirectory) -> SweepRecord:
+    """What sweep.yaml says. Raises ConfigError where it is absent, damaged or of another version."""
+    try:
+        content = parse(sweep.record.read_text(encoding="utf-8"))
+        if content["version"] != VERSION:
+            raise ValueError(f"version {content['version']}")
+        return SweepRecord(
+            tuple(content["overrides"]), tuple(map(_point, range(len(content["points"])), content["points"]))
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(Problem(str(sweep.path), "it has no sweep.yaml", "give the folder of a sweep")) from None
+    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        instead = "sweep again under another name="
+        raise ConfigError(Problem(str(sweep.record), f"not a sweep of this version: {reason}", instead)) from error
+
+
+def write(sweep: SweepDirectory, record: SweepRecord) -> None:
+    """Write sweep.yaml, whole or not at all."""
+    content = {
+        "version": VERSION,
+        "overrides": list(record.overrides),
+        "points": [{"name": point.name, "overrides": list(point.overrides)} for point in record.points],
+    }
+    beside = sweep.record.with_name(f"{sweep.record.name}.{os.getpid()}.part")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(dump(content))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(sweep.record)
+
+
+def _point(index: int, content: Any) -> SweepPoint:
+    return SweepPoint(index, content["name"], tuple(content["overrides"]))

@@ -1,0 +1,84 @@
+"""Taking the folder of a sweep, so that of two commands at once one waits for the other."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from types import TracebackType
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.runs.sweep_directory import SweepDirectory
+
+PATIENCE_S = 60.0  # ten thousand points are frozen, and submitted, in less
+_POLL_S = 0.05
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
+
+
+@dataclass
+class TakenSweep:
+    """A frozen sweep and the lock on it, held until `release`, the end of a `with`, or of the process.
+
+    `is_new`: there was no sweep in that folder before.
+    """
+
+    directory: SweepDirectory
+    descriptor: int
+    is_new: bool = False
+
+    def release(self) -> None:
+        """Let others use the sweep."""
+        os.close(self.descriptor)
+
+    def __enter__(self) -> TakenSweep:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def take(directory: SweepDirectory, patience_s: float = PATIENCE_S) -> TakenSweep:
+    """Lock a sweep's folder, which is made if it is not there. Raises ConfigError if another has it for too long.
+
+    Where the file system has no locks, two commands at once are not kept apart.
+    """
+    directory.job.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return TakenSweep(directory, descriptor)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise ConfigError(_in_use(directory)) from None
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return TakenSweep(directory, descriptor)
+            os.close(descriptor)
+            raise
+        time.sleep(_POLL_S)
+
+
+def make_first_free(base: str, directory: Callable[[str], SweepDirectory]) -> SweepDirectory:
+    """Make the folder `base`, `base-2`, …, whichever is the first that nobody has."""
+    for number in count(1):
+        found = directory(base if number == 1 else f"{base}-{number}")
+        try:
+            found.path.mkdir(parents=True)  # atomic: of two that try, one gets it
+        except FileExistsError:
+            continue
+        return found
+    raise AssertionError("numbers do not end")
+
+
+def _in_use(directory: SweepDirectory) -> Problem:
+    found = f"sweep {directory.name!r} is being frozen or submitted by another command: {directory.path}"
+    return Problem("name", found, "type it again when that has ended, or give another name=")

@@ -1,0 +1,240 @@
+"""All points of a sweep as run directories, and sweep.yaml when they are complete."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import Entries, dump, entries, load_own
+from yoloscale.config.plan import is_automatic, plan, world_size
+from yoloscale.config.schema import Config, PathsConfig
+from yoloscale.config.topology import differences, moved
+from yoloscale.launch.claim import lock
+from yoloscale.launch.move import move
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import status
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
+from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
+from yoloscale.sweep.directory import TakenSweep, make_first_free, take
+from yoloscale.sweep.problems import gathered
+
+_MAX_NAMED = 3
+
+
+def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str]) -> TakenSweep:
+    """Make the sweep's folder and every point's run directory, or take up a sweep of that name; locked.
+
+    `typed` is put on record. Points that are there stay as they are, but for where they run. Raises ConfigError if the
+    folder holds something else, another sweep, or points of another config.
+    """
+    if sweep.name is None:
+        directory = make_first_free(sweep.default_name, sweep.directory)
+    else:
+        directory = sweep.directory(sweep.name)
+        _refuse_if_foreign(directory)  # before the lock is written into it, and again under the lock
+    taken = take(directory)
+    try:
+        taken.is_new = not is_sweep(directory.path)
+        if taken.is_new:
+            _refuse_if_foreign(directory)
+            _freeze_new(directory, sweep, typed)
+        else:
+            _take_up(directory, sweep)
+    except BaseException:
+        taken.release()
+        raise
+    return taken
+
+
+def proposed_directory(sweep: ConfiguredSweep) -> SweepDirectory:
+    """The folder that `freeze_all` would take if nobody came between; makes nothing."""
+    if sweep.name is not None:
+        return sweep.directory(sweep.name)
+    base = sweep.default_name
+    candidates = (sweep.directory(base if number == 1 else f"{base}-{number}") for number in count(1))
+    return next(candidate for candidate in candidates if not candidate.path.exists())
+
+
+def refuse_if_taken(sweep: ConfiguredSweep) -> None:
+    """Raise ConfigError if the folder of that name holds something else, another sweep, or points of another config."""
+    if sweep.name is None:
+        return
+    directory = sweep.directory(sweep.name)
+    _refuse_if_foreign(directory)
+    if is_sweep(directory.path):
+        _moves(directory, sweep)
+
+
+def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequence[str]) -> None:
+    names = {each.name for each in sweep.points}
+    for leftover in _folders_in(directory):
+        if leftover.name not in names:
+            shutil.rmtree(leftover)  # of a command that was killed before its sweep was complete
+    known: Entries = {}
+    for each in sweep.points:
+        _freeze_point(directory.run(each.name), each, known)
+    _sync_file_system(directory.path)
+    points = [
+        SweepPoint(each.point.index, each.name, tuple(choice.token for choice in each.point.swept))
+        for each in sweep.points
+    ]
+    write(directory, SweepRecord(tuple(typed), tuple(points)))
+
+
+def _freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:
+    """As `claim` leaves a run, but for the sync, which is done once for all."""
+    run.job.mkdir(parents=True, exist_ok=True)
+    run.overrides.write_text(dump(_own_overrides(each)), encoding="utf-8")
+    _write_config(run, _planned(each.config, each.name), known)
+
+
+def _write_config(run: RunDirectory, config: Config, known: Entries) -> None:
+    beside = run.config.with_name(f"{run.config.name}.{os.getpid()}.part")
+    beside.write_text("".join(entries(config, known).values()), encoding="utf-8")
+    beside.replace(run.config)
+
+
+def _own_overrides(each: ConfiguredPoint) -> list[str]:
+    """What would be typed to start the point by itself; the name typed is the sweep's."""
+    return [token for token in each.point.tokens if token.partition("=")[0].strip() != "name"]
+
+
+def _planned(config: Config, name: str) -> Config:
+    """The config of a point's first start: later ones keep its split of the batch."""
+    ranks = config.cluster.planned_ranks or world_size(config)
+    paths = replace(config.paths, runs=PathsConfig().runs)  # not frozen; as `load` gives it back
+    return replace(config, name=name, paths=paths, cluster=replace(config.cluster, planned_ranks=ranks))
+
+
+def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:
+    known: Entries = {}
+    moves = _moves(directory, sweep)
+    for run, each, found in moves:
+        if found is None:
+            _freeze_point(run, each, known)  # somebody removed it
+        elif not run.events.exists():
+            _write_config(run, found, known)
+        else:
+            _move_started(run, found)
+    if moves:
+        _sync_file_system(directory.path)
+
+
+def _move_started(run: RunDirectory, wanted: Config) -> None:
+    """Put down where a point goes on that was started before; one that is finished, or goes on now, stays as it is."""
+    if status(run).state == "finished":
+        return
+    run.job.mkdir(exist_ok=True)
+    try:
+        taken = lock(run)
+    except ConfigError:
+        return
+    try:
+        move(run, wanted)
+    finally:
+        taken.release()
+
+
+def _moves(
+    directory: SweepDirectory, sweep: ConfiguredSweep
+) -> list[tuple[RunDirectory, ConfiguredPoint, Config | None]]:
+    """The points that are to go on elsewhere than they were frozen for, with what they are to be frozen with.
+
+    None for those that are not there any more. Raises ConfigError if more than where they run is to change, or if it
+    is not the same points.
+    """
+    _refuse_other_points(directory, sweep)
+    moves, problems = list[tuple[RunDirectory, ConfiguredPoint, "Config | None"]](), list[Sequence[Problem]]()
+    for each in sweep.points:
+        run = directory.run(each.name)
+        frozen = load_own(run.config) if run.config.exists() else None
+        found = frozen
+        try:
+            if frozen is not None:
+                found = _moved(directory, frozen, _planned(resolved(each.composed, frozen, sweep.machine), each.name))
+            problems.append(())
+        except ConfigError as error:
+            problems.append(error.problems)
+        if frozen is None or found != frozen:
+            moves.append((run, each, found))
+    if told := gathered(problems, [each.name for each in sweep.points]):
+        raise ConfigError(told)
+    return moves
+
+
+def _moved(directory: SweepDirectory, frozen: Config, wanted: Config) -> Config:
+    """What a point is to be frozen with; itself if nothing differs. Raises ConfigError as `moved_run` does of a run."""
+    if wanted == frozen:
+        return frozen
+    found = moved(frozen, wanted)
+    if problems := [_another(directory, *entry) for entry in differences(found, wanted)]:
+        raise ConfigError(problems)
+    if not is_automatic(found.batch):
+        plan(found)
+    return found
+
+
+def _another(directory: SweepDirectory, key: str, old: str, new: str) -> Problem:
+    found = f"{old} in sweep {directory.name!r} → {new} now"
+    return Problem(key, found, "give another name=, or the old value to go on with it")
+
+
+def _refuse_other_points(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:
+    there, here = [point.name for point in read(directory).points], [each.name for each in sweep.points]
+    if set(there) == set(here):
+        return
+    parts = [("only there", [*dict.fromkeys(there)], set(here)), ("only here", here, set(there))]
+    said = [f"{where}: {_listed([name for name in names if name not in other])}" for where, names, other in parts]
+    found = f"sweep {directory.name!r} has other points; {'; '.join(said)}"
+    raise ConfigError(Problem("name", found, "give another name=, or the same values to go on with it"))
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return (", ".join(names[:_MAX_NAMED]) or "none") + more
+
+
+def _refuse_if_foreign(directory: SweepDirectory) -> None:
+    """Raise ConfigError unless the folder is free, or holds only what a freeze that was killed may have left."""
+    if not directory.path.exists() or is_sweep(directory.path):
+        return
+    if RunDirectory(directory.path).config.exists():
+        raise ConfigError(Problem("name", f"{directory.path} is a run, no sweep", "give another name="))
+    if not directory.path.is_dir() or not all(_is_ours(directory, entry) for entry in directory.path.iterdir()):
+        found = f"{directory.path} exists and is no sweep (it has no sweep.yaml)"
+        raise ConfigError(Problem("name", found, "give another name="))
+
+
+def _folders_in(directory: SweepDirectory) -> list[Path]:
+    return [entry for entry in directory.path.iterdir() if entry.is_dir() and entry != directory.job]
+
+
+def _is_ours(directory: SweepDirectory, entry: Path) -> bool:
+    if entry == directory.job or entry.match(f"{directory.record.name}.*.part"):
+        return True
+    if "=" not in entry.name or not entry.is_dir() or entry.is_symlink():
+        return False
+    run = RunDirectory(entry)
+    return all(
+        inner in (run.config, run.overrides)
+        or inner.match(f"{run.config.name}.*.part")
+        or (inner == run.job and not any(inner.iterdir()))
+        for inner in entry.iterdir()
+    )
+
+
+def _sync_file_system(folder: Path) -> None:
+    """Put all that was written on disk, at once: a sync for each of a thousand files takes a minute."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if not hasattr(libc, "syncfs") or libc.syncfs(descriptor) != 0:
+            os.sync()
+    finally:
+        os.close(descriptor)

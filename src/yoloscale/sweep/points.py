@@ -1,0 +1,173 @@
+"""What is typed after `train -m`, as a list of points: every combination, in the order of Hydra's basic sweeper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from math import prod
+from typing import Any, cast
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override, QuotedString, Transformer, ValueType
+from hydra.errors import HydraException
+
+from yoloscale.config import command_line, flags
+from yoloscale.config.catalog import Catalog, read_catalog
+from yoloscale.config.compose import config_sources
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.keys import FREE, LIST_LIKE, is_text, known
+from yoloscale.config.quoting import quote_text
+from yoloscale.config.refusals import NOT_OURS
+
+MAX_POINTS = 10_000
+HOW = "give a key several values, like lr0=0.001,0.01 or seed=range(0,3)"
+
+# One for all points, or text in which a comma is a comma.
+_NEVER_SWEPT = frozenset({"name", "project", "device", "logger.wandb.notes", *NOT_OURS})
+_NEVER_SWEPT_BELOW = ("paths.", *FREE)
+_LISTS = LIST_LIKE | {"logger"}
+_FUNCTION = re.compile(r"(choice|range|glob|interval|sort|shuffle|tag)\s*\(")
+_HIDDEN = {"model": {"custom", "default"}, "data": {"custom"}}  # options that stand for nothing by themselves
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a swept key: the argument that sets it, and the value as a person would say it."""
+
+    key: str
+    token: str
+    word: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep: all that would be typed to start it by itself, and which of it is swept."""
+
+    index: int
+    tokens: tuple[str, ...]
+    swept: tuple[Choice, ...]
+
+
+def expand(tokens: Sequence[str]) -> list[Point]:
+    """The points of what was typed after `yoloscale train`, with or without the `-m`.
+
+    Of a key given twice the last counts, as in Hydra. Raises ConfigError with every problem of the grammar; values are
+    checked when the points are composed.
+    """
+    given = flags.split(tokens)
+    named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
+    if given.prints_and_exits:
+        raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
+    catalog = read_catalog(config_sources(flags.Flags(named)).folders)
+    slots, problems = dict[str, list[Choice]](), list[Problem]()
+    is_swept = False
+    for token in command_line.join_equals(list(given.tokens)):
+        key = token.partition("=")[0].strip()
+        try:
+            choices = _choices(token, catalog)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        is_swept = is_swept or choices is not None
+        slots[key] = choices if choices is not None else [Choice("", token, "")]
+    if not problems and not is_swept:
+        problems.append(Problem("--multirun", "nothing to sweep over", f"{HOW}, or leave -m out"))
+    if not problems and prod(map(len, slots.values())) > MAX_POINTS:
+        problems.append(Problem("--multirun", f"more than {MAX_POINTS} points", "sweep over fewer values at a time"))
+    if problems:
+        raise ConfigError(problems)
+    words = [f"--{name}={value}" for name, value in named.items()]
+    return [
+        Point(index, (*words, *(each.token for each in chosen)), tuple(each for each in chosen if each.key))
+        for index, chosen in enumerate(product(*slots.values()))
+    ]
+
+
+def _choices(token: str, catalog: Catalog) -> list[Choice] | None:
+    """The values of a token; None if it is one value, or none of Hydra's grammar. Raises ConfigError."""
+    typed, equals, value = (part.strip() for part in token.partition("="))
+    name = typed.lstrip("+").partition("@")[0]
+    if not equals or typed.startswith("~") or name in _NEVER_SWEPT or name.startswith(_NEVER_SWEPT_BELOW):
+        return None
+    is_function = _FUNCTION.match(value) is not None
+    try:
+        override = OverridesParser.create().parse_override(f"{typed}={value}")
+    except HydraException as error:
+        if is_function:
+            raise _unreadable(name, value, error) from None
+        return None
+    if not override.is_sweep_override() or (not is_function and _is_a_list(name, override)):
+        return None
+    if refused := _refused(name, value, override):
+        raise ConfigError(refused)
+    found = _elements(name, value, override, catalog)
+    return [Choice(typed.lstrip("+"), f"{typed}={text}", word) for text, word in found]
+
+
+def _is_a_list(name: str, override: Override) -> bool:
+    """Whether the commas typed for a key are those of one value."""
+    if name.startswith("cluster.") and name in known() and is_text(name):
+        return True  # node lists, mail types: sbatch's own commas
+    return name in _LISTS and not any(isinstance(element, list) for element in override.sweep_iterator())
+
+
+def _refused(name: str, value: str, override: Override) -> Problem | None:
+    if name == "cluster" or name.startswith("cluster."):
+        instead = "give it one value: all points are one job array, which has one shape; start a sweep for each"
+        return Problem(name, f"{value}: several values of a cluster setting", instead)
+    if name == "hydra" or name.startswith(("hydra.", "hydra/")):
+        return Problem(name, f"{value}: several values of a setting of Hydra's", "give it one value")
+    if override.is_interval_sweep():
+        return Problem(name, f"{value}: an interval has no list of values", f"{HOW}")
+    return None
+
+
+def _elements(name: str, value: str, override: Override, catalog: Catalog) -> list[tuple[str, str]]:
+    """Each value as typed and as said. Raises ConfigError if there are none, or too many."""
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        wanted = cast(Glob, override.value())
+        options = [option for option in catalog.groups.get(name, ()) if option not in _HIDDEN.get(name, ())]
+        if not options:
+            raise ConfigError(Problem(name, f"{value}, but this is no group", f"{HOW}"))
+        if not (matching := wanted.filter(options)):
+            raise ConfigError(Problem(name, f"{value} matches nothing", f"it has {', '.join(options)}"))
+        return [(option, option) for option in matching]
+    try:
+        found = list(islice(_texts(override), MAX_POINTS + 1))
+    except (HydraException, ValueError, ArithmeticError) as error:
+        raise _unreadable(name, value, error) from None
+    if not found:
+        raise ConfigError(Problem(name, f"{value} has no values", "the end of a range is not part of it: range(0,3)"))
+    return found
+
+
+def _texts(override: Override) -> Iterator[tuple[str, str]]:
+    for element in override.sweep_iterator():
+        yield _text(element)
+
+
+def _text(element: Any) -> tuple[str, str]:
+    """A value of Hydra's parser as an argument that means it again, and as a person would say it."""
+    if isinstance(element, QuotedString):
+        return element.with_quotes(), element.text
+    if isinstance(element, str):
+        return (element if _reads_as_itself(element) else quote_text(element)), element
+    if element is None or isinstance(element, bool):
+        word = str(element).lower() if element is not None else "null"
+        return word, word
+    text = Transformer.str(element)
+    return text, f"{element:.12g}" if isinstance(element, float) else text  # 0.30000000000000004, said as 0.3
+
+
+def _reads_as_itself(text: str) -> bool:
+    try:
+        return OverridesParser.create().parse_override(f"key={text}").value() == text
+    except HydraException:
+        return False
+
+
+def _unreadable(name: str, value: str, error: Exception) -> ConfigError:
+    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ConfigError(Problem(name, f"{value}: {said.strip()}", HOW))
