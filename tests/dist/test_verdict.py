@@ -61,7 +61,10 @@ WAITING = "waiting for the other ranks"
             id="silent since before it could say that its set-up was over",
         ),
         pytest.param(
-            [rank(1, "setting up", 700, step=0, limit_s=7200, is_settled=False)], None, "", id="still sets up, and says so"
+            [rank(1, "setting up", 700, step=0, limit_s=7200, is_settled=False)],
+            None,
+            "",
+            id="still sets up, and says so",
         ),
         pytest.param(
             [rank(1, WAITING, 601)], (), "all ranks wait for each other at step 12 for 600 s (rank 0 on", id="all"

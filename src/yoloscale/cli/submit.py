@@ -6,9 +6,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from yoloscale.cli.ending import shown
+from yoloscale.cli.ending import print_ending, shown
+from yoloscale.cli.watch import announce
 from yoloscale.config.schema import Config
 from yoloscale.launch.claim import Claim
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 
@@ -23,8 +25,15 @@ def print_script(config: Config, run: RunDirectory, words: Sequence[str]) -> int
     return 0
 
 
-def submit_run(taken: Claim, config: Config, words: Sequence[str], *, is_new: bool) -> int:
-    """Submit a claimed run, let go of it, and say how to follow it."""
+def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], *, is_new: bool) -> int:
+    """Submit a claimed run, or run it here if this is an allocation; its exit code."""
+    from yoloscale.launch.slurm.allocation import allocation_of
+
+    job = allocation_of()
+    return _submit(taken, config, words, is_new=is_new) if job is None else _run_inside(taken, config, words, job)
+
+
+def _submit(taken: Claim, config: Config, words: Sequence[str], *, is_new: bool) -> int:
     from yoloscale.config.plan import describe
     from yoloscale.launch.slurm.submit import submit_claimed
 
@@ -35,3 +44,18 @@ def submit_run(taken: Claim, config: Config, words: Sequence[str], *, is_new: bo
     print(f"  yoloscale logs {path} -f\n  yoloscale status {path}\n  yoloscale cancel {path}")
     print(f"  squeue -j {shlex.quote(job)}")
     return 0
+
+
+def _run_inside(taken: Claim, config: Config, words: Sequence[str], job: str) -> int:
+    from yoloscale.cli.display import Display
+    from yoloscale.launch.attempt import Observer
+    from yoloscale.launch.slurm.allocation import refuse_too_small, run_inside
+
+    refuse_too_small(config)
+    before = events.last_attempt(events.history(taken.run))
+    announce(config, taken.run, before + 1)
+    print(f"job   {job}: on the nodes of this allocation", flush=True)
+    with Display(taken.run, since_attempt=before) as display:
+        outcome = run_inside(taken, config, tuple(words), Observer(display.watch, display.say))
+    print_ending(taken.run, outcome)
+    return outcome.exit_code

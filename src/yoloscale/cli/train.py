@@ -97,7 +97,7 @@ def _start(config: Config, flags: OwnFlags) -> int:
 
 
 def _on_slurm(config: Config, flags: OwnFlags) -> int:
-    from yoloscale.cli.submit import print_script, submit_run
+    from yoloscale.cli.submit import print_script, start_on_slurm
     from yoloscale.config.freeze import load
     from yoloscale.launch.claim import proposed_run, refuse_if_taken
     from yoloscale.launch.start import ready
@@ -113,7 +113,7 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
         taken.release()
         print(f"run   {shown(taken.run.path)}")
         return 0
-    return submit_run(taken, load(taken.run.config), words, is_new=is_new)
+    return start_on_slurm(taken, load(taken.run.config), words, is_new=is_new)
 
 
 def _named(tokens: list[str], config: Config) -> list[str]:

@@ -63,10 +63,6 @@ def rendezvous_of_step(environ: Mapping[str, str] = os.environ) -> dict[str, str
 
 
 def _both(step: SlurmStep) -> Problem:
-    found = (
-        f"torchrun in each of {step.tasks} tasks on {step.nodes} nodes: every task would start all ranks of its node"
-    )
-    instead = (
-        "srun --ntasks-per-node=1 torchrun …, or without torchrun: srun --ntasks=RANKS python -m yoloscale.worker RUN"
-    )
+    found = f"torchrun in each of {step.tasks} tasks on {step.nodes} nodes: each would start all ranks of its node"
+    instead = "srun --ntasks-per-node=1 torchrun …, or: srun --ntasks=RANKS python -m yoloscale.worker RUN"
     return Problem("srun", found, instead)

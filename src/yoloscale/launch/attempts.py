@@ -6,7 +6,6 @@ import signal
 import time
 import uuid
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from yoloscale.config.schema import ClusterConfig, Config, Launcher
 from yoloscale.config.slurm_step import SlurmStep
@@ -99,7 +98,7 @@ class _Start:
             failure = self._worth_a_restart(ended)
             if failure is None:
                 return self._end(spec.attempt, ended.outcome)
-            restarts = restarts.after(failure, newest_step(_names(self._run.checkpoints)))
+            restarts = restarts.after(failure, newest_saved(self._run))
             if restarts.are_used_up:
                 return self._give_up(spec.attempt, restarts)
             asked = self._asked_to_stop()
@@ -146,7 +145,7 @@ class _Start:
             self._run,
             events.RESTARTED,
             attempt=attempt + 1,
-            step=newest_step(_names(self._run.checkpoints)),
+            step=newest_saved(self._run),
             cause=cause(failure),
             rank=failure.rank,
             host=failure.host,
@@ -176,11 +175,12 @@ class _Start:
                 events.note(self._run, events.CANCELLED)
             return self._end(attempt, Outcome(INTERRUPTED))
         outcome = Outcome(STOPPED)
-        step = newest_step(_names(self._run.checkpoints))
+        step = newest_saved(self._run)
         said = {"signal": asked.name, "outcome": outcome.state, "saved": False}  # no step was done since the failure
         events.note(self._run, events.PREEMPTED, attempt=attempt, step=step, epoch=progress.epoch, **said)
         return self._end(attempt, outcome)
 
 
-def _names(folder: Path) -> list[str]:
-    return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+def newest_saved(run: RunDirectory) -> int:
+    """The step of a run's newest checkpoint; 0 without any."""
+    return newest_step(entry.name for entry in run.checkpoints.iterdir()) if run.checkpoints.is_dir() else 0

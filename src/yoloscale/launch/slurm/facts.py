@@ -44,6 +44,15 @@ def facts_of(job: str) -> Facts:
         time.sleep(POLL_S)
 
 
+def has_lost_node(nodelist: str) -> bool:
+    """Whether one of the nodes does not answer, or is not to be used; False if that cannot be found out."""
+    try:
+        states = call(["sinfo", "--noheader", "--Node", f"--nodes={nodelist}", "--format=%T"]).split()
+    except SlurmError:
+        return False
+    return any(state.endswith("*") or state.startswith(("down", "drain", "fail")) for state in states)
+
+
 def parse(shown: str) -> Facts:
     """Read the lines of `scontrol show job` for one job."""
     preempted = _value(shown, "PreemptTime")
@@ -57,7 +66,9 @@ def parse(shown: str) -> Facts:
 
 def _value(shown: str, key: str) -> str | None:
     """A value without spaces; names and comments, which may hold anything, stand on lines that begin otherwise."""
-    found = re.search(rf"^ {{3}}(?!JobName|Comment|Command|WorkDir|StdErr|StdOut|StdIn)(?:.* )?{key}=(\S+)", shown, re.M)
+    found = re.search(
+        rf"^ {{3}}(?!JobName|Comment|Command|WorkDir|StdErr|StdOut|StdIn)(?:.* )?{key}=(\S+)", shown, re.M
+    )
     return found[1] if found else None
 
 

@@ -17,12 +17,15 @@ from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import SlurmStep, step_of
 from yoloscale.launch.attempt import Observer
-from yoloscale.launch.attempts import run_attempts
+from yoloscale.launch.attempts import newest_saved, run_attempts
 from yoloscale.launch.claim import Claim, lock
 from yoloscale.launch.joining import join_attempts
 from yoloscale.launch.nodes import wait_for_first_node
-from yoloscale.launch.outcome import FINISHED, INTERRUPTED, STOPPED, Outcome
+from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, Outcome
+from yoloscale.launch.slurm.record import record_failure
+from yoloscale.launch.slurm.verdict import fruitless, untold_requeue
 from yoloscale.launch.start import end_leftovers
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 LOCK_PATIENCE_S = 90.0  # the launcher of the start before may still be ending, or its node's lock not yet be forgotten
@@ -30,7 +33,7 @@ LOCK_POLL_S = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Be the launcher of this node; 0 also if the run stopped in order, since srun kills the others for anything else."""
+    """Be the launcher of this node; 0 also after a stop in order, since srun kills the others for anything else."""
     try:
         run = run_of(Path(arguments[0]), os.environ)
         step, config = step_of(os.environ), load(run.config)
@@ -66,10 +69,26 @@ def refuse_wrong_shape(config: Config, step: SlurmStep | None) -> None:
 def _first(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
     taken = _take(run, step)
     try:
+        given_up = _note_requeue(run, config, step)
+        if given_up is not None:
+            return given_up
         end_leftovers(run, _say)
         return run_attempts(run, config, _observer(), step=step)
     finally:
         taken.release()
+
+
+def _note_requeue(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome | None:
+    """Put a requeue by SLURM itself on record; an outcome if it is one too many."""
+    newest = newest_saved(run)
+    if untold_requeue(events.history(run), step.job, step.restarts):
+        said = {"job": step.job, "by": "slurm", "step": newest, "cause": "requeued by SLURM: a node was lost, say"}
+        events.note(run, events.REQUEUED, **said)
+    count = fruitless(events.history(run), newest)
+    if count <= config.cluster.max_requeues or config.cluster.max_requeues == 0:
+        return None
+    record_failure(run, f"given up after {count} requeues from step {newest} without a newer checkpoint")
+    return Outcome(FAILED)
 
 
 def _other(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:

@@ -36,7 +36,7 @@ def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], *, is_n
 def submit(job: SlurmJob) -> str:
     """Submit a job whose folder is there; its id. Raises ConfigError with what SLURM said."""
     folder = job.folder / "job"
-    script = _next_script(folder)
+    script = next_script(folder)
     script.write_text(render(job), encoding="utf-8")
     given = {f"SBATCH_{name.replace('-', '_').upper()}" for name, _ in options(job)} | {"SBATCH_TIMELIMIT"}
     environment = {name: value for name, value in os.environ.items() if name not in given}
@@ -48,7 +48,8 @@ def submit(job: SlurmJob) -> str:
     return answer.strip().partition(";")[0]
 
 
-def _next_script(folder: Path) -> Path:
+def next_script(folder: Path) -> Path:
+    """The first free name for a script in the `job` folder of a run."""
     number = 1
     while (script := folder / f"submit-{number}.sbatch").exists():
         number += 1

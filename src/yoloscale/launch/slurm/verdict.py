@@ -54,13 +54,23 @@ class Start:
 
 def start_of(history: Sequence[dict[str, Any]], job: str, restarts: int, newest_step: int) -> Start:
     """What is on record of one start of a job."""
-    mark, begin = f"{job}.{restarts}.", len(history)
-    for index, record in enumerate(history):
-        if record["event"] == events.ATTEMPT_LAUNCHED and str(record.get("start", "")).startswith(mark):
-            begin = index
-            break
+    mine = (index for index, record in enumerate(history) if is_launch_of(record, job, restarts))
     is_finished = any(record["event"] == events.FINISHED for record in history)
-    return Start(history[begin:], is_finished, fruitless(history, newest_step))
+    return Start(history[next(mine, len(history)) :], is_finished, fruitless(history, newest_step))
+
+
+def is_launch_of(record: dict[str, Any], job: str, restarts: int) -> bool:
+    """Whether the event tells of an attempt that was launched in this start of the job."""
+    start = str(record.get("start", ""))
+    return record["event"] == events.ATTEMPT_LAUNCHED and start.startswith(f"{job}.{restarts}.")
+
+
+def untold_requeue(history: Sequence[dict[str, Any]], job: str, restarts: int) -> bool:
+    """Whether SLURM has requeued the job by itself, with no time for its script to put it on record."""
+    launches = [index for index, record in enumerate(history) if record["event"] == events.ATTEMPT_LAUNCHED]
+    if restarts == 0 or not launches or is_launch_of(history[launches[-1]], job, restarts):
+        return False
+    return not any(record["event"] == events.REQUEUED for record in history[launches[-1] :])
 
 
 def fruitless(history: Sequence[dict[str, Any]], newest_step: int) -> int:
@@ -91,11 +101,23 @@ def decide(start: Start, facts: Facts, restarts: int, max_requeues: int) -> Verd
         return Verdict(Action.end, start.word or FAILED)
     if not start.told:
         return Verdict(Action.no_start, FAILED)
+    return requeue(start, max_requeues, _cause(start, facts))
+
+
+def requeue(start: Start, max_requeues: int, cause: str) -> Verdict:
+    """Once more, if there have not been too many without getting any further."""
     if max_requeues == 0:
         return Verdict(Action.end, STOPPED if start.word == STOPPED else FAILED)
     if start.fruitless >= max_requeues:
         return Verdict(Action.give_up, FAILED)
-    return Verdict(Action.requeue, STOPPED, _cause(start, facts))
+    return Verdict(Action.requeue, STOPPED, cause)
+
+
+def decide_inside(start: Start) -> Verdict:
+    """The same in an allocation that a person has: it is theirs, and what the launcher said is all there is to it."""
+    if not start.told:
+        return Verdict(Action.no_start, FAILED)
+    return Verdict(Action.end, FAILED if start.word is None else start.word)
 
 
 def _cause(start: Start, facts: Facts) -> str:
