@@ -1,0 +1,130 @@
+"""What becomes of a job when its ranks are gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from yoloscale.launch.slurm.facts import Facts
+from yoloscale.launch.slurm.verdict import (
+    Action,
+    Start,
+    decide,
+    decide_inside,
+    fruitless,
+    start_of,
+    untold_requeue,
+)
+
+RUNNING = Facts(state="RUNNING", restarts=0, is_past_limit=False, is_preempted=False)
+ENDING = Facts(state="COMPLETING", restarts=0, is_past_limit=False, is_preempted=False)
+LAUNCHED = {"event": "attempt_launched", "attempt": 1, "start": "41.0.0"}
+
+
+def exited(code: int, **more: Any) -> dict[str, Any]:
+    return {"event": "exited", "attempt": 1, "exit_code": code, **more}
+
+
+def start(*told: dict[str, Any], count: int = 0, finished: bool = False) -> Start:
+    return Start([LAUNCHED, *told], finished, count)
+
+
+PREEMPTED = {"event": "preempted", "signal": "SIGTERM"}
+WARNED = {"event": "preempted", "signal": "SIGUSR1"}
+
+
+@pytest.mark.parametrize(
+    ("begun", "facts", "action", "code"),
+    [
+        pytest.param(start(exited(0), finished=True), RUNNING, Action.end, 0, id="finished"),
+        pytest.param(start(exited(0), finished=True), ENDING, Action.end, 0, id="finished as it was cancelled"),
+        pytest.param(start(PREEMPTED, exited(75)), RUNNING, Action.requeue, 75, id="stopped in order"),
+        pytest.param(start(exited(1)), RUNNING, Action.end, 1, id="a bug"),
+        pytest.param(start(exited(2)), RUNNING, Action.end, 2, id="a bad config"),
+        pytest.param(start(exited(130)), RUNNING, Action.cancel, 130, id="interrupted by a person"),
+        pytest.param(start({"event": "cancelled"}, exited(75)), RUNNING, Action.cancel, 130, id="yoloscale cancel"),
+        pytest.param(start(PREEMPTED, exited(75)), ENDING, Action.cancel, 130, id="scancel"),
+        pytest.param(start(), ENDING, Action.cancel, 130, id="scancel before the ranks could say a word"),
+        pytest.param(start(), RUNNING, Action.requeue, 75, id="the launcher was killed"),
+        pytest.param(start(exited(1, goes_on=True)), RUNNING, Action.requeue, 75, id="killed between two attempts"),
+        pytest.param(Start([], False, 0), RUNNING, Action.no_start, 1, id="no launcher came to speak"),
+        pytest.param(start(exited(75), count=9), RUNNING, Action.requeue, 75, id="the last try"),
+        pytest.param(start(exited(75), count=10), RUNNING, Action.give_up, 1, id="one too many"),
+    ],
+)
+def test_what_follows(begun: Start, facts: Facts, action: Action, code: int) -> None:
+    found = decide(begun, facts, 0, 10)
+    assert (found.action, found.exit_code) == (action, code)
+
+
+def test_a_job_that_slurm_has_requeued_is_left_alone() -> None:
+    facts = Facts(state="COMPLETING", restarts=3, is_past_limit=False, is_preempted=False)
+    assert decide(start(PREEMPTED, exited(75)), facts, 2, 10).action is Action.leave
+    assert decide(start(PREEMPTED, exited(75)), facts, 3, 10).action is Action.cancel
+
+
+@pytest.mark.parametrize(
+    ("facts", "told", "cause"),
+    [
+        (Facts("COMPLETING", 0, True, False), (), "the time limit"),
+        (RUNNING, (WARNED, exited(75)), "the time limit"),
+        (Facts("RUNNING", 0, False, True), (PREEMPTED, exited(75)), "preempted by another job"),
+        (RUNNING, (PREEMPTED, exited(75)), "stopped on request"),
+        (RUNNING, (), "its step was killed"),
+    ],
+)
+def test_a_requeue_says_why(facts: Facts, told: tuple[dict[str, Any], ...], cause: str) -> None:
+    found = decide(start(*told), facts, 0, 10)
+    assert (found.action, found.cause) == (Action.requeue, cause)
+
+
+def test_without_requeues_a_stopped_job_ends_and_a_cancel_cannot_be_told_from_a_lost_node() -> None:
+    assert decide(start(exited(75)), RUNNING, 0, 0).action is Action.end
+    assert decide(start(exited(75)), RUNNING, 0, 0).exit_code == 75
+    assert decide(start(exited(75)), ENDING, 0, 0).action is Action.end
+    assert decide(start(), RUNNING, 0, 0).exit_code == 1
+
+
+@pytest.mark.parametrize(("code", "ends_with"), [(0, 0), (75, 75), (130, 130), (1, 1)])
+def test_in_somebodys_allocation_nothing_is_requeued_or_cancelled(code: int, ends_with: int) -> None:
+    found = decide_inside(start(exited(code)))
+    assert (found.action, found.exit_code) == (Action.end, ends_with)
+
+
+def test_in_somebodys_allocation_a_killed_launcher_is_a_failure() -> None:
+    assert decide_inside(start()).exit_code == 1
+    assert decide_inside(Start([], False, 0)).action is Action.no_start
+
+
+def test_a_start_is_what_was_told_since_its_first_launch() -> None:
+    history = [
+        {"event": "submitted", "job": "41"},
+        LAUNCHED,
+        exited(75),
+        {"event": "requeued", "step": 3},
+        {"event": "attempt_launched", "attempt": 2, "start": "41.1.0"},
+        {"event": "cancelled"},
+    ]
+    assert start_of(history, "41", 0, 3).word == 75
+    second = start_of(history, "41", 1, 3)
+    assert len(second.told) == 2
+    assert second.word is None
+    assert second.is_cancelled
+    assert not start_of(history, "41", 2, 3).told
+    assert not start_of(history, "4", 1, 3).told
+
+
+def test_requeues_count_until_there_is_a_newer_checkpoint() -> None:
+    history = [{"event": "requeued", "step": step} for step in (0, 5, 5, 5)]
+    assert fruitless(history, 5) == 3
+    assert fruitless(history, 6) == 0
+    assert fruitless([*history, {"event": "submitted"}], 5) == 0
+
+
+def test_a_requeue_that_nobody_put_on_record() -> None:
+    history = [LAUNCHED]
+    assert untold_requeue(history, "41", 1)
+    assert not untold_requeue(history, "41", 0)
+    assert not untold_requeue([*history, {"event": "requeued"}], "41", 1)
+    assert not untold_requeue([], "41", 1)
