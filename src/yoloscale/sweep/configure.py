@@ -19,7 +19,7 @@ from yoloscale.config.validate import validate
 from yoloscale.launch.claim import default_name
 from yoloscale.launch.configure import task_of, typed_ranks
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.sweep.names import folder_names
 from yoloscale.sweep.points import Point
 from yoloscale.sweep.problems import gathered
@@ -79,10 +79,10 @@ def configure_all(points: Sequence[Point], machine: Machine | None = None) -> Co
         raise ConfigError(gathered([_problems(config) for config in found], names))
     folder = Path(_common(composed, "paths.runs", lambda config: config.paths.runs)).expanduser().absolute()
     name = _common(composed, "name", lambda config: config.name)
+    goes_on = name is not None and is_sweep(folder / name)
     configured = []
     for point, folder_name, config in zip(points, names, composed, strict=True):
-        run = RunDirectory(folder / name / folder_name) if name else None
-        frozen = load_own(run.config) if run is not None and run.config.exists() else None
+        frozen = _frozen(folder / str(name) / folder_name) if goes_on else None
         configured.append(ConfiguredPoint(point, folder_name, config, resolved(config, frozen, machine)))
     found_problems = [[*typed_ranks(each.composed), *validate(each.config, machine)] for each in configured]
     if problems := gathered(found_problems, names) or [*_other_clusters(configured), *_same(configured)]:
@@ -93,6 +93,11 @@ def configure_all(points: Sequence[Point], machine: Machine | None = None) -> Co
 def resolved(composed: Config, frozen: Config | None, machine: Machine) -> Config:
     """A composed config with what it leaves open filled in: as its run was frozen, if it was, else by the machine."""
     return resolve(composed if frozen is None else adopt(composed, frozen), machine)
+
+
+def _frozen(folder: Path) -> Config | None:
+    path = RunDirectory(folder).config
+    return load_own(path) if path.exists() else None
 
 
 def _problems(found: Config | ConfigError) -> Sequence[Problem]:

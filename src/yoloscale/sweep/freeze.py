@@ -18,7 +18,6 @@ from yoloscale.config.topology import differences, moved
 from yoloscale.launch.claim import lock
 from yoloscale.launch.move import move
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import status
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
 from yoloscale.sweep.directory import TakenSweep, make_first_free, take
@@ -128,7 +127,7 @@ def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:
 
 def _move_started(run: RunDirectory, wanted: Config) -> None:
     """Put down where a point goes on that was started before; one that is finished, or goes on now, stays as it is."""
-    if status(run).state == "finished":
+    if run.result.exists():
         return
     run.job.mkdir(exist_ok=True)
     try:

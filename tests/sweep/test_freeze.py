@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.freeze import load, load_own
+from yoloscale.config.machine import Machine
+from yoloscale.launch import configure as launch_configure
+from yoloscale.launch.claim import claim, lock
+from yoloscale.launch.configure import configure
+from yoloscale.runs import events, sweep_directory
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
+from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
+from yoloscale.sweep import directory as directory_module
+from yoloscale.sweep import freeze as freeze_module
+from yoloscale.sweep.configure import configure_all
+from yoloscale.sweep.directory import take
+from yoloscale.sweep.freeze import freeze_all, proposed_directory
+from yoloscale.sweep.points import expand
+from yoloscale.sweep.prepare import prepare_all
+from yoloscale.sweep.ready import ready
+
+from .conftest import TWO_CPUS, Configured, Frozen
+
+FOUR_GPUS = Machine(gpu_count=4, cpus=32, has_bf16=False)
+
+
+def problems(raised: pytest.ExceptionInfo[ConfigError]) -> dict[str, str]:
+    return {problem.key: f"{problem.found} | {problem.instead}" for problem in raised.value.problems}
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_each_point_is_frozen_as_if_it_was_claimed_alone(
+    frozen: Frozen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = ["lr0=0.01,0.1", "model=yolo26n,yolo26n.yaml", "epochs=3", "amp=true", "logger=wandb"]
+    typed += ["logger.wandb.group=${model.name}", "batch=32", "device=cpu"]
+    taken = frozen(*typed, "name=s")
+    monkeypatch.setattr(launch_configure, "task_of", lambda path: None)
+    points = expand(typed)
+    assert [point.name for point in taken.directory.points()] == [
+        f"lr0={lr0},model={model}" for lr0 in ("0.01", "0.1") for model in ("yolo26n", "yolo26n.yaml")
+    ]
+    for point, run in zip(points, taken.directory.runs(), strict=True):
+        alone = configure([*point.tokens, f"name={run.name}", "paths.runs=alone"])
+        claim(alone, list(point.tokens)).release()
+        there = files(tmp_path / "alone" / run.name)
+        assert there.pop("job/lock") == ""
+        assert files(run.path) == there
+        assert (run.path / "job").is_dir()
+
+
+def test_the_record(frozen: Frozen) -> None:
+    sweep = frozen("name=s", "epochs=3", "lr0=0.1,0.2").directory
+    assert sweep.path == Path("runs/s").absolute()
+    assert yaml.safe_load(sweep.record.read_text()) == {
+        "version": 1,
+        "overrides": ["name=s", "epochs=3", "lr0=0.1,0.2"],
+        "points": [{"name": "lr0=0.1", "overrides": ["lr0=0.1"]}, {"name": "lr0=0.2", "overrides": ["lr0=0.2"]}],
+    }
+    assert sweep.run_of(1) == sweep.run("lr0=0.2")
+    assert yaml.safe_load(sweep.run_of(1).overrides.read_text()) == ["epochs=3", "lr0=0.2"]
+    assert load(sweep.run_of(1).config).name == "lr0=0.2"
+    with pytest.raises(ConfigError, match="points 0 to 1"):
+        sweep.run_of(2)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "version: 2", "version: 1", "version: 1\noverrides: []\npoints: [3]", "3"]
+)
+def test_a_damaged_record_says_so(tmp_path: Path, content: str) -> None:
+    sweep = SweepDirectory(tmp_path)
+    with pytest.raises(ConfigError, match=r"no sweep\.yaml"):
+        sweep.points()
+    sweep.record.write_text(content)
+    with pytest.raises(ConfigError, match="not a sweep of this version"):
+        sweep.points()
+
+
+def test_names_of_sweeps(configured: Configured, frozen: Frozen) -> None:
+    proposed = []
+    for _ in range(2):
+        sweep = configured("lr0=0.1,0.2", "model=yolo26n", "data=coco8")
+        proposed.append(proposed_directory(sweep).name)
+        assert frozen("lr0=0.1,0.2", "model=yolo26n", "data=coco8").directory.name == proposed[-1]
+    assert proposed == ["yolo26n-coco8-sweep", "yolo26n-coco8-sweep-2"]
+    assert configured("model=yolo26n,yolo26s", "data=coco8").default_name == "coco8-sweep"
+    assert configured("model=yolo26n,yolo26s", "data=coco8,coco").default_name == "sweep"
+
+
+def test_sweeps_are_listed_and_their_runs_found(frozen: Frozen) -> None:
+    frozen("name=s", "lr0=0.1,0.2")
+    runs = Path("runs")
+    assert [sweep.name for sweep in all_sweeps(runs)] == ["s"]
+    assert all_sweeps(Path("absent")) == []
+    assert all_runs(runs) == []
+    assert [run.name for run in all_runs(runs / "s")] == ["lr0=0.1", "lr0=0.2"]
+    assert find("s/lr0=0.1", runs).path == Path("runs/s/lr0=0.1").absolute()
+    assert find_sweep("s", runs) == find_sweep("runs/s", Path("elsewhere")) == SweepDirectory(Path("runs/s").absolute())
+    assert find_sweep("t", runs) is None
+    with pytest.raises(ConfigError, match=r"sweep of 2 runs\n.*s/lr0=0.1"):
+        find("s", runs)
+
+
+@pytest.mark.parametrize(
+    ("typed", "key", "said"),
+    [
+        (["lr0=0.1,2"], "lr0", "2.0 (point lr0=2) | write at least 0, at most 1"),
+        (["lr0=0.1,2,3", "epochs=0"], "epochs", "0 | write at least 1"),
+        (["lr0=0.1,0.2", "batch=16,17"], "batch", "(2 of 4 points, the first: lr0=0.1,batch=17)"),
+        (["lr0=abc,0.2", "epohcs=3"], "epohcs", "no such key | did you mean epochs"),
+        (["lr0=0.1,abc"], "lr0", "'abc' (point lr0=abc) | write a number"),
+        (["model=yolo26n,nope", "seed=0,1"], "model", "(2 of 4 points, the first: model=nope,seed=0)"),
+        (["experiment=smoke,smok"], "experiment", "(point experiment=smok)"),
+        (["lr0=0.1,0.10"], "--multirun", "lr0=0.1 is the same run as lr0=0.1"),
+        (["model=yolo26n,yolo26n.pt"], "--multirun", "model=yolo26n.pt is the same run as model=yolo26n"),
+        (["lr0=0.1,0.2", "name=a${lr0}"], "name", "the points differ in it"),
+        (["lr0=0.1,0.2", "name=a/b"], "name", "'a/b' | write paths.runs=FOLDER name=NAME; a name is one folder"),
+        (["lr0=0.1,0.2", "cluster.planned_ranks=2"], "cluster.planned_ranks", "leave it out"),
+        (["seed=1,2", "cluster.max_restarts='${seed}'"], "cluster.max_restarts", "one job array"),
+    ],
+)
+def test_problems_of_points(configured: Configured, typed: list[str], key: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        configured(*typed)
+    assert said in problems(raised)[key]
+    assert not Path("runs").exists()
+
+
+def test_a_recipe_gives_some_points_another_cluster(configured: Configured, tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    for ranks in (1, 2):
+        (tmp_path / "experiment" / f"r{ranks}.yaml").write_text(
+            f"# @package _global_\ncluster:\n  procs_per_node: {ranks}\n"
+        )
+    with pytest.raises(ConfigError) as raised:
+        configured("--config-dir", str(tmp_path), "experiment=r1,r2")
+    assert "1 in point experiment=r1, 2 in point experiment=r2" in problems(raised)["cluster.procs_per_node"]
+
+
+def test_of_very_many_problems_some_are_shown(configured: Configured) -> None:
+    with pytest.raises(ConfigError) as raised:
+        configured("lr0=range(2,502)")
+    assert len(raised.value.problems) == 11
+    assert raised.value.problems[-1].found == "490 more problems"
+
+
+def test_the_same_command_again_goes_on(frozen: Frozen) -> None:
+    first = frozen("name=s", "seed=shuffle(range(0,20))")
+    before = files(first.directory.path)
+    again = frozen("name=s", "seed=shuffle(range(0,20))", machine=FOUR_GPUS)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert files(first.directory.path) == before, "on another machine, too, and in the order of the first time"
+
+
+def test_a_point_that_was_removed_comes_back(frozen: Frozen) -> None:
+    sweep = frozen("name=s", "lr0=0.1,0.2").directory
+    text = sweep.run_of(0).config.read_text()
+    sweep.run_of(0).config.unlink()
+    frozen("name=s", "lr0=0.1,0.2")
+    assert sweep.run_of(0).config.read_text() == text
+
+
+def test_another_config_is_refused_with_the_difference(frozen: Frozen) -> None:
+    before = files(frozen("name=s", "lr0=0.1,0.2", "epochs=3").directory.path)
+    with pytest.raises(ConfigError) as raised:
+        frozen("name=s", "lr0=0.1,0.2", "epochs=4", "seed=7")
+    found = problems(raised)
+    assert set(found) == {"epochs", "seed"}
+    assert found["epochs"].startswith("3 in sweep 's' → 4 now | give another name=")
+    with pytest.raises(ConfigError, match=r"only there: lr0=0\.2; only here: lr0=0\.3, lr0=0\.4, lr0=0\.5 and 1 more"):
+        frozen("name=s", "lr0=0.1,0.3,0.4,0.5,0.6", "epochs=3")
+    assert files(Path("runs/s")) == before
+
+
+def test_points_go_on_elsewhere_unless_they_are_done_or_go_on(frozen: Frozen) -> None:
+    sweep = frozen("name=s", "seed=range(0,4)", "cluster.time=60").directory
+    fresh, started, busy, finished = sweep.runs()
+    for run in (started, busy, finished):
+        events.record(run, events.ATTEMPT_STARTED, attempt=1)
+    finished.result.write_text("{}")
+    held = lock(busy)
+    frozen("name=s", "seed=range(0,4)", "cluster.time=120")
+    held.release()
+    assert [load(run.config).cluster.time for run in (fresh, started, busy, finished)] == ["120", "120", "60", "60"]
+    assert [record["event"] for record in events.history(started)][-1] == events.MOVED
+
+
+@pytest.mark.parametrize("name", ["run", "folder", "file", "used"])
+def test_what_is_no_sweep_is_left_alone(frozen: Frozen, name: str) -> None:
+    runs = Path("runs")
+    (runs / "folder").mkdir(parents=True)
+    (runs / "folder" / "photo.jpg").touch()
+    (runs / "file").touch()
+    (runs / "run").mkdir()
+    (runs / "run" / "config.yaml").write_text("{}")
+    (runs / "used" / "lr0=0.1" / "logs").mkdir(parents=True)
+    before = sorted(runs.rglob("*"))
+    with pytest.raises(ConfigError) as raised:
+        frozen(f"name={name}", "lr0=0.1,0.2")
+    assert "give another name=" in problems(raised)["name"]
+    assert sorted(runs.rglob("*")) == before
+
+
+def test_a_freeze_that_was_killed_is_done_again(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every file that it writes: without sweep.yaml there is no sweep, and whatever was written is no hindrance."""
+
+    class Killed(BaseException):
+        pass
+
+    written = []
+    real_write, real_point = freeze_module.write, freeze_module._freeze_point
+
+    def dies(*arguments: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(freeze_module, "write", dies)
+    with pytest.raises(Killed):
+        frozen("name=s", "lr0=0.1,0.2,0.3")
+    assert not is_sweep(Path("runs/s"))
+    assert all_sweeps(Path("runs")) == []
+    RunDirectory(Path("runs/s/lr0=0.2").absolute()).config.write_text("")  # the power went before it was on disk
+
+    def dies_at_the_second(*arguments: object) -> None:
+        written.append(arguments)
+        if len(written) == 2:
+            raise Killed
+        real_point(*arguments)
+
+    monkeypatch.setattr(freeze_module, "_freeze_point", dies_at_the_second)
+    with pytest.raises(Killed):
+        frozen("name=s", "lr0=0.1,0.2,0.4")
+    monkeypatch.setattr(freeze_module, "_freeze_point", real_point)
+    monkeypatch.setattr(freeze_module, "write", real_write)
+    sweep = frozen("name=s", "lr0=0.2,0.4").directory
+    assert {entry.name for entry in sweep.path.iterdir()} == {"job", "sweep.yaml", "lr0=0.2", "lr0=0.4"}
+    assert [load(run.config).lr0 for run in sweep.runs()] == [0.2, 0.4]
+
+
+def test_sweep_yaml_is_written_last(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[str]] = []
+    real = sweep_directory.write
+
+    def write(sweep: SweepDirectory, record: sweep_directory.SweepRecord) -> None:
+        seen.append({run.name for run in map(sweep.run, [p.name for p in record.points]) if load(run.config)})
+        real(sweep, record)
+
+    monkeypatch.setattr(freeze_module, "write", write)
+    frozen("name=s", "lr0=0.1,0.2")
+    assert seen == [{"lr0=0.1", "lr0=0.2"}]
+
+
+def freeze_one(typed: list[str]) -> tuple[str, bool]:
+    with freeze_all(configure_all(expand(typed), TWO_CPUS), typed) as taken:
+        return taken.directory.name, taken.is_new
+
+
+def test_two_at_once_freeze_one_sweep() -> None:
+    typed = ["name=s", "seed=range(0,30)"]
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        done = pool.map(freeze_one, [typed] * 4)
+        unnamed = pool.map(freeze_one, [typed[1:]] * 4)
+    assert sorted(is_new for _, is_new in done) == [False, False, False, True]
+    assert sorted(unnamed) == [(f"yolo26n-shapes-sweep{end}", True) for end in ("", "-2", "-3", "-4")]
+
+
+def test_the_lock_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
+    sweep = SweepDirectory(tmp_path / "s")
+    with take(sweep):
+        started = time.monotonic()
+        with pytest.raises(ConfigError, match="by another command"):
+            take(sweep, patience_s=0.2)
+        assert time.monotonic() - started >= 0.2
+    take(sweep, patience_s=0).release()
+
+
+def test_without_locks_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(directory_module.fcntl, "flock", no_locks)
+    take(SweepDirectory(tmp_path / "s")).release()
+
+
+def test_what_points_need_is_prepared_once(configured: Configured, tmp_path: Path) -> None:
+    said: list[str] = []
+    typed = ["data.shapes.train_images=8", "data.shapes.val_images=8", "data.shapes.image_size=64"]
+    sweep = configured("lr0=0.1,0.2", "seed=range(0,3)", f"paths.cache={tmp_path}/cache", *typed)
+    prepared = prepare_all(sweep, said.append)
+    assert len([line for line in said if line.startswith("rendering")]) == 1
+    assert [each.config.model.task for each in prepared.points] == ["detect"] * 6
+
+
+def test_nothing_is_written_if_a_point_cannot_be_prepared(tmp_path: Path) -> None:
+    typed = [
+        "name=s",
+        f"model=yolo26n.yaml,{tmp_path}/absent/no.pt",
+        f"paths.cache={tmp_path}/cache",
+        "data=absent/x.yaml",
+    ]
+    with pytest.raises(ConfigError) as raised:
+        ready(typed, lambda line: None)
+    assert "point model=" in str(raised.value)
+    assert not Path("runs").exists()
+
+
+def test_a_thousand_points_in_seconds() -> None:
+    typed = [
+        "lr0=" + ",".join(f"{n / 1000}" for n in range(1, 51)),
+        "model=yolo26n,yolo26s",
+        "seed=range(0,10)",
+        "name=s",
+    ]
+    took = []
+    while not took or (took[-1] > 4.0 and len(took) < 3):  # somebody else may need the machine, too
+        started = time.monotonic()
+        with freeze_all(configure_all(expand(typed)), typed) as taken:
+            took.append(time.monotonic() - started)
+    runs = taken.directory.runs()
+    assert len(runs) == 1000
+    assert {load_own(run.config).lr0 for run in runs} == {n / 1000 for n in range(1, 51)}
+    assert min(took) < 4.0
