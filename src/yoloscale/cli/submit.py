@@ -18,10 +18,13 @@ def print_script(config: Config, run: RunDirectory, words: Sequence[str]) -> int
     """Print the bytes that would be submitted, and nothing else to standard output."""
     from yoloscale.config.plan import describe
     from yoloscale.launch.slurm.job import job_for
-    from yoloscale.launch.slurm.render import render
+    from yoloscale.launch.slurm.render import script_of
 
+    script = script_of(job_for(config, run.path, tuple(words)))
     print(f"run   {shown(run.path)}\nplan  {describe(config)}", file=sys.stderr)
-    sys.stdout.write(render(job_for(config, run.path, tuple(words))))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(script)
+    sys.stdout.buffer.flush()
     return 0
 
 

@@ -230,7 +230,8 @@ def _anchor_paths(plain: dict[str, Any], is_own: Callable[[str], bool]) -> None:
     Names of released weights and of Ultralytics' datasets stay names.
     """
     data, model = plain["data"], plain["model"]
-    for parent, key in ((data, "source"), (model, "weights"), (model, "architecture"), (plain, "pretrained")):
+    paths = ((data, "source"), (model, "weights"), (model, "architecture"), (plain, "pretrained"))
+    for parent, key in (*paths, (plain["cluster"], "template")):
         value = parent[key]
         if isinstance(value, str) and Path(value).exists() and (len(Path(value).parts) > 1 or is_own(value)):
             parent[key] = str(Path(value).absolute())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -37,7 +38,7 @@ class SlurmConfig:
     mail_type: str | None = None
     mail_user: str | None = None
     sbatch: dict[str, Any] = field(default_factory=dict)  # any other option by its long name; true: without a value
-    export: list[str] | None = None  # names of environment variables that travel to the job; None: all
+    export: list[str] | None = None  # names of environment variables that travel to the job beside a login's; None: all
     env: dict[str, str] = field(default_factory=dict)  # set in the job, for all to read: no secrets
     setup: list[str] = field(default_factory=list)  # lines of shell before the ranks start: module load, conda activate
     python: str | None = None  # interpreter on the nodes; None: this one
@@ -45,11 +46,47 @@ class SlurmConfig:
     container_image: str | None = None
     container_mounts: list[str] = field(default_factory=list)  # HOST:CONTAINER beside the run's folder and the cache
     container_python: str = "python3"  # inside the image, with yoloscale installed
+    template: str | None = None  # of the script, in place of the shipped slurm/job.sbatch.j2
     max_requeues: int = 10  # in a row that brought no newer checkpoint; 0: the job is not requeued
     array_parallelism: int | None = None  # points of a sweep that run at the same time; None: all
 
 
+# keys that are options of sbatch as they stand; `cluster.time` is one, too, which other launchers know as well
+OPTIONS = (
+    *("partition", "account", "qos", "constraint", "exclude", "reservation", "dependency", "gpus_per_node"),
+    *("cpus_per_task", "mem", "exclusive", "comment", "mail_type", "mail_user", "time"),
+)
+
+
+def passed_through(config: SlurmConfig) -> dict[str, Any]:
+    """`cluster.sbatch` as sbatch spells it: names with dashes, True without a value; what is false or null is left out.
+
+    Typed words are text, so `true` is as good as True.
+    """
+    words: dict[str, Any] = {"true": True, "false": None, "null": None}
+    named = {name.replace("_", "-"): value for name, value in config.sbatch.items()}
+    named = {name: words.get(str(value).lower(), value) for name, value in named.items()}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def is_exclusive(config: SlurmConfig) -> bool:
+    """Whether the job has its nodes, with all that is in them, for itself."""
+    return config.exclusive is not None and config.exclusive.lower() != "false"
+
+
 def gpus_of(config: SlurmConfig) -> int | None:
     """How many GPUs each node of the job has; None if none are asked for, or what is asked for cannot be read."""
-    count = (config.gpus_per_node or "").rpartition(":")[2]
-    return int(count) if count.isdigit() else None
+    if config.gpus_per_node is not None:
+        count = config.gpus_per_node.rpartition(":")[2]
+        return int(count) if re.fullmatch("[0-9]+", count) else None
+    asked = [_gpus_in(word) for word in str(passed_through(config).get("gres", "")).split(",")]
+    return sum(asked) or None
+
+
+def _gpus_in(gres: str) -> int:
+    """GPUs in a generic resource: `gpu`, `gpu:4`, `gpu:a100:4(S:0-1)`, `gres/gpu:4`."""
+    found = re.fullmatch(r"(?:gres[:/])?gpu(?:[:=](?P<rest>[^()]*))?(?:\(.*\))?", gres.strip())
+    if found is None:
+        return 0
+    count = (found["rest"] or "").rpartition(":")[2]
+    return int(count) if re.fullmatch("[0-9]+", count) else 1

@@ -17,7 +17,7 @@ from yoloscale.launch.claim import Claim
 from yoloscale.launch.outcome import FAILED, Failure, Outcome
 from yoloscale.launch.process import Agent
 from yoloscale.launch.slurm.job import job_for
-from yoloscale.launch.slurm.render import render
+from yoloscale.launch.slurm.render import script_of
 from yoloscale.launch.slurm.submit import next_script
 from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.watched import POLL_S
@@ -49,7 +49,7 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
     """
     run = taken.run
     script = next_script(run.job)
-    script.write_text(render(job_for(config, run.path, typed)), encoding="utf-8")
+    script.write_bytes(script_of(job_for(config, run.path, typed)))
     output = run.job / f"{script.stem}.out"
     before = len(events.history(run))
     taken.release()

@@ -43,7 +43,7 @@ class SlurmJob:
 
     @property
     def output(self) -> str:
-        """What SLURM writes the words of the script, srun and slurmstepd to, in the folder that sbatch is started in."""
+        """What SLURM writes the words of script and srun to, in the folder that sbatch is started in."""
         return "slurm-%j.out" if self.array is None else "slurm-%A_%a.out"
 
 

@@ -1,75 +1,84 @@
-"""The batch script. Pure: the same job gives the same bytes."""
+"""The batch script. Pure but for reading its template: the same job gives the same bytes."""
 
 from __future__ import annotations
 
 import math
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import templates_folder
-from yoloscale.config.schema import ClusterConfig
-from yoloscale.config.slurm import ContainerRuntime
+from yoloscale.config.schema import ClusterConfig, Device
+from yoloscale.config.slurm import OPTIONS, is_exclusive, passed_through
 from yoloscale.config.time_limit import limit_s, stop_after_s
 from yoloscale.launch.slurm.job import SlurmJob
 
 TEMPLATE = "job.sbatch.j2"
-_PLAIN = re.compile(r"[\w@%+=:,./\[\]-]+")
-_DIRECT = (
-    "partition account qos constraint exclude reservation dependency gpus_per_node cpus_per_task mem exclusive comment "
-    "mail_type mail_user time"
-)
+_LONGEST_WARNING_S = 65535  # sbatch counts them in 16 bits
+_PLAIN = re.compile(r"[\w@%+=:,./\[\]-]+", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_MOUNT = re.compile(r"[:,\n]")  # they end a path in lists of mounts
 
 
-def render(job: SlurmJob, templates: Path | None = None) -> str:
-    """What sbatch gets."""
+def script_of(job: SlurmJob) -> bytes:
+    """What sbatch gets and --dry-run prints. Raises ConfigError where the template or a folder does not do."""
+    return render(job).encode("utf-8", "surrogateescape")  # a path may hold any bytes
+
+
+def render(job: SlurmJob) -> str:
+    """The script as text. Raises ConfigError where the template or a folder does not do."""
+    cluster = job.cluster
+    if cluster.container_image is not None:
+        _refuse_unmountable(job)
+    path = job.working_folder / cluster.template if cluster.template is not None else templates_folder() / TEMPLATE
     environment = Environment(
-        loader=FileSystemLoader(templates or templates_folder()),
+        loader=FileSystemLoader(path.parent),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  # it is a shell script; every value goes through `sh`
+        autoescape=False,  # it is a shell script; every value goes through `sh`
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["sh"] = _shell_word
-    return environment.get_template(TEMPLATE).render(
-        flags=[flag(name, value) for name, value in options(job)],
-        job=job,
-        cluster=job.cluster,
-        environment=sorted(job.cluster.env.items()),
-        srun=shlex.join(["srun", *srun_flags(job)]),
-        node=shlex.join(node_command(job)),
-    )
+    environment.filters["sh"] = shell_word
+    try:
+        return environment.get_template(path.name).render(
+            flags=[flag(name, value) for name, value in options(job)],
+            srun=srun_flags(cluster),
+            job=job,
+            cluster=cluster,
+            env=sorted(cluster.env.items()),
+            container=cluster.container_runtime.value if cluster.container_image is not None else None,
+            in_container=sorted({"YOLOSCALE_CACHE", *cluster.env, *(cluster.export or ())}),
+            on_gpus=cluster.device is Device.cuda,
+        )
+    except (TemplateError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(_wrong_template(path, error)) from None
 
 
 def options(job: SlurmJob) -> list[tuple[str, Any]]:
     """sbatch's options by their long names, sorted; True stands for one without a value."""
-    found = {"job-name": job.name, "nodes": job.cluster.nodes, "ntasks-per-node": 1, "open-mode": "append"}
-    found |= dict(_direct(job.cluster))
-    found["output"] = job.output
-    found["signal"] = f"USR1@{warning_s(job.cluster)}"
-    found["requeue" if job.cluster.max_requeues > 0 else "no-requeue"] = True
-    if job.cluster.export is not None:
-        found["export"] = ",".join(job.cluster.export) or "NONE"
+    cluster = job.cluster
+    found = {name.replace("_", "-"): getattr(cluster, name) for name in OPTIONS}
+    found["exclusive"] = cluster.exclusive if is_exclusive(cluster) else None
+    if is_exclusive(cluster) and str(cluster.exclusive).lower() == "true":
+        found["exclusive"] = True
+    found["time"] = cluster.time.strip() if cluster.time is not None else None
+    found |= {"job-name": job.name, "nodes": cluster.nodes, "ntasks-per-node": 1, "open-mode": "append"}
+    found |= {"output": job.output, "signal": f"USR1@{warning_s(cluster)}"}
+    found["requeue" if cluster.max_requeues > 0 else "no-requeue"] = True
+    if cluster.export is not None:
+        found["export"] = ",".join(cluster.export) or "NONE"
     if job.array is not None:
-        limit = job.cluster.array_parallelism
+        limit = cluster.array_parallelism
         found["array"] = job.array + (f"%{limit}" if limit is not None else "")
-    if _goes_on_with_fewer(job.cluster):
+    if _goes_on_with_fewer(cluster):
         found["no-kill"] = True
-    found |= {name.replace("_", "-"): value for name, value in job.cluster.sbatch.items()}
-    return sorted((name, value) for name, value in found.items() if value not in (None, False))
-
-
-def _direct(cluster: ClusterConfig) -> Iterator[tuple[str, Any]]:
-    for name in _DIRECT.split():
-        value = getattr(cluster, name)
-        if name == "exclusive" and value is not None and value.lower() == "true":
-            value = True
-        yield name.replace("_", "-"), value
+    found |= passed_through(cluster)
+    return sorted((name, value) for name, value in found.items() if value is not None)
 
 
 def flag(name: str, value: Any) -> str:
@@ -82,50 +91,59 @@ def flag(name: str, value: Any) -> str:
     return f"--{name}={text}"
 
 
+def shell_word(value: object) -> str:
+    """A value as one word of bash on one line, whatever it holds."""
+    text = str(value)
+    if not _CONTROL.search(text):
+        return shlex.quote(text)
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + _CONTROL.sub(_escaped, quoted) + "'"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(found[0], f"\\x{ord(found[0]):02x}")
+
+
 def warning_s(cluster: ClusterConfig) -> int:
     """How long before its end SLURM is to warn the job."""
-    if cluster.time is None:
-        return math.ceil(cluster.stop_before_s)
-    limit = limit_s(cluster.time)
-    return math.ceil(limit - stop_after_s(limit, cluster.stop_before_s))
+    warning = cluster.stop_before_s
+    if cluster.time is not None:
+        limit = limit_s(cluster.time)
+        warning = limit - stop_after_s(limit, cluster.stop_before_s)
+    return min(math.ceil(warning), _LONGEST_WARNING_S)
 
 
-def srun_flags(job: SlurmJob) -> list[str]:
-    """One task on each node, with all that the job has there."""
-    cluster = job.cluster
-    flags = ["--ntasks-per-node=1", f"--nodes={cluster.nodes}", "--export=ALL"]
+def srun_flags(cluster: ClusterConfig) -> list[str]:
+    """One task on each node, with all that the job has there, and its whole environment."""
+    flags = [f"--nodes={cluster.nodes}", "--ntasks-per-node=1", "--export=ALL"]
     flags.append("--kill-on-bad-exit=" + ("0" if _goes_on_with_fewer(cluster) else "1"))
     if _goes_on_with_fewer(cluster):
         flags.append("--no-kill")
     if cluster.cpus_per_task is not None:
         flags.append(f"--cpus-per-task={cluster.cpus_per_task}")  # srun does not inherit it
-    if cluster.container_image is not None and cluster.container_runtime is ContainerRuntime.pyxis:
-        flags.append(f"--container-image={cluster.container_image}")
-        flags.append(f"--container-mounts={','.join(_mounts(job))}")
     return flags
-
-
-def node_command(job: SlurmJob) -> list[str]:
-    """What srun starts on each node."""
-    program = ["-m", "yoloscale.launch.slurm.node", str(job.folder)]
-    cluster = job.cluster
-    if cluster.container_image is None:
-        return [job.python, *program]
-    if cluster.container_runtime is ContainerRuntime.pyxis:
-        return [cluster.container_python, *program]
-    binds = [word for mount in _mounts(job) for word in ("--bind", mount)]
-    nv = ["--nv"] if cluster.gpus_per_node else []
-    return ["apptainer", "exec", *nv, *binds, cluster.container_image, cluster.container_python, *program]
-
-
-def _mounts(job: SlurmJob) -> list[str]:
-    own = [job.folder, job.cache]
-    return [*(f"{path}:{path}" for path in own), *job.cluster.container_mounts]
 
 
 def _goes_on_with_fewer(cluster: ClusterConfig) -> bool:
     return cluster.min_nodes is not None and cluster.min_nodes < cluster.nodes
 
 
-def _shell_word(value: object) -> str:
-    return shlex.quote(str(value))
+def _refuse_unmountable(job: SlurmJob) -> None:
+    """Folders that the container is to see under the same path."""
+    folders = {"the working folder": job.working_folder, "paths.runs": job.folder, "paths.cache": job.cache}
+    instead = "use a folder without commas, colons and line breaks"
+    problems = [
+        Problem(key, f"{str(path)!r} cannot be mounted into a container", instead)
+        for key, path in folders.items()
+        if _NOT_IN_MOUNT.search(str(path)) or path == Path("/")
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _wrong_template(path: Path, error: Exception) -> Problem:
+    line = getattr(error, "lineno", None)
+    said = "there is no such file" if type(error).__name__ == "TemplateNotFound" else str(error)
+    where = f"{path}, line {line}" if line is not None else str(path)
+    instead = f"mend it, or leave cluster.template out; {templates_folder() / TEMPLATE} shows what a template may use"
+    return Problem("cluster.template", f"{where}: {said}", instead)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Config
 from yoloscale.launch.claim import Claim
 from yoloscale.launch.slurm.job import SlurmJob, job_for
-from yoloscale.launch.slurm.render import options, render
+from yoloscale.launch.slurm.refused import problem_of
+from yoloscale.launch.slurm.render import options, script_of
 from yoloscale.runs import events
 from yoloscale.runs.slurm_commands import SlurmError, call
+
+# where sbatch's variable is not called as the option
+_VARIABLES = {"time": "SBATCH_TIMELIMIT", "mem": "SBATCH_MEM_PER_NODE", "switches": "SBATCH_REQ_SWITCH"}
+# these would make another job of the script than it says
+_NEVER = {f"SBATCH_{name}" for name in ("ARRAY_INX", "ERROR", "INPUT", "REQUEUE", "NO_REQUEUE", "NO_KILL", "WAIT")}
+_OF_A_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_JOB_NODELIST")
+_CLIENTS = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT", "SLURM_DEBUG_FLAGS")
 
 
 def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], *, is_new: bool) -> str:
@@ -35,17 +44,27 @@ def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], *, is_n
 
 def submit(job: SlurmJob) -> str:
     """Submit a job whose folder is there; its id. Raises ConfigError with what SLURM said."""
-    folder = job.folder / "job"
-    script = next_script(folder)
-    script.write_text(render(job), encoding="utf-8")
-    given = {f"SBATCH_{name.replace('-', '_').upper()}" for name, _ in options(job)} | {"SBATCH_TIMELIMIT"}
-    environment = {name: value for name, value in os.environ.items() if name not in given}
+    script = next_script(job.folder / "job")
+    script.write_bytes(script_of(job))
     try:
-        answer = call(["sbatch", "--parsable", script.name], folder=folder, environment=environment)
+        environment = environment_for(job, os.environ)
+        answer = call(["sbatch", "--parsable", script.name], folder=script.parent, environment=environment)
     except SlurmError as error:
         script.unlink()
-        raise ConfigError(Problem("sbatch", error.said, _instead(error.said))) from None
+        raise ConfigError(problem_of(error.said)) from None
     return answer.strip().partition(";")[0]
+
+
+def environment_for(job: SlurmJob, environ: Mapping[str, str]) -> dict[str, str]:
+    """What sbatch inherits: a site's SBATCH_… stay where the script says nothing, since they win over its options.
+
+    What an outer job left is taken away: srun would read its own options from there.
+    """
+    given = {_VARIABLES.get(name, f"SBATCH_{name.replace('-', '_').upper()}") for name, _ in options(job)}
+    given |= _NEVER
+    if not environ.keys().isdisjoint(_OF_A_JOB):
+        given |= {name for name in environ if name.startswith("SLURM_") and name not in _CLIENTS}
+    return {name: value for name, value in environ.items() if name not in given}
 
 
 def next_script(folder: Path) -> Path:
@@ -54,9 +73,3 @@ def next_script(folder: Path) -> Path:
     while (script := folder / f"submit-{number}.sbatch").exists():
         number += 1
     return script
-
-
-def _instead(said: str) -> str:
-    if said.startswith("there is no sbatch"):
-        return "type it where sbatch works, on a login node; --dry-run prints the script, cluster=local trains here"
-    return "nothing was submitted: change the cluster.… settings, or try again"
