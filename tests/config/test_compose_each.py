@@ -30,6 +30,7 @@ GROUPS = [
     ["device=0,1", "cluster.nodes=2"],
     ["data.shapes={seed:3}"],
     ["hydra.verbose=true"],
+    ["cluster=slurm", "cluster.sbatch.licenses=a,b", "cluster.env.A=1", "cluster.exclude=n1,n2"],
 ]
 ORDER_MATTERS = [
     ["lr0=0.1", "lr0=0.2"],
