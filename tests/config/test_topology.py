@@ -109,7 +109,7 @@ def test_what_may_not_change_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["procs_per_node=1", "-m", "--dry-run", "~cluster", "cluster=local", "cluster.nodes=x"]
+    "token", ["procs_per_node=1", "-m", "--dry-run", "~cluster", "cluster=nowhere", "cluster.nodes=x"]
 )
 def test_what_cannot_be_read_is_an_error(token: str) -> None:
     with pytest.raises(ConfigError):

@@ -90,6 +90,13 @@ def _stopped(record: Mapping[str, Any], progress: Progress) -> str:
     return f"stopped on request ({record.get('signal') or 'of another rank'}) in epoch {record.get('epoch', '?')}"
 
 
+def _requeued(record: Mapping[str, Any], progress: Progress) -> str:
+    step = int(record.get("step", 0))
+    start = f"to go on from the checkpoint of step {step}" if step else "to start from the beginning"
+    cause = str(record.get("cause") or "requeued by SLURM")
+    return f"job {record.get('job')} is requeued ({cause}), {start}"
+
+
 def _moved(record: Mapping[str, Any], progress: Progress) -> str:
     before, now = record.get("from", {}), record.get("to", {})
     changes = ", ".join(f"{key} {json.dumps(before.get(key))} → {json.dumps(value)}" for key, value in now.items())
@@ -97,6 +104,8 @@ def _moved(record: Mapping[str, Any], progress: Progress) -> str:
 
 
 _EVENT_LINES: dict[str, Callable[[Mapping[str, Any], Progress], str]] = {
+    events.SUBMITTED: lambda record, progress: f"submitted as job {record.get('job')}",
+    events.REQUEUED: _requeued,
     events.ATTEMPT_STARTED: _started,
     events.TRAINING_STARTED: _training,
     events.MOVED: _moved,

@@ -23,7 +23,7 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
 
 def add_run(made: argparse.ArgumentParser) -> None:
     """The run that a command is about."""
-    made.add_argument("run", metavar="RUN", help="its name, or the path of its folder")
+    made.add_argument("run", metavar="RUN", help="its name, the path of its folder, or its SLURM job")
 
 
 def add_output(made: argparse.ArgumentParser) -> None:

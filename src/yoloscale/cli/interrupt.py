@@ -9,12 +9,13 @@ import signal
 from yoloscale.cli import arguments
 from yoloscale.cli.ending import shown
 from yoloscale.launch.interrupt import interrupt
+from yoloscale.runs.status import read_progress
 
 DESCRIPTION = """\
 Send a signal to the ranks of a running run, to prove that it survives what clusters do before you trust it.
 
   --kill  as a crash or the out-of-memory killer: the others end too, and the run restarts from its newest checkpoint
-  --term  as a preemption: all ranks save a checkpoint and stop; `yoloscale resume` goes on from it
+  --term  as a preemption: all ranks save a checkpoint and stop; `yoloscale resume` goes on from it, SLURM by itself
   --usr1  as SLURM's warning before a time limit: the same
   --int   as Ctrl-C: the same
   --usr2  a request for a checkpoint: it is saved and the run goes on
@@ -46,14 +47,16 @@ def main(typed: list[str]) -> int:
     run = arguments.chosen_run(parsed)
     hits = interrupt(run, number, parsed.rank)
     path = shown(run.path)
-    follow = f"yoloscale logs {path} -f"
+    follow, expect = f"yoloscale logs {path} -f", EXPECT[number]
     then = follow if number in (signal.SIGKILL, signal.SIGUSR2) else f"yoloscale resume {path}"
+    if expect == _STOPS and read_progress(run).is_submitted:
+        expect, then = f"{_STOPS}; the job is requeued and goes on from there (cluster.max_requeues)", follow
     if parsed.output == "json":
-        told = {"signal": number.name, "ranks": [vars(hit) for hit in hits], "expect": EXPECT[number], "next": then}
+        told = {"signal": number.name, "ranks": [vars(hit) for hit in hits], "expect": expect, "next": then}
         print(json.dumps(told, indent=1))
         return 0
     for hit in hits:
         print(f"{number.name} sent to rank {hit.rank} on {hit.host} (pid {hit.pid})")
-    print(f"expect  {EXPECT[number]}")
+    print(f"expect  {expect}")
     print(f"next    {then}")
     return 0

@@ -10,14 +10,19 @@ from pathlib import Path
 
 from yoloscale.cli import arguments
 from yoloscale.cli.display import Display
+from yoloscale.cli.ending import shown
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.scheduler import Seldom
+from yoloscale.runs.slurm_output import output_of
 from yoloscale.runs.status import status
-from yoloscale.runs.tail import Tail
+from yoloscale.runs.tail import Tail, last_lines
 
 POLL_S = 0.2
 STATE_POLL_S = 1.0
+SCHEDULER_POLL_S = 15.0  # one of many who ask
+OUTPUT_LINES = 40
 
 
 def main(typed: list[str]) -> int:
@@ -41,11 +46,11 @@ def main(typed: list[str]) -> int:
     return _account(run, follow=parsed.follow)
 
 
-def rank_log(run: RunDirectory, rank: int, attempt: int | None = None) -> Path:
+def rank_log(run: RunDirectory, rank: int, attempt: int | None = None, *, must_exist: bool = True) -> Path:
     """The log of a rank, of the newest attempt unless one is named. Raises ConfigError that lists those there are."""
     chosen = attempt if attempt is not None else events.last_attempt(events.history(run))
     path = run.rank_log(chosen, rank)
-    if not path.exists():
+    if must_exist and not path.exists():
         there = sorted(str(entry.relative_to(run.logs)) for entry in run.logs.glob("attempt-*/*.log"))
         hint = "there are: " + ", ".join(there[:12]) if there else "the run has not been started yet"
         raise ConfigError(Problem("--rank", f"there is no {path.relative_to(run.path)}", hint))
@@ -53,37 +58,57 @@ def rank_log(run: RunDirectory, rank: int, attempt: int | None = None) -> Path:
 
 
 def _account(run: RunDirectory, *, follow: bool) -> int:
+    asked, said = Seldom(SCHEDULER_POLL_S), ""
     with Display(run) as display:
         display.watch()
-        while follow and _is_active(run):
+        while follow and (found := status(run, asked)).is_active:
+            display.watch()
+            if found.job is not None and found.state == "pending" and found.phase != said:
+                said = found.phase
+                display.say(f"job {found.job}: {said}")
             _poll_for(STATE_POLL_S, display.watch)
+        progress = display.progress
+    output = output_of(run, progress.job) if not progress.processes and not progress.finished else None
+    if output is not None:
+        print("\n".join(_end_of(output)))
     return 0
+
+
+def _end_of(output: Path) -> list[str]:
+    """The end of what a job said that no rank has come from."""
+    lines = last_lines(output, OUTPUT_LINES)
+    return [f"\nThe end of {shown(output)}:", *(f"  {line}" for line in lines)] if lines else []
 
 
 def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> int:
     """One rank's log; followed without naming an attempt, it goes over to that of the next one after a restart."""
-    path, done = rank_log(run, rank, attempt), 0
+    follows_attempts = follow and attempt is None
+    path, done, asked = rank_log(run, rank, attempt, must_exist=not follow), 0, Seldom(SCHEDULER_POLL_S)
 
     def pump() -> None:
         nonlocal path, done
+        newest = run.rank_log(events.last_attempt(events.history(run)), rank) if follows_attempts else path
         done += _copy(path, done)
-        newest = run.rank_log(events.last_attempt(events.history(run)), rank)
-        if follow and attempt is None and newest != path and newest.exists():
-            _copy(path, done)
+        if newest != path and newest.exists():
             path, done = newest, 0
+            done += _copy(path, done)
 
     pump()
-    while follow and _is_active(run):
+    while follow and status(run, asked).is_active:
         _poll_for(STATE_POLL_S, pump)
     pump()
+    rank_log(run, rank, attempt)
     return 0
 
 
 def _copy(log: Path, offset: int) -> int:
     """Print a log from a byte on; the number of bytes."""
-    with log.open("rb") as file:
-        file.seek(offset)
-        content = file.read()
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            content = file.read()
+    except FileNotFoundError:  # a rank that is still to come
+        return 0
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
     return len(content)
@@ -103,14 +128,11 @@ def _records(run: RunDirectory, *, follow: bool) -> int:
                 print(json.dumps(record), flush=True)
 
     pump()
-    while _is_active(run):
+    asked = Seldom(SCHEDULER_POLL_S)
+    while status(run, asked).is_active:
         _poll_for(STATE_POLL_S, pump)
     pump()
     return 0
-
-
-def _is_active(run: RunDirectory) -> bool:
-    return status(run).is_active
 
 
 def _poll_for(seconds: float, act: Callable[[], None]) -> None:

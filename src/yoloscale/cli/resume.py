@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from yoloscale.cli import arguments
 from yoloscale.cli.train import OwnFlags, refuse_bad_combination
 from yoloscale.cli.watch import run_detached, run_watched, say
+from yoloscale.config.schema import Launcher
+from yoloscale.runs.directory import RunDirectory
 
 _DESCRIPTION = """
 Go on with an unfinished run from its newest checkpoint, as it was configured. Where it runs may change, with the
 arguments of `train`: cluster.procs_per_node=1, device=cpu, device=0,1, cluster.nodes=2 cluster.rdzv_endpoint=HOST:PORT,
-cluster.time=… The optimiser steps stay what they were planned as; what differs is said when it starts.
+cluster.time=… A run on SLURM is submitted again; cluster.launcher=local goes on with it here, cluster=slurm there.
+The optimiser steps stay what they were planned as; what differs is said when it starts.
 """
 
 
@@ -28,6 +33,8 @@ def main(typed: list[str]) -> int:
     run = arguments.chosen_run(parsed)
     config = asked(run, changes)
     refuse_bad_combination(config, OwnFlags(False, parsed.detach, False, parsed.node_rank, []))
+    if config.cluster.launcher is Launcher.slurm:
+        return _submit(run, changes)
     if config.cluster.nodes > 1 and parsed.node_rank is None:
         return print_commands(["resume", str(run.path), *changes], config.cluster.nodes)
     if parsed.node_rank:
@@ -35,3 +42,12 @@ def main(typed: list[str]) -> int:
     taken = ready_again(run, say, changes)
     frozen = load(run.config)
     return run_detached(taken, frozen) if parsed.detach else run_watched(taken, frozen)
+
+
+def _submit(run: RunDirectory, changes: Sequence[str]) -> int:
+    from yoloscale.cli.submit import start_on_slurm
+    from yoloscale.config.freeze import load
+    from yoloscale.launch.start import ready_again
+
+    taken = ready_again(run, say, changes)
+    return start_on_slurm(taken, load(run.config), ["resume", str(run.path), *changes], is_new=False)

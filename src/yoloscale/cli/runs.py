@@ -8,9 +8,9 @@ from pathlib import Path
 
 from yoloscale.cli import arguments, text
 from yoloscale.runs.listing import all_runs
-from yoloscale.runs.status import Status, status
+from yoloscale.runs.status import Status, statuses
 
-COLUMNS = ("run", "state", "epoch", "metric", "images/s", "left", "where", "updated")
+COLUMNS = ("run", "state", "epoch", "metric", "images/s", "left", "job", "where", "updated")
 
 
 def main(typed: list[str]) -> int:
@@ -18,13 +18,15 @@ def main(typed: list[str]) -> int:
     made = arguments.parser("runs", "The runs in a folder, oldest first.")
     arguments.add_output(made)
     parsed = made.parse_args(typed)
-    found = [status(run) for run in all_runs(Path(parsed.runs))]
+    found = statuses(all_runs(Path(parsed.runs)))
     if parsed.output == "json":
         print(json.dumps([entry.as_json() for entry in found], indent=1))
     elif not found:
         print(f"there are no runs in {parsed.runs}; `yoloscale train` makes one")
     else:
-        print("\n".join(table([COLUMNS, *(row(entry, time.time()) for entry in found)])))
+        print("\n".join(table(_without_empty("job", [COLUMNS, *(row(entry, time.time()) for entry in found)]))))
+        for words in sorted({entry.scheduler for entry in found if entry.scheduler}):
+            print(f"\nSLURM: {words}; states are those of the runs' last events")
     return 0
 
 
@@ -42,9 +44,18 @@ def row(entry: Status, now: float) -> tuple[str, ...]:
         metric,
         f"{entry.images_per_s:.1f}" if entry.images_per_s else "",
         text.duration(entry.eta_s),
+        entry.job or "",
         entry.where,
         f"{text.age(now - entry.updated_at)} ago" if entry.updated_at else "",
     )
+
+
+def _without_empty(name: str, rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Rows without a column that says nothing."""
+    place = rows[0].index(name)
+    if any(cells[place] for cells in rows[1:]):
+        return rows
+    return [cells[:place] + cells[place + 1 :] for cells in rows]
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:

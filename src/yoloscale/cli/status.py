@@ -31,6 +31,8 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "error": found.error or "",
         "restarts": _restarts(found),
         "attempt": str(found.attempt) if found.attempt > 1 else "",
+        "job": found.job or "",
+        "slurm": f"{found.scheduler}; the state is that of the last events" if found.scheduler else "",
         "where": found.where,
         "epoch": f"{found.epoch} of {found.epochs}" if found.epochs else "",
         "metrics": text.metrics(found.metrics),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SHOWN_METRICS = 4
-SHARES = ("training", "setup", "evaluation", "saving", "lost", "down")
+SHARES = ("training", "setup", "evaluation", "saving", "lost", "queued", "down")
 
 
 def duration(seconds: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from enum import Enum
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.plan import planned_ranks
 from yoloscale.config.resolve import adopt, resolve
-from yoloscale.config.schema import ClusterConfig, Config, Device
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
+from yoloscale.config.slurm import SlurmConfig
 
 _NO_DIFFERENCE = ("name", "paths.", "cluster.planned_ranks")  # the machine's, and our own
 KEPT = ("exact_reduce", "sync_bn")  # of the cluster group: these change numbers, all others say where
@@ -31,19 +32,32 @@ def moved(frozen: Config, wanted: Config) -> Config:
 def changed(frozen: Config, tokens: Sequence[str]) -> Config:
     """A frozen config with what a person typed to go on elsewhere, in the grammar of `train`; resolved.
 
-    Raises ConfigError that lists what may not change. Not validated.
+    `cluster=GROUP` puts that group in place of all settings. Raises ConfigError that lists what may not change. Not
+    validated.
     """
-    from yoloscale.config.compose import assignments
+    from yoloscale.config.compose import assignments, compose
 
     given = assignments(tokens)
-    if problems := [_fixed(key, value) for key, value in given if not _says_where(key)]:
+    if problems := [_fixed(key, value) for key, value in given if not _says_where(key, value)]:
         raise ConfigError(problems)
-    values = {key.removeprefix("cluster."): value for key, value in given}
-    cluster = replace(frozen.cluster, device=Device.auto, procs_per_node=None, gpus=None, backend=None)
-    if values.get("nodes") == 1:
-        cluster.rdzv_endpoint = cluster.min_nodes = None  # they are for several
-    wanted = replace(frozen, cluster=replace(cluster, **values))
-    return moved(frozen, resolve(adopt(wanted, frozen)))
+    if any(key == "cluster" for key, _ in given):
+        cluster = compose(tokens).cluster
+    else:
+        values = {key.removeprefix("cluster."): value for key, value in given}
+        cluster = replace(_left_open(frozen.cluster, values), **values)
+    return moved(frozen, resolve(adopt(replace(frozen, cluster=cluster), frozen)))
+
+
+def _left_open(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
+    """What a run goes on with where nothing is typed: as it is frozen, as far as that makes sense beside what is."""
+    open_now = dict[str, Any](device=Device.auto, procs_per_node=None, gpus=None, backend=None)
+    if frozen.launcher is Launcher.slurm and typed.get("launcher") is Launcher.local:
+        blank = ClusterConfig()
+        asked_of_slurm = [field.name for field in fields(SlurmConfig)]
+        open_now |= {name: getattr(blank, name) for name in (*asked_of_slurm, "nodes", "time")}
+    if typed.get("nodes", open_now.get("nodes")) == 1:
+        open_now |= {"rdzv_endpoint": None, "min_nodes": None}  # they are for several
+    return replace(frozen, **open_now)
 
 
 def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
@@ -62,15 +76,15 @@ def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
     return found
 
 
-def _says_where(key: str) -> bool:
+def _says_where(key: str, value: object) -> bool:
+    if key == "cluster":
+        return isinstance(value, str)
     names = {field.name for field in fields(ClusterConfig)} - {*KEPT, "planned_ranks"}
     return key.startswith("cluster.") and key.removeprefix("cluster.") in names
 
 
 def _fixed(key: str, value: object) -> Problem:
     found = "null" if value is None else f"{value}"
-    if key == "cluster":
-        return Problem(key, found, "write its settings one by one: cluster.nodes=… cluster.procs_per_node=…")
     return Problem(
         key, found, "a run goes on as it was configured, only on other ranks: to train otherwise, give a new name="
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.launch import stragglers
 from yoloscale.launch.environment import MARK
+from yoloscale.launch.slurm.cancel import cancel_job
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import live_launcher, read_progress, status
@@ -21,11 +22,14 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     """Ask the run to stop, and wait; True once it has ended.
 
     `at_once` kills launcher and ranks without saving, on this host only. A run on another host is asked by RUN/STOP,
-    which ranks and launcher look for. Raises ConfigError if it does not run, or cannot be stopped from here.
+    which ranks and launcher look for; one on SLURM loses its job, too, wherever that is. Raises ConfigError if it does
+    not run, or cannot be stopped from here.
     """
     import psutil
 
     found = status(run)
+    if found.is_active and found.job is not None:
+        return cancel_job(run, at_once=at_once, timeout_s=timeout_s)
     if not found.is_active or found.attempt == 0:
         raise ConfigError(
             Problem("RUN", f"{run.name!r} is {found.state}: there is nothing to cancel", "`yoloscale runs`")

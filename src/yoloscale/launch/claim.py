@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
@@ -18,10 +19,12 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze
 from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config
+from yoloscale.config.slurm_step import job_of
 from yoloscale.launch.move import move, moved_run
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import status
+from yoloscale.runs.scheduler import nobody
+from yoloscale.runs.status import Status, is_finished, status
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
 
@@ -68,22 +71,46 @@ def claim(config: Config, overrides: list[str]) -> Claim:
 def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Claim:
     """Lock an existing run directory. Raises ConfigError that says who has it. Nodes of one job lock apart.
 
-    Where the file system has no locks, a run that goes on by its events is in use; not if it was the SLURM `job` that
-    had it, which does not run twice at the same time.
+    A run that a SLURM job has, or is to have, is in use; not for that very `job`, nor for what it has started. Where
+    the file system has no locks, a run that goes on by its events is in use; not if it was the SLURM `job` that had
+    it, which does not run twice at the same time.
     """
     path = run.lock if node_rank == 0 else run.lock.with_name(f"lock-node-{node_rank}")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    taken = Claim(run, os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock(taken, is_first=node_rank == 0, job=job)
+        if node_rank == 0:
+            refuse_if_submitted(run, job)  # after the lock: who had it may have submitted the run just now
+    except BaseException:
+        taken.release()
+        raise
+    return taken
+
+
+def refuse_if_submitted(run: RunDirectory, job: str | None = None) -> None:
+    """Raise ConfigError if a SLURM job has the run, running or still in the queue, and is not the `job` of who asks."""
+    quiet = status(run, nobody)
+    own = (job, job_of(os.environ))
+    if quiet.job is None or quiet.job in own:
+        return
+    found = status(run)
+    is_unanswered = found.scheduler is not None
+    if is_unanswered and shutil.which("squeue") is None:  # a copy, or another kind of machine: the lock has told
+        return
+    if (found.is_active or is_unanswered) and found.job not in (None, *own):
+        raise ConfigError(_in_use(run, found))
+
+
+def _flock(taken: Claim, *, is_first: bool, job: str | None) -> None:
+    try:
+        fcntl.flock(taken.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         has_no_locks = error.errno in _NO_LOCKS
-        if has_no_locks and (node_rank > 0 or not _goes_on(run) or _was_of(run, job)):
-            return Claim(run, descriptor)
-        os.close(descriptor)
+        if has_no_locks and (not is_first or not _goes_on(taken.run) or _was_of(taken.run, job)):
+            return
         if has_no_locks or isinstance(error, BlockingIOError):
-            raise ConfigError(_in_use(run)) from None
+            raise ConfigError(_in_use(taken.run, status(taken.run, nobody))) from None
         raise
-    return Claim(run, descriptor)
 
 
 def named_run(config: Config, name: str) -> RunDirectory:
@@ -99,12 +126,13 @@ def proposed_run(config: Config) -> RunDirectory:
 
 
 def refuse_if_taken(run: RunDirectory, config: Config) -> None:
-    """Raise ConfigError if the directory holds a finished run, a run of another config, or something else."""
+    """Raise ConfigError if the directory holds a finished or a submitted run, another one, or something else."""
     if not run.config.exists():
         _refuse_if_foreign(run)
         return
-    if status(run).state == "finished":
+    if is_finished(run):
         raise ConfigError(finished_problem(run))
+    refuse_if_submitted(run)
     moved_run(run, config)
 
 
@@ -158,7 +186,7 @@ def _is_ours(run: RunDirectory, entry: Path) -> bool:
 
 
 def _goes_on(run: RunDirectory) -> bool:
-    found = status(run)
+    found = status(run, nobody)
     return found.is_active and found.attempt > 0
 
 
@@ -168,11 +196,13 @@ def _was_of(run: RunDirectory, job: str | None) -> bool:
     return job is not None and bool(launched) and str(launched[-1].get("start", "")).startswith(f"{job}.")
 
 
-def _in_use(run: RunDirectory) -> Problem:
+def _in_use(run: RunDirectory, found: Status) -> Problem:
     quoted = shlex.quote(str(run.path))
-    where = status(run).where
+    said = f"run {run.name!r} is being trained already" + (f" ({found.where})" if found.where else "")
+    if found.job is not None:
+        said = f"run {run.name!r} is in job {found.job} already: {found.phase or found.state}"
     return Problem(
         "name",
-        f"run {run.name!r} is being trained already" + (f" ({where})" if where else ""),
+        said + (f" (SLURM: {found.scheduler})" if found.scheduler else ""),
         f"`yoloscale logs {quoted} -f` follows it, `yoloscale cancel {quoted}` stops it",
     )

@@ -4,41 +4,38 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.launch.slurm.signals import Hit, send_in_job
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.liveness import is_alive
-from yoloscale.runs.status import status
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A rank that got the signal."""
-
-    rank: int
-    host: str
-    pid: int
+from yoloscale.runs.status import read_progress, status
 
 
 def interrupt(run: RunDirectory, number: signal.Signals, rank: int | None = None) -> list[Hit]:
     """Send a signal to one rank of the newest attempt, or to all of them; who got it.
 
-    A process counts only if it is the one that the attempt put on record. Raises ConfigError if the run has no ranks
-    now, or not this one, or if one of them is on another host; then none gets the signal.
+    A process counts only if it is the one that the attempt put on record. On the nodes of a SLURM job a step of srun
+    sends it. Raises ConfigError if the run has no ranks now, or not this one, or if one of them is on a host that
+    cannot be reached; then none gets the signal.
     """
     chosen = _chosen(run, rank)
     here = socket.gethostname()
     if elsewhere := sorted({str(process["host"]) for process in chosen} - {here}):
-        raise ConfigError(_elsewhere(run, elsewhere, number, rank, chosen))
-    seen_at = float(_started(run)["time"])
-    alive = [process for process in chosen if is_alive(here, int(process["pid"]), seen_at)]
-    hits = [hit for process in alive if (hit := _send(process, number)) is not None]
+        job = read_progress(run).job
+        if job is None or shutil.which("srun") is None:
+            raise ConfigError(_elsewhere(run, elsewhere, number, rank, chosen))
+        hits = send_in_job(job, [_hit(process) for process in chosen], number)
+    else:
+        seen_at = float(_started(run)["time"])
+        alive = [process for process in chosen if is_alive(here, int(process["pid"]), seen_at)]
+        hits = [hit for process in alive if (hit := _send(_hit(process), number)) is not None]
     if not hits:
         raise ConfigError(_not_running(run))
     return hits
@@ -63,8 +60,11 @@ def _chosen(run: RunDirectory, rank: int | None) -> Sequence[dict[str, Any]]:
     return chosen
 
 
-def _send(process: dict[str, Any], number: signal.Signals) -> Hit | None:
-    hit = Hit(int(process["rank"]), str(process["host"]), int(process["pid"]))
+def _hit(process: dict[str, Any]) -> Hit:
+    return Hit(int(process["rank"]), str(process["host"]), int(process["pid"]))
+
+
+def _send(hit: Hit, number: signal.Signals) -> Hit | None:
     try:
         os.kill(hit.pid, number)
     except ProcessLookupError:  # it ended by itself just now

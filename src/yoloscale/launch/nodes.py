@@ -19,6 +19,7 @@ from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import Status, status
 
 FIRST_NODE_TIMEOUT_S = 600.0
@@ -63,7 +64,7 @@ def wait_for_first_node(
             refuse_if_different(run, config)
             return announced
         if time.monotonic() >= look_at:
-            look_at, found = time.monotonic() + LOOK_S, status(run)
+            look_at, found = time.monotonic() + LOOK_S, status(run, nobody)
             goes_on = found.is_active and found.attempt > 0
             if before is not None and not goes_on:
                 raise ConfigError(Problem("RUN", f"{run.name!r} is {found.state}", "start it on node 0 to go on"))

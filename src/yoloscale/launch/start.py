@@ -27,7 +27,7 @@ from yoloscale.launch.watched import TRAINING_STOP_S
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.liveness import is_alive
-from yoloscale.runs.status import status
+from yoloscale.runs.status import is_finished
 from yoloscale.runs.tail import last_lines
 
 SUPERVISOR_START_S = 30.0
@@ -77,7 +77,7 @@ def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Cla
 
     `changes` are cluster settings as typed, to go on elsewhere; they are frozen and put on record.
     """
-    if status(run).state == "finished":
+    if is_finished(run):
         raise ConfigError(finished_problem(run))
     wanted_again(run, changes)  # before anything is written into the folder, and again under the lock
     run.job.mkdir(exist_ok=True)

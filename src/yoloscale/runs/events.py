@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from yoloscale.runs import jsonl
@@ -60,6 +61,13 @@ def _say(line: str) -> None:
 def history(run: RunDirectory) -> list[dict[str, Any]]:
     """All events so far, oldest first."""
     return list(jsonl.read(run.events))
+
+
+def job_of(record: Mapping[str, Any]) -> str | None:
+    """The SLURM job that an event speaks of; None if it speaks of none."""
+    if record.get("job") is not None:
+        return str(record["job"])
+    return str(record["start"]).partition(".")[0] if record.get("start") else None
 
 
 def of_attempt(records: list[dict[str, Any]], attempt: int) -> list[dict[str, Any]]:

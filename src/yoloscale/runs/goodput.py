@@ -7,7 +7,8 @@
 | evaluation | validation, the one of the finished run and its pictures included |
 | saving | the loop stood still for a checkpoint |
 | lost | work done after the checkpoint that was gone back to: it had to be done again |
-| down | nobody worked on it: between two attempts |
+| queued | it waited for a scheduler, between two attempts |
+| down | nobody worked on it: between two attempts, otherwise |
 
 Every moment from the first start to the end belongs to exactly one of them, so they add up to the whole.
 """
@@ -18,7 +19,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from yoloscale.runs import events
@@ -29,8 +30,9 @@ Interval = tuple[float, float, str]  # from, to (seconds since the epoch), what 
 Record = Mapping[str, Any]
 LastSign = Callable[[float], float | None]
 
-SHARES = ("setup", "training", "evaluation", "saving", "lost", "down")
+SHARES = ("setup", "training", "evaluation", "saving", "lost", "queued", "down")
 _WITHIN_TRAINING = ("lost", "evaluation", "saving")  # the first that applies counts
+_QUEUED = (events.SUBMITTED, events.REQUEUED)
 _LAST_WORDS = (events.PREEMPTED, events.FINISHED, events.EXITED, events.RESTARTED)
 
 
@@ -43,12 +45,13 @@ class TimeSpent:
     evaluation: float = 0.0
     saving: float = 0.0
     lost: float = 0.0
+    queued: float = 0.0
     down: float = 0.0
 
     @property
     def total(self) -> float:
         """Seconds from the first start to the end."""
-        return self.setup + self.training + self.evaluation + self.saving + self.lost + self.down
+        return float(sum(getattr(self, share) for share in SHARES))
 
     @property
     def goodput(self) -> float:
@@ -75,6 +78,7 @@ class Start:
     finished: bool = False
     ended: float | None = None  # its last word; None: nobody said one
     seen: float = 0.0  # its last event
+    queued: float | None = None  # since when it waits for the next start
 
 
 def starts(history: Sequence[Record], last_sign: LastSign = lambda before: None) -> list[Start]:
@@ -91,9 +95,10 @@ def starts(history: Sequence[Record], last_sign: LastSign = lambda before: None)
             found.append(Start(now))
         if found:
             _take(found[-1], record, now)
-    for start, following in pairwise(found):
-        if start.ended is None:
-            start.ended = min(max(start.seen, last_sign(following.begun) or start.seen), following.begun)
+    for start, following in zip_longest(found, found[1:]):
+        limit = start.queued if start.queued is not None else following.begun if following is not None else None
+        if start.ended is None and limit is not None:
+            start.ended = min(max(start.seen, last_sign(limit) or start.seen), limit)
     return found
 
 
@@ -132,7 +137,9 @@ def _begins(record: Record, newest: Start | None) -> bool:
 
 def _take(start: Start, record: Record, now: float) -> None:
     event = record["event"]
-    if start.ended is None and event != events.MOVED:  # whoever takes the run up says that, after a while perhaps
+    if event in _QUEUED:
+        start.queued = now if start.queued is None else start.queued
+    elif start.ended is None and event != events.MOVED:  # whoever takes the run up says that, after a while perhaps
         start.seen = now
         if event in _LAST_WORDS:
             start.ended = now
@@ -154,8 +161,10 @@ def _take(start: Start, record: Record, now: float) -> None:
 
 
 def _activities(found: Sequence[Start], end: float) -> Iterator[Interval]:
-    for start in found:
+    for start, following in zip_longest(found, found[1:]):
         ended = end if start.ended is None else start.ended
+        if start.queued is not None:
+            yield start.queued, end if following is None else following.begun, "queued"
         if start.trained is None:
             yield start.begun, ended, "setup"
             continue
@@ -213,5 +222,5 @@ def _share(active: Counter[str]) -> str:
     if active["setup"]:
         return "setup"
     if not active["training"]:
-        return "down"
+        return "queued" if active["queued"] else "down"
     return next((share for share in _WITHIN_TRAINING if active[share]), "training")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import is_job_id, run_of
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 MAX_NEAR_NAMES = 3
@@ -34,13 +35,15 @@ def all_sweeps(folder: Path) -> list[SweepDirectory]:
 
 
 def find(name_or_path: str, folder: Path) -> RunDirectory:
-    """The run of that name below the folder, or at that path. Raises ConfigError that suggests near names."""
+    """The run of that name below the folder, at that path, or in that SLURM job. Raises ConfigError with near names."""
     below = RunDirectory(folder / name_or_path) if name_or_path else None
     if below is not None and below.config.is_file():
         return RunDirectory(below.path.absolute())
     path = Path(name_or_path).expanduser()
     if name_or_path and RunDirectory(path).config.is_file():
         return RunDirectory(path.resolve())
+    if is_job_id(name_or_path) and (run := run_of(name_or_path, _runs_and_points(folder))) is not None:
+        return run
     if sweep := find_sweep(name_or_path, folder):
         first = sweep.points()[0].name
         instead = f"give one of its runs, like {shlex.quote(f'{name_or_path}/{first}')}"
@@ -54,6 +57,10 @@ def find_sweep(name_or_path: str, folder: Path) -> SweepDirectory | None:
         return None
     places = (folder / name_or_path, Path(name_or_path).expanduser().resolve())
     return next((SweepDirectory(path.absolute()) for path in places if is_sweep(path)), None)
+
+
+def _runs_and_points(folder: Path) -> list[RunDirectory]:
+    return all_runs(folder) + [run for sweep in all_sweeps(folder) for run in all_runs(sweep.path)]
 
 
 def _instead(name: str, folder: Path) -> str:

@@ -46,9 +46,14 @@ class Progress:
     exited: dict[str, Any] | None = None
     restarts: int = 0  # of the whole run, by a launcher
     restarted: dict[str, Any] | None = None  # the newest restarted event, of whatever attempt
+    job: str | None = None  # the SLURM job that has the run now, or an allocation that its ranks were started in
+    is_submitted: bool = False  # the job is the run's own, which may be requeued; not somebody's allocation
+    queued: dict[str, Any] | None = None  # the submitted or requeued event that no start has followed yet
 
     def on_event(self, record: Mapping[str, Any]) -> None:
         """Take one line of events.jsonl."""
+        if self._is_of_an_earlier_job(record):
+            return
         self.updated_at = float(record.get("time", 0.0))
         if record["event"] in (events.ATTEMPT_LAUNCHED, events.ATTEMPT_STARTED):
             # after the launcher's last word, ranks are started by hand, under the number of the last start
@@ -73,9 +78,18 @@ class Progress:
 
     def _start_attempt(self, attempt: int, *, again: bool) -> None:
         if again or attempt != self.attempt:
-            kept = Progress(attempt, epochs=self.epochs, epoch=self.epoch, step=self.step, metrics=self.metrics)
-            kept.restarts, kept.restarted = self.restarts, self.restarted
-            vars(self).update(vars(kept))
+            self._begin_anew(attempt)
+
+    def _is_of_an_earlier_job(self, record: Mapping[str, Any]) -> bool:
+        """Whether it is the late word of a job that another submission has followed."""
+        job = events.job_of(record) if record["event"] in _LATE_WORDS else None
+        return job is not None and self.is_submitted and job != self.job
+
+    def _begin_anew(self, attempt: int) -> None:
+        kept = Progress(attempt, epochs=self.epochs, epoch=self.epoch, step=self.step, metrics=self.metrics)
+        kept.restarts, kept.restarted = self.restarts, self.restarted
+        kept.updated_at, kept.job, kept.is_submitted = self.updated_at, self.job, self.is_submitted
+        vars(self).update(vars(kept))
 
     @property
     def is_training(self) -> bool:
@@ -123,12 +137,22 @@ class Progress:
         return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
 
+def _queued(progress: Progress, record: dict[str, Any]) -> None:
+    progress._begin_anew(progress.attempt)
+    progress.job, progress.is_submitted, progress.queued = events.job_of(record), True, record
+    progress.phase = "waiting in the queue"
+
+
 def _launched(progress: Progress, record: dict[str, Any]) -> None:
     progress.launcher = record
     progress.phase = "starting"
+    job = events.job_of(record)
+    progress.job, progress.is_submitted, progress.queued = job, progress.is_submitted and job == progress.job, None
 
 
 def _joined(progress: Progress, record: dict[str, Any]) -> None:
+    if progress.launcher is None:  # ranks started by hand are no job's
+        progress.job, progress.is_submitted, progress.queued = None, False, None
     progress.processes = list(record.get("processes", []))
 
 
@@ -185,7 +209,10 @@ def _exited(progress: Progress, record: dict[str, Any]) -> None:
     progress.exited = record
 
 
+_LATE_WORDS = (events.REQUEUED, events.CANCELLED, events.FAILED, events.EXITED)
 _HANDLERS = {
+    events.SUBMITTED: _queued,
+    events.REQUEUED: _queued,
     events.ATTEMPT_LAUNCHED: _launched,
     events.ATTEMPT_STARTED: _joined,
     events.SETUP: _phase,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,9 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.progress import Progress
+from yoloscale.runs.scheduler import Ask, Job, Silence, ask, nobody
+from yoloscale.runs.slurm_output import output_of
+from yoloscale.runs.slurm_state import Told, active, asks, state_of
 from yoloscale.runs.tail import Tail
 
 RECENT_BYTES = 65536
@@ -48,6 +52,8 @@ class Status:
     goodput: float | None = None  # training / total of these
     restarts: int = 0  # after failures
     restart_cause: str | None = None  # of the newest restart
+    job: str | None = None  # SLURM's id of the newest one; ARRAY_TASK for an element of an array
+    scheduler: str | None = None  # why SLURM has no say in `state`, in its own words; None where it was not needed
 
     def as_json(self) -> dict[str, Any]:
         """For `-o json`; keys are stable."""
@@ -72,37 +78,73 @@ def _progress(run: RunDirectory, history: Sequence[dict[str, Any]]) -> Progress:
     return progress
 
 
-def status(run: RunDirectory) -> Status:
-    """The state of a run directory, now."""
+def status(run: RunDirectory, asked: Ask = ask) -> Status:
+    """The state of a run directory, now. `asked` is whom to ask for its SLURM job: `nobody` costs nothing."""
+    return statuses([run], asked)[0]
+
+
+def statuses(runs: Sequence[RunDirectory], asked: Ask = ask) -> list[Status]:
+    """The states of runs, in their order, for which SLURM is asked once at most."""
+    read = [_read(run) for run in runs]
+    answer = asked({str(each.progress.job) for each in read if each.asks})
+    return [_status(each, answer.of(str(each.progress.job)) if each.asks else None) for each in read]
+
+
+def is_finished(run: RunDirectory) -> bool:
+    """Whether there is nothing left to train."""
+    return status(run, nobody).state == "finished"
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the files of a run tell."""
+
+    run: RunDirectory
+    history: list[dict[str, Any]]
+    progress: Progress
+    result: dict[str, Any] | None
+
+    @property
+    def asks(self) -> bool:
+        return self.result is None and asks(self.progress)
+
+
+def _read(run: RunDirectory) -> _Read:
     history = Tail(run.events).new()
-    progress = _progress(run, history)
-    result = read_result(run)
+    progress, result = _progress(run, history), read_result(run)
     if result is not None:
         progress.metrics = {key: float(value) for key, value in (result.get("metrics") or {}).items()}
-    state = _state(progress, has_result=result is not None)
-    metric = progress.metric
+    return _Read(run, history, progress, result)
+
+
+def _status(read: _Read, job: Job | Silence | None) -> Status:
+    run, progress, result = read.run, read.progress, read.result or {}
+    told = _told(read, job)
+    is_active, has_failed, metric = told.state in ACTIVE, told.state == "failed", progress.metric
     return Status(
         name=run.name,
         path=str(run.path),
-        state=state,
-        phase=progress.phase if state in ACTIVE else "",
+        state=told.state,
+        phase=told.phase if is_active else "",
         attempt=progress.attempt,
-        epoch=int(result.get("epochs", progress.epoch)) if result else progress.epoch,
+        epoch=int(result.get("epochs", progress.epoch)),
         epochs=progress.epochs,
         step=progress.step,
         metric_name=metric[0] if metric else None,
         metric=metric[1] if metric else None,
-        images_per_s=(result or {}).get("images_per_s") or progress.images_per_s,
-        eta_s=progress.eta_s() if state == "running" else None,
-        where=progress.where,
-        error=_error(progress) if state == "failed" else None,
-        failed_rank=_cause(progress).get("rank") if state == "failed" else None,
-        failed_log=_failed_log(run, progress) if state == "failed" else None,
+        images_per_s=result.get("images_per_s") or progress.images_per_s,
+        eta_s=progress.eta_s() if told.state == "running" else None,
+        where=progress.where or (job.nodes if isinstance(job, Job) else ""),
+        error=_error(progress, told) if has_failed else told.error,
+        failed_rank=_cause(progress).get("rank") if has_failed else None,
+        failed_log=_failed_log(run, progress) if has_failed else None,
         updated_at=progress.updated_at,
         metrics=progress.metrics,
         restarts=progress.restarts,
         restart_cause=str(progress.restarted.get("cause", "")) if progress.restarted else None,
-        **_times(run, history, progress, result or {}, is_active=state in ACTIVE),
+        job=progress.job,
+        scheduler=(job.words or None) if isinstance(job, Silence) else None,
+        **_times(read, is_active=is_active),
     )
 
 
@@ -130,47 +172,36 @@ def live_launcher(progress: Progress) -> tuple[str, int, bool | None] | None:
     return None
 
 
-def _times(
-    run: RunDirectory, history: Sequence[dict[str, Any]], progress: Progress, result: dict[str, Any], *, is_active: bool
-) -> dict[str, Any]:
+def _times(read: _Read, *, is_active: bool) -> dict[str, Any]:
     """`time_s` and `goodput`: those of the result, else until now, or until the last word or sign of life of a run."""
+    result = read.result or {}
     if "time_s" in result:
         return {"time_s": result["time_s"], "goodput": result.get("goodput")}
-    found = starts_of(run, history)
+    found = starts_of(read.run, read.history)
     if not found:
         return {}
-    until = time.time() if is_active else found[-1].ended or progress.updated_at or found[-1].seen
+    until = time.time() if is_active else found[-1].ended or read.progress.updated_at or found[-1].seen
     spent = time_spent(found, until, goes_on=is_active)
     return {"time_s": spent.as_json(), "goodput": round(spent.goodput, 4)}
 
 
-def _state(progress: Progress, *, has_result: bool) -> str:
-    if progress.finished or has_result:  # the result is written last: only the word that says so is missing
-        return "finished"
-    if progress.exited is not None and not progress.goes_on:
-        return _ENDED.get(int(progress.exited.get("exit_code", 1)), "failed")
-    if _is_looked_after(progress):
-        return _active_state(progress)
-    if progress.cancelled:
-        return "cancelled"
-    if progress.stopped is not None:
-        return "preempted"
-    return "pending" if progress.attempt == 0 else "failed"
-
-
-def _active_state(progress: Progress) -> str:
-    if progress.goes_on:
-        return "restarting"
-    if progress.is_training:
-        return "running"
-    if progress.attempt > 1:
-        return "restarting"
-    return "running" if progress.processes else "pending"
-
-
-def _is_looked_after(progress: Progress) -> bool:
+def _told(read: _Read, job: Job | Silence | None) -> Told:
+    progress = read.progress
+    if progress.finished or read.result is not None:  # which is written last: only the word is missing
+        return Told("finished")
     launcher = live_launcher(progress)
-    return launcher is not None and launcher[2] is not False
+    by_job = state_of(progress, job, lives=launcher[2] if launcher is not None else None) if read.asks else None
+    if by_job is not None:
+        return by_job
+    if progress.exited is not None and not progress.goes_on:
+        return Told(_ENDED.get(int(progress.exited.get("exit_code", 1)), "failed"))
+    if launcher is not None and launcher[2] is not False:
+        return active(progress)
+    if progress.cancelled:
+        return Told("cancelled")
+    if progress.stopped is not None:
+        return Told("preempted")
+    return Told("pending") if progress.attempt == 0 else Told("failed", error=LOST)
 
 
 def _cause(progress: Progress) -> dict[str, Any]:
@@ -179,10 +210,13 @@ def _cause(progress: Progress) -> dict[str, Any]:
 
 
 def _failed_log(run: RunDirectory, progress: Progress) -> str | None:
-    """The log of an earlier attempt, if the failure is from there; otherwise that of the rank in the newest one."""
+    """That of an earlier attempt, if the failure is from there; that of the rank, or of the job where none began."""
     failure = _cause(progress)
-    if failure.get("log") or failure.get("rank") is None:
-        return failure.get("log")
+    if failure.get("log"):
+        return str(failure["log"])
+    if failure.get("rank") is None:
+        output = output_of(run, progress.job) if not progress.processes else None
+        return os.path.relpath(output, run.path) if output is not None else None
     return str(run.rank_log(progress.attempt, int(failure["rank"])).relative_to(run.path))
 
 
@@ -190,12 +224,13 @@ def _order_of_blame(record: dict[str, Any]) -> tuple[bool, bool]:
     return not record.get("gave_up"), bool(record.get("collateral"))
 
 
-def _error(progress: Progress) -> str:
+def _error(progress: Progress, told: Told) -> str:
     if failure := _cause(progress):
         where = f"rank {failure['rank']} on {failure.get('host', '?')}: " if failure.get("rank") is not None else ""
         return where + str(failure.get("error", "failed"))
-    if progress.exited is None or progress.goes_on:
-        return LOST
+    if told.error is not None:
+        return told.error
+    assert progress.exited is not None, "without a word, a run has failed for a reason that was told"
     return f"the job exited with {progress.exited.get('exit_code')}"
 
 

@@ -1,0 +1,15 @@
+"""What the script of a SLURM job, srun and SLURM itself have said: beside the script that was submitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yoloscale.runs.directory import RunDirectory
+
+
+def output_of(run: RunDirectory, job: str | None) -> Path | None:
+    """The output of a run's job; None if there is none, as before the job starts, or where a site puts it elsewhere."""
+    if job is None:
+        return None
+    beside = (run.job, RunDirectory(run.path.parent).job)  # that of an array lies with the sweep
+    return next((path for folder in beside if (path := folder / f"slurm-{job}.out").is_file()), None)
