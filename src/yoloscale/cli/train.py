@@ -27,7 +27,9 @@ class OwnFlags:
 
 def main(arguments: list[str]) -> int:
     """Train; 0 finished, 1 failed, 2 bad config, 75 stopped on request, 130 interrupted."""
+    from yoloscale.cli import sweep
     from yoloscale.cli.nodes import join, print_commands
+    from yoloscale.cli.sweep import is_sweep
     from yoloscale.config.compose import run_hydra_flags
     from yoloscale.launch.claim import named_run
     from yoloscale.launch.configure import configure
@@ -36,6 +38,8 @@ def main(arguments: list[str]) -> int:
     answered = run_hydra_flags(flags.rest)
     if answered is not None:
         return answered
+    if is_sweep(flags.rest):
+        return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare)
     config = configure(flags.rest)
     refuse_bad_combination(config, flags)
     if config.cluster.launcher is Launcher.slurm:

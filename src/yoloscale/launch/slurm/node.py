@@ -27,6 +27,7 @@ from yoloscale.launch.slurm.verdict import fruitless, untold_requeue
 from yoloscale.launch.start import end_leftovers
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 LOCK_PATIENCE_S = 90.0  # the launcher of the start before may still be ending, or its node's lock not yet be forgotten
 LOCK_POLL_S = 1.0
@@ -49,7 +50,12 @@ def main(arguments: list[str]) -> int:
 
 def run_of(folder: Path, environ: Mapping[str, str]) -> RunDirectory:
     """The run that this job, or this element of an array, trains."""
-    return RunDirectory(folder)
+    if not is_sweep(folder):
+        return RunDirectory(folder)
+    index = environ.get("SLURM_ARRAY_TASK_ID")
+    if index is None:
+        raise ConfigError(Problem(str(folder), "a sweep, in a job that is no array", "submit it with --array"))
+    return SweepDirectory(folder).run_of(int(index))
 
 
 def refuse_wrong_shape(config: Config, step: SlurmStep | None) -> None:

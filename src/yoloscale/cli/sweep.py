@@ -1,0 +1,111 @@
+"""Sweeps: `train -m`, and what `status`, `resume` and `cancel` do with the name of one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from yoloscale.cli import text
+from yoloscale.cli.ending import shown
+from yoloscale.cli.runs import COLUMNS, row, table
+from yoloscale.cli.watch import say
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.schema import Config, Launcher
+from yoloscale.runs.sweep_directory import SweepDirectory
+
+SHOWN = 40  # points of a table, unless all are asked for
+
+
+def is_sweep(tokens: Sequence[str]) -> bool:
+    """Whether several values are to be tried."""
+    return "-m" in tokens or "--multirun" in tokens
+
+
+def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool) -> int:
+    """Freeze the points of a sweep and submit them as one array."""
+    from yoloscale.launch.slurm.render import render
+    from yoloscale.sweep.configure import configure_all
+    from yoloscale.sweep.freeze import proposed_directory, refuse_if_taken
+    from yoloscale.sweep.points import expand
+    from yoloscale.sweep.ready import ready
+    from yoloscale.sweep.submit import array_job, refuse_if_nothing, submit_points, unfinished
+
+    found = configure_all(expand(tokens))
+    _refuse_local(found.first)
+    proposed = proposed_directory(found)
+    words = ["train", *tokens, *([] if found.name is not None else [f"name={proposed.name}"])]
+    if dry_run:
+        refuse_if_taken(found)
+        print(f"sweep {shown(proposed.path)}\npoints {len(found.points)}", file=sys.stderr)
+        sys.stdout.write(render(array_job(found.first, proposed, words, range(len(found.points)))))
+        return 0
+    with ready(tokens, say) as taken:
+        sweep = taken.directory
+        if prepare:
+            print(f"sweep {shown(sweep.path)}")
+            return 0
+        indices = unfinished(sweep)
+        refuse_if_nothing(sweep, indices, failed_only=False)
+        submission = submit_points(sweep, words, indices)
+    _announce(sweep, submission.job, len(submission.indices))
+    return 0
+
+
+def resume(sweep: SweepDirectory, *, failed_only: bool) -> int:
+    """Submit what is unfinished, or what failed, as another array."""
+    from yoloscale.sweep.directory import take
+    from yoloscale.sweep.submit import refuse_if_nothing, submit_points, unfinished
+
+    with take(sweep):
+        indices = unfinished(sweep, failed_only=failed_only)
+        refuse_if_nothing(sweep, indices, failed_only=failed_only)
+        submission = submit_points(sweep, ["resume", str(sweep.path)], indices)
+    _announce(sweep, submission.job, len(submission.indices))
+    return 0
+
+
+def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
+    """A table of the points, or an array of objects."""
+    from yoloscale.runs.status import statuses
+
+    found = statuses(sweep.runs())
+    if as_json:
+        print(json.dumps([entry.as_json() for entry in found], indent=1))
+        return 0
+    counts = Counter(entry.state for entry in found)
+    print(f"{sweep.name}: {len(found)} points: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    entries = found if show_all else found[:SHOWN]
+    rows = [row(entry, time.time()) for entry in entries]
+    print("\n".join(table([("point", *COLUMNS[1:]), *rows])))
+    if len(entries) < len(found):
+        print(f"and {len(found) - len(entries)} more: --all shows them")
+    for words in dict.fromkeys(entry.scheduler for entry in found if entry.scheduler):
+        print(words)
+    if counts["failed"]:
+        print(f"  yoloscale resume {shown(sweep.path)} --failed")
+    return 0
+
+
+def cancel(sweep: SweepDirectory) -> int:
+    """Stop all points; those that train save first."""
+    from yoloscale.sweep.cancel import cancel_points
+
+    cancelled = cancel_points(sweep)
+    print(f"{sweep.name}: {text.count(cancelled, 'point')} cancelled")
+    return 0
+
+
+def _announce(sweep: SweepDirectory, job: str, count: int) -> None:
+    path = shown(sweep.path)
+    print(f"sweep {path}\njob   {job} submitted: {count} points\nlogs  {shown(sweep.job / f'slurm-{job}_INDEX.out')}")
+    print(f"  yoloscale status {path}\n  yoloscale cancel {path}\n  squeue -j {shlex.quote(job)}")
+
+
+def _refuse_local(config: Config) -> None:
+    if config.cluster.launcher is not Launcher.slurm:
+        instead = "write cluster=slurm; on one machine start one run for each value"
+        raise ConfigError(Problem("--multirun", f"sweeps with cluster.launcher={config.cluster.launcher.value}", instead))

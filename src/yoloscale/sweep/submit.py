@@ -1,0 +1,81 @@
+"""The points of a sweep as one SLURM job array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import load
+from yoloscale.config.locations import cache_folder
+from yoloscale.config.schema import Config
+from yoloscale.launch.slurm.job import SlurmJob
+from yoloscale.launch.slurm.submit import submit
+from yoloscale.runs import events
+from yoloscale.runs.status import Status, statuses
+from yoloscale.runs.sweep_directory import SweepDirectory
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An array that was submitted: its id, and the indices of the points in it."""
+
+    job: str
+    indices: tuple[int, ...]
+
+
+def array_job(config: Config, sweep: SweepDirectory, typed: Sequence[str], indices: Iterable[int]) -> SlurmJob:
+    """The array of some points of a sweep; `config` is that of one of them, whose cluster is that of all."""
+    return SlurmJob(
+        cluster=config.cluster,
+        name=sweep.name,
+        folder=sweep.path.absolute(),
+        cache=cache_folder(config.paths),
+        working_folder=Path.cwd(),
+        typed=tuple(typed),
+        array=ranges(indices),
+    )
+
+
+def unfinished(sweep: SweepDirectory, *, failed_only: bool = False) -> list[int]:
+    """Indices of the points that nobody works on and that have not finished, or only of those that failed."""
+    found = statuses(sweep.runs())
+    return [index for index, status in enumerate(found) if _is_open(status, failed_only=failed_only)]
+
+
+def submit_points(sweep: SweepDirectory, typed: Sequence[str], indices: Sequence[int]) -> Submission:
+    """Submit these points in one call of sbatch; the caller has taken the sweep. Raises ConfigError."""
+    runs = sweep.runs()
+    config = load(runs[indices[0]].config)
+    job = submit(array_job(config, sweep, typed, indices))
+    for index in indices:
+        events.record(runs[index], events.SUBMITTED, job=f"{job}_{index}")
+    return Submission(job, tuple(indices))
+
+
+def refuse_if_nothing(sweep: SweepDirectory, indices: Sequence[int], *, failed_only: bool) -> None:
+    """Raise ConfigError that says why there is nothing to submit."""
+    if indices:
+        return
+    states = [status.state for status in statuses(sweep.runs())]
+    found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    wanted = "none of them has failed" if failed_only else "there is nothing left to submit"
+    raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: {found}; {wanted}", "`yoloscale status SWEEP` lists them"))
+
+
+def ranges(indices: Iterable[int]) -> str:
+    """Indices as sbatch writes them: 0, 1, 2, 5 is `0-2,5`."""
+    parts = list[list[int]]()
+    for index in sorted(indices):
+        if parts and parts[-1][1] == index - 1:
+            parts[-1][1] = index
+        else:
+            parts.append([index, index])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)
+
+
+def _is_open(status: Status, *, failed_only: bool) -> bool:
+    if failed_only:
+        return status.state == "failed"
+    return status.state != "finished" and not (status.is_active and status.job is not None)
