@@ -112,11 +112,12 @@ def wait_until(is_so: Callable[[], bool], what: str, timeout_s: float) -> None:
 def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     """The cluster. SLURM_CONF is set in the tests that ask for it, and in no others."""
     cluster = SlurmCluster(tmp_path_factory.mktemp("slurm"))
-    try:
+    # a time-out of pytest's ends it without another word: then somebody else has to end the cluster
+    when_it_has_ended = ["sh", "-c", 'read -r _; exec "$1" down "$2"', "sh", str(SCRIPT), str(cluster.folder)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(when_it_has_ended, stdin=subprocess.PIPE, start_new_session=True, **quiet):
         cluster.up()
         yield cluster
-    finally:
-        cluster.down()
 
 
 @pytest.fixture(autouse=True)
