@@ -119,11 +119,12 @@ def test_a_rank_that_dies_on_one_node_ends_the_others(config: Make, standin: Non
 @pytest.mark.long
 def test_a_node_that_cannot_reach_the_first_names_the_address(config: Make, standin: None) -> None:
     endpoint = f"127.0.0.1:{free_port()}"
-    run = two_node_run(config(nodes=2, procs_per_node=1, rdzv_endpoint=endpoint))
+    made = config(nodes=2, procs_per_node=1, rdzv_endpoint=endpoint)
+    run = two_node_run(made, constants={"torchrun.READ_TIMEOUT_S": 3, "joining.UNMET_S": 2})
     events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="another-host", pid=1, argv=[])
     run.launch_record(1).write_text(json.dumps({"job_id": "nobody-hosts-it"}))
     process = node(run, 1)
-    exit_code = process.wait(240)
+    exit_code = process.wait(90)
     assert exit_code == 1, output_of(run, 1)
     assert f"did not meet at {endpoint}" in output_of(run, 1)
 
@@ -290,7 +291,7 @@ def test_two_of_three_nodes_go_on_without_the_one_that_is_lost(
 ) -> None:
     """A node that loses power says nothing; the others meet again and start with those that came."""
     made = config(nodes=3, min_nodes=2, procs_per_node=1, rdzv_endpoint="10.213.0.1:29500")
-    run = two_node_run(made, steps=150, save_every=10)
+    run = two_node_run(made, steps=100, save_every=10, constants={"torchrun.LAST_CALL_TIMEOUT_S": 8})
     processes = [node(run, rank, "ip", "netns", "exec", name) for rank, name in enumerate(three_namespaces)]
     until_attempt_trains(run, 1)
     time.sleep(1.0)

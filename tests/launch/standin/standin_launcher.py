@@ -1,7 +1,13 @@
-"""`python -m standin_launcher RUN [NODE_RANK]`: `yoloscale train` of a claimed run with the stand-in rank."""
+"""`python -m standin_launcher RUN [NODE_RANK]`: `yoloscale train` of a claimed run with the stand-in rank.
+
+RUN/standin.json: {"constants": {"module.NAME": value}} sets constants of modules of yoloscale.launch, so that a test
+need not wait as long as a cluster may take.
+"""
 
 from __future__ import annotations
 
+import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -20,8 +26,17 @@ from yoloscale.runs.directory import RunDirectory
 WORKER = "standin_worker"
 
 
+def set_constants(run: RunDirectory) -> None:
+    for name, value in json.loads((run.path / "standin.json").read_text()).get("constants", {}).items():
+        module, _, constant = name.partition(".")
+        holder = importlib.import_module(f"yoloscale.launch.{module}")
+        assert hasattr(holder, constant), name
+        setattr(holder, constant, value)
+
+
 def main() -> int:
     run = RunDirectory(Path(sys.argv[1]))
+    set_constants(run)
     node_rank = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     try:
         config = load(run.config)
