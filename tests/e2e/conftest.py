@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,14 @@ class Commands:
     def __init__(self, folder: Path, cache: Path) -> None:
         self._folder = folder
         self._environment = {**os.environ, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(cache)}
+        self._started: list[subprocess.Popen[str]] = []
 
     def run_of(self, name: str) -> RunDirectory:
         return RunDirectory(self._folder / "runs" / name)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "yoloscale", *arguments]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             cwd=self._folder,
             env=self._environment,
@@ -76,10 +77,24 @@ class Commands:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def end_all(self) -> None:
+        """End what a test that failed has left running."""
+        for process in self._started:
+            if process.poll() is None:
+                process.terminate()
+                process.communicate(timeout=90)
 
     def train(self, name: str, *arguments: str, ranks: int = 2, code: int = 0, timeout_s: float = 280) -> Done:
         """Train to the end; an exit code other than `code` fails the test with what was printed."""
         return self.finish(self.start_training(name, *arguments, ranks=ranks), name, code, timeout_s)
+
+    def train_together(self, runs: dict[str, tuple[int, tuple[str, ...]]]) -> list[Done]:
+        """Train several at once, each by its name with so many ranks and such arguments: a start leaves cores idle."""
+        started = {name: self.start_training(name, *given, ranks=ranks) for name, (ranks, given) in runs.items()}
+        return [self.finish(process, name, 0, 280) for name, process in started.items()]
 
     def start_training(self, name: str, *arguments: str, ranks: int = 2) -> subprocess.Popen[str]:
         given = {argument.split("=")[0] for argument in arguments}
@@ -121,8 +136,10 @@ class Commands:
 
 
 @pytest.fixture
-def yoloscale(tmp_path: Path, cache: Path) -> Commands:
-    return Commands(tmp_path, cache)
+def yoloscale(tmp_path: Path, cache: Path) -> Iterator[Commands]:
+    commands = Commands(tmp_path, cache)
+    yield commands
+    commands.end_all()
 
 
 @pytest.fixture

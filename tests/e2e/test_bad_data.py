@@ -35,8 +35,7 @@ def broken_data(tmp_path: Path, cache: Path) -> Path:
 @pytest.mark.timeout(600)
 def test_every_rank_skips_the_same(yoloscale: Any, model_of: Callable[[str], str], broken_data: Path) -> None:
     arguments = (*RUN, f"data={broken_data}", "cluster.exact_reduce=true", model_of("detect"))
-    one = yoloscale.train("one", *arguments, "batch=4", ranks=1)
-    two = yoloscale.train("two", *arguments, ranks=2)
+    one, two = yoloscale.train_together({"one": (1, (*arguments, "batch=4")), "two": (2, arguments)})
     for done in (one, two):
         assert done.events("training_started")[0]["images"] == 62
     assert one.trace == two.trace

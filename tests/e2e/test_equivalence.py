@@ -18,14 +18,17 @@ COMMON = (
     "epochs=5",  # of two optimiser steps
     "val=false",
     "workers=0",
+    "imgsz=96",
 )
 
 Run = Any
 
 
-def on(yoloscale: Any, name: str, ranks: int, *arguments: str) -> Run:
-    """Micro-batches of 8 images on each rank; 32 images make an optimiser step."""
-    return yoloscale.train(name, *COMMON, f"batch={8 * ranks}", *arguments, ranks=ranks)
+def on(yoloscale: Any, ranks: tuple[int, ...], *arguments: str) -> list[Run]:
+    """The same run on so many ranks each: micro-batches of 8 images on each rank; 32 images make an optimiser step."""
+    runs = {f"{each}-ranks": (each, (*COMMON, f"batch={8 * each}", *arguments)) for each in ranks}
+    done: list[Run] = yoloscale.train_together(runs)
+    return done
 
 
 def parameters(run: Run) -> dict[str, torch.Tensor]:
@@ -52,8 +55,8 @@ def assert_equivalent(run: Run, other: Run) -> None:
 
 
 def test_one_and_two_ranks_do_the_same(yoloscale: Any, model_of: Callable[[str], str]) -> None:
-    exact = ("cluster.exact_reduce=true", model_of("detect"))
-    assert_equivalent(on(yoloscale, "one", 1, *exact), on(yoloscale, "two", 2, *exact))
+    one, two = on(yoloscale, (1, 2), "cluster.exact_reduce=true", model_of("detect"))
+    assert_equivalent(one, two)
 
 
 @pytest.mark.long
@@ -61,9 +64,9 @@ def test_one_and_two_ranks_do_the_same(yoloscale: Any, model_of: Callable[[str],
 @pytest.mark.parametrize("task", TASKS)
 def test_one_two_and_four_ranks_do_the_same(yoloscale: Any, model_of: Callable[[str], str], task: str) -> None:
     exact = ("cluster.exact_reduce=true", model_of(task))
-    one = on(yoloscale, "one", 1, *exact)
-    for ranks in (2, 4):
-        assert_equivalent(one, on(yoloscale, f"{ranks}-ranks", ranks, *exact))
+    one, two = on(yoloscale, (1, 2), *exact)
+    assert_equivalent(one, two)
+    assert_equivalent(one, *on(yoloscale, (4,), *exact))
 
 
 @pytest.mark.long
@@ -72,8 +75,7 @@ def test_one_two_and_four_ranks_do_the_same(yoloscale: Any, model_of: Callable[[
 def test_without_exact_sums_they_stay_close(yoloscale: Any, model_of: Callable[[str], str], task: str) -> None:
     """Plain fp32 sums differ in the last bit; SGD does not amplify it as Adam's normalisation does."""
     plain = ("optimizer=SGD", "lr0=0.001", model_of(task))
-    one = on(yoloscale, "one", 1, *plain)
-    for ranks in (2, 4):
-        other = on(yoloscale, f"{ranks}-ranks", ranks, *plain)
+    one, two = on(yoloscale, (1, 2), *plain)
+    for other in (two, *on(yoloscale, (4,), *plain)):
         assert [line["samples"] for line in one.trace] == [line["samples"] for line in other.trace]
         assert distance(one, other) < 5e-4

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,6 +41,25 @@ RUN = (
 MAY_DIFFER = {"time"}  # columns of results.csv
 
 
+Started = tuple[str, "subprocess.Popen[str]"]  # a run's name, its launcher
+
+
+def resume(yoloscale: Any, name: str, again: Callable[[], Any]) -> Started:
+    return name, yoloscale.start("resume", name)
+
+
+def train_again(yoloscale: Any, name: str, again: Callable[[], Any]) -> Started:
+    """By the command that began it: the same name with the same config goes on."""
+    return name, again()
+
+
+def resume_elsewhere(yoloscale: Any, name: str, again: Callable[[], Any]) -> Started:
+    """A run folder that was moved: it holds no path to itself."""
+    moved = f"{name}, moved"
+    yoloscale.run_of(name).path.rename(yoloscale.run_of(moved).path)
+    return resume(yoloscale, moved, again)
+
+
 @dataclass(frozen=True)
 class Interruption:
     """Something that happens once `steps` steps are done, that is within the next one, or in the evaluation."""
@@ -48,6 +68,7 @@ class Interruption:
     how: Callable[[Any, subprocess.Popen[str]], None]
     codes: tuple[int, ...]
     lost: int  # steps that may have to be done again
+    then: Callable[[Any, str, Callable[[], Any]], Started] = resume
 
 
 def ranks_of(run: RunDirectory) -> list[int]:
@@ -89,11 +110,11 @@ def ask_by_file(run: RunDirectory, launcher: subprocess.Popen[str]) -> None:
 
 FIRST, LAST = slice(0, 1), slice(-1, None)
 INTERRUPTIONS = [
-    Interruption(1, to_launcher(signal.SIGTERM), (75,), 0),  # amid an epoch, in warm-up
+    Interruption(1, to_launcher(signal.SIGTERM), (75,), 0, train_again),  # amid an epoch, in warm-up
     Interruption(2, to_ranks(signal.SIGKILL, LAST), (1,), 2),  # in the last step of an epoch
     Interruption(3, to_ranks(signal.SIGUSR1, LAST), (75,), 0),  # in the evaluation, or the first step after it
     Interruption(5, to_ranks(signal.SIGTERM, FIRST), (75,), 0),  # last step; mosaic closes with the next one
-    Interruption(6, kill_all_there_is, (-signal.SIGKILL,), 2),  # in the evaluation
+    Interruption(6, kill_all_there_is, (-signal.SIGKILL,), 2, resume_elsewhere),  # in the evaluation
     Interruption(7, ask_by_file, (75,), 0),
     Interruption(8, to_ranks(signal.SIGKILL, slice(None)), (1,), 2),
     Interruption(10, kill_agent, (1, 75), 0),  # its ranks notice, save and end
@@ -112,18 +133,21 @@ def test_interrupted_everywhere_it_ends_with_the_same_bits(
     yoloscale: Any, model_of: Callable[[str], str], ranks: int, amp: str, interruptions: list[Interruption]
 ) -> None:
     settings = (*RUN, f"amp={amp}", model_of("detect"))
-    whole = yoloscale.train("whole", *settings, ranks=ranks)
-    process = yoloscale.start_training("broken", *settings, ranks=ranks)
-    run = yoloscale.run_of("broken")
+    # both at once: the many starts of the one leave cores idle
+    never_stopped = yoloscale.start_training("whole", *settings, ranks=ranks)
+    train = partial(yoloscale.start_training, "broken", *settings, ranks=ranks)
+    name, process = "broken", train()
     for number, interruption in enumerate(interruptions, start=1):
-        yoloscale.until(process, "broken", interruption.steps, attempt=number)
+        run = yoloscale.run_of(name)
+        yoloscale.until(process, name, interruption.steps, attempt=number)
         interruption.how(run, process)
         assert wait(process) in interruption.codes, interruption
         done = max(line["step"] for line in jsonl.read(run.trace))
-        process = yoloscale.start("resume", "broken")
-        restored = restored_step(yoloscale, process, run, number + 1)
+        name, process = interruption.then(yoloscale, name, train)
+        restored = restored_step(yoloscale, process, yoloscale.run_of(name), number + 1)
         assert done - interruption.lost <= restored <= done, interruption
-    broken = yoloscale.finish(process, "broken", 0, 120)
+    broken = yoloscale.finish(process, name, 0, 120)
+    whole = yoloscale.finish(never_stopped, "whole", 0, 120)
     assert broken.trace == whole.trace
     assert list(differing(broken.state(), whole.state())) == []
     assert results(broken) == results(whole)

@@ -12,8 +12,16 @@ RUN = ("batch=16", "nbs=16", "epochs=2")
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_tensorboard_files_hold_what_metrics_jsonl_holds(yoloscale: Any) -> None:
-    done = yoloscale.train("run", *RUN, "logger=tensorboard")
+def test_tensorboard_and_wandb_without_an_account(yoloscale: Any) -> None:
+    given = (*RUN, "logger=wandb", "logger.tensorboard=true")
+    runs = {mode: (2, (*given, f"logger.wandb.mode={mode}")) for mode in ("offline", "disabled")}
+    for mode, done in zip(runs, yoloscale.train_together(runs), strict=True):
+        assert bool(list(done.run.path.glob("wandb/offline-run-*/*.wandb"))) is (mode == "offline")
+        assert json.loads(done.run.result.read_text())["epochs"] == 2
+        assert_tensorboard_holds_the_metrics(done)
+
+
+def assert_tensorboard_holds_the_metrics(done: Any) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     written = EventAccumulator(str(done.run.path / "tensorboard")).Reload()
@@ -22,12 +30,3 @@ def test_tensorboard_files_hold_what_metrics_jsonl_holds(yoloscale: Any) -> None
         points = [(point.step, point.value) for point in written.Scalars(name)]
         assert points == [(line["step"], pytest.approx(line[name], rel=1e-6)) for line in evaluations]
     assert [point.step for point in written.Scalars("train/box_loss")]
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(("mode", "files"), [("offline", True), ("disabled", False)])
-def test_wandb_without_an_account(yoloscale: Any, mode: str, files: bool) -> None:
-    done = yoloscale.train("run", *RUN, "logger=wandb", f"logger.wandb.mode={mode}")
-    assert bool(list((done.run.path).glob("wandb/offline-run-*/*.wandb"))) is files
-    assert json.loads(done.run.result.read_text())["epochs"] == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,15 +24,22 @@ def arguments(ranks: int) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def yoloscale(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Commands:
+def yoloscale(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Commands]:
     """All runs of this module in one folder."""
-    return Commands(tmp_path_factory.mktemp("topologies"), cache)
+    commands = Commands(tmp_path_factory.mktemp("topologies"), cache)
+    yield commands
+    commands.end_all()
 
 
 @pytest.fixture(scope="module")
-def whole(yoloscale: Commands) -> Done:
-    """On one rank, from start to end."""
-    return yoloscale.train("whole", *arguments(1), ranks=1)
+def never_stopped(yoloscale: Commands) -> subprocess.Popen[str]:
+    return yoloscale.start_training("whole", *arguments(1), ranks=1)
+
+
+@pytest.fixture(scope="module")
+def whole(yoloscale: Commands, never_stopped: subprocess.Popen[str], stopped_on_two: Done) -> Done:
+    """On one rank, from start to end; beside the one that is stopped."""
+    return yoloscale.finish(never_stopped, "whole", 0, 280)
 
 
 def stopped(yoloscale: Commands, ranks: int) -> Done:
@@ -45,7 +54,7 @@ def stopped(yoloscale: Commands, ranks: int) -> Done:
 
 
 @pytest.fixture(scope="module")
-def stopped_on_two(yoloscale: Commands) -> Done:
+def stopped_on_two(yoloscale: Commands, never_stopped: subprocess.Popen[str]) -> Done:
     return stopped(yoloscale, 2)
 
 
