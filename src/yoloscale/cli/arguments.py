@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.listing import find
+from yoloscale.runs.listing import find, find_sweep
+from yoloscale.runs.sweep_directory import SweepDirectory
 
 
 def plain_parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -31,6 +32,11 @@ def add_output(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "-o", "--output", choices=("text", "json"), default="text", help="text for people, json for scripts"
     )
+
+
+def chosen_sweep(parsed: argparse.Namespace) -> SweepDirectory | None:
+    """The sweep that was named; None if it is not the name of one."""
+    return find_sweep(str(parsed.run), Path(parsed.runs))
 
 
 def chosen_run(parsed: argparse.Namespace) -> RunDirectory:

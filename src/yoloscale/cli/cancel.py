@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from yoloscale.cli import arguments
+from yoloscale.cli import arguments, sweep
 from yoloscale.launch.cancel import cancel
 from yoloscale.runs.status import status
 
@@ -12,13 +12,16 @@ from yoloscale.runs.status import status
 def main(typed: list[str]) -> int:
     """Ask the run to stop and wait until it has; 1 if it still runs."""
     made = arguments.parser(
-        "cancel", "Stop a run. Its ranks save a checkpoint first; `yoloscale resume` goes on from it."
+        "cancel",
+        "Stop a run, or all of a sweep. Its ranks save a checkpoint first; `yoloscale resume` goes on from it.",
     )
     arguments.add_run(made)
     made.add_argument("--now", action="store_true", help="kill it without saving")
     made.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait for its end (120)")
     arguments.add_output(made)
     parsed = made.parse_args(typed)
+    if (chosen := arguments.chosen_sweep(parsed)) is not None:
+        return sweep.cancel(chosen, at_once=parsed.now, timeout_s=parsed.timeout)
     run = arguments.chosen_run(parsed)
     has_ended = cancel(run, at_once=parsed.now, timeout_s=parsed.timeout)
     found = status(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yoloscale.cli import arguments
+from yoloscale.cli import arguments, sweep
 from yoloscale.cli.train import OwnFlags, refuse_bad_combination
 from yoloscale.cli.watch import run_detached, run_watched, say
 from yoloscale.config.schema import Launcher
@@ -15,6 +15,7 @@ Go on with an unfinished run from its newest checkpoint, as it was configured. W
 arguments of `train`: cluster.procs_per_node=1, device=cpu, device=0,1, cluster.nodes=2 cluster.rdzv_endpoint=HOST:PORT,
 cluster.time=… A run on SLURM is submitted again; cluster.launcher=local goes on with it here, cluster=slurm there.
 The optimiser steps stay what they were planned as; what differs is said when it starts.
+Of a sweep, all points that nobody works on are submitted again.
 """
 
 
@@ -25,7 +26,10 @@ def main(typed: list[str]) -> int:
     arguments.add_run(made)
     made.add_argument("--detach", action="store_true", help="in the background")
     made.add_argument("--node-rank", type=int, metavar="K", help="be this node of a run over several")
+    made.add_argument("--failed", action="store_true", help="of a sweep, only the points that failed")
     parsed, changes = made.parse_known_args(typed)
+    if (chosen := arguments.chosen_sweep(parsed)) is not None:
+        return sweep.resume(chosen, changes, failed_only=parsed.failed)
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.config.freeze import load
     from yoloscale.launch.start import asked, ready_again, wanted_again

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 
 from yoloscale.cli import arguments, text
-from yoloscale.runs.listing import all_runs
+from yoloscale.runs.listing import all_runs, all_sweeps
 from yoloscale.runs.status import Status, statuses
+from yoloscale.runs.sweep_directory import SweepDirectory
 
 COLUMNS = ("run", "state", "epoch", "metric", "images/s", "left", "job", "where", "updated")
 
@@ -18,16 +20,25 @@ def main(typed: list[str]) -> int:
     made = arguments.parser("runs", "The runs in a folder, oldest first.")
     arguments.add_output(made)
     parsed = made.parse_args(typed)
+    sweeps = all_sweeps(Path(parsed.runs))
     found = statuses(all_runs(Path(parsed.runs)))
     if parsed.output == "json":
         print(json.dumps([entry.as_json() for entry in found], indent=1))
-    elif not found:
+    elif not found and not sweeps:
         print(f"there are no runs in {parsed.runs}; `yoloscale train` makes one")
-    else:
+    elif found:
         print("\n".join(table(_without_empty("job", [COLUMNS, *(row(entry, time.time()) for entry in found)]))))
         for words in sorted({entry.scheduler for entry in found if entry.scheduler}):
             print(f"\nSLURM: {words}; states are those of the runs' last events")
+    if sweeps and parsed.output == "text":
+        print(*[""] * bool(found), *map(sweep_line, sweeps), sep="\n")
     return 0
+
+
+def sweep_line(sweep: SweepDirectory) -> str:
+    """A sweep below the table of runs; its points have a table of their own."""
+    path = shlex.quote(str(sweep.path))
+    return f"sweep {sweep.name}: {len(sweep.points())} points, `yoloscale status {path}`"
 
 
 def row(entry: Status, now: float) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""`yoloscale status RUN`: one run in detail."""
+"""`yoloscale status RUN`: one run in detail, or a sweep point by point."""
 
 from __future__ import annotations
 
 import json
 
-from yoloscale.cli import arguments, text
+from yoloscale.cli import arguments, sweep, text
 from yoloscale.cli.ending import shown
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, status, weights_of
@@ -12,10 +12,13 @@ from yoloscale.runs.status import Status, status, weights_of
 
 def main(typed: list[str]) -> int:
     """Print the state of a run, or an object with -o json."""
-    made = arguments.parser("status", "The state of one run.")
+    made = arguments.parser("status", "The state of one run, or of the points of a sweep.")
     arguments.add_run(made)
+    made.add_argument("--all", action="store_true", help="every point of a long sweep")
     arguments.add_output(made)
     parsed = made.parse_args(typed)
+    if (chosen := arguments.chosen_sweep(parsed)) is not None:
+        return sweep.status(chosen, as_json=parsed.output == "json", show_all=parsed.all)
     run = arguments.chosen_run(parsed)
     found = status(run)
     print(json.dumps(found.as_json(), indent=1) if parsed.output == "json" else "\n".join(lines(run, found)))

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from yoloscale.cli import text
 from yoloscale.cli.ending import shown
 from yoloscale.cli.runs import COLUMNS, row, table
 from yoloscale.cli.watch import say
@@ -55,8 +54,11 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool) -> int:
     return 0
 
 
-def resume(sweep: SweepDirectory, *, failed_only: bool) -> int:
+def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool) -> int:
     """Submit what is unfinished, or what failed, as another array."""
+    if changes:
+        instead = "type the sweep's own command with it, and the same name="
+        raise ConfigError(Problem(changes[0].partition("=")[0], "beside the name of a sweep", instead))
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.submit import refuse_if_nothing, submit_points, unfinished
 
@@ -90,13 +92,13 @@ def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
     return 0
 
 
-def cancel(sweep: SweepDirectory) -> int:
-    """Stop all points; those that train save first."""
+def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float) -> int:
+    """Stop all points; those that train save first. 1 if some of them still do."""
     from yoloscale.sweep.cancel import cancel_points
 
-    cancelled = cancel_points(sweep)
-    print(f"{sweep.name}: {text.count(cancelled, 'point')} cancelled")
-    return 0
+    count, left = cancel_points(sweep, at_once=at_once, timeout_s=timeout_s)
+    print(f"{sweep.name}: {count - left} of {count} points stopped" + (", the others still save" if left else ""))
+    return 1 if left else 0
 
 
 def _announce(sweep: SweepDirectory, job: str, count: int) -> None:
@@ -108,4 +110,6 @@ def _announce(sweep: SweepDirectory, job: str, count: int) -> None:
 def _refuse_local(config: Config) -> None:
     if config.cluster.launcher is not Launcher.slurm:
         instead = "write cluster=slurm; on one machine start one run for each value"
-        raise ConfigError(Problem("--multirun", f"sweeps with cluster.launcher={config.cluster.launcher.value}", instead))
+        raise ConfigError(
+            Problem("--multirun", f"sweeps with cluster.launcher={config.cluster.launcher.value}", instead)
+        )

@@ -1,0 +1,116 @@
+"""Sweeps: a job array whose elements are runs like any other."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory
+
+WHERE = ("cluster=slurm", "cluster.procs_per_node=1", "cluster.cpus_per_task=1", "cluster.max_restarts=0", "device=cpu")
+
+
+def sweep(account: Any, *settings: str, scripts: dict[int, dict[str, Any]] | None = None, **script: Any) -> Any:
+    """Freeze a sweep of stand-ins, say what each does, and submit it; the sweep's folder."""
+    account.with_stand_ins()
+    words = ("yoloscale", "train", "-m", "name=points", *WHERE, *settings)
+    account.type(*words, "--prepare")
+    found = SweepDirectory(account.folder / "runs" / "points")
+    for index, run in enumerate(found.runs()):
+        (run.path / "standin.json").write_text(json.dumps({**script, **(scripts or {}).get(index, {})}))
+    account.type(*words)
+    return found
+
+
+def array_of(run: RunDirectory) -> str:
+    submitted = [record for record in events.history(run) if record["event"] == events.SUBMITTED]
+    return str(submitted[-1]["job"]).partition("_")[0]
+
+
+def states(account: Any, array: str) -> Counter[str]:
+    shown = account.cluster.run("squeue", "--noheader", "--array", "--states=all", f"--jobs={array}", "--format=%T")
+    return Counter(shown.split())
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.long
+def test_never_more_than_two_run_and_a_failed_one_is_submitted_alone(account: Any) -> None:
+    broken = {"break": {"rank": 0, "how": "raise", "step": 3, "attempts": [1]}}
+    points = sweep(account, "seed=range(0,8)", "cluster.array_parallelism=2", steps=10, step_s=0.1, scripts={3: broken})
+    runs = points.runs()
+    array = array_of(runs[0])
+    assert [record["job"] for run in runs for record in events.history(run)[:1]] == [f"{array}_{i}" for i in range(8)]
+    most, seen = 0, Counter[str]()
+    while seen["COMPLETED"] + seen["FAILED"] < 8:
+        seen = states(account, array)
+        most = max(most, seen["RUNNING"] + seen["COMPLETING"])
+    assert most == 2
+    assert seen == {"COMPLETED": 7, "FAILED": 1}
+    told = account.type("yoloscale", "status", "points")
+    assert "8 points: 3 finished, 1 failed, 4 finished" not in told
+    assert "7 finished" in told
+    assert "1 failed" in told
+    assert "--failed" in told
+    account.type("yoloscale", "resume", "points", "--failed")
+    again = array_of(runs[3])
+    assert again != array
+    account.until_state("points", f"{again}_3", "COMPLETED")
+    assert states(account, again) == {"COMPLETED": 1}
+    assert Counter(found["state"] for found in shown(account)) == {"finished": 8}
+    assert "nothing left to submit" in account.type("yoloscale", "resume", "points", code=2)
+
+
+def shown(account: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(account.type("yoloscale", "status", "points", "-o", "json"))
+    return found
+
+
+@pytest.mark.timeout(280)
+def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -> None:
+    """The last element of an array has the array's own number, by which SLURM would take all of them."""
+    points = sweep(account, "seed=1,2", steps=60, step_s=0.2, save_every=5)
+    runs = points.runs()
+    for run in runs:
+        account.until("points", lambda run=run: any(run.checkpoints.glob("step-*")))
+    array = array_of(runs[1])
+    account.cluster.run("scancel", "--signal=USR1", f"{array}_1")
+    account.until("points", lambda: states(account, array) == {"COMPLETED": 2}, 150)
+    requeued = [[record["job"] for record in events.history(run) if record["event"] == events.REQUEUED] for run in runs]
+    assert requeued == [[], [f"{array}_1"]]
+
+
+@pytest.mark.timeout(280)
+def test_cancel_ends_those_that_wait_and_those_that_train(account: Any) -> None:
+    points = sweep(account, "seed=1,2,3", "cluster.array_parallelism=1", steps=5000)
+    runs = points.runs()
+    account.until("points", lambda: any(e["event"] == events.TRAINING_STARTED for e in events.history(runs[0])))
+    said = account.type("yoloscale", "cancel", "points", timeout_s=150)
+    assert "3 of 3 points stopped" in said
+    assert [found["state"] for found in shown(account)] == ["cancelled"] * 3
+    assert set(states(account, array_of(runs[0]))) == {"CANCELLED"}
+    assert (runs[0].checkpoints / "step-000000001").parent.is_dir()
+
+
+def test_a_thousand_points_are_one_call_and_take_seconds(account: Any, tmp_path: Path) -> None:
+    """`sbatch` stands in for itself to be counted: 1,000 jobs would keep the cluster busy for an hour."""
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    calls = tmp_path / "calls"
+    (bin_folder / "sbatch").write_text(f'#!/bin/sh\necho "$@" >> {calls}\necho 4711\n')
+    (bin_folder / "sbatch").chmod(0o755)
+    account.environment["PATH"] = f"{bin_folder}:{account.environment['PATH']}"
+    import time
+
+    began = time.monotonic()
+    account.type("yoloscale", "train", "-m", "name=points", *WHERE, "seed=range(0,1000)")
+    took = time.monotonic() - began
+    assert calls.read_text().count("\n") == 1
+    script = (account.folder / "runs" / "points" / "job" / "submit-1.sbatch").read_text()
+    assert "#SBATCH --array=0-999\n" in script
+    assert took < 10  # 5 where nothing else is done; this machine may be

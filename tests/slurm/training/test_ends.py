@@ -1,0 +1,140 @@
+"""What becomes of a job, with ranks that do as they are told."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+from typing import Any
+
+import psutil
+import pytest
+
+from yoloscale.runs import events
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_a_run_that_finishes_is_a_job_that_completes(account: Any) -> None:
+    job = account.stand_in("good")
+    account.until_state("good", job, "COMPLETED")
+    (launched,) = account.events("good", events.ATTEMPT_LAUNCHED)
+    assert launched["start"].startswith(f"{job}.0.")
+    assert account.run("good").rank_log(1, 0).exists()
+    script = account.run("good").job / "submit-1.sbatch"
+    assert script.read_text().startswith("#!/bin/bash\n#SBATCH ")
+
+
+def test_after_a_bug_the_job_has_failed_and_stays_so(account: Any) -> None:
+    broken = {"rank": 0, "how": "raise", "step": 3}
+    job = account.stand_in("bug", "cluster.max_restarts=0", **{"break": broken})
+    account.until_state("bug", job, "FAILED")
+    assert not account.events("bug", events.REQUEUED)
+    assert "teapot" in account.events("bug", events.FAILED)[0]["error"]
+    assert account.cluster.run("scontrol", "show", "job", job).count("ExitCode=1:0") == 1
+
+
+def test_scancel_ends_it_for_good(account: Any) -> None:
+    job = account.stand_in("cancelled", steps=2000)
+    account.until_event("cancelled", events.TRAINING_STARTED)
+    account.cluster.run("scancel", job)
+    account.until_event("cancelled", events.CANCELLED)
+    account.until_state("cancelled", job, "CANCELLED")
+    assert account.events("cancelled", events.EXITED)[-1]["exit_code"] == 130
+    assert account.events("cancelled", events.PREEMPTED)  # its ranks saved
+    assert not account.events("cancelled", events.REQUEUED)
+
+
+def test_yoloscale_cancel_ends_it_as_cancelled(account: Any) -> None:
+    job = account.stand_in("stopped", steps=2000)
+    account.until_event("stopped", events.TRAINING_STARTED)
+    account.type("yoloscale", "cancel", "stopped")
+    account.until_state("stopped", job, "CANCELLED")
+    assert account.events("stopped", events.EXITED)[-1]["exit_code"] == 130
+    assert not account.events("stopped", events.REQUEUED)
+
+
+def test_a_killed_launcher_is_requeued_under_the_same_number(account: Any) -> None:
+    job = account.stand_in("killed", steps=60, step_s=0.2, save_every=5)
+    launched = account.until_event("killed", events.ATTEMPT_LAUNCHED)
+    account.until_event("killed", events.CHECKPOINT_SAVED)
+    account.cluster.node(launched["host"], "exec", "kill", "-KILL", str(launched["pid"]))
+    requeued = account.until_event("killed", events.REQUEUED)
+    assert (requeued["by"], requeued["job"], requeued["cause"]) == ("yoloscale", job, "its step was killed")
+    account.until_state("killed", job, "COMPLETED")
+    assert [each["start"].split(".")[1] for each in account.events("killed", events.ATTEMPT_LAUNCHED)] == ["0", "1"]
+
+
+def test_requeues_that_get_nowhere_come_to_an_end(account: Any) -> None:
+    """Ranks that are told to stop before they have saved anything, again and again."""
+    job = account.stand_in("nowhere", "cluster.max_requeues=1", setup_s=600)
+    for number in (1, 2):
+        account.until_event("nowhere", events.ATTEMPT_STARTED, number)
+        account.cluster.run("scancel", "--signal=USR1", job)
+        if number == 1:
+            account.until_event("nowhere", events.REQUEUED)
+    account.until_state("nowhere", job, "FAILED")
+    assert len(account.events("nowhere", events.REQUEUED)) == 1
+    assert "given up after 1 requeue" in account.events("nowhere", events.FAILED)[-1]["error"]
+
+
+def test_where_no_launcher_can_start_the_job_fails_and_says_where_to_look(account: Any) -> None:
+    job = account.stand_in("nopython", "cluster.setup=['srun() { /nowhere/to/be/found; }']")
+    account.until_state("nopython", job, "FAILED")
+    (failed,) = account.events("nopython", events.FAILED)
+    assert "before any rank was started" in failed["error"]
+    assert "/nowhere/to/be/found" in (account.run("nopython").job / f"slurm-{job}.out").read_text()
+
+
+def test_several_tasks_on_a_node_are_refused(account: Any) -> None:
+    account.stand_in("shape", steps=1)
+    account.until_state("shape", account.job_of("shape"), "COMPLETED")
+    node = ("yoloscale.launch.slurm.node", str(account.run("shape").path))
+    said = account.type("srun", "--ntasks=2", "--nodes=1", *account.command("yoloscale")[:2], *node, code=2)
+    assert "2 tasks on 1 nodes" in said
+    assert "--ntasks-per-node=1" in said
+
+
+def test_an_allocation_is_used_and_is_not_ended(account: Any) -> None:
+    account.with_stand_ins()
+    words = ("train", "name=inside", "cluster=slurm", "cluster.procs_per_node=1", "device=cpu")
+    account.type("yoloscale", *words, "--prepare")
+    (account.run("inside").path / "standin.json").write_text('{"steps": 5}')
+    alloc = ("salloc", "--nodes=1", "--cpus-per-task=2")
+    said = account.type(*alloc, *account.command("yoloscale", *words), timeout_s=200)
+    assert "on the nodes of this allocation" in said
+    assert "finished" in said
+    assert not account.events("inside", events.SUBMITTED)
+
+
+def test_an_allocation_that_is_too_small_is_refused_before_anything_starts(account: Any) -> None:
+    words = ("train", "name=small", "cluster=slurm", "cluster.nodes=2", "cluster.procs_per_node=1", "device=cpu")
+    said = account.type("salloc", "--nodes=1", *account.command("yoloscale", *words), code=2)
+    assert "write cluster.nodes=1" in said
+
+
+def test_ctrl_c_in_an_allocation_stops_and_leaves_the_allocation(account: Any) -> None:
+    account.with_stand_ins()
+    words = ("train", "name=stopped", "cluster=slurm", "cluster.procs_per_node=1", "device=cpu")
+    account.type("yoloscale", *words, "--prepare")
+    (account.run("stopped").path / "standin.json").write_text('{"steps": 5000}')
+    ended = (
+        f"{shlex.join(account.command('yoloscale', *words))}; echo ended with $?; squeue -h -j $SLURM_JOB_ID -o %T",
+    )
+    alloc = ["salloc", "--nodes=1", "--cpus-per-task=2", "bash", "-c", *ended]
+    typed = subprocess.Popen(alloc, cwd=account.folder, env=account.environment, stdout=subprocess.PIPE, text=True)
+    account.until_event("stopped", events.TRAINING_STARTED)
+    (command,) = [each for each in psutil.Process(typed.pid).children(recursive=True) if "yoloscale" in each.cmdline()]
+    command.send_signal(signal.SIGINT)
+    said, _ = typed.communicate(timeout=100)
+    assert "ended with 130\nRUNNING" in said
+    assert account.events("stopped", events.CANCELLED)
+
+
+def test_a_signal_to_srun_and_all_its_tasks_is_a_preemption(account: Any) -> None:
+    """As SLURM warns before the end of the time, with `--signal`."""
+    job = account.stand_in("warned", steps=100, step_s=0.2)
+    account.until_event("warned", events.TRAINING_STARTED)
+    account.cluster.run("scancel", "--signal=USR1", job)
+    assert account.until_event("warned", events.REQUEUED)["by"] == "yoloscale"
+    account.until_state("warned", job, "COMPLETED")

@@ -1,0 +1,196 @@
+"""Runs on SLURM by the commands of local runs: seen, followed, interrupted, cancelled and taken up again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from yoloscale.runs import events
+from yoloscale.runs.scheduler import Silence, ask
+from yoloscale.runs.status import status
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def busy(account: Any) -> Callable[[], None]:
+    """A job of somebody else's that has all nodes; what it returns ends that."""
+    job = account.cluster.sbatch("sleep 600", "--nodes=4", "--exclusive", folder=account.folder)
+    account.cluster.wait_for(job, "RUNNING")
+
+    def end() -> None:
+        account.cluster.run("scancel", str(job))
+
+    return end
+
+
+class Follower:
+    """`logs -f` in a terminal of its own."""
+
+    def __init__(self, account: Any, words: tuple[str, ...]) -> None:
+        self._file = account.folder / f"{'-'.join(words)}.followed"
+        command = account.command("yoloscale", "logs", *words, "-f")
+        with self._file.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, cwd=account.folder, env=account.environment, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def said(self) -> str:
+        return str(self._file.read_text())
+
+    def to_its_end(self) -> str:
+        assert self.process.wait(timeout=60) == 0, self.said
+        return self.said
+
+
+@pytest.fixture
+def follow(account: Any) -> Iterator[Callable[..., Follower]]:
+    started: list[Follower] = []
+
+    def start(*words: str) -> Follower:
+        started.append(Follower(account, words))
+        return started[-1]
+
+    yield start
+    for follower in started:
+        follower.process.kill()
+        follower.process.wait()
+
+
+def seen(account: Any, name: str) -> dict[str, Any]:
+    return dict(json.loads(account.type("yoloscale", "status", name, "-o", "json")))
+
+
+def test_followed_through_the_queue_and_a_requeue(account: Any, busy: Any, follow: Any) -> None:
+    job = account.stand_in("run", steps=60, step_s=0.1, save_every=5)
+    account.until("run", lambda: seen(account, "run")["phase"] == "waiting in the queue: Resources")
+    assert (seen(account, job)["name"], seen(account, "run")["state"]) == ("run", "pending"), "found by its job"
+    table = account.type("yoloscale", "runs").splitlines()
+    assert "job" in table[0].split()
+    assert table[1].split()[:3] == ["run", "pending", job]
+    for taker in (["resume", "run"], ["resume", "run", "cluster.launcher=local"]):
+        assert f"run 'run' is in job {job} already" in account.type("yoloscale", *taker, code=2)
+    log, rank_log = follow("run"), follow("run", "--rank", "0")
+    account.until("run", lambda: f"job {job}: waiting in the queue: Resources\n" in log.said)
+    busy()
+    account.until_event("run", events.CHECKPOINT_SAVED)
+    said = account.type("yoloscale", "interrupt", "run", "--term", "--rank", "0")
+    assert "SIGTERM sent to rank 0 on node" in said
+    assert "the job is requeued and goes on from there" in said
+    account.until_event("run", events.FINISHED)
+    told = log.to_its_end()
+    for part in (
+        f"submitted as job {job}",
+        f"job {job} is requeued (stopped on request), to go on from the checkpoint of step",
+        "1 rank on node",
+        "(attempt 2)",
+        "finished: 1 epochs",
+    ):
+        assert part in told
+    assert rank_log.to_its_end().count("rank 0 trains") == 2, "the log of each start"
+    done = seen(account, "run")
+    assert (done["state"], done["job"], done["scheduler"], done["error"]) == ("finished", job, None, None)
+    assert done["time_s"]["queued"] > 0
+
+
+def test_a_job_that_waits_is_cancelled_and_the_run_submitted_again(account: Any, busy: Any) -> None:
+    first = account.stand_in("run", steps=60)
+    assert "run: cancelled" in account.type("yoloscale", "cancel", "run")
+    assert account.state(first) == "CANCELLED"
+    assert [record["exit_code"] for record in account.events("run", events.EXITED)] == [130]
+    assert "is cancelled: there is nothing to cancel" in account.type("yoloscale", "cancel", "run", code=2)
+    account.type("yoloscale", "resume", "run", "cluster.comment=again")
+    second = account.job_of("run")
+    assert second != first
+    assert seen(account, "run")["state"] == "pending"
+    account.cluster.run("scancel", second)
+    found = seen(account, "run")
+    assert found["state"] == "cancelled"
+    assert found["error"].startswith(f"SLURM ended job {second} before its launcher began: CANCELLED")
+    busy()
+    account.type("yoloscale", "resume", "run")
+    account.until_state("run", account.job_of("run"), "COMPLETED")
+    assert seen(account, second)["state"] == "finished"
+
+
+def test_killed_at_once(account: Any) -> None:
+    job = account.stand_in("run", steps=2000)
+    account.until_event("run", events.TRAINING_STARTED)
+    assert "run: cancelled" in account.type("yoloscale", "cancel", job, "--now")
+    assert account.state(job) == "CANCELLED"
+    assert account.events("run", events.EXITED)[-1]["exit_code"] == 130
+    assert not account.events("run", events.REQUEUED)
+
+
+def test_a_rank_on_another_node_is_killed_and_the_job_goes_on(account: Any) -> None:
+    job = account.stand_in("run", "cluster.nodes=2", steps=80, step_s=0.1, save_every=5)
+    account.until_event("run", events.CHECKPOINT_SAVED)
+    started = account.events("run", events.ATTEMPT_STARTED)[-1]
+    assert account.state(job) == "RUNNING"
+    assert len({process["host"] for process in started["processes"]}) == 2
+    said = account.type("yoloscale", "interrupt", "run", "--kill", "--rank", "1")
+    assert f"SIGKILL sent to rank 1 on {started['processes'][1]['host']}" in said
+    restarted = account.until_event("run", events.RESTARTED)
+    assert restarted["rank"] == 1
+    account.until_event("run", events.FINISHED)
+    assert not account.events("run", events.REQUEUED)
+
+
+def test_to_this_machine_and_from_it(account: Any, busy: Any) -> None:
+    account.stand_in("run", "cluster.partition=main", steps=10)
+    account.type("yoloscale", "cancel", "run")
+    account.type("yoloscale", "resume", "run", "cluster.launcher=local")
+    found = seen(account, "run")
+    assert (found["state"], found["job"]) == ("finished", None)
+    words = ["yoloscale", "train", "name=other", "cluster=local", "cluster.procs_per_node=1", "experiment=smoke"]
+    account.type(*words, "device=cpu", "cluster.max_restarts=0", "data.shapes.train_images=x", code=2)
+    assert not account.run("other").path.exists()
+
+
+def test_a_start_that_failed_names_the_output_of_the_job(account: Any) -> None:
+    job = account.stand_in("run", 'cluster.setup=["echo no module of that name","exit 3"]')
+    account.until_state("run", job, "FAILED")
+    found = seen(account, "run")
+    assert (found["state"], found["failed_log"]) == ("failed", f"job/slurm-{job}.out")
+    assert f"SLURM ended job {job} before its launcher began: FAILED" in found["error"]
+    assert f"runs/run/job/slurm-{job}.out" in account.type("yoloscale", "status", "run")
+    assert account.type("yoloscale", "logs", "run").endswith("  no module of that name\n")
+
+
+def test_many_jobs_are_one_question(account: Any, busy: Any) -> None:
+    array = account.cluster.sbatch("true", "--array=0-2,7%1", folder=account.folder)
+    wanted = [f"{array}_0", f"{array}_7", f"{array}_9", "99999", "99998_1"]
+    answer = ask(wanted)
+    assert answer.silence is None
+    assert {job: told.word for job, told in answer.jobs.items()} == {f"{array}_0": "PENDING", f"{array}_7": "PENDING"}
+    assert ask(["99999"]).of("99999") is None, "squeue calls that an error"
+    account.cluster.run("scancel", f"{array}_7")
+    assert {job: told.is_over for job, told in ask(wanted).jobs.items()} == {f"{array}_0": False, f"{array}_7": True}
+
+
+@pytest.mark.long
+def test_while_the_controller_is_down_the_events_tell(account: Any) -> None:
+    job = account.stand_in("run", steps=400, step_s=0.1)
+    account.until_event("run", events.TRAINING_STARTED)
+    waiting = account.stand_in("waiting", "cluster.sbatch.begin=now+3600")
+    account.cluster.controller("stop")
+    try:
+        found = seen(account, "run")
+        assert (found["state"], found["job"]) == ("running", job)
+        assert "Unable to contact slurm controller" in found["scheduler"]
+        table = account.type("yoloscale", "runs")
+        assert table.count("Unable to contact slurm controller") == 1
+        assert "Unable to contact slurm controller" in account.type("yoloscale", "resume", "waiting", code=2)
+        assert "could not be cancelled" in account.type("yoloscale", "cancel", "waiting", code=2)
+        assert not account.events("waiting", events.CANCELLED)
+    finally:
+        account.cluster.controller("start")
+    answer = ask([waiting]).of(waiting)
+    assert not isinstance(answer, Silence)
+    account.type("yoloscale", "cancel", "waiting")
+    assert status(account.run("waiting")).state == "cancelled"
