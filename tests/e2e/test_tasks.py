@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-TASKS = ["detect", "segment", "pose", "obb", "classify", "semantic", "depth", "rtdetr"]
+PAIRS = [("detect", "segment"), ("pose", "obb"), ("classify", "semantic"), ("depth", "rtdetr")]  # side by side
 
 
 def assert_complete(done: Any, folder: str) -> None:
@@ -67,12 +68,15 @@ def assert_loads(done: Any) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("task", TASKS)
-def test_two_epochs_with_two_ranks(yoloscale: Any, model_of: Callable[[str], str], tmp_path: Any, task: str) -> None:
-    done = yoloscale.train("run", "epochs=2", "batch=16", "nbs=16", model_of(task))
-    assert_complete(done, str(tmp_path))
-    assert_loads(done)
-    started = done.events("attempt_started")[0]
-    assert [process["rank"] for process in started["processes"]] == [0, 1]
-    assert done.events("training_started")[0]["plan"] == "global 16 = 2 ranks × 8, accumulate 1"
-    assert len(done.events("finished")) == 1
+@pytest.mark.parametrize("tasks", PAIRS, ids="-".join)
+def test_two_epochs_with_two_ranks(
+    yoloscale: Any, model_of: Callable[[str], str], tmp_path: Path, tasks: tuple[str, str]
+) -> None:
+    runs = {task: (2, ("epochs=2", "batch=16", "nbs=16", model_of(task))) for task in tasks}
+    for done in yoloscale.train_together(runs):
+        assert_complete(done, str(tmp_path))
+        assert_loads(done)
+        started = done.events("attempt_started")[0]
+        assert [process["rank"] for process in started["processes"]] == [0, 1]
+        assert done.events("training_started")[0]["plan"] == "global 16 = 2 ranks × 8, accumulate 1"
+        assert len(done.events("finished")) == 1
