@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from itertools import zip_longest
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from yoloscale.config.help import train_help
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import resolve
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.validate import validate
 from yoloscale.launch.attempt import command as start_command
+from yoloscale.launch.slurm.job import job_for
+from yoloscale.launch.slurm.render import script_of
 from yoloscale.launch.spec import job_spec
 
 EIGHT_GPUS = Machine(gpu_count=8, cpus=64, has_bf16=True)
@@ -56,16 +59,22 @@ def shown_commands() -> list[str]:
 
 
 def started(command: str) -> Config:
-    config = resolve(compose([word for word in shlex.split(command) if word not in ("--cfg", "job")]), EIGHT_GPUS)
+    config = resolve(
+        compose([word for word in shlex.split(command) if word not in ("--cfg", "job", "--dry-run")]), EIGHT_GPUS
+    )
     assert validate(config, EIGHT_GPUS) == []
     return config
 
 
 @pytest.mark.parametrize("command", [*PAIRS, *OTHERS])
 def test_every_file_composes_validates_freezes_and_renders(command: str, tmp_path: Path) -> None:
-    config = started(command if "experiment" in command else f"{command} batch=16")
+    config = started(command if "experiment" in command else f"{command} batch={32 if 'cluster=' in command else 16}")
     freeze(config, tmp_path / "config.yaml")
     assert load(tmp_path / "config.yaml") == config
+    if config.cluster.launcher is Launcher.slurm:
+        script = script_of(job_for(config, tmp_path / "run", tuple(shlex.split(command))))
+        read = subprocess.run(["bash", "-n"], input=script, capture_output=True, timeout=30, check=False)
+        assert (read.returncode, read.stderr) == (0, b"")
     argv, variables = start_command(job_spec(config, tmp_path / "run", attempt=1, job_id="job"))
     assert argv[-2:] == ["yoloscale.worker", str(tmp_path / "run")]
     assert f"--nproc-per-node={config.cluster.procs_per_node}" in argv

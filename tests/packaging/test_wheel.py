@@ -76,9 +76,10 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 _SITE_PACKAGES = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
 
 
-def test_every_config_is_in_it(wheel: Path) -> None:
+def test_every_config_and_template_is_in_it(wheel: Path) -> None:
     inside = {name: zipfile.ZipFile(wheel).read(name) for name in zipfile.ZipFile(wheel).namelist()}
-    listed = run("git", "ls-files", "configs", cwd=ROOT).splitlines()
+    listed = run("git", "ls-files", "configs", "slurm", cwd=ROOT).splitlines()
+    assert "slurm/job.sbatch.j2" in listed
     assert len(listed) > 100
     missing = [path for path in listed if inside.get(f"yoloscale/_{path}") != (ROOT / path).read_bytes()]
     assert missing == []

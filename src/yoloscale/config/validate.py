@@ -15,7 +15,7 @@ from yoloscale.config.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task, WandbConfig
 from yoloscale.config.time_limit import GRAMMAR, limit_s
-from yoloscale.config.validate_slurm import slurm_problems
+from yoloscale.config.validate_slurm import slurm_only, slurm_problems
 
 NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
 _RELEASED = re.compile(r"(yolo(v\d+|\d+)[a-z]?|rtdetr-\w+)(-(seg|sem|cls|pose|obb|depth))?", re.IGNORECASE)
@@ -94,12 +94,12 @@ def _cluster(cluster: ClusterConfig) -> list[Problem]:
     problems = []
     if cluster.backend == "nccl" and cluster.device is Device.cpu:
         problems.append(Problem("cluster.backend", "'nccl' on CPUs", "write cluster.backend=gloo, or leave it out"))
-    if cluster.nodes == 1 and cluster.rdzv_endpoint is not None:
+    if cluster.nodes == 1 and cluster.rdzv_endpoint is not None and cluster.launcher is not Launcher.slurm:
         instead = "leave it out; it is for cluster.nodes above 1"
         problems.append(Problem("cluster.rdzv_endpoint", f"{cluster.rdzv_endpoint!r} with one node", instead))
-    if cluster.launcher is Launcher.slurm:
-        problems += slurm_problems(cluster)
-    elif cluster.nodes > 1 and not re.fullmatch(r"(\[[^\]\s]+\]|[^:\s]+):\d{1,5}", cluster.rdzv_endpoint or ""):
+    problems += slurm_problems(cluster) if cluster.launcher is Launcher.slurm else slurm_only(cluster)
+    needs_endpoint = cluster.nodes > 1 and cluster.launcher is not Launcher.slurm
+    if needs_endpoint and not re.fullmatch(r"(\[[^\]\s]+\]|[^:\s]+):\d{1,5}", cluster.rdzv_endpoint or ""):
         found = f"{cluster.rdzv_endpoint!r} with {cluster.nodes} nodes" if cluster.rdzv_endpoint else "not given"
         instead = "write cluster.rdzv_endpoint=HOST:PORT, an address of the first node that all others reach"
         problems.append(Problem("cluster.rdzv_endpoint", found, instead))

@@ -20,7 +20,10 @@ from yoloscale.launch.slurm.job import SlurmJob
 TEMPLATE = "job.sbatch.j2"
 _LONGEST_WARNING_S = 65535  # sbatch counts them in 16 bits
 _PLAIN = re.compile(r"[\w@%+=:,./\[\]-]+", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f'$`]")
+_ESCAPED = re.compile(r"[\x00-\x1f\x7f'\\]")
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "'": "\\'", "\\": "\\\\"}
+_NOT_IN_OUTPUT = re.compile(r"\\|%\d*[%AJNajnstux]")  # SLURM replaces them in the whole path of a job's output
 _NOT_IN_MOUNT = re.compile(r"[:,\n]")  # they end a path in lists of mounts
 
 
@@ -32,8 +35,8 @@ def script_of(job: SlurmJob) -> bytes:
 def render(job: SlurmJob) -> str:
     """The script as text. Raises ConfigError where the template or a folder does not do."""
     cluster = job.cluster
-    if cluster.container_image is not None:
-        _refuse_unmountable(job)
+    if problems := _folder_problems(job):
+        raise ConfigError(problems)
     path = job.working_folder / cluster.template if cluster.template is not None else templates_folder() / TEMPLATE
     environment = Environment(
         loader=FileSystemLoader(path.parent),
@@ -94,14 +97,9 @@ def flag(name: str, value: Any) -> str:
 def shell_word(value: object) -> str:
     """A value as one word of bash on one line, whatever it holds."""
     text = str(value)
-    if not _CONTROL.search(text):
+    if not _NOT_PLAIN.search(text):
         return shlex.quote(text)
-    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + _CONTROL.sub(_escaped, quoted) + "'"
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(found[0], f"\\x{ord(found[0]):02x}")
+    return "$'" + _ESCAPED.sub(lambda found: _ESCAPES.get(found[0], f"\\x{ord(found[0]):02x}"), text) + "'"
 
 
 def warning_s(cluster: ClusterConfig) -> int:
@@ -128,17 +126,29 @@ def _goes_on_with_fewer(cluster: ClusterConfig) -> bool:
     return cluster.min_nodes is not None and cluster.min_nodes < cluster.nodes
 
 
-def _refuse_unmountable(job: SlurmJob) -> None:
-    """Folders that the container is to see under the same path."""
+def unwritable(folder: Path) -> str | None:
+    """What keeps SLURM from writing the output of a job to a folder: it would be replaced in the path."""
+    found = _NOT_IN_OUTPUT.search(f"{folder}/")
+    return found[0] if found else None
+
+
+def _folder_problems(job: SlurmJob) -> list[Problem]:
+    """Folders that SLURM cannot write the job's output to, or that a container cannot see under their own path."""
+    problems = []
+    if found := _NOT_IN_OUTPUT.search(str(job.folder)):
+        instead = (
+            f"choose a name and a folder without {found[0]!r}, which SLURM takes for something else in a file name"
+        )
+        problems.append(Problem("paths.runs", f"{str(job.folder)!r} cannot hold the output of a job", instead))
+    if job.cluster.container_image is None:
+        return problems
     folders = {"the working folder": job.working_folder, "paths.runs": job.folder, "paths.cache": job.cache}
     instead = "use a folder without commas, colons and line breaks"
-    problems = [
+    return problems + [
         Problem(key, f"{str(path)!r} cannot be mounted into a container", instead)
         for key, path in folders.items()
         if _NOT_IN_MOUNT.search(str(path)) or path == Path("/")
     ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def _wrong_template(path: Path, error: Exception) -> Problem:
