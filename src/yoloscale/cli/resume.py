@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from yoloscale.cli import arguments, sweep
 from yoloscale.cli.train import OwnFlags, refuse_bad_combination
 from yoloscale.cli.watch import run_detached, run_watched, say
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Launcher
 from yoloscale.runs.directory import RunDirectory
 
@@ -30,6 +31,8 @@ def main(typed: list[str]) -> int:
     parsed, changes = made.parse_known_args(typed)
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
         return sweep.resume(chosen, changes, failed_only=parsed.failed)
+    if parsed.failed:
+        raise ConfigError(Problem("--failed", "beside the name of a run", "leave it out: it is for sweeps"))
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.config.freeze import load
     from yoloscale.launch.start import asked, ready_again, wanted_again
