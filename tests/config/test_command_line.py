@@ -50,6 +50,12 @@ def _empty_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("scale=0.5,1.0", ["scale=[0.5,1.0]"]),
         ("scale=(0.5, 1.0)", ["scale=[0.5, 1.0]"]),
         ("cluster.gpus=1", ["cluster.gpus=[1]"]),
+        ("cluster.export=A", ["cluster.export=['A']"]),
+        ("cluster.export=[A, B=c d]", ["cluster.export=['A','B=c d']"]),
+        ("cluster.export=[]", ["cluster.export=[]"]),
+        ("cluster.export=null", ["cluster.export=null"]),
+        ("cluster.env.A_1=1", ["++cluster.env.A_1='1'"]),
+        ("cluster.sbatch.mem-per-cpu=2G", ["++cluster.sbatch.mem-per-cpu='2G'"]),
         ("logger.wandb.tags=a,b", ["logger.wandb.tags=[a,b]"]),
         ("name=it's $(x)", [r"name='it\'s $(x)'"]),
         ("name='quoted already'", ["name='quoted already'"]),
@@ -94,6 +100,12 @@ def test_what_is_typed_and_what_hydra_gets(typed: str, overrides: list[str]) -> 
 
 def test_equals_signs_standing_alone() -> None:
     assert rewrite(["epochs", "=", "5", "cos_lr"], CATALOG) == (["epochs=5", "cos_lr=true"], [])
+
+
+@pytest.mark.parametrize("key", ["cluster.env.1A", "cluster.env.A B", "cluster.sbatch.--hold", "cluster.env."])
+def test_a_key_that_hydra_cannot_read_is_named(key: str) -> None:
+    overrides, problems = rewrite([f"{key}=1"], CATALOG)
+    assert (overrides, [problem.key for problem in problems]) == ([], [key])
 
 
 def test_weights_of_ones_own_are_data() -> None:

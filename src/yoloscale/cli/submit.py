@@ -22,10 +22,15 @@ def print_script(config: Config, run: RunDirectory, words: Sequence[str]) -> int
 
     script = script_of(job_for(config, run.path, tuple(words)))
     print(f"run   {shown(run.path)}\nplan  {describe(config)}", file=sys.stderr)
+    write_out(script)
+    return 0
+
+
+def write_out(script: bytes) -> None:
+    """To standard output, byte for byte in any locale."""
     sys.stdout.flush()
     sys.stdout.buffer.write(script)
     sys.stdout.buffer.flush()
-    return 0
 
 
 def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], *, is_new: bool) -> int:

@@ -26,7 +26,8 @@ def is_sweep(tokens: Sequence[str]) -> bool:
 
 def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool) -> int:
     """Freeze the points of a sweep and submit them as one array."""
-    from yoloscale.launch.slurm.render import render
+    from yoloscale.cli.submit import write_out
+    from yoloscale.launch.slurm.render import script_of
     from yoloscale.sweep.configure import configure_all
     from yoloscale.sweep.freeze import proposed_directory, refuse_if_taken
     from yoloscale.sweep.points import expand
@@ -40,7 +41,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool) -> int:
     if dry_run:
         refuse_if_taken(found)
         print(f"sweep {shown(proposed.path)}\npoints {len(found.points)}", file=sys.stderr)
-        sys.stdout.write(render(array_job(found.first, proposed, words, range(len(found.points)))))
+        write_out(script_of(array_job(found.first, proposed, words, range(len(found.points)))))
         return 0
     with ready(tokens, say) as taken:
         sweep = taken.directory

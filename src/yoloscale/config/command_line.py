@@ -15,6 +15,7 @@ from yoloscale.config.refusals import HARMLESS, NOT_OURS, WRITTEN_ELSEWHERE
 from yoloscale.config.schema import Task
 
 _SWITCHES = frozenset(key for key, hint in known().items() if bool in members(hint) and "." not in key)
+_TYPED_KEY = re.compile(r"cluster\.\w+\.[A-Za-z_][A-Za-z0-9_-]*")
 _INTERPOLATION = re.compile(r"\$\{\s*(?:oc\.\w+:|hydra[.:]|([\w.]+)\s*\})")
 
 
@@ -59,6 +60,9 @@ def _rewrite_one(token: str, catalog: Catalog) -> list[str]:
     if name in catalog.groups and "." not in name:
         return [f"{key}={_group_choice(name, value, catalog)}"]
     if name.startswith(FREE):
+        if not _TYPED_KEY.fullmatch(name):
+            instead = "write a key of letters, digits, _ and -, not starting with a digit"
+            raise ConfigError(Problem(name, "no such key", instead))
         return [f"++{name}={_text(value)}"]
     if name not in known():
         raise ConfigError(unknown_key(name))
@@ -121,6 +125,9 @@ def _group_choice(group: str, value: str, catalog: Catalog) -> str:
 def _value(name: str, value: str) -> str:
     """The value in Hydra's grammar, by the type of its key."""
     hint = known()[name]
+    if name == "cluster.export" and value.lower() not in ("none", "null"):
+        words = [unquote(word.strip()) for word in value.strip("[]()").split(",")]
+        return f"[{','.join(quote_text(word) for word in words if word)}]"  # also what is no name: it is told later
     if name in LIST_LIKE:
         return _list_like(value, always=any(typing.get_origin(member) is list for member in members(hint)))
     if not is_text(name):

@@ -52,7 +52,7 @@ def submit(job: SlurmJob) -> str:
     except SlurmError as error:
         script.unlink()
         raise ConfigError(problem_of(error.said)) from None
-    return answer.strip().partition(";")[0]
+    return answer.split()[-1].partition(";")[0]  # what a site's own wrapper says comes before; a cluster's name behind
 
 
 def environment_for(job: SlurmJob, environ: Mapping[str, str]) -> dict[str, str]:
