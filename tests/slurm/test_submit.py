@@ -102,7 +102,7 @@ def test_settings_of_the_site_fill_gaps_and_do_not_win(slurm_cluster: SlurmClust
 def test_a_job_submitted_within_a_job_is_one_of_its_own(
     slurm_cluster: SlurmCluster, train: Typed, tmp_path: Path
 ) -> None:
-    outer = {"SLURM_JOBID": "1", "SLURM_CPUS_PER_TASK": "7", "SLURM_NTASKS": "9", "SLURM_EXPORT_ENV": "NONE"}
+    outer = {"SLURM_JOBID": "77", "SLURM_RESTART_COUNT": "77", "SLURM_GRES": "77"}
     stub = tmp_path / "stub"
     stub.write_text('#!/bin/sh\n/usr/bin/env > "${0%/*}/env-$2"\n')
     stub.chmod(0o755)
@@ -111,5 +111,5 @@ def test_a_job_submitted_within_a_job_is_one_of_its_own(
     job = int(done.stdout.partition("job   ")[2].split()[0])
     assert slurm_cluster.wait_for(job) == "COMPLETED"
     seen = (tmp_path / "env-yoloscale.launch.slurm.node").read_text().splitlines()
-    assert "SLURM_NTASKS=1" in seen
-    assert not [line for line in seen if line.startswith("SLURM_CPUS_PER_TASK=7")]
+    assert f"SLURM_JOB_ID={job}" in seen
+    assert [line for line in seen if line.startswith("SLURM_") and line.endswith("=77")] == []
