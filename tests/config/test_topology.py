@@ -8,8 +8,8 @@ import pytest
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import adopt, resolve
-from yoloscale.config.schema import ClusterConfig, Config, Device, ModelConfig, Task
-from yoloscale.config.topology import changed, moved
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ModelConfig, Task
+from yoloscale.config.topology import changed, differences, moved
 from yoloscale.config.validate import validate
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
@@ -94,6 +94,29 @@ def test_typed_in_the_grammar_of_train() -> None:
     assert (alone.nodes, alone.rdzv_endpoint, alone.min_nodes, alone.planned_ranks) == (1, None, None, 4)
 
 
+def test_from_slurm_to_here_leaves_what_was_asked_of_slurm() -> None:
+    asked = {"partition": "gpu", "gpus_per_node": "8", "sbatch": {"nice": 5}, "time": "1-00:00:00", "max_requeues": 3}
+    run = frozen(CPU, launcher=Launcher.slurm, nodes=2, procs_per_node=1, min_nodes=1, timeout_s=99.0, **asked)
+    here = changed(run, ["cluster.launcher=local"]).cluster
+    blank = ClusterConfig()
+    assert all(getattr(here, name) == getattr(blank, name) for name in (*asked, "nodes", "min_nodes"))
+    assert (here.procs_per_node, here.timeout_s, here.planned_ranks) == (1, 99.0, 2)
+    several = changed(run, ["cluster.launcher=local", "cluster.nodes=2", "cluster.rdzv_endpoint=h:1"]).cluster
+    assert (several.nodes, several.min_nodes, several.partition) == (2, 1, None)
+    assert changed(run, ["cluster.partition=cpu"]).cluster == replace(run.cluster, partition="cpu"), "and no more"
+
+
+def test_a_group_takes_the_place_of_all_settings() -> None:
+    run = frozen(CPU, timeout_s=99.0, exact_reduce=True, threads=7)
+    there = changed(
+        run, ["cluster=slurm", "cluster.partition=low", "cluster.nodes=2", "cluster.procs_per_node=1"]
+    ).cluster
+    assert (there.launcher, there.partition, there.nodes, there.procs_per_node) == (Launcher.slurm, "low", 2, 1)
+    assert (there.exact_reduce, there.planned_ranks, there.threads) == (True, 2, None)
+    back = changed(replace(run, cluster=there), ["cluster=local", "cluster.procs_per_node=2"])
+    assert back.cluster == replace(frozen(CPU).cluster, exact_reduce=True)
+
+
 def test_what_may_not_change_is_listed() -> None:
     fixed = [
         "epochs=4",
@@ -130,3 +153,8 @@ def test_the_batch_must_divide_over_as_many_nodes_as_may_be_left() -> None:
     assert "3 of 4 nodes" in problem.found
     assert "cluster.min_nodes=4" in problem.instead
     assert validate(replace(run, batch=48), CPU) == []
+
+
+def test_a_key_that_only_one_config_has_is_null_in_the_other() -> None:
+    run = frozen(CPU, sbatch={"begin": "now+1hour", "nice": None})
+    assert differences(run, frozen(CPU)) == [("cluster.sbatch.begin", '"now+1hour"', "null")]

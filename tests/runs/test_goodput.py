@@ -231,3 +231,19 @@ def test_signs_of_life_are_found_in_a_file_of_any_length(tmp_path: Path) -> None
     history = [launched(0), trains(10), launched(2000, 2), trains(2100, 0)]
     run.metrics.write_text("".join(f"{line}\n" for line in lines[:1500]))
     assert starts_of(run, history)[0].ended == BEGIN + 1499
+
+
+def test_waiting_for_a_scheduler_is_its_own_share() -> None:
+    submitted = event(-50, events.SUBMITTED, job="41")  # what passes before the first start is nobody's
+    stop = [event(40, events.PREEMPTED, step=30), exited(42, 75), event(45, events.REQUEUED, job="41")]
+    history = [submitted, *FIRST, *stop]
+    assert shares(spent(history, 60, goes_on=True)) == {"setup": 10, "training": 30, "queued": 15, "down": 5}
+    history += [launched(100, 2), trains(110, 30)]
+    assert shares(spent(history, 120, goes_on=True)) == {"setup": 20, "training": 40, "queued": 55, "down": 5}
+
+
+def test_a_killed_job_that_waits_again_has_lost_what_it_had_not_saved() -> None:
+    history = [*FIRST, saved(30, 20), event(70, events.REQUEUED, job="41")]
+    assert shares(spent(history, 90, goes_on=True, signs=(50,))) == {
+        "setup": 10, "training": 20, "lost": 20, "queued": 20, "down": 20,
+    }  # fmt: skip

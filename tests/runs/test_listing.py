@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from yoloscale.config.errors import ConfigError
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, find
 
 
@@ -36,3 +38,20 @@ def test_near_names_are_suggested(tmp_path: Path) -> None:
         find("yolo26-coco8", tmp_path)
     with pytest.raises(ConfigError, match="no run below"):
         find("", tmp_path)
+
+
+def test_a_run_is_found_by_its_job(tmp_path: Path) -> None:
+    make(tmp_path, "one", "two", "42")
+    submissions = [("one", "41"), ("42", "41"), ("two", "41"), ("one", "43"), ("two", "21_3"), ("42", "41")]
+    for time, (name, job) in enumerate(submissions):
+        events.record(RunDirectory(tmp_path / name), events.SUBMITTED, job=job, time=time)
+    by_hand = {"attempt": 1, "host": "node1", "pid": 7, "start": "51.0.0"}
+    events.record(RunDirectory(tmp_path / "one"), events.ATTEMPT_LAUNCHED, **by_hand)
+    assert find("43", tmp_path).name == "one"
+    assert find("21_3", tmp_path).name == "two"
+    assert find("51", tmp_path).name == "one", "in an allocation"
+    assert find("41", tmp_path).name == "42", "numbers come again: the newest"
+    assert find("42", tmp_path).name == "42", "a run of that name wins"
+    for absent in ("4", "1", "21_4"):
+        with pytest.raises(ConfigError, match="no run below"):
+            find(absent, tmp_path)

@@ -63,7 +63,7 @@ def _account(run: RunDirectory, *, follow: bool) -> int:
         display.watch()
         while follow and (found := status(run, asked)).is_active:
             display.watch()
-            if found.job is not None and found.state == "pending" and found.phase != said:
+            if display.progress.queued is not None and found.phase != said:
                 said = found.phase
                 display.say(f"job {found.job}: {said}")
             _poll_for(STATE_POLL_S, display.watch)

@@ -61,18 +61,19 @@ def _left_open(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig
 
 
 def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
-    """Keys whose values differ, with both values as JSON.
+    """Keys whose values differ, with both values as JSON; a key that only one of them has is null in the other.
 
     A task still to be read from the weights is no difference, nor are the planned ranks, which nobody types.
     """
     before, after = dict(_flat(asdict(old))), dict(_flat(asdict(new)))
     found = []
     for key in sorted(before.keys() | after.keys()):
-        if before.get(key) == after.get(key) or key.startswith(_NO_DIFFERENCE):
+        old_value, new_value = before.get(key, "null"), after.get(key, "null")
+        if old_value == new_value or key.startswith(_NO_DIFFERENCE):
             continue
         if key == "model.task" and new.model.task is None:
             continue
-        found.append((key, before.get(key, "absent"), after.get(key, "absent")))
+        found.append((key, old_value, new_value))
     return found
 
 

@@ -28,7 +28,13 @@ def call(
     """Run a command, return what it printed. Raises SlurmError."""
     try:
         done = subprocess.run(
-            list(argv), cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=timeout_s, check=False
+            list(argv),
+            cwd=folder,
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
     except FileNotFoundError:
         raise SlurmError(argv, f"there is no {argv[0]} on this machine") from None

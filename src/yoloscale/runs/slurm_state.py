@@ -46,7 +46,7 @@ def state_of(progress: Progress, job: Job | Silence | None, *, lives: bool | Non
     if job.is_waiting:
         return Told("pending", queue_phase(progress, job))
     if progress.queued is not None:
-        return Told("pending", _joined(_requeue_words(progress), "ending" if job.word == "COMPLETING" else "starting"))
+        return Told("pending", _requeue_words(progress) or "starting")
     if progress.exited is not None and not progress.goes_on:
         return Told("restarting", "its ranks have stopped, its job is ending")
     return active(progress)
@@ -100,7 +100,9 @@ def _end_words(progress: Progress, job: Job) -> str:
 
 
 def _forgotten(progress: Progress) -> str:
-    said = "its launcher never began" if progress.queued is not None else "its launcher has left no last word"
+    said = "its launcher has left no last word"
+    if progress.queued is not None:
+        said = "its launcher never began: it was cancelled in the queue, or its script failed"
     return f"job {progress.job} is no longer known to SLURM, and {said}"
 
 

@@ -34,6 +34,8 @@ def cancel_job(run: RunDirectory, *, at_once: bool, timeout_s: float) -> bool:
             _record_end(run, progress)
             return True
         if at_once or progress.queued is not None or (isinstance(job, Job) and job.is_waiting):
+            if isinstance(job, Silence):
+                raise ConfigError(_not_cancelled(progress.job, job.words))
             if not has_ended_job:
                 has_ended_job = True
                 _end_job(run, progress)
@@ -63,8 +65,12 @@ def _end_job(run: RunDirectory, progress: Progress) -> None:
     try:
         call(["scancel", target])
     except SlurmError as error:
-        instead = f"once SLURM answers: the same again, or scancel {target}"
-        raise ConfigError(Problem("RUN", f"job {target} could not be cancelled: {error.said}", instead)) from None
+        raise ConfigError(_not_cancelled(target, error.said)) from None
+
+
+def _not_cancelled(target: str, said: str) -> Problem:
+    instead = f"where and when SLURM answers: the same again, or scancel {target}"
+    return Problem("RUN", f"job {target} could not be cancelled: {said}", instead)
 
 
 def _record_end(run: RunDirectory, progress: Progress) -> None:
