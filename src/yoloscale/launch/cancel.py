@@ -13,9 +13,11 @@ from yoloscale.launch.environment import MARK
 from yoloscale.launch.slurm.cancel import cancel_job
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.scheduler import Seldom
 from yoloscale.runs.status import live_launcher, read_progress, status
 
 POLL_S = 0.1
+SCHEDULER_POLL_S = 1.0
 
 
 def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0) -> bool:
@@ -27,9 +29,10 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     """
     import psutil
 
-    found = status(run)
+    asked = Seldom(SCHEDULER_POLL_S)
+    found = status(run, asked)
     if found.is_active and found.job is not None:
-        return cancel_job(run, at_once=at_once, timeout_s=timeout_s)
+        return cancel_job(run, asked, at_once=at_once, timeout_s=timeout_s)
     if not found.is_active or found.attempt == 0:
         raise ConfigError(
             Problem("RUN", f"{run.name!r} is {found.state}: there is nothing to cancel", "`yoloscale runs`")

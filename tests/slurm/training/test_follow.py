@@ -196,7 +196,7 @@ def test_many_jobs_are_one_question(account: Any, busy: Any) -> None:
 
 @pytest.mark.long
 def test_while_the_controller_is_down_the_events_tell(account: Any) -> None:
-    job = account.stand_in("run", steps=300, step_s=0.1)
+    account.stand_in("run", steps=2000, step_s=0.1)
     waiting = account.stand_in("waiting", "cluster.sbatch.begin=now+3600")
     account.until_event("run", events.TRAINING_STARTED)
     account.cluster.controller("stop")
@@ -204,11 +204,11 @@ def test_while_the_controller_is_down_the_events_tell(account: Any) -> None:
         table = account.type("yoloscale", "runs")
         assert [line.split()[:2] for line in table.splitlines()[1:3]] == [["run", "running"], ["waiting", "pending"]]
         assert len(NO_ANSWER.findall(table)) == 1
-        assert NO_ANSWER.search(account.type("yoloscale", "resume", "waiting", code=2))
+        assert len(NO_ANSWER.findall(account.type("yoloscale", "resume", "waiting", code=2))) == 1
         assert f"job {waiting} could not be cancelled" in account.type("yoloscale", "cancel", "waiting", code=2)
         assert not account.events("waiting", events.CANCELLED)
     finally:
         account.cluster.controller("start")
     account.type("yoloscale", "cancel", "waiting")
     assert status(account.run("waiting")).state == "cancelled"
-    account.until_state("run", job, "COMPLETED")
+    assert status(account.run("run")).state == "running"

@@ -9,7 +9,7 @@ from yoloscale.launch.outcome import INTERRUPTED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress
-from yoloscale.runs.scheduler import Job, Silence, ask
+from yoloscale.runs.scheduler import Ask, Job, Silence
 from yoloscale.runs.slurm_commands import SlurmError, call
 from yoloscale.runs.slurm_state import asks
 from yoloscale.runs.status import read_progress
@@ -17,7 +17,7 @@ from yoloscale.runs.status import read_progress
 POLL_S = 1.0  # between two questions to SLURM
 
 
-def cancel_job(run: RunDirectory, *, at_once: bool, timeout_s: float) -> bool:
+def cancel_job(run: RunDirectory, asked: Ask, *, at_once: bool, timeout_s: float) -> bool:
     """Stop a run and end its job, and wait; True once both are over.
 
     A job that waits is cancelled. Ranks that run are asked by RUN/STOP, and the script of the job then cancels it;
@@ -29,7 +29,7 @@ def cancel_job(run: RunDirectory, *, at_once: bool, timeout_s: float) -> bool:
     while True:
         progress = read_progress(run)
         assert progress.job is not None, "a run on SLURM"
-        job = ask([progress.job]).of(progress.job)
+        job = asked([progress.job]).of(progress.job)
         if _is_over(progress, job):
             _record_end(run, progress)
             return True
