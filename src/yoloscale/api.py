@@ -16,10 +16,12 @@ from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs as listed_runs
+from yoloscale.runs.scheduler import Seldom
 from yoloscale.runs.status import Status, read_result, status
 from yoloscale.runs.tail import last_lines
 
 POLL_S = 0.2
+SCHEDULER_POLL_S = 15.0
 LOG_END_LINES = 20
 
 __all__ = ["Run", "RunFailed", "all_runs", "train"]
@@ -61,7 +63,8 @@ class Run:
         Raises RunFailed if it ends in another way, TimeoutError if it still goes on after the time.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while (found := self.status()).is_active:
+        asked = Seldom(SCHEDULER_POLL_S)
+        while (found := status(self._run, asked)).is_active:
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"run {self.name!r} is still {found.state} after {timeout_s} s")
             time.sleep(POLL_S)

@@ -68,9 +68,10 @@ def _account(run: RunDirectory, *, follow: bool) -> int:
                 display.say(f"job {found.job}: {said}")
             _poll_for(STATE_POLL_S, display.watch)
         progress = display.progress
-    output = output_of(run, progress.job) if not progress.processes and not progress.finished else None
-    if output is not None:
-        print("\n".join(_end_of(output)))
+    if not progress.processes and (progress.attempt == 0 or status(run, asked).state == "failed"):
+        output = output_of(run, progress.job)
+        for line in _end_of(output) if output is not None else ():
+            print(line)
     return 0
 
 
@@ -97,7 +98,8 @@ def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> 
     while follow and status(run, asked).is_active:
         _poll_for(STATE_POLL_S, pump)
     pump()
-    rank_log(run, rank, attempt)
+    if not path.exists():
+        rank_log(run, rank, attempt)
     return 0
 
 

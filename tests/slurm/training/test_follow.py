@@ -73,6 +73,7 @@ def seen(account: Any, name: str) -> dict[str, Any]:
     return dict(json.loads(account.type("yoloscale", "status", name, "-o", "json")))
 
 
+@pytest.mark.long
 def test_followed_through_the_queue_and_a_requeue(account: Any, busy: Any, follow: Any) -> None:
     job = account.stand_in("run", steps=60, step_s=0.1, save_every=5)
     account.until("run", lambda: seen(account, "run")["phase"].startswith("waiting in the queue: Resources"))
@@ -134,6 +135,7 @@ def test_killed_at_once(account: Any) -> None:
     assert not account.events("run", events.REQUEUED)
 
 
+@pytest.mark.long
 def test_a_rank_is_killed_from_elsewhere_and_the_job_goes_on(account: Any) -> None:
     account.stand_in("run", "cluster.procs_per_node=2", "cluster.cpus_per_task=2", steps=80, step_s=0.1, save_every=5)
     account.until_event("run", events.CHECKPOINT_SAVED)
