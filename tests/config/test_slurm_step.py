@@ -42,6 +42,7 @@ def test_an_element_of_an_array_is_named_by_its_index() -> None:
     assert job_of({"SLURM_JOB_ID": "8", "SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "4"}) == "8_4"
     assert job_of({"SLURM_JOB_ID": "8"}) == "8"
     assert job_of({}) is None
+    assert job_of({"SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "4"}) is None  # env -u SLURM_JOB_ID …
 
 
 def test_the_first_start_has_no_restart_count() -> None:

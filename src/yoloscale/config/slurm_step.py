@@ -45,9 +45,11 @@ class SlurmStep:
 
 def job_of(environ: Mapping[str, str]) -> str | None:
     """The SLURM job that this process runs in, as scontrol takes it; None outside of any."""
+    if "SLURM_JOB_ID" not in environ:
+        return None
     if "SLURM_ARRAY_JOB_ID" in environ and "SLURM_ARRAY_TASK_ID" in environ:
         return f"{environ['SLURM_ARRAY_JOB_ID']}_{environ['SLURM_ARRAY_TASK_ID']}"
-    return environ.get("SLURM_JOB_ID")
+    return environ["SLURM_JOB_ID"]
 
 
 def restarts_of(environ: Mapping[str, str]) -> int:

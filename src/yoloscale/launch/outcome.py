@@ -11,7 +11,8 @@ from yoloscale.launch import agent_report
 from yoloscale.runs.progress import Progress
 
 FINISHED, FAILED, BAD_CONFIG, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
-ORDERLY = (FINISHED, STOPPED, INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)  # of a rank that was told to stop
+TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)  # whoever does not listen yet dies of them
+ORDERLY = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))  # of a rank that was told to stop
 
 
 @dataclass(frozen=True)

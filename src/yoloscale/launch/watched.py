@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from yoloscale.launch import agent_report, stragglers, torchrun
+from yoloscale.launch.outcome import TOLD
 from yoloscale.launch.process import Agent
 from yoloscale.launch.spec import JobSpec
 from yoloscale.launch.stop import StopRequests
@@ -123,7 +124,7 @@ class Watched:
         if self._is_stopping:
             return None
         received = agent_report.death_signal(self.log)
-        if received is None and exit_code in (-signal.SIGTERM, -signal.SIGINT):  # before it listened
+        if received is None and exit_code is not None and -exit_code in TOLD:  # before it listened
             received = signal.Signals(-exit_code)
         return signal.SIGINT if received is signal.SIGINT else signal.SIGTERM if received else None
 

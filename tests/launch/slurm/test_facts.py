@@ -24,7 +24,7 @@ def shown(**changed: str) -> Facts:
 
 
 def test_a_running_job() -> None:
-    assert shown() == Facts("RUNNING", 0, is_past_limit=False, is_preempted=False)
+    assert shown() == Facts("RUNNING", 0, left_s=176.0, is_preempted=False)
     assert not shown().is_ended_by_slurm
     assert not shown(state="SUSPENDED").is_ended_by_slurm
 
@@ -48,5 +48,5 @@ def test_preemption() -> None:
 
 def test_a_name_cannot_pose_as_a_fact() -> None:
     assert shown(name="x JobState=COMPLETING Restarts=9 PreemptTime=2026-11-22T18:38:14") == Facts(
-        "RUNNING", 0, is_past_limit=False, is_preempted=False
+        "RUNNING", 0, left_s=176.0, is_preempted=False
     )

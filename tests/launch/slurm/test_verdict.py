@@ -10,6 +10,7 @@ from yoloscale.launch.slurm.facts import Facts
 from yoloscale.launch.slurm.verdict import (
     Action,
     Start,
+    Verdict,
     decide,
     decide_inside,
     fruitless,
@@ -17,8 +18,8 @@ from yoloscale.launch.slurm.verdict import (
     untold_requeue,
 )
 
-RUNNING = Facts(state="RUNNING", restarts=0, is_past_limit=False, is_preempted=False)
-ENDING = Facts(state="COMPLETING", restarts=0, is_past_limit=False, is_preempted=False)
+RUNNING = Facts(state="RUNNING", restarts=0, left_s=3600.0, is_preempted=False)
+ENDING = Facts(state="COMPLETING", restarts=0, left_s=3600.0, is_preempted=False)
 LAUNCHED = {"event": "attempt_launched", "attempt": 1, "start": "41.0.0"}
 
 
@@ -28,6 +29,10 @@ def exited(code: int, **more: Any) -> dict[str, Any]:
 
 def start(*told: dict[str, Any], count: int = 0, finished: bool = False) -> Start:
     return Start([LAUNCHED, *told], finished, count)
+
+
+def decided(begun: Start, facts: Facts, restarts: int, max_requeues: int) -> Verdict:
+    return decide(begun, facts, restarts, max_requeues, warning_s=120)
 
 
 PREEMPTED = {"event": "preempted", "signal": "SIGTERM"}
@@ -54,36 +59,36 @@ WARNED = {"event": "preempted", "signal": "SIGUSR1"}
     ],
 )
 def test_what_follows(begun: Start, facts: Facts, action: Action, code: int) -> None:
-    found = decide(begun, facts, 0, 10)
+    found = decided(begun, facts, 0, 10)
     assert (found.action, found.exit_code) == (action, code)
 
 
 def test_a_job_that_slurm_has_requeued_is_left_alone() -> None:
-    facts = Facts(state="COMPLETING", restarts=3, is_past_limit=False, is_preempted=False)
-    assert decide(start(PREEMPTED, exited(75)), facts, 2, 10).action is Action.leave
-    assert decide(start(PREEMPTED, exited(75)), facts, 3, 10).action is Action.cancel
+    facts = Facts(state="COMPLETING", restarts=3, left_s=3600.0, is_preempted=False)
+    assert decided(start(PREEMPTED, exited(75)), facts, 2, 10).action is Action.leave
+    assert decided(start(PREEMPTED, exited(75)), facts, 3, 10).action is Action.cancel
 
 
 @pytest.mark.parametrize(
     ("facts", "told", "cause"),
     [
-        (Facts("COMPLETING", 0, True, False), (), "the time limit"),
-        (RUNNING, (WARNED, exited(75)), "the time limit"),
-        (Facts("RUNNING", 0, False, True), (PREEMPTED, exited(75)), "preempted by another job"),
+        (Facts("COMPLETING", 0, -1.0, False), (), "the time limit"),
+        (Facts("RUNNING", 0, 170.0, False), (WARNED, exited(75)), "the time limit"),
+        (Facts("RUNNING", 0, 3600.0, True), (PREEMPTED, exited(75)), "preempted by another job"),
         (RUNNING, (PREEMPTED, exited(75)), "stopped on request"),
         (RUNNING, (), "its step was killed"),
     ],
 )
 def test_a_requeue_says_why(facts: Facts, told: tuple[dict[str, Any], ...], cause: str) -> None:
-    found = decide(start(*told), facts, 0, 10)
+    found = decided(start(*told), facts, 0, 10)
     assert (found.action, found.cause) == (Action.requeue, cause)
 
 
 def test_without_requeues_a_stopped_job_ends_and_a_cancel_cannot_be_told_from_a_lost_node() -> None:
-    assert decide(start(exited(75)), RUNNING, 0, 0).action is Action.end
-    assert decide(start(exited(75)), RUNNING, 0, 0).exit_code == 75
-    assert decide(start(exited(75)), ENDING, 0, 0).action is Action.end
-    assert decide(start(), RUNNING, 0, 0).exit_code == 1
+    assert decided(start(exited(75)), RUNNING, 0, 0).action is Action.end
+    assert decided(start(exited(75)), RUNNING, 0, 0).exit_code == 75
+    assert decided(start(exited(75)), ENDING, 0, 0).action is Action.end
+    assert decided(start(), RUNNING, 0, 0).exit_code == 1
 
 
 @pytest.mark.parametrize(("code", "ends_with"), [(0, 0), (75, 75), (130, 130), (1, 1)])

@@ -29,7 +29,7 @@ class Account:
     """A folder on the file system that all nodes share, and what is typed there."""
 
     def __init__(self, folder: Path, cluster: Any, cache: Path) -> None:
-        self.folder, self.cluster = folder, cluster
+        self.folder, self.cluster, self.small = folder, cluster, SMALL
         self.environment = {**os.environ, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(cache)}
 
     def with_stand_ins(self) -> None:
@@ -55,13 +55,14 @@ class Account:
             return list(words)
         return [sys.executable, "-m", *words]
 
-    def train(self, name: str, *settings: str, nodes: int = 1, ranks: int = 1) -> str:
-        """Submit a run with a rank or more on each node; its job."""
-        given = {setting.split("=")[0] for setting in settings}
-        where = ["cluster=slurm", f"cluster.nodes={nodes}", f"cluster.procs_per_node={ranks}"]
-        where += [f"cluster.cpus_per_task={ranks}"] if "cluster.cpus_per_task" not in given else []
-        self.type("yoloscale", "train", f"name={name}", *where, *SMALL, *settings)
+    def train(self, name: str, *settings: str, nodes: int, ranks: int) -> str:
+        """Submit a run with some ranks on each node; its job."""
+        self.type(*_training(name, nodes, ranks), *settings)
         return self.job_of(name)
+
+    def prepare(self, name: str, *settings: str, nodes: int, ranks: int) -> None:
+        """The same, without submitting it."""
+        self.type(*_training(name, nodes, ranks), *settings, "--prepare")
 
     def stand_in(self, name: str, *settings: str, **script: Any) -> str:
         """Submit a run of stand-ins; its job."""
@@ -111,6 +112,11 @@ class Account:
 
     def until_state(self, name: str, job: str, state: str, timeout_s: float = 120) -> None:
         self.until(name, lambda: self.state(job) == state, timeout_s)
+
+
+def _training(name: str, nodes: int, ranks: int) -> tuple[str, ...]:
+    where = (f"cluster.nodes={nodes}", f"cluster.procs_per_node={ranks}", f"cluster.cpus_per_task={ranks}")
+    return ("yoloscale", "train", f"name={name}", "cluster=slurm", *where, *SMALL)
 
 
 @pytest.fixture

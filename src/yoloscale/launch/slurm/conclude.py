@@ -18,6 +18,7 @@ from yoloscale.launch.attempts import newest_saved
 from yoloscale.launch.claim import lock
 from yoloscale.launch.outcome import FAILED
 from yoloscale.launch.slurm.facts import facts_of, has_lost_node
+from yoloscale.launch.slurm.job import warning_s
 from yoloscale.launch.slurm.node import run_of
 from yoloscale.launch.slurm.record import record_cancel, record_failure
 from yoloscale.launch.slurm.verdict import Action, Verdict, decide, decide_inside, requeue, start_of
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
     folder, code = Path(arguments[0]), int(arguments[1])
     try:
         run = run_of(folder, os.environ)
-        limit = load(run.config).cluster.max_requeues
+        cluster = load(run.config).cluster
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -43,9 +44,11 @@ def main(arguments: list[str]) -> int:
         verdict = decide_inside(start)
     else:
         start = start_of(history, job, restarts, step)
-        verdict = decide(start, facts_of(job), restarts, limit)
+        facts = facts_of(job)
+        print(f"job {job}: {facts.words}")
+        verdict = decide(start, facts, restarts, cluster.max_requeues, warning_s=warning_s(cluster))
         if verdict.action is Action.no_start and has_lost_node(os.environ["SLURM_JOB_NODELIST"]):
-            verdict = requeue(start, limit, "a node was lost before the ranks started")
+            verdict = requeue(start, cluster.max_requeues, "a node was lost before the ranks started")
     print(f"job {job}: srun ended with {code}: {verdict.action.value}{f' ({verdict.cause})' if verdict.cause else ''}")
     return _carry_out(run, job, verdict, step=step, count=start.fruitless + 1, code=code)
 

@@ -19,12 +19,24 @@ class Facts:
 
     Args:
         restarts: how often it was requeued, a requeue that is under way included.
+        left_s: until its time is over; None without a limit.
     """
 
     state: str
     restarts: int
-    is_past_limit: bool
+    left_s: float | None
     is_preempted: bool
+
+    @property
+    def is_past_limit(self) -> bool:
+        """Whether its time is over."""
+        return self.left_s is not None and self.left_s <= 0
+
+    @property
+    def words(self) -> str:
+        """For the log of the job."""
+        more = [" past its time"] * self.is_past_limit + [" preempted"] * self.is_preempted
+        return f"SLURM says {self.state}{','.join(more)}, requeued {self.restarts} times"
 
     @property
     def is_ended_by_slurm(self) -> bool:
@@ -55,11 +67,11 @@ def has_lost_node(nodelist: str) -> bool:
 
 def parse(shown: str) -> Facts:
     """Read the lines of `scontrol show job` for one job."""
-    preempted = _value(shown, "PreemptTime")
+    preempted, limit_s = _value(shown, "PreemptTime"), _seconds(_value(shown, "TimeLimit"))
     return Facts(
         state=_value(shown, "JobState") or "UNKNOWN",
         restarts=int(_value(shown, "Restarts") or 0),
-        is_past_limit=_seconds(_value(shown, "RunTime")) >= _seconds(_value(shown, "TimeLimit")) > 0,
+        left_s=limit_s - _seconds(_value(shown, "RunTime")) if limit_s else None,
         is_preempted=preempted not in (None, "None", "N/A"),
     )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.config.time_limit import limit_s, stop_after_s
+
+_LONGEST_WARNING_S = 65535  # sbatch counts them in 16 bits
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,15 @@ class SlurmJob:
     def output(self) -> str:
         """What SLURM writes the words of script and srun to, in the folder that sbatch is started in."""
         return "slurm-%j.out" if self.array is None else "slurm-%A_%a.out"
+
+
+def warning_s(cluster: ClusterConfig) -> int:
+    """How long before its end SLURM is to warn the job."""
+    warning = cluster.stop_before_s
+    if cluster.time is not None:
+        limit = limit_s(cluster.time)
+        warning = limit - stop_after_s(limit, cluster.stop_before_s)
+    return min(math.ceil(warning), _LONGEST_WARNING_S)
 
 
 def job_for(config: Config, folder: Path, typed: tuple[str, ...]) -> SlurmJob:

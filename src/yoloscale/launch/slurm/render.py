@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from pathlib import Path
@@ -14,14 +13,13 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import templates_folder
 from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.config.slurm import OPTIONS, is_exclusive, passed_through
-from yoloscale.config.time_limit import limit_s, stop_after_s
-from yoloscale.launch.slurm.job import SlurmJob
+from yoloscale.launch.slurm.job import SlurmJob, warning_s
 
 TEMPLATE = "job.sbatch.j2"
-_LONGEST_WARNING_S = 65535  # sbatch counts them in 16 bits
 _PLAIN = re.compile(r"[\w@%+=:,./\[\]-]+", re.ASCII)
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f'$`]")
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f'\\]")
+LAST_TASKS_S = 20  # from the end of one node's launcher to that of all: one on a node that is gone never says so
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "'": "\\'", "\\": "\\\\"}
 _NOT_IN_OUTPUT = re.compile(r"\\|%\d*[%AJNajnstux]")  # SLURM replaces them in the whole path of a job's output
 _NOT_IN_MOUNT = re.compile(r"[:,\n]")  # they end a path in lists of mounts
@@ -102,21 +100,13 @@ def shell_word(value: object) -> str:
     return "$'" + _ESCAPED.sub(lambda found: _ESCAPES.get(found[0], f"\\x{ord(found[0]):02x}"), text) + "'"
 
 
-def warning_s(cluster: ClusterConfig) -> int:
-    """How long before its end SLURM is to warn the job."""
-    warning = cluster.stop_before_s
-    if cluster.time is not None:
-        limit = limit_s(cluster.time)
-        warning = limit - stop_after_s(limit, cluster.stop_before_s)
-    return min(math.ceil(warning), _LONGEST_WARNING_S)
-
-
 def srun_flags(cluster: ClusterConfig) -> list[str]:
     """One task on each node, with all that the job has there, and its whole environment."""
-    flags = [f"--nodes={cluster.nodes}", "--ntasks-per-node=1", "--export=ALL"]
-    flags.append("--kill-on-bad-exit=" + ("0" if _goes_on_with_fewer(cluster) else "1"))
+    flags = [f"--nodes={cluster.nodes}", f"--ntasks={cluster.nodes}", "--ntasks-per-node=1", "--export=ALL"]
     if _goes_on_with_fewer(cluster):
-        flags.append("--no-kill")
+        flags += ["--kill-on-bad-exit=0", "--no-kill"]
+    else:
+        flags += ["--kill-on-bad-exit=1", f"--wait={LAST_TASKS_S}"]
     if cluster.cpus_per_task is not None:
         flags.append(f"--cpus-per-task={cluster.cpus_per_task}")  # srun does not inherit it
     return flags

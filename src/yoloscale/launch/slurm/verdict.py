@@ -11,6 +11,8 @@ from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.slurm.facts import Facts
 from yoloscale.runs import events
 
+EARLY_S = 60.0  # SLURM's warning may come as much before its time
+
 
 class Action(str, Enum):
     """What the batch script does next."""
@@ -86,8 +88,12 @@ def fruitless(history: Sequence[dict[str, Any]], newest_step: int) -> int:
     return count
 
 
-def decide(start: Start, facts: Facts, restarts: int, max_requeues: int) -> Verdict:
-    """What follows. `restarts` is how often the job had been requeued when this start began."""
+def decide(start: Start, facts: Facts, restarts: int, max_requeues: int, *, warning_s: float) -> Verdict:
+    """What follows.
+
+    `restarts` is how often the job had been requeued when this start began, `warning_s` how long before its end SLURM
+    warns it.
+    """
     if start.is_finished:
         return Verdict(Action.end, FINISHED)
     if facts.restarts > restarts:
@@ -101,7 +107,7 @@ def decide(start: Start, facts: Facts, restarts: int, max_requeues: int) -> Verd
         return Verdict(Action.end, start.word or FAILED)
     if not start.told:
         return Verdict(Action.no_start, FAILED)
-    return requeue(start, max_requeues, _cause(start, facts))
+    return requeue(start, max_requeues, _cause(start, facts, warning_s))
 
 
 def requeue(start: Start, max_requeues: int, cause: str) -> Verdict:
@@ -120,10 +126,9 @@ def decide_inside(start: Start) -> Verdict:
     return Verdict(Action.end, FAILED if start.word is None else start.word)
 
 
-def _cause(start: Start, facts: Facts) -> str:
+def _cause(start: Start, facts: Facts, warning_s: float) -> str:
     if facts.is_preempted:
         return "preempted by another job"
-    stops = [told for told in start.told if told["event"] == events.PREEMPTED]
-    if facts.is_past_limit or (stops and str(stops[-1].get("signal")) in ("SIGUSR1", "10")):
+    if facts.left_s is not None and facts.left_s <= warning_s + EARLY_S:
         return "the time limit"
     return "stopped on request" if start.word == STOPPED else "its step was killed"

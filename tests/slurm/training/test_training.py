@@ -1,0 +1,147 @@
+"""Real training under SLURM: as good as here, and exact whatever SLURM does to it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from yoloscale.runs import events
+
+pytestmark = [pytest.mark.long]
+BATCH = ("batch=8", "nbs=8", "debug.trace=true")
+
+
+def here(account: Any, name: str, *settings: str, ranks: int) -> subprocess.Popen[str]:
+    """The same training on this machine, beside that of the cluster."""
+    where = (f"name={name}", f"cluster.procs_per_node={ranks}")
+    typed = account.command("yoloscale", "train", *where, *account.small, *settings)
+    return subprocess.Popen(
+        typed, cwd=account.folder, env=account.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout_s: float) -> None:
+    said, _ = process.communicate(timeout=timeout_s)
+    assert process.returncode == 0, said
+
+
+def same_weights(one: Any, other: Any) -> bool:
+    """Whether two best.pt hold the same model to the bit; both were written here."""
+    models = [torch.load(run.best_weights, weights_only=False)["model"] for run in (one, other)]
+    states = [model.state_dict() for model in models]
+    return states[0].keys() == states[1].keys() and all(
+        torch.equal(value, states[1][key]) for key, value in states[0].items()
+    )
+
+
+@pytest.mark.timeout(400)
+def test_two_nodes_train_as_one_machine_does(account: Any) -> None:
+    """Four ranks: by torchrun on two nodes, by srun alone as tasks of two nodes, and here."""
+    settings = (*BATCH, "epochs=2", "val=true")
+    local = here(account, "here", *settings, ranks=4)
+    job = account.train("there", *settings, nodes=2, ranks=2)
+    account.prepare("tasks", *settings, nodes=2, ranks=2)
+    finish(local, 200)
+    account.until_state("there", job, "COMPLETED")
+    worker = [*account.command("yoloscale")[:2], "yoloscale.worker", str(account.run("tasks").path)]
+    account.type("srun", "--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", *worker, timeout_s=200)
+    assert len(account.trace("here")) == 16
+    hosts = {process["host"] for process in account.events("there", events.ATTEMPT_STARTED)[0]["processes"]}
+    assert len(hosts) == 2
+    for name in ("there", "tasks"):
+        assert account.trace(name) == account.trace("here"), name
+        assert same_weights(account.run(name), account.run("here")), name
+        assert metrics(account, name) == metrics(account, "here")
+
+
+def metrics(account: Any, name: str) -> Any:
+    return account.events(name, events.EVALUATED)[-1]["metrics"]
+
+
+def preempted(account: Any, job: str) -> None:
+    """By a job that is worth more, on the same nodes."""
+    account.cluster.run(
+        "sbatch", "--partition=main", "--nodes=4", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"
+    )
+
+
+def requeued(account: Any, job: str) -> None:
+    account.cluster.run("scontrol", "requeue", job)
+
+
+def without_a_rank(account: Any, job: str) -> None:
+    process = account.events("run", events.ATTEMPT_STARTED)[-1]["processes"][1]
+    account.cluster.node(process["host"], "exec", "kill", "-KILL", str(process["pid"]))
+
+
+def without_a_slurmd(account: Any, job: str) -> None:
+    """For a while that SLURM does not mind: the job shall not notice."""
+    host = account.events("run", events.ATTEMPT_STARTED)[-1]["processes"][1]["host"]
+    account.cluster.node(host, "kill-slurmd")
+    time.sleep(3)
+    account.cluster.node(host, "start-slurmd")
+
+
+def without_a_node(account: Any, job: str) -> None:
+    host = account.events("run", events.ATTEMPT_STARTED)[-1]["processes"][1]["host"]
+    account.cluster.run("scontrol", "update", f"nodename={host}", "state=down", "reason=test")
+    account.until("run", lambda: account.state(job) != "RUNNING", 60)
+    account.cluster.run("scontrol", "update", f"nodename={host}", "state=resume")
+
+
+def without_power(account: Any, job: str) -> None:
+    host = account.events("run", events.ATTEMPT_STARTED)[-1]["processes"][1]["host"]
+    account.cluster.node(host, "poweroff")
+    account.until("run", lambda: account.state(job) != "RUNNING", 90)
+    account.cluster.node(host, "poweron")
+
+
+def is_training(account: Any, job: str) -> bool:
+    """Whether its ranks have done some steps since they were started, and nobody has asked them to stop."""
+    if account.state(job) != "RUNNING":
+        return False
+    begun = 0.0
+    for record in events.history(account.run("run")):
+        begun = record["time"] if record["event"] == events.TRAINING_STARTED else begun
+        begun = 0.0 if record["event"] in (events.PREEMPTED, events.EXITED, events.FAILED) else begun
+    started = account.events("run", events.TRAINING_STARTED)
+    return begun > 0.0 and account.trace("run")[-1]["step"] > started[-1]["step"] + 2
+
+
+WHAT_HAPPENS: list[Callable[[Any, str], None]] = [
+    preempted,
+    requeued,
+    without_a_rank,
+    without_a_slurmd,
+    without_a_node,
+    without_power,
+]
+
+
+@pytest.mark.timeout(900)
+def test_whatever_slurm_does_it_ends_with_the_same_bits(account: Any) -> None:
+    """One run on two nodes: one thing after the other happens to it, and its time is too short to finish in anyway."""
+    settings = (*BATCH, "epochs=60", "checkpoint.every_steps=5", "val=false")
+    began = time.monotonic()
+    job = account.train("run", *settings, "cluster.partition=low", "cluster.time=1", nodes=2, ranks=1)
+    for happen in WHAT_HAPPENS:
+        account.until("run", lambda: is_training(account, job), 180)
+        happen(account, job)
+    whole = here(account, "whole", *settings, ranks=2)
+    finish(whole, 400)
+    account.until_state("run", job, "COMPLETED", 500)
+    print(f"{time.monotonic() - began:.0f} s")
+    requeues = account.events("run", events.REQUEUED)
+    causes = Counter(record["cause"] for record in requeues)
+    assert {record["job"] for record in requeues} == {job}
+    assert causes["the time limit"] >= 3, causes
+    assert causes["preempted by another job"] >= 1
+    assert account.events("run", events.RESTARTED)[0]["rank"] == 1
+    assert account.trace("run") == account.trace("whole")
+    assert same_weights(account.run("run"), account.run("whole"))
