@@ -27,7 +27,7 @@ def asks(progress: Progress) -> bool:
         return False
     if progress.exited is None or progress.goes_on:
         return True
-    return progress.is_submitted and progress.exited.get("exit_code") == STOPPED
+    return progress.is_submitted and progress.exited.get("exit_code") == STOPPED and not progress.exited.get("final")
 
 
 def state_of(progress: Progress, job: Job | Silence | None, *, lives: bool | None) -> Told | None:

@@ -13,7 +13,7 @@ from yoloscale.runs.slurm_commands import SlurmError, call
 from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 
-POLL_S = 1.0
+POLL_S = 3.0  # each time SLURM is asked
 AT_ONCE = 500  # ids on one command line
 
 
@@ -30,7 +30,7 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
     _scancel(str(found.job) for _, found in leaving if found.job is not None)
     for run, found in active:
         if found.state == "pending":
-            record_cancel(run)
+            record_cancel(run, str(found.job))
         else:
             events.record(run, events.CANCELLED)
             if not at_once:

@@ -138,3 +138,14 @@ def test_a_signal_to_srun_and_all_its_tasks_is_a_preemption(account: Any) -> Non
     account.cluster.run("scancel", "--signal=USR1", job)
     assert account.until_event("warned", events.REQUEUED)["by"] == "yoloscale"
     account.until_state("warned", job, "COMPLETED")
+
+
+def test_without_requeues_a_job_that_is_told_to_stop_ends_as_preempted(account: Any) -> None:
+    job = account.stand_in("once", "cluster.max_requeues=0", steps=2000)
+    account.until_event("once", events.TRAINING_STARTED)
+    account.cluster.run("scancel", "--signal=USR1", job)
+    account.until_state("once", job, "FAILED")
+    assert account.events("once", events.EXITED)[-1]["final"]
+    assert not account.events("once", events.REQUEUED)
+    assert "preempted" in account.type("yoloscale", "status", "once")
+    assert account.cluster.run("scontrol", "show", "job", job).count("ExitCode=75:0") == 1

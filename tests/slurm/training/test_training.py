@@ -81,7 +81,7 @@ def without_a_rank(account: Any, job: str) -> None:
 
 
 def without_a_slurmd(account: Any, job: str) -> None:
-    """For a while that SLURM does not mind: the job shall not notice."""
+    """For a while that SLURM does not mind: the job does not notice."""
     host = account.events("run", events.ATTEMPT_STARTED)[-1]["processes"][1]["host"]
     account.cluster.node(host, "kill-slurmd")
     time.sleep(3)
@@ -126,22 +126,27 @@ WHAT_HAPPENS: list[Callable[[Any, str], None]] = [
 
 @pytest.mark.timeout(900)
 def test_whatever_slurm_does_it_ends_with_the_same_bits(account: Any) -> None:
-    """One run on two nodes: one thing after the other happens to it, and its time is too short to finish in anyway."""
-    settings = (*BATCH, "epochs=60", "checkpoint.every_steps=5", "val=false")
-    began = time.monotonic()
+    """One run on two nodes: one thing after the other happens to it, and its time is too short for it anyway.
+
+    Its warning comes 3 to 30 s after its start: 560 steps are more than it gets done in three times.
+    """
+    settings = (*BATCH, "epochs=70", "checkpoint.every_steps=5", "val=false")
     job = account.train("run", *settings, "cluster.partition=low", "cluster.time=1", nodes=2, ranks=1)
     for happen in WHAT_HAPPENS:
         account.until("run", lambda: is_training(account, job), 180)
         happen(account, job)
     whole = here(account, "whole", *settings, ranks=2)
-    finish(whole, 400)
-    account.until_state("run", job, "COMPLETED", 500)
-    print(f"{time.monotonic() - began:.0f} s")
-    requeues = account.events("run", events.REQUEUED)
-    causes = Counter(record["cause"] for record in requeues)
-    assert {record["job"] for record in requeues} == {job}
-    assert causes["the time limit"] >= 3, causes
-    assert causes["preempted by another job"] >= 1
-    assert account.events("run", events.RESTARTED)[0]["rank"] == 1
+    account.until("run", lambda: causes(account)["the time limit"] >= 3, 240)
+    account.cluster.run("scontrol", "update", f"jobid={job}", "timelimit=20")
+    finish(whole, 300)
+    account.until_state("run", job, "COMPLETED", 300)
+    assert {record["job"] for record in account.events("run", events.REQUEUED)} == {job}
+    assert causes(account)["preempted by another job"] == 1
+    assert causes(account)["requeued by SLURM"] >= 2
+    assert "rank 1 on node" in account.events("run", events.RESTARTED)[0]["cause"]
     assert account.trace("run") == account.trace("whole")
     assert same_weights(account.run("run"), account.run("whole"))
+
+
+def causes(account: Any) -> Counter[str]:
+    return Counter(record["cause"] for record in account.events("run", events.REQUEUED))

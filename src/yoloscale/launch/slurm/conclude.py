@@ -16,11 +16,11 @@ from yoloscale.config.freeze import load
 from yoloscale.config.slurm_step import job_of, restarts_of
 from yoloscale.launch.attempts import newest_saved
 from yoloscale.launch.claim import lock
-from yoloscale.launch.outcome import FAILED
+from yoloscale.launch.outcome import FAILED, STOPPED
 from yoloscale.launch.slurm.facts import facts_of, has_lost_node
 from yoloscale.launch.slurm.job import warning_s
 from yoloscale.launch.slurm.node import run_of
-from yoloscale.launch.slurm.record import record_cancel, record_failure
+from yoloscale.launch.slurm.record import record_cancel, record_failure, record_stop
 from yoloscale.launch.slurm.verdict import Action, Verdict, decide, decide_inside, requeue, start_of
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -58,13 +58,15 @@ def _carry_out(run: RunDirectory, job: str, verdict: Verdict, *, step: int, coun
         return _requeue(run, job, verdict, step=step, count=count)
     if verdict.action is Action.leave:
         events.note(run, events.REQUEUED, job=job, by="slurm", step=step, count=count, cause=verdict.cause)
+    if verdict.action is Action.end and verdict.exit_code == STOPPED:
+        record_stop(run, job)
     if verdict.action is Action.cancel:
         _cancel(run, job)
     if verdict.action is Action.give_up:
         error = f"given up after {count - 1} requeues from step {step} without a newer checkpoint"
-        record_failure(run, error)
+        record_failure(run, job, error)
     if verdict.action is Action.no_start and _is_free(run):
-        record_failure(run, f"job {job}: srun ended with {code} before any rank was started; its output tells why")
+        record_failure(run, job, f"job {job}: srun ended with {code} before any rank was started; its output tells why")
     return verdict.exit_code
 
 
@@ -74,14 +76,14 @@ def _requeue(run: RunDirectory, job: str, verdict: Verdict, *, step: int, count:
     try:
         call(["scontrol", "requeue", job])
     except SlurmError as error:
-        record_failure(run, f"job {job} could not be requeued: {error.said}")
+        record_failure(run, job, f"job {job} could not be requeued: {error.said}")
         return FAILED
     return verdict.exit_code  # a script that ends now does not undo it
 
 
 def _cancel(run: RunDirectory, job: str) -> None:
     """The job shall read CANCELLED, also where the ranks stopped before SLURM was told."""
-    record_cancel(run)
+    record_cancel(run, job)
     try:
         call(["scancel", job])
     except SlurmError as error:

@@ -93,7 +93,7 @@ def _note_requeue(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome
     count = fruitless(events.history(run), newest)
     if count <= config.cluster.max_requeues or config.cluster.max_requeues == 0:
         return None
-    record_failure(run, f"given up after {count} requeues from step {newest} without a newer checkpoint")
+    record_failure(run, step.job, f"given up after {count} requeues from step {newest} without a newer checkpoint")
     return Outcome(FAILED)
 
 

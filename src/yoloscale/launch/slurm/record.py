@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from yoloscale.launch.outcome import FAILED, INTERRUPTED
+from yoloscale.launch.outcome import FAILED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 
-def record_failure(run: RunDirectory, error: str) -> None:
-    """The run has failed, and nobody goes on with it."""
+def record_failure(run: RunDirectory, job: str, error: str) -> None:
+    """The run has failed in this job, and nobody goes on with it."""
     attempt = events.last_attempt(events.history(run))
-    events.note(run, events.FAILED, attempt=attempt, rank=None, error=error, collateral=False, gave_up=True)
-    events.note(run, events.EXITED, attempt=attempt, exit_code=FAILED)
+    events.note(run, events.FAILED, attempt=attempt, rank=None, error=error, collateral=False, gave_up=True, job=job)
+    events.note(run, events.EXITED, attempt=attempt, exit_code=FAILED, job=job)
 
 
-def record_cancel(run: RunDirectory) -> None:
-    """A person has stopped the run."""
+def record_stop(run: RunDirectory, job: str) -> None:
+    """The ranks have saved and stopped, and the job is not requeued."""
     attempt = events.last_attempt(events.history(run))
-    events.note(run, events.CANCELLED)
-    events.note(run, events.EXITED, attempt=attempt, exit_code=INTERRUPTED)
+    events.note(run, events.EXITED, attempt=attempt, exit_code=STOPPED, job=job, final=True)
+
+
+def record_cancel(run: RunDirectory, job: str) -> None:
+    """A person has stopped this job."""
+    attempt = events.last_attempt(events.history(run))
+    events.note(run, events.CANCELLED, job=job)
+    events.note(run, events.EXITED, attempt=attempt, exit_code=INTERRUPTED, job=job)
