@@ -247,3 +247,9 @@ def test_a_killed_job_that_waits_again_has_lost_what_it_had_not_saved() -> None:
     assert shares(spent(history, 90, goes_on=True, signs=(50,))) == {
         "setup": 10, "training": 20, "lost": 20, "queued": 20, "down": 20,
     }  # fmt: skip
+
+
+def test_a_submission_put_on_record_after_its_job_began_is_no_queue() -> None:
+    began = event(0, events.ATTEMPT_LAUNCHED, attempt=1, start="41_7.0.0")
+    history = [began, event(2, events.SUBMITTED, job="41_7"), trains(10)]
+    assert shares(spent(history, 60, goes_on=True)) == {"setup": 10, "training": 50}

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.scheduler import Answer, Job, Silence
 from yoloscale.runs.slurm_state import Told, asks, state_of
+from yoloscale.runs.status import status, statuses
 
 SUBMITTED = ("submitted", {"job": "41"})
 LAUNCHED = ("attempt_launched", {"attempt": 1, "host": "node1", "pid": 7, "start": "41.0.0"})
@@ -137,6 +139,13 @@ def test_late_words_of_the_job_before_are_not_about_the_new_one(late: Any) -> No
     assert (progress.job, progress.exited) == ("42", None)
 
 
+def test_a_submission_that_is_put_on_record_after_the_job_began_is_no_new_one() -> None:
+    progress = fold(LAUNCHED, SUBMITTED, JOINED, TRAINING)
+    assert (progress.job, progress.is_submitted, progress.queued) == ("41", True, None)
+    assert state_of(progress, ON_NODES, lives=None) == Told("running")
+    assert fold(*RUNNING, exited(1), SUBMITTED).queued is not None, "numbers come again"
+
+
 def test_a_run_taken_up_by_hand_has_left_its_job() -> None:
     here = ("attempt_launched", {"attempt": 2, "host": "login", "pid": 9})
     assert fold(*RUNNING, exited(130), here).job is None
@@ -156,9 +165,6 @@ def test_when_a_job_is_expected_to_start() -> None:
 
 
 def test_one_question_for_any_number_of_runs(tmp_path: Any) -> None:
-    from yoloscale.runs.directory import RunDirectory
-    from yoloscale.runs.status import statuses
-
     runs, asked = [], []
     for number in range(5):
         run = RunDirectory(tmp_path / f"run-{number}")
@@ -179,3 +185,31 @@ def test_one_question_for_any_number_of_runs(tmp_path: Any) -> None:
     ]
     silent = statuses(runs[:1], lambda jobs: Answer(silence=NO_ANSWER))[0]
     assert (silent.state, silent.scheduler) == ("pending", NO_ANSWER.words)
+
+
+@pytest.mark.parametrize("answer", [Answer({"41": Job("41", "COMPLETED")}), Answer()])
+def test_a_run_that_ends_while_slurm_is_asked_has_not_failed(tmp_path: Any, answer: Answer) -> None:
+    run = RunDirectory(tmp_path)
+    for event, fields in RUNNING:
+        events.record(run, event, **fields)
+
+    def ask(jobs: Collection[str]) -> Answer:
+        events.record(run, events.FINISHED)
+        events.record(run, events.EXITED, attempt=1, exit_code=0)
+        return answer
+
+    assert status(run, ask).state == "finished"
+
+
+def test_a_run_that_is_submitted_again_while_slurm_is_asked_is_in_the_queue(tmp_path: Any) -> None:
+    run = RunDirectory(tmp_path)
+    for event, fields in RUNNING:
+        events.record(run, event, **fields)
+
+    def ask(jobs: Collection[str]) -> Answer:
+        events.record(run, events.EXITED, attempt=1, exit_code=1)
+        events.record(run, events.SUBMITTED, job="42")
+        return Answer({"41": Job("41", "FAILED")})
+
+    found = status(run, ask)
+    assert (found.state, found.job, found.scheduler) == ("pending", "42", None)

@@ -68,6 +68,7 @@ class Start:
     """One start of the job: what its events tell, times in seconds since the epoch."""
 
     begun: float
+    job: str | None = None  # the SLURM job it belongs to
     joined: bool = False  # its ranks have announced themselves
     trained: float | None = None  # when its first step began
     step: int = 0  # of the state it restored
@@ -92,7 +93,7 @@ def starts(history: Sequence[Record], last_sign: LastSign = lambda before: None)
     for record in history:
         now = max(now, float(record.get("time", 0.0)))
         if _begins(record, found[-1] if found else None):
-            found.append(Start(now))
+            found.append(Start(now, events.job_of(record)))
         if found:
             _take(found[-1], record, now)
     for start, following in zip_longest(found, found[1:]):
@@ -137,6 +138,8 @@ def _begins(record: Record, newest: Start | None) -> bool:
 
 def _take(start: Start, record: Record, now: float) -> None:
     event = record["event"]
+    if event == events.SUBMITTED and start.ended is None and events.job_of(record) == start.job:
+        return  # put on record after the job began
     if event in _QUEUED:
         start.queued = now if start.queued is None else start.queued
     elif start.ended is None and event != events.MOVED:  # whoever takes the run up says that, after a while perhaps

@@ -137,6 +137,13 @@ class Progress:
         return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
 
+def _submitted(progress: Progress, record: dict[str, Any]) -> None:
+    if progress.launcher is not None and progress.exited is None and progress.job == events.job_of(record):
+        progress.is_submitted = True  # an array's first points start before the submission of its last is on record
+    else:
+        _queued(progress, record)
+
+
 def _queued(progress: Progress, record: dict[str, Any]) -> None:
     progress._begin_anew(progress.attempt)
     progress.job, progress.is_submitted, progress.queued = events.job_of(record), True, record
@@ -211,7 +218,7 @@ def _exited(progress: Progress, record: dict[str, Any]) -> None:
 
 _LATE_WORDS = (events.REQUEUED, events.CANCELLED, events.FAILED, events.EXITED)
 _HANDLERS = {
-    events.SUBMITTED: _queued,
+    events.SUBMITTED: _submitted,
     events.REQUEUED: _queued,
     events.ATTEMPT_LAUNCHED: _launched,
     events.ATTEMPT_STARTED: _joined,

@@ -15,7 +15,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.progress import Progress
-from yoloscale.runs.scheduler import Ask, Job, Silence, ask, nobody
+from yoloscale.runs.scheduler import Answer, Ask, Job, Silence, ask, nobody
 from yoloscale.runs.slurm_output import output_of
 from yoloscale.runs.slurm_state import Told, active, asks, state_of
 from yoloscale.runs.tail import Tail
@@ -87,7 +87,19 @@ def statuses(runs: Sequence[RunDirectory], asked: Ask = ask) -> list[Status]:
     """The states of runs, in their order, for which SLURM is asked once at most."""
     read = [_read(run) for run in runs]
     answer = asked({str(each.progress.job) for each in read if each.asks})
-    return [_status(each, answer.of(str(each.progress.job)) if each.asks else None) for each in read]
+    return [_status(*_with_job(each, answer)) for each in read]
+
+
+def _with_job(read: _Read, answer: Answer) -> tuple[_Read, Job | Silence | None]:
+    """What the files tell, and what SLURM does. A job that is over may have had its last word while SLURM was asked."""
+    if not read.asks:
+        return read, None
+    asked_for = str(read.progress.job)
+    job = answer.of(asked_for)
+    if isinstance(job, Silence) or (job is not None and not job.is_over):
+        return read, job
+    again = _read(read.run)
+    return again, job if str(again.progress.job) == asked_for else Silence()
 
 
 def is_finished(run: RunDirectory) -> bool:
