@@ -26,12 +26,14 @@ def shown(**changed: str) -> Facts:
 def test_a_running_job() -> None:
     assert shown() == Facts("RUNNING", 0, left_s=176.0, is_preempted=False)
     assert not shown().is_ended_by_slurm
-    assert not shown(state="SUSPENDED").is_ended_by_slurm
+    for flag in ("SUSPENDED", "SIGNALING", "RESIZING", "CONFIGURING", "STOPPED", "STAGE_OUT"):
+        assert not shown(state=flag).is_ended_by_slurm, flag
 
 
 def test_a_job_that_is_being_ended() -> None:
     assert shown(state="COMPLETING").is_ended_by_slurm
     assert shown(state="CANCELLED").is_ended_by_slurm
+    assert shown(state="PENDING").is_ended_by_slurm
     assert shown(state="COMPLETING", restarts="2").restarts == 2
 
 

@@ -110,8 +110,8 @@ def is_training(account: Any, job: str) -> bool:
     for record in events.history(account.run("run")):
         begun = record["time"] if record["event"] == events.TRAINING_STARTED else begun
         begun = 0.0 if record["event"] in (events.PREEMPTED, events.EXITED, events.FAILED) else begun
-    started = account.events("run", events.TRAINING_STARTED)
-    return begun > 0.0 and account.trace("run")[-1]["step"] > started[-1]["step"] + 2
+    started, trace = account.events("run", events.TRAINING_STARTED), account.trace("run")
+    return begun > 0.0 and bool(trace) and trace[-1]["step"] > started[-1]["step"] + 2
 
 
 WHAT_HAPPENS: list[Callable[[Any, str], None]] = [

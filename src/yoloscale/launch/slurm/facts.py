@@ -11,6 +11,10 @@ from yoloscale.runs.slurm_commands import SlurmError, call
 
 PATIENCE_S = 600.0  # with a controller that is down: it comes back, and the job goes on meanwhile
 POLL_S = 5.0
+# Of a state's flags SLURM prints one instead of the state itself: a job that is being signalled, say, is SIGNALING. This
+# one comes before all others that a job with nodes may have.
+_ENDING = {"COMPLETING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "DEADLINE", "OUT_OF_MEMORY", "NODE_FAIL"}
+_ENDING |= {"BOOT_FAIL", "PREEMPTED", "PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "REVOKED"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Facts:
     @property
     def is_ended_by_slurm(self) -> bool:
         """Whether SLURM is ending it, or has: then the script that asks does so in its last seconds."""
-        return self.state not in ("RUNNING", "SUSPENDED")
+        return self.state in _ENDING
 
 
 def facts_of(job: str) -> Facts:
