@@ -11,8 +11,8 @@ from yoloscale.runs.slurm_commands import SlurmError, call
 
 PATIENCE_S = 600.0  # with a controller that is down: it comes back, and the job goes on meanwhile
 POLL_S = 5.0
-# Of a state's flags SLURM prints one instead of the state itself: a job that is being signalled, say, is SIGNALING. This
-# one comes before all others that a job with nodes may have.
+# Of a state's flags SLURM prints one instead of the state: a job that is being signalled, say, is SIGNALING. COMPLETING
+# comes before all others that a job with nodes may have.
 _ENDING = {"COMPLETING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "DEADLINE", "OUT_OF_MEMORY", "NODE_FAIL"}
 _ENDING |= {"BOOT_FAIL", "PREEMPTED", "PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "REVOKED"}
 
