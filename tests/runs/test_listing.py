@@ -7,7 +7,8 @@ import pytest
 from yoloscale.config.errors import ConfigError
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.listing import all_runs, find
+from yoloscale.runs.listing import all_runs, find, find_sweep
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, write
 
 
 def make(folder: Path, *names: str) -> None:
@@ -55,3 +56,23 @@ def test_a_run_is_found_by_its_job(tmp_path: Path) -> None:
     for absent in ("4", "1", "21_4"):
         with pytest.raises(ConfigError, match="no run below"):
             find(absent, tmp_path)
+
+
+def test_a_sweep_is_found_by_its_array(tmp_path: Path) -> None:
+    make(tmp_path, "sweep/lr0=1", "sweep/lr0=2", "other/a", "22", "run")
+    for name in ("sweep", "other"):
+        points = tuple(SweepPoint(index, run.name, ()) for index, run in enumerate(all_runs(tmp_path / name)))
+        write(SweepDirectory(tmp_path / name), SweepRecord((), points))
+    jobs = [("sweep/lr0=1", "21_0"), ("sweep/lr0=2", "21_1"), ("other/a", "22_0"), ("sweep/lr0=2", "23"), ("run", "24")]
+    for time, (name, job) in enumerate(jobs):
+        events.record(RunDirectory(tmp_path / name), events.SUBMITTED, job=job, time=time)
+
+    def named(word: str) -> str | None:
+        found = find_sweep(word, tmp_path)
+        return found.name if found is not None else None
+
+    assert [named(word) for word in ("21", "sweep", "22", "23", "24", "2", "21_0")] == ["sweep", "sweep", *[None] * 5]
+    assert find("23", tmp_path).name == "lr0=2", "a point that was submitted alone"
+    with pytest.raises(ConfigError, match="'21' is a sweep of 2 runs") as error:
+        find("21", tmp_path)
+    assert error.value.problems[0].instead == "give one of its runs, like sweep/lr0=1"

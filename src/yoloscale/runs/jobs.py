@@ -16,15 +16,25 @@ def is_job_id(text: str) -> bool:
 
 def run_of(job: str, runs: Iterable[RunDirectory]) -> RunDirectory | None:
     """The run that went into this job last, numbers being used again at times; None if none of them did."""
+    return _newest(re.compile(re.escape(job)), runs)
+
+
+def run_in_array(array: str, runs: Iterable[RunDirectory]) -> RunDirectory | None:
+    """The run that went last into an element of this array; None if none of them did."""
+    return _newest(re.compile(rf"{re.escape(array)}_\d+"), runs)
+
+
+def _newest(job: re.Pattern[str], runs: Iterable[RunDirectory]) -> RunDirectory | None:
     found = [(when, run) for run in runs if (when := _taken_at(job, run)) is not None]
     return max(found, key=lambda entry: entry[0])[1] if found else None
 
 
-def _taken_at(job: str, run: RunDirectory) -> float | None:
+def _taken_at(job: re.Pattern[str], run: RunDirectory) -> float | None:
     try:
-        if job.encode() not in run.events.read_bytes():  # far quicker than reading the lines of a thousand runs
-            return None
+        if not job.search(run.events.read_text(encoding="utf-8", errors="replace")):
+            return None  # far quicker than reading the lines of a thousand runs
     except FileNotFoundError:
         return None
-    times = [float(record.get("time", 0.0)) for record in events.history(run) if events.job_of(record) == job]
+    records = events.history(run)
+    times = [float(record.get("time", 0.0)) for record in records if job.fullmatch(events.job_of(record) or "")]
     return max(times, default=None)

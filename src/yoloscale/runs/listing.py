@@ -8,7 +8,7 @@ from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.jobs import is_job_id, run_of
+from yoloscale.runs.jobs import is_job_id, run_in_array, run_of
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 MAX_NEAR_NAMES = 3
@@ -46,17 +46,22 @@ def find(name_or_path: str, folder: Path) -> RunDirectory:
         return run
     if sweep := find_sweep(name_or_path, folder):
         first = sweep.points()[0].name
-        instead = f"give one of its runs, like {shlex.quote(f'{name_or_path}/{first}')}"
+        within = sweep.name if is_job_id(name_or_path) else name_or_path
+        instead = f"give one of its runs, like {shlex.quote(f'{within}/{first}')}"
         raise ConfigError(Problem("RUN", f"{name_or_path!r} is a sweep of {len(sweep.points())} runs", instead))
     raise ConfigError(Problem("RUN", f"{name_or_path!r} is no run below {folder}", _instead(name_or_path, folder)))
 
 
 def find_sweep(name_or_path: str, folder: Path) -> SweepDirectory | None:
-    """The sweep of that name below the folder, or at that path; None if there is none."""
+    """The sweep of that name below the folder, at that path, or with points in that array; None if there is none."""
     if not name_or_path:
         return None
     places = (folder / name_or_path, Path(name_or_path).expanduser().resolve())
-    return next((SweepDirectory(path.absolute()) for path in places if is_sweep(path)), None)
+    found = next((SweepDirectory(path.absolute()) for path in places if is_sweep(path)), None)
+    if found is not None or not is_job_id(name_or_path) or any(RunDirectory(path).config.is_file() for path in places):
+        return found
+    point = run_in_array(name_or_path, [run for sweep in all_sweeps(folder) for run in all_runs(sweep.path)])
+    return SweepDirectory(point.path.parent) if point is not None else None
 
 
 def _runs_and_points(folder: Path) -> list[RunDirectory]:
