@@ -9,6 +9,7 @@ from yoloscale.config.errors import ConfigError
 from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ModelConfig, Task
+from yoloscale.config.slurm import passed_through
 from yoloscale.config.topology import changed, differences, moved
 from yoloscale.config.validate import validate
 
@@ -104,6 +105,17 @@ def test_from_slurm_to_here_leaves_what_was_asked_of_slurm() -> None:
     several = changed(run, ["cluster.launcher=local", "cluster.nodes=2", "cluster.rdzv_endpoint=h:1"]).cluster
     assert (several.nodes, several.min_nodes, several.partition) == (2, 1, None)
     assert changed(run, ["cluster.partition=cpu"]).cluster == replace(run.cluster, partition="cpu"), "and no more"
+
+
+def test_options_and_variables_come_beside_those_there_are() -> None:
+    run = frozen(CPU, launcher=Launcher.slurm, sbatch={"nice": 5, "hold": True}, env={"A": "1"}, procs_per_node=2)
+    typed = ["cluster.sbatch.hold=null", "cluster.sbatch.nodelist=node[1-2]", "cluster.env.NCCL_DEBUG=INFO"]
+    again = changed(run, typed).cluster
+    assert passed_through(again) == {"nice": 5, "nodelist": "node[1-2]"}
+    assert again.env == {"A": "1", "NCCL_DEBUG": "INFO"}
+    assert changed(run, ["~cluster.env.A"]).cluster.env == {}
+    assert changed(run, ["cluster.sbatch={}"]).cluster.sbatch == {}
+    assert run.cluster.sbatch == {"nice": 5, "hold": True}
 
 
 def test_a_group_takes_the_place_of_all_settings() -> None:

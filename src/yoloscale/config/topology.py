@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.keys import FREE
 from yoloscale.config.plan import planned_ranks
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
@@ -43,9 +44,20 @@ def changed(frozen: Config, tokens: Sequence[str]) -> Config:
     if any(key == "cluster" for key, _ in given):
         cluster = compose(tokens).cluster
     else:
-        values = {key.removeprefix("cluster."): value for key, value in given}
-        cluster = replace(_left_open(frozen.cluster, values), **values)
+        cluster = _with_values(frozen.cluster, {key.removeprefix("cluster."): value for key, value in given})
     return moved(frozen, resolve(adopt(replace(frozen, cluster=cluster), frozen)))
+
+
+def _with_values(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
+    """A cluster section with values by their keys below `cluster`; those of free mappings come beside what is there."""
+    cluster = _left_open(frozen, typed)
+    for key, value in typed.items():
+        name, _, inner = key.partition(".")
+        if inner:
+            mapping = {**getattr(cluster, name), inner: value}
+            value = {known: kept for known, kept in mapping.items() if kept is not None}
+        cluster = replace(cluster, **{name: value})
+    return cluster
 
 
 def _left_open(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
@@ -80,6 +92,8 @@ def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
 def _says_where(key: str, value: object) -> bool:
     if key == "cluster":
         return isinstance(value, str)
+    if key.startswith(FREE):
+        return True
     names = {field.name for field in fields(ClusterConfig)} - {*KEPT, "planned_ranks"}
     return key.startswith("cluster.") and key.removeprefix("cluster.") in names
 
