@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.schema import Launcher
 from yoloscale.launch.cancel import cancel
+from yoloscale.launch.claim import Claim
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs as listed_runs
@@ -100,13 +102,16 @@ class Run:
         return cancel(self._run, at_once=at_once, timeout_s=timeout_s)
 
     def resume(self, *overrides: str, **values: Any) -> Run:
-        """Go on in the background from the newest checkpoint, elsewhere if cluster settings are given as for `train`.
+        """Go on from the newest checkpoint, elsewhere if cluster settings are given as for `train`.
+
+        In the background, or with launcher=slurm in a job of its own.
 
         Raises ConfigError if it is finished or running, or if more than where it runs is to change.
         """
-        from yoloscale.launch.start import ready_again, run_in_background
+        from yoloscale.launch.start import ready_again
 
-        run_in_background(ready_again(self._run, print, [*overrides, *keyword_tokens(values)]))
+        changes = [*overrides, *keyword_tokens(values)]
+        _start(ready_again(self._run, print, changes), ["resume", str(self.path), *changes], is_new=False)
         return self
 
     def _why(self, found: Status) -> str:
@@ -117,28 +122,43 @@ class Run:
 
 
 def train(*overrides: str, **values: Any) -> Run:
-    """Start a run in the background and return it.
+    """Start a run in the background, or with cluster="slurm" submit it, and return it.
 
     `overrides` are written as on the command line: "cluster=local", "experiment=finetune". `values` are Python data
     and arrive as they are, whatever characters they hold; a nested key is given as {"cluster.nodes": 2} with `**`, or
     as a dict: cluster={"nodes": 2}. Weights and images are fetched and checked before this returns.
     Raises ConfigError, with all problems, before anything is started.
     """
+    from yoloscale.launch.claim import proposed_run
     from yoloscale.launch.configure import configure
-    from yoloscale.launch.start import ready, run_in_background
+    from yoloscale.launch.start import ready
 
     tokens = [*overrides, *keyword_tokens(values)]
     config = configure(tokens)
-    if config.cluster.nodes > 1:
+    if config.cluster.nodes > 1 and config.cluster.launcher is Launcher.local:
         raise ConfigError(
             Problem(
                 "cluster.nodes", f"{config.cluster.nodes}", "start several nodes with `yoloscale train --node-rank K`"
             )
         )
+    is_new, is_named = not proposed_run(config).path.exists(), config.name is not None
     taken = ready(config, tokens, print)
-    path = taken.run.path
-    run_in_background(taken)
-    return Run(path)
+    name = [] if is_named else keyword_tokens({"name": taken.run.name})
+    _start(taken, ["train", *tokens, *name], is_new=is_new)
+    return Run(taken.run.path)
+
+
+def _start(taken: Claim, words: list[str], *, is_new: bool) -> None:
+    """Train a claimed run in the background, or submit it; `words` are what would be typed for that."""
+    from yoloscale.config.freeze import load
+    from yoloscale.launch.slurm.submit import submit_claimed
+    from yoloscale.launch.start import run_in_background
+
+    config = load(taken.run.config)
+    if config.cluster.launcher is Launcher.slurm:
+        submit_claimed(taken, config, tuple(words), is_new=is_new)
+    else:
+        run_in_background(taken)
 
 
 def all_runs(folder: str | PathLike[str] = "runs") -> list[Run]:

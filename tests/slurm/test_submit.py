@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from tests.slurm.conftest import SlurmCluster
 
+import yoloscale
+from yoloscale.config.errors import ConfigError
+
 SOURCE = Path(__file__).parents[2] / "src"
 SMALL = ("data.shapes.train_images=8", "data.shapes.val_images=8", "data.shapes.image_size=64")
 
@@ -113,3 +116,26 @@ def test_a_job_submitted_within_a_job_is_one_of_its_own(
     seen = (tmp_path / "env-yoloscale.launch.slurm.node").read_text().splitlines()
     assert f"SLURM_JOB_ID={job}" in seen
     assert [line for line in seen if line.startswith("SLURM_") and line.endswith("=77")] == []
+
+
+def test_from_python_a_run_is_submitted_and_not_trained_on_the_login_node(
+    slurm_cluster: SlurmCluster, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("YOLOSCALE_CACHE", str(cache))
+    words = ("cluster=slurm", "device=cpu", "cluster.sbatch.hold=true", *SMALL)
+    run = yoloscale.train(*words, name="it's", batch=4, **{"cluster.nodes": 2})
+    found = run.status()
+    assert (found.state, found.phase, found.attempt) == ("pending", "waiting in the queue: JobHeldUser", 0)
+    assert slurm_cluster.state(int(str(found.job))) == "PENDING"
+    assert run.cancel()
+    run.resume("cluster.partition=low")
+    again = run.status()
+    assert again.job != found.job
+    assert (again.state, slurm_cluster.state(int(str(again.job)))) == ("pending", "PENDING")
+    unnamed = yoloscale.train(*words)
+    script = (unnamed.path / "job" / "submit-1.sbatch").read_text()
+    assert rf"name=\'{unnamed.name}\'" in script, "a job that has to make the folder makes the same one"
+    with pytest.raises(ConfigError, match="invalid partition specified: nope"):
+        yoloscale.train(*words, name="other", **{"cluster.partition": "nope"})
+    assert not (tmp_path / "runs" / "other").exists()
