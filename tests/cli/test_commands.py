@@ -67,6 +67,12 @@ def test_help_and_version(yoloscale: Yoloscale) -> None:
         (["resume", "it's $(touch x)", "epochs=4"], "goes on as it was configured"),
         (["train", "--node-rank", "x"], "whole number"),
         (["train", "--node-rank", "1"], "cluster.nodes"),
+        (["train", "cluster=slurm", "cluster.nodes=2", "device=cpu", "--node-rank", "1"], "srun starts a launcher"),
+        (["train", "device=cpu", "--prepare"], "without cluster=slurm"),
+        (["train", "-m", "lr0=1,2", "--detach"], "for a sweep"),
+        (["train", "-m", "lr0=1,2", "--node-rank=0"], "for a sweep"),
+        (["resume", "nobody", "--failed"], "no run below"),
+        (["resume", "it's $(touch x)", "--failed"], "it is for sweeps"),
     ],
 )
 def test_usage_errors_are_messages(yoloscale: Yoloscale, failed_run: RunDirectory, typed: list[str], said: str) -> None:
@@ -121,6 +127,21 @@ def test_a_dry_run_prints_and_touches_nothing(yoloscale: Yoloscale, tmp_path: Pa
     assert """'"'"'s $(touch x)'""" in done.stdout, "quoted for a shell"
     assert list((tmp_path / "work").iterdir()) == []
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_dry_run_of_a_sweep_is_of_what_is_left_of_it(yoloscale: Yoloscale, tmp_path: Path) -> None:
+    words = ("train", "-m", "cluster=slurm", "device=cpu", "name=s", "seed=1,2,3", "data.shapes.train_images=8")
+    words += ("data.shapes.val_images=8", "data.shapes.image_size=64")
+    assert yoloscale(*words, "--prepare").returncode == 0
+    points = tmp_path / "work" / "runs" / "s"
+    assert "#SBATCH --array=0-2\n" in yoloscale(*words, "--dry-run").stdout
+    for name in ("seed=1", "seed=3"):
+        (points / name / "result.json").write_text("{}")
+    assert "#SBATCH --array=1\n" in yoloscale(*words, "--dry-run").stdout
+    (points / "seed=2" / "result.json").write_text("{}")
+    done = yoloscale(*words, "--dry-run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "3 finished; there is nothing left to submit" in done.stderr
 
 
 def test_node_commands_are_printed_not_started(yoloscale: Yoloscale, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from yoloscale.cli import arguments, sweep
-from yoloscale.cli.train import OwnFlags, refuse_bad_combination
+from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
 from yoloscale.cli.watch import run_detached, run_watched, say
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Launcher
@@ -29,17 +29,19 @@ def main(typed: list[str]) -> int:
     made.add_argument("--node-rank", type=int, metavar="K", help="be this node of a run over several")
     made.add_argument("--failed", action="store_true", help="of a sweep, only the points that failed")
     parsed, changes = made.parse_known_args(typed)
+    flags = OwnFlags(False, parsed.detach, False, parsed.node_rank, [])
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
+        refuse_for_sweeps(flags)
         return sweep.resume(chosen, changes, failed_only=parsed.failed)
-    if parsed.failed:
-        raise ConfigError(Problem("--failed", "beside the name of a run", "leave it out: it is for sweeps"))
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.config.freeze import load
     from yoloscale.launch.start import asked, ready_again, wanted_again
 
     run = arguments.chosen_run(parsed)
+    if parsed.failed:
+        raise ConfigError(Problem("--failed", "beside the name of a run", "leave it out: it is for sweeps"))
     config = asked(run, changes)
-    refuse_bad_combination(config, OwnFlags(False, parsed.detach, False, parsed.node_rank, []))
+    refuse_bad_combination(config, flags)
     if config.cluster.launcher is Launcher.slurm:
         return _submit(run, changes)
     if config.cluster.nodes > 1 and parsed.node_rank is None:

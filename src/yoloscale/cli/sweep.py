@@ -15,6 +15,7 @@ from yoloscale.cli.watch import say
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
 
 SHOWN = 40  # points of a table, unless all are asked for
 
@@ -40,8 +41,10 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool) -> int:
     words = ["train", *tokens, *([] if found.name is not None else [f"name={proposed.name}"])]
     if dry_run:
         refuse_if_taken(found)
-        print(f"sweep {shown(proposed.path)}\npoints {len(found.points)}", file=sys.stderr)
-        write_out(script_of(array_job(found.first, proposed, words, range(len(found.points)))))
+        indices = unfinished(proposed) if is_sweep_directory(proposed.path) else list(range(len(found.points)))
+        refuse_if_nothing(proposed, indices, failed_only=False)
+        print(f"sweep {shown(proposed.path)}\npoints {len(indices)}", file=sys.stderr)
+        write_out(script_of(array_job(found.first, proposed, words, indices)))
         return 0
     with ready(tokens, say) as taken:
         sweep = taken.directory
@@ -87,7 +90,7 @@ def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
     if len(entries) < len(found):
         print(f"and {len(found) - len(entries)} more: --all shows them")
     for words in dict.fromkeys(entry.scheduler for entry in found if entry.scheduler):
-        print(words)
+        print(f"SLURM: {words}; states are those of the runs' last events")
     if counts["failed"]:
         print(f"  yoloscale resume {shown(sweep.path)} --failed")
     return 0
@@ -104,7 +107,8 @@ def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float) -> int:
 
 def _announce(sweep: SweepDirectory, job: str, count: int) -> None:
     path = shown(sweep.path)
-    print(f"sweep {path}\njob   {job} submitted: {count} points\nlogs  {shown(sweep.job / f'slurm-{job}_INDEX.out')}")
+    points = f"{count} point{'' if count == 1 else 's'}"
+    print(f"sweep {path}\njob   {job} submitted: {points}\nlogs  {shown(sweep.job / f'slurm-{job}_INDEX.out')}")
     print(f"  yoloscale status {path}\n  yoloscale cancel {path}\n  squeue -j {shlex.quote(job)}")
 
 

@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> int:
     if answered is not None:
         return answered
     if is_sweep(flags.rest):
+        refuse_for_sweeps(flags)
         return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare)
     config = configure(flags.rest)
     refuse_bad_combination(config, flags)
@@ -74,8 +75,13 @@ def own_flags(arguments: list[str]) -> OwnFlags:
 def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
     """Flags that do not go with each other or with the topology."""
     nodes = config.cluster.nodes
+    is_on_slurm = config.cluster.launcher is Launcher.slurm
     problems = []
-    if flags.node_rank is not None and not 0 <= flags.node_rank < nodes:
+    if flags.node_rank is not None and is_on_slurm:
+        problems.append(
+            Problem("--node-rank", "with cluster.launcher=slurm", "leave it out: srun starts a launcher on each node")
+        )
+    elif flags.node_rank is not None and not 0 <= flags.node_rank < nodes:
         problems.append(
             Problem("--node-rank", f"{flags.node_rank} of {nodes} nodes", f"0 to {nodes - 1}; cluster.nodes=N")
         )
@@ -83,10 +89,20 @@ def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
         problems.append(
             Problem("--detach", "together with --node-rank", "start each node in its own terminal, or nohup")
         )
+    if flags.prepare and not is_on_slurm:
+        problems.append(Problem("--prepare", "without cluster=slurm", "leave it out: scripts of SLURM jobs use it"))
     if flags.node_rank and config.name is None:
         problems.append(
             Problem("name", "none given", "give every node the same name=…, which is how they find the run")
         )
+    if problems:
+        raise ConfigError(problems)
+
+
+def refuse_for_sweeps(flags: OwnFlags) -> None:
+    """Flags of a run that is started on this machine."""
+    given = {"--node-rank": flags.node_rank is not None, "--detach": flags.detach}
+    problems = [Problem(flag, "for a sweep", "leave it out: its points are a job") for flag in given if given[flag]]
     if problems:
         raise ConfigError(problems)
 

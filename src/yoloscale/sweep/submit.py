@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.locations import cache_folder
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.topology import differences
 from yoloscale.launch.slurm.job import SlurmJob
 from yoloscale.launch.slurm.submit import submit
 from yoloscale.runs import events
@@ -47,11 +49,36 @@ def unfinished(sweep: SweepDirectory, *, failed_only: bool = False) -> list[int]
 def submit_points(sweep: SweepDirectory, typed: Sequence[str], indices: Sequence[int]) -> Submission:
     """Submit these points in one call of sbatch; the caller has taken the sweep. Raises ConfigError."""
     runs = sweep.runs()
-    config = load(runs[indices[0]].config)
+    config = _config_of_all(sweep, indices)
     job = submit(array_job(config, sweep, typed, indices))
     for index in indices:
         events.record(runs[index], events.SUBMITTED, job=f"{job}_{index}")
     return Submission(job, tuple(indices))
+
+
+def _config_of_all(sweep: SweepDirectory, indices: Sequence[int]) -> Config:
+    """The config of the first of these points. Raises ConfigError if one of them is to run elsewhere than it."""
+    points = [sweep.points()[index] for index in indices]
+    paths = [sweep.run(point.name).config for point in points]
+    first, section = load(paths[0]), _cluster_section(paths[0])
+    alone = "all points are one job array: resume that point alone, or type the sweep's own command again"
+    if first.cluster.launcher is not Launcher.slurm:
+        found = f"{first.cluster.launcher.value} in point {points[0].name}"
+        raise ConfigError(Problem("cluster.launcher", found, alone))
+    for point, path in zip(points, paths, strict=True):
+        if _cluster_section(path) == section:
+            continue
+        like_it = replace(first, cluster=load(path).cluster)
+        for key, there, here in differences(like_it, first)[:1]:
+            found = f"{there} in point {point.name}, {here} in point {points[0].name}"
+            raise ConfigError(Problem(key, found, alone))
+    return first
+
+
+def _cluster_section(config: Path) -> str:
+    """As it stands in the file: a thousand of them are not parsed to find that they are the same."""
+    found = re.search(r"^cluster:\n(?:[ -].*\n|\n)*", config.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[0] if found is not None else ""
 
 
 def refuse_if_nothing(sweep: SweepDirectory, indices: Sequence[int], *, failed_only: bool) -> None:
@@ -78,4 +105,5 @@ def ranges(indices: Iterable[int]) -> str:
 def _is_open(status: Status, *, failed_only: bool) -> bool:
     if failed_only:
         return status.state == "failed"
-    return status.state != "finished" and not (status.is_active and status.job is not None)
+    is_frozen_only = status.job is None and status.attempt == 0  # a point that was never submitted is pending, too
+    return status.state != "finished" and (is_frozen_only or not status.is_active)
