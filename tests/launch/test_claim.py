@@ -18,7 +18,7 @@ from yoloscale.config.freeze import load
 from yoloscale.config.machine import Machine
 from yoloscale.config.schema import Config, Device, Task
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.claim import claim, default_name, named_run, proposed_run
+from yoloscale.launch.claim import claim, default_name, lock, named_run, proposed_run
 from yoloscale.launch.configure import configure
 from yoloscale.launch.start import ready_again
 from yoloscale.runs import events
@@ -232,6 +232,26 @@ def test_without_file_locks_the_events_tell_who_has_the_run(config: Make, monkey
         claim(config(), [])
     events.record(taken.run, events.EXITED, attempt=1, exit_code=75)
     claim(config(), [])
+
+
+def test_without_file_locks_a_job_gets_the_run_that_it_was_submitted_for(
+    config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    run = claim(config(), []).run
+    where = {"host": "node1", "pid": 1, "argv": []}
+    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, start="41.0.0", **where)
+    lock(run, job="41").release()  # requeued by SLURM
+    with pytest.raises(ConfigError, match="in job 41 already"):
+        lock(run, job="42")
+    events.record(run, events.EXITED, attempt=1, exit_code=1)
+    events.record(run, events.SUBMITTED, job="42")
+    lock(run, job="42").release()
+    with pytest.raises(ConfigError, match="in job 42 already"):
+        lock(run, job="41")
 
 
 @pytest.mark.parametrize("at_once", [True, False])

@@ -21,7 +21,6 @@ from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import job_of
 from yoloscale.launch.move import move, moved_run
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import Status, is_finished, status
@@ -72,8 +71,8 @@ def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Cl
     """Lock an existing run directory. Raises ConfigError that says who has it. Nodes of one job lock apart.
 
     A run that a SLURM job has, or is to have, is in use; not for that very `job`, nor for what it has started. Where
-    the file system has no locks, a run that goes on by its events is in use; not if it was the SLURM `job` that had
-    it, which does not run twice at the same time.
+    the file system has no locks, a run that goes on by its events is in use; not if it is the SLURM `job` that has
+    it, or is to have it, which does not run twice at the same time.
     """
     path = run.lock if node_rank == 0 else run.lock.with_name(f"lock-node-{node_rank}")
     taken = Claim(run, os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
@@ -106,7 +105,7 @@ def _flock(taken: Claim, *, is_first: bool, job: str | None) -> None:
         fcntl.flock(taken.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         has_no_locks = error.errno in _NO_LOCKS
-        if has_no_locks and (not is_first or not _goes_on(taken.run) or _was_of(taken.run, job)):
+        if has_no_locks and (not is_first or not _goes_on(taken.run, job)):
             return
         if has_no_locks or isinstance(error, BlockingIOError):
             raise ConfigError(_in_use(taken.run, status(taken.run, nobody))) from None
@@ -185,15 +184,10 @@ def _is_ours(run: RunDirectory, entry: Path) -> bool:
     return entry in (run.job, run.overrides) or entry.match(f"{run.config.name}.*.part")
 
 
-def _goes_on(run: RunDirectory) -> bool:
+def _goes_on(run: RunDirectory, job: str | None) -> bool:
+    """Whether somebody has the run by its events; not if that is the SLURM `job` of who asks."""
     found = status(run, nobody)
-    return found.is_active and found.attempt > 0
-
-
-def _was_of(run: RunDirectory, job: str | None) -> bool:
-    """Whether the newest attempt was launched by this SLURM job."""
-    launched = [record for record in events.history(run) if record["event"] == events.ATTEMPT_LAUNCHED]
-    return job is not None and bool(launched) and str(launched[-1].get("start", "")).startswith(f"{job}.")
+    return found.is_active and found.attempt > 0 and (job is None or found.job != job)
 
 
 def _in_use(run: RunDirectory, found: Status) -> Problem:
