@@ -63,8 +63,9 @@ def test_all_tasks_of_an_srun_agree_on_start_and_port() -> None:
 
 def test_neighbours_have_other_ports() -> None:
     steps = [step_of({**STEP, "SLURM_JOB_ID": str(number)}) for number in range(500)]
-    elements = {"SLURM_ARRAY_JOB_ID": "8"}
-    steps += [step_of({**STEP, **elements, "SLURM_ARRAY_TASK_ID": str(task)}) for task in range(600, 900)]
+    # each element of an array has a number of its own, and other jobs have those between array and element
+    elements = {"SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "3"}
+    steps += [step_of({**STEP, **elements, "SLURM_JOB_ID": str(number)}) for number in range(500, 800)]
     ports = [step.port for step in steps if step is not None]
     assert len(set(ports)) == 800
     assert min(ports) >= 15000

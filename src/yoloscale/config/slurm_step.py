@@ -16,11 +16,13 @@ class SlurmStep:
 
     Args:
         job: what scontrol and scancel take: an id, or ARRAY_TASK for an element of an array.
+        number: the job's alone, also among the elements of an array.
         restarts: how often SLURM has requeued the job.
         first_host: name of the node with task 0.
     """
 
     job: str
+    number: int
     step: int
     restarts: int
     first_host: str
@@ -39,8 +41,7 @@ class SlurmStep:
     @property
     def port(self) -> int:
         """One for the rendezvous: those of jobs that share a node differ, as their numbers do."""
-        number = int(self.job.partition("_")[0]) + int(self.job.partition("_")[2] or 0)
-        return _FIRST_PORT + (number * 7 + self.step) % _PORTS
+        return _FIRST_PORT + (self.number * 7 + self.step) % _PORTS
 
 
 def job_of(environ: Mapping[str, str]) -> str | None:
@@ -64,6 +65,7 @@ def step_of(environ: Mapping[str, str]) -> SlurmStep | None:
         return None
     return SlurmStep(
         job=job,
+        number=int(environ["SLURM_JOB_ID"]),
         step=int(environ["SLURM_STEP_ID"]),
         restarts=restarts_of(environ),
         first_host=first_host(environ["SLURM_STEP_NODELIST"]),
