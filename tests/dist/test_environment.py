@@ -70,4 +70,10 @@ def test_torchrun_in_an_srun_with_one_task_a_node_is_torchruns() -> None:
 
 def test_torchrun_in_every_task_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"torchrun in each of 5 tasks on 3 nodes"):
-        from_environment({**SRUN, **TORCHRUN})
+        from_environment({**SRUN, **TORCHRUN, "TORCHELASTIC_RUN_ID": "none"})
+
+
+def test_a_site_may_set_torchs_variables_for_each_task_of_an_srun() -> None:
+    site = {"RANK": "3", "WORLD_SIZE": "5", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    ranks = from_environment({**SRUN, **site})
+    assert (ranks.rank, ranks.is_task) == (3, True)

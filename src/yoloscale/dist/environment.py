@@ -39,7 +39,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Ranks:
     Raises ConfigError for torchrun in several tasks of one node, where each would start all of the node's ranks.
     """
     step = step_of(environ)
-    if "RANK" in environ and step is not None and step.tasks > step.nodes:
+    is_torchruns = "TORCHELASTIC_RUN_ID" in environ  # a site may set RANK and the others for the tasks of an srun
+    if is_torchruns and step is not None and step.tasks > step.nodes:
         raise ConfigError(_both(step))
     if "RANK" in environ:
         world_size = int(environ["WORLD_SIZE"])
@@ -48,6 +49,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Ranks:
             world_size=world_size,
             local_rank=int(environ.get("LOCAL_RANK", "0")),
             local_world_size=int(environ.get("LOCAL_WORLD_SIZE", str(world_size))),
+            is_task=step is not None and step.tasks > 1 and not is_torchruns,
         )
     if step is not None and step.tasks > 1:
         return Ranks(step.task, step.tasks, step.local_task, step.local_tasks, is_task=True)
