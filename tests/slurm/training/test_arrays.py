@@ -79,7 +79,8 @@ def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -
     for run in runs:
         account.until("points", lambda run=run: any(run.checkpoints.glob("step-*")))
     array = array_of(runs[1])
-    account.cluster.run("scancel", "--signal=USR1", f"{array}_1")
+    said = account.type("yoloscale", "interrupt", f"{array}_1", "--usr1")
+    assert "SIGUSR1 sent to rank 0 on node" in said
     account.until("points", lambda: states(account, array) == {"COMPLETED": 2}, 150)
     requeued = [[record["job"] for record in events.history(run) if record["event"] == events.REQUEUED] for run in runs]
     assert requeued == [[], [f"{array}_1"]]
@@ -94,7 +95,7 @@ def test_cancel_ends_those_that_wait_and_those_that_train(account: Any) -> None:
     assert "3 of 3 points stopped" in said
     assert [found["state"] for found in shown(account)] == ["cancelled"] * 3
     assert set(states(account, array_of(runs[0]))) == {"CANCELLED"}
-    assert (runs[0].checkpoints / "step-000000001").parent.is_dir()
+    assert any(runs[0].checkpoints.glob("step-*")), "its ranks saved"
 
 
 def test_a_thousand_points_are_one_call_and_take_seconds(account: Any, tmp_path: Path) -> None:

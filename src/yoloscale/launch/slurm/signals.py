@@ -25,10 +25,22 @@ class Hit:
 
 def send_in_job(job: str, wanted: Sequence[Hit], number: signal.Signals) -> list[Hit]:
     """Send a signal to ranks of a job, node by node; those that got it. Raises ConfigError with what srun said."""
+    number_of_job = _own_number(job)
     hosts = sorted({hit.host for hit in wanted})
     parts = [[hit for hit in wanted if hit.host == host] for host in hosts]
     with ThreadPoolExecutor(MAX_STEPS) as pool:
-        return [hit for hits in pool.map(lambda part: _send(job, part, number), parts) for hit in hits]
+        return [hit for hits in pool.map(lambda part: _send(number_of_job, part, number), parts) for hit in hits]
+
+
+def _own_number(job: str) -> str:
+    """What srun takes: elements of an array have numbers of their own beside ARRAY_TASK."""
+    if "_" not in job:
+        return job
+    try:
+        return call(["squeue", "--noheader", f"--jobs={job}", "--format=%A"]).strip() or job
+    except SlurmError as error:
+        found = f"SLURM does not tell the number of job {job}: {error.said}"
+        raise ConfigError(Problem("RUN", found, "`yoloscale status` shows whether the job still runs")) from None
 
 
 def kill_argv(job: str, host: str, pids: Sequence[int], number: signal.Signals) -> list[str]:
