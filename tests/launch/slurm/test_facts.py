@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from yoloscale.launch.slurm.facts import Facts, parse
+import pytest
+
+from yoloscale.launch.slurm.facts import Facts, parse, requeue_job
+from yoloscale.runs.slurm_commands import SlurmError
 
 SHOWN = """JobId=42 JobName={name}
    UserId=root(0) GroupId=root(0) MCS_label=N/A
@@ -52,3 +55,38 @@ def test_a_name_cannot_pose_as_a_fact() -> None:
     assert shown(name="x JobState=COMPLETING Restarts=9 PreemptTime=2026-11-22T18:38:14") == Facts(
         "RUNNING", 0, left_s=176.0, is_preempted=False
     )
+
+
+class Controller:
+    """An scontrol whose `requeue` answers with what it is given, one after the other; None is success."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str | None, requeues: bool = False) -> None:
+        self.answers, self.requeues, self.asked = list(answers), requeues, 0
+        monkeypatch.setattr("yoloscale.launch.slurm.facts.call", self)
+
+    def __call__(self, argv: list[str]) -> str:
+        if argv[1] == "show":
+            state = {"name": "run", "state": "RUNNING", "run": "00:00:04", "limit": "00:03:00", "preempt": "None"}
+            return SHOWN.format(**state, restarts=int(self.requeues))
+        self.asked += 1
+        if (said := self.answers.pop(0)) is not None:
+            raise SlurmError(argv, said)
+        return ""
+
+
+def test_a_requeue_is_asked_for_again_where_the_controller_was_too_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = Controller(monkeypatch, "Socket timed out on send/recv operation", None)
+    requeue_job("42", 0)
+    assert busy.asked == 2
+
+
+def test_a_requeue_whose_answer_got_lost_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = Controller(monkeypatch, "Socket timed out on send/recv operation", requeues=True)
+    requeue_job("42", 0)
+    assert lost.asked == 1
+
+
+def test_a_requeue_that_slurm_refuses_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    Controller(monkeypatch, *["Requested operation is presently disabled for job"] * 3)
+    with pytest.raises(SlurmError, match="presently disabled"):
+        requeue_job("42", 0)

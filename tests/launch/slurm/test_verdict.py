@@ -14,8 +14,10 @@ from yoloscale.launch.slurm.verdict import (
     decide,
     decide_inside,
     fruitless,
+    settled,
     start_of,
     untold_requeue,
+    was_cancelled,
 )
 
 RUNNING = Facts(state="RUNNING", restarts=0, left_s=3600.0, is_preempted=False)
@@ -84,6 +86,42 @@ def test_a_requeue_says_why(facts: Facts, told: tuple[dict[str, Any], ...], caus
     assert (found.action, found.cause) == (Action.requeue, cause)
 
 
+def test_a_cancelled_job_does_not_come_back_because_slurm_has_requeued_it() -> None:
+    facts = Facts(state="COMPLETING", restarts=1, left_s=3600.0, is_preempted=False)
+    assert decided(start({"event": "cancelled"}, exited(75)), facts, 0, 10).action is Action.cancel
+    assert decided(Start([], False, 0, was_cancelled=True), facts, 1, 10).action is Action.cancel
+
+
+def test_what_slurm_says_does_not_matter_after_the_end_and_after_a_cancel() -> None:
+    assert settled(start(finished=True)) == Verdict(Action.end, 0)
+    assert settled(start({"event": "cancelled"})) == Verdict(Action.cancel, 130)
+    assert settled(start(exited(75))) is None
+
+
+def test_a_cancel_is_of_one_job() -> None:
+    history = [{"event": "submitted", "job": "41"}, LAUNCHED, {"event": "cancelled"}, exited(130)]
+    assert was_cancelled(history, "41")
+    assert not was_cancelled(history, "42")
+    late = {"event": "cancelled", "job": "41"}
+    assert not was_cancelled([*history, {"event": "submitted", "job": "42"}, late], "42")
+    assert not was_cancelled([*history, {"event": "submitted", "job": "41"}], "41"), "numbers are used again"
+    assert start_of(history, "41", 1, 0).is_cancelled
+
+
+@pytest.mark.parametrize(
+    ("facts", "code", "action"),
+    [
+        (RUNNING, 1, Action.no_start),
+        (RUNNING, 128 + 10, Action.requeue),
+        (RUNNING, 128 + 15, Action.requeue),
+        (Facts("RUNNING", 0, 3600.0, True), 1, Action.requeue),
+        (Facts("COMPLETING", 0, -1.0, False), 1, Action.requeue),
+    ],
+)
+def test_a_launcher_that_was_told_to_stop_before_it_listened(facts: Facts, code: int, action: Action) -> None:
+    assert decide(Start([], False, 0), facts, 0, 10, warning_s=120, code=code).action is action
+
+
 def test_without_requeues_a_stopped_job_ends_and_a_cancel_cannot_be_told_from_a_lost_node() -> None:
     assert decided(start(exited(75)), RUNNING, 0, 0).action is Action.end
     assert decided(start(exited(75)), RUNNING, 0, 0).exit_code == 75
@@ -99,6 +137,8 @@ def test_in_somebodys_allocation_nothing_is_requeued_or_cancelled(code: int, end
 
 def test_in_somebodys_allocation_a_killed_launcher_is_a_failure() -> None:
     assert decide_inside(start()).exit_code == 1
+    assert decide_inside(start({"event": "cancelled"})).exit_code == 130
+    assert decide_inside(start(finished=True)).exit_code == 0
     assert decide_inside(Start([], False, 0)).action is Action.no_start
 
 

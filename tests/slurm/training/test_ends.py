@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import psutil
 import pytest
 
 from yoloscale.runs import events
+from yoloscale.runs.scheduler import nobody
+from yoloscale.runs.status import status
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -113,22 +116,80 @@ def test_an_allocation_that_is_too_small_is_refused_before_anything_starts(accou
     assert "write cluster.nodes=1" in said
 
 
+class Typed:
+    """A training command in a shell of salloc, whose exit code and whose job's state are printed when it has ended."""
+
+    def __init__(self, account: Any, **script: Any) -> None:
+        account.with_stand_ins()
+        words = ("yoloscale", "train", "name=stopped", "cluster=slurm", "cluster.procs_per_node=1", "device=cpu")
+        account.type(*words, "--prepare")
+        (account.run("stopped").path / "standin.json").write_text(json.dumps(script))
+        line = (
+            f"{shlex.join(account.command(*words))}; echo ended with $?; squeue -h -j $SLURM_JOB_ID -o %T; squeue -hs"
+        )
+        alloc = ["salloc", "--nodes=1", "--cpus-per-task=2", "bash", "-c", line]
+        self._account = account
+        self._shell = subprocess.Popen(
+            alloc, cwd=account.folder, env=account.environment, stdout=subprocess.PIPE, text=True
+        )
+
+    def interrupt(self) -> None:
+        """Ctrl-C, once the command is there to hear it."""
+        (command,) = self._account.until("stopped", self._commands)
+        command.send_signal(signal.SIGINT)
+
+    def said(self) -> str:
+        return self._shell.communicate(timeout=100)[0]
+
+    def _commands(self) -> list[psutil.Process]:
+        below = psutil.Process(self._shell.pid).children(recursive=True)
+        return [each for each in below if each.cmdline()[1:4] == ["-m", "yoloscale", "train"]]
+
+
 def test_ctrl_c_in_an_allocation_stops_and_leaves_the_allocation(account: Any) -> None:
-    account.with_stand_ins()
-    words = ("train", "name=stopped", "cluster=slurm", "cluster.procs_per_node=1", "device=cpu")
-    account.type("yoloscale", *words, "--prepare")
-    (account.run("stopped").path / "standin.json").write_text('{"steps": 5000}')
-    ended = (
-        f"{shlex.join(account.command('yoloscale', *words))}; echo ended with $?; squeue -h -j $SLURM_JOB_ID -o %T",
-    )
-    alloc = ["salloc", "--nodes=1", "--cpus-per-task=2", "bash", "-c", *ended]
-    typed = subprocess.Popen(alloc, cwd=account.folder, env=account.environment, stdout=subprocess.PIPE, text=True)
+    typed = Typed(account, steps=5000)
     account.until_event("stopped", events.TRAINING_STARTED)
-    (command,) = [each for each in psutil.Process(typed.pid).children(recursive=True) if "yoloscale" in each.cmdline()]
-    command.send_signal(signal.SIGINT)
-    said, _ = typed.communicate(timeout=100)
-    assert "ended with 130\nRUNNING" in said
+    typed.interrupt()
+    assert "ended with 130\nRUNNING" in typed.said()
     assert account.events("stopped", events.CANCELLED)
+
+
+def test_ctrl_c_before_there_is_a_launcher_is_not_forgotten(account: Any) -> None:
+    typed = Typed(account, steps=5000)
+    account.until("stopped", lambda: any(account.run("stopped").job.glob("submit-1.out")))
+    typed.interrupt()
+    assert "ended with 130\nRUNNING" in typed.said()
+
+
+def test_ctrl_c_twice_in_an_allocation_leaves_no_rank(account: Any) -> None:
+    typed = Typed(account, steps=5000, save_s=60)
+    account.until_event("stopped", events.TRAINING_STARTED)
+    typed.interrupt()
+    account.until_event("stopped", events.CANCELLED)
+    typed.interrupt()
+    said = typed.said()
+    assert said.endswith("ended with 130\nRUNNING\n"), "no step of srun is left"
+    assert account.events("stopped", events.EXITED)[-1]["exit_code"] == 130
+    assert status(account.run("stopped"), nobody).state == "cancelled"
+
+
+def test_a_finished_run_whose_job_is_requeued_is_left_as_it_is(account: Any) -> None:
+    job = account.stand_in("good")
+    account.until_state("good", job, "COMPLETED")
+    account.cluster.run("scontrol", "requeue", job)
+    account.until("good", lambda: "Restarts=1" in account.cluster.run("scontrol", "show", "job", job))
+    account.until_state("good", job, "COMPLETED")
+    assert len(account.events("good", events.ATTEMPT_LAUNCHED)) == 1
+
+
+def test_a_cancelled_job_that_slurm_requeues_does_not_train_again(account: Any) -> None:
+    """As if somebody had cancelled it when its first node was lost: nobody was left to end the job."""
+    job = account.stand_in("run", steps=2000)
+    account.until_event("run", events.TRAINING_STARTED)
+    events.record(account.run("run"), events.CANCELLED)
+    account.cluster.run("scontrol", "requeue", job)
+    account.until_state("run", job, "CANCELLED")
+    assert len(account.events("run", events.ATTEMPT_LAUNCHED)) == 1
 
 
 def test_a_signal_to_srun_and_all_its_tasks_is_a_preemption(account: Any) -> None:

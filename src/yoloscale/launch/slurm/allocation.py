@@ -14,9 +14,10 @@ from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import job_of, step_of
 from yoloscale.launch.attempt import LOG_END_LINES, Observer
 from yoloscale.launch.claim import Claim
-from yoloscale.launch.outcome import FAILED, Failure, Outcome
+from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, Failure, Outcome
 from yoloscale.launch.process import Agent
 from yoloscale.launch.slurm.job import job_for
+from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.launch.slurm.render import script_of
 from yoloscale.launch.slurm.submit import next_script
 from yoloscale.launch.stop import StopRequests
@@ -45,7 +46,7 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
     """Run the job script of a claimed run here and stay until it ends; the launchers on the nodes take the lock over.
 
     A request to stop is passed on by the run's STOP file, which ranks and launchers look for wherever they are; a
-    second Ctrl-C ends the ranks at once.
+    second Ctrl-C ends the ranks at once, a third one waits for nobody.
     """
     run = taken.run
     script = next_script(run.job)
@@ -55,23 +56,46 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
     taken.release()
     with StopRequests() as requests:
         agent = Agent([shutil.which("bash") or "/bin/bash", str(script), str(before)], os.environ, output)
-        is_asked = False
+        request = _Request(run, agent, before, observer)
         while (code := agent.wait(POLL_S)) is None:
             observer.watch()
-            if requests.first is not None and not is_asked:
-                is_asked = True
-                _ask_to_stop(run, requests.first, observer)
-            if requests.at_once:
-                os.killpg(agent.pid, signal.SIGKILL)  # srun with it, and SLURM then ends its tasks
+            request.pass_on(requests)
+    if requests.first is signal.SIGINT and code not in (FINISHED, INTERRUPTED):  # nobody lived to say it
+        record_cancel(run, str(job_of(os.environ)))
+        code = INTERRUPTED
     observer.watch()
     return _outcome(run, code, output)
 
 
-def _ask_to_stop(run: RunDirectory, number: signal.Signals, observer: Observer) -> None:
-    observer.say("stopping: the ranks save a checkpoint first (Ctrl-C again ends them at once)")
-    if number is signal.SIGINT:
-        events.note(run, events.CANCELLED)
-    run.stop_request.touch()
+class _Request:
+    """Passes on what this process is asked, to whoever can do it."""
+
+    def __init__(self, run: RunDirectory, agent: Agent, before: int, observer: Observer) -> None:
+        self._run, self._agent, self._before, self._observer = run, agent, before, observer
+        self._is_heard = self._is_passed_on = self._is_ended = False
+
+    def pass_on(self, requests: StopRequests) -> None:
+        """To be called again and again."""
+        if requests.first is None:
+            return
+        if not self._is_heard:
+            self._is_heard = True
+            self._observer.say("stopping: the ranks save a checkpoint first (Ctrl-C again ends them at once)")
+        if not self._is_passed_on and self._has_launcher():
+            self._is_passed_on = True
+            if requests.first is signal.SIGINT:
+                events.note(self._run, events.CANCELLED)
+            self._run.stop_request.touch()
+        if requests.at_once and not self._is_ended:
+            self._is_ended = True
+            os.killpg(self._agent.pid, signal.SIGTERM)  # srun ends its tasks; were it killed, they would live on
+        if requests.received.count(signal.SIGINT) > 2:
+            os.killpg(self._agent.pid, signal.SIGKILL)
+
+    def _has_launcher(self) -> bool:
+        """Whether the launcher has begun with its first attempt: before that, it forgets all earlier requests."""
+        told = events.history(self._run)[self._before :]
+        return any(record["event"] == events.ATTEMPT_LAUNCHED for record in told)
 
 
 def _outcome(run: RunDirectory, code: int, output: Path) -> Outcome:

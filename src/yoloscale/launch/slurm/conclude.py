@@ -13,15 +13,25 @@ from pathlib import Path
 
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
+from yoloscale.config.schema import ClusterConfig
 from yoloscale.config.slurm_step import job_of, restarts_of
 from yoloscale.launch.attempts import newest_saved
 from yoloscale.launch.claim import lock
-from yoloscale.launch.outcome import FAILED, STOPPED
-from yoloscale.launch.slurm.facts import facts_of, has_lost_node
+from yoloscale.launch.outcome import FAILED, INTERRUPTED, STOPPED
+from yoloscale.launch.slurm.facts import facts_of, has_lost_node, requeue_job
 from yoloscale.launch.slurm.job import warning_s
 from yoloscale.launch.slurm.node import run_of
 from yoloscale.launch.slurm.record import record_cancel, record_failure, record_stop
-from yoloscale.launch.slurm.verdict import Action, Verdict, decide, decide_inside, requeue, start_of
+from yoloscale.launch.slurm.verdict import (
+    Action,
+    Start,
+    Verdict,
+    decide,
+    decide_inside,
+    requeue,
+    settled,
+    start_of,
+)
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.slurm_commands import SlurmError, call
@@ -42,20 +52,41 @@ def main(arguments: list[str]) -> int:
     if len(arguments) > 2:
         start = start_of(history[int(arguments[2]) :], job, restarts, step)
         verdict = decide_inside(start)
+        _speak_for_launcher(run, job, start, verdict)
     else:
         start = start_of(history, job, restarts, step)
-        facts = facts_of(job)
-        print(f"job {job}: {facts.words}")
-        verdict = decide(start, facts, restarts, cluster.max_requeues, warning_s=warning_s(cluster))
-        if verdict.action is Action.no_start and has_lost_node(os.environ["SLURM_JOB_NODELIST"]):
-            verdict = requeue(start, cluster.max_requeues, "a node was lost before the ranks started")
+        verdict = settled(start) or _ask(start, job, restarts, cluster, code)
     print(f"job {job}: srun ended with {code}: {verdict.action.value}{f' ({verdict.cause})' if verdict.cause else ''}")
     return _carry_out(run, job, verdict, step=step, count=start.fruitless + 1, code=code)
 
 
+def _ask(start: Start, job: str, restarts: int, cluster: ClusterConfig, code: int) -> Verdict:
+    """The decision where it takes SLURM."""
+    try:
+        facts = facts_of(job)
+    except SlurmError as error:
+        print(f"job {job}: it is not requeued, as SLURM does not answer: {error}", file=sys.stderr)
+        return Verdict(Action.end, FAILED if start.word is None else start.word)
+    print(f"job {job}: {facts.words}")
+    verdict = decide(start, facts, restarts, cluster.max_requeues, warning_s=warning_s(cluster), code=code)
+    if verdict.action is Action.no_start and has_lost_node(os.environ["SLURM_JOB_NODELIST"]):
+        return requeue(start, cluster.max_requeues, "a node was lost before the ranks started")
+    return verdict
+
+
+def _speak_for_launcher(run: RunDirectory, job: str, start: Start, verdict: Verdict) -> None:
+    """The last word where the launcher was killed: the allocation goes on, and SLURM cannot tell that the run ended."""
+    if start.word is not None or not start.told:
+        return
+    if verdict.exit_code == INTERRUPTED:
+        record_cancel(run, job)
+    elif verdict.exit_code == FAILED:
+        record_failure(run, job, f"job {job}: the launcher was killed, and its ranks with it")
+
+
 def _carry_out(run: RunDirectory, job: str, verdict: Verdict, *, step: int, count: int, code: int) -> int:
     if verdict.action is Action.requeue:
-        return _requeue(run, job, verdict, step=step, count=count)
+        return _requeue(run, job, verdict, restarts=restarts_of(os.environ), step=step, count=count)
     if verdict.action is Action.leave:
         events.note(run, events.REQUEUED, job=job, by="slurm", step=step, count=count, cause=verdict.cause)
     if verdict.action is Action.end and verdict.exit_code == STOPPED:
@@ -70,11 +101,11 @@ def _carry_out(run: RunDirectory, job: str, verdict: Verdict, *, step: int, coun
     return verdict.exit_code
 
 
-def _requeue(run: RunDirectory, job: str, verdict: Verdict, *, step: int, count: int) -> int:
+def _requeue(run: RunDirectory, job: str, verdict: Verdict, *, restarts: int, step: int, count: int) -> int:
     """On record first: from the moment that SLURM knows, this process may be killed."""
     events.note(run, events.REQUEUED, job=job, by="yoloscale", step=step, count=count, cause=verdict.cause)
     try:
-        call(["scontrol", "requeue", job])
+        requeue_job(job, restarts)
     except SlurmError as error:
         record_failure(run, job, f"job {job} could not be requeued: {error.said}")
         return FAILED

@@ -11,6 +11,7 @@ from yoloscale.runs.slurm_commands import SlurmError, call
 
 PATIENCE_S = 600.0  # with a controller that is down: it comes back, and the job goes on meanwhile
 POLL_S = 5.0
+REQUEUE_TRIES = 3
 # Of a state's flags SLURM prints one instead of the state: a job that is being signalled, say, is SIGNALING. COMPLETING
 # comes before all others that a job with nodes may have.
 _ENDING = {"COMPLETING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "DEADLINE", "OUT_OF_MEMORY", "NODE_FAIL"}
@@ -58,6 +59,23 @@ def facts_of(job: str) -> Facts:
             if time.monotonic() > deadline:
                 raise
         time.sleep(POLL_S)
+
+
+def requeue_job(job: str, restarts: int) -> None:
+    """Have a job start again that had been requeued `restarts` times. Raises SlurmError if SLURM will not.
+
+    A controller that is down or too busy to answer is asked again: it may have done it all the same.
+    """
+    for tries_left in reversed(range(REQUEUE_TRIES)):
+        try:
+            call(["scontrol", "requeue", job])
+        except SlurmError:
+            if facts_of(job).restarts > restarts:
+                return
+            if tries_left == 0:
+                raise
+        else:
+            return
 
 
 def has_lost_node(nodelist: str) -> bool:

@@ -23,10 +23,11 @@ from yoloscale.launch.joining import join_attempts
 from yoloscale.launch.nodes import wait_for_first_node
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, Outcome
 from yoloscale.launch.slurm.record import record_failure
-from yoloscale.launch.slurm.verdict import fruitless, untold_requeue
+from yoloscale.launch.slurm.verdict import fruitless, untold_requeue, was_cancelled
 from yoloscale.launch.start import end_leftovers
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import is_finished
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 LOCK_PATIENCE_S = 90.0  # the launcher of the start before may still be ending, or its node's lock not yet be forgotten
@@ -75,13 +76,22 @@ def refuse_wrong_shape(config: Config, step: SlurmStep | None) -> None:
 def _first(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
     taken = _take(run, step)
     try:
-        given_up = _note_requeue(run, config, step)
-        if given_up is not None:
-            return given_up
+        ended = _ended_before(run, step) or _note_requeue(run, config, step)
+        if ended is not None:
+            return ended
         end_leftovers(run, _say)
         return run_attempts(run, config, _observer(), step=step)
     finally:
         taken.release()
+
+
+def _ended_before(run: RunDirectory, step: SlurmStep) -> Outcome | None:
+    """The end of a run that was over before this start, which SLURM, or a person, has made of a job that was, too."""
+    if is_finished(run):
+        return Outcome(FINISHED)
+    # on the first start, it is an allocation in which the run was stopped and is started again
+    is_cancelled = step.restarts > 0 and was_cancelled(events.history(run), step.job)
+    return Outcome(INTERRUPTED) if is_cancelled else None
 
 
 def _note_requeue(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
 from yoloscale.launch.slurm.facts import Facts
 from yoloscale.runs import events
 
@@ -41,6 +41,7 @@ class Start:
     told: Sequence[dict[str, Any]]  # its events; empty if no launcher came to speak
     is_finished: bool
     fruitless: int  # requeues in a row since the newest checkpoint came
+    was_cancelled: bool = False  # the job was, in whatever start of it
 
     @property
     def word(self) -> int | None:
@@ -51,14 +52,24 @@ class Start:
     @property
     def is_cancelled(self) -> bool:
         """Whether a person stopped it."""
-        return self.word == INTERRUPTED or any(told["event"] == events.CANCELLED for told in self.told)
+        is_told = any(told["event"] == events.CANCELLED for told in self.told)
+        return self.was_cancelled or self.word == INTERRUPTED or is_told
 
 
 def start_of(history: Sequence[dict[str, Any]], job: str, restarts: int, newest_step: int) -> Start:
     """What is on record of one start of a job."""
     mine = (index for index, record in enumerate(history) if is_launch_of(record, job, restarts))
     is_finished = any(record["event"] == events.FINISHED for record in history)
-    return Start(history[next(mine, len(history)) :], is_finished, fruitless(history, newest_step))
+    told = history[next(mine, len(history)) :]
+    return Start(told, is_finished, fruitless(history, newest_step), was_cancelled(history, job))
+
+
+def was_cancelled(history: Sequence[dict[str, Any]], job: str) -> bool:
+    """Whether a person has stopped the job: then it does not start again, also if SLURM has requeued it since."""
+    mine = [index for index, record in enumerate(history) if events.job_of(record) == job]
+    submitted = [index for index in mine if history[index]["event"] == events.SUBMITTED]  # numbers are used again
+    since = history[(submitted[-1:] or mine or [len(history)])[0] :]
+    return any(record["event"] == events.CANCELLED and events.job_of(record) in (None, job) for record in since)
 
 
 def is_launch_of(record: dict[str, Any], job: str, restarts: int) -> bool:
@@ -88,24 +99,30 @@ def fruitless(history: Sequence[dict[str, Any]], newest_step: int) -> int:
     return count
 
 
-def decide(start: Start, facts: Facts, restarts: int, max_requeues: int, *, warning_s: float) -> Verdict:
+def settled(start: Start) -> Verdict | None:
+    """What follows whatever SLURM says; None where that matters."""
+    if start.is_finished:
+        return Verdict(Action.end, FINISHED)
+    return Verdict(Action.cancel, INTERRUPTED) if start.is_cancelled else None
+
+
+def decide(start: Start, facts: Facts, restarts: int, max_requeues: int, *, warning_s: float, code: int = 0) -> Verdict:
     """What follows.
 
     `restarts` is how often the job had been requeued when this start began, `warning_s` how long before its end SLURM
-    warns it.
+    warns it, `code` what srun ended with.
     """
-    if start.is_finished:
-        return Verdict(Action.end, FINISHED)
+    if (known := settled(start)) is not None:
+        return known
     if facts.restarts > restarts:
         return Verdict(Action.leave, STOPPED, "requeued by SLURM")
-    if start.is_cancelled:
-        return Verdict(Action.cancel, INTERRUPTED)
     if facts.is_ended_by_slurm and not facts.is_past_limit and not facts.is_preempted:
         # with --no-requeue it may be a lost node as well
         return Verdict(Action.cancel, INTERRUPTED) if max_requeues > 0 else Verdict(Action.end, STOPPED)
     if start.word not in (None, STOPPED):
         return Verdict(Action.end, start.word or FAILED)
-    if not start.told:
+    was_told = facts.is_preempted or facts.is_past_limit or code - 128 in TOLD  # a launcher that did not listen yet
+    if not start.told and not was_told:
         return Verdict(Action.no_start, FAILED)
     return requeue(start, max_requeues, _cause(start, facts, warning_s))
 
@@ -121,9 +138,13 @@ def requeue(start: Start, max_requeues: int, cause: str) -> Verdict:
 
 def decide_inside(start: Start) -> Verdict:
     """The same in an allocation that a person has: it is theirs, and what the launcher said is all there is to it."""
+    if start.is_finished:
+        return Verdict(Action.end, FINISHED)
     if not start.told:
         return Verdict(Action.no_start, FAILED)
-    return Verdict(Action.end, FAILED if start.word is None else start.word)
+    if start.word is None:
+        return Verdict(Action.end, INTERRUPTED if start.is_cancelled else FAILED)
+    return Verdict(Action.end, start.word)
 
 
 def _cause(start: Start, facts: Facts, warning_s: float) -> str:
