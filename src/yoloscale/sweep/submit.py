@@ -58,7 +58,8 @@ def submit_points(sweep: SweepDirectory, typed: Sequence[str], indices: Sequence
 
 def _config_of_all(sweep: SweepDirectory, indices: Sequence[int]) -> Config:
     """The config of the first of these points. Raises ConfigError if one of them is to run elsewhere than it."""
-    points = [sweep.points()[index] for index in indices]
+    of_all = sweep.points()
+    points = [of_all[index] for index in indices]
     paths = [sweep.run(point.name).config for point in points]
     first, section = load(paths[0]), _cluster_section(paths[0])
     alone = "all points are one job array: resume that point alone, or type the sweep's own command again"
