@@ -95,6 +95,11 @@ def test_setup_comes_first_and_the_environment_is_set_after_it(stage: Stage) -> 
         assert environ["YOLOSCALE_CACHE"] == str(stage.home / "cache")
 
 
+def test_setup_may_make_the_shell_strict(stage: Stage) -> None:
+    _, calls, _ = stage.play("cluster.setup=[set -euo pipefail]", FAIL_srun="7")
+    assert calls[-1][2:4] == ["yoloscale.launch.slurm.conclude", str(stage.run)]
+
+
 def mounts(stage: Stage) -> str:
     seen = [stage.home, stage.run, stage.home / "cache"]
     return ",".join([*(f"{path}:{path}" for path in seen), "/data/a b $(touch x):/data"])
