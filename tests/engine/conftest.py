@@ -136,7 +136,7 @@ class ToyRun:
         )
         for parameters in self.stepper.optimizer.param_groups:
             parameters["initial_lr"] = parameters["lr"]
-        keeper = RunKeeper(
+        self._keeper = RunKeeper(
             self.directory,
             self.stepper,
             self.ranks,
@@ -145,7 +145,7 @@ class ToyRun:
             when=when,
             save_period=-1,
         )
-        progress = keeper.restore()
+        progress = self._keeper.restore()
         if progress is None:
             progress = Progress(seed=7)
             progress.position.epochs = epochs
@@ -159,13 +159,16 @@ class ToyRun:
             progress=progress,
             open_loader=self._open,
             evaluation=self._evaluate,
-            keeper=keeper,
+            keeper=self._keeper,
             observer=self.notes,
             ballot=self.ballot,
         )
 
     def run(self) -> Outcome:
-        return self.loop.run()
+        try:
+            return self.loop.run()
+        finally:
+            self._keeper.close()  # as a rank does, however it ends
 
     def _open(self, at: Progress) -> Callable[[], dict[str, Any]]:
         epoch, first = at.position.epoch, at.position.step
