@@ -75,6 +75,19 @@ def test_a_run_that_was_there_before_stays(slurm_cluster: SlurmCluster, train: T
     assert {path for path in before if not path.exists()} == set()
 
 
+def test_a_sweep_that_is_refused_stays_only_if_it_was_there_before(
+    slurm_cluster: SlurmCluster, train: Typed, tmp_path: Path
+) -> None:
+    refused, prepared = ("-m", "seed=1,2", "cluster.partition=nope"), ("-m", "seed=1,2", "name=there")
+    assert train(*prepared, "--prepare").returncode == 0
+    for name in ([], ["name=new"], ["name=there"]):
+        done = train(*refused, *name)
+        assert done.returncode == 2
+        assert "invalid partition specified: nope" in done.stderr
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["there"]
+    assert {path.name for path in (tmp_path / "runs" / "there").iterdir()} == {"job", "seed=1", "seed=2", "sweep.yaml"}
+
+
 def test_no_controller_is_said_and_nothing_stays(slurm_cluster: SlurmCluster, train: Typed, tmp_path: Path) -> None:
     slurm_cluster.controller("stop")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import time
 from collections import Counter
@@ -53,7 +54,12 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool) -> int:
             return 0
         indices = unfinished(sweep)
         refuse_if_nothing(sweep, indices, failed_only=False)
-        submission = submit_points(sweep, words, indices)
+        try:
+            submission = submit_points(sweep, words, indices)
+        except ConfigError:
+            if taken.is_new:  # as with a run that was refused, nothing of it stays
+                shutil.rmtree(sweep.path)
+            raise
     _announce(sweep, submission.job, len(submission.indices))
     return 0
 
