@@ -81,6 +81,7 @@ def over(state: str, reason: str = "") -> Job:
         (SAVED, PENDING, ("pending", "requeued by SLURM; waiting in the queue: Resources", None)),
         (SAVED, over("FAILED", "NonZeroExitCode"), ("preempted", "", None)),
         (SAVED, None, ("preempted", "", None)),
+        (SAVED, NO_ANSWER, ("restarting", "its ranks have stopped, and SLURM does not tell what follows", None)),
         (SAVED, over("CANCELLED by 0"), ("cancelled", "", "CANCELLED by 0")),
         (WAITING, PENDING, ("pending", "requeued (preempted by another job); waiting in the queue: Resources", None)),
         (WAITING, ON_NODES, ("pending", "requeued (preempted by another job)", None)),
@@ -99,9 +100,15 @@ def test_what_events_and_slurm_mean(told: Any, job: Job | Silence | None, expect
     assert found.error is None if error is None else error in str(found.error)
 
 
-@pytest.mark.parametrize("told", [STARTING, RUNNING, SAVED, (*RUNNING, exited(1, goes_on=True))])
+@pytest.mark.parametrize("told", [STARTING, RUNNING, (*RUNNING, STOPPED, exited(75, final=True))])
 def test_without_an_answer_the_events_tell(told: Any) -> None:
     assert state_of(fold(*told), NO_ANSWER, lives=None) is None
+
+
+def test_where_nobody_can_be_asked_a_run_that_has_saved_is_at_its_end() -> None:
+    for silence in (Silence(), Silence("there is no squeue on this machine", is_here=False)):
+        assert state_of(fold(*SAVED), silence, lives=None) is None
+    assert state_of(fold(*RUNNING, exited(1, goes_on=True)), NO_ANSWER, lives=None) is None
 
 
 def test_a_launcher_that_lives_here_knows_better_than_a_forgetful_scheduler() -> None:

@@ -28,5 +28,6 @@ def main(typed: list[str]) -> int:
     if parsed.output == "json":
         print(json.dumps(found.as_json(), indent=1))
     else:
-        print(f"{found.name}: {found.state}" if has_ended else f"{found.name}: asked to stop, still saving")
+        unended = "killed, but not gone yet" if parsed.now else "asked to stop, still saving"
+        print(f"{found.name}: {found.state if has_ended else unended}")
     return 0 if has_ended else 1

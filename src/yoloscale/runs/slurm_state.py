@@ -38,7 +38,7 @@ def state_of(progress: Progress, job: Job | Silence | None, *, lives: bool | Non
         lives: whether its launcher does, None if that is on another host.
     """
     if isinstance(job, Silence):
-        return Told("pending", queue_phase(progress, None)) if progress.queued is not None else None
+        return _unanswered(progress, job)
     if job is None:
         return None if lives else _after(progress, None)
     if job.is_over:
@@ -50,6 +50,16 @@ def state_of(progress: Progress, job: Job | Silence | None, *, lives: bool | Non
     if progress.exited is not None and not progress.goes_on:
         return Told("restarting", "its ranks have stopped, its job is ending")
     return active(progress)
+
+
+def _unanswered(progress: Progress, silence: Silence) -> Told | None:
+    """Ranks that have saved are not at their end while their job may be requeued, as soon as SLURM answers it."""
+    if progress.queued is not None:
+        return Told("pending", queue_phase(progress, None))
+    has_stopped = progress.exited is not None and not progress.goes_on and not progress.exited.get("final")
+    if has_stopped and silence.words and silence.is_here:
+        return Told("restarting", "its ranks have stopped, and SLURM does not tell what follows")
+    return None
 
 
 def active(progress: Progress) -> Told:
