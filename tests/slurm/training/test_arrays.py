@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -106,12 +107,11 @@ def test_a_thousand_points_are_one_call_and_take_seconds(account: Any, tmp_path:
     (bin_folder / "sbatch").write_text(f'#!/bin/sh\necho "$@" >> {calls}\necho 4711\n')
     (bin_folder / "sbatch").chmod(0o755)
     account.environment["PATH"] = f"{bin_folder}:{account.environment['PATH']}"
-    import time
-
-    began = time.monotonic()
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
     account.type("yoloscale", "train", "-m", "name=points", *WHERE, "seed=range(0,1000)")
-    took = time.monotonic() - began
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime  # whatever else this machine does
     assert calls.read_text().count("\n") == 1
     script = (account.folder / "runs" / "points" / "job" / "submit-1.sbatch").read_text()
     assert "#SBATCH --array=0-999\n" in script
-    assert took < 10  # 5 where nothing else is done; this machine may be
+    assert 0.5 < took < 10  # 5 where nothing else is done: cores that are shared are slower, too
