@@ -110,6 +110,14 @@ def test_an_allocation_is_used_and_is_not_ended(account: Any) -> None:
     assert not account.events("inside", events.SUBMITTED)
 
 
+def test_a_script_that_breaks_in_an_allocation_is_a_failure_that_shows_its_output(account: Any) -> None:
+    words = ("train", "name=broken", "cluster=slurm", "cluster.procs_per_node=1", "device=cpu", *account.small)
+    setup = 'cluster.setup=["echo no module of that name >&2","exit 127"]'
+    said = account.type("salloc", "--nodes=1", *account.command("yoloscale", *words, setup), code=1)
+    assert "ended with 127" in said
+    assert "no module of that name" in said
+
+
 def test_an_allocation_that_is_too_small_is_refused_before_anything_starts(account: Any) -> None:
     words = ("train", "name=small", "cluster=slurm", "cluster.nodes=2", "cluster.procs_per_node=1", "device=cpu")
     said = account.type("salloc", "--nodes=1", *account.command("yoloscale", *words), code=2)

@@ -14,7 +14,7 @@ from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import job_of, step_of
 from yoloscale.launch.attempt import LOG_END_LINES, Observer
 from yoloscale.launch.claim import Claim
-from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, Failure, Outcome
+from yoloscale.launch.outcome import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
 from yoloscale.launch.process import Agent
 from yoloscale.launch.slurm.job import job_for
 from yoloscale.launch.slurm.record import record_cancel
@@ -100,8 +100,8 @@ class _Request:
 
 def _outcome(run: RunDirectory, code: int, output: Path) -> Outcome:
     """What the script's exit code says, and whom to blame where it is a failure."""
-    if code not in (1, 2):
-        return Outcome(code if code >= 0 else FAILED)
+    if code in (FINISHED, STOPPED, INTERRUPTED):
+        return Outcome(code)
     found = status(run)
     log = run.path / found.failed_log if found.failed_log else output
     failure = Failure(
@@ -113,4 +113,4 @@ def _outcome(run: RunDirectory, code: int, output: Path) -> Outcome:
         log=str(log.relative_to(run.path)),
         log_end=tuple(last_lines(log, LOG_END_LINES)),
     )
-    return Outcome(code, failure)
+    return Outcome(BAD_CONFIG if code == BAD_CONFIG else FAILED, failure)
