@@ -21,7 +21,8 @@ def main(typed: list[str]) -> int:
     arguments.add_output(made)
     parsed = made.parse_args(typed)
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
-        return sweep.cancel(chosen, at_once=parsed.now, timeout_s=parsed.timeout)
+        as_json = parsed.output == "json"
+        return sweep.cancel(chosen, at_once=parsed.now, timeout_s=parsed.timeout, as_json=as_json)
     run = arguments.chosen_run(parsed)
     has_ended = cancel(run, at_once=parsed.now, timeout_s=parsed.timeout)
     found = status(run)

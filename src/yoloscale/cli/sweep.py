@@ -102,11 +102,14 @@ def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
     return 0
 
 
-def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float) -> int:
+def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float, as_json: bool) -> int:
     """Stop all points; those that train save first. 1 if some of them still do."""
     from yoloscale.sweep.cancel import cancel_points
 
     count, left = cancel_points(sweep, at_once=at_once, timeout_s=timeout_s)
+    if as_json:
+        status(sweep, as_json=True, show_all=True)
+        return 1 if left else 0
     print(f"{sweep.name}: {count - left} of {count} points stopped" + (", the others still save" if left else ""))
     return 1 if left else 0
 

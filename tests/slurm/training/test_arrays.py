@@ -87,6 +87,12 @@ def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -
     assert requeued == [[], [f"{array}_1"]]
 
 
+def test_what_was_never_submitted_is_not_cancelled(account: Any) -> None:
+    account.type("yoloscale", "train", "-m", "name=points", *WHERE, "seed=1,2", "--prepare")
+    assert "nothing of it is queued or runs" in account.type("yoloscale", "cancel", "points", code=2)
+    assert [found["state"] for found in shown(account)] == ["pending"] * 2
+
+
 @pytest.mark.timeout(280)
 def test_cancel_ends_those_that_wait_and_those_that_train(account: Any) -> None:
     points = sweep(account, "seed=1,2,3", "cluster.array_parallelism=1", steps=5000)
