@@ -120,6 +120,7 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
     from yoloscale.cli.submit import print_script, start_on_slurm
     from yoloscale.config.freeze import load
     from yoloscale.launch.claim import proposed_run, refuse_if_taken
+    from yoloscale.launch.slurm.allocation import allocation_of, refuse_too_small
     from yoloscale.launch.start import ready
 
     words = ["train", *_named(flags.rest, config)]
@@ -127,6 +128,8 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
     refuse_if_taken(run, config)
     if flags.dry_run:
         return print_script(config, run, words)
+    if allocation_of() is not None and not flags.prepare:
+        refuse_too_small(config)
     is_new = not run.path.exists()
     taken = ready(config, flags.rest, say)
     if flags.prepare:

@@ -10,7 +10,7 @@ from yoloscale.runs.slurm_commands import SlurmError
 SHOWN = """JobId=42 JobName={name}
    UserId=root(0) GroupId=root(0) MCS_label=N/A
    Priority=4294901718 Nice=0 Account=root QOS=normal
-   JobState={state} Reason=None Dependency=(null)
+   JobState={state} Reason={reason} Dependency=(null)
    Requeue=1 Restarts={restarts} BatchFlag=1 Reboot=0 ExitCode=0:0
    RunTime={run} TimeLimit={limit} TimeMin=N/A
    SubmitTime=2026-11-22T18:37:10 EligibleTime=2026-11-22T18:37:10
@@ -22,7 +22,14 @@ SHOWN = """JobId=42 JobName={name}
 
 
 def shown(**changed: str) -> Facts:
-    values = {"name": "run", "state": "RUNNING", "restarts": "0", "run": "00:00:04", "limit": "00:03:00"}
+    values = {
+        "name": "run",
+        "state": "RUNNING",
+        "restarts": "0",
+        "run": "00:00:04",
+        "limit": "00:03:00",
+        "reason": "None",
+    }
     return parse(SHOWN.format(**{**values, "preempt": "None", **changed}))
 
 
@@ -42,6 +49,7 @@ def test_a_job_that_is_being_ended() -> None:
 
 def test_the_time_limit() -> None:
     assert shown(run="00:03:00").is_past_limit
+    assert shown(state="COMPLETING", reason="TimeLimit").is_past_limit
     assert shown(run="1-00:00:10", limit="1-00:00:00").is_past_limit
     assert not shown(run="00:02:59").is_past_limit
     assert not shown(run="9-00:02:59", limit="UNLIMITED").is_past_limit
@@ -67,7 +75,7 @@ class Controller:
     def __call__(self, argv: list[str]) -> str:
         if argv[1] == "show":
             state = {"name": "run", "state": "RUNNING", "run": "00:00:04", "limit": "00:03:00", "preempt": "None"}
-            return SHOWN.format(**state, restarts=int(self.requeues))
+            return SHOWN.format(**state, reason="None", restarts=int(self.requeues))
         self.asked += 1
         if (said := self.answers.pop(0)) is not None:
             raise SlurmError(argv, said)

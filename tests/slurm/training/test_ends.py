@@ -122,6 +122,7 @@ def test_an_allocation_that_is_too_small_is_refused_before_anything_starts(accou
     words = ("train", "name=small", "cluster=slurm", "cluster.nodes=2", "cluster.procs_per_node=1", "device=cpu")
     said = account.type("salloc", "--nodes=1", *account.command("yoloscale", *words), code=2)
     assert "write cluster.nodes=1" in said
+    assert not account.run("small").path.exists()
 
 
 class Typed:

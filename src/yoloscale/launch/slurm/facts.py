@@ -90,10 +90,11 @@ def has_lost_node(nodelist: str) -> bool:
 def parse(shown: str) -> Facts:
     """Read the lines of `scontrol show job` for one job."""
     preempted, limit_s = _value(shown, "PreemptTime"), _seconds(_value(shown, "TimeLimit"))
+    left_s = limit_s - _seconds(_value(shown, "RunTime")) if limit_s else None
     return Facts(
         state=_value(shown, "JobState") or "UNKNOWN",
         restarts=int(_value(shown, "Restarts") or 0),
-        left_s=limit_s - _seconds(_value(shown, "RunTime")) if limit_s else None,
+        left_s=0.0 if _value(shown, "Reason") == "TimeLimit" else left_s,  # a reservation may end before the job's own
         is_preempted=preempted not in (None, "None", "N/A"),
     )
 
