@@ -1,4 +1,4 @@
-"""Several nodes without a scheduler: the command for each of them, and how they find each other's attempts.
+"""Several nodes: how they find each other's attempts, and, without a scheduler, the command for each of them.
 
 Node 0 hosts the rendezvous and decides what is done: without it the run ends on the others, too. They follow it from
 attempt to attempt by its events. One that is lost may come back at any time; it joins the next attempt, as the ranks of
