@@ -67,7 +67,7 @@ HARMLESS: dict[str, tuple[str, ...]] = {
 FOREIGN_FLAGS: dict[str, str] = {
     "nproc_per_node": "cluster.procs_per_node",
     "ntasks_per_node": "cluster.procs_per_node",
-    "gpus_per_node": "cluster.procs_per_node",
+    "gpus_per_node": "cluster.gpus_per_node",
     "nnodes": "cluster.nodes",
     "nodes": "cluster.nodes",
     "rdzv_endpoint": "cluster.rdzv_endpoint",
