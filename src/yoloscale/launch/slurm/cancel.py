@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.launch.outcome import INTERRUPTED
+from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress
@@ -75,9 +75,5 @@ def _not_cancelled(target: str, said: str) -> Problem:
 
 def _record_end(run: RunDirectory, progress: Progress) -> None:
     """The last word, where nobody lived to say it."""
-    if not asks(progress):
-        return
-    if not progress.cancelled:
-        events.record(run, events.CANCELLED, job=progress.job)
-    attempt = events.last_attempt(events.history(run))
-    events.record(run, events.EXITED, attempt=attempt, exit_code=INTERRUPTED, job=progress.job)
+    if asks(progress):
+        record_cancel(run, str(progress.job))
