@@ -24,6 +24,7 @@ from yoloscale.config.hydra_flags import run_hydra_flags
 from yoloscale.config.keys import describe, is_group, known
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.schema import Config, DataConfig, LoggerConfig, ShapesConfig, Task, WandbConfig
+from yoloscale.config.sweep import SearchConfig, SweepConfig
 from yoloscale.config.typed import from_plain
 
 __all__ = ["assignments", "compose", "hydra_arguments", "run_hydra_flags"]
@@ -165,7 +166,11 @@ def check(overrides: Iterable[str], tree: DictConfig | None = None) -> list[Prob
 
 def complete_tree() -> DictConfig:
     """The schema with no group that is null, to try values on."""
-    whole = Config(data=DataConfig(shapes=ShapesConfig()), logger=LoggerConfig(wandb=WandbConfig()))
+    whole = Config(
+        data=DataConfig(shapes=ShapesConfig()),
+        logger=LoggerConfig(wandb=WandbConfig()),
+        sweep=SweepConfig(search=SearchConfig()),
+    )
     return cast(DictConfig, OmegaConf.structured(whole))
 
 
@@ -188,7 +193,11 @@ def _problems_of(override: Override, tree: DictConfig) -> list[Problem]:
 
 
 def _below_null(overrides: Iterable[str]) -> list[Problem]:
-    advice = {"logger.wandb": "add logger=wandb", "data.shapes": "it belongs to data=shapes: leave it out"}
+    advice = {
+        "logger.wandb": "add logger=wandb",
+        "data.shapes": "it belongs to data=shapes: leave it out",
+        "sweep.search": "add sweep=tpe",
+    }
     problems = [
         Problem(override.partition("=")[0], f"{group} is not switched on", instead)
         for group, instead in advice.items()

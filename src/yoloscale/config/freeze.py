@@ -21,7 +21,10 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def freeze(config: Config, path: Path) -> None:
-    """Write the config as YAML, whole or not at all. `paths.runs` is left out: a run holds no path to itself."""
+    """Write the config as YAML, whole or not at all.
+
+    `paths.runs` is left out: a run holds no path to itself; `sweep`, too, which is of all points and not of one.
+    """
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     with beside.open("w", encoding="utf-8") as file:
         file.write("".join(entries(config).values()))
@@ -36,7 +39,7 @@ def entries(config: Config, known: Entries | None = None) -> dict[str, str]:
     `known` remembers entries, which most configs of a sweep have in common.
     """
     plain = to_plain(config)
-    del plain["paths"]["runs"]
+    del plain["paths"]["runs"], plain["sweep"]
     known = {} if known is None else known
     found = {}
     for key, value in plain.items():
@@ -66,7 +69,7 @@ def load_own(path: Path) -> Config:
 
 
 def load(path: Path) -> Config:
-    """Read a frozen config; `paths.runs` has its default. Raises ConfigError where the file is absent or damaged."""
+    """Read a frozen config; what is not frozen has its default. Raises ConfigError if the file is absent or damaged."""
     try:
         plain = parse(path.read_text(encoding="utf-8"))
         if not isinstance(plain, dict):

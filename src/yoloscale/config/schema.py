@@ -11,6 +11,7 @@ from enum import Enum
 
 from yoloscale.config.arguments import TrainArguments
 from yoloscale.config.slurm import SlurmConfig
+from yoloscale.config.sweep import SweepConfig, TrialConfig
 
 
 class Task(str, Enum):
@@ -175,3 +176,5 @@ class Config(TrainArguments):
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     debug: DebugConfig = field(default_factory=DebugConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)  # not part of the frozen config
+    trial: TrialConfig | None = None  # only in runs of a search

@@ -15,7 +15,7 @@ from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.config.slurm import SlurmConfig
 
-_NO_DIFFERENCE = ("name", "paths.", "cluster.planned_ranks")  # the machine's, and our own
+_NO_DIFFERENCE = ("name", "paths.", "sweep.", "cluster.planned_ranks")  # the machine's, the sweep's, and our own
 KEPT = ("exact_reduce", "sync_bn")  # of the cluster group: these change numbers, all others say where
 
 

@@ -51,8 +51,8 @@ def _groups_and_words(schema: type) -> tuple[dict[str, type], dict[str, type[Enu
     return groups, {name: hint for name, hint in kinds if issubclass(hint, Enum)}
 
 
-def to_plain(config: Config) -> dict[str, Any]:
-    """Nested mappings of numbers, text, lists and None, in the schema's order."""
+def to_plain(config: Any) -> dict[str, Any]:
+    """A config, or a group of it, as nested mappings of numbers, text, lists and None, in the schema's order."""
     return cast("dict[str, Any]", _map_text(dataclasses.asdict(config), str))
 
 

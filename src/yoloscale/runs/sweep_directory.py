@@ -8,7 +8,7 @@ runs/<sweep>/<point>/      a run
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import yaml
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import dump, parse
+from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.typed import build, to_plain
 from yoloscale.runs.directory import RunDirectory
 
 VERSION = 1
@@ -32,10 +34,11 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class SweepRecord:
-    """What sweep.yaml holds: what was typed after `train`, and the points in order."""
+    """What sweep.yaml holds: what was typed after `train`, the points in order, and the `sweep` group."""
 
     overrides: tuple[str, ...]
     points: tuple[SweepPoint, ...]
+    settings: SweepConfig = field(default_factory=SweepConfig)
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,8 @@ def read(sweep: SweepDirectory) -> SweepRecord:
         content = parse(sweep.record.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
             raise ValueError(f"version {content['version']}")
-        return SweepRecord(
-            tuple(content["overrides"]), tuple(map(_point, range(len(content["points"])), content["points"]))
-        )
+        points = tuple(map(_point, range(len(content["points"])), content["points"]))
+        return SweepRecord(tuple(content["overrides"]), points, build(SweepConfig, content["settings"]))
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(Problem(str(sweep.path), "it has no sweep.yaml", "give the folder of a sweep")) from None
     except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
@@ -111,6 +113,7 @@ def write(sweep: SweepDirectory, record: SweepRecord) -> None:
     content = {
         "version": VERSION,
         "overrides": list(record.overrides),
+        "settings": to_plain(record.settings),
         "points": [{"name": point.name, "overrides": list(point.overrides)} for point in record.points],
     }
     beside = sweep.record.with_name(f"{sweep.record.name}.{os.getpid()}.part")

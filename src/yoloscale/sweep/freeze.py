@@ -14,6 +14,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import Entries, dump, entries, load_own
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config, PathsConfig
+from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.launch.claim import lock
 from yoloscale.launch.move import move
@@ -83,7 +84,7 @@ def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequen
         SweepPoint(each.point.index, each.name, tuple(choice.token for choice in each.point.swept))
         for each in sweep.points
     ]
-    write(directory, SweepRecord(tuple(typed), tuple(points)))
+    write(directory, SweepRecord(tuple(typed), tuple(points), sweep.first.sweep))
 
 
 def _freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:
@@ -108,7 +109,8 @@ def _planned(config: Config, name: str) -> Config:
     """The config of a point's first start: later ones keep its split of the batch."""
     ranks = config.cluster.planned_ranks or world_size(config)
     paths = replace(config.paths, runs=PathsConfig().runs)  # not frozen; as `load` gives it back
-    return replace(config, name=name, paths=paths, cluster=replace(config.cluster, planned_ranks=ranks))
+    cluster = replace(config.cluster, planned_ranks=ranks)
+    return replace(config, name=name, paths=paths, sweep=SweepConfig(), cluster=cluster)
 
 
 def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:
