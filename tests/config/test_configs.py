@@ -23,7 +23,10 @@ from yoloscale.launch.attempt import command as start_command
 from yoloscale.launch.slurm.job import job_for
 from yoloscale.launch.slurm.render import script_of
 from yoloscale.launch.spec import job_spec
+from yoloscale.sweep.configure import configure_all
+from yoloscale.sweep.points import expand
 
+FIRST_POINTS = 8  # of a sweep that a comment shows
 EIGHT_GPUS = Machine(gpu_count=8, cpus=64, has_bf16=True)
 CATALOG = read_catalog([configs_folder()])
 MODELS = [name for name in CATALOG.groups["model"] if name != "custom"]
@@ -59,9 +62,10 @@ def shown_commands() -> list[str]:
 
 
 def started(command: str) -> Config:
-    config = resolve(
-        compose([word for word in shlex.split(command) if word not in ("--cfg", "job", "--dry-run")]), EIGHT_GPUS
-    )
+    words = [word for word in shlex.split(command) if word not in ("--cfg", "job", "--dry-run")]
+    if "-m" in words:
+        return configure_all(expand(words)[:FIRST_POINTS], EIGHT_GPUS).first
+    config = resolve(compose(words), EIGHT_GPUS)
     assert validate(config, EIGHT_GPUS) == []
     return config
 
