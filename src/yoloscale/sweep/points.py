@@ -25,10 +25,10 @@ MAX_POINTS = 10_000
 HOW = "give a key several values, like lr0=0.001,0.01 or seed=range(0,3)"
 
 # One for all points, or text in which a comma is a comma.
-_NEVER_SWEPT = frozenset({"name", "project", "device", "logger.wandb.notes", *NOT_OURS})
-_NEVER_SWEPT_BELOW = ("paths.", *FREE)
+NEVER_SWEPT = frozenset({"name", "project", "device", "logger.wandb.notes", *NOT_OURS})
+NEVER_SWEPT_BELOW = ("paths.", *FREE)
 _LISTS = LIST_LIKE | {"logger"}
-_FUNCTION = re.compile(r"(choice|range|glob|interval|sort|shuffle|tag)\s*\(")
+FUNCTION = re.compile(r"(choice|range|glob|interval|sort|shuffle|tag)\s*\(")
 _HIDDEN = {"model": {"custom", "default"}, "data": {"custom"}}  # options that stand for nothing by themselves
 
 
@@ -66,7 +66,7 @@ def expand(tokens: Sequence[str]) -> list[Point]:
     for token in command_line.join_equals(list(given.tokens)):
         key = token.partition("=")[0].strip()
         try:
-            choices = _choices(token, catalog)
+            choices = choices_of(token, catalog)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -85,18 +85,18 @@ def expand(tokens: Sequence[str]) -> list[Point]:
     ]
 
 
-def _choices(token: str, catalog: Catalog) -> list[Choice] | None:
+def choices_of(token: str, catalog: Catalog) -> list[Choice] | None:
     """The values of a token; None if it is one value, or none of Hydra's grammar. Raises ConfigError."""
     typed, equals, value = (part.strip() for part in token.partition("="))
     name = typed.lstrip("+").partition("@")[0]
-    if not equals or typed.startswith("~") or name in _NEVER_SWEPT or name.startswith(_NEVER_SWEPT_BELOW):
+    if not equals or typed.startswith("~") or name in NEVER_SWEPT or name.startswith(NEVER_SWEPT_BELOW):
         return None
-    is_function = _FUNCTION.match(value) is not None
+    is_function = FUNCTION.match(value) is not None
     try:
         override = OverridesParser.create().parse_override(f"{typed}={value}")
     except HydraException as error:
         if is_function:
-            raise _unreadable(name, value, error) from None
+            raise unreadable(name, value, error) from None
         return None
     if not override.is_sweep_override() or (not is_function and _is_a_list(name, override)):
         return None
@@ -137,7 +137,7 @@ def _elements(name: str, value: str, override: Override, catalog: Catalog) -> li
     try:
         found = list(islice(_texts(override), MAX_POINTS + 1))
     except (HydraException, ValueError, ArithmeticError) as error:
-        raise _unreadable(name, value, error) from None
+        raise unreadable(name, value, error) from None
     if not found:
         raise ConfigError(Problem(name, f"{value} has no values", "the end of a range is not part of it: range(0,3)"))
     return found
@@ -168,6 +168,7 @@ def _reads_as_itself(text: str) -> bool:
         return False
 
 
-def _unreadable(name: str, value: str, error: Exception) -> ConfigError:
+def unreadable(name: str, value: str, error: Exception) -> ConfigError:
+    """What Hydra's parser says about values, in our words."""
     said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return ConfigError(Problem(name, f"{value}: {said.strip()}", HOW))
