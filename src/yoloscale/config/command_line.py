@@ -59,6 +59,8 @@ def _rewrite_one(token: str, catalog: Catalog) -> list[str]:
         return [token]
     if name in catalog.groups and "." not in name:
         return [f"{key}={_group_choice(name, value, catalog)}"]
+    if name.startswith("sweep.params."):
+        raise ConfigError(Problem(name, "values to sweep over, without -m", "write yoloscale train -m …"))
     if name.startswith(FREE):
         if not _TYPED_KEY.fullmatch(name):
             instead = "write a key of letters, digits, _ and -, not starting with a digit"

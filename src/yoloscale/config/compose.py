@@ -136,12 +136,12 @@ def register_schema() -> None:
         store.store("schema", base, provider="yoloscale")
 
 
-def compose_tree(config_name: str, overrides: list[str]) -> DictConfig:
-    """What Hydra composes, interpolations not yet resolved. Raises ConfigError."""
+def compose_tree(config_name: str, overrides: list[str], *, with_hydra: bool = False) -> DictConfig:
+    """What Hydra composes, interpolations not yet resolved; its own settings too, if wanted. Raises ConfigError."""
     register_schema()
     try:
         with initialize_config_dir(str(configs_folder()), job_name="yoloscale", version_base="1.3"):
-            return hydra_compose(config_name, overrides)
+            return hydra_compose(config_name, overrides, return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_from_hydra(error)) from error
     except AssertionError as error:  # Hydra's answer to a key below a group that is null

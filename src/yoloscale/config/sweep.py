@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 
 class Sampler(str, Enum):
@@ -41,7 +42,7 @@ class SearchConfig:
 class SweepConfig:
     """What `train -m` does beside the values typed. Of the sweep as a whole: no point is frozen with it."""
 
-    params: dict[str, str] = field(default_factory=dict)  # key: values as after `-m`, like 0.001,0.01 or range(0,3)
+    params: dict[str, Any] = field(default_factory=dict)  # key: values as after `-m`, like 0.001,0.01 or range(0,3)
     parallel: int | None = None  # points that train at a time on this machine; None: as many as devices allow
     max_failures: int | None = None  # failed points after which no other is started; None: all are tried
     search: SearchConfig | None = None  # None: every combination is a point

@@ -19,7 +19,7 @@ def configure(tokens: Sequence[str]) -> Config:
     from yoloscale.config.validate import validate
 
     config = compose(tokens, task_of)
-    if problems := typed_ranks(config):
+    if problems := [*typed_ranks(config), *_sweep(config)]:
         raise ConfigError(problems)
     frozen = _frozen(config)
     config = resolve(config if frozen is None else adopt(config, frozen))
@@ -43,6 +43,13 @@ def typed_ranks(config: Config) -> list[Problem]:
     ranks = config.cluster.planned_ranks
     instead = "leave it out: the ranks of a run's first start are put down by themselves"
     return [] if ranks is None else [Problem("cluster.planned_ranks", f"{ranks}", instead)]
+
+
+def _sweep(config: Config) -> list[Problem]:
+    """The problem of one run that is configured as many."""
+    has = [name for name in ("params", "search") if getattr(config.sweep, name)]
+    instead = "add -m: yoloscale train -m …; or leave sweep= out"
+    return [Problem("sweep", f"{' and '.join(has)} of a sweep, without -m", instead)] if has else []
 
 
 def task_of(weights: Path) -> Task | None:

@@ -20,6 +20,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import FREE, LIST_LIKE, is_text, known
 from yoloscale.config.quoting import quote_text
 from yoloscale.config.refusals import NOT_OURS
+from yoloscale.sweep.yaml_params import with_params
 
 MAX_POINTS = 10_000
 HOW = "give a key several values, like lr0=0.001,0.01 or seed=range(0,3)"
@@ -51,28 +52,30 @@ class Point:
 
 
 def expand(tokens: Sequence[str]) -> list[Point]:
-    """The points of what was typed after `yoloscale train`, with or without the `-m`.
+    """The points of what was typed after `yoloscale train`, with or without the `-m`, and of the YAML files it names.
 
-    Of a key given twice the last counts, as in Hydra. Raises ConfigError with every problem of the grammar; values are
-    checked when the points are composed.
+    Of a key given twice the last counts, as in Hydra, and one that is typed before that of a YAML's `sweep.params`.
+    Raises ConfigError with every problem of the grammar; values are checked when the points are composed.
     """
     given = flags.split(tokens)
     named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
     if given.prints_and_exits:
         raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
-    catalog = read_catalog(config_sources(flags.Flags(named)).folders)
+    sources = config_sources(flags.Flags(named))
+    catalog = read_catalog(sources.folders)
     slots, problems = dict[str, list[Choice]](), list[Problem]()
-    is_swept = False
-    for token in command_line.join_equals(list(given.tokens)):
+    has_several = False
+    typed = command_line.join_equals(list(given.tokens))
+    for token in with_params(typed, sources, catalog, lambda token: is_swept(token, catalog)):
         key = token.partition("=")[0].strip()
         try:
             choices = choices_of(token, catalog)
         except ConfigError as error:
             problems += error.problems
             continue
-        is_swept = is_swept or choices is not None
+        has_several = has_several or choices is not None
         slots[key] = choices if choices is not None else [Choice("", token, "")]
-    if not problems and not is_swept:
+    if not problems and not has_several:
         problems.append(Problem("--multirun", "nothing to sweep over", f"{HOW}, or leave -m out"))
     if not problems and prod(map(len, slots.values())) > MAX_POINTS:
         problems.append(Problem("--multirun", f"more than {MAX_POINTS} points", "sweep over fewer values at a time"))
@@ -106,6 +109,14 @@ def choices_of(token: str, catalog: Catalog) -> list[Choice] | None:
     return [Choice(typed.lstrip("+"), f"{typed}={text}", word) for text, word in found]
 
 
+def is_swept(token: str, catalog: Catalog) -> bool:
+    """Whether several values are meant, also where they cannot be read."""
+    try:
+        return choices_of(token, catalog) is not None
+    except ConfigError:
+        return True
+
+
 def _is_a_list(name: str, override: Override) -> bool:
     """Whether the commas typed for a key are those of one value."""
     if name.startswith("cluster.") and name in known() and is_text(name):
@@ -117,6 +128,8 @@ def _refused(name: str, value: str, override: Override) -> Problem | None:
     if name == "cluster" or name.startswith("cluster."):
         instead = "give it one value: all points are one job array, which has one shape; start a sweep for each"
         return Problem(name, f"{value}: several values of a cluster setting", instead)
+    if name == "sweep":
+        return Problem(name, f"{value}: several sweeps at a time", "give it one value")
     if name == "hydra" or name.startswith(("hydra.", "hydra/")):
         return Problem(name, f"{value}: several values of a setting of Hydra's", "give it one value")
     if override.is_interval_sweep():
