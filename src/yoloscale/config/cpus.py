@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 
 
+LIMIT = "YOLOSCALE_CPUS"  # set for a point of a sweep: its share of the CPUs
+
+
 def available() -> int:
-    """The least of CPU affinity, cgroup quota and SLURM_CPUS_PER_TASK; at least 1."""
-    limits = [_affinity(), _cgroup_quota(), _slurm()]
+    """The least of CPU affinity, cgroup quota, SLURM_CPUS_PER_TASK and YOLOSCALE_CPUS; at least 1."""
+    limits = [_affinity(), _cgroup_quota(), _number("SLURM_CPUS_PER_TASK"), _number(LIMIT)]
     return max(1, min(limit for limit in limits if limit is not None))
 
 
@@ -19,8 +22,8 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _slurm() -> int | None:
-    value = os.environ.get("SLURM_CPUS_PER_TASK", "")
+def _number(variable: str) -> int | None:
+    value = os.environ.get(variable, "")
     return int(value) if value.isdigit() and int(value) > 0 else None
 
 

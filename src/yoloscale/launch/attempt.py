@@ -12,7 +12,7 @@ from pathlib import Path
 
 from yoloscale.launch import environment, network, stragglers, torchrun
 from yoloscale.launch.outcome import INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, broken, conclude
-from yoloscale.launch.process import Agent
+from yoloscale.launch.process import Dependent
 from yoloscale.launch.spec import JobSpec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.watched import POLL_S, Watched
@@ -58,7 +58,7 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
         events.record(run, events.ATTEMPT_LAUNCHED, **launched)
     try:
         full_environment = environment.job_environment(variables, os.environ)
-        agent = Agent(argv, full_environment, run.agent_log(spec.attempt, spec.node_rank))
+        agent = Dependent(argv, full_environment, run.agent_log(spec.attempt, spec.node_rank))
         watched = Watched(spec, run, agent, requests, observer.say)
         exit_code = watched.until_end(observer.watch)
     finally:

@@ -16,7 +16,7 @@ from yoloscale.config.schema import Config, DataConfig, LoggerConfig, ShapesConf
 from yoloscale.launch import stragglers
 from yoloscale.launch.bench_sides import POLL_S, SideFailed, ending, run_ranks, stop_at_once
 from yoloscale.launch.environment import MARK, job_environment
-from yoloscale.launch.process import Agent
+from yoloscale.launch.process import Dependent
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 
@@ -70,7 +70,7 @@ def measure_resume(stored: RunDirectory, step: int, folder: Path, name: str) -> 
     log, mark = folder / f"{name}.log", uuid.uuid4().hex
     argv = [sys.executable, "-m", "yoloscale", "resume", str(run.path)]
     started = time.time()
-    agent = Agent(argv, job_environment({MARK: mark}, os.environ), log)
+    agent = Dependent(argv, job_environment({MARK: mark}, os.environ), log)
     try:
         first = _first_step(run, agent)
     finally:
@@ -84,7 +84,7 @@ def measure_resume(stored: RunDirectory, step: int, folder: Path, name: str) -> 
     return float(first["time"]) - started
 
 
-def _first_step(run: RunDirectory, agent: Agent) -> dict[str, Any] | None:
+def _first_step(run: RunDirectory, agent: Dependent) -> dict[str, Any] | None:
     """The first line about a step, once it is there; None if the command ended before."""
     while True:
         exit_code = agent.wait(POLL_S)

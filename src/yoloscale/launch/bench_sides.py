@@ -18,7 +18,7 @@ from yoloscale.launch.attempt import Observer
 from yoloscale.launch.claim import claim
 from yoloscale.launch.environment import MARK, job_environment
 from yoloscale.launch.outcome import FINISHED, INTERRUPTED
-from yoloscale.launch.process import Agent
+from yoloscale.launch.process import Dependent
 from yoloscale.launch.start import run_here
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
@@ -109,7 +109,7 @@ def _run(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:
     """Run a command to its end; when it was started, in seconds since the Unix epoch. Raises SideFailed."""
     mark = uuid.uuid4().hex
     started = time.time()
-    agent = Agent(argv, job_environment({**variables, MARK: mark}, os.environ), log)
+    agent = Dependent(argv, job_environment({**variables, MARK: mark}, os.environ), log)
     try:
         while (exit_code := agent.wait(POLL_S)) is None:
             continue
@@ -123,7 +123,7 @@ def _run(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:
     return started
 
 
-def stop_at_once(agent: Agent) -> None:
+def stop_at_once(agent: Dependent) -> None:
     """Ask as an impatient person does, twice; our launcher then ends its ranks at once."""
     for wait_s in (1.0, STOP_S):
         agent.send(signal.SIGINT)

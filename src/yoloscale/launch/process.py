@@ -11,12 +11,15 @@ from pathlib import Path
 LIFELINE = Path(__file__).with_name("lifeline.py")
 
 
-class Agent:
-    """A running torchrun agent, in a session of its own, which dies with this process."""
+class Dependent:
+    """A running process in a session of its own, which gets SIGTERM when this process dies: torchrun's agent, say."""
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Start it; its output goes to the end of `log`. Must be called in the main thread, which the agent outlives
-        for no longer than a moment: the kernel watches the thread that started it.
+    def __init__(
+        self, argv: Sequence[str], environment: Mapping[str, str], log: Path, *, keep_open: Sequence[int] = ()
+    ) -> None:
+        """Start it; its output goes to the end of `log`. It inherits the descriptors `keep_open`, and no other.
+
+        Must be called in the main thread: the kernel watches the thread that started it.
         """
         self._wrapped = [sys.executable, "-I", "-S", str(LIFELINE), str(os.getpid()), *argv]
         with log.open("ab") as output:
@@ -27,6 +30,7 @@ class Agent:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=tuple(keep_open),
             )
 
     @property
@@ -42,7 +46,7 @@ class Agent:
             return None
 
     def send(self, signal_number: int) -> None:
-        """Send a signal; nothing happens if the agent has ended."""
+        """Send a signal; nothing happens if it has ended."""
         self._process.send_signal(signal_number)
 
 

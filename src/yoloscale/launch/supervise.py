@@ -1,4 +1,6 @@
-"""`python -m yoloscale.launch.supervise RUN LOCK_DESCRIPTOR WORKER`: a launcher without a display, for detached runs.
+"""`python -m yoloscale.launch.supervise RUN LOCK_DESCRIPTOR WORKER`: a launcher without a display.
+
+For detached runs, and for the points of a sweep on this machine.
 
 The descriptor is the inherited lock on the run; it is let go when this process ends, however it ends.
 """
@@ -10,14 +12,15 @@ from pathlib import Path
 
 from yoloscale.launch.attempt import Observer
 from yoloscale.launch.claim import Claim
-from yoloscale.launch.start import run_here
+from yoloscale.launch.start import end_leftovers, run_here
 from yoloscale.runs.directory import RunDirectory
 
 
 def main(arguments: list[str]) -> int:
     """Run the next attempt of a claimed run; its exit code."""
-    run, descriptor, worker = arguments
-    return run_here(Claim(RunDirectory(Path(run)), int(descriptor)), Observer(), worker=worker).exit_code
+    taken, worker = Claim(RunDirectory(Path(arguments[0])), int(arguments[1])), arguments[2]
+    end_leftovers(taken.run, print)
+    return run_here(taken, Observer(), worker=worker).exit_code
 
 
 if __name__ == "__main__":

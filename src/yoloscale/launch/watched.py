@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from yoloscale.launch import agent_report, stragglers, torchrun
 from yoloscale.launch.outcome import TOLD
-from yoloscale.launch.process import Agent
+from yoloscale.launch.process import Dependent
 from yoloscale.launch.spec import JobSpec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.runs.directory import RunDirectory
@@ -28,7 +28,7 @@ class Watched:
     """A running agent and what is known of it."""
 
     def __init__(
-        self, spec: JobSpec, run: RunDirectory, agent: Agent, requests: StopRequests, say: Callable[[str], None]
+        self, spec: JobSpec, run: RunDirectory, agent: Dependent, requests: StopRequests, say: Callable[[str], None]
     ) -> None:
         self.progress = Progress(attempt=spec.attempt)
         self.killed: set[int] = set()

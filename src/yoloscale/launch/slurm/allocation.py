@@ -15,7 +15,7 @@ from yoloscale.config.slurm_step import job_of, step_of
 from yoloscale.launch.attempt import LOG_END_LINES, Observer
 from yoloscale.launch.claim import Claim
 from yoloscale.launch.outcome import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
-from yoloscale.launch.process import Agent
+from yoloscale.launch.process import Dependent
 from yoloscale.launch.slurm.job import job_for
 from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.launch.slurm.render import script_of
@@ -55,7 +55,7 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
     before = len(events.history(run))
     taken.release()
     with StopRequests() as requests:
-        agent = Agent([shutil.which("bash") or "/bin/bash", str(script), str(before)], os.environ, output)
+        agent = Dependent([shutil.which("bash") or "/bin/bash", str(script), str(before)], os.environ, output)
         request = _Request(run, agent, before, observer)
         while (code := agent.wait(POLL_S)) is None:
             observer.watch()
@@ -70,7 +70,7 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
 class _Request:
     """Passes on what this process is asked, to whoever can do it."""
 
-    def __init__(self, run: RunDirectory, agent: Agent, before: int, observer: Observer) -> None:
+    def __init__(self, run: RunDirectory, agent: Dependent, before: int, observer: Observer) -> None:
         self._run, self._agent, self._before, self._observer = run, agent, before, observer
         self._is_heard = self._is_passed_on = self._is_ended = False
 

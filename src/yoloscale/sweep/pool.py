@@ -1,0 +1,244 @@
+"""Runs that train at a time on this machine, each by a launcher of its own that dies with this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from yoloscale.config.cpus import LIMIT
+from yoloscale.config.errors import ConfigError
+from yoloscale.launch.claim import Claim, lock
+from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD, describe_exit
+from yoloscale.launch.process import Dependent
+from yoloscale.launch.spec import WORKER
+from yoloscale.launch.stop import StopRequests
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.scheduler import nobody
+from yoloscale.runs.status import Status, read_progress, status
+from yoloscale.runs.tail import last_lines
+from yoloscale.sweep import devices
+from yoloscale.sweep.slots import Slots
+
+POLL_S = 0.1
+SLOW_POLL_S = 1.0  # for what others have to let go of
+_TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))
+
+
+class Source(Protocol):
+    """Where a pool's runs come from."""
+
+    def next(self) -> RunDirectory | None:
+        """A frozen run to start now; None: none at present. The pool asks again, until `is_exhausted`."""
+
+    def is_exhausted(self) -> bool:
+        """Whether no run will come any more."""
+
+    def ended(self, run: RunDirectory, found: Status) -> None:
+        """A run that `next` gave has ended, or had ended before. With an active status somebody else has it now."""
+
+
+@dataclass(frozen=True)
+class PoolObserver:
+    """Who looks on: `watch` is called about ten times a second, the others when something happens."""
+
+    started: Callable[[RunDirectory, str], None] = lambda run, where: None  # where: "GPU 0, 1", empty on CPUs
+    ended: Callable[[RunDirectory, Status], None] = lambda run, found: None
+    watch: Callable[[], None] = lambda: None
+    say: Callable[[str], None] = lambda line: None
+
+
+@dataclass
+class PoolEnd:
+    """How a pool ended: the last states of the runs that it has trained."""
+
+    stopped_by: signal.Signals | None = None
+    is_cancelled: bool = False
+    is_given_up: bool = False  # after max_failures
+    states: dict[str, Status] = field(default_factory=dict)  # by run name
+
+    def count(self, state: str) -> int:
+        """How many of the runs ended in this state."""
+        return sum(found.state == state for found in self.states.values())
+
+
+@dataclass(frozen=True)
+class _Running:
+    run: RunDirectory
+    process: Dependent
+    gpus: tuple[str, ...]
+
+
+def run_pool(
+    source: Source,
+    slots: Slots,
+    observer: PoolObserver,
+    *,
+    max_failures: int | None = None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+    worker: str = WORKER,
+) -> PoolEnd:
+    """Train the runs of a source, `slots.count` at a time, and stay until all have ended. Main thread only.
+
+    The first Ctrl-C or SIGTERM lets the ranks of all save and stop, the second Ctrl-C kills them; if this process is
+    killed, they save and stop, too. After `max_failures` failed runs no other is started.
+
+    Args:
+        is_cancelled: asked each second; once it is so, all that trains saves and stops as cancelled.
+    """
+    with StopRequests() as requests:
+        pool = _Pool(source, slots, observer, requests)
+        return pool.until_end(max_failures, is_cancelled, worker)
+
+
+class _Pool:
+    """The runs that train now, and how the others ended."""
+
+    def __init__(self, source: Source, slots: Slots, observer: PoolObserver, requests: StopRequests) -> None:
+        self._source, self._slots, self._observer, self._requests = source, slots, observer, requests
+        self._running: list[_Running] = []
+        self._end = PoolEnd()
+        self._told: signal.Signals | None = None
+        self._try_again_at = self._look_at = 0.0
+        self._waits_for_gpus = False
+
+    def until_end(self, max_failures: int | None, is_cancelled: Callable[[], bool], worker: str) -> PoolEnd:
+        """Poll until nothing runs, and nothing is left or wanted."""
+        try:
+            while True:
+                self._reap()
+                self._heed(is_cancelled)
+                has_failed_often = max_failures is not None and self._end.count("failed") >= max_failures
+                if has_failed_often and not self._end.is_given_up:
+                    self._end.is_given_up = True
+                    self._observer.say(f"{self._end.count('failed')} points have failed: no other is started")
+                if not self._is_stopping and not has_failed_often:
+                    self._fill(worker)
+                self._observer.watch()
+                is_over = self._is_stopping or has_failed_often or self._source.is_exhausted()
+                if is_over and not self._running:
+                    return self._end
+                time.sleep(POLL_S)
+        finally:
+            for each in self._running:  # only after an error of ours: they save and stop
+                each.process.send(signal.SIGTERM)
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._told is not None
+
+    def _heed(self, is_cancelled: Callable[[], bool]) -> None:
+        """Pass requests to stop on: each once, and the second Ctrl-C until it is heard."""
+        if self._requests.at_once:
+            self._tell(signal.SIGINT)
+        elif self._told is None and (wanted := self._requests.first) is not None:
+            self._observer.say("stopping: all points save a checkpoint first (Ctrl-C again ends them at once)")
+            self._end.stopped_by = wanted
+            self._tell(wanted)
+        elif self._told is None and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + SLOW_POLL_S
+            if is_cancelled():
+                self._end.is_cancelled = True
+                for each in self._running:
+                    if not read_progress(each.run).cancelled:
+                        events.note(each.run, events.CANCELLED)  # on record first: launchers look there for why
+                self._tell(signal.SIGTERM)
+
+    def _tell(self, number: signal.Signals) -> None:
+        self._told = number
+        for each in self._running:
+            each.process.send(number)
+
+    def _fill(self, worker: str) -> None:
+        """Start runs while there is room."""
+        if time.monotonic() < self._try_again_at:
+            return
+        while len(self._running) < self._slots.count:
+            leased = devices.lease(self._free, devices.physical)
+            self._say_waits(is_waiting=leased is None)
+            if leased is None:
+                self._try_again_at = time.monotonic() + SLOW_POLL_S
+                return
+            try:
+                taken = self._next()
+                if taken is None:
+                    self._try_again_at = time.monotonic() + SLOW_POLL_S
+                    return
+                self._start(taken, leased, worker)
+            finally:
+                leased.release()
+
+    def _free(self, locked: Collection[str]) -> tuple[str, ...] | None:
+        return self._slots.choose({*locked, *(name for each in self._running for name in each.gpus)})
+
+    def _say_waits(self, *, is_waiting: bool) -> None:
+        if is_waiting and not self._waits_for_gpus and not self._running:
+            self._observer.say("all GPUs are taken by another sweep on this machine: waiting for it")
+        self._waits_for_gpus = is_waiting
+
+    def _next(self) -> Claim | None:
+        """The next run that nobody else has and that is not finished, locked."""
+        while (run := self._source.next()) is not None:
+            run.job.mkdir(exist_ok=True)
+            try:
+                taken = lock(run)
+            except ConfigError:
+                self._source.ended(run, status(run, nobody))
+                continue
+            found = status(run, nobody)
+            if found.state != "finished":
+                return taken
+            taken.release()
+            self._source.ended(run, found)
+        return None
+
+    def _start(self, taken: Claim, leased: devices.Lease, worker: str) -> None:
+        run = taken.run
+        argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor), worker]
+        variables = {LIMIT: str(self._slots.cpus)}
+        if self._slots.gpus is not None:
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(leased.gpus)
+        try:
+            process = Dependent(
+                argv, {**os.environ, **variables}, log_of(run), keep_open=(taken.descriptor, *leased.descriptors)
+            )
+        finally:
+            taken.release()  # the launcher has it now
+        self._running.append(_Running(run, process, leased.gpus))
+        self._observer.started(run, f"GPU {', '.join(leased.gpus)}" if leased.gpus else "")
+
+    def _reap(self) -> None:
+        for each in list(self._running):
+            exit_code = each.process.wait(0)
+            if exit_code is None:
+                continue
+            self._running.remove(each)
+            self._try_again_at = 0.0
+            found = self._found(each.run, exit_code)
+            self._end.states[each.run.name] = found
+            self._source.ended(each.run, found)
+            self._observer.ended(each.run, found)
+
+    def _found(self, run: RunDirectory, exit_code: int) -> Status:
+        """The state of a run whose launcher has ended, also if that could not say so itself."""
+        found = status(run, nobody)
+        if exit_code in _TOLD_CODES or (exit_code >= 0 and found.state == "failed"):
+            return found
+        said = last_lines(log_of(run), 1)
+        error = f"its launcher {describe_exit(exit_code)}" + (f": {said[0]}" if said and exit_code >= 0 else "")
+        attempt = events.last_attempt(events.history(run))
+        events.note(run, events.FAILED, attempt=attempt, rank=None, host=socket.gethostname(), error=error)
+        events.note(run, events.EXITED, attempt=attempt, exit_code=FAILED)
+        return status(run, nobody)
+
+
+def log_of(run: RunDirectory) -> Path:
+    """What the launcher of a run in a pool printed."""
+    return run.job / "supervisor.log"
