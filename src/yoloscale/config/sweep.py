@@ -14,6 +14,7 @@ class Sampler(str, Enum):
     cmaes = "cmaes"
     random = "random"
     grid = "grid"
+    nsga2 = "nsga2"
 
 
 class Pruner(str, Enum):

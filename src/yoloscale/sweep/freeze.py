@@ -37,12 +37,12 @@ def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str]) -> TakenSweep:
         directory = make_first_free(sweep.default_name, sweep.directory)
     else:
         directory = sweep.directory(sweep.name)
-        _refuse_if_foreign(directory)  # before the lock is written into it, and again under the lock
+        refuse_if_foreign(directory)  # before the lock is written into it, and again under the lock
     taken = take(directory)
     try:
         taken.is_new = not is_sweep(directory.path)
         if taken.is_new:
-            _refuse_if_foreign(directory)
+            refuse_if_foreign(directory)
             _freeze_new(directory, sweep, typed)
         else:
             _take_up(directory, sweep)
@@ -66,7 +66,7 @@ def refuse_if_taken(sweep: ConfiguredSweep) -> None:
     if sweep.name is None:
         return
     directory = sweep.directory(sweep.name)
-    _refuse_if_foreign(directory)
+    refuse_if_foreign(directory)
     if is_sweep(directory.path):
         _moves(directory, sweep)
 
@@ -78,7 +78,7 @@ def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequen
             shutil.rmtree(leftover)  # of a command that was killed before its sweep was complete
     known: Entries = {}
     for each in sweep.points:
-        _freeze_point(directory.run(each.name), each, known)
+        freeze_point(directory.run(each.name), each, known)
     _sync_file_system(directory.path)
     points = [
         SweepPoint(each.point.index, each.name, tuple(choice.token for choice in each.point.swept))
@@ -87,11 +87,11 @@ def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequen
     write(directory, SweepRecord(tuple(typed), tuple(points), sweep.first.sweep))
 
 
-def _freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:
+def freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:
     """As `claim` leaves a run, but for the sync, which is done once for all."""
     run.job.mkdir(parents=True, exist_ok=True)
     run.overrides.write_text(dump(_own_overrides(each)), encoding="utf-8")
-    _write_config(run, _planned(each.config, each.name), known)
+    _write_config(run, planned(each.config, each.name), known)
 
 
 def _write_config(run: RunDirectory, config: Config, known: Entries) -> None:
@@ -105,7 +105,7 @@ def _own_overrides(each: ConfiguredPoint) -> list[str]:
     return [token for token in each.point.tokens if token.partition("=")[0].strip() != "name"]
 
 
-def _planned(config: Config, name: str) -> Config:
+def planned(config: Config, name: str) -> Config:
     """The config of a point's first start: later ones keep its split of the batch."""
     ranks = config.cluster.planned_ranks or world_size(config)
     paths = replace(config.paths, runs=PathsConfig().runs)  # not frozen; as `load` gives it back
@@ -118,7 +118,7 @@ def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:
     moves = _moves(directory, sweep)
     for run, each, found in moves:
         if found is None:
-            _freeze_point(run, each, known)  # somebody removed it
+            freeze_point(run, each, known)  # somebody removed it
         elif not run.events.exists():
             _write_config(run, found, known)
         else:
@@ -158,7 +158,7 @@ def _moves(
         found = frozen
         try:
             if frozen is not None:
-                found = _moved(directory, frozen, _planned(resolved(each.composed, frozen, sweep.machine), each.name))
+                found = gone_on(directory, frozen, planned(resolved(each.composed, frozen, sweep.machine), each.name))
             problems.append(())
         except ConfigError as error:
             problems.append(error.problems)
@@ -169,7 +169,7 @@ def _moves(
     return moves
 
 
-def _moved(directory: SweepDirectory, frozen: Config, wanted: Config) -> Config:
+def gone_on(directory: SweepDirectory, frozen: Config, wanted: Config) -> Config:
     """What a point is to be frozen with; itself if nothing differs. Raises ConfigError as `moved_run` does of a run."""
     if wanted == frozen:
         return frozen
@@ -201,7 +201,7 @@ def _listed(names: list[str]) -> str:
     return (", ".join(names[:_MAX_NAMED]) or "none") + more
 
 
-def _refuse_if_foreign(directory: SweepDirectory) -> None:
+def refuse_if_foreign(directory: SweepDirectory) -> None:
     """Raise ConfigError unless the folder is free, or holds only what a freeze that was killed may have left."""
     if not directory.path.exists() or is_sweep(directory.path):
         return

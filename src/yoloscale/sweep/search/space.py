@@ -17,7 +17,17 @@ from yoloscale.config.catalog import Catalog, read_catalog
 from yoloscale.config.compose import config_sources
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import FREE, describe, is_group, known, members
-from yoloscale.sweep.points import FUNCTION, NEVER_SWEPT, NEVER_SWEPT_BELOW, Choice, Point, choices_of, unreadable
+from yoloscale.sweep.points import (
+    FUNCTION,
+    NEVER_SWEPT,
+    NEVER_SWEPT_BELOW,
+    Choice,
+    Point,
+    choices_of,
+    is_swept,
+    unreadable,
+)
+from yoloscale.sweep.yaml_params import with_params
 
 Value = str | float | int
 MAX_COMBINATIONS = 32  # of groups (models, datasets) that are all tried before anything starts; of more, each once
@@ -146,7 +156,7 @@ class Space:
 
 
 def read_space(tokens: Sequence[str]) -> Space:
-    """The space of what was typed after `yoloscale train`, with or without the `-m`.
+    """The space of what was typed after `yoloscale train`, with or without the `-m`, and of the YAML files it names.
 
     Of a key given twice the last counts. Raises ConfigError with all that can be told without composing: values are
     checked when its probes are composed.
@@ -155,9 +165,11 @@ def read_space(tokens: Sequence[str]) -> Space:
     if given.prints_and_exits:
         raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
     named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
-    catalog = read_catalog(config_sources(flags.Flags(named)).folders)
+    sources = config_sources(flags.Flags(named))
+    catalog = read_catalog(sources.folders)
     parts, problems = dict[str, "str | Dimension"](), list[Problem]()
-    for token in command_line.join_equals(list(given.tokens)):
+    typed = command_line.join_equals(list(given.tokens))
+    for token in with_params(typed, sources, catalog, lambda token: is_swept(token, catalog)):
         key = token.partition("=")[0].strip()
         try:
             parts[key] = _part(token, catalog)
