@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from yoloscale.config.locations import configs_folder
 from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.validate import validate
 from yoloscale.launch.attempt import command as start_command
 from yoloscale.launch.slurm.job import job_for
 from yoloscale.launch.slurm.render import script_of
 from yoloscale.launch.spec import job_spec
 from yoloscale.sweep.configure import configure_all
-from yoloscale.sweep.points import expand
+from yoloscale.sweep.points import Point, expand
+from yoloscale.sweep.search.space import read_space
 
 FIRST_POINTS = 8  # of a sweep that a comment shows
 EIGHT_GPUS = Machine(gpu_count=8, cpus=64, has_bf16=True)
@@ -61,10 +64,21 @@ def shown_commands() -> list[str]:
     return sorted(set(commands) - {""})
 
 
+def points(words: list[str]) -> list[Point]:
+    """Of a sweep all; of a search those that show that all others are right, too."""
+    if any(word.startswith("sweep=") and has_search(word.removeprefix("sweep=")) for word in words):
+        return read_space(words).probes(frozenset(CATALOG.groups))
+    return expand(words)
+
+
+def has_search(name: str) -> bool:
+    return "\nsearch:\n" in (configs_folder() / "sweep" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def started(command: str) -> Config:
     words = [word for word in shlex.split(command) if word not in ("--cfg", "job", "--dry-run")]
     if "-m" in words:
-        return configure_all(expand(words)[:FIRST_POINTS], EIGHT_GPUS).first
+        return configure_all(points(words)[:FIRST_POINTS], EIGHT_GPUS).first
     config = resolve(compose(words), EIGHT_GPUS)
     assert validate(config, EIGHT_GPUS) == []
     return config
@@ -74,7 +88,7 @@ def started(command: str) -> Config:
 def test_every_file_composes_validates_freezes_and_renders(command: str, tmp_path: Path) -> None:
     config = started(command if "experiment" in command else f"{command} batch={32 if 'cluster=' in command else 16}")
     freeze(config, tmp_path / "config.yaml")
-    assert load(tmp_path / "config.yaml") == config
+    assert load(tmp_path / "config.yaml") == replace(config, sweep=SweepConfig())
     if config.cluster.launcher is Launcher.slurm:
         script = script_of(job_for(config, tmp_path / "run", tuple(shlex.split(command))))
         read = subprocess.run(["bash", "-n"], input=script, capture_output=True, timeout=30, check=False)

@@ -240,14 +240,14 @@ def _misplaced(name: str, value: str) -> Problem | None:
     if name not in known():
         return command_line.unknown_key(name)
     kinds = members(known()[name])
-    if is_group(name) or (int not in kinds and float not in kinds):
+    if is_group(name) or not {int, float, Any} & {*kinds}:  # Any: a number or several, like scale
         instead = f"it takes {describe(name)}: write its values with commas between them"
         return Problem(name, f"{value}, which are numbers", instead)
     return None
 
 
 def _wrong_type(found: Interval, value: str) -> Problem | None:
-    if found.is_whole or float in members(known()[found.key]):
+    if found.is_whole or {float, Any} & {*members(known()[found.key])}:
         return None
     return Problem(found.key, f"{value}, with fractions", f"it takes {describe(found.key)}: write int({value})")
 
