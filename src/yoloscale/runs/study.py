@@ -37,12 +37,12 @@ def create(path: Path, search: SearchConfig) -> None:
         raise StudyError(f"{path}: {type(error).__name__}: {error}") from error
 
 
-def load(path: Path, sampler: Any = None, pruner: Any = None) -> optuna.Study:
-    """Open a study that is there. Without a sampler it cannot be asked, only be told. Raises StudyError."""
+def load(path: Path, pruner: Any = None) -> optuna.Study:
+    """Open a study that is there, to read and to tell; who asks it sets its sampler. Raises StudyError."""
     library = _optuna()
     try:
         storage = library.storages.JournalStorage(Journal(path))
-        sampler = sampler or library.samplers.RandomSampler()  # the default one would be built anew by each process
+        sampler = library.samplers.RandomSampler()  # one that does nothing when a trial is looked at
         pruner = pruner or library.pruners.NopPruner()
         study: optuna.Study = library.load_study(storage=storage, study_name=NAME, sampler=sampler, pruner=pruner)
     except Exception as error:

@@ -77,10 +77,11 @@ class SweepDirectory:
 
     def run_of(self, index: int) -> RunDirectory:
         """The run of an array task. Raises ConfigError if there is no such point."""
-        points = self.points()
-        if not 0 <= index < len(points):
-            raise ConfigError(Problem(str(self.record), f"no point {index}", f"it has points 0 to {len(points) - 1}"))
-        return self.run(points[index].name)
+        points = {point.index: point.name for point in self.points()}
+        if index not in points:
+            there = f"0 to {max(points)}" if points else "none yet"
+            raise ConfigError(Problem(str(self.record), f"no point {index}", f"it has points {there}"))
+        return self.run(points[index])
 
     def runs(self) -> list[RunDirectory]:
         """The runs of all points, in their order."""
@@ -114,7 +115,7 @@ def write(sweep: SweepDirectory, record: SweepRecord) -> None:
         "version": VERSION,
         "overrides": list(record.overrides),
         "settings": to_plain(record.settings),
-        "points": [{"name": point.name, "overrides": list(point.overrides)} for point in record.points],
+        "points": [_plain(index, point) for index, point in enumerate(record.points)],
     }
     beside = sweep.record.with_name(f"{sweep.record.name}.{os.getpid()}.part")
     with beside.open("w", encoding="utf-8") as file:
@@ -125,4 +126,10 @@ def write(sweep: SweepDirectory, record: SweepRecord) -> None:
 
 
 def _point(index: int, content: Any) -> SweepPoint:
-    return SweepPoint(index, content["name"], tuple(content["overrides"]))
+    return SweepPoint(content.get("index", index), content["name"], tuple(content["overrides"]))
+
+
+def _plain(place: int, point: SweepPoint) -> dict[str, Any]:
+    """A point as it stands in the file: with its index where that is not its place, as points of a search may come."""
+    index = {} if point.index == place else {"index": point.index}
+    return {**index, "name": point.name, "overrides": list(point.overrides)}

@@ -1,0 +1,192 @@
+"""From what was typed after `train -m` to a search that can be started, or joined."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from yoloscale.config import command_line, flags
+from yoloscale.config.catalog import read_catalog
+from yoloscale.config.compose import compose
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import freeze, load
+from yoloscale.config.locations import configs_folder
+from yoloscale.config.quoting import quote_text
+from yoloscale.config.schema import Config
+from yoloscale.config.sweep import SearchConfig, SweepConfig
+from yoloscale.launch.configure import task_of
+from yoloscale.launch.prepare import Say
+from yoloscale.runs import study as studies
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
+from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
+from yoloscale.sweep.directory import make_first_free, take
+from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign
+from yoloscale.sweep.prepare import prepare_all
+from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
+from yoloscale.sweep.search.settings import problems_of
+from yoloscale.sweep.search.space import Space, read_space
+
+SPACE = "space"  # an attribute of the study
+_MAY_CHANGE = ("trials",)
+_BARE_PATH = re.compile(r"[^'\"\[\](){},=$\\]+")
+
+
+@dataclass(frozen=True)
+class PlannedSearch:
+    """A search that is known to be right, of which nothing is on disk yet; `probes` are points that were tried."""
+
+    typed: tuple[str, ...]
+    space: Space
+    settings: SearchConfig
+    probes: ConfiguredSweep
+
+    @property
+    def base(self) -> Config:
+        """The config of the space's first point."""
+        return planned(self.probes.first, "base")
+
+
+def wants_search(tokens: Sequence[str]) -> bool:
+    """Whether what was typed after `train -m` is a search. Raises ConfigError where that cannot be told."""
+    typed = [token.partition("=")[0].strip().lstrip("+") for token in tokens]
+    if not any(key.startswith(("sweep", "experiment", "hydra", "-cd", "--config")) for key in typed):
+        return False  # nothing that could name one: the schema's default has none
+    space = read_space(tokens)
+    return compose(space.point(0, space.first()).tokens, task_of).sweep.search is not None
+
+
+def plan_search(tokens: Sequence[str]) -> PlannedSearch:
+    """Check a search as a whole: its settings, and a point for each value and each end. Raises ConfigError with all."""
+    typed = anchored(tokens)
+    space = read_space(typed)
+    first = compose(space.point(0, space.first()).tokens, task_of)
+    settings = first.sweep.search
+    assert settings is not None, "asked by `wants_search`"
+    problems = problems_of(settings, space, first)
+    groups = frozenset(read_catalog([configs_folder()]).groups)
+    try:
+        probes = configure_all(space.probes(groups))
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    search = PlannedSearch(tuple(typed), space, settings, probes)
+    if probes.name is not None:
+        refuse_if_taken(search)
+    return search
+
+
+def ready(search: PlannedSearch, say: Say) -> Search:
+    """Prepare all that any point may need, then make the search's folder, or join the search of that name."""
+    search = replace(search, probes=prepare_all(search.probes, say))
+    probes = search.probes
+    if probes.name is None:
+        directory = make_first_free(probes.default_name, probes.directory)
+    else:
+        directory = probes.directory(probes.name)
+        refuse_if_foreign(directory)
+    with take(directory):
+        if is_sweep(directory.path):
+            _join(directory, search)
+        else:
+            _make(directory, search)
+    return open_search(directory)
+
+
+def refuse_if_taken(search: PlannedSearch) -> None:
+    """Raise ConfigError if the folder of that name holds something else, or another search."""
+    directory = search.probes.directory(str(search.probes.name))
+    refuse_if_foreign(directory)
+    if is_sweep(directory.path):
+        _compared(directory, search)
+
+
+def anchored(tokens: Sequence[str]) -> list[str]:
+    """Tokens with the paths of files that are there made absolute: points are composed later, and elsewhere."""
+    found = list[str]()
+    given = flags.split(tokens)
+    for name, value in given.given.items():
+        path = str(Path(value).absolute()) if name == "config-dir" else value
+        found.append(f"--{name}={path}" if value else f"--{name}")
+    return [*found, *map(_anchored, command_line.join_equals(list(given.tokens)))]
+
+
+def _anchored(token: str) -> str:
+    key, equals, value = token.partition("=")
+    words = [word.strip() for word in value.split(",")]
+    if not equals or not all(_BARE_PATH.fullmatch(word) and len(Path(word).parts) > 1 for word in words):
+        return token
+    paths = [Path(word) for word in words]
+    if not all(path.exists() for path in paths):
+        return token
+    return f"{key}=" + ",".join(_quoted(str(path.absolute())) for path in paths)
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[\w./-]+", text) else quote_text(text)
+
+
+def _make(directory: SweepDirectory, search: PlannedSearch) -> None:
+    journal = journal_of(directory)
+    journal.unlink(missing_ok=True)  # of a command that was killed before its search was complete
+    try:
+        studies.create(journal, search.settings)
+        studies.load(journal).set_user_attr(SPACE, search.space.description())
+    except studies.StudyError as error:
+        shutil.rmtree(directory.path)
+        raise ConfigError(Problem("sweep.search", str(error), "see what keeps it from being written")) from error
+    freeze(search.base, base_of(directory))
+    write(directory, SweepRecord(search.typed, (), _settings(search)))
+
+
+def _join(directory: SweepDirectory, search: PlannedSearch) -> None:
+    """Take up a search of that name; where it runs, and how many points it has, are as typed now."""
+    freeze(_compared(directory, search), base_of(directory))
+    record = read(directory)
+    if record.settings != (settings := _settings(search)):
+        write(directory, replace(record, settings=settings))
+
+
+def _compared(directory: SweepDirectory, search: PlannedSearch) -> Config:
+    """What the search goes on with. Raises ConfigError if that is another one than is there."""
+    there = open_search(directory)
+    if problems := [*_other_settings(there, search.settings), *_other_space(there, search.space)]:
+        raise ConfigError(problems)
+    frozen = load(base_of(directory))
+    first = search.probes.points[0]
+    return gone_on(directory, frozen, planned(resolved(first.composed, frozen, search.probes.machine), "base"))
+
+
+def _other_settings(there: Search, wanted: SearchConfig) -> list[Problem]:
+    names = [field.name for field in fields(SearchConfig) if field.name not in _MAY_CHANGE]
+    pairs = [(name, getattr(there.settings, name), getattr(wanted, name)) for name in names]
+    return [_another(there, f"sweep.search.{name}", str(old), str(new)) for name, old, new in pairs if old != new]
+
+
+def _other_space(there: Search, wanted: Space) -> list[Problem]:
+    try:
+        old = studies.load(there.journal).user_attrs.get(SPACE)
+    except studies.StudyError as error:
+        instead = "give another name= to start again; its runs stay as they are"
+        return [Problem("study.journal", str(error), instead)]
+    before, after = ({each["key"]: each for each in found} for found in (old or [], wanted.description()))
+    different = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return [_another(there, key, _said(before.get(key)), _said(after.get(key))) for key in different]
+
+
+def _said(dimension: dict[str, object] | None) -> str:
+    if dimension is None:
+        return "not searched"
+    return ", ".join(f"{name} {value}" for name, value in dimension.items() if name != "key" and value is not None)
+
+
+def _another(there: Search, key: str, old: str, new: str) -> Problem:
+    found = f"{old} in search {there.sweep.name!r} → {new} now"
+    return Problem(key, found, "give another name=, or the old value to go on with it")
+
+
+def _settings(search: PlannedSearch) -> SweepConfig:
+    return replace(search.probes.points[0].composed.sweep, search=search.settings)

@@ -1,0 +1,189 @@
+"""A search on disk: its sweep's folder with the study beside sweep.yaml, and its points as they are asked for.
+
+runs/<sweep>/study.journal   what each point was given and has shown (Optuna's; see runs/journal.py)
+runs/<sweep>/base.yaml       the config of the space's first point, frozen: what all points have in common
+runs/<sweep>/trial-007/      a point: a run, with its number in the study in its config
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yoloscale.config.compose_each import compose_each
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import load, load_own
+from yoloscale.config.machine import this_machine
+from yoloscale.config.schema import Config
+from yoloscale.config.sweep import SearchConfig, TrialConfig
+from yoloscale.config.validate import validate
+from yoloscale.launch.configure import task_of
+from yoloscale.launch.outcome import FAILED
+from yoloscale.launch.prepare import prepare
+from yoloscale.runs import events
+from yoloscale.runs import study as studies
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.objectives import values_of
+from yoloscale.runs.scheduler import nobody
+from yoloscale.runs.status import read_result, status
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, read, write
+from yoloscale.sweep.configure import ConfiguredPoint, resolved
+from yoloscale.sweep.freeze import freeze_point
+from yoloscale.sweep.points import Point
+from yoloscale.sweep.search import sampling
+from yoloscale.sweep.search.settings import total
+from yoloscale.sweep.search.space import Space, read_space
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search whose folder is there."""
+
+    sweep: SweepDirectory
+    space: Space
+    settings: SearchConfig
+    base: Config
+
+    @property
+    def journal(self) -> Path:
+        """The study's file."""
+        return journal_of(self.sweep)
+
+    @property
+    def total(self) -> int:
+        """How many points there will be."""
+        return total(self.settings, self.space)
+
+
+def journal_of(sweep: SweepDirectory) -> Path:
+    """The study of a search."""
+    return sweep.path / "study.journal"
+
+
+def base_of(sweep: SweepDirectory) -> Path:
+    """What all points of a search have in common, frozen."""
+    return sweep.path / "base.yaml"
+
+
+def point_name(index: int) -> str:
+    """The folder of a search's point."""
+    return f"trial-{index:03d}"
+
+
+def open_search(sweep: SweepDirectory) -> Search:
+    """A search that was frozen before. Raises ConfigError if it is none."""
+    record = read(sweep)
+    if record.settings.search is None:
+        raise ConfigError(Problem(str(sweep.path), "a sweep over given values, no search", "give it another name="))
+    return Search(sweep, read_space(record.overrides), record.settings.search, load(base_of(sweep)))
+
+
+def free_index(search: Search) -> int | None:
+    """The first place that has no point yet; None if all have one."""
+    taken = {point.index for point in read(search.sweep).points}
+    return next((index for index in range(search.total) if index not in taken), None)
+
+
+def ask_point(search: Search, index: int) -> tuple[RunDirectory, str | None] | None:
+    """Ask the study for the point of a free place, freeze it and put it on record; None if there is no other point.
+
+    Call it locked. With the point comes why it cannot be trained: then it is on record as failed. Raises ConfigError
+    where the study cannot be read.
+    """
+    name = point_name(index)
+    try:
+        asked = sampling.ask(search.journal, search.settings, search.space, name)
+    except studies.StudyError as error:
+        raise ConfigError(damaged(search, error)) from error
+    if asked is None:
+        return None
+    number, values = asked
+    run, point = search.sweep.run(name), search.space.point(index, values)
+    if run.path.exists():
+        shutil.rmtree(run.path)  # of a launcher that was killed before its point was on record
+    why = _freeze(search, run, point, number)
+    _append(search, SweepPoint(index, name, tuple(choice.token for choice in point.swept)))
+    return run, why
+
+
+def reconcile(search: Search) -> None:
+    """Tell the study what has become of points whose ranks could not. Call it locked. Raises ConfigError."""
+    try:
+        study = studies.load(search.journal)
+        known = {point.name for point in read(search.sweep).points}
+        for trial in study.get_trials(deepcopy=False):
+            name = trial.user_attrs.get(sampling.POINT)
+            if trial.state.is_finished():
+                continue
+            if name not in known or name is None:
+                studies.tell_failed(study, trial.number, "its launcher was killed before the point was frozen")
+            else:
+                tell_end(study, trial.number, search.sweep.run(name), search.settings)
+    except studies.StudyError as error:
+        raise ConfigError(damaged(search, error)) from error
+
+
+def number_of(run: RunDirectory) -> int | None:
+    """The number of a run in its study; None where it is in none."""
+    trial = load_own(run.config).trial if run.config.exists() else None
+    return trial.number if trial is not None else None
+
+
+def tell_end(study: optuna.Study, number: int, run: RunDirectory, settings: SearchConfig) -> None:
+    """Tell the study how a run has ended, if it has."""
+    result = read_result(run)
+    if result is None:
+        found = status(run, nobody)
+        if found.state == "failed":
+            studies.tell_failed(study, number, found.error or "it failed")
+    elif result.get("pruned"):
+        studies.tell_pruned(study, number)
+    else:
+        try:
+            studies.tell_complete(study, number, values_of(result, settings))
+        except ValueError as error:
+            studies.tell_failed(study, number, str(error))
+
+
+def damaged(search: Search, error: Exception) -> Problem:
+    """What to say of a study that cannot be read."""
+    instead = f"start the search again under another name=; the runs in {search.sweep.path} stay as they are"
+    return Problem("study.journal", str(error), instead)
+
+
+def _freeze(search: Search, run: RunDirectory, point: Point, number: int) -> str | None:
+    """Make the run of a point; why it cannot be trained, if so."""
+    run.job.mkdir(parents=True)
+    (composed,) = compose_each([point.tokens], task_of)
+    if isinstance(composed, ConfigError):
+        return _failed(run, composed)
+    machine = this_machine()
+    config = resolved(composed, search.base, machine)
+    trial = TrialConfig(number, os.path.join("..", journal_of(search.sweep).name), search.settings)  # noqa: PTH118
+    problem = ConfigError(problems) if (problems := validate(config, machine)) else None
+    try:
+        config = prepare(config, lambda _: None)  # all of it is there; it tells the task
+    except ConfigError as error:
+        problem = problem or error
+    freeze_point(run, ConfiguredPoint(point, run.name, composed, replace(config, trial=trial)), {})
+    return None if problem is None else _failed(run, problem)
+
+
+def _failed(run: RunDirectory, error: ConfigError) -> str:
+    said = "; ".join(f"{problem.key}: {problem.found}" for problem in error.problems)
+    events.note(run, events.FAILED, attempt=0, rank=None, host=socket.gethostname(), error=said)
+    events.note(run, events.EXITED, attempt=0, exit_code=FAILED)
+    return said
+
+
+def _append(search: Search, point: SweepPoint) -> None:
+    record = read(search.sweep)
+    points = sorted((*record.points, point), key=lambda each: each.index)
+    write(search.sweep, replace(record, points=tuple(points)))

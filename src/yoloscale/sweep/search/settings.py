@@ -1,0 +1,102 @@
+"""What `sweep.search` may say about a space, told before anything starts. Pure, but for looking for packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from yoloscale.config.errors import Problem
+from yoloscale.config.schema import Config, Task
+from yoloscale.config.sweep import Pruner, Sampler, SearchConfig
+from yoloscale.runs.objectives import COSTS, DIRECTIONS, FITNESS, is_cost, objectives_of
+from yoloscale.runs.study import INSTALL
+from yoloscale.sweep.points import HOW, MAX_POINTS
+from yoloscale.sweep.search.space import Choices, Space
+
+_BOXES = "precision recall mAP50 mAP50-95"
+_METRICS: Mapping[Task, tuple[str, ...]] = {  # of Ultralytics' validators
+    Task.detect: tuple(f"metrics/{name}(B)" for name in _BOXES.split()),
+    Task.obb: tuple(f"metrics/{name}(B)" for name in _BOXES.split()),
+    Task.segment: tuple(f"metrics/{name}({kind})" for kind in "BM" for name in _BOXES.split()),
+    Task.pose: tuple(f"metrics/{name}({kind})" for kind in "BP" for name in _BOXES.split()),
+    Task.classify: ("metrics/accuracy_top1", "metrics/accuracy_top5"),
+}
+
+
+def problems_of(search: SearchConfig, space: Space, config: Config) -> list[Problem]:
+    """What is wrong with a search; `config` is that of one of its points."""
+    if find_spec("optuna") is None:
+        return [Problem("sweep.search", "the package optuna is not installed", INSTALL)]
+    problems = [*_counts(search), *_objectives(search, config), *_pruning(search, config)]
+    if not space.dimensions:
+        problems.append(Problem("--multirun", "nothing to search over", f"{HOW}, or lr0=interval(1e-4,1e-1)"))
+    return [*problems, *_sampling(search, space)]
+
+
+def total(search: SearchConfig, space: Space) -> int:
+    """How many points there will be: a finite space may have fewer than are wanted."""
+    return search.trials if space.size is None else min(search.trials, space.size)
+
+
+def _counts(search: SearchConfig) -> list[Problem]:
+    problems = []
+    if not 1 <= search.trials <= MAX_POINTS:
+        problems.append(Problem("sweep.search.trials", f"{search.trials}", f"write a number from 1 to {MAX_POINTS}"))
+    for key, value, least in (("startup_trials", search.startup_trials, 0), ("min_epochs", search.min_epochs, 1)):
+        if value < least:
+            problems.append(Problem(f"sweep.search.{key}", f"{value}", f"write at least {least}"))
+    return problems
+
+
+def _objectives(search: SearchConfig, config: Config) -> list[Problem]:
+    problems = []
+    known = _METRICS.get(config.model.task, ()) if config.model.task is not None else ()
+    for metric, direction in objectives_of(search).items():
+        if direction not in DIRECTIONS:
+            instead = f"write {' or '.join(DIRECTIONS)}"
+            problems.append(Problem(f"sweep.search.objectives.{metric}", f"{direction!r}", instead))
+        is_known = metric in known if known else metric.startswith("metrics/")
+        if not (is_known or metric == FITNESS or is_cost(metric)):
+            words = ", ".join((FITNESS, *(known or ("metrics/…",)), *COSTS))
+            problems.append(Problem("sweep.search.objectives", f"{metric!r}, which no run has", f"one of {words}"))
+    return problems
+
+
+def _pruning(search: SearchConfig, config: Config) -> list[Problem]:
+    if search.pruner is Pruner.none:
+        return []
+    key, found = "sweep.search.pruner", search.pruner.value
+    objectives = list(objectives_of(search))
+    problems = []
+    if len(objectives) > 1:
+        said = f"{found} with {len(objectives)} objectives"
+        problems.append(Problem(key, said, "write sweep.search.pruner=none: it takes one objective to tell a loser"))
+    elif is_cost(objectives[0]):
+        said = f"{found} by {objectives[0]}, which is known at the end only"
+        problems.append(Problem(key, said, "write sweep.search.pruner=none"))
+    if not config.val:
+        problems.append(Problem(key, f"{found} with val=false", "leave val=false out: points are judged after epochs"))
+    if search.min_epochs >= config.epochs:
+        said = f"{search.min_epochs} of {config.epochs} epochs"
+        problems.append(Problem("sweep.search.min_epochs", said, f"write at most {max(config.epochs - 1, 1)}"))
+    return problems
+
+
+def _sampling(search: SearchConfig, space: Space) -> list[Problem]:
+    key, sampler = "sweep.search.sampler", search.sampler
+    numbers = [each for each in space.dimensions if not isinstance(each, Choices)]
+    problems = []
+    if sampler is Sampler.grid:
+        instead = "write its values, or range(start,end,step); or sweep=tpe"
+        problems += [
+            Problem(each.key, "an interval in a grid", instead) for each in space.dimensions if each.values is None
+        ]
+    if sampler is Sampler.cmaes:
+        if find_spec("cmaes") is None:
+            problems.append(Problem(key, "cmaes: the package cmaes is not installed", INSTALL))
+        if len(numbers) < 2:
+            said = f"cmaes with {len(numbers)} interval{'' if len(numbers) == 1 else 's'}"
+            problems.append(Problem(key, said, "it moves in two or more intervals or ranges: write sweep=tpe"))
+        if len(objectives_of(search)) > 1:
+            problems.append(Problem(key, "cmaes with several objectives", "write sweep=pareto, or sampler=nsga2"))
+    return problems
