@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,85 +14,155 @@ from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.tasks import observer as module
 from yoloscale.tasks.observer import RunObserver
+from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
+from yoloscale.track.tracker import Tracker
+
+Make = Callable[..., Any]
 
 STEP = {"step": 1, "epoch": 1, "epoch_step": 1, "images_per_s": 9.5, "train/box_loss": 1.5, "lr/pg0": 0.01}
 EPOCH = {"step": 4, "epoch": 1, "time": 12.0, "images_per_s": 9.0, "train/box_loss": 1.25, "lr/pg0": 0.01}
 EVALUATED = {"metrics/mAP50(B)": 0.5, "val/box_loss": 2.0, "fitness": 0.4}
 
 
-class Calls:
+class Calls(Tracker):
     def __init__(self) -> None:
         self.logged: list[tuple[int, dict[str, float]]] = []
         self.closed: int | None = None
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
+    def log(self, values: Mapping[str, float], step: int, *, is_epoch: bool) -> None:
         self.logged.append((step, dict(values)))
 
     def close(self, exit_code: int) -> None:
         self.closed = exit_code
 
 
-def make(folder: Path, tracker: Calls, **options: Any) -> RunObserver:
-    given = {"writes": True, "plots": True, "first_step": 0, **options}
-    return RunObserver(RunDirectory(folder), ResultsCsv(folder / "results.csv", 0), [tracker], **given)
+class Made:
+    """An observer with a tracker behind it."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.tracker = Calls()
+        self.trackers = BackgroundTrackers({"calls": lambda: self.tracker}, folder / "job" / "tracked.json", print)
+        given = {"writes": True, "plots": True, "first_step": 0, **options}
+        csv = ResultsCsv(folder / "results.csv", 0)
+        self.observer = RunObserver(RunDirectory(folder), csv, self.trackers, **given)
+
+    def told(self, exit_code: int = 0) -> list[tuple[int, dict[str, float]]]:
+        self.trackers.close(exit_code, timeout_s=10)
+        return self.tracker.logged
 
 
-def test_epoch_and_evaluation_are_lines_of_their_own(tmp_path: Path) -> None:
-    tracker = Calls()
-    observer = make(tmp_path, tracker)
-    observer.epoch({**EPOCH, **EVALUATED})
-    observer.close(75)
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Made]]:
+    made: list[Made] = []
+
+    def new(**options: Any) -> Made:
+        made.append(Made(tmp_path, **options))
+        return made[-1]
+
+    yield new
+    for each in made:
+        each.told()
+
+
+def test_epoch_and_evaluation_are_lines_of_their_own(tmp_path: Path, make: Make) -> None:
+    made = make()
+    made.observer.epoch({**EPOCH, **EVALUATED})
+    told = made.told(75)
     epoch, evaluated = jsonl.read(tmp_path / "metrics.jsonl")
     assert (epoch["kind"], epoch["train/box_loss"], epoch["seconds"]) == ("epoch", 1.25, 12.0)
     assert not set(EVALUATED) & set(epoch)
     assert evaluated.pop("time") > 1e9, "time of day"
     assert evaluated == {"kind": "eval", "step": 4, "epoch": 1, **EVALUATED}
-    assert tracker.logged[0][0] == 4
-    assert tracker.logged[0][1].items() >= EVALUATED.items()
-    assert tracker.closed == 75
+    own = {"epoch": 1, "epoch/box_loss": 1.25, "epoch/images_per_s": 9.0, "epoch/seconds": 12.0}
+    assert told == [(4, {**own, **EVALUATED})], "by epoch, under names that no step has"
+    assert made.tracker.closed == 75
 
 
-def test_an_epoch_without_evaluation(tmp_path: Path) -> None:
-    make(tmp_path, Calls()).epoch(EPOCH)
+def test_an_epoch_without_evaluation(tmp_path: Path, make: Make) -> None:
+    make().observer.epoch(EPOCH)
     assert [line["kind"] for line in jsonl.read(tmp_path / "metrics.jsonl")] == ["epoch"]
 
 
-def test_steps_are_written_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    tracker = Calls()
-    observer = make(tmp_path, tracker)
-    for step in range(1, 21):
-        observer.step({**STEP, "step": step})
-        now[0] += 0.1
+def test_steps_are_written_now_and_then(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, made = [100.0], make()
+    with monkeypatch.context() as patch:
+        patch.setattr(module.time, "monotonic", lambda: now[0])
+        for step in range(1, 21):
+            made.observer.step({**STEP, "step": step})
+            now[0] += 0.1
+    told = made.told()
     written = [line["step"] for line in jsonl.read(tmp_path / "metrics.jsonl")]
     assert written[0] == 1, "the first step is news"
     assert 4 <= len(written) <= 5
-    assert [step for step, _ in tracker.logged] == written
+    assert [step for step, _ in told] == written
+    assert told[0][1] == {"epoch": 1, "pace/images_per_s": 9.5, "train/box_loss": 1.5, "lr/pg0": 0.01}
 
 
-def test_other_ranks_write_nothing(tmp_path: Path) -> None:
-    observer = make(tmp_path, Calls(), writes=False)
+def steps(observer: RunObserver, numbers: range) -> None:
+    for number in numbers:
+        observer._last_line = 0.0
+        observer.step({**STEP, "step": number})
+
+
+def test_what_is_trained_again_has_a_mark_in_the_file_and_is_not_told_again(tmp_path: Path, make: Make) -> None:
+    first = make()
+    steps(first.observer, range(1, 6))
+    first.observer.epoch({**EPOCH, **EVALUATED})
+    assert [step for step, _ in first.told()] == [1, 2, 3, 4, 5, 4]
+    second = make(first_step=2)
+    steps(second.observer, range(3, 8))
+    second.observer.epoch({**EPOCH, **EVALUATED})
+    second.observer.epoch({**EPOCH, "epoch": 2, "step": 8})
+    assert [(step, values["epoch"]) for step, values in second.told()] == [(6, 1), (7, 1), (8, 2)]
+    lines = list(jsonl.read(tmp_path / "metrics.jsonl"))
+    assert [line["step"] for line in lines if line["kind"] == "step" and line.get("redone")] == [3, 4, 5]
+    assert [line["kind"] for line in lines if line.get("redone") and line["kind"] != "step"] == ["epoch", "eval"]
+    once = [(line["kind"], line["step"]) for line in lines if not line.get("redone")]
+    assert len(set(once)) == len(once) == 10
+
+
+def test_trackers_hear_of_what_an_earlier_start_was_killed_too_early_to_tell(tmp_path: Path, make: Make) -> None:
+    first = make()
+    steps(first.observer, range(1, 4))
+    first.observer.epoch({**EPOCH, **EVALUATED})
+    first.told()
+    (tmp_path / "job" / "tracked.json").write_text('{"step": 2, "epoch": 0}')
+    told = make().told()
+    assert [step for step, _ in told] == [3, 4]
+    assert told[1][1].items() >= {**EVALUATED, "epoch": 1, "epoch/box_loss": 1.25}.items(), "with its evaluation"
+
+
+def test_a_roll_back_tells_no_step_twice(make: Make) -> None:
+    made = make()
+    steps(made.observer, range(1, 5))
+    steps(made.observer, range(3, 7))
+    assert [step for step, _ in made.told()] == [1, 2, 3, 4, 5, 6]
+
+
+def test_other_ranks_write_nothing(tmp_path: Path, make: Make) -> None:
+    made = make(writes=False)
+    observer = made.observer
     observer.step(STEP)
     observer.epoch(EPOCH)
     observer.event("warning", message="x")
     observer.trace({"step": 1})
     observer.batch(0, {"img": torch.zeros(1, 3, 4, 4)})
     assert list(tmp_path.iterdir()) == []
+    assert made.told() == []
     assert observer.first_batches == []
 
 
-def test_the_first_three_batches_are_remembered_as_bytes(tmp_path: Path) -> None:
-    observer = make(tmp_path, Calls())
+def test_the_first_three_batches_are_remembered_as_bytes(make: Make) -> None:
+    observer = make().observer
     for step in range(6):
         observer.batch(step, {"img": torch.full((1, 3, 4, 4), step / 5)})
     assert [int(batch["img"].max()) for batch in observer.first_batches] == [0, 51, 102]
     assert all(batch["img"].dtype is torch.uint8 for batch in observer.first_batches)
 
 
-def test_events_and_traces(tmp_path: Path) -> None:
-    observer = make(tmp_path, Calls())
+def test_events_and_traces(tmp_path: Path, make: Make) -> None:
+    observer = make().observer
     observer.event("warning", message="careful")
     observer.trace({"step": 1, "loss": "0x1p+0"})
     assert events.history(RunDirectory(tmp_path))[0]["message"] == "careful"
@@ -100,12 +170,12 @@ def test_events_and_traces(tmp_path: Path) -> None:
 
 
 def test_an_epoch_that_a_full_disk_does_not_take_is_in_the_table_of_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    observer = make(tmp_path, Calls())
+    observer = make().observer
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
         observer.epoch({**EPOCH, **EVALUATED})

@@ -23,7 +23,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.hydra_flags import run_hydra_flags
 from yoloscale.config.keys import describe, is_group, known
 from yoloscale.config.locations import configs_folder
-from yoloscale.config.schema import Config, DataConfig, LoggerConfig, ShapesConfig, Task, WandbConfig
+from yoloscale.config.schema import Config, DataConfig, LoggerConfig, MlflowConfig, ShapesConfig, Task, WandbConfig
 from yoloscale.config.sweep import SearchConfig, SweepConfig
 from yoloscale.config.typed import from_plain
 
@@ -117,7 +117,8 @@ def assignments(tokens: Sequence[str]) -> list[tuple[str, Any]]:
         raise ConfigError(
             [Problem(f"--{flag}", "for a run that is configured already", "leave it out") for flag in given]
         )
-    parser, tree = OverridesParser.create(), OmegaConf.structured(Config(logger=LoggerConfig(wandb=WandbConfig())))
+    logger = LoggerConfig(wandb=WandbConfig(), mlflow=MlflowConfig())
+    parser, tree = OverridesParser.create(), OmegaConf.structured(Config(logger=logger))
     typed = list[tuple[str, Any]]()
     for override in parser.parse_overrides(hydra_arguments(tokens)[1]):
         key, value = override.key_or_group, None if override.is_delete() else override.value()
@@ -168,7 +169,7 @@ def complete_tree() -> DictConfig:
     """The schema with no group that is null, to try values on."""
     whole = Config(
         data=DataConfig(shapes=ShapesConfig()),
-        logger=LoggerConfig(wandb=WandbConfig()),
+        logger=LoggerConfig(wandb=WandbConfig(), mlflow=MlflowConfig()),
         sweep=SweepConfig(search=SearchConfig()),
     )
     return cast(DictConfig, OmegaConf.structured(whole))
@@ -195,6 +196,7 @@ def _problems_of(override: Override, tree: DictConfig) -> list[Problem]:
 def _below_null(overrides: Iterable[str]) -> list[Problem]:
     advice = {
         "logger.wandb": "add logger=wandb",
+        "logger.mlflow": "add logger=mlflow",
         "data.shapes": "it belongs to data=shapes: leave it out",
         "sweep.search": "add sweep=tpe",
     }

@@ -56,6 +56,13 @@ class WandbMode(str, Enum):
     disabled = "disabled"
 
 
+class WandbArtifacts(str, Enum):
+    """Which weights become artifacts: best.pt and last.pt of a finished run, or none of them."""
+
+    final = "final"
+    never = "never"
+
+
 @dataclass
 class ModelConfig:
     """Which network, and what it starts from.
@@ -133,12 +140,23 @@ class CheckpointConfig:
 class WandbConfig:
     """Weights & Biases. The API key stays in the environment (WANDB_API_KEY) or in ~/.netrc."""
 
-    mode: WandbMode = WandbMode.online
+    mode: WandbMode = WandbMode.online  # WANDB_MODE may restrain it further
     project: str = "yoloscale"
-    entity: str | None = None
-    group: str | None = None
+    entity: str | None = None  # None: the account's own
+    group: str | None = None  # None: the sweep that the run is a point of
+    job_type: str = "train"
     tags: list[str] = field(default_factory=list)
     notes: str | None = None
+    artifacts: WandbArtifacts = WandbArtifacts.final
+
+
+@dataclass
+class MlflowConfig:
+    """MLflow. User and password stay in the environment (MLFLOW_TRACKING_USERNAME, …_PASSWORD, …_TOKEN)."""
+
+    tracking_uri: str | None = None  # a server, sqlite:///FILE or file:FOLDER; None: $MLFLOW_TRACKING_URI
+    experiment: str = "yoloscale"
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -147,6 +165,7 @@ class LoggerConfig:
 
     tensorboard: bool = False
     wandb: WandbConfig | None = None
+    mlflow: MlflowConfig | None = None
 
 
 @dataclass

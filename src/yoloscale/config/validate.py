@@ -13,8 +13,9 @@ from yoloscale.config.machine import Machine, this_machine
 from yoloscale.config.plan import is_automatic, plan, planned_ranks, world_size
 from yoloscale.config.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.resolve import starting_weights
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task, WandbConfig
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
 from yoloscale.config.time_limit import GRAMMAR, limit_s
+from yoloscale.config.validate_logger import logger_problems
 from yoloscale.config.validate_slurm import slurm_only, slurm_problems
 
 NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
@@ -28,9 +29,7 @@ def validate(config: Config, machine: Machine | None = None) -> list[Problem]:
     problems = [*ranges.check(config), *_unsupported(config), *_name(config.name)]
     problems += [*_model(config), *_data(config)]
     problems += [*_cluster(config.cluster), *_gpus(config.cluster, machine), *_batch(config)]
-    if config.logger.wandb is not None:
-        problems += _wandb(config.logger.wandb)
-    return problems
+    return [*problems, *logger_problems(config.logger)]
 
 
 def _unsupported(config: Config) -> list[Problem]:
@@ -181,14 +180,3 @@ def _fewer_nodes(config: Config) -> list[Problem]:
             instead = f"write cluster.min_nodes={nodes + 1}, or a batch that divides over each number of nodes"
             return [Problem("cluster.min_nodes", found, instead)]
     return []
-
-
-def _wandb(wandb: WandbConfig) -> list[Problem]:
-    problems = []
-    if not wandb.project or re.search(r"[/\\#?%:]", wandb.project):
-        instead = "write a name without / \\ # ? % :"
-        problems.append(Problem("logger.wandb.project", repr(wandb.project), instead))
-    if wandb.entity is not None and "/" in wandb.entity:
-        instead = "write the team or user only; the project is logger.wandb.project"
-        problems.append(Problem("logger.wandb.entity", repr(wandb.entity), instead))
-    return problems

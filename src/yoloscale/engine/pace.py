@@ -52,16 +52,19 @@ class Pace:
         return {f"lr/pg{i}": group["lr"] for i, group in enumerate(optimizer.param_groups)}
 
     def record(self, position: Position, optimizer: Optimizer) -> dict[str, float]:
-        """What a logger gets after a step. `data_s`: how long the rank that waited longest for its images did so."""
+        """What a logger gets after a step. `data_s`: how long the rank that waited longest for its images did so;
+        `data_share`: which part of the step that was."""
         assert self._outcome is not None
         speed = self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0
+        data_s = max(own.loading_s for own in self._outcome.times)
         return {
             "step": position.total,
             "epoch": position.epoch + 1,
             "epoch_step": position.step,
             "images_per_s": round(speed, 2),
             "step_s": round(self._step_s, 4),
-            "data_s": round(max(own.loading_s for own in self._outcome.times), 4),
+            "data_s": round(data_s, 4),
+            "data_share": round(min(data_s / self._step_s, 1.0), 4) if self._step_s else 0.0,
             "grad_norm": self._outcome.norm,
             **{f"train/{name}": value for name, value in self._outcome.losses.items()},
             **self._rates(optimizer),

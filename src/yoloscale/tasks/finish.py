@@ -18,6 +18,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.tasks.observer import RunObserver
+from yoloscale.tasks.publish import publish
 from yoloscale.tasks.setup import Parts
 from yoloscale.yolo import plots, weights
 from yoloscale.yolo.calibration import calibrate
@@ -53,6 +54,7 @@ def finish(
     beside.write_text(json.dumps(result, indent=1) + "\n")
     beside.replace(run.result)
     events.record(run, events.FINISHED, epochs=summary["epochs"], steps=summary["steps"])
+    publish(config, run, parts, observer, result)
 
 
 def _account(run: RunDirectory) -> dict[str, Any]:

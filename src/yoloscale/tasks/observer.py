@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,30 @@ import torch
 
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.track.background import BackgroundTrackers, Tell
 from yoloscale.track.results_csv import ResultsCsv
-from yoloscale.track.tracker import Tracker
 
 STEP_INTERVAL_S = 0.5  # metrics.jsonl gets a step line at most this often; epochs and evaluations always
+EVALUATED = ("metrics/", "val/", "fitness")
+_LEFT_OUT = ("kind", "step", "time", "redone", "epoch_step")
+_STEP_NAMES = {
+    "grad_norm": "train/grad_norm",
+    **{name: f"pace/{name}" for name in ("images_per_s", "step_s", "data_s", "data_share")},
+}
 
 
 class RunObserver:
-    """`engine.protocols.Observer` of rank 0; on the other ranks all methods return at once."""
+    """`engine.protocols.Observer` of rank 0; on the other ranks all methods return at once.
+
+    metrics.jsonl is a history: a step or an epoch that is trained again, after a restart or a roll-back, has a line
+    again, with `"redone": true`. Trackers hear of each once.
+    """
 
     def __init__(
         self,
         run: RunDirectory,
         csv: ResultsCsv,
-        trackers: list[Tracker],
+        trackers: BackgroundTrackers,
         *,
         writes: bool,
         plots: bool,
@@ -33,31 +43,48 @@ class RunObserver:
         self._run, self._csv, self._trackers = run, csv, trackers
         self._writes, self._plots, self._first_step = writes, plots, first_step
         self._last_line = 0.0
+        self._steps_known = self._epochs_known = 0  # that have a line already
         self.first_batches: list[dict[str, Any]] = []
+        if writes:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """See what has a line; a tracker that an earlier start was killed too early to tell is told now."""
+        for line in _whole_epochs(jsonl.read(self._run.metrics)):
+            is_epoch = line.get("kind") != "step"
+            if is_epoch:
+                self._epochs_known = max(self._epochs_known, int(line["epoch"]))
+            else:
+                self._steps_known = max(self._steps_known, int(line["step"]))
+            self._track(line, is_epoch=is_epoch)
 
     def step(self, record: Mapping[str, float]) -> None:
         now = time.monotonic()
         if not self._writes or (now - self._last_line < STEP_INTERVAL_S and record["step"] > self._first_step + 1):
             return
         self._last_line = now
-        self._append(self._run.metrics, {"kind": "step", "time": time.time(), **record})
-        self._track(record)
+        redone = {"redone": True} if record["step"] <= self._steps_known else {}
+        self._steps_known = max(self._steps_known, int(record["step"]))
+        self._append(self._run.metrics, {"kind": "step", "time": time.time(), **record, **redone})
+        self._track(record, is_epoch=False)
 
     def epoch(self, record: Mapping[str, float]) -> None:
         if not self._writes:
             return
-        evaluated = ("metrics/", "val/", "fitness")
-        trained = {name: value for name, value in record.items() if not name.startswith(evaluated)}
-        self._append(self._run.metrics, {"kind": "epoch", **trained, "seconds": record["time"], "time": time.time()})
+        redone = {"redone": True} if record["epoch"] <= self._epochs_known else {}
+        self._epochs_known = max(self._epochs_known, int(record["epoch"]))
+        trained = {name: value for name, value in record.items() if not name.startswith(EVALUATED)}
+        timed = {"seconds": record["time"], "time": time.time()}
+        self._append(self._run.metrics, {"kind": "epoch", **trained, **timed, **redone})
         if len(trained) < len(record):
             rest = {name: value for name, value in record.items() if name not in trained}
             head = {"kind": "eval", "step": record["step"], "epoch": record["epoch"], "time": time.time()}
-            self._append(self._run.metrics, {**head, **rest})
+            self._append(self._run.metrics, {**head, **rest, **redone})
         try:
             self._csv.add(record)
         except OSError as error:  # the next epoch writes the table as a whole
             events.warn(self._run, f"epoch {record['epoch']} is not in results.csv yet: {error}")
-        self._track(record)
+        self._track({**record, "seconds": record["time"]}, is_epoch=True)
 
     def event(self, name: str, **fields: Any) -> None:
         if self._writes:
@@ -73,6 +100,10 @@ class RunObserver:
         if self._writes:
             self._append(self._run.trace, record)
 
+    def tell(self, tell: Tell) -> None:
+        """Tell the trackers something that is neither a step nor an epoch; does not wait."""
+        self._trackers.tell(tell)
+
     def _append(self, path: Path, record: Mapping[str, Any]) -> None:
         """Append a line; a disk that does not take it costs the line, not the run."""
         try:
@@ -80,19 +111,37 @@ class RunObserver:
         except OSError as error:
             print(f"{path.name}: {error}", flush=True)
 
-    def _track(self, record: Mapping[str, float]) -> None:
-        values = {name: value for name, value in record.items() if name not in ("step", "time")}
-        self._each_tracker(lambda tracker: tracker.log(values, int(record["step"])))
+    def _track(self, record: Mapping[str, Any], *, is_epoch: bool) -> None:
+        values = of_epoch(record) if is_epoch else of_step(record)
+        self._trackers.log(values, int(record["step"]), epoch=int(record["epoch"]), is_epoch=is_epoch)
 
-    def close(self, exit_code: int) -> None:
-        """End the trackers; 0 finished, 75 to be continued, else failed."""
-        self._each_tracker(lambda tracker: tracker.close(exit_code))
 
-    def _each_tracker(self, tell: Callable[[Tracker], None]) -> None:
-        """Tell every tracker; one that fails is left out from then on, with a warning: it never stops the run."""
-        for tracker in list(self._trackers):
-            try:
-                tell(tracker)
-            except Exception as error:
-                self._trackers.remove(tracker)
-                events.warn(self._run, f"{type(tracker).__name__} has failed and gets no more: {error}")
+def of_step(record: Mapping[str, Any]) -> dict[str, float]:
+    """What trackers show of a step: by step, under `train/`, `lr/` and `pace/`."""
+    numbers = {name: value for name, value in record.items() if name not in _LEFT_OUT and value is not None}
+    return {_STEP_NAMES.get(name, name): value for name, value in numbers.items()}
+
+
+def of_epoch(record: Mapping[str, Any]) -> dict[str, float]:
+    """What trackers show of an epoch: by epoch, under `epoch/`, `metrics/` and `val/`."""
+    numbers = {name: value for name, value in record.items() if name not in _LEFT_OUT and value is not None}
+    kept = {name: value for name, value in numbers.items() if name == "epoch" or name.startswith(EVALUATED)}
+    rest = {name: value for name, value in numbers.items() if name not in kept and not name.startswith("lr/")}
+    return {**kept, **{f"epoch/{name.removeprefix('train/')}": value for name, value in rest.items()}}
+
+
+def _whole_epochs(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The lines of metrics.jsonl, those of an epoch and of its evaluation as one."""
+    pending: dict[str, Any] | None = None
+    for line in lines:
+        if not {"kind", "step", "epoch"} <= set(line):
+            continue
+        if pending is not None and line["kind"] == "eval" and line["epoch"] == pending["epoch"]:
+            line, pending = {**pending, **line}, None
+        if pending is not None:
+            yield pending
+        pending = line if line["kind"] == "epoch" else None
+        if pending is None:
+            yield line
+    if pending is not None:
+        yield pending

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from enum import Enum
 from typing import Any
 
 import torch
@@ -16,7 +14,6 @@ from yoloscale.checkpoint.state import Progress
 from yoloscale.checkpoint.store import Retention
 from yoloscale.config.schema import Config, Interval
 from yoloscale.data.loader import MicroBatchLoader
-from yoloscale.data.seeds import derive
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import FINISHING, HEARTBEAT
@@ -29,8 +26,9 @@ from yoloscale.tasks.hang import watch
 from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.setup import Parts, build, choose_device
+from yoloscale.tasks.tracking import close_failed, close_timeout_s, open_trackers, tell_stopped
+from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
-from yoloscale.track.tracker import Tracker, make_trackers
 
 STOP_AT_VARIABLE = "YOLOSCALE_STOP_AT"  # seconds since the epoch; the launcher sets it from cluster.time
 EXIT_CODES = {Outcome.finished: 0, Outcome.preempted: 75, Outcome.interrupted: 130}
@@ -59,7 +57,8 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     )
     progress = keeper.restore() or _first_progress(config)
     _watch_for_requests(run, ranks, ballot)
-    observer = _observer(config, run, ranks, progress)
+    trackers = open_trackers(config, run, ranks, progress, attempt)
+    observer = _observer(config, run, ranks, progress, trackers)
     loaders: list[MicroBatchLoader] = []
     loop = Loop(
         parts.stepper,
@@ -80,16 +79,21 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     say("ready")
     _say_started(run, ranks, attempt, parts, progress)
     try:
-        outcome = loop.run()
-    finally:
-        keeper.close()
-        _close(loaders)
-    HEARTBEAT.at(FINISHING)
-    if outcome is Outcome.finished:
-        finish(config, run, ranks, parts, observer, loop.summary())
-    else:
-        _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome)
-    observer.close(EXIT_CODES[outcome])
+        try:
+            outcome = loop.run()
+        finally:
+            keeper.close()
+            _close(loaders)
+        HEARTBEAT.at(FINISHING)
+        if outcome is Outcome.finished:
+            finish(config, run, ranks, parts, observer, loop.summary())
+        else:
+            _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome)
+            tell_stopped(trackers, run, loop.progress, outcome)
+    except BaseException as error:
+        close_failed(trackers, run, error)
+        raise
+    trackers.close(EXIT_CODES[outcome], close_timeout_s(outcome))
     group.barrier()
     watchdog.close()
     return EXIT_CODES[outcome]
@@ -193,13 +197,11 @@ def _close(loaders: list[MicroBatchLoader]) -> None:
         loaders.pop().close()
 
 
-def _observer(config: Config, run: RunDirectory, ranks: Ranks, progress: Progress) -> RunObserver:
+def _observer(
+    config: Config, run: RunDirectory, ranks: Ranks, progress: Progress, trackers: BackgroundTrackers
+) -> RunObserver:
     if ranks.is_first:
         jsonl.drop(run.trace, lambda line: line["step"] > progress.position.total)  # they are done again
-    progress.tracker.setdefault("wandb", _tracker_id(run))
-    trackers: list[Tracker] = []
-    if ranks.is_first:
-        trackers = make_trackers(config.logger, run.path, run.name, _plain(asdict(config)), progress.tracker["wandb"])
     return RunObserver(
         run,
         ResultsCsv(run.path / "results.csv", progress.position.epoch),
@@ -208,19 +210,6 @@ def _observer(config: Config, run: RunDirectory, ranks: Ranks, progress: Progres
         plots=config.plots,
         first_step=progress.position.total,
     )
-
-
-def _tracker_id(run: RunDirectory) -> str:
-    """The id under which a tracker knows the run: the same at every start, also before the first checkpoint."""
-    begun = next(iter(events.history(run)), {}).get("time", 0)
-    return f"{derive('tracker', run.name, str(begun)):016x}"[-8:]
-
-
-def _plain(value: Any) -> Any:
-    """The config as trackers and YAML can show it."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value.value if isinstance(value, Enum) else value
 
 
 def _say_started(run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, progress: Progress) -> None:

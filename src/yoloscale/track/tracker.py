@@ -1,43 +1,69 @@
-"""The interface of a tracker, and the ones that a config asks for."""
+"""The interface of a tracker: somebody besides the run directory who is told how a run goes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
-
-from yoloscale.config.schema import LoggerConfig
+from typing import Any
 
 
-class Tracker(Protocol):
-    """One destination of metrics. Lives on rank 0; its failures are warnings, never the run's."""
-
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers after `step` optimiser steps; steps never go back."""
-        ...
-
-    def close(self, exit_code: int) -> None:
-        """The run has ended on this start: 0 finished, 75 to be continued, else failed."""
-        ...
-
-
-def make_trackers(
-    config: LoggerConfig, folder: Path, name: str, settings: Mapping[str, Any], wandb_id: str
-) -> list[Tracker]:
-    """Trackers for a run.
+@dataclass(frozen=True)
+class RunFacts:
+    """What a tracker is told of the run that it shows.
 
     Args:
-        folder: the run directory.
-        settings: the whole frozen config, for trackers that show it.
-        wandb_id: the same on every start of the run, so that W&B goes on with it.
+        identity: the same on every start of the run, on any node, so that a tracker goes on with what it began.
+        settings: the whole frozen config, without secrets.
+        group: what the run belongs to: its sweep.
+        wandb_sweep: the W&B sweep whose agent started the run.
+        node: of how many nodes this is which one, from 0.
     """
-    trackers: list[Tracker] = []
-    if config.tensorboard:
-        from yoloscale.track.tensorboard import TensorBoardTracker
 
-        trackers.append(TensorBoardTracker(folder))
-    if config.wandb is not None:
-        from yoloscale.track.wandb_run import WandbTracker
+    folder: Path
+    name: str
+    identity: str
+    settings: Mapping[str, Any]
+    group: str | None = None
+    wandb_sweep: str | None = None
+    node: int = 0
+    nodes: int = 1
 
-        trackers.append(WandbTracker(config.wandb, folder, name, settings, wandb_id))
-    return trackers
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file of a run as something with a name and versions."""
+
+    path: Path
+    name: str
+    aliases: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Tracker:
+    """One destination. What it has no use for is left as it is here: nothing happens.
+
+    All methods are called from one thread, which is not that of the training loop, so they may take their time. What
+    they raise is a warning, and the end of this tracker; never of the run.
+    """
+
+    def log(self, values: Mapping[str, float], step: int, *, is_epoch: bool) -> None:
+        """Numbers after `step` optimiser steps, of a step or of a whole epoch; no step and no epoch comes twice."""
+
+    def media(self, images: Mapping[str, Path], step: int) -> None:
+        """Pictures, by the name under which they are shown."""
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """What the run came to: the numbers that it is compared by."""
+
+    def uses(self, name: str, digest: str, metadata: Mapping[str, Any]) -> None:
+        """The data set that the run was trained on, by its fingerprint; no image is sent."""
+
+    def artifact(self, made: Artifact) -> None:
+        """A model that the run has made."""
+
+    def alert(self, title: str, text: str) -> None:
+        """Something that a person who does not look should know of."""
+
+    def close(self, exit_code: int) -> None:
+        """The end of this start of the run: 0 finished, 75 to be continued, else failed."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,48 +12,165 @@ from typing import Any
 import wandb
 
 from yoloscale.config.schema import WandbConfig, WandbMode
+from yoloscale.config.wandb_access import has_key, mode_of, server_of
+from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
+ANSWER_TIMEOUT_S = 10  # a server that says nothing at all by then is not tried any further
 INIT_TIMEOUT_S = 30  # then the run is logged offline, to be synchronised later
-FINISH_TIMEOUT_S = 60  # what is not sent by then stays on disk, to be synchronised later
+FINISH_TIMEOUT_S = 45  # what is not sent by then stays on disk, to be synchronised later
+BY_EPOCH = ("metrics/*", "val/*", "epoch/*", "fitness")  # everything else is by step
+SUMMARY = {"metrics/*": "max", "val/*": "min"}
 
 
-class WandbTracker:
-    """Logs to W&B; a server that does not answer turns it into an offline run instead of stopping the training."""
+class WandbTracker(Tracker):
+    """Logs to W&B. A server that does not answer, or lets nobody in, makes it an offline run."""
 
-    def __init__(self, config: WandbConfig, folder: Path, name: str, settings: Mapping[str, Any], run_id: str) -> None:
-        try:
-            self._run = self._start(config, config.mode, folder, name, settings, run_id)
-        except wandb.errors.Error as error:
-            print(f"W&B: {error}; logging offline, `wandb sync` in {folder / 'wandb'} sends it later", flush=True)
-            wandb.teardown()  # its service still holds the run id
-            self._run = self._start(config, WandbMode.offline, folder, name, settings, run_id)
+    def __init__(self, config: WandbConfig, facts: RunFacts) -> None:
+        mode = mode_of(config.mode)
+        reason = _why_offline() if mode is WandbMode.online else None
+        self._is_shared = mode is WandbMode.online and facts.nodes > 1
+        self._folder = facts.folder
+        if reason is None:
+            try:
+                self._run = _start(config, facts, "shared" if self._is_shared else mode.value)
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                wandb.teardown()  # its service still holds the run id
+        if reason is not None:
+            self._is_shared, mode = False, WandbMode.offline
+            print(f"W&B: {reason}; logged offline, `yoloscale wandb sync {facts.folder}` sends it later", flush=True)
+            self._run = _start(config, facts, mode.value)
+        self._is_online = mode is WandbMode.online
+        self._define()
 
-    @staticmethod
-    def _start(
-        config: WandbConfig, mode: WandbMode, folder: Path, name: str, settings: Mapping[str, Any], run_id: str
-    ) -> Any:
-        run = wandb.init(
-            mode=mode.value,
-            project=config.project,
-            entity=config.entity,
-            group=config.group,
-            tags=config.tags or None,
-            notes=config.notes,
-            job_type="train",
-            name=name,
-            id=run_id,
-            resume="allow",
-            dir=str(folder),
-            config=dict(settings),
-            settings=wandb.Settings(
-                init_timeout=INIT_TIMEOUT_S, finish_timeout=FINISH_TIMEOUT_S, console="off", silent=True
-            ),
-        )
-        run.define_metric("*", step_metric="step")
-        return run
+    def _define(self) -> None:
+        self._run.define_metric("step", hidden=True)
+        self._run.define_metric("epoch")
+        self._run.define_metric("*", step_metric="step")
+        for pattern in BY_EPOCH:
+            self._run.define_metric(pattern, step_metric="epoch", summary=SUMMARY.get(pattern))
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        self._run.log({**values, "step": step})
+    def log(self, values: Mapping[str, float], step: int, *, is_epoch: bool) -> None:
+        row = {**values, "step": step}
+        if self._is_shared:  # W&B counts the rows of several writers itself
+            self._run.log(row)
+        else:
+            self._run.log(row, step=step, commit=is_epoch or None)
+
+    def media(self, images: Mapping[str, Path], step: int) -> None:
+        row = {name: wandb.Image(str(path)) for name, path in images.items()}
+        if self._is_shared:
+            self._run.log(row)
+        else:
+            self._run.log(row, step=step + 1, commit=True)  # the row of the step itself is complete
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        self._run.summary.update(dict(values))
+
+    def uses(self, name: str, digest: str, metadata: Mapping[str, Any]) -> None:
+        data = wandb.Artifact(_slug(name), type="dataset", metadata={**metadata, "digest": digest})
+        with data.new_file("fingerprint.txt") as file:  # the same images and labels are the same version
+            file.write(f"{digest}\n")
+        if self._is_online:
+            self._run.use_artifact(data)
+        else:  # what use_artifact does with one that is new, which it refuses offline
+            self._run._log_artifact(data, is_user_created=True, use_after_commit=True)
+
+    def artifact(self, made: Artifact) -> None:
+        model = wandb.Artifact(_slug(made.name), type="model", metadata=dict(made.metadata))
+        model.add_file(str(made.path), name=made.path.name, policy="immutable", skip_cache=True)  # no copy is kept
+        self._run.log_artifact(model, aliases=list(made.aliases))
+
+    def alert(self, title: str, text: str) -> None:
+        self._run.alert(title, text)
 
     def close(self, exit_code: int) -> None:
-        self._run.finish(exit_code=exit_code)
+        if exit_code == 75:
+            self._run.mark_preempting()
+        try:
+            self._run.finish(exit_code=exit_code)
+        except TimeoutError as error:
+            instead = f"`yoloscale wandb sync {self._folder}` sends the rest"
+            raise TimeoutError(f"not everything was sent within {FINISH_TIMEOUT_S} s; {instead}") from error
+        if self._is_online:
+            _mark_synced(Path(self._run.settings.sync_file))
+
+
+class WandbNode(Tracker):
+    """A node that does not hold rank 0: adds its CPU, GPU and host metrics to the run, online only."""
+
+    def __init__(self, config: WandbConfig, facts: RunFacts) -> None:
+        self._run = None
+        if mode_of(config.mode) is WandbMode.online and _why_offline() is None:
+            self._run = _start(config, facts, "shared")
+
+    def close(self, exit_code: int) -> None:
+        if self._run is not None:
+            self._run.finish(exit_code=exit_code)
+
+
+def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
+    parameters = os.environ.get("WANDB_SWEEP_PARAM_PATH")
+    if parameters and not Path(parameters).exists():  # of an agent in another folder; the config has the values
+        del os.environ["WANDB_SWEEP_PARAM_PATH"]
+    settings = wandb.Settings(
+        init_timeout=INIT_TIMEOUT_S,
+        finish_timeout=FINISH_TIMEOUT_S,
+        finish_timeout_raises=True,
+        console="off",
+        silent=True,
+        **_sharing(facts) if mode == "shared" else {},
+    )
+    if facts.wandb_sweep:
+        settings.sweep_id = facts.wandb_sweep
+    return wandb.init(
+        mode=mode,  # type: ignore[arg-type]
+        project=config.project,
+        entity=config.entity,
+        group=config.group or facts.group,
+        job_type=config.job_type,
+        tags=config.tags or None,
+        notes=config.notes,
+        name=facts.name,
+        id=facts.identity,
+        resume=None if mode == "shared" else "allow",
+        dir=str(facts.folder),
+        config=dict(facts.settings) if facts.node == 0 else None,
+        settings=settings,
+    )
+
+
+def _sharing(facts: RunFacts) -> dict[str, Any]:
+    """Several nodes write one run: the first one owns it, the others add what they measure."""
+    is_first = facts.node == 0
+    return {
+        "x_primary": is_first,
+        "x_label": f"node-{facts.node}",
+        "x_update_finish_state": is_first,
+        "x_skip_transaction_log": not is_first,
+    }
+
+
+def _why_offline() -> str | None:
+    """What stands in the way of an online run; None if nothing is known to."""
+    server = server_of()
+    if not has_key():
+        return f"there is no API key for {server} on this machine"
+    try:
+        with urllib.request.urlopen(server, timeout=ANSWER_TIMEOUT_S):
+            return None
+    except urllib.error.HTTPError:
+        return None  # an answer, too
+    except Exception as error:  # refused, unknown host, silence, no address at all
+        return f"{server} does not answer: {error}"
+
+
+def _mark_synced(file: Path) -> None:
+    """As `wandb sync` does, so that it leaves out what was sent while the run went on."""
+    if file.exists():
+        file.with_suffix(".wandb.synced").touch()
+
+
+def _slug(name: str) -> str:
+    """A name that W&B takes for an artifact."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in name)

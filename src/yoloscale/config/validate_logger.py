@@ -1,0 +1,48 @@
+"""What can be wrong with the `logger` group: names that W&B refuses, no key, packages that are not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+
+from yoloscale.config.errors import Problem
+from yoloscale.config.schema import LoggerConfig, MlflowConfig, WandbConfig, WandbMode
+from yoloscale.config.wandb_access import has_key, key_problem, mode_of
+
+MAX_TAG = 64  # characters; W&B's limit
+_LOGIN_IN_URL = re.compile(r"://[^/\s@]+@")
+
+
+def logger_problems(logger: LoggerConfig) -> list[Problem]:
+    """Problems of the group on this machine: the environment and ~/.netrc are looked at, no server is asked."""
+    problems = [] if logger.wandb is None else _wandb(logger.wandb)
+    problems += [] if logger.mlflow is None else _mlflow(logger.mlflow)
+    wanted = {"tensorboard": logger.tensorboard, "mlflow": logger.mlflow is not None}
+    missing = [extra for extra, is_wanted in wanted.items() if is_wanted and importlib.util.find_spec(extra) is None]
+    found = "it is not installed"
+    return problems + [Problem(f"logger.{extra}", found, f"pip install 'yoloscale[{extra}]'") for extra in missing]
+
+
+def _wandb(wandb: WandbConfig) -> list[Problem]:
+    problems = []
+    if not wandb.project or re.search(r"[/\\#?%:]", wandb.project):
+        instead = "write a name without / \\ # ? % :"
+        problems.append(Problem("logger.wandb.project", repr(wandb.project), instead))
+    if wandb.entity is not None and "/" in wandb.entity:
+        instead = "write the team or user only; the project is logger.wandb.project"
+        problems.append(Problem("logger.wandb.entity", repr(wandb.entity), instead))
+    if wrong := [tag for tag in wandb.tags if not 1 <= len(tag) <= MAX_TAG]:
+        problems.append(Problem("logger.wandb.tags", f"{wrong[0]!r}", f"write 1 to {MAX_TAG} characters"))
+    if mode_of(wandb.mode) is WandbMode.online and not has_key():
+        problems.append(key_problem())
+    return problems
+
+
+def _mlflow(mlflow: MlflowConfig) -> list[Problem]:
+    problems = []
+    if not mlflow.experiment.strip():
+        problems.append(Problem("logger.mlflow.experiment", repr(mlflow.experiment), "write a name"))
+    if mlflow.tracking_uri is not None and _LOGIN_IN_URL.search(mlflow.tracking_uri):
+        instead = "leave it out of the address: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD say it"
+        problems.append(Problem("logger.mlflow.tracking_uri", "a login, which would stand in config.yaml", instead))
+    return problems

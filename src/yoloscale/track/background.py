@@ -1,0 +1,140 @@
+"""Trackers behind one thread and a queue: whatever a server does, the training loop only hands over and goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+from yoloscale.track import marks
+from yoloscale.track.tracker import Tracker
+
+Make = Callable[[], Tracker]
+Tell = Callable[[Tracker], None]
+
+QUEUE_LENGTH = 2000  # steps beyond this are left out: at two a second, a quarter of an hour without an answer
+
+
+@dataclass(frozen=True)
+class _Told:
+    """One thing to tell: `tell` says it to a tracker, `begin` is called once before, off the loop."""
+
+    tell: Tell
+    begin: Callable[[], None] | None = None
+
+
+class BackgroundTrackers:
+    """Tells trackers, in order, from a thread of its own, in which they are made, too.
+
+    Args:
+        makers: how each tracker is made, by the name that warnings call it.
+        told: the file that keeps how far they were told; earlier steps and epochs are left out.
+        warn: takes a sentence for people. Called from the thread.
+        of_epoch: numbers that are added to those of an epoch, taken when the thread gets there.
+    """
+
+    def __init__(
+        self,
+        makers: Mapping[str, Make],
+        told: Path,
+        warn: Callable[[str], None],
+        of_epoch: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        self._makers, self._told, self._warn, self._of_epoch = makers, told, warn, of_epoch
+        self._marks = marks.read(told)
+        self._written = copy(self._marks)
+        self._queue: deque[_Told] = deque()
+        self._changed = threading.Condition()
+        self._closing = self._dropping = False
+        self._trackers: dict[str, Tracker] = {}
+        self._thread: threading.Thread | None = None
+        if makers:
+            self._thread = threading.Thread(target=self._work, name="trackers", daemon=True)
+            self._thread.start()
+
+    def log(self, values: Mapping[str, float], step: int, *, epoch: int, is_epoch: bool) -> None:
+        """Hand over the numbers of a step or an epoch (from 1); does not wait. Steps are left out when it is too much.
+
+        What an earlier start, or this one before a roll-back, has handed over already is left out.
+        """
+        if self._thread is None or not self._marks.passes(step, epoch, is_epoch=is_epoch):
+            return
+        kept = dict(values)
+        if is_epoch:
+            self._put(_Told(lambda t: t.log(kept, step, is_epoch=True), lambda: kept.update(self._of_epoch())))
+        elif len(self._queue) < QUEUE_LENGTH:
+            self._put(_Told(lambda t: t.log(kept, step, is_epoch=False)))
+        elif not self._dropping:
+            self._dropping = True
+            self._warn("the trackers do not keep up: steps are left out of them, epochs are not; metrics.jsonl has all")
+
+    def tell(self, tell: Tell) -> None:
+        """Hand over anything else; never left out, does not wait."""
+        if self._thread is not None:
+            self._put(_Told(tell))
+
+    def close(self, exit_code: int, timeout_s: float) -> None:
+        """Let the trackers take what is left and end, for so long at most."""
+        if self._thread is None or self._closing:
+            return
+        self.tell(lambda tracker: tracker.close(exit_code))
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            names = ", ".join(self._trackers or self._makers)
+            self._warn(f"{names} did not take everything within {timeout_s:.0f} s: the rest stays on this disk")
+
+    def _put(self, item: _Told) -> None:
+        with self._changed:
+            self._queue.append(item)
+            self._changed.notify()
+
+    def _work(self) -> None:
+        self._make()
+        is_over = False
+        while not is_over:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing)
+                items, is_over = list(self._queue), self._closing
+                self._queue.clear()
+            self._keep_marks()  # before the trackers hear of it: a kill may cost a line, and never tells one twice
+            for item in items:
+                self._begin(item)
+                self._tell_all(item.tell)
+
+    def _make(self) -> None:
+        for name, make in self._makers.items():
+            try:
+                self._trackers[name] = make()
+            except Exception as error:
+                self._warn(f"{name} is left out of this start: {type(error).__name__}: {error}")
+
+    def _keep_marks(self) -> None:
+        reached = copy(self._marks)
+        if reached == self._written:
+            return
+        with contextlib.suppress(OSError):  # a full disk: at worst, the next start tells them again
+            marks.write(self._told, reached)
+            self._written = reached
+
+    def _begin(self, item: _Told) -> None:
+        try:
+            if item.begin is not None:
+                item.begin()
+        except Exception as error:
+            self._warn(f"not told to the trackers: {type(error).__name__}: {error}")
+
+    def _tell_all(self, tell: Tell) -> None:
+        """Tell every tracker; one that fails is left out from then on."""
+        for name, tracker in list(self._trackers.items()):
+            try:
+                tell(tracker)
+            except Exception as error:
+                del self._trackers[name]
+                self._warn(f"{name} has failed and gets no more: {type(error).__name__}: {error}")

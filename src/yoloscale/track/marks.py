@@ -1,0 +1,41 @@
+"""How far the trackers of a run have been told, on disk: no later start tells them the same again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass
+class Marks:
+    """The last optimiser step and the last epoch (from 1) that trackers were told of; 0: none yet."""
+
+    step: int = 0
+    epoch: int = 0
+
+    def passes(self, step: int, epoch: int, *, is_epoch: bool) -> bool:
+        """Whether this is news; if so it is taken note of."""
+        if is_epoch:
+            is_news, self.epoch = epoch > self.epoch, max(self.epoch, epoch)
+            self.step = max(self.step, step)
+        else:
+            is_news, self.step = step > self.step, max(self.step, step)
+        return is_news
+
+
+def read(path: Path) -> Marks:
+    """What is on disk; without a file, or with a damaged one, nothing was told."""
+    try:
+        content = json.loads(path.read_text())
+        return Marks(int(content["step"]), int(content["epoch"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Marks()
+
+
+def write(path: Path, marks: Marks) -> None:
+    """Replace the file as a whole."""
+    path.parent.mkdir(exist_ok=True)
+    beside = path.with_name(f".{path.name}.writing")
+    beside.write_text(json.dumps(asdict(marks)) + "\n")
+    beside.replace(path)
