@@ -45,7 +45,7 @@ class Display:
         if kind is None:
             self.watch()
             self._print(self._account.flush())
-        with _unheard():
+        with unheard():
             if self._bar is not None:
                 self._bar.stop()
 
@@ -58,7 +58,7 @@ class Display:
         """Print what is new, move the bar."""
         for lines in self._new_lines():
             self._print(lines)
-        with _unheard():
+        with unheard():
             if self._bar is not None:
                 self._move()
 
@@ -81,7 +81,7 @@ class Display:
 
     def _print(self, lines: list[str]) -> None:
         for line in lines:
-            with _unheard():
+            with unheard():
                 if self._bar is not None:
                     self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
                 else:
@@ -105,7 +105,7 @@ class Display:
 
 
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
+def unheard() -> Iterator[None]:
     """A terminal that was closed, or a pipe whose reader left, ends the talking and not the run.
 
     From then on standard output goes nowhere: what is printed at the end must not fail either.

@@ -16,7 +16,8 @@ Go on with an unfinished run from its newest checkpoint, as it was configured. W
 arguments of `train`: cluster.procs_per_node=1, device=cpu, device=0,1, cluster.nodes=2 cluster.rdzv_endpoint=HOST:PORT,
 cluster.time=… A run on SLURM is submitted again; cluster.launcher=local goes on with it here, cluster=slurm there.
 The optimiser steps stay what they were planned as; what differs is said when it starts.
-Of a sweep, all points that nobody works on are submitted again.
+Of a sweep, all points that are unfinished and that nobody works on go on, those that failed with --failed only; with
+sweep.parallel=N as many at a time on this machine.
 """
 
 
@@ -32,7 +33,7 @@ def main(typed: list[str]) -> int:
     flags = OwnFlags(False, parsed.detach, False, parsed.node_rank, [])
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
         refuse_for_sweeps(flags)
-        return sweep.resume(chosen, changes, failed_only=parsed.failed)
+        return sweep.resume(chosen, changes, failed_only=parsed.failed, detach=parsed.detach)
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.config.freeze import load
     from yoloscale.launch.start import asked, ready_again, wanted_again

@@ -9,14 +9,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from yoloscale.cli.ending import shown
 from yoloscale.cli.runs import COLUMNS, row, table
 from yoloscale.cli.watch import say
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.schema import Launcher
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
+
+if TYPE_CHECKING:
+    from yoloscale.sweep.configure import ConfiguredSweep
 
 SHOWN = 40  # points of a table, unless all are asked for
 
@@ -26,57 +30,91 @@ def is_sweep(tokens: Sequence[str]) -> bool:
     return "-m" in tokens or "--multirun" in tokens
 
 
-def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool) -> int:
-    """Freeze the points of a sweep and submit them as one array."""
-    from yoloscale.cli.submit import write_out
-    from yoloscale.launch.slurm.render import script_of
+def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) -> int:
+    """Freeze the points of a sweep, and train them here or submit them as one array."""
+    from yoloscale.cli import sweep_local
     from yoloscale.sweep.configure import configure_all
-    from yoloscale.sweep.freeze import proposed_directory, refuse_if_taken
+    from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.points import expand
     from yoloscale.sweep.ready import ready
-    from yoloscale.sweep.submit import array_job, refuse_if_nothing, submit_points, unfinished
 
     found = configure_all(expand(tokens))
-    _refuse_local(found.first)
+    is_local = found.first.cluster.launcher is Launcher.local
+    refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
+    if dry_run:
+        return sweep_local.dry_run(found) if is_local else _print_script(found, tokens)
     proposed = proposed_directory(found)
     words = ["train", *tokens, *([] if found.name is not None else [f"name={proposed.name}"])]
-    if dry_run:
-        refuse_if_taken(found)
-        indices = unfinished(proposed) if is_sweep_directory(proposed.path) else list(range(len(found.points)))
-        refuse_if_nothing(proposed, indices, failed_only=False)
-        print(f"sweep {shown(proposed.path)}\npoints {len(indices)}", file=sys.stderr)
-        write_out(script_of(array_job(found.first, proposed, words, indices)))
-        return 0
-    with ready(tokens, say) as taken:
+    with ready(tokens, say, found) as taken:
         sweep = taken.directory
         if prepare:
             print(f"sweep {shown(sweep.path)}")
             return 0
-        indices = unfinished(sweep)
-        refuse_if_nothing(sweep, indices, failed_only=False)
-        try:
-            submission = submit_points(sweep, words, indices)
-        except ConfigError:
-            if taken.is_new:  # as with a run that was refused, nothing of it stays
-                shutil.rmtree(sweep.path)
-            raise
+        if not is_local:
+            return _submit(sweep, words, failed_only=False, is_new=taken.is_new)
+    return sweep_local.start(sweep, failed_only=False, detach=detach)
+
+
+def refuse_flags(*, is_local: bool, prepare: bool, detach: bool) -> None:
+    """Flags that do not go with where a sweep runs."""
+    problems = []
+    if prepare and is_local:
+        problems.append(Problem("--prepare", "without cluster=slurm", "leave it out: scripts of SLURM jobs use it"))
+    if detach and not is_local:
+        problems.append(Problem("--detach", "for a sweep on SLURM", "leave it out: its points are a job"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, detach: bool) -> int:
+    """Go on with what is unfinished, or with what failed: here, or as another array."""
+    from yoloscale.cli import sweep_local
+    from yoloscale.sweep.changes import changed_settings
+    from yoloscale.sweep.directory import take
+    from yoloscale.sweep.freeze import change_settings
+    from yoloscale.sweep.submit import launcher_of, unfinished
+
+    settings = changed_settings(changes)
+    indices = unfinished(sweep, failed_only=failed_only)
+    is_local = launcher_of(sweep, indices) is Launcher.local
+    refuse_flags(is_local=is_local, prepare=False, detach=detach)
+    with take(sweep):
+        change_settings(sweep, **settings)
+        if not is_local:
+            return _submit(sweep, ["resume", str(sweep.path)], failed_only=failed_only, is_new=False)
+    runs = sweep.runs()
+    sweep_local.check_again(sweep, [runs[index] for index in indices])
+    return sweep_local.start(sweep, failed_only=failed_only, detach=detach)
+
+
+def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is_new: bool) -> int:
+    from yoloscale.sweep.submit import refuse_if_nothing, submit_points, unfinished
+
+    indices = unfinished(sweep, failed_only=failed_only)
+    refuse_if_nothing(sweep, indices, failed_only=failed_only)
+    try:
+        submission = submit_points(sweep, words, indices)
+    except ConfigError:
+        if is_new:  # as with a run that was refused, nothing of it stays
+            shutil.rmtree(sweep.path)
+        raise
     _announce(sweep, submission.job, len(submission.indices))
     return 0
 
 
-def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool) -> int:
-    """Submit what is unfinished, or what failed, as another array."""
-    if changes:
-        instead = "type the sweep's own command with it, and the same name="
-        raise ConfigError(Problem(changes[0].partition("=")[0], "beside the name of a sweep", instead))
-    from yoloscale.sweep.directory import take
-    from yoloscale.sweep.submit import refuse_if_nothing, submit_points, unfinished
+def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
+    from yoloscale.cli.submit import write_out
+    from yoloscale.launch.slurm.render import script_of
+    from yoloscale.sweep.freeze import proposed_directory, refuse_if_taken
+    from yoloscale.sweep.submit import array_job, refuse_if_nothing, unfinished
 
-    with take(sweep):
-        indices = unfinished(sweep, failed_only=failed_only)
-        refuse_if_nothing(sweep, indices, failed_only=failed_only)
-        submission = submit_points(sweep, ["resume", str(sweep.path)], indices)
-    _announce(sweep, submission.job, len(submission.indices))
+    refuse_if_taken(found)
+    proposed = proposed_directory(found)
+    words = ["train", *tokens, *([] if found.name is not None else [f"name={proposed.name}"])]
+    indices = unfinished(proposed) if is_sweep_directory(proposed.path) else list(range(len(found.points)))
+    refuse_if_nothing(proposed, indices, failed_only=False)
+    print(f"sweep {shown(proposed.path)}\npoints {len(indices)}", file=sys.stderr)
+    write_out(script_of(array_job(found.first, proposed, words, indices)))
     return 0
 
 
@@ -119,11 +157,3 @@ def _announce(sweep: SweepDirectory, job: str, count: int) -> None:
     points = f"{count} point{'' if count == 1 else 's'}"
     print(f"sweep {path}\njob   {job} submitted: {points}\nlogs  {shown(sweep.job / f'slurm-{job}_INDEX.out')}")
     print(f"  yoloscale status {path}\n  yoloscale cancel {path}\n  squeue -j {shlex.quote(job)}")
-
-
-def _refuse_local(config: Config) -> None:
-    if config.cluster.launcher is not Launcher.slurm:
-        instead = "write cluster=slurm; on one machine start one run for each value"
-        raise ConfigError(
-            Problem("--multirun", f"sweeps with cluster.launcher={config.cluster.launcher.value}", instead)
-        )

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         return answered
     if is_sweep(flags.rest):
         refuse_for_sweeps(flags)
-        return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare)
+        return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
     config = configure(flags.rest)
     refuse_bad_combination(config, flags)
     if config.cluster.launcher is Launcher.slurm:
@@ -100,11 +100,9 @@ def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
 
 
 def refuse_for_sweeps(flags: OwnFlags) -> None:
-    """Flags of a run that is started on this machine."""
-    given = {"--node-rank": flags.node_rank is not None, "--detach": flags.detach}
-    problems = [Problem(flag, "for a sweep", "leave it out: its points are a job") for flag in given if given[flag]]
-    if problems:
-        raise ConfigError(problems)
+    """Flags of a run over several nodes without a scheduler."""
+    if flags.node_rank is not None:
+        raise ConfigError(Problem("--node-rank", "for a sweep", "leave it out: a point has one node, or is a job"))
 
 
 def _start(config: Config, flags: OwnFlags) -> int:

@@ -50,10 +50,10 @@ class Dependent:
         self._process.send_signal(signal_number)
 
 
-def start_detached(argv: Sequence[str], log: Path, *, keep_open: int) -> int:
+def start_detached(argv: Sequence[str], log: Path, *, keep_open: Sequence[int] = ()) -> int:
     """Start a process that outlives this one and its terminal; its pid.
 
-    Output goes to the end of `log`. It inherits the descriptor `keep_open`, under the same number, and no other.
+    Output goes to the end of `log`. It inherits the descriptors `keep_open`, under the same numbers, and no other.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -62,7 +62,7 @@ def start_detached(argv: Sequence[str], log: Path, *, keep_open: int) -> int:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            pass_fds=(keep_open,),
+            pass_fds=tuple(keep_open),
         )
     process.returncode = 0  # not ours to wait for: keeps Popen from warning about a child it thinks forgotten
     return process.pid

@@ -125,7 +125,7 @@ def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
     before = events.last_attempt(events.history(run))
     argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor), worker]
     try:
-        pid = start_detached(argv, log, keep_open=taken.descriptor)
+        pid = start_detached(argv, log, keep_open=(taken.descriptor,))
     finally:
         taken.release()
     _wait_until_launched(run, before, pid, log)

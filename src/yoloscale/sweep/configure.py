@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load_own
 from yoloscale.config.machine import Machine, this_machine
 from yoloscale.config.resolve import adopt, resolve
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
+from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
 from yoloscale.launch.claim import default_name
@@ -23,6 +25,7 @@ from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.sweep.names import folder_names
 from yoloscale.sweep.points import Point
 from yoloscale.sweep.problems import gathered
+from yoloscale.sweep.slots import Slots, plan_slots
 
 _Value = TypeVar("_Value")
 
@@ -62,6 +65,14 @@ class ConfiguredSweep:
         said = replace(first, model=replace(first.model, name=model), data=replace(first.data, name=dataset))
         return f"{default_name(said)}-sweep" if model or dataset else "sweep"
 
+    @property
+    def slots(self) -> Slots:
+        """How many points train at a time on this machine. Raises ConfigError as `plan_slots` does."""
+        first = self.points[0]
+        cluster = replace(first.config.cluster, gpus=first.composed.cluster.gpus)
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return plan_slots(cluster, self.machine, parallel=self.first.sweep.parallel, visible=visible)
+
     def directory(self, name: str) -> SweepDirectory:
         """Where a sweep of this name lies."""
         return SweepDirectory(self.folder / name)
@@ -85,14 +96,38 @@ def configure_all(points: Sequence[Point], machine: Machine | None = None) -> Co
         frozen = _frozen(folder / str(name) / folder_name) if goes_on else None
         configured.append(ConfiguredPoint(point, folder_name, config, resolved(config, frozen, machine)))
     found_problems = [[*typed_ranks(each.composed), *validate(each.config, machine)] for each in configured]
-    if problems := gathered(found_problems, names) or [*_other_clusters(configured), *_same(configured)]:
+    told = [*_settings(composed[0].sweep, composed[0].cluster), *gathered(found_problems, names)]
+    if problems := told or [*_other_clusters(configured), *_same(configured)]:
         raise ConfigError(problems)
-    return ConfiguredSweep(folder, name, tuple(configured), machine)
+    sweep = ConfiguredSweep(folder, name, tuple(configured), machine)
+    if sweep.first.cluster.launcher is Launcher.local:
+        _ = sweep.slots
+    return sweep
 
 
 def resolved(composed: Config, frozen: Config | None, machine: Machine) -> Config:
-    """A composed config with what it leaves open filled in: as its run was frozen, if it was, else by the machine."""
-    return resolve(composed if frozen is None else adopt(composed, frozen), machine)
+    """A composed config with what it leaves open filled in: as its run was frozen, if it was, else by the machine.
+
+    Which GPUs a point has on this machine is decided when it starts, among those that the sweep has.
+    """
+    found = resolve(composed if frozen is None else adopt(composed, frozen), machine)
+    if found.cluster.launcher is Launcher.local and found.cluster.device is Device.cuda:
+        found = replace(found, cluster=replace(found.cluster, gpus=None))
+    return found
+
+
+def _settings(sweep: SweepConfig, cluster: ClusterConfig) -> list[Problem]:
+    """Problems of what is said of the sweep as a whole."""
+    problems = []
+    if cluster.launcher is Launcher.slurm and sweep.parallel is not None:
+        instead = f"write cluster.array_parallelism={sweep.parallel}"
+        problems.append(Problem("sweep.parallel", f"{sweep.parallel} with cluster.launcher=slurm", instead))
+    if cluster.launcher is Launcher.local and cluster.nodes > 1:
+        instead = "write cluster=slurm, or start one run after the other"
+        problems.append(Problem("cluster.nodes", f"{cluster.nodes} for points on this machine", instead))
+    if sweep.max_failures is not None and sweep.max_failures < 1:
+        problems.append(Problem("sweep.max_failures", f"{sweep.max_failures}", "write at least 1, or leave it out"))
+    return problems
 
 
 def _frozen(folder: Path) -> Config | None:

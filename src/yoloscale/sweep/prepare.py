@@ -18,10 +18,10 @@ def prepare_all(sweep: ConfiguredSweep, say: Say) -> ConfiguredSweep:
     """
     done = dict[str, Task | tuple[Problem, ...]]()
     for each in sweep.points:
-        needs = _needs(each.config)
-        if needs not in done:
-            done[needs] = _prepare(each.config, say)
-    results = [done[_needs(each.config)] for each in sweep.points]
+        key = needs(each.config)
+        if key not in done:
+            done[key] = _prepare(each.config, say)
+    results = [done[needs(each.config)] for each in sweep.points]
     problems = [() if isinstance(result, Task) else result for result in results]
     if told := gathered(problems, [each.name for each in sweep.points]):
         raise ConfigError(told)
@@ -38,8 +38,8 @@ def _prepare(config: Config, say: Say) -> Task | tuple[Problem, ...]:
     return task
 
 
-def _needs(config: Config) -> str:
-    """All that `prepare` reads of a config."""
+def needs(config: Config) -> str:
+    """All that `prepare` reads of a config, to compare it with that of others."""
     model = config.model, config.pretrained
     images = config.data, config.split, config.single_cls
     return repr((model, images, config.logger.tensorboard, config.paths.cache))

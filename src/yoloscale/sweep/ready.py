@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from yoloscale.config.schema import Launcher
 from yoloscale.launch.prepare import Say
-from yoloscale.sweep.configure import configure_all
+from yoloscale.sweep.configure import ConfiguredSweep, configure_all
 from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.freeze import freeze_all, refuse_if_taken
+from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.points import expand
 from yoloscale.sweep.prepare import prepare_all
 
 
-def ready(tokens: Sequence[str], say: Say) -> TakenSweep:
+def ready(tokens: Sequence[str], say: Say, found: ConfiguredSweep | None = None) -> TakenSweep:
     """Prepare all that the points need, then take the sweep's folder and freeze them. Raises ConfigError.
 
-    Nothing is written before every point is known to be right.
+    Nothing is written before every point is known to be right. `found`: what these tokens were configured to already.
     """
-    sweep = configure_all(expand(tokens))
+    sweep = configure_all(expand(tokens)) if found is None else found
     refuse_if_taken(sweep)
-    return freeze_all(prepare_all(sweep, say), tokens)
+    taken = freeze_all(prepare_all(sweep, say), tokens)
+    if sweep.first.cluster.launcher is Launcher.local:
+        name_gpus(taken.directory, sweep.points[0].composed.cluster.gpus)
+    return taken

@@ -41,10 +41,6 @@ def plan_slots(
 
     Raises ConfigError, with the numbers, if points would share GPUs, or ranks would share cores.
     """
-    if cluster.nodes > 1:
-        found = f"{cluster.nodes}: points of a sweep on this machine have one node"
-        instead = "write cluster=slurm, or start one run after the other"
-        raise ConfigError(Problem("cluster.nodes", found, instead))
     if parallel is not None and parallel < 1:
         raise ConfigError(Problem("sweep.parallel", f"{parallel}", "write at least 1"))
     assert cluster.procs_per_node is not None, "resolve the config first"

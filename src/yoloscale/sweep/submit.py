@@ -41,9 +41,18 @@ def array_job(config: Config, sweep: SweepDirectory, typed: Sequence[str], indic
 
 
 def unfinished(sweep: SweepDirectory, *, failed_only: bool = False) -> list[int]:
-    """Indices of the points that nobody works on and that have not finished, or only of those that failed."""
+    """Indices of the points that nobody works on and that have neither finished nor failed, or of those that failed."""
     found = statuses(sweep.runs())
     return [index for index, status in enumerate(found) if _is_open(status, failed_only=failed_only)]
+
+
+def launcher_of(sweep: SweepDirectory, indices: Sequence[int]) -> Launcher:
+    """Where the first of these points is to run, or, without any, the first that is there."""
+    points = sweep.points()
+    chosen = [points[index] for index in indices] or [each for each in points if sweep.run(each.name).config.exists()]
+    if not chosen:
+        raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: no point is left", "type the sweep's own command again"))
+    return load(sweep.run(chosen[0].name).config).cluster.launcher
 
 
 def submit_points(sweep: SweepDirectory, typed: Sequence[str], indices: Sequence[int]) -> Submission:
@@ -89,7 +98,9 @@ def refuse_if_nothing(sweep: SweepDirectory, indices: Sequence[int], *, failed_o
     states = [status.state for status in statuses(sweep.runs())]
     found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     wanted = "none of them has failed" if failed_only else "there is nothing left to submit"
-    raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: {found}; {wanted}", "`yoloscale status SWEEP` lists them"))
+    has_failed = "failed" in states and not failed_only
+    instead = "`yoloscale resume SWEEP --failed` tries those again" if has_failed else "`yoloscale status SWEEP`"
+    raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: {found}; {wanted}", instead))
 
 
 def ranges(indices: Iterable[int]) -> str:
@@ -107,4 +118,4 @@ def _is_open(status: Status, *, failed_only: bool) -> bool:
     if failed_only:
         return status.state == "failed"
     is_frozen_only = status.job is None and status.attempt == 0  # a point that was never submitted is pending, too
-    return status.state != "finished" and (is_frozen_only or not status.is_active)
+    return status.state not in ("finished", "failed") and (is_frozen_only or not status.is_active)

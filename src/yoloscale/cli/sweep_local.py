@@ -1,0 +1,122 @@
+"""A sweep on this machine as a person sees it: what is to be done, how far it is, and what has become of it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from yoloscale.cli.ending import shown
+from yoloscale.cli.sweep_display import SweepDisplay
+from yoloscale.cli.watch import say
+from yoloscale.launch.outcome import FAILED, FINISHED
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import Status, statuses
+from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
+
+if TYPE_CHECKING:
+    from yoloscale.sweep.configure import ConfiguredSweep
+    from yoloscale.sweep.grid import GridSource
+    from yoloscale.sweep.slots import Slots
+
+MAX_FAILED = 10  # told at the end, with their errors
+
+
+def start(sweep: SweepDirectory, *, failed_only: bool, detach: bool) -> int:
+    """Train what is left of a frozen sweep, watched or in the background; the exit code."""
+    from yoloscale.sweep import local
+
+    slots = local.frozen_slots(sweep)
+    display = SweepDisplay(sweep.name, slots.count)
+    source = local.source_of(sweep, display.say, failed_only=failed_only)
+    print(f"sweep {shown(sweep.path)}\nplan  {_plan(len(source), slots)}", flush=True)
+    if not len(source):
+        found = statuses(sweep.runs())
+        _print_end(sweep, found)
+        return FAILED if any(each.state == "failed" for each in found) else FINISHED
+    if source.left_out:
+        count = len(source.left_out)
+        print(f"{count} failed before, and {'is' if count == 1 else 'are'} not tried again without --failed")
+    return _detached(sweep, failed_only=failed_only) if detach else _watched(sweep, source, display, slots)
+
+
+def check_again(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> None:
+    """Before points go on that were frozen earlier. Raises ConfigError."""
+    from yoloscale.sweep import local
+
+    local.ready_again(sweep, runs, say)
+
+
+def dry_run(found: ConfiguredSweep) -> int:
+    """Print the points and what each would be started with; nothing is made, fetched or started."""
+    from yoloscale.config.plan import describe
+    from yoloscale.launch.attempt import command
+    from yoloscale.launch.spec import job_spec
+    from yoloscale.sweep.freeze import proposed_directory, refuse_if_taken
+    from yoloscale.sweep.submit import unfinished
+
+    refuse_if_taken(found)
+    sweep, slots = proposed_directory(found), found.slots
+    left = set(unfinished(sweep)) if is_sweep(sweep.path) else set(range(len(found.points)))
+    print(f"sweep {shown(sweep.path)}\nplan  {_plan(len(left), slots)}")
+    shares = {"YOLOSCALE_CPUS": str(slots.cpus)}
+    if slots.gpus is not None:
+        shares["CUDA_VISIBLE_DEVICES"] = f"{slots.ranks} of {','.join(slots.gpus)}"
+    print("each  " + "  ".join([*(f"{name}={value}" for name, value in shares.items()), describe(found.first)]))
+    spec = job_spec(found.first, sweep.path, attempt=1, job_id="JOB_ID")
+    argv, _ = command(spec)
+    for each in found.points:
+        if each.point.index in left:
+            run = str(sweep.run(each.name).path)
+            print(shlex.join([run if word == str(spec.run) else word for word in argv]))
+    return 0
+
+
+def _plan(count: int, slots: Slots) -> str:
+    ranks = f"{slots.ranks} rank{'' if slots.ranks == 1 else 's'}"
+    devices = f"each with a GPU of GPUs {', '.join(slots.gpus)}" if slots.gpus is not None else f"on {slots.cpus} CPUs"
+    return f"{count} point{'' if count == 1 else 's'} to train, {slots.count} at a time, each {ranks} {devices}"
+
+
+def _watched(sweep: SweepDirectory, source: GridSource, display: SweepDisplay, slots: Slots) -> int:
+    from yoloscale.sweep import local
+    from yoloscale.sweep.pool import PoolObserver
+
+    runs = sweep.runs()
+    display.expect(len(runs), kept=len(runs) - len(source))
+    with display:
+        observer = PoolObserver(display.started, display.ended, display.watch, display.say)
+        end = local.run_sweep(sweep, source, observer, slots)
+    found = statuses(runs)
+    _print_end(sweep, found)
+    return local.exit_code_of(end, found)
+
+
+def _detached(sweep: SweepDirectory, *, failed_only: bool) -> int:
+    from yoloscale.sweep import local
+
+    local.start_in_background(sweep, failed_only=failed_only)
+    path = shown(sweep.path)
+    print(f"runs in the background: {shlex.quote(sweep.name)}\nlogs  {shown(local.log_of(sweep))}")
+    print(f"  yoloscale status {path}\n  yoloscale cancel {path}")
+    return 0
+
+
+def _print_end(sweep: SweepDirectory, found: Sequence[Status]) -> None:
+    """What has become of the points, those that failed with their errors, and how to go on."""
+    states = Counter(each.state for each in found)
+    print(f"{sweep.name}: {len(found)} points: " + ", ".join(f"{count} {state}" for state, count in states.items()))
+    failed = [each for each in found if each.state == "failed"]
+    for each in failed[:MAX_FAILED]:
+        print(f"failed  {each.name}: {each.error}", file=sys.stderr)
+        if each.failed_log is not None:
+            print(f"        {shown(sweep.run(each.name).path / each.failed_log)}", file=sys.stderr)
+    if len(failed) > MAX_FAILED:
+        print(f"and {len(failed) - MAX_FAILED} more", file=sys.stderr)
+    path = shown(sweep.path)
+    if states["finished"] + states["failed"] < len(found):
+        print(f"go on with  yoloscale resume {path}")
+    if failed:
+        print(f"try those that failed again with  yoloscale resume {path} --failed")

@@ -1,0 +1,78 @@
+"""The launchers that train points of a sweep on machines: on record in its folder for as long as they live."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from yoloscale.runs.liveness import is_alive
+from yoloscale.runs.sweep_directory import SweepDirectory
+
+
+@dataclass(frozen=True)
+class SweepLauncher:
+    """One launcher: job/launcher-HOST-PID.json is there while it lives; a file beside it asks it to stop."""
+
+    record: Path
+    host: str
+    pid: int
+    since: float  # time of day
+
+    @property
+    def request(self) -> Path:
+        """Made by whoever cancels the sweep."""
+        return self.record.with_suffix(".stop")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine."""
+        return self.host == socket.gethostname()
+
+    def kill(self) -> None:
+        """End it at once, on this machine; its points save and stop."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+@contextmanager
+def on_record(sweep: SweepDirectory) -> Iterator[SweepLauncher]:
+    """Put this process down as a launcher of the sweep for as long as this is entered."""
+    host, pid = socket.gethostname(), os.getpid()
+    name = f"launcher-{re.sub(r'[^A-Za-z0-9.-]', '-', host)}-{pid}.json"
+    found = SweepLauncher(sweep.job / name, host, pid, round(time.time(), 3))
+    found.request.unlink(missing_ok=True)
+    beside = found.record.with_suffix(".part")
+    beside.write_text(json.dumps({"host": host, "pid": pid, "time": found.since}), encoding="utf-8")
+    beside.replace(found.record)
+    try:
+        yield found
+    finally:
+        found.record.unlink(missing_ok=True)
+        found.request.unlink(missing_ok=True)
+
+
+def alive(sweep: SweepDirectory) -> list[SweepLauncher]:
+    """Launchers of a sweep that live, or that may, on other machines; what is left of dead ones is removed."""
+    found = [launcher for path in sorted(sweep.job.glob("launcher-*.json")) if (launcher := _read(path)) is not None]
+    lives = {launcher: is_alive(launcher.host, launcher.pid, launcher.since) for launcher in found}
+    for launcher in found:
+        if lives[launcher] is False:
+            launcher.record.unlink(missing_ok=True)
+            launcher.request.unlink(missing_ok=True)
+    return [launcher for launcher in found if lives[launcher] is not False]
+
+
+def _read(path: Path) -> SweepLauncher | None:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return SweepLauncher(path, str(said["host"]), int(said["pid"]), float(said["time"]))
+    except (OSError, ValueError, KeyError, TypeError):  # it has ended just now
+        return None

@@ -1,0 +1,165 @@
+"""A sweep on this machine: its points side by side, here or by a launcher in the background.
+
+`python -m yoloscale.sweep.local SWEEP [--failed]` is that launcher.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import load, load_own
+from yoloscale.config.machine import this_machine
+from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.validate import validate
+from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.launch.prepare import Say, prepare
+from yoloscale.launch.process import start_detached
+from yoloscale.launch.spec import WORKER
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.liveness import is_alive
+from yoloscale.runs.scheduler import nobody
+from yoloscale.runs.status import Status, statuses
+from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.runs.tail import last_lines
+from yoloscale.sweep import launchers
+from yoloscale.sweep.grid import GridSource
+from yoloscale.sweep.pool import PoolEnd, PoolObserver, Source, run_pool
+from yoloscale.sweep.prepare import needs
+from yoloscale.sweep.problems import gathered
+from yoloscale.sweep.slots import Slots, plan_slots
+
+START_S = 30.0
+ENDED_POLL_S = 0.05
+
+
+def run_sweep(
+    sweep: SweepDirectory, source: Source, observer: PoolObserver, slots: Slots, *, worker: str = WORKER
+) -> PoolEnd:
+    """Train the points that a source gives, in this process's main thread, until they have ended or are stopped."""
+    with launchers.on_record(sweep) as launcher:
+        return run_pool(
+            source,
+            slots,
+            observer,
+            max_failures=read(sweep).settings.max_failures,
+            is_cancelled=launcher.request.exists,
+            worker=worker,
+        )
+
+
+def exit_code_of(end: PoolEnd, found: Sequence[Status]) -> int:
+    """What a sweep's launcher exits with: 0 if all points are finished, 1 if one has failed; 75 and 130 as of a run."""
+    if end.is_cancelled or end.stopped_by is signal.SIGINT:
+        return INTERRUPTED
+    if end.stopped_by is not None:
+        return STOPPED
+    states = Counter(status.state for status in found)
+    if states["failed"]:
+        return FAILED
+    if states["finished"] == len(found):
+        return FINISHED
+    return INTERRUPTED if states["cancelled"] else STOPPED
+
+
+def frozen_slots(sweep: SweepDirectory) -> Slots:
+    """How many points of a frozen sweep train at a time here. Raises ConfigError as `plan_slots` does."""
+    first = next((run for run in sweep.runs() if run.config.exists()), None)
+    if first is None:
+        raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: it has no points", "type the sweep's own command again"))
+    cluster = load(first.config).cluster
+    machine, parallel = this_machine(), read(sweep).settings.parallel
+    cluster.gpus = _named(sweep)
+    return plan_slots(cluster, machine, parallel=parallel, visible=os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def name_gpus(sweep: SweepDirectory, gpus: Sequence[int] | None) -> None:
+    """Put down which of the visible GPUs the sweep's points share out among them; None: all."""
+    file = _gpus_file(sweep)
+    if gpus is None:
+        file.unlink(missing_ok=True)
+    else:
+        file.write_text(json.dumps(list(gpus)), encoding="utf-8")
+
+
+def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -> None:
+    """Check points that are to go on here, and see that all is there which they need. Raises ConfigError."""
+    configs = [load_own(run.config) for run in runs]
+    machine = this_machine()
+    if elsewhere := next((config for config in configs if config.cluster.launcher is not Launcher.local), None):
+        found = f"{elsewhere.cluster.launcher.value} in some of its points, local in others"
+        instead = "resume each point alone, or type the sweep's own command again"
+        raise ConfigError(Problem("cluster.launcher", found, instead))
+    if problems := gathered([validate(config, machine) for config in configs], [run.name for run in runs]):
+        raise ConfigError(problems)
+    different: dict[str, Config] = {needs(config): config for config in configs}
+    for config in different.values():
+        prepare(config, say)
+
+
+def start_in_background(sweep: SweepDirectory, *, failed_only: bool = False) -> int:
+    """Hand a frozen sweep to a launcher that outlives this process and its terminal; that launcher's pid."""
+    log = log_of(sweep)
+    argv = [sys.executable, "-m", "yoloscale.sweep.local", str(sweep.path.absolute())]
+    pid = start_detached([*argv, *(["--failed"] if failed_only else [])], log)
+    started, deadline = time.time(), time.monotonic() + START_S
+    while all(launcher.pid != pid for launcher in launchers.alive(sweep)):
+        if not is_alive(socket.gethostname(), pid, started) or time.monotonic() > deadline:
+            said = "\n".join(last_lines(log, 20))
+            raise ConfigError(Problem("--detach", f"the sweep's launcher did not start:\n{said}", f"its log is {log}"))
+        time.sleep(ENDED_POLL_S)
+    return pid
+
+
+def log_of(sweep: SweepDirectory) -> Path:
+    """What launchers of the sweep in the background have printed."""
+    return sweep.job / "launcher.log"
+
+
+def source_of(sweep: SweepDirectory, say: Callable[[str], None], *, failed_only: bool = False) -> GridSource:
+    """The points of a frozen sweep that are to be trained."""
+    return GridSource(sweep.runs(), say, failed_only=failed_only)
+
+
+def _named(sweep: SweepDirectory) -> list[int] | None:
+    try:
+        return [int(index) for index in json.loads(_gpus_file(sweep).read_text(encoding="utf-8"))]
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _gpus_file(sweep: SweepDirectory) -> Path:
+    return sweep.job / "gpus.json"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Be the launcher of a frozen sweep, without a display; its exit code."""
+    sweep, failed_only = SweepDirectory(Path(arguments[0])), "--failed" in arguments
+    source, slots = source_of(sweep, _say, failed_only=failed_only), frozen_slots(sweep)
+    observer = PoolObserver(
+        started=lambda run, where: _say(f"{run.name}: started" + (f" on {where}" if where else "")),
+        ended=lambda run, found: _say(f"{run.name}: {found.state}" + (f": {found.error}" if found.error else "")),
+        say=_say,
+    )
+    _say(f"{sweep.name}: {len(source)} points, {slots.count} at a time, by process {os.getpid()}")
+    end = run_sweep(sweep, source, observer, slots)
+    found = statuses(sweep.runs(), nobody)
+    states = Counter(status.state for status in found)
+    _say(f"{sweep.name}: " + ", ".join(f"{count} {state}" for state, count in states.items()))
+    return exit_code_of(end, found)
+
+
+def _say(line: str) -> None:
+    print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
