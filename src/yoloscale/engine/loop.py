@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -104,12 +104,17 @@ class Loop:
         observer: Observer,
         ballot: Ballot,
         hosts: Sequence[str] = ("this host",),
+        is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
     ) -> None:
-        """`hosts`: of every rank, in rank order."""
+        """`hosts`: of every rank, in rank order.
+
+        `is_hopeless`: collective; whether the run is to end after this epoch (from 1), whose metrics are these.
+        """
         self._stepper, self._order, self._schedule, self._limits = stepper, order, schedule, limits
         self._rank, self.progress, self._open_loader = rank, progress, open_loader
         self._evaluation, self._keeper, self._observer, self._ballot = evaluation, keeper, observer, ballot
         self._pace, self._stragglers, self._hosts = Pace(), Stragglers(), hosts
+        self._is_hopeless = is_hopeless
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
         self._evaluation_s: float | None = None  # of the last one
@@ -264,6 +269,9 @@ class Loop:
         last |= bool(self._limits.patience) and best.fitness is not None and epoch - best.epoch >= self._limits.patience
         if self._limits.hours:
             position.epochs, last = self._replan(epoch, last)
+        if metrics and self._is_hopeless(epoch, metrics) and not last:
+            last = True
+            self._observer.event("pruned", epoch=epoch)
         self._observer.epoch({**trained, **metrics, "epoch": epoch, "time": self._seconds()})
         if self._limits.save or last:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)

@@ -137,7 +137,7 @@ def _status(read: _Read, job: Job | Silence | None) -> Status:
         name=run.name,
         path=str(run.path),
         state=told.state,
-        phase=told.phase if is_active else "",
+        phase=told.phase if is_active else _ending(result),
         attempt=progress.attempt,
         epoch=int(result.get("epochs", progress.epoch)),
         epochs=progress.epochs,
@@ -158,6 +158,11 @@ def _status(read: _Read, job: Job | Silence | None) -> Status:
         scheduler=(job.words or None) if isinstance(job, Silence) else None,
         **_times(read, is_active=is_active),
     )
+
+
+def _ending(result: dict[str, Any]) -> str:
+    """What is to be said of a run beside that it is finished."""
+    return f"pruned after epoch {result.get('epochs')}" if result.get("pruned") else ""
 
 
 def read_result(run: RunDirectory) -> dict[str, Any] | None:

@@ -17,10 +17,12 @@ from yoloscale.dist.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
+from yoloscale.runs.objectives import GFLOPS, LATENCY, PARAMETERS, objectives_of
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.publish import publish
 from yoloscale.tasks.setup import Parts
-from yoloscale.yolo import plots, weights
+from yoloscale.tasks.trial import was_pruned
+from yoloscale.yolo import cost, plots, weights
 from yoloscale.yolo.calibration import calibrate
 
 
@@ -49,6 +51,8 @@ def finish(
         "weights": str(chosen.relative_to(run.path)),
         **{name: round(value, 4) if isinstance(value, float) else value for name, value in summary.items()},
         **_account(run),
+        **_cost(config, parts, chosen),
+        **({"pruned": True} if was_pruned(run, int(summary["epochs"])) else {}),
     }
     beside = run.result.with_name(".result.json.writing")
     beside.write_text(json.dumps(result, indent=1) + "\n")
@@ -69,6 +73,18 @@ def _account(run: RunDirectory) -> dict[str, Any]:
         "attempts": len(found),
         "restarts": restarts,
     }
+
+
+def _cost(config: Config, parts: Parts, chosen: Path) -> dict[str, Any]:
+    """What the model costs where it is used; what takes time to measure only where a search looks for it."""
+    wanted = objectives_of(config.trial.search) if config.trial is not None else {}
+    found: dict[str, Any] = {PARAMETERS: cost.parameters(parts.stepper.average.module)}
+    if GFLOPS in wanted:
+        found[GFLOPS] = round(cost.gflops(chosen, config.imgsz), 4)
+    if LATENCY in wanted:
+        channels = int(parts.trainer.data.get("channels", 3))
+        found[LATENCY] = round(cost.latency_ms(chosen, config.imgsz, channels, parts.trainer.device), 4)
+    return found
 
 
 def _draw(run: RunDirectory, parts: Parts, observer: RunObserver) -> None:

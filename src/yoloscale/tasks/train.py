@@ -27,6 +27,7 @@ from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.setup import Parts, build, choose_device
 from yoloscale.tasks.tracking import close_failed, close_timeout_s, open_trackers, tell_stopped
+from yoloscale.tasks.trial import Trial
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
 
@@ -59,6 +60,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     _watch_for_requests(run, ranks, ballot)
     trackers = open_trackers(config, run, ranks, progress, attempt)
     observer = _observer(config, run, ranks, progress, trackers)
+    trial = Trial(config, run, ranks)
     loaders: list[MicroBatchLoader] = []
     loop = Loop(
         parts.stepper,
@@ -73,6 +75,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         observer=observer,
         ballot=ballot,
         hosts=hosts,
+        is_hopeless=trial.is_hopeless,
     )
     if ranks.is_first:
         write_arguments(run.path / "args.yaml", parts)
@@ -87,6 +90,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         HEARTBEAT.at(FINISHING)
         if outcome is Outcome.finished:
             finish(config, run, ranks, parts, observer, loop.summary())
+            trial.tell()
         else:
             _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome)
             tell_stopped(trackers, run, loop.progress, outcome)
