@@ -18,6 +18,7 @@ COMMANDS = {
     "resume": "go on with an unfinished run",
     "interrupt": "rehearse a kill or a preemption of a running run",
     "data": "check a dataset, or fetch and render it ahead of a run",
+    "wandb": "send runs that were logged offline to W&B; write a W&B sweep",
     "bench": "measure training speed",
 }
 EXAMPLES = """\

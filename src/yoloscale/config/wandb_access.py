@@ -1,10 +1,12 @@
-"""Whether a W&B run can be logged online from here: the mode that was asked for, the server, a key. No network."""
+"""Whether a W&B run can be logged online from here: the mode that was asked for, a key, a server that answers."""
 
 from __future__ import annotations
 
 import configparser
 import netrc
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from yoloscale.config.errors import Problem
 from yoloscale.config.schema import WandbMode
 
 CLOUD = "https://api.wandb.ai"
+ANSWER_TIMEOUT_S = 10.0  # a server that says nothing at all by then is not tried any further
 _RESTRICTED = {"dryrun": WandbMode.offline, "run": WandbMode.online}  # wandb's older names
 _ORDER = (WandbMode.online, WandbMode.offline, WandbMode.disabled)
 
@@ -47,6 +50,17 @@ def has_key(environ: Mapping[str, str] = os.environ, home: Path | None = None) -
     home = home or Path.home()
     places = [Path(environ["NETRC"])] if environ.get("NETRC") else [home / ".netrc", home / "_netrc"]
     return any(_names(place, host) for place in places)
+
+
+def silence(server: str, timeout_s: float = ANSWER_TIMEOUT_S) -> str | None:
+    """Why a server is taken not to be there; None if it says anything at all. The one call here that uses a network."""
+    try:
+        with urllib.request.urlopen(server, timeout=timeout_s):
+            return None
+    except urllib.error.HTTPError:
+        return None  # an answer, too
+    except Exception as error:  # refused, unknown host, silence, no address at all
+        return f"{server} does not answer: {error}"
 
 
 def key_problem() -> Problem:

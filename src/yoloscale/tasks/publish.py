@@ -70,7 +70,7 @@ def models(run: RunDirectory, result: dict[str, Any], metadata: dict[str, Any]) 
     """The run's weights, `last` before `best`: the newest version is the one to use."""
     evaluations = {int(line["epoch"]): line for line in jsonl.read(run.metrics) if line.get("kind") == "eval"}
     last = int(result["epochs"])
-    best = max(evaluations, key=lambda epoch: float(evaluations[epoch].get("fitness") or 0.0), default=last)
+    best = _best_epoch(evaluations) or last
     found = []
     for alias, epoch in (("last", last), ("best", best)):
         path = run.weights / f"{alias}.pt"
@@ -78,6 +78,16 @@ def models(run: RunDirectory, result: dict[str, Any], metadata: dict[str, Any]) 
             own = {"epoch": epoch, "sha256": _sha256(path), "metrics": _metrics(evaluations.get(epoch, {}))}
             found.append(Artifact(path, run.name, (alias, f"epoch-{epoch}"), {**metadata, **own}))
     return found
+
+
+def _best_epoch(evaluations: dict[int, dict[str, Any]]) -> int | None:
+    """The epoch of best.pt: the first of the highest fitness, and as long as that is 0 the latest."""
+    best, highest = None, 0.0
+    for epoch, evaluation in sorted(evaluations.items()):
+        fitness = float(evaluation.get("fitness") or 0.0)
+        if fitness > highest or highest == 0.0:
+            best, highest = epoch, fitness
+    return best
 
 
 def _metrics(evaluation: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from yoloscale.track.make import makers
 from yoloscale.track.secrets import shown
 from yoloscale.track.tracker import RunFacts, Tracker
 
-IDENTITY, WANDB_SWEEP = "wandb", "wandb_sweep"  # in the checkpoint and in job/trackers.json
+IDENTITY = "wandb"  # in the checkpoint and in job/trackers.json; beside it what W&B's agent has set
+AGENTS_VARIABLES = ("WANDB_SWEEP_ID", "WANDB_PROJECT", "WANDB_ENTITY")
 FINISHED_TIMEOUT_S = 60.0  # for what trackers still have to send
 STOPPED_TIMEOUT_S = 20.0  # somebody waits for the node
 FAILED_TIMEOUT_S = 10.0
@@ -46,7 +47,7 @@ def open_trackers(
         identity=progress.tracker[IDENTITY],
         settings=shown(asdict(config)) if ranks.is_first else {},
         group=run.path.parent.name if is_sweep(run.path.parent) else None,
-        wandb_sweep=progress.tracker.get(WANDB_SWEEP),
+        from_agent={name: progress.tracker[name] for name in AGENTS_VARIABLES if name in progress.tracker},
         node=node,
         nodes=ranks.world_size // ranks.local_world_size,
     )
@@ -111,8 +112,10 @@ def _identity(run: RunDirectory, progress: Progress) -> dict[str, str]:
 
 
 def _of_agent(environ: Mapping[str, str]) -> dict[str, str]:
-    names = {IDENTITY: "WANDB_RUN_ID", WANDB_SWEEP: "WANDB_SWEEP_ID"}
-    return {key: environ[name] for key, name in names.items() if environ.get(name)}
+    own = {IDENTITY: environ["WANDB_RUN_ID"]} if environ.get("WANDB_RUN_ID") else {}
+    if not environ.get("WANDB_SWEEP_ID"):
+        return own
+    return {**own, **{name: environ[name] for name in AGENTS_VARIABLES if environ.get(name)}}
 
 
 def tracker_id(run: RunDirectory) -> str:

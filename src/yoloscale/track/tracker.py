@@ -16,7 +16,7 @@ class RunFacts:
         identity: the same on every start of the run, on any node, so that a tracker goes on with what it began.
         settings: the whole frozen config, without secrets.
         group: what the run belongs to: its sweep.
-        wandb_sweep: the W&B sweep whose agent started the run.
+        from_agent: the variables by which W&B's agent ties a run to its sweep, if it has started the run.
         node: of how many nodes this is which one, from 0.
     """
 
@@ -25,7 +25,7 @@ class RunFacts:
     identity: str
     settings: Mapping[str, Any]
     group: str | None = None
-    wandb_sweep: str | None = None
+    from_agent: Mapping[str, str] = field(default_factory=dict)
     node: int = 0
     nodes: int = 1
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,9 @@ from typing import Any
 import wandb
 
 from yoloscale.config.schema import WandbConfig, WandbMode
-from yoloscale.config.wandb_access import has_key, mode_of, server_of
+from yoloscale.config.wandb_access import has_key, mode_of, server_of, silence
 from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
-ANSWER_TIMEOUT_S = 10  # a server that says nothing at all by then is not tried any further
 INIT_TIMEOUT_S = 30  # then the run is logged offline, to be synchronised later
 FINISH_TIMEOUT_S = 45  # what is not sent by then stays on disk, to be synchronised later
 BY_EPOCH = ("metrics/*", "val/*", "epoch/*", "fitness")  # everything else is by step
@@ -29,7 +26,7 @@ class WandbTracker(Tracker):
         mode = mode_of(config.mode)
         reason = _why_offline() if mode is WandbMode.online else None
         self._is_shared = mode is WandbMode.online and facts.nodes > 1
-        self._folder = facts.folder
+        self._facts = facts
         if reason is None:
             try:
                 self._run = _start(config, facts, "shared" if self._is_shared else mode.value)
@@ -69,15 +66,17 @@ class WandbTracker(Tracker):
 
     def uses(self, name: str, digest: str, metadata: Mapping[str, Any]) -> None:
         data = wandb.Artifact(_slug(name), type="dataset", metadata={**metadata, "digest": digest})
-        with data.new_file("fingerprint.txt") as file:  # the same images and labels are the same version
-            file.write(f"{digest}\n")
+        file = self._facts.folder / "wandb" / "fingerprint.txt"  # the same images and labels are the same version
+        file.write_text(f"{digest}\n")
+        data.add_file(str(file), policy="immutable", skip_cache=True)
         if self._is_online:
             self._run.use_artifact(data)
         else:  # what use_artifact does with one that is new, which it refuses offline
             self._run._log_artifact(data, is_user_created=True, use_after_commit=True)
 
     def artifact(self, made: Artifact) -> None:
-        model = wandb.Artifact(_slug(made.name), type="model", metadata=dict(made.metadata))
+        name = f"{_slug(made.name)}-{self._facts.identity}"
+        model = wandb.Artifact(name, type="model", metadata=dict(made.metadata))
         model.add_file(str(made.path), name=made.path.name, policy="immutable", skip_cache=True)  # no copy is kept
         self._run.log_artifact(model, aliases=list(made.aliases))
 
@@ -90,7 +89,7 @@ class WandbTracker(Tracker):
         try:
             self._run.finish(exit_code=exit_code)
         except TimeoutError as error:
-            instead = f"`yoloscale wandb sync {self._folder}` sends the rest"
+            instead = f"`yoloscale wandb sync {self._facts.folder}` sends the rest"
             raise TimeoutError(f"not everything was sent within {FINISH_TIMEOUT_S} s; {instead}") from error
         if self._is_online:
             _mark_synced(Path(self._run.settings.sync_file))
@@ -110,9 +109,7 @@ class WandbNode(Tracker):
 
 
 def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
-    parameters = os.environ.get("WANDB_SWEEP_PARAM_PATH")
-    if parameters and not Path(parameters).exists():  # of an agent in another folder; the config has the values
-        del os.environ["WANDB_SWEEP_PARAM_PATH"]
+    _say_who_started(facts)
     settings = wandb.Settings(
         init_timeout=INIT_TIMEOUT_S,
         finish_timeout=FINISH_TIMEOUT_S,
@@ -121,8 +118,6 @@ def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
         silent=True,
         **_sharing(facts) if mode == "shared" else {},
     )
-    if facts.wandb_sweep:
-        settings.sweep_id = facts.wandb_sweep
     return wandb.init(
         mode=mode,  # type: ignore[arg-type]
         project=config.project,
@@ -138,6 +133,17 @@ def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
         config=dict(facts.settings) if facts.node == 0 else None,
         settings=settings,
     )
+
+
+def _say_who_started(facts: RunFacts) -> None:
+    """In a sweep of its own, wandb takes id, project and sweep from variables only: the same ones at every start."""
+    of_agent = {"WANDB_RUN_ID": facts.identity, **facts.from_agent} if facts.from_agent else {}
+    for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID"):
+        os.environ.pop(name, None)
+    os.environ.update(of_agent)
+    parameters = os.environ.get("WANDB_SWEEP_PARAM_PATH")
+    if parameters and not (of_agent and Path(parameters).exists()):  # the frozen config has the values, too
+        del os.environ["WANDB_SWEEP_PARAM_PATH"]
 
 
 def _sharing(facts: RunFacts) -> dict[str, Any]:
@@ -156,13 +162,7 @@ def _why_offline() -> str | None:
     server = server_of()
     if not has_key():
         return f"there is no API key for {server} on this machine"
-    try:
-        with urllib.request.urlopen(server, timeout=ANSWER_TIMEOUT_S):
-            return None
-    except urllib.error.HTTPError:
-        return None  # an answer, too
-    except Exception as error:  # refused, unknown host, silence, no address at all
-        return f"{server} does not answer: {error}"
+    return silence(server)
 
 
 def _mark_synced(file: Path) -> None:

@@ -1,0 +1,111 @@
+"""`yoloscale wandb sync [RUN …]`: send what was logged offline. `yoloscale wandb sweep …`: write a sweep of W&B's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from yoloscale.cli import arguments
+from yoloscale.cli.ending import shown
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
+
+_USAGE = """
+yoloscale wandb sync [RUN|SWEEP …] [--dry-run]     send what was logged offline to W&B
+yoloscale wandb sweep key=a,b key=interval(a,b) …  print a sweep for `wandb sweep FILE` and `wandb agent`
+"""
+_SYNC = """
+Send what runs have logged offline, or could not send in time, to W&B: of all runs, or of those named. All starts of a
+run become one W&B run. What is sent already is left out.
+"""
+_SWEEP = """
+Print a W&B sweep of what `yoloscale train -m` takes: lists of values, range(a,b), interval(a,b), tag(log,interval(…)).
+Save it (> sweep.yaml), make it known with `wandb sweep sweep.yaml`, and start `wandb agent` wherever runs shall train.
+"""
+_LAST_LINES = 15
+
+
+def main(typed: list[str]) -> int:
+    """Run one of the two; 0 all sent or printed, 1 something could not be sent, 2 usage."""
+    commands = {"sync": _sync, "sweep": _sweep}
+    if not typed or typed[0] in ("-h", "--help"):
+        print(_USAGE.strip())
+        return 0
+    if typed[0] not in commands:
+        raise ConfigError(Problem("wandb", f"there is no command {typed[0]!r}", _USAGE.strip()))
+    return commands[typed[0]](typed[1:])
+
+
+def _sync(typed: list[str]) -> int:
+    from yoloscale.config.wandb_access import has_key, key_problem, server_of, silence
+    from yoloscale.launch.wandb_sync import unsent
+    from yoloscale.runs.status import statuses
+
+    made = arguments.parser("wandb sync", _SYNC)
+    made.add_argument("run", metavar="RUN", nargs="*", help="runs or sweeps: name, path, or SLURM job; none: all")
+    made.add_argument("--dry-run", action="store_true", help="list what would be sent")
+    parsed = made.parse_args(typed)
+    runs = list(_chosen(parsed.run, Path(parsed.runs)))
+    waiting = {run: files for run in runs if (files := unsent(run))}
+    if not waiting:
+        print(f"nothing to send: {_count(len(runs), 'run')}, none with files that were not sent")
+        return 0
+    if parsed.dry_run:
+        for files in waiting.values():
+            print("\n".join(shown(file) for file in files))
+        return 0
+    if not has_key():
+        problem = key_problem()
+        raise ConfigError(Problem("wandb", problem.found.partition("but ")[2], "type `wandb login`"))
+    if (reason := silence(server_of())) is not None:
+        print(f"{reason}; nothing was sent")
+        return 1
+    code = 0
+    for (run, files), state in zip(waiting.items(), statuses(list(waiting)), strict=True):
+        if state.is_active:
+            print(f"{shown(run.path)}: it is {state.state}; left for later")
+        else:
+            code = max(code, _send(run, files))
+    return code
+
+
+def _send(run: RunDirectory, files: Sequence[Path]) -> int:
+    """Send one run's files, say how it went; the exit code."""
+    from yoloscale.launch.wandb_sync import sync
+
+    print(f"{shown(run.path)}: {_count(len(files), 'start')} to send", flush=True)
+    done = sync(files)
+    if not done.left:
+        print(f"{shown(run.path)}: sent")
+        return 0
+    print("\n".join(f"  {line}" for line in done.said.splitlines()[-_LAST_LINES:]))
+    print(f"{shown(run.path)}: {len(done.left)} of {_count(len(files), 'start')} not sent; they stay for another try")
+    return 1
+
+
+def _chosen(names: Sequence[str], folder: Path) -> Iterable[RunDirectory]:
+    """The runs that were named, points of sweeps included; all if none was. Raises ConfigError for an unknown one."""
+    if not names:
+        yield from all_runs(folder)
+        for sweep in all_sweeps(folder):
+            yield from all_runs(sweep.path)
+    for name in names:
+        named = find_sweep(name, folder)
+        yield from all_runs(named.path) if named is not None else [find(name, folder)]
+
+
+def _sweep(typed: list[str]) -> int:
+    from yoloscale.config.freeze import dump
+    from yoloscale.sweep.wandb_sweep import METHODS, wandb_sweep
+
+    made = arguments.plain_parser("wandb sweep", _SWEEP)
+    made.add_argument("--method", choices=METHODS, help="how W&B picks points (grid for lists, else bayes)")
+    made.add_argument("--metric", default="fitness", help="what is maximised, like metrics/mAP50(B) (fitness)")
+    parsed, tokens = made.parse_known_args(typed)
+    print(dump(wandb_sweep(tokens, parsed.method, parsed.metric)), end="")
+    return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
