@@ -1,7 +1,7 @@
 # `make help` says what there is. Every target sets up what it needs, once; `make` again is quick.
 #   make train PYTHON=python3.12      choose the interpreter, when .venv is made
 #   make train ARGS='epochs=5'        more settings for the run
-#   make test ARGS='tests/config -x'  more arguments for pytest
+#   make test ARGS='tests/config -x'  more arguments for pytest; -n 0 for one test at a time
 PYTHON ?=
 ARGS ?=
 VENV := .venv
@@ -20,10 +20,10 @@ train: $(VENV)/.ready ## train YOLO26n on rendered images, one rank for each GPU
 	$(BIN)/python -m yoloscale train experiment=shapes_demo $(ARGS)
 
 test: $(VENV)/.ready-dev ## the tests, without those that take minutes each
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 test-long: $(VENV)/.ready-dev ## the tests that take minutes each, or fetch something
-	$(BIN)/python -m pytest -m '(long or network) and not gpu' $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m '(long or network) and not gpu' $(ARGS)
 
 lint: $(VENV)/.ready-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

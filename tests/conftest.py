@@ -41,7 +41,8 @@ LIBRARY_THREADS = ("pytest_timeout", "Dummy-", "tqdm", "pydevd", "ptvsd", "execn
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # what a program that forgot its run folder would leave in the folder it was started in
 STRAYS = ("runs", "wandb", "outputs", "multirun", "datasets", "weights", "lightning_logs")
-GRACE_S = 5.0
+CLUSTER = "tests/slurm/"
+GRACE_S = 30.0  # on a busy machine; a test that leaves nothing does not wait
 
 
 RTDETR = {  # RT-DETR's decoder on a backbone of a few layers
@@ -87,6 +88,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         else:
             os.environ[name] = value
     config.stash[OWN_FOLDERS].cleanup()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n 2`, one process has all tests of a file, and one all those that share the SLURM cluster."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return CLUSTER if nodeid.startswith(CLUSTER) else str(super()._split_scope(nodeid))
+
+    return Together(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what takes longest and mostly waits: the tests that share the SLURM cluster."""
+    items.sort(key=lambda item: not item.nodeid.startswith(CLUSTER))
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,7 @@ def is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline
@@ -54,7 +54,7 @@ def test_a_measurement_is_read_and_timed_from_the_start(tmp_path: Path, monkeypa
     sample = measure_yolo([sys.executable, "-c", MEASURED], tmp_path, "yolo-1")
     assert (sample.images_per_s, sample.precision) == (12.5, "fp32")
     assert sample.first_step_s is not None
-    assert 0 < sample.first_step_s < 30
+    assert 0 < sample.first_step_s < 120
 
 
 def test_a_side_that_fails_is_told_with_its_log_and_leaves_nothing(
@@ -81,7 +81,7 @@ def test_a_side_ends_with_the_benchmark_however_it_is_ended(number: signal.Signa
     try:
         until(lambda: side.exists() and side.read_text() != "")
         started.send_signal(number)
-        started.wait(30)
+        started.wait(120)
     finally:
         started.kill()
         started.wait()

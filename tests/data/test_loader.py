@@ -84,6 +84,6 @@ def test_closing_ends_the_workers() -> None:
     workers = psutil.Process().children()
     assert len(workers) >= 2
     loader.close()
-    _, left = psutil.wait_procs(workers, timeout=10)
+    _, left = psutil.wait_procs(workers, timeout=60)
     assert not left
     loader.close()

@@ -24,7 +24,7 @@ from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT, LOADING, MEASURING, W
 from yoloscale.dist.verdict import Verdict
 from yoloscale.dist.watchdog import Timing, Watchdog
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(200)
 
 TIMEOUT_S = 2.0
 ROOT = Path(__file__).parents[2]
@@ -164,7 +164,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
         try:
             if pause_s:
                 resume_after(pause_s, processes)
-            waited = [process.wait(50) for rank, process in enumerate(processes) if rank not in killed]
+            waited = [process.wait(150) for rank, process in enumerate(processes) if rank not in killed]
             seconds = time.monotonic() - started
             codes: list[int | None] = [processes[rank].poll() for rank in range(world_size)]
         finally:

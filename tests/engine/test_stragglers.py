@@ -97,6 +97,22 @@ def test_the_clock_tells_loading_from_computing() -> None:
         assert sum(own) <= time.perf_counter() - started
 
 
+class FakeTime:
+    """Time that goes on when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+FAKE = FakeTime()
+
+
 class Event:
     """A CUDA event where there is no CUDA: it is passed when it is recorded."""
 
@@ -105,7 +121,7 @@ class Event:
         self.at = 0.0
 
     def record(self) -> None:
-        self.at = time.perf_counter()
+        self.at = FAKE.perf_counter()
 
     def elapsed_time(self, last: Event) -> float:
         return 1000 * (last.at - self.at)
@@ -113,16 +129,15 @@ class Event:
 
 def test_on_cuda_the_clock_tells_the_step_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr("yoloscale.engine.clock.time", FAKE)
     clock = StepClock(torch.device("cuda"))
     told = []
     for loading_s, computing_s in ((0.05, 0.0), (0.0, 0.1), (0.0, 0.0)):
         clock.start()
-        clock.loading(partial(time.sleep, loading_s))
-        time.sleep(computing_s)
+        clock.loading(partial(FAKE.sleep, loading_s))
+        FAKE.sleep(computing_s)
         told.append(clock.stop())
-    assert told[0] == (0.0, 0.0)
-    assert told[1].loading_s >= 0.05 > told[2].loading_s
-    assert told[2].computing_s >= 0.1 > told[1].computing_s
+    assert told == [(0.0, 0.0), (pytest.approx(0.05), pytest.approx(0.0)), (0.0, pytest.approx(0.1))]
 
 
 def test_the_loop_warns_once_the_first_step_is_over(
@@ -167,24 +182,25 @@ class SlowLearner:
 
 
 def times_of_ranks(ranks: Ranks, group: Any) -> list[list[OwnTime]]:
-    """What this rank knows after each of two steps: rank 0 computes for 0.2 s, rank 1 loads for 0.1 s."""
-    learner: Any = SlowLearner(0.2 if ranks.rank == 0 else 0.0)
+    """What this rank knows after each of three steps: rank 0 computes for 0.5 s, rank 1 loads for 0.3 s."""
+    learner: Any = SlowLearner(0.5 if ranks.rank == 0 else 0.0)
     optimizer = torch.optim.SGD(learner.module.parameters(), lr=0.01)
     average, precision = AveragedModel(learner.module), Precision(None, "cpu")
     fixed = {"seed": 1, "channels_last": False, "exact_reduce": False}
     stepper = Stepper(learner, average, optimizer, precision, Ballot(), group, **fixed)
 
     def load() -> dict[str, Any]:
-        time.sleep(0.1 if ranks.rank == 1 else 0.0)
+        time.sleep(0.3 if ranks.rank == 1 else 0.0)
         return {"img": torch.ones(2, 4, 3, 3), "sample_id": [0, 1]}
 
     step = OptimiserStep(0, 0, 0, 4, (MicroBatch(0, ranks.rank, (0, 1)),))
-    return [[tuple(own) for own in stepper(step, load, lambda batch: None).times] for _ in range(2)]  # type: ignore[misc]
+    return [[tuple(own) for own in stepper(step, load, lambda batch: None).times] for _ in range(3)]  # type: ignore[misc]
 
 
 def test_every_rank_knows_the_times_of_all(launch_ranks: Callable[..., list[Any]]) -> None:
     first, second = launch_ranks(times_of_ranks, 2)
     assert first == second
-    for (loading_0, computing_0), (loading_1, computing_1) in first:
-        assert loading_0 < 0.1 <= loading_1
-        assert computing_1 < 0.2 <= computing_0  # without the time that rank 1 waits for rank 0
+    loading, computing = ([[own[part] for own in ranks] for ranks in zip(*first, strict=True)] for part in (0, 1))
+    # the quickest of three steps: somebody else may need the machine, too
+    assert min(loading[0]) < 0.3 <= min(loading[1])
+    assert min(computing[1]) < 0.5 <= min(computing[0])  # without the time that rank 1 waits for rank 0

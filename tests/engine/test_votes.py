@@ -5,24 +5,30 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from yoloscale.engine.votes import SAME_INTERRUPT_S, Ballot, Stop, decide
+from yoloscale.engine.votes import Ballot, Stop, decide
 
 SOURCE = Path(__file__).parents[2] / "src"
 PROGRAM = """
-import time
-from yoloscale.engine.votes import Ballot
-ballot = Ballot()
+import signal, time, types
+from yoloscale.engine import votes
+now = [100.0]
+votes.time = types.SimpleNamespace(monotonic=lambda: now[0])  # goes on with SIGWINCH, and only then
+later = []
+signal.signal(signal.SIGWINCH, lambda *_: later.append(votes.SAME_INTERRUPT_S))
+ballot = votes.Ballot()
 ballot.listen()
 last = ballot.wish
 print("listening", flush=True)
 try:
     while True:
         time.sleep(0.01)
+        if later:
+            now[0] += later.pop()
+            print("later", flush=True)
         if ballot.wish is not last:
             last = ballot.wish
             print(ballot.wish.name, ballot.reason, flush=True)
@@ -67,8 +73,8 @@ def test_signals_become_wishes_and_a_second_interrupt_quits() -> None:
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == "interrupt SIGINT\n"
             process.send_signal(signal.SIGINT)  # the same one, passed on by the agent
-            time.sleep(SAME_INTERRUPT_S + 0.1)
-            assert process.poll() is None
+            process.send_signal(signal.SIGWINCH)
+            assert process.stdout.readline() == "later\n"
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == "quits\n"
         finally:

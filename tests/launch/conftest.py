@@ -51,11 +51,11 @@ class Launched:
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
-    def wait(self, timeout_s: float = 60) -> tuple[int, str]:
+    def wait(self, timeout_s: float = 120) -> tuple[int, str]:
         exit_code = self.process.wait(timeout_s)
         return exit_code, self.output.read_text()
 
-    def until(self, event: str, timeout_s: float = 60) -> dict[str, Any]:
+    def until(self, event: str, timeout_s: float = 120) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             for record in events.history(self.run):
@@ -64,6 +64,14 @@ class Launched:
             assert self.process.poll() is None, self.output.read_text()
             time.sleep(0.05)
         raise AssertionError(f"no event {event} within {timeout_s} s: {events.history(self.run)}")
+
+    def until_said(self, words: str, rank: int | None = None, timeout_s: float = 120) -> None:
+        """Until the launcher, or a rank of the first attempt, has printed that."""
+        file, deadline = self.output if rank is None else self.run.rank_log(1, rank), time.monotonic() + timeout_s
+        while not file.exists() or words not in file.read_text():
+            assert time.monotonic() < deadline, f"not said within {timeout_s} s: {words}"
+            assert self.process.poll() is None, self.output.read_text()
+            time.sleep(0.05)
 
 
 @pytest.fixture
@@ -82,7 +90,7 @@ def launch(tmp_path: Path, standin: None) -> Iterator[Callable[..., Launched]]:
     for launched in started:
         launched.process.kill()
         launched.process.wait()
-    _, left = psutil.wait_procs(processes_below(tmp_path), timeout=10)
+    _, left = psutil.wait_procs(processes_below(tmp_path), timeout=60)
     for process in left:
         process.kill()
     assert not left, "processes outlived their run"

@@ -51,11 +51,12 @@ def test_a_run_finishes_and_leaves_its_account(launch: Launch) -> None:
 
 
 def test_a_killed_rank_ends_the_run_in_seconds_and_is_named(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
-    launched = launch(cluster=ONCE, steps=2000, **{"break": {"rank": 1, "how": "SIGKILL", "step": 3}})
+    broken = {"rank": 1, "how": "SIGKILL", "step": 3}
+    launched = launch(cluster=ONCE, steps=2000, **{"break": broken}, constants={"watched.FAILURE_GRACE_S": 100.0})
     launched.until("training_started")
     before = time.monotonic()
     exit_code, output = launched.wait()
-    assert time.monotonic() - before < 14, "nobody hangs, so that nobody need be waited for"
+    assert time.monotonic() - before < 50, "nobody hangs, so that nobody need be waited for"
     assert exit_code == 1
     assert "rank 1 on" in output
     assert "SIGKILL" in output
@@ -113,21 +114,20 @@ def test_ctrl_c_before_training_stops_at_once(launch: Launch) -> None:
     launched.process.send_signal(signal.SIGINT)
     code, _ = launched.wait()
     assert code == 130
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 40, "ranks that train have more time"
     assert status(launched.run).state == "cancelled"
 
 
 def test_a_second_ctrl_c_does_not_wait(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
     launched = launch(steps=2000, **{"break": {"rank": 0, "how": "hang", "step": 2}})
-    launched.until("training_started")
-    time.sleep(0.5)
+    launched.until_said("about to hang", rank=0)
     launched.process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    launched.until_said("Ctrl-C again")
     launched.process.send_signal(signal.SIGINT)
     before = time.monotonic()
     code, _ = launched.wait()
     assert code == 130
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 40, "ranks that hang have 60 s after one Ctrl-C"
     assert not left_over()
 
 
@@ -137,7 +137,7 @@ def test_nothing_outlives_a_launcher_that_is_killed(launch: Launch, left_over: C
     assert len(left_over()) >= 4, "launcher, agent, two ranks"
     launched.process.kill()
     launched.process.wait()
-    psutil.wait_procs(left_over(), timeout=15)
+    psutil.wait_procs(left_over(), timeout=60)
     assert not left_over()
     assert status(launched.run).state == "preempted", "the ranks were told, and saved"
 
@@ -159,7 +159,7 @@ def test_a_run_in_use_cannot_be_started_again(launch: Launch) -> None:
 def test_cancel_stops_through_the_launcher(launch: Launch) -> None:
     launched = launch(steps=2000)
     launched.until("training_started")
-    assert cancel(launched.run, timeout_s=30)
+    assert cancel(launched.run, timeout_s=100)
     assert launched.wait()[0] == 130
     assert status(launched.run).state == "cancelled"
     with pytest.raises(ConfigError, match="nothing to cancel"):
@@ -169,7 +169,7 @@ def test_cancel_stops_through_the_launcher(launch: Launch) -> None:
 def test_cancel_at_once_leaves_nothing(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
     launched = launch(steps=2000, child=True)
     launched.until("training_started")
-    assert cancel(launched.run, at_once=True, timeout_s=10)
+    assert cancel(launched.run, at_once=True, timeout_s=100)
     launched.process.wait()
     assert not left_over()
     assert status(launched.run).state == "cancelled"

@@ -97,7 +97,7 @@ def test_a_file_stops_the_set_up_too(launch: Launch) -> None:
     launched.run.stop_request.touch()
     before = time.monotonic()
     assert launched.wait()[0] == 75
-    assert time.monotonic() - before < 15
+    assert time.monotonic() - before < 45, "its set-up takes 60 s"
     assert not launched.run.stop_request.exists()
 
 
@@ -118,7 +118,7 @@ def test_at_the_limit_the_launcher_stops_what_is_still_there(launch: Launch) -> 
     code, output = launched.wait()
     assert code == 75, output
     begun, ended = (events.history(launched.run)[index]["time"] for index in (0, -1))
-    assert 7.5 <= ended - begun < 16
+    assert 7.5 <= ended - begun < 45, "its set-up takes 60 s"
     assert "restarted" not in kinds(launched)
 
 

