@@ -14,7 +14,9 @@ from yoloscale.config.quoting import is_quoted, quote_text, unquote, without_int
 from yoloscale.config.refusals import HARMLESS, NOT_OURS, WRITTEN_ELSEWHERE
 from yoloscale.config.schema import Task
 
+_PLUGINS = ("hydra/sweeper", "hydra/launcher", "hydra.sweeper", "hydra.launcher")
 _SWITCHES = frozenset(key for key, hint in known().items() if bool in members(hint) and "." not in key)
+_BARE_PARENTHESIS = re.compile(r"(?<!\\)([()])")
 _TYPED_KEY = re.compile(r"cluster\.\w+\.[A-Za-z_][A-Za-z0-9_-]*")
 _INTERPOLATION = re.compile(r"\$\{\s*(?:oc\.\w+:|hydra[.:]|([\w.]+)\s*\})")
 
@@ -55,6 +57,8 @@ def _rewrite_one(token: str, catalog: Catalog) -> list[str]:
         return special(value, catalog)
     if name in NOT_OURS:
         return _refused(name, value)
+    if name.startswith(_PLUGINS) and not name.startswith("hydra.sweeper.params"):
+        raise ConfigError(Problem(name, f"{value!r}: Hydra's plugins start nothing here", _instead_of_plugin(name)))
     if name == "hydra" or name.startswith(("hydra.", "hydra/")):
         return [token]
     if name in catalog.groups and "." not in name:
@@ -69,6 +73,12 @@ def _rewrite_one(token: str, catalog: Catalog) -> list[str]:
     if name not in known():
         raise ConfigError(unknown_key(name))
     return [f"{key}={_value(name, value)}"]
+
+
+def _instead_of_plugin(name: str) -> str:
+    if "launcher" in name:
+        return "write cluster=local or cluster=slurm: it says where the points of a sweep run"
+    return "write sweep=tpe, or another of the sweep group: a search, with its settings below sweep.search"
 
 
 def unknown_key(name: str) -> Problem:
@@ -222,6 +232,11 @@ def _name(value: str, _: Catalog) -> list[str]:
     return ["name=null"] if value.lower() in ("none", "null") else [f"name={_text(value)}"]
 
 
+def _objectives(value: str, _: Catalog) -> list[str]:
+    """Metrics have parentheses in their names, which Hydra takes with a backslash before them only."""
+    return ["++sweep.search.objectives=" + _BARE_PARENTHESIS.sub(r"\\\1", value)]
+
+
 _SPECIAL: dict[str, Callable[[str, Catalog], list[str]]] = {
     "model": _choice(choices.model),
     "data": _choice(choices.data),
@@ -229,4 +244,5 @@ _SPECIAL: dict[str, Callable[[str, Catalog], list[str]]] = {
     "project": _project,
     "task": _task,
     "name": _name,
+    "sweep.search.objectives": _objectives,
 }

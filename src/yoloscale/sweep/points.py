@@ -133,7 +133,8 @@ def _refused(name: str, value: str, override: Override) -> Problem | None:
     if name == "hydra" or name.startswith(("hydra.", "hydra/")):
         return Problem(name, f"{value}: several values of a setting of Hydra's", "give it one value")
     if override.is_interval_sweep():
-        return Problem(name, f"{value}: an interval has no list of values", f"{HOW}")
+        instead = f"add sweep=tpe, a search, or {HOW}"
+        return Problem(name, f"{value}: an interval has no list of values", instead)
     return None
 
 

@@ -7,10 +7,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import cast
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from yoloscale.config import command_line, flags
 from yoloscale.config.catalog import read_catalog
-from yoloscale.config.compose import compose
+from yoloscale.config.compose import check, compose
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.locations import configs_folder
@@ -63,8 +66,8 @@ def plan_search(tokens: Sequence[str]) -> PlannedSearch:
     typed = anchored(tokens)
     space = read_space(typed)
     first = compose(space.point(0, space.first()).tokens, task_of)
-    settings = first.sweep.search
-    assert settings is not None, "asked by `wants_search`"
+    assert first.sweep.search is not None, "asked by `wants_search`"
+    settings = replace(first.sweep.search, objectives=typed_objectives(typed) or first.sweep.search.objectives)
     problems = problems_of(settings, space, first)
     groups = frozenset(read_catalog([configs_folder()]).groups)
     try:
@@ -102,6 +105,18 @@ def refuse_if_taken(search: PlannedSearch) -> None:
     refuse_if_foreign(directory)
     if is_sweep(directory.path):
         _compared(directory, search)
+
+
+def typed_objectives(tokens: Sequence[str]) -> dict[str, str]:
+    """The objectives that were typed: they stand in place of a YAML's, where Hydra would put them beside these."""
+    catalog, found = read_catalog([configs_folder()]), dict[str, str]()
+    for token in tokens:
+        if token.partition("=")[0].strip().lstrip("+") == "sweep.search.objectives":
+            overrides, problems = command_line.rewrite([token], catalog)
+            if problems := problems or check(overrides):
+                raise ConfigError(problems)
+            found = cast("dict[str, str]", OverridesParser.create().parse_override(overrides[0]).value())
+    return found
 
 
 def anchored(tokens: Sequence[str]) -> list[str]:

@@ -78,7 +78,7 @@ def _pruning(search: SearchConfig, config: Config) -> list[Problem]:
         problems.append(Problem(key, f"{found} with val=false", "leave val=false out: points are judged after epochs"))
     if search.min_epochs >= config.epochs:
         said = f"{search.min_epochs} of {config.epochs} epochs"
-        problems.append(Problem("sweep.search.min_epochs", said, f"write at most {max(config.epochs - 1, 1)}"))
+        problems.append(Problem("sweep.search.min_epochs", said, "write fewer of them, or more epochs"))
     return problems
 
 

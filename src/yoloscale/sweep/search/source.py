@@ -23,35 +23,55 @@ class SearchSource:
     def __init__(self, search: Search, say: Callable[[str], None], *, failed_only: bool = False) -> None:
         """`failed_only`: train the points that have failed once more, and ask for no others."""
         self._search, self._say, self._failed_only = search, say, failed_only
-        self._given = set[str]()
+        found = statuses(search.sweep.runs(), nobody)
+        failed = [each for each in found if self._has_failed(each)]
+        self.left_out = [] if failed_only else failed
+        over = len(failed) + sum(each.state == "finished" for each in found)
+        self._left = len(failed) if failed_only else search.total - over
+        self._given, self._running = set[str](), set[str]()
+        self._error: ConfigError | None = None
         self._refused = dict[str, float]()  # by name: when others had it
         self._is_exhausted = self._waits = False
 
+    def __len__(self) -> int:
+        """How many points were left when this was made."""
+        return self._left
+
+    @property
+    def total(self) -> int:
+        """How many points the search has when it is over."""
+        return self._search.total
+
     def next(self) -> RunDirectory | None:
+        if self._error is not None:
+            return None
         try:
             with take(self._search.sweep, PATIENCE_S):
                 reconcile(self._search)
                 run = self._unfinished() or self._new()
         except ConfigError as error:
-            self._is_exhausted = True
-            self._say(f"no other point is started: {error}")
+            self._error = error
             return None
         if run is not None:
             self._given.add(run.name)
+            self._running.add(run.name)
         return run
 
     def is_exhausted(self) -> bool:
-        return self._is_exhausted
+        """Whether no point will come any more. Raises ConfigError once those that run are over, if the study is why."""
+        if self._error is not None and not self._running:
+            raise self._error
+        return self._is_exhausted or self._error is not None
 
     def ended(self, run: RunDirectory, found: Status) -> None:
+        self._running.discard(run.name)
         if found.is_active:
             self._given.discard(run.name)
             self._refused[run.name] = time.monotonic()
             return
         try:
             with take(self._search.sweep, PATIENCE_S):
-                number = number_of(run)
-                if number is not None:
+                if (number := number_of(run)) is not None:
                     tell_end(studies.load(self._search.journal), number, run, self._search.settings)
         except (ConfigError, studies.StudyError) as error:
             self._say(f"{run.name}: the study does not know of its end yet: {error}")
@@ -67,10 +87,13 @@ class SearchSource:
                 return run
         return None
 
+    @staticmethod
+    def _has_failed(found: Status) -> bool:
+        return found.state == "failed" and found.error != LOST  # a machine that went down is no fault of the point's
+
     def _is_open(self, found: Status) -> bool:
-        has_failed = found.state == "failed" and found.error != LOST
-        if self._failed_only or has_failed:
-            return has_failed and self._failed_only
+        if self._failed_only or self._has_failed(found):
+            return self._failed_only and self._has_failed(found)
         is_frozen_only = found.attempt == 0 and found.job is None
         return found.state != "finished" and (is_frozen_only or not found.is_active)
 

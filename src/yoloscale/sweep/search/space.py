@@ -53,6 +53,9 @@ class Choices:
         """Values that must be right for all to be."""
         return self.values
 
+    def __str__(self) -> str:
+        return f"{self.key}: {', '.join(choice.word for choice in self.choices)}"
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -90,6 +93,10 @@ class Interval:
         if self.step is not None:
             middle = self.low + round((middle - self.low) / self.step) * self.step
         return tuple(dict.fromkeys((self.low, int(middle) if self.is_whole else middle, self.high)))
+
+    def __str__(self) -> str:
+        scale = " on a logarithmic scale" if self.is_log else f" in steps of {self.step:g}" if self.step else ""
+        return f"{self.key}: {self.low:g} to {self.high:g}{scale}{', whole numbers' if self.is_whole else ''}"
 
 
 Dimension = Choices | Interval
