@@ -15,6 +15,7 @@ from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
 INIT_TIMEOUT_S = 30  # then the run is logged offline, to be synchronised later
 FINISH_TIMEOUT_S = 45  # what is not sent by then stays on disk, to be synchronised later
+FLUSH_INTERVAL_S = 0.2  # what a kill costs at most; wandb's own is 15
 BY_EPOCH = ("metrics/*", "val/*", "epoch/*", "fitness")  # everything else is by step
 SUMMARY = {"metrics/*": "max", "val/*": "min"}
 
@@ -114,6 +115,7 @@ def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
         init_timeout=INIT_TIMEOUT_S,
         finish_timeout=FINISH_TIMEOUT_S,
         finish_timeout_raises=True,
+        x_transaction_log_flush_interval=FLUSH_INTERVAL_S,
         console="off",
         silent=True,
         **_sharing(facts) if mode == "shared" else {},
