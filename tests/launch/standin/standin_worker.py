@@ -1,6 +1,7 @@
 """A rank without torch: says what a real one says, and breaks on command. `python -m standin_worker RUN` by torchrun.
 
-RUN/standin.json: {"steps", "step_s", "setup_s", "save_every" (steps), "save_s" (how long a save at a stop takes),
+RUN/standin.json: {"steps", "step_s", "until": a file in RUN that makes it finish at the next step, whatever the number,
+"setup_s", "save_every" (steps), "save_s" (how long a save at a stop takes),
 "break": {"rank", "how": "SIGKILL" | "raise" | "exit" | "hang", "step", "attempts": only in these, "setup": true to
 break before training starts; "step": "stop" to break when asked to
 stop}, "child": true to leave a process behind that ignores signals}.
@@ -139,6 +140,8 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
             jsonl.append(run.metrics, {**record, "time": time.time(), "images_per_s": 50.0})
         if step % script.get("save_every", script["steps"] + 1) == 0:
             save(run, step)
+        if "until" in script and (run.path / script["until"]).exists():
+            break
     if RANK == 0:
         metrics = {"metrics/mAP50(B)": 0.75, "metrics/mAP50-95(B)": 0.5}
         jsonl.append(run.metrics, {"kind": "epoch", "epoch": 1, "train/box_loss": 0.1, "time": time.time()})

@@ -75,13 +75,16 @@ def shown(account: Any) -> list[dict[str, Any]]:
 @pytest.mark.timeout(280)
 def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -> None:
     """The last element of an array has the array's own number, by which SLURM would take all of them."""
-    points = sweep(account, "seed=1,2", steps=60, step_s=0.2, save_every=5)
+    points = sweep(account, "seed=1,2", steps=5000, until="go", save_every=5)
     runs = points.runs()
     for run in runs:
         account.until("points", lambda run=run: any(run.checkpoints.glob("step-*")))
     array = array_of(runs[1])
     said = account.type("yoloscale", "interrupt", f"{array}_1", "--usr1")
     assert "SIGUSR1 sent to rank 0 on node" in said
+    account.until("points", lambda: any(record["event"] == events.REQUEUED for record in events.history(runs[1])))
+    for run in runs:
+        (run.path / "go").touch()
     account.until("points", lambda: states(account, array) == {"COMPLETED": 2}, 150)
     requeued = [[record["job"] for record in events.history(run) if record["event"] == events.REQUEUED] for run in runs]
     assert requeued == [[], [f"{array}_1"]]

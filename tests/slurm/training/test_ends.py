@@ -26,6 +26,22 @@ def test_a_run_that_finishes_is_a_job_that_completes(account: Any) -> None:
     assert account.run("good").rank_log(1, 0).exists()
     script = account.run("good").job / "submit-1.sbatch"
     assert script.read_text().startswith("#!/bin/bash\n#SBATCH ")
+    assert_several_tasks_on_a_node_are_refused(account)
+    assert_its_job_may_be_requeued_and_leaves_it_as_it_is(account, job)
+
+
+def assert_several_tasks_on_a_node_are_refused(account: Any) -> None:
+    node = ("yoloscale.launch.slurm.node", str(account.run("good").path))
+    said = account.type("srun", "--ntasks=2", "--nodes=1", *account.command("yoloscale")[:2], *node, code=2)
+    assert "2 tasks on 1 nodes" in said
+    assert "--ntasks-per-node=1" in said
+
+
+def assert_its_job_may_be_requeued_and_leaves_it_as_it_is(account: Any, job: str) -> None:
+    account.cluster.run("scontrol", "requeue", job)
+    account.until("good", lambda: "Restarts=1" in account.cluster.run("scontrol", "show", "job", job))
+    account.until_state("good", job, "COMPLETED")
+    assert len(account.events("good", events.ATTEMPT_LAUNCHED)) == 1
 
 
 def test_after_a_bug_the_job_has_failed_and_stays_so(account: Any) -> None:
@@ -58,12 +74,13 @@ def test_yoloscale_cancel_ends_it_as_cancelled(account: Any) -> None:
 
 
 def test_a_killed_launcher_is_requeued_under_the_same_number(account: Any) -> None:
-    job = account.stand_in("killed", steps=60, step_s=0.2, save_every=5)
+    job = account.stand_in("killed", steps=5000, until="go", save_every=5)
     launched = account.until_event("killed", events.ATTEMPT_LAUNCHED)
     account.until_event("killed", events.CHECKPOINT_SAVED)
     account.cluster.node(launched["host"], "exec", "kill", "-KILL", str(launched["pid"]))
     requeued = account.until_event("killed", events.REQUEUED)
     assert (requeued["by"], requeued["job"], requeued["cause"]) == ("yoloscale", job, "its step was killed")
+    (account.run("killed").path / "go").touch()
     account.until_state("killed", job, "COMPLETED")
     assert [each["start"].split(".")[1] for each in account.events("killed", events.ATTEMPT_LAUNCHED)] == ["0", "1"]
 
@@ -87,15 +104,6 @@ def test_where_no_launcher_can_start_the_job_fails_and_says_where_to_look(accoun
     (failed,) = account.events("nopython", events.FAILED)
     assert "before any rank was started" in failed["error"]
     assert "/nowhere/to/be/found" in (account.run("nopython").job / f"slurm-{job}.out").read_text()
-
-
-def test_several_tasks_on_a_node_are_refused(account: Any) -> None:
-    account.stand_in("shape", steps=1)
-    account.until_state("shape", account.job_of("shape"), "COMPLETED")
-    node = ("yoloscale.launch.slurm.node", str(account.run("shape").path))
-    said = account.type("srun", "--ntasks=2", "--nodes=1", *account.command("yoloscale")[:2], *node, code=2)
-    assert "2 tasks on 1 nodes" in said
-    assert "--ntasks-per-node=1" in said
 
 
 def test_an_allocation_is_used_and_is_not_ended(account: Any) -> None:
@@ -148,7 +156,7 @@ class Typed:
         command.send_signal(signal.SIGINT)
 
     def said(self) -> str:
-        return self._shell.communicate(timeout=100)[0]
+        return self._shell.communicate(timeout=200)[0]
 
     def _commands(self) -> list[psutil.Process]:
         below = psutil.Process(self._shell.pid).children(recursive=True)
@@ -182,15 +190,6 @@ def test_ctrl_c_twice_in_an_allocation_leaves_no_rank(account: Any) -> None:
     assert status(account.run("stopped"), nobody).state == "cancelled"
 
 
-def test_a_finished_run_whose_job_is_requeued_is_left_as_it_is(account: Any) -> None:
-    job = account.stand_in("good")
-    account.until_state("good", job, "COMPLETED")
-    account.cluster.run("scontrol", "requeue", job)
-    account.until("good", lambda: "Restarts=1" in account.cluster.run("scontrol", "show", "job", job))
-    account.until_state("good", job, "COMPLETED")
-    assert len(account.events("good", events.ATTEMPT_LAUNCHED)) == 1
-
-
 def test_a_cancelled_job_that_slurm_requeues_does_not_train_again(account: Any) -> None:
     """As if somebody had cancelled it when its first node was lost: nobody was left to end the job."""
     job = account.stand_in("run", steps=2000)
@@ -203,10 +202,11 @@ def test_a_cancelled_job_that_slurm_requeues_does_not_train_again(account: Any) 
 
 def test_a_signal_to_srun_and_all_its_tasks_is_a_preemption(account: Any) -> None:
     """As SLURM warns before the end of the time, with `--signal`."""
-    job = account.stand_in("warned", steps=100, step_s=0.2)
+    job = account.stand_in("warned", steps=5000, until="go")
     account.until_event("warned", events.TRAINING_STARTED)
     account.cluster.run("scancel", "--signal=USR1", job)
     assert account.until_event("warned", events.REQUEUED)["by"] == "yoloscale"
+    (account.run("warned").path / "go").touch()
     account.until_state("warned", job, "COMPLETED")
 
 

@@ -51,7 +51,7 @@ class Follower:
         return str(self._file.read_text())
 
     def to_its_end(self) -> str:
-        assert self.process.wait(timeout=60) == 0, self.said
+        assert self.process.wait(timeout=120) == 0, self.said
         return self.said
 
 
@@ -75,7 +75,7 @@ def seen(account: Any, name: str) -> dict[str, Any]:
 
 @pytest.mark.long
 def test_followed_through_the_queue_and_a_requeue(account: Any, busy: Any, follow: Any) -> None:
-    job = account.stand_in("run", steps=60, step_s=0.1, save_every=5)
+    job = account.stand_in("run", steps=5000, until="go", save_every=5)
     account.until("run", lambda: seen(account, "run")["phase"].startswith("waiting in the queue: Resources"))
     assert (seen(account, job)["name"], seen(account, "run")["state"]) == ("run", "pending"), "found by its job"
     table = account.type("yoloscale", "runs").splitlines()
@@ -90,6 +90,8 @@ def test_followed_through_the_queue_and_a_requeue(account: Any, busy: Any, follo
     said = account.type("yoloscale", "interrupt", "run", "--term", "--rank", "0")
     assert "SIGTERM sent to rank 0 on node" in said
     assert "the job is requeued and goes on from there" in said
+    account.until_event("run", events.REQUEUED)
+    (account.run("run").path / "go").touch()
     account.until_event("run", events.FINISHED)
     told = log.to_its_end()
     for part in (
@@ -137,11 +139,12 @@ def test_killed_at_once(account: Any) -> None:
 
 @pytest.mark.long
 def test_a_rank_is_killed_from_elsewhere_and_the_job_goes_on(account: Any) -> None:
-    account.stand_in("run", "cluster.procs_per_node=2", "cluster.cpus_per_task=2", steps=80, step_s=0.1, save_every=5)
+    account.stand_in("run", "cluster.procs_per_node=2", "cluster.cpus_per_task=2", steps=5000, until="go", save_every=5)
     account.until_event("run", events.CHECKPOINT_SAVED)
     (host,) = {process["host"] for process in account.events("run", events.ATTEMPT_STARTED)[-1]["processes"]}
     assert f"SIGKILL sent to rank 1 on {host}" in account.type("yoloscale", "interrupt", "run", "--kill", "--rank", "1")
     assert account.until_event("run", events.RESTARTED)["rank"] == 1
+    (account.run("run").path / "go").touch()
     account.until_event("run", events.FINISHED)
     assert not account.events("run", events.REQUEUED)
 
