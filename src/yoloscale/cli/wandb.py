@@ -63,7 +63,7 @@ def _sync(typed: list[str]) -> int:
         return 1
     code = 0
     for (run, files), state in zip(waiting.items(), statuses(list(waiting)), strict=True):
-        if state.is_active:
+        if state.state in ("running", "restarting"):  # its newest file is still written to
             print(f"{shown(run.path)}: it is {state.state}; left for later")
         else:
             code = max(code, _send(run, files))

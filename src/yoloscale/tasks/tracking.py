@@ -6,11 +6,11 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from yoloscale.checkpoint.state import Progress
+from yoloscale.config.freeze import parse
 from yoloscale.config.schema import Config
 from yoloscale.data.seeds import derive
 from yoloscale.dist import group
@@ -45,7 +45,7 @@ def open_trackers(
         folder=run.path,
         name=run.name,
         identity=progress.tracker[IDENTITY],
-        settings=shown(asdict(config)) if ranks.is_first else {},
+        settings=shown(parse(run.config.read_text(encoding="utf-8"))) if ranks.is_first else {},
         group=run.path.parent.name if is_sweep(run.path.parent) else None,
         from_agent={name: progress.tracker[name] for name in AGENTS_VARIABLES if name in progress.tracker},
         node=node,
