@@ -65,6 +65,7 @@ def test_the_record(frozen: Frozen) -> None:
     assert yaml.safe_load(sweep.record.read_text()) == {
         "version": 1,
         "overrides": ["name=s", "epochs=3", "lr0=0.1,0.2"],
+        "settings": {"params": {}, "parallel": None, "max_failures": None, "search": None},
         "points": [{"name": "lr0=0.1", "overrides": ["lr0=0.1"]}, {"name": "lr0=0.2", "overrides": ["lr0=0.2"]}],
     }
     assert sweep.run_of(1) == sweep.run("lr0=0.2")
@@ -218,7 +219,7 @@ def test_a_freeze_that_was_killed_is_done_again(frozen: Frozen, monkeypatch: pyt
         pass
 
     written = []
-    real_write, real_point = freeze_module.write, freeze_module._freeze_point
+    real_write, real_point = freeze_module.write, freeze_module.freeze_point
 
     def dies(*arguments: object) -> None:
         raise Killed
@@ -236,10 +237,10 @@ def test_a_freeze_that_was_killed_is_done_again(frozen: Frozen, monkeypatch: pyt
             raise Killed
         real_point(*arguments)
 
-    monkeypatch.setattr(freeze_module, "_freeze_point", dies_at_the_second)
+    monkeypatch.setattr(freeze_module, "freeze_point", dies_at_the_second)
     with pytest.raises(Killed):
         frozen("name=s", "lr0=0.1,0.2,0.4")
-    monkeypatch.setattr(freeze_module, "_freeze_point", real_point)
+    monkeypatch.setattr(freeze_module, "freeze_point", real_point)
     monkeypatch.setattr(freeze_module, "write", real_write)
     sweep = frozen("name=s", "lr0=0.2,0.4").directory
     assert {entry.name for entry in sweep.path.iterdir()} == {"job", "sweep.yaml", "lr0=0.2", "lr0=0.4"}

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from yoloscale.cli.ending import shown
@@ -16,7 +16,7 @@ from yoloscale.cli.runs import COLUMNS, row, table
 from yoloscale.cli.watch import say
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Launcher
-from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
 
 if TYPE_CHECKING:
@@ -32,12 +32,15 @@ def is_sweep(tokens: Sequence[str]) -> bool:
 
 def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) -> int:
     """Freeze the points of a sweep, and train them here or submit them as one array."""
-    from yoloscale.cli import sweep_local
+    from yoloscale.cli import sweep_local, sweep_search
     from yoloscale.sweep.configure import configure_all
     from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.points import expand
     from yoloscale.sweep.ready import ready
+    from yoloscale.sweep.search.ready import wants_search
 
+    if wants_search(tokens):
+        return sweep_search.train(tokens, dry_run=dry_run, prepare=prepare, detach=detach)
     found = configure_all(expand(tokens))
     is_local = found.first.cluster.launcher is Launcher.local
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
@@ -74,16 +77,17 @@ def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, 
     from yoloscale.sweep.freeze import change_settings
     from yoloscale.sweep.submit import launcher_of, unfinished
 
-    settings = changed_settings(changes)
+    settings = changed_settings(changes, read(sweep).settings)
     indices = unfinished(sweep, failed_only=failed_only)
     is_local = launcher_of(sweep, indices) is Launcher.local
     refuse_flags(is_local=is_local, prepare=False, detach=detach)
+    if is_local:
+        runs = sweep.runs()
+        sweep_local.check_again(sweep, [runs[index] for index in indices], settings)
     with take(sweep):
-        change_settings(sweep, **settings)
+        change_settings(sweep, settings)
         if not is_local:
             return _submit(sweep, ["resume", str(sweep.path)], failed_only=failed_only, is_new=False)
-    runs = sweep.runs()
-    sweep_local.check_again(sweep, [runs[index] for index in indices])
     return sweep_local.start(sweep, failed_only=failed_only, detach=detach)
 
 
@@ -135,9 +139,21 @@ def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
         print(f"and {len(found) - len(entries)} more: --all shows them")
     for words in dict.fromkeys(entry.scheduler for entry in found if entry.scheduler):
         print(f"SLURM: {words}; states are those of the runs' last events")
-    if counts["failed"]:
-        print(f"  yoloscale resume {shown(sweep.path)} --failed")
+    _say_how_to_go_on(sweep, counts)
     return 0
+
+
+def _say_how_to_go_on(sweep: SweepDirectory, counts: Mapping[str, int]) -> None:
+    """Who trains points here, or what starts them again; and those that failed, which takes a word of its own."""
+    from yoloscale.sweep.launchers import alive
+
+    path, here = shown(sweep.path), alive(sweep)
+    for launcher in here:
+        print(f"trained by process {launcher.pid} on {launcher.host}: yoloscale cancel {path}")
+    if not here and counts["preempted"] + counts["cancelled"]:
+        print(f"  yoloscale resume {path}")
+    if counts["failed"]:
+        print(f"  yoloscale resume {path} --failed")
 
 
 def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float, as_json: bool) -> int:

@@ -17,8 +17,9 @@ from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 if TYPE_CHECKING:
+    from yoloscale.config.sweep import SweepConfig
     from yoloscale.sweep.configure import ConfiguredSweep
-    from yoloscale.sweep.grid import GridSource
+    from yoloscale.sweep.local import PointSource
     from yoloscale.sweep.slots import Slots
 
 MAX_FAILED = 10  # told at the end, with their errors
@@ -31,21 +32,23 @@ def start(sweep: SweepDirectory, *, failed_only: bool, detach: bool) -> int:
     slots = local.frozen_slots(sweep)
     display = SweepDisplay(sweep.name, slots.count)
     source = local.source_of(sweep, display.say, failed_only=failed_only)
-    print(f"sweep {shown(sweep.path)}\nplan  {_plan(len(source), slots)}", flush=True)
+    print(f"sweep {shown(sweep.path)}", flush=True)
     if not len(source):
         found = statuses(sweep.runs())
         _print_end(sweep, found)
         return FAILED if any(each.state == "failed" for each in found) else FINISHED
+    print(f"plan  {_plan(len(source), slots)}", flush=True)
     if source.left_out:
         count = len(source.left_out)
         print(f"{count} failed before, and {'is' if count == 1 else 'are'} not tried again without --failed")
     return _detached(sweep, failed_only=failed_only) if detach else _watched(sweep, source, display, slots)
 
 
-def check_again(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> None:
+def check_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], settings: SweepConfig) -> None:
     """Before points go on that were frozen earlier. Raises ConfigError."""
     from yoloscale.sweep import local
 
+    local.frozen_slots(sweep, settings)
     local.ready_again(sweep, runs, say)
 
 
@@ -75,21 +78,24 @@ def dry_run(found: ConfiguredSweep) -> int:
 
 
 def _plan(count: int, slots: Slots) -> str:
-    ranks = f"{slots.ranks} rank{'' if slots.ranks == 1 else 's'}"
-    devices = f"each with a GPU of GPUs {', '.join(slots.gpus)}" if slots.gpus is not None else f"on {slots.cpus} CPUs"
-    return f"{count} point{'' if count == 1 else 's'} to train, {slots.count} at a time, each {ranks} {devices}"
+    points, ranks, cpus = (_count(*each) for each in ((count, "point"), (slots.ranks, "rank"), (slots.cpus, "CPU")))
+    where = f"on GPUs of their own among {', '.join(slots.gpus)}" if slots.gpus is not None else f"on {cpus}"
+    return f"{points} to train, {slots.count} at a time, each {ranks} {where}"
 
 
-def _watched(sweep: SweepDirectory, source: GridSource, display: SweepDisplay, slots: Slots) -> int:
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _watched(sweep: SweepDirectory, source: PointSource, display: SweepDisplay, slots: Slots) -> int:
     from yoloscale.sweep import local
     from yoloscale.sweep.pool import PoolObserver
 
-    runs = sweep.runs()
-    display.expect(len(runs), kept=len(runs) - len(source))
+    display.expect(source.total, kept=source.total - len(source))
     with display:
         observer = PoolObserver(display.started, display.ended, display.watch, display.say)
         end = local.run_sweep(sweep, source, observer, slots)
-    found = statuses(runs)
+    found = statuses(sweep.runs())
     _print_end(sweep, found)
     return local.exit_code_of(end, found)
 

@@ -103,7 +103,7 @@ def read(sweep: SweepDirectory) -> SweepRecord:
         return SweepRecord(tuple(content["overrides"]), points, build(SweepConfig, content["settings"]))
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(Problem(str(sweep.path), "it has no sweep.yaml", "give the folder of a sweep")) from None
-    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         instead = "sweep again under another name="
         raise ConfigError(Problem(str(sweep.record), f"not a sweep of this version: {reason}", instead)) from error

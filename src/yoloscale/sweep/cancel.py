@@ -7,13 +7,17 @@ from collections.abc import Iterable
 from itertools import islice
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.launch.cancel import cancel
 from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.slurm_commands import SlurmError, call
-from yoloscale.runs.status import Status, statuses
+from yoloscale.runs.status import Status, status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.sweep import launchers
 
 POLL_S = 3.0  # each time SLURM is asked
+LOCAL_POLL_S = 0.2
 AT_ONCE = 500  # ids on one command line
 GONE = "Invalid job id specified"
 
@@ -21,25 +25,50 @@ GONE = "Invalid job id specified"
 def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: float = 120.0) -> tuple[int, int]:
     """Cancel all that are queued or running, and wait; how many there were, and how many of them have not ended yet.
 
-    `at_once`: SLURM ends those that train, too, and lets them live for its KillWait. Raises ConfigError if there are
-    none, or SLURM does not answer.
+    Launchers of the sweep that train its points on machines start no other. `at_once`: SLURM ends those that train,
+    too, and lets them live for its KillWait; on this machine they are killed. Raises ConfigError if there is nothing
+    to cancel, or SLURM does not answer.
     """
+    here = launchers.alive(sweep)
     active = [(run, found) for run, found in zip(sweep.runs(), statuses(sweep.runs()), strict=True) if _is_taken(found)]
-    if not active:
+    if not active and not here:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: nothing of it is queued or runs", "`yoloscale status`"))
+    deadline = time.monotonic() + timeout_s
+    for launcher in here:
+        launcher.request.touch()
+        if at_once:
+            launcher.freeze()  # it starts no other, and its points do not see it die
     waiting = [(run, found.job) for run, found in active if found.job is not None and found.state == "pending"]
     training = [(run, found.job) for run, found in active if found.job is None or found.state != "pending"]
     for run, job in training:  # on record first: launchers look there for why they are stopped
+        if at_once and job is None:
+            _kill(run)
+            continue
         events.record(run, events.CANCELLED)
-        if not at_once or job is None:
+        if not at_once:
             run.stop_request.touch()
+    if at_once:
+        for launcher in here:
+            launcher.kill()
     _scancel(job for _, job in [*waiting, *(training if at_once else [])] if job is not None)
     for run, job in waiting:
         record_cancel(run, job)
-    runs, deadline = [run for run, _ in active], time.monotonic() + timeout_s
-    while (left := sum(found.is_active for found in statuses(runs))) and time.monotonic() < deadline:
-        time.sleep(POLL_S)
+    runs = [run for run, _ in active]
+    poll_s = POLL_S if any(found.job is not None for _, found in active) else LOCAL_POLL_S
+    while (left := sum(found.is_active for found in statuses(runs))) or launchers.alive(sweep):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(poll_s)
     return len(active), left
+
+
+def _kill(run: RunDirectory) -> None:
+    """As `yoloscale cancel RUN --now`, if it still goes on."""
+    try:
+        cancel(run, at_once=True)
+    except ConfigError:
+        if status(run).is_active:
+            raise
 
 
 def _is_taken(found: Status) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from yoloscale.config.compose import assignments
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.sweep import SweepConfig
 
 CHANGEABLE = ("sweep.parallel", "sweep.max_failures")
 
 
-def changed_settings(tokens: Sequence[str]) -> dict[str, int | None]:
-    """New values of `parallel` and `max_failures`, as far as they were typed. Raises ConfigError for anything else."""
+def changed_settings(tokens: Sequence[str], frozen: SweepConfig) -> SweepConfig:
+    """A sweep's settings with `parallel` and `max_failures` as typed. Raises ConfigError for anything else."""
     given = dict(assignments(tokens))
     instead = "type the sweep's own command with it, and the same name="
     problems = [Problem(key, "beside the name of a sweep", instead) for key in given if key not in CHANGEABLE]
@@ -22,4 +24,4 @@ def changed_settings(tokens: Sequence[str]) -> dict[str, int | None]:
     ]
     if problems:
         raise ConfigError(problems)
-    return {key.removeprefix("sweep."): value for key, value in given.items()}
+    return replace(frozen, **{key.removeprefix("sweep."): value for key, value in given.items()})

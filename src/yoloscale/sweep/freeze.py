@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import Entries, dump, entries, load_own
@@ -126,14 +125,15 @@ def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:
             _move_started(run, found)
     if moves:
         _sync_file_system(directory.path)
-    change_settings(directory, parallel=sweep.first.sweep.parallel, max_failures=sweep.first.sweep.max_failures)
+    change_settings(directory, sweep.first.sweep)
 
 
-def change_settings(directory: SweepDirectory, **settings: Any) -> None:
-    """Put down what the sweep is to go on with: `parallel`, `max_failures`; the caller has taken it."""
+def change_settings(directory: SweepDirectory, wanted: SweepConfig) -> None:
+    """Put down what the sweep goes on with of what may change: `parallel`, `max_failures`; the caller has taken it."""
     record = read(directory)
-    if (wanted := replace(record.settings, **settings)) != record.settings:
-        write(directory, replace(record, settings=wanted))
+    settings = replace(record.settings, parallel=wanted.parallel, max_failures=wanted.max_failures)
+    if settings != record.settings:
+        write(directory, replace(record, settings=settings))
 
 
 def _move_started(run: RunDirectory, wanted: Config) -> None:

@@ -28,6 +28,7 @@ class GridSource:
         listed = list(zip(runs, statuses(runs), strict=True))
         chosen = [(run, found) for run, found in listed if _is_open(found, failed_only=failed_only)]
         self.left_out = [found for _, found in listed if found.state == "failed" and not failed_only]
+        self.total = len(listed)
         self._said = {run.name: (found.state, found.attempt) for run, found in chosen}
         self._fresh = deque(run for run, _ in chosen)
         self._elsewhere = deque[tuple[float, RunDirectory]]()

@@ -36,15 +36,24 @@ class SweepLauncher:
         """Whether it runs on this machine."""
         return self.host == socket.gethostname()
 
+    def freeze(self) -> None:
+        """Let it do nothing any more, if it is on this machine; `kill` is to follow."""
+        self._send(signal.SIGSTOP)
+
     def kill(self) -> None:
-        """End it at once, on this machine; its points save and stop."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        """End it at once, if it is on this machine; points that it has are told to save and stop."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.is_here:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 @contextmanager
 def on_record(sweep: SweepDirectory) -> Iterator[SweepLauncher]:
     """Put this process down as a launcher of the sweep for as long as this is entered."""
+    alive(sweep)  # removes what is left of those that were killed
     host, pid = socket.gethostname(), os.getpid()
     name = f"launcher-{re.sub(r'[^A-Za-z0-9.-]', '-', host)}-{pid}.json"
     found = SweepLauncher(sweep.job / name, host, pid, round(time.time(), 3))

@@ -19,6 +19,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load, load_own
 from yoloscale.config.machine import this_machine
 from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.validate import validate
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.prepare import Say, prepare
@@ -35,8 +36,11 @@ from yoloscale.sweep.grid import GridSource
 from yoloscale.sweep.pool import PoolEnd, PoolObserver, Source, run_pool
 from yoloscale.sweep.prepare import needs
 from yoloscale.sweep.problems import gathered
+from yoloscale.sweep.search.search import base_of, open_search
+from yoloscale.sweep.search.source import SearchSource
 from yoloscale.sweep.slots import Slots, plan_slots
 
+PointSource = GridSource | SearchSource
 START_S = 30.0
 ENDED_POLL_S = 0.05
 
@@ -70,15 +74,24 @@ def exit_code_of(end: PoolEnd, found: Sequence[Status]) -> int:
     return INTERRUPTED if states["cancelled"] else STOPPED
 
 
-def frozen_slots(sweep: SweepDirectory) -> Slots:
-    """How many points of a frozen sweep train at a time here. Raises ConfigError as `plan_slots` does."""
-    first = next((run for run in sweep.runs() if run.config.exists()), None)
-    if first is None:
-        raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: it has no points", "type the sweep's own command again"))
-    cluster = load(first.config).cluster
-    machine, parallel = this_machine(), read(sweep).settings.parallel
+def frozen_slots(sweep: SweepDirectory, settings: SweepConfig | None = None) -> Slots:
+    """How many points of a frozen sweep train at a time here, by its own settings or others.
+
+    Raises ConfigError as `plan_slots` does.
+    """
+    cluster = load(frozen_config(sweep)).cluster
+    machine, parallel = this_machine(), (settings or read(sweep).settings).parallel
     cluster.gpus = _named(sweep)
     return plan_slots(cluster, machine, parallel=parallel, visible=os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def frozen_config(sweep: SweepDirectory) -> Path:
+    """A config that says where all points run. Raises ConfigError if there is none."""
+    candidates = (base_of(sweep), *(run.config for run in sweep.runs()))
+    found = next((path for path in candidates if path.exists()), None)
+    if found is None:
+        raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: it has no points", "type the sweep's own command again"))
+    return found
 
 
 def name_gpus(sweep: SweepDirectory, gpus: Sequence[int] | None) -> None:
@@ -124,8 +137,10 @@ def log_of(sweep: SweepDirectory) -> Path:
     return sweep.job / "launcher.log"
 
 
-def source_of(sweep: SweepDirectory, say: Callable[[str], None], *, failed_only: bool = False) -> GridSource:
-    """The points of a frozen sweep that are to be trained."""
+def source_of(sweep: SweepDirectory, say: Callable[[str], None], *, failed_only: bool = False) -> PointSource:
+    """The points of a frozen sweep that are to be trained; those of a search are asked for as it goes on."""
+    if read(sweep).settings.search is not None:
+        return SearchSource(open_search(sweep), say, failed_only=failed_only)
     return GridSource(sweep.runs(), say, failed_only=failed_only)
 
 

@@ -22,11 +22,12 @@ from yoloscale.launch.stop import StopRequests
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.scheduler import nobody
-from yoloscale.runs.status import Status, read_progress, status
+from yoloscale.runs.status import LOST, Status, read_progress, status
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import devices
 from yoloscale.sweep.slots import Slots
 
+LAUNCHER = "yoloscale.launch.supervise"
 POLL_S = 0.1
 SLOW_POLL_S = 1.0  # for what others have to let go of
 _TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))
@@ -201,7 +202,7 @@ class _Pool:
 
     def _start(self, taken: Claim, leased: devices.Lease, worker: str) -> None:
         run = taken.run
-        argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor), worker]
+        argv = [sys.executable, "-m", LAUNCHER, str(run.path), str(taken.descriptor), worker]
         variables = {LIMIT: str(self._slots.cpus)}
         if self._slots.gpus is not None:
             variables["CUDA_VISIBLE_DEVICES"] = ",".join(leased.gpus)
@@ -229,7 +230,7 @@ class _Pool:
     def _found(self, run: RunDirectory, exit_code: int) -> Status:
         """The state of a run whose launcher has ended, also if that could not say so itself."""
         found = status(run, nobody)
-        if exit_code in _TOLD_CODES or (exit_code >= 0 and found.state == "failed"):
+        if exit_code in _TOLD_CODES or (found.state == "failed" and found.error != LOST):
             return found
         said = last_lines(log_of(run), 1)
         error = f"its launcher {describe_exit(exit_code)}" + (f": {said[0]}" if said and exit_code >= 0 else "")

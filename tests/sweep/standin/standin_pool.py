@@ -1,0 +1,31 @@
+"""`python -m standin_pool SWEEP COUNT GPUS`: a sweep's launcher whose points are stand-ins; GPUs are names, or -."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from yoloscale.runs.status import statuses
+from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.sweep import pool
+from yoloscale.sweep.grid import GridSource
+from yoloscale.sweep.local import exit_code_of, run_sweep
+from yoloscale.sweep.pool import PoolObserver
+from yoloscale.sweep.slots import Slots
+
+
+def main() -> int:
+    pool.LAUNCHER = "standin_supervise"
+    sweep, count = SweepDirectory(Path(sys.argv[1])), int(sys.argv[2])
+    gpus = None if sys.argv[3] == "-" else tuple(sys.argv[3].split(","))
+    observer = PoolObserver(lambda run, where: say(f"{run.name} started {where}"), say=say)
+    end = run_sweep(sweep, GridSource(sweep.runs(), say), observer, Slots(count, 1, 1, gpus))
+    return exit_code_of(end, statuses(sweep.runs()))
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

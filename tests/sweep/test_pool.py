@@ -1,0 +1,239 @@
+"""Points side by side on one machine: launchers are small stand-ins, the pool and its signals are real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.sweep import SweepConfig
+from yoloscale.runs import events, jsonl
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import status, statuses
+from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.sweep import launchers
+from yoloscale.sweep.cancel import cancel_points
+from yoloscale.sweep.freeze import change_settings
+from yoloscale.sweep.grid import GridSource
+
+from .conftest import Frozen
+
+STANDIN = Path(__file__).parent / "standin"
+SOURCE = Path(__file__).parents[2] / "src"
+MOMENT_S = 30.0
+
+
+class Pool:
+    """A launcher of a sweep in a process of its own."""
+
+    def __init__(self, sweep: SweepDirectory, count: int, gpus: str, folder: Path) -> None:
+        self._log = folder / f"pool-{len(list(folder.glob('pool-*')))}.log"
+        path = os.pathsep.join(map(str, (STANDIN, SOURCE)))
+        environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)}
+        command = [sys.executable, "-m", "standin_pool", str(sweep.path), str(count), gpus]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def wait(self) -> int:
+        try:
+            return self.process.wait(MOMENT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(self.said) from None
+
+
+@pytest.fixture
+def sweep(frozen: Frozen) -> Callable[..., SweepDirectory]:
+    """`sweep(3, {1: {"fail": 2}}, steps=5)`: a sweep of three stand-ins, the second of which fails."""
+
+    def make(
+        count: int, scripts: dict[int, dict[str, Any]] | None = None, name: str = "s", **script: Any
+    ) -> SweepDirectory:
+        words = (f"name={name}", f"seed=range(0,{count})", "device=cpu", "cluster.procs_per_node=1")
+        made = frozen(*words).directory
+        for index, run in enumerate(made.runs()):
+            told = {"steps": 10, **script, **(scripts or {}).get(index, {})}
+            (run.path / "standin.json").write_text(json.dumps(told))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Callable[..., Pool]]:
+    """Start a launcher; it and its points are gone after the test."""
+    started: list[Pool] = []
+
+    def start(sweep: SweepDirectory, count: int = 2, gpus: str = "-") -> Pool:
+        started.append(Pool(sweep, count, gpus, tmp_path))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.wait()
+    until(lambda: not processes_below(tmp_path), "no launcher outlives the test")
+
+
+def processes_below(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "standin_supervise" in process.cmdline() and any(str(folder) in word for word in process.cmdline()):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def until(is_so: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + MOMENT_S
+    while not is_so():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.02)
+
+
+def until_training(*runs: RunDirectory, steps: int = 1) -> None:
+    until(lambda: all(len(list(jsonl.read(run.trace))) >= steps for run in runs), "they train")
+
+
+def states(sweep: SweepDirectory) -> list[str]:
+    return [found.state for found in statuses(sweep.runs())]
+
+
+def attempts(run: RunDirectory) -> int:
+    return sum(record["event"] == events.ATTEMPT_LAUNCHED for record in events.history(run))
+
+
+def is_trained_once(run: RunDirectory, steps: int = 10) -> bool:
+    finished = [record for record in events.history(run) if record["event"] == events.FINISHED]
+    return [record["step"] for record in jsonl.read(run.trace)] == list(range(1, steps + 1)) and len(finished) == 1
+
+
+def starts(sweep: SweepDirectory) -> list[dict[str, Any]]:
+    return [record for run in sweep.runs() for record in jsonl.read(run.path / "starts.jsonl")]
+
+
+def most_at_once(found: list[dict[str, Any]]) -> int:
+    return max(sum(other["began"] <= each["began"] < other["ended"] for other in found) for each in found)
+
+
+def test_points_share_out_the_gpus_and_never_one(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
+) -> None:
+    made = sweep(5)
+    assert pool(made, 2, "3,GPU-7").wait() == 0
+    assert all(is_trained_once(run) for run in made.runs())
+    found = starts(made)
+    assert {start["cpus"] for start in found} == {"1"}
+    assert most_at_once(found) == 2
+    for name in ("3", "GPU-7"):
+        own = [start for start in found if start["gpus"] == name]
+        assert own, f"{name} is used"
+        assert most_at_once(own) == 1, f"{name} is shared"
+
+
+def test_two_sweeps_at_once_share_no_gpu(sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]) -> None:
+    first, second = sweep(2, name="one", steps=40), sweep(2, name="other", steps=40)
+    both = [pool(made, 1, "0") for made in (first, second)]
+    assert [each.wait() for each in both] == [0, 0]
+    assert most_at_once([*starts(first), *starts(second)]) == 1
+    assert sum("taken by another sweep" in each.said for each in both) >= 1
+
+
+def test_the_same_sweep_typed_twice_trains_each_point_once(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
+) -> None:
+    made = sweep(4, {3: {"fail": 5}})
+    both = [pool(made, 1), pool(made, 1)]
+    assert [each.wait() for each in both] == [1, 1]
+    assert states(made) == ["finished"] * 3 + ["failed"]
+    assert all(is_trained_once(run) for run in made.runs()[:3])
+    assert [attempts(run) for run in made.runs()] == [1] * 4, "what failed for one is not tried by the other"
+    assert "another launcher has" in both[0].said + both[1].said
+
+
+def test_killed_by_sigkill_and_started_again(sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]) -> None:
+    made = sweep(3, steps=15, save_s=1.0, step_s=0.05)
+    first = pool(made, 2)
+    until_training(*made.runs()[:2], steps=3)
+    first.process.kill()
+    first.process.wait()
+    again = pool(made, 2)
+    assert again.wait() == 0, again.said
+    assert all(is_trained_once(run, 15) for run in made.runs())
+    assert [attempts(run) for run in made.runs()] == [2, 2, 1]
+    assert launchers.alive(made) == []
+    assert not list(made.job.glob("launcher-*.json")), "the record of the one that was killed is gone"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "state"), [(signal.SIGINT, 130, "cancelled"), (signal.SIGTERM, 75, "preempted")]
+)
+def test_asked_to_stop_all_points_save(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool], number: int, code: int, state: str
+) -> None:
+    made = sweep(3, steps=1000)
+    started = pool(made, 2)
+    until_training(*made.runs()[:2])
+    started.process.send_signal(number)
+    assert started.wait() == code
+    assert states(made) == [state, state, "pending"]
+    assert "save a checkpoint first" in started.said
+
+
+def test_failures_do_not_end_the_others_until_there_are_too_many(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
+) -> None:
+    made = sweep(4, {0: {"fail": 2}, 1: {"crash": 2}}, steps=20)
+    change_settings(made, SweepConfig(max_failures=2))
+    given_up = pool(made, 1)
+    assert given_up.wait() == 1
+    assert states(made) == ["failed", "failed", "pending", "pending"]
+    assert "2 points have failed: no other is started" in given_up.said
+    assert "exited with code 3 without saying why" in str(status(made.run_of(1)).error)
+    assert pool(made, 2).wait() == 1, "those that failed before are no new failures, and are not tried again"
+    assert states(made) == ["failed", "failed", "finished", "finished"]
+    assert [attempts(run) for run in made.runs()[:2]] == [1, 1]
+    assert len(GridSource(made.runs())) == 0
+    assert len(GridSource(made.runs(), failed_only=True)) == 2
+
+
+def test_a_launcher_that_is_killed_is_a_failed_point(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
+) -> None:
+    made = sweep(2, {0: {"steps": 1000}})
+    started = pool(made, 1)
+    until_training(made.run_of(0))
+    os.kill(events.history(made.run_of(0))[0]["pid"], signal.SIGKILL)
+    assert started.wait() == 1
+    assert states(made) == ["failed", "finished"]
+    assert "its launcher was killed by SIGKILL" in str(status(made.run_of(0)).error)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_cancel_stops_the_launcher_and_its_points(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool], at_once: bool
+) -> None:
+    made = sweep(3, steps=1000)
+    started = pool(made, 2)
+    until_training(*made.runs()[:2])
+    assert [launcher.pid for launcher in launchers.alive(made)] == [started.process.pid]
+    assert cancel_points(made, at_once=at_once, timeout_s=MOMENT_S) == (2, 0)
+    assert started.wait() == (-signal.SIGKILL if at_once else 130)
+    assert states(made) == ["cancelled", "cancelled", "pending"]
+    with pytest.raises(ConfigError, match="nothing of it"):
+        cancel_points(made)
