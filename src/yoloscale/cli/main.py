@@ -16,6 +16,7 @@ COMMANDS = {
     "logs": "what a run, or one of its ranks, has said; -f follows",
     "cancel": "stop a run; its ranks save first",
     "resume": "go on with an unfinished run",
+    "report": "results of a sweep: table, pictures, the best point as a recipe",
     "interrupt": "rehearse a kill or a preemption of a running run",
     "data": "check a dataset, or fetch and render it ahead of a run",
     "wandb": "send runs that were logged offline to W&B; write a W&B sweep",

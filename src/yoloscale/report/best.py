@@ -1,0 +1,64 @@
+"""runs/<sweep>/experiment/best.yaml: the best point as a recipe; with several objectives one for each of the front."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from yoloscale.config.freeze import load
+from yoloscale.report import words
+from yoloscale.report.results import PointResult, SweepResults
+
+FOLDER = "experiment"
+_NAME = re.compile(r"best(-\d+)?\.yaml")
+
+
+def recipe_names(results: SweepResults) -> list[tuple[str, PointResult]]:
+    """What the recipes are called, each with its point: `best`, or `best-1`, `best-2`, … along a Pareto front."""
+    best = results.best()
+    if len(results.objectives) == 1:
+        return [("best", point) for point in best]
+    return [(f"best-{number}", point) for number, point in enumerate(best, 1)]
+
+
+def write_recipes(results: SweepResults) -> list[Path]:
+    """Write them, each whole or not at all, and remove those of points that are not among the best any more."""
+    from yoloscale.report.recipe import composer, recipe
+
+    folder, written, composed = results.sweep.path / FOLDER, list[Path](), composer()
+    for name, point in recipe_names(results):
+        config = load(results.sweep.run(point.name).config)
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name}.yaml"
+        replace_text(path, recipe(config, list(_comment(results, point, name)), composed))
+        written.append(path)
+    stale = [path for path in folder.glob("best*.yaml") if _NAME.fullmatch(path.name) and path not in written]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return written
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _comment(results: SweepResults, point: PointResult, name: str) -> Iterator[str]:
+    values = zip(results.objectives, point.objectives, strict=True)
+    numbers = ", ".join(
+        f"{words.metric(each.name)} {words.number(value)}" for each, value in values if value is not None
+    )
+    ranks = sum(each.is_complete for each in results.points)
+    which = "Best" if len(results.objectives) == 1 else "Not beaten in every objective by any"
+    yield _one_line(f"{which} of {ranks} finished points of sweep {results.sweep.name}: {point.name}, {numbers}.")
+    yield "All that differs from the defaults; where it trains is for you to say (cluster=, name=)."
+    yield _one_line(f"  yoloscale train --config-dir {shlex.quote(str(results.sweep.path))} experiment={name}")
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

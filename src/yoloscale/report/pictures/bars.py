@@ -1,0 +1,43 @@
+"""The importance of each varied key as bars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yoloscale.report import words
+from yoloscale.report.importance import importance
+from yoloscale.report.pictures import style
+from yoloscale.report.results import SweepResults
+
+NAME = "importance.png"
+_WIDTH, _PER_BAR, _AROUND = 8.0, 0.34, 1.5  # inches
+_MOST = 30  # bars
+
+
+def draw(results: SweepResults, folder: Path) -> Path | None:
+    """Draw the keys, the most important on top; None where there is nothing to compare."""
+    found = importance(results)
+    if found is None:
+        return None
+    kind, shares = found
+    shown = dict(list(shares.items())[:_MOST])
+    made, [axes] = style.figure(_WIDTH, _AROUND + _PER_BAR * len(shown))
+    places = range(len(shown))
+    axes.barh(places, list(shown.values()), height=0.62, color=style.BLUE)
+    axes.set_yticks(places, [words.cut(title, 28) for title in words.short_keys(list(shown))])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(0, max(1e-9, max(shown.values())) * 1.12)
+    for place, share in zip(places, shown.values(), strict=True):
+        axes.annotate(
+            f"{share:.2f}",
+            (share, place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=style.TICK_SIZE,
+        )
+    axes.set_xlabel(kind, fontsize=style.LABEL_SIZE)
+    title = f"{words.cut(results.sweep.name, 50)}: what {words.metric(results.objectives[0].name)} depends on"
+    made.suptitle(title, fontsize=style.TITLE_SIZE, x=0.01, ha="left")
+    return style.save(made, folder / NAME)

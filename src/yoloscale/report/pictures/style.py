@@ -1,0 +1,66 @@
+"""What all pictures have in common: colours that colour-blind people tell apart, quiet axes, files written whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yoloscale.report import words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import XAxis, YAxis
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours.
+BLUE, ORANGE, VERMILION, GREEN, GREY, INK = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#8C8C8C", "#262626"
+COLOUR_MAP = "viridis"
+DPI = 150
+TITLE_SIZE, LABEL_SIZE, TICK_SIZE = 12, 10, 9  # points
+
+
+def figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of this size in inches, with so many axes below each other."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    FigureCanvasAgg(made)
+    axes = made.subplots(rows, 1, squeeze=False, sharex=True)[:, 0]
+    for each in axes:
+        quiet(each)
+    return made, list(axes)
+
+
+def quiet(axes: Axes) -> None:
+    """Two thin lines for axes, a faint grid behind what is drawn."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(labelsize=TICK_SIZE, color=GREY, labelcolor=INK)
+    axes.grid(visible=True, color="#E6E6E6", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def scatter(axes: Axes, places: Iterable[tuple[float, float]], **look: Any) -> None:
+    """Draw points; nothing, not even in the legend, if there are none."""
+    found = list(places)
+    if found:
+        axes.scatter([x for x, _ in found], [y for _, y in found], **look)
+
+
+def large_numbers(axis: XAxis | YAxis, values: Iterable[float]) -> None:
+    """Ticks like 2M, where numbers are as large as that."""
+    from matplotlib.ticker import FuncFormatter
+
+    if max(values, default=0.0) >= 10_000:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: words.number(value)))
+
+
+def save(made: Figure, path: Path) -> Path:
+    """Write a PNG, whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    made.savefig(beside, format="png")
+    beside.replace(path)
+    return path

@@ -1,0 +1,144 @@
+"""The results of a sweep as a table on a screen of some width, and as CSV. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from yoloscale.report import words
+from yoloscale.report.results import PointResult, SweepResults
+
+GAP = 2  # spaces between columns
+MAX_CELL = 32  # characters of what was varied; paths may be long
+MAX_METRICS = 4  # beside the objectives
+SO_FAR = "*"
+_QUIET = ("precision", "recall")  # metrics that say little without each other
+_SIZES = ("parameters", "gflops", "latency_ms")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; of several that do not fit, those with the highest `rank` are left out first."""
+
+    title: str
+    cells: tuple[str, ...]
+    rank: int
+    is_number: bool = False
+
+    @property
+    def width(self) -> int:
+        """In characters."""
+        return max(map(len, (self.title, *self.cells)))
+
+
+def lines(results: SweepResults, width: int, shown: int) -> list[str]:
+    """The table, best point first, and below it what is not in it.
+
+    Args:
+        results: the sweep.
+        width: of the screen, in characters.
+        shown: rows at most.
+    """
+    ranked = results.ranked()
+    points = ranked[:shown]
+    kept, left_out = fitting(columns(results, points), width)
+    found = [_line([_padded(column, column.title) for column in kept], width)]
+    found += [_line([_padded(column, column.cells[row]) for column in kept], width) for row in range(len(points))]
+    if any(point.is_partial and point.has_all for point in points):
+        found.append(f"{SO_FAR} so far: the best evaluation of a point that has not finished")
+    if left_out:
+        found.append(f"not shown for want of width: {', '.join(column.title for column in left_out)}")
+    if len(points) < len(ranked):
+        found.append(f"and {len(ranked) - len(points)} more: --all shows them")
+    return found
+
+
+def columns(results: SweepResults, points: Sequence[PointResult]) -> list[Column]:
+    """All columns that say something, in their order on the screen."""
+    ranks = {point.index: str(place + 1) for place, point in enumerate(results.ranked()) if point.is_complete}
+    made = [Column("#", tuple(ranks.get(point.index, "") for point in points), 0, is_number=True)]
+    name_rank = 0 if results.is_search else 90  # a grid's names say what the columns beside them say
+    made.append(Column("point", tuple(_clean(point.name) for point in points), name_rank))
+    for place, (key, title) in enumerate(zip(results.keys, words.short_keys(results.keys), strict=True)):
+        cells = tuple(words.cut(_clean(words.value(point.values.get(key, ""))), MAX_CELL) for point in points)
+        made.append(Column(title, cells, 30 + min(place, 9)))
+    for place, objective in enumerate(results.objectives):
+        cells = tuple(_objective(point, place) for point in points)
+        made.append(Column(words.metric(objective.name), cells, 1, is_number=True))
+    for place, name in enumerate(_metrics(results)):
+        made.append(_numbers(words.metric(name), name, points, 50 + place))
+    made.append(Column("epochs", tuple(map(_epochs, points)), 40, is_number=True))
+    made.append(_numbers("images/s", "images_per_s", points, 70))
+    seconds = [point.numbers.get("seconds") for point in points]
+    made.append(Column("time", tuple(words.duration(s) if s else "" for s in seconds), 71, is_number=True))
+    made.append(Column("state", tuple(point.state for point in points), 2))
+    return [column for column in made if any(column.cells)]
+
+
+def fitting(found: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
+    """The columns that fit side by side, and those that do not."""
+    kept, left_out = list(found), list[Column]()
+    while sum(column.width + GAP for column in kept) - GAP > width:
+        last = max(kept, key=lambda column: column.rank)
+        if last.rank < 3:  # the least that a table must have: its lines are cut
+            break
+        kept.remove(last)
+        left_out.append(last)
+    return kept, [column for column in found if column in left_out]
+
+
+def as_csv(results: SweepResults) -> str:
+    """One line a point, in the order of the points: name, state, what was varied, every number, the error."""
+    names = list(dict.fromkeys(name for point in results.points for name in point.numbers))
+    first = [objective.name for objective in results.objectives]
+    rest = [name for name in names if name not in first]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "state", *results.keys, *first, *rest, "error"])
+    for point in results.points:
+        values = [point.values.get(key, "") for key in results.keys]
+        numbers = [point.numbers.get(name, "") for name in rest]
+        objectives = ["" if value is None else value for value in point.objectives]
+        writer.writerow([point.name, point.state, *values, *objectives, *numbers, point.error or ""])
+    return text.getvalue()
+
+
+def _metrics(results: SweepResults) -> list[str]:
+    names = dict.fromkeys(name for point in results.points for name in point.numbers)
+    objectives = {objective.name for objective in results.objectives}
+    metrics = [name for name in names if name.startswith("metrics/") and not words.metric(name).startswith(_QUIET)]
+    sizes = [name for name in _SIZES if name in names]
+    return [name for name in (*metrics[:MAX_METRICS], *sizes) if name not in objectives]
+
+
+def _numbers(title: str, name: str, points: Sequence[PointResult], rank: int) -> Column:
+    found = [point.numbers.get(name) for point in points]
+    return Column(title, tuple("" if number is None else words.number(number) for number in found), rank, True)
+
+
+def _objective(point: PointResult, place: int) -> str:
+    value = point.objectives[place]
+    if value is None:
+        return ""
+    return words.number(value) + (SO_FAR if point.is_partial else "")
+
+
+def _epochs(point: PointResult) -> str:
+    done = point.numbers.get("epochs")
+    if not done:
+        return ""
+    return f"{done:.0f}/{point.epochs}" if point.epochs and done != point.epochs else f"{done:.0f}"
+
+
+def _clean(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _padded(column: Column, cell: str) -> str:
+    return cell.rjust(column.width) if column.is_number else cell.ljust(column.width)
+
+
+def _line(cells: Sequence[str], width: int) -> str:
+    return words.cut((" " * GAP).join(cells).rstrip(), width)
