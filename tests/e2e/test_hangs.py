@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 def test_a_stopped_rank_is_named_and_the_run_goes_on_without_a_person(yoloscale) -> None:  # type: ignore[no-untyped-def]
     options = ("model=yolo26n.yaml", "epochs=2", "batch=8", "nbs=8", "val=false", "debug.trace=true")
-    hang = ("cluster.timeout_s=8", "cluster.max_restarts=1")
+    hang = ("cluster.timeout_s=12", "cluster.max_restarts=1")
     process = yoloscale.start_training("stuck", *options, *hang)
     yoloscale.until(process, "stuck", steps=2)
     run = yoloscale.run_of("stuck")

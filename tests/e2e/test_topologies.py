@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import Commands, Done
+
+from yoloscale.runs import events
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -43,12 +46,13 @@ def whole(yoloscale: Commands, never_stopped: subprocess.Popen[str], stopped_on_
 
 
 def stopped(yoloscale: Commands, ranks: int) -> Done:
-    """A run asked to stop by SIGTERM within its first epoch."""
+    """A run asked to stop by SIGTERM within its first epoch: its rank 0, whom it reaches at once."""
     name = f"stopped-{ranks}"
     process = yoloscale.start_training(name, *arguments(ranks), ranks=ranks)
     yoloscale.until(process, name, 1)
-    process.send_signal(signal.SIGTERM)
-    done = yoloscale.finish(process, name, 75, 100)
+    started = next(e for e in events.history(yoloscale.run_of(name)) if e["event"] == events.ATTEMPT_STARTED)
+    os.kill(started["processes"][0]["pid"], signal.SIGTERM)
+    done = yoloscale.finish(process, name, 75, 240)
     assert len(done.trace) % STEPS_PER_EPOCH, "stopped within an epoch"
     return done
 
