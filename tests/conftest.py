@@ -42,6 +42,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.
 # what a program that forgot its run folder would leave in the folder it was started in
 STRAYS = ("runs", "wandb", "outputs", "multirun", "datasets", "weights", "lightning_logs")
 CLUSTER = "tests/slurm/"
+MINUTES_EACH = ("tests/e2e/test_equivalence.py", "tests/e2e/test_exact.py", "tests/yolo/test_evaluation.py")
 GRACE_S = 30.0  # on a busy machine; a test that leaves nothing does not wait
 
 
@@ -92,14 +93,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n 2`, one process has all tests of a file, and one all those that share the SLURM cluster."""
+    """With `-n 2`, one process has all tests of a file, which share what they make, and one has all of the cluster."""
     from xdist.scheduler import LoadFileScheduling
 
     config.option.loadscopereorder = False
 
     class Together(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return CLUSTER if nodeid.startswith(CLUSTER) else str(super()._split_scope(nodeid))
+            if nodeid.startswith(CLUSTER):
+                return CLUSTER
+            return nodeid if nodeid.startswith(MINUTES_EACH) else str(super()._split_scope(nodeid))
 
     return Together(config, log)
 
