@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import psutil
 import pytest
 import torch
 import torch.distributed as dist
+from tests.ports import free_port
 
 from yoloscale.dist.bulletin import connect
 from yoloscale.dist.environment import Ranks
@@ -151,9 +151,13 @@ def job(tmp_path: Path) -> Callable[..., Job]:
     def run(
         behaviour: Callable[[Ranks], None], world_size: int, killed: tuple[int, ...] = (), pause_s: float = 0.0
     ) -> Job:
-        port = str(random.randint(20000, 30000))
-        common = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environment = {**os.environ, **common, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
+        common = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        environment = {
+            **os.environ,
+            **common,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+        }
         command = [sys.executable, __file__, behaviour.__name__, str(tmp_path)]
         started = time.monotonic()
         processes = []

@@ -8,7 +8,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.ports import free_port
 
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
@@ -34,12 +34,6 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 Make = Callable[..., Config]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def two_node_run(config: Config, **script: Any) -> RunDirectory:
