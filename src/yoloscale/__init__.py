@@ -5,6 +5,7 @@ run = yoloscale.train(data="coco8", model="yolo26n", epochs=3)
 run.wait()
 print(run.metrics, run.best)
 for run in yoloscale.runs(): print(run.name, run.status().state)
+yoloscale.sweep("lr0=0.001,0.01", data="coco8", model="yolo26n").wait()
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from os import PathLike
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from yoloscale import runs
+from yoloscale import runs, sweep
 
 if TYPE_CHECKING:
-    from yoloscale.api import Run, RunFailed, train
+    from yoloscale.api import Run, RunFailed, Sweep, train
     from yoloscale.config.errors import ConfigError
 
-__all__ = ["ConfigError", "Run", "RunFailed", "runs", "train"]
+__all__ = ["ConfigError", "Run", "RunFailed", "Sweep", "runs", "sweep", "train"]
 
 _HOMES = {
     "ConfigError": "yoloscale.config.errors",
     "Run": "yoloscale.api",
     "RunFailed": "yoloscale.api",
+    "Sweep": "yoloscale.api",
     "train": "yoloscale.api",
 }
 
@@ -37,11 +39,18 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class _CallablePackage(ModuleType):
+class _CallableRuns(ModuleType):
     """`yoloscale.runs` is the package that reads run directories, and `yoloscale.runs()` lists them."""
 
     def __call__(self, folder: str | PathLike[str] = "runs") -> Any:
         return importlib.import_module("yoloscale.api").all_runs(folder)
 
 
-runs.__class__ = _CallablePackage
+class _CallableSweep(ModuleType):
+    """`yoloscale.sweep` is the package about many runs at once, and `yoloscale.sweep("lr0=0.001,0.01")` starts them."""
+
+    def __call__(self, *overrides: str, **values: Any) -> Any:
+        return importlib.import_module("yoloscale.api").sweep(*overrides, **values)
+
+
+runs.__class__, sweep.__class__ = _CallableRuns, _CallableSweep

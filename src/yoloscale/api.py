@@ -19,14 +19,16 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs as listed_runs
 from yoloscale.runs.scheduler import Seldom
-from yoloscale.runs.status import Status, read_result, status
+from yoloscale.runs.status import Status, read_result, status, statuses
+from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.runs.tail import last_lines
 
 POLL_S = 0.2
+SWEEP_POLL_S = 1.0  # it reads the events of all points
 SCHEDULER_POLL_S = 15.0
 LOG_END_LINES = 20
 
-__all__ = ["Run", "RunFailed", "all_runs", "train"]
+__all__ = ["Run", "RunFailed", "Sweep", "all_runs", "sweep", "train"]
 
 
 class RunFailed(Exception):  # noqa: N818 - reads as what happened, as in `except RunFailed`
@@ -146,6 +148,81 @@ def train(*overrides: str, **values: Any) -> Run:
     name = [] if is_named else keyword_tokens({"name": taken.run.name})
     _start(taken, ["train", *tokens, *name], is_new=is_new)
     return Run(taken.run.path)
+
+
+class Sweep:
+    """The runs of one `sweep(...)`, by its folder; any number of these may look at the same sweep."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        """Raises ConfigError if there is no sweep at this path."""
+        self._sweep = SweepDirectory(Path(path).absolute())
+        self._sweep.points()
+
+    def __repr__(self) -> str:
+        return f"Sweep({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The sweep's folder."""
+        return self._sweep.path
+
+    @property
+    def points(self) -> list[Run]:
+        """The runs, in the order of the points; of a search, those that there are so far."""
+        return [Run(run.path) for run in self._sweep.runs()]
+
+    def status(self) -> list[Status]:
+        """State, progress and speed of each point."""
+        return statuses(self._sweep.runs())
+
+    def wait(self, timeout_s: float | None = None) -> Sweep:
+        """Return this sweep once nothing of it is queued or trains.
+
+        Points that failed do not make it raise: `status` tells of them. Raises TimeoutError if it still goes on after
+        the time.
+        """
+        from yoloscale.sweep.launchers import alive
+
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        asked = Seldom(SCHEDULER_POLL_S)
+        while alive(self._sweep) or any(_is_taken(found) for found in statuses(self._sweep.runs(), asked)):
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"sweep {self._sweep.name!r} still goes on after {timeout_s} s")
+            time.sleep(SWEEP_POLL_S)
+        return self
+
+    def cancel(self, *, at_once: bool = False, timeout_s: float = 120.0) -> bool:
+        """Stop all points; those that train save first, unless `at_once`. True once they have ended."""
+        from yoloscale.sweep.cancel import cancel_points
+
+        return cancel_points(self._sweep, at_once=at_once, timeout_s=timeout_s)[1] == 0
+
+
+def sweep(*overrides: str, **values: Any) -> Sweep:
+    """Train several values of one key or more, as `yoloscale train -m` does, and return the sweep; in the background.
+
+    `overrides` are written as on the command line: "lr0=0.001,0.01", "seed=range(0,3)". `values` are as for `train`:
+    data for all points. With cluster="slurm" the points are submitted as one array. Raises ConfigError, with all
+    problems, before anything is started.
+    """
+    from yoloscale.sweep import local
+    from yoloscale.sweep.ready import ready as ready_sweep
+    from yoloscale.sweep.submit import launcher_of, submit_points, unfinished
+
+    tokens = [*overrides, *keyword_tokens(values)]
+    with ready_sweep(tokens, print) as taken:
+        directory = taken.directory
+        indices = unfinished(directory)
+        if launcher_of(directory, indices) is Launcher.slurm:
+            submit_points(directory, ["resume", str(directory.path)], indices)
+            return Sweep(directory.path)
+    local.start_in_background(directory)
+    return Sweep(directory.path)
+
+
+def _is_taken(found: Status) -> bool:
+    """Whether somebody has it; a point that was only frozen is pending, too."""
+    return found.is_active and (found.job is not None or found.attempt > 0)
 
 
 def _start(taken: Claim, words: list[str], *, is_new: bool) -> None:

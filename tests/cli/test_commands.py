@@ -217,3 +217,37 @@ def test_flags_of_data_are_answered_or_refused(yoloscale: Yoloscale, tmp_path: P
     assert "seed: 7" in shown.stdout
     assert not (tmp_path / "cache").exists(), "nothing was rendered"
     assert yoloscale("data", "check", "--runs", "elsewhere").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["lr0=0.1,0.10"], "lr0=0.1 is the same run as lr0=0.1"),
+        (["epochss=1,2"], "epochs"),
+        (["lr0=0.1,7"], "point lr0=7"),
+        (["seed=1,2", "sweep.parallel=10000"], "10000 points of 1 rank need 10000 CPUs"),
+        (["seed=1,2", "sweep.max_failures=0"], "write at least 1"),
+        (["seed=1,2", "name=a/b"], "a name is one folder"),
+    ],
+)
+def test_a_sweep_that_cannot_start_leaves_nothing(
+    yoloscale: Yoloscale, tmp_path: Path, typed: list[str], said: str
+) -> None:
+    done = yoloscale("train", "-m", *typed, "device=cpu", "cluster.procs_per_node=1")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_a_dry_run_of_a_thousand_points_here_takes_seconds(yoloscale: Yoloscale, tmp_path: Path) -> None:
+    words = ("train", "-m", "seed=range(0,1000)", "device=cpu", "cluster.procs_per_node=1", "--dry-run")
+    done = yoloscale(*words)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "sweep runs/yolo26n-shapes-sweep"
+    assert lines[1].startswith("plan  1000 points to train, ")
+    assert [line.rpartition("/")[2] for line in lines if "yoloscale.worker" in line] == [
+        f"seed={n}" for n in range(1000)
+    ]
+    assert cpu_seconds(lambda: yoloscale(*words).returncode) < 10  # 3 where nothing else is done
+    assert not list((tmp_path / "work").iterdir())

@@ -203,7 +203,7 @@ def test_failures_do_not_end_the_others_until_there_are_too_many(
     given_up = pool(made, 1)
     assert given_up.wait() == 1
     assert states(made) == ["failed", "failed", "pending", "pending"]
-    assert "2 points have failed: no other is started" in given_up.said
+    assert "failed points: 2 (sweep.max_failures): no other starts" in given_up.said
     assert "exited with code 3 without saying why" in str(status(made.run_of(1)).error)
     assert pool(made, 2).wait() == 1, "those that failed before are no new failures, and are not tried again"
     assert states(made) == ["failed", "failed", "finished", "finished"]

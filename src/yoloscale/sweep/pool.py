@@ -119,7 +119,9 @@ class _Pool:
                 has_failed_often = max_failures is not None and self._end.count("failed") >= max_failures
                 if has_failed_often and not self._end.is_given_up:
                     self._end.is_given_up = True
-                    self._observer.say(f"{self._end.count('failed')} points have failed: no other is started")
+                    self._observer.say(
+                        f"failed points: {self._end.count('failed')} (sweep.max_failures): no other starts"
+                    )
                 if not self._is_stopping and not has_failed_often:
                     self._fill(worker)
                 self._observer.watch()

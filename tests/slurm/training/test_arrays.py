@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.runs import events
+from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory
 
@@ -88,6 +88,36 @@ def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -
     account.until("points", lambda: states(account, array) == {"COMPLETED": 2}, 150)
     requeued = [[record["job"] for record in events.history(run) if record["event"] == events.REQUEUED] for run in runs]
     assert requeued == [[], [f"{array}_1"]]
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.long
+def test_after_a_failure_no_other_starts_and_what_is_killed_goes_on_with_resume(account: Any) -> None:
+    """Six points on two places: the first fails, the second is ended half-way; each of the others trains once."""
+    broken = {"break": {"rank": 0, "how": "raise", "step": 3, "attempts": [1]}}
+    scripts = {0: broken, 1: {"steps": 5000, "save_every": 5}}
+    points = sweep(
+        account, "seed=range(0,6)", "cluster.array_parallelism=2", "sweep.max_failures=1", steps=10, scripts=scripts
+    )
+    runs = points.runs()
+    array = array_of(runs[1])
+    account.until("points", lambda: any(runs[1].checkpoints.glob("step-*")))
+    account.until("points", lambda: sum(states(account, array)[word] for word in ("PENDING", "RUNNING")) <= 1)
+    output = (points.job / f"slurm-{array}_5.out").read_text()
+    assert "sweep.max_failures: 1, and 1 failed, the first: seed=0" in output
+    account.cluster.run("scancel", f"{array}_1")
+    account.until("points", lambda: shown(account)[1]["state"] == "cancelled")
+    assert [entry["state"] for entry in shown(account)] == ["failed"] + ["cancelled"] * 5
+    assert not any(record["event"] == events.ATTEMPT_LAUNCHED for run in runs[2:] for record in events.history(run))
+    saved = max(int(path.name[5:]) for path in runs[1].checkpoints.glob("step-*"))
+    (runs[1].path / "standin.json").write_text(json.dumps({"steps": saved + 5}))
+    account.type("yoloscale", "resume", "points")
+    expected = ["failed"] + ["finished"] * 5
+    account.until("points", lambda: [entry["state"] for entry in shown(account)] == expected, 150)
+    for run in runs[1:]:
+        steps = [record["step"] for record in jsonl.read(run.metrics) if record.get("kind") == "step"]
+        assert len([record for record in events.history(run) if record["event"] == events.FINISHED]) == 1
+        assert len(steps) == len(set(steps)), f"{run.name} trained steps twice"
 
 
 def test_what_was_never_submitted_is_not_cancelled(account: Any) -> None:

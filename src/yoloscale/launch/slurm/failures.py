@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -10,25 +11,25 @@ from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep, read
 
 
-def give_up(run: RunDirectory, job: str) -> str | None:
-    """Why a point is not to be started in this job, put on record; None if it is.
+def refuse_after_failures(run: RunDirectory, job: str) -> None:
+    """Raise ConfigError, which ends the other nodes, too, if a point is not to be started in this job any more.
 
     Failures of earlier submissions do not count, and a point that this job has trained already goes on. One that is
-    given up is cancelled: `resume SWEEP` takes it up again.
+    given up is put on record as cancelled: `resume SWEEP` takes it up again.
     """
     array, _, task = job.partition("_")
     sweep = SweepDirectory(run.path.parent)
     if not task or not is_sweep(sweep.path):
-        return None
+        return
     most = read(sweep).settings.max_failures
     if most is None or any(_is_launch_in(record, job) for record in events.history(run)):
-        return None
+        return
     found = statuses(sweep.runs(), nobody)
     failed = [each.name for each in found if each.state == "failed" and str(each.job).partition("_")[0] == array]
-    if len(failed) < most:
-        return None
-    record_cancel(run, job)
-    return f"{len(failed)} points have failed (sweep.max_failures={most}), the first: {failed[0]}; it is not started"
+    if len(failed) >= most:
+        record_cancel(run, job)
+        said = f"{most}, and {len(failed)} failed, the first: {failed[0]}"
+        raise ConfigError(Problem("sweep.max_failures", said, "`yoloscale resume SWEEP` starts those that are left"))
 
 
 def _is_launch_in(record: dict[str, object], job: str) -> bool:

@@ -22,7 +22,7 @@ from yoloscale.launch.claim import Claim, lock
 from yoloscale.launch.joining import join_attempts
 from yoloscale.launch.nodes import wait_for_first_node
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, Outcome
-from yoloscale.launch.slurm.failures import give_up
+from yoloscale.launch.slurm.failures import refuse_after_failures
 from yoloscale.launch.slurm.record import record_failure
 from yoloscale.launch.slurm.verdict import fruitless, untold_requeue, was_cancelled
 from yoloscale.launch.start import end_leftovers
@@ -77,8 +77,10 @@ def refuse_wrong_shape(config: Config, step: SlurmStep | None) -> None:
 def _first(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
     taken = _take(run, step)
     try:
-        ended = _ended_before(run, step) or _given_up(run, step) or _note_requeue(run, config, step)
-        if ended is not None:
+        if (ended := _ended_before(run, step)) is not None:
+            return ended
+        refuse_after_failures(run, step.job)
+        if (ended := _note_requeue(run, config, step)) is not None:
             return ended
         end_leftovers(run, _say)
         return run_attempts(run, config, _observer(), step=step)
@@ -93,13 +95,6 @@ def _ended_before(run: RunDirectory, step: SlurmStep) -> Outcome | None:
     # on the first start, it is an allocation in which the run was stopped and is started again
     is_cancelled = step.restarts > 0 and was_cancelled(events.history(run), step.job)
     return Outcome(INTERRUPTED) if is_cancelled else None
-
-
-def _given_up(run: RunDirectory, step: SlurmStep) -> Outcome | None:
-    if (reason := give_up(run, step.job)) is None:
-        return None
-    _say(reason)
-    return Outcome(INTERRUPTED)
 
 
 def _note_requeue(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome | None:
