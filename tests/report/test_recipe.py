@@ -13,10 +13,11 @@ from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import ClusterConfig, Config, LoggerConfig, PathsConfig
 from yoloscale.config.sweep import SweepConfig, TrialConfig
-from yoloscale.report.recipe import recipe
+from yoloscale.report.recipe import composer, recipe
 
 TWO_CPUS = Machine(gpu_count=0, cpus=2, has_bf16=True)
 EIGHT_GPUS = Machine(gpu_count=8, cpus=64, has_bf16=True)
+COMPOSED = composer()
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def training(config: Config) -> Config:
 def test_a_recipe_composes_to_the_same_training(typed: str) -> None:
     machine = TWO_CPUS if "model" in typed else EIGHT_GPUS
     config = frozen(typed.split(), machine)
-    text = recipe(config, ["why"])
+    text = recipe(config, ["why"], COMPOSED)
     Path("out/experiment").mkdir(parents=True)
     Path("out/experiment/best.yaml").write_text(text)
     again = resolve(compose(["--config-dir=out", "experiment=best"]), machine)

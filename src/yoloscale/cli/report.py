@@ -65,7 +65,10 @@ def screen_width() -> int:
 def _of_a_run(run: RunDirectory) -> int:
     drawn = sorted(path.name for pattern in ("*.png", "*.jpg") for path in run.path.glob(pattern))
     if drawn:
-        print(f"{run.name} is one run; its pictures are in {shown(run.path)}: {', '.join(drawn)}")
+        said = f"its pictures are in {shown(run.path)}: {', '.join(drawn)}"
+    elif run.result.exists():
+        said = "and has no pictures: plots=true draws them when a run ends"
     else:
-        print(f"{run.name} is one run, and has no pictures (yet): they are drawn in {shown(run.path)} when it ends")
+        said = f"and has no pictures yet: they are drawn in {shown(run.path)} when it ends"
+    print(f"{run.name} is one run, {said}")
     return 0

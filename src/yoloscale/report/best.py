@@ -57,7 +57,8 @@ def _comment(results: SweepResults, point: PointResult, name: str) -> Iterator[s
     which = "Best" if len(results.objectives) == 1 else "Not beaten in every objective by any"
     yield _one_line(f"{which} of {ranks} finished points of sweep {results.sweep.name}: {point.name}, {numbers}.")
     yield "All that differs from the defaults; where it trains is for you to say (cluster=, name=)."
-    yield _one_line(f"  yoloscale train --config-dir {shlex.quote(str(results.sweep.path))} experiment={name}")
+    folder = Path(results.sweep.path.parent.name) / results.sweep.name  # no path to itself: it may be moved
+    yield _one_line(f"  yoloscale train --config-dir {shlex.quote(str(folder))} experiment={name}")
 
 
 def _one_line(text: str) -> str:

@@ -111,7 +111,7 @@ def read_results(sweep: SweepDirectory) -> SweepResults:
 
 def _point(point: SweepPoint, run: RunDirectory, status: Status, objectives: Sequence[Objective]) -> PointResult:
     result = read_result(run)
-    numbers = _of_result(result) if result is not None else _so_far(run, objectives[0])
+    numbers = _of_result(result) if result is not None else _so_far(run, objectives)
     for name, value in (("epochs", status.epoch), ("images_per_s", status.images_per_s), ("goodput", status.goodput)):
         if name not in numbers and value:
             numbers[name] = value
@@ -139,12 +139,14 @@ def _of_result(result: Mapping[str, Any]) -> dict[str, float]:
     return {**_finite(metrics if isinstance(metrics, dict) else {}), **_finite(result)}
 
 
-def _so_far(run: RunDirectory, objective: Objective) -> dict[str, float]:
-    """The numbers of the best evaluation of a run that has no result."""
+def _so_far(run: RunDirectory, objectives: Sequence[Objective]) -> dict[str, float]:
+    """The metrics of that evaluation of a run without a result which was best in the first objective."""
+    first = objectives[0]
     found = [_finite(line) for line in jsonl.read(run.metrics) if line.get("kind") == "eval"]
-    known = [numbers for numbers in found if _number(numbers, objective.name) is not None]
-    best = max(known, key=lambda numbers: objective.gain(_number(numbers, objective.name) or 0.0), default={})
-    return {name: value for name, value in best.items() if name == _DEFAULT_OBJECTIVE or "/" in name}
+    known = [numbers for numbers in found if _number(numbers, first.name) is not None]
+    best = max(known, key=lambda numbers: first.gain(_number(numbers, first.name) or 0.0), default={})
+    wanted = {_DEFAULT_OBJECTIVE, *(objective.name for objective in objectives)}
+    return {name: value for name, value in best.items() if name in wanted or name.startswith("metrics/")}
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, float]:

@@ -70,7 +70,8 @@ def columns(results: SweepResults, points: Sequence[PointResult]) -> list[Column
     for place, name in enumerate(_metrics(results)):
         made.append(_numbers(words.metric(name), name, points, 50 + place))
     made.append(Column("epochs", tuple(map(_epochs, points)), 40, is_number=True))
-    made.append(_numbers("images/s", "images_per_s", points, 70))
+    speeds = [point.numbers.get("images_per_s") for point in points]
+    made.append(Column("images/s", tuple(f"{speed:.1f}" if speed else "" for speed in speeds), 70, is_number=True))
     seconds = [point.numbers.get("seconds") for point in points]
     made.append(Column("time", tuple(words.duration(s) if s else "" for s in seconds), 71, is_number=True))
     made.append(Column("state", tuple(point.state for point in points), 2))
