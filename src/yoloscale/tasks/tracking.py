@@ -50,10 +50,11 @@ def open_trackers(
         from_agent={name: progress.tracker[name] for name in AGENTS_VARIABLES if name in progress.tracker},
         node=node,
         nodes=ranks.world_size // ranks.local_world_size,
+        warn=partial(events.warn, run),
     )
     made = makers(config.logger, facts) if ranks.is_first_of_node else {}
     told = run.job / ("tracked.json" if node == 0 else f"tracked-node-{node}.json")
-    trackers = BackgroundTrackers(made, told, partial(events.warn, run), partial(_goodput, run))
+    trackers = BackgroundTrackers(made, told, facts.warn, partial(_goodput, run))
     if ranks.is_first and attempt > 1 and (reason := why_restarted(events.history(run), attempt)):
         trackers.tell(partial(_alert, title=f"{run.name}: restarted", text=f"Attempt {attempt} goes on: {reason}."))
     return trackers

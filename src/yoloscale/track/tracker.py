@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ class RunFacts:
         group: what the run belongs to: its sweep.
         from_agent: the variables by which W&B's agent ties a run to its sweep, if it has started the run.
         node: of how many nodes this is which one, from 0.
+        warn: takes a sentence for people.
     """
 
     folder: Path
@@ -28,6 +29,7 @@ class RunFacts:
     from_agent: Mapping[str, str] = field(default_factory=dict)
     node: int = 0
     nodes: int = 1
+    warn: Callable[[str], None] = print
 
 
 @dataclass(frozen=True)

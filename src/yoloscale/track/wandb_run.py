@@ -36,7 +36,7 @@ class WandbTracker(Tracker):
                 wandb.teardown()  # its service still holds the run id
         if reason is not None:
             self._is_shared, mode = False, WandbMode.offline
-            print(f"W&B: {reason}; logged offline, `yoloscale wandb sync {facts.folder}` sends it later", flush=True)
+            facts.warn(f"W&B: {reason}; logged offline, `yoloscale wandb sync {facts.folder}` sends it later")
             self._run = _start(config, facts, mode.value)
         self._is_online = mode is WandbMode.online
         self._define()
