@@ -71,7 +71,7 @@ def refuse_flags(*, is_local: bool, prepare: bool, detach: bool) -> None:
 
 def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, detach: bool) -> int:
     """Go on with what is unfinished, or with what failed: here, or as another array."""
-    from yoloscale.cli import sweep_local
+    from yoloscale.cli import sweep_local, sweep_search
     from yoloscale.sweep.changes import changed_settings
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.freeze import change_settings
@@ -86,8 +86,10 @@ def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, 
         sweep_local.check_again(sweep, [runs[index] for index in indices], settings)
     with take(sweep):
         change_settings(sweep, settings)
-        if not is_local:
+        if not is_local and settings.search is None:
             return _submit(sweep, ["resume", str(sweep.path)], failed_only=failed_only, is_new=False)
+    if not is_local:
+        return sweep_search.submit(sweep, ["resume", str(sweep.path)], failed_only=failed_only)
     return sweep_local.start(sweep, failed_only=failed_only, detach=detach)
 
 
@@ -102,7 +104,7 @@ def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, i
         if is_new:  # as with a run that was refused, nothing of it stays
             shutil.rmtree(sweep.path)
         raise
-    _announce(sweep, submission.job, len(submission.indices))
+    announce(sweep, submission.job, len(submission.indices))
     return 0
 
 
@@ -168,7 +170,8 @@ def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float, as_json: b
     return 1 if left else 0
 
 
-def _announce(sweep: SweepDirectory, job: str, count: int) -> None:
+def announce(sweep: SweepDirectory, job: str, count: int) -> None:
+    """Say what was submitted, and how to follow it."""
     path = shown(sweep.path)
     points = f"{count} point{'' if count == 1 else 's'}"
     print(f"sweep {path}\njob   {job} submitted: {points}\nlogs  {shown(sweep.job / f'slurm-{job}_INDEX.out')}")

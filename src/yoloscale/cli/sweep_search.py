@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from yoloscale.cli.ending import shown
 from yoloscale.cli.watch import say
+from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Launcher
 from yoloscale.config.sweep import Pruner
+from yoloscale.runs.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
     from yoloscale.sweep.search.ready import PlannedSearch
 
 
 def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) -> int:
-    """Make a search, or join the one of that name, and train its points."""
+    """Make a search, or join the one of that name, and train its points here or submit them as one array."""
     from yoloscale.cli import sweep_local
     from yoloscale.cli.sweep import refuse_flags
     from yoloscale.sweep.search.ready import plan_search, ready
@@ -22,10 +27,56 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     planned = plan_search(tokens)
     is_local = planned.probes.first.cluster.launcher is Launcher.local
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
-    print("\n".join(described(planned)), flush=True)
+    print("\n".join(described(planned)), file=sys.stdout if is_local else sys.stderr, flush=True)
     if dry_run:
+        return 0 if is_local else _print_script(planned, tokens)
+    search = ready(planned, say)
+    if is_local:
+        return sweep_local.start(search.sweep, failed_only=False, detach=detach)
+    if prepare:
+        print(f"sweep {shown(search.sweep.path)}")
         return 0
-    return sweep_local.start(ready(planned, say).sweep, failed_only=False, detach=detach)
+    is_new = not search.sweep.points() and planned.probes.name is None
+    return submit(search.sweep, ["train", *_named(planned, search.sweep, tokens)], failed_only=False, is_new=is_new)
+
+
+def submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is_new: bool = False) -> int:
+    """Submit what is left of a search; of one that is refused and new, nothing stays."""
+    from yoloscale.cli.sweep import announce
+    from yoloscale.sweep.directory import take
+    from yoloscale.sweep.search.search import open_search
+    from yoloscale.sweep.search.submit import open_indices, submit_search
+
+    search = open_search(sweep)
+    with take(sweep):
+        try:
+            submission = submit_search(search, words, open_indices(search, failed_only=failed_only))
+        except ConfigError:
+            if is_new:
+                shutil.rmtree(sweep.path)
+            raise
+    announce(sweep, submission.job, len(submission.indices))
+    return 0
+
+
+def _named(planned: PlannedSearch, sweep: SweepDirectory, tokens: Sequence[str]) -> list[str]:
+    return [*tokens, *([] if planned.probes.name is not None else [f"name={sweep.name}"])]
+
+
+def _print_script(planned: PlannedSearch, tokens: Sequence[str]) -> int:
+    from yoloscale.cli.submit import write_out
+    from yoloscale.launch.slurm.render import script_of
+    from yoloscale.runs.sweep_directory import is_sweep
+    from yoloscale.sweep.freeze import proposed_directory
+    from yoloscale.sweep.search.search import Search, open_search
+    from yoloscale.sweep.search.submit import job_for, open_indices
+
+    sweep = proposed_directory(planned.probes)
+    search = Search(sweep, planned.space, planned.settings, planned.base)
+    indices = open_indices(open_search(sweep)) if is_sweep(sweep.path) else list(range(search.total))
+    print(f"sweep {shown(sweep.path)}\npoints {len(indices)}", file=sys.stderr)
+    write_out(script_of(job_for(search, ["train", *_named(planned, sweep, tokens)], indices)))
+    return 0
 
 
 def described(planned: PlannedSearch) -> list[str]:

@@ -15,6 +15,7 @@ from yoloscale.runs.slurm_commands import SlurmError, call
 from yoloscale.runs.status import Status, status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
+from yoloscale.sweep.search.submit import queued
 
 POLL_S = 3.0  # each time SLURM is asked
 LOCAL_POLL_S = 0.2
@@ -31,7 +32,8 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
     """
     here = launchers.alive(sweep)
     active = [(run, found) for run, found in zip(sweep.runs(), statuses(sweep.runs()), strict=True) if _is_taken(found)]
-    if not active and not here:
+    asking = [*queued(sweep).values()]
+    if not active and not here and not asking:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: nothing of it is queued or runs", "`yoloscale status`"))
     deadline = time.monotonic() + timeout_s
     for launcher in here:
@@ -50,6 +52,7 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
     if at_once:
         for launcher in here:
             launcher.kill()
+    _scancel(asking)
     _scancel(job for _, job in [*waiting, *(training if at_once else [])] if job is not None)
     for run, job in waiting:
         record_cancel(run, job)
@@ -59,7 +62,7 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
         if time.monotonic() > deadline:
             break
         time.sleep(poll_s)
-    return len(active), left
+    return len(active) + len(asking), left
 
 
 def _kill(run: RunDirectory) -> None:

@@ -17,6 +17,7 @@ from yoloscale.launch.slurm.submit import submit
 from yoloscale.runs import events
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.sweep.search.search import base_of
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,13 @@ class Submission:
     indices: tuple[int, ...]
 
 
-def array_job(config: Config, sweep: SweepDirectory, typed: Sequence[str], indices: Iterable[int]) -> SlurmJob:
-    """The array of some points of a sweep; `config` is that of one of them, whose cluster is that of all."""
+def array_job(
+    config: Config, sweep: SweepDirectory, typed: Sequence[str], indices: Iterable[int], *, asks: bool = False
+) -> SlurmJob:
+    """The array of some points of a sweep; `config` is that of one of them, whose cluster is that of all.
+
+    `asks`: it is a search, whose elements ask for their points.
+    """
     return SlurmJob(
         cluster=config.cluster,
         name=sweep.name,
@@ -37,6 +43,7 @@ def array_job(config: Config, sweep: SweepDirectory, typed: Sequence[str], indic
         working_folder=Path.cwd(),
         typed=tuple(typed),
         array=ranges(indices),
+        asks=asks,
     )
 
 
@@ -48,6 +55,8 @@ def unfinished(sweep: SweepDirectory, *, failed_only: bool = False) -> list[int]
 
 def launcher_of(sweep: SweepDirectory, indices: Sequence[int]) -> Launcher:
     """Where the first of these points is to run, or, without any, the first that is there."""
+    if (base := base_of(sweep)).exists():
+        return load(base).cluster.launcher
     points = sweep.points()
     chosen = [points[index] for index in indices] or [each for each in points if sweep.run(each.name).config.exists()]
     if not chosen:

@@ -1,0 +1,84 @@
+"""A search as one SLURM job array: an element for each point, which is asked for when the element starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.launch.slurm.job import SlurmJob
+from yoloscale.launch.slurm.submit import submit
+from yoloscale.runs import events
+from yoloscale.runs.scheduler import Ask, Silence, ask
+from yoloscale.runs.status import statuses
+from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.sweep.search.search import Search
+from yoloscale.sweep.submit import Submission, array_job, unfinished
+
+
+def job_for(search: Search, words: Sequence[str], indices: Sequence[int]) -> SlurmJob:
+    """The array of some places of a search, whether they have a point yet or not."""
+    return array_job(search.base, search.sweep, words, indices, asks=True)
+
+
+def open_indices(search: Search, *, failed_only: bool = False) -> list[int]:
+    """Places whose point nobody works on and that has neither finished nor failed, and those that have none yet.
+
+    Raises ConfigError if SLURM does not tell whether it has an element that is to ask for one.
+    """
+    points = search.sweep.points()
+    found = [points[place].index for place in unfinished(search.sweep, failed_only=failed_only)]
+    if failed_only:
+        return found
+    taken = {point.index for point in points} | queued(search.sweep).keys()
+    return sorted([*found, *(index for index in range(search.total) if index not in taken)])
+
+
+def submit_search(search: Search, words: Sequence[str], indices: Sequence[int]) -> Submission:
+    """Submit these places in one call of sbatch; the caller has taken the sweep. Raises ConfigError."""
+    if not indices:
+        states = [status.state for status in statuses(search.sweep.runs())]
+        found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "all are queued"
+        instead = "`yoloscale status SWEEP`; more sweep.search.trials go on with it"
+        raise ConfigError(Problem("SWEEP", f"{search.sweep.name!r}: {found}; nothing is left to submit", instead))
+    job = submit(job_for(search, words, indices))
+    points = {point.index: search.sweep.run(point.name) for point in search.sweep.points()}
+    for index in indices:
+        if index in points:
+            events.record(points[index], events.SUBMITTED, job=f"{job}_{index}")
+    _put_down(search.sweep, {str(index): f"{job}_{index}" for index in indices if index not in points})
+    return Submission(job, tuple(indices))
+
+
+def queued(sweep: SweepDirectory, asked: Ask = ask) -> dict[int, str]:
+    """Elements that SLURM has, of places without a point. Raises ConfigError if SLURM does not answer."""
+    points = {point.index for point in sweep.points()}
+    jobs = {int(index): job for index, job in _read(sweep).items() if int(index) not in points}
+    answer = asked(set(jobs.values())) if jobs else None
+    found = {}
+    for index, job in jobs.items():
+        assert answer is not None, "there are jobs"
+        told = answer.of(job)
+        if isinstance(told, Silence):
+            raise ConfigError(
+                Problem("SLURM", told.words or "squeue is not here", "once SLURM answers, the same again")
+            )
+        if told is not None and not told.is_over:
+            found[index] = job
+    return found
+
+
+def _put_down(sweep: SweepDirectory, jobs: dict[str, str]) -> None:
+    path = sweep.job / "elements.json"
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps({**_read(sweep), **jobs}), encoding="utf-8")
+    beside.replace(path)
+
+
+def _read(sweep: SweepDirectory) -> dict[str, str]:
+    """Job by index, of elements that were to ask for their point."""
+    try:
+        found: dict[str, str] = json.loads((sweep.job / "elements.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return found

@@ -1,0 +1,44 @@
+"""A launcher of a test: `search_worker.py SWEEP`: takes points of a search until there are none, and "trains" each."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.launch.claim import lock
+from yoloscale.runs import events
+from yoloscale.runs.scheduler import nobody
+from yoloscale.runs.status import status
+from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.sweep.search.search import number_of, open_search
+from yoloscale.sweep.search.source import SearchSource
+
+
+def main(sweep: SweepDirectory) -> None:
+    source = SearchSource(open_search(sweep), print)
+    while not source.is_exhausted():
+        run = source.next()
+        if run is None:
+            time.sleep(0.1)
+            continue
+        try:
+            taken = lock(run)
+        except ConfigError:
+            source.ended(run, status(run, nobody))
+            continue
+        if not run.result.exists():
+            events.record(run, events.TRAINING_STARTED, attempt=1, epochs=1)
+            number = number_of(run)
+            assert number is not None
+            beside = run.result.with_suffix(".writing")
+            beside.write_text(json.dumps({"fitness": 1 / (number + 1), "metrics": {}, "epochs": 1}))
+            beside.replace(run.result)
+        taken.release()
+        source.ended(run, status(run, nobody))
+
+
+if __name__ == "__main__":
+    main(SweepDirectory(Path(sys.argv[1])))

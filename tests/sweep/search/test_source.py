@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.freeze import load
+from yoloscale.runs import events, jsonl
+from yoloscale.runs import study as studies
+from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.sweep.search import ready as ready_module
+from yoloscale.sweep.search.ready import plan_search, ready
+from yoloscale.sweep.search.search import Search, ask_point, journal_of, open_search, reconcile
+from yoloscale.sweep.search.source import SearchSource
+
+TYPED = ["-m", "name=s", "sweep=tpe", "sweep.search.trials=12", "sweep.search.startup_trials=4", "device=cpu"]
+SPACE = ["lr0=tag(log,interval(1e-4,1e-1))", "optimizer=SGD,AdamW", "model=yolo26n.yaml"]
+WORKER = Path(__file__).with_name("search_worker.py")
+
+Make = Callable[..., Search]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Make:
+    """`make("lr0=…")`: a search of these words, or the search of that name, joined."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("YOLOSCALE_CACHE", str(cache))
+    images = ["data.shapes.train_images=4", "data.shapes.val_images=4", "data.shapes.image_size=64"]
+
+    def made(*tokens: str) -> Search:
+        return ready(plan_search([*TYPED, *images, *(tokens or SPACE)]), print)
+
+    return made
+
+
+def launch(sweep: SweepDirectory) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, str(WORKER), str(sweep.path)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def test_launchers_at_once_make_every_point_once_and_one_that_is_killed_costs_none(make: Make) -> None:
+    sweep = make().sweep
+    first, second = launch(sweep), launch(sweep)
+    while not len(read(sweep).points):
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    third = launch(sweep)
+    assert [second.wait(120), third.wait(120)] == [0, 0]
+    trials = [trial for trial in studies.load(journal_of(sweep)).trials if trial.user_attrs.get("point")]
+    done = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    assert {trial.user_attrs["point"] for trial in done} == {f"trial-{index:03d}" for index in range(12)}
+    assert len(done) == 12
+    assert len(trials) <= 13  # at most the one that the killed launcher had not put on record
+    points = read(sweep).points
+    assert [point.name for point in points] == [f"trial-{index:03d}" for index in range(12)]
+    assert len({point.overrides for point in points}) == 12
+    starts = [event["event"] for run in sweep.runs() for event in events.history(run)]
+    assert 12 <= starts.count(events.TRAINING_STARTED) <= 13  # the killed launcher may have been at one
+    by_name = {trial.user_attrs["point"]: trial for trial in done}
+    for point, run in zip(points, sweep.runs(), strict=True):
+        config = load(run.config)
+        assert config.trial is not None
+        assert (run.path / config.trial.study).resolve() == journal_of(sweep)
+        assert config.lr0 == by_name[point.name].params["lr0"]
+        assert config.trial.number == by_name[point.name].number
+
+
+def test_the_same_command_joins_another_search_is_refused(make: Make) -> None:
+    first = make()
+    assert make().sweep == first.sweep
+    grown = make(*SPACE, "sweep.search.trials=20")
+    assert grown.total == 20
+    other = ["lr0=interval(1e-3,1e-1)", "optimizer=SGD,AdamW", "model=yolo26n.yaml", "sweep.search.seed=1"]
+    with pytest.raises(ConfigError) as raised:
+        make(*other)
+    assert [problem.key for problem in raised.value.problems] == ["sweep.search.seed", "lr0"]
+    with pytest.raises(ConfigError) as raised:
+        make(*SPACE, "epochs=3")
+    assert [problem.key for problem in raised.value.problems] == ["epochs"]
+
+
+def test_what_a_killed_launcher_left_is_reconciled(make: Make) -> None:
+    search = make()
+    unknown, failed, pruned = (ask_point(search, index) for index in range(3))
+    for asked in (unknown, failed, pruned):
+        assert asked is not None
+    assert unknown is not None
+    assert failed is not None
+    assert pruned is not None
+    record = search.sweep.record.read_text()
+    search.sweep.record.write_text(record.replace("- name: trial-000", "- name: trial-099\n  index: 99"))
+    events.record(failed[0], events.FAILED, attempt=0, error="broken")
+    events.record(failed[0], events.EXITED, attempt=0, exit_code=1)
+    pruned[0].result.write_text('{"pruned": true, "fitness": 0.5, "epochs": 1, "metrics": {}}')
+    for _ in range(2):
+        reconcile(search)
+        trials = studies.load(search.journal).trials
+        assert [trial.state.name for trial in trials] == ["FAIL", "FAIL", "PRUNED"]
+    assert "frozen" in trials[0].user_attrs["error"]
+    assert trials[1].user_attrs["error"] == "broken"
+
+
+def test_points_that_failed_are_tried_again_only_if_that_is_wanted(make: Make) -> None:
+    search = make("sweep.search.trials=1", *SPACE)
+    asked = ask_point(search, 0)
+    assert asked is not None
+    events.record(asked[0], events.FAILED, attempt=0, error="broken")
+    events.record(asked[0], events.EXITED, attempt=0, exit_code=1)
+    source = SearchSource(search, print)
+    assert source.next() is None
+    assert source.is_exhausted()
+    again = SearchSource(search, print, failed_only=True)
+    assert again.next() == asked[0]
+    assert again.next() is None
+    assert again.is_exhausted()
+
+
+def test_a_study_that_cannot_be_read_ends_the_search_with_a_word(make: Make) -> None:
+    search = make()
+    search.journal.write_text("zeros\n")
+    source = SearchSource(search, print)
+    assert source.next() is None
+    with pytest.raises(ConfigError, match=r"study\.journal"):
+        source.is_exhausted()
+
+
+def test_nothing_is_left_of_a_search_that_is_wrong(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        make("lr0=interval(0,2)", "model=yolo26n.yaml")
+    with pytest.raises(ConfigError):
+        make("lr0=interval(0,1)", "model=yolo26n.yaml", "data=path/to/no.yaml")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_search_opens_again_from_another_folder(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own" / "sweep").mkdir(parents=True)
+    (tmp_path / "own" / "sweep" / "mine.yaml").write_text(
+        "search: {sampler: random, trials: 3}\nparams: {seed: 'range(0,9)'}"
+    )
+    search = make("--config-dir=own", "sweep=mine", "model=yolo26n.yaml")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = open_search(search.sweep)
+    assert again == search
+    asked = ask_point(again, 0)
+    assert asked is not None
+    assert asked[1] is None
+    assert next(iter(jsonl.read(journal_of(search.sweep))))
+    assert ready_module.SPACE in studies.load(search.journal).user_attrs
+    shutil.rmtree(search.sweep.path)
