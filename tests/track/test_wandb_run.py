@@ -20,6 +20,8 @@ FACTS = {"name": "a", "identity": "abc", "settings": {"lr0": 0.1}}
 
 
 class Run:
+    url = "https://wandb.ai/e/p/runs/abc"
+
     def __init__(self) -> None:
         self.logged: list[tuple[dict[str, Any], int | None, bool | None]] = []
         self.finish_error: Exception | None = None
@@ -82,7 +84,9 @@ def test_a_run_on_one_node_goes_on_under_its_id_in_the_group_of_its_sweep(
     tmp_path: Path, wandb_calls: list[dict[str, Any]]
 ) -> None:
     config = WandbConfig(project="p", entity="e", tags=["x"], notes="n", job_type="try")
-    WandbTracker(config, facts(tmp_path, group="the-sweep"))
+    said: list[tuple[str, str]] = []
+    WandbTracker(config, facts(tmp_path, group="the-sweep", found_at=lambda *where: said.append(where)))
+    assert said == [("W&B", Run.url)]
     WandbTracker(WandbConfig(group="mine"), facts(tmp_path, group="the-sweep"))
     call, other = wandb_calls
     expected = {"mode": "online", "id": "abc", "resume": "allow", "group": "the-sweep", "job_type": "try", "name": "a"}

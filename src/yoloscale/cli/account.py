@@ -109,6 +109,7 @@ _EVENT_LINES: dict[str, Callable[[Mapping[str, Any], Progress], str]] = {
     events.ATTEMPT_STARTED: _started,
     events.TRAINING_STARTED: _training,
     events.MOVED: _moved,
+    events.TRACKED: lambda record, progress: f"{record.get('tracker')}: {record.get('where')}",
     events.WARNING: lambda record, progress: f"warning: {record.get('message', '')}",
     events.FAILED: _failed,
     events.PREEMPTED: _stopped,

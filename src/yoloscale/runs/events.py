@@ -26,6 +26,7 @@ MOVED = "moved"
 FINISHED = "finished"
 FAILED = "failed"
 WARNING = "warning"
+TRACKED = "tracked"
 EXITED = "exited"
 
 

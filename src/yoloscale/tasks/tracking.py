@@ -51,6 +51,7 @@ def open_trackers(
         node=node,
         nodes=ranks.world_size // ranks.local_world_size,
         warn=partial(events.warn, run),
+        found_at=lambda tracker, where: events.note(run, events.TRACKED, tracker=tracker, where=where),
     )
     made = makers(config.logger, facts) if ranks.is_first_of_node else {}
     told = run.job / ("tracked.json" if node == 0 else f"tracked-node-{node}.json")

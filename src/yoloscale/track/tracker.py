@@ -19,6 +19,7 @@ class RunFacts:
         from_agent: the variables by which W&B's agent ties a run to its sweep, if it has started the run.
         node: of how many nodes this is which one, from 0.
         warn: takes a sentence for people.
+        found_at: takes the name of a tracker and the address at which it shows the run.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class RunFacts:
     node: int = 0
     nodes: int = 1
     warn: Callable[[str], None] = print
+    found_at: Callable[[str, str], None] = print
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class WandbTracker(Tracker):
             facts.warn(f"W&B: {reason}; logged offline, `yoloscale wandb sync {facts.folder}` sends it later")
             self._run = _start(config, facts, mode.value)
         self._is_online = mode is WandbMode.online
+        if self._is_online and self._run.url:
+            facts.found_at("W&B", str(self._run.url))
         self._define()
 
     def _define(self) -> None:
