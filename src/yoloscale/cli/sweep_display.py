@@ -16,9 +16,10 @@ from yoloscale.runs.status import Status
 from yoloscale.runs.tail import Tail
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
 
+COLUMNS = ("point", "epoch", "metric", "images/s", "left", "where")
 LINES_PER_POINT = 5  # at most, about epochs, where there is no terminal
 REFRESH_S = 0.5
 
@@ -122,16 +123,22 @@ class SweepDisplay:
             point.told_epoch = done
             self.say(f"{point.run.name}: epoch {done}/{progress.epochs}  {_metric(progress)}".rstrip())
 
-    def _table(self) -> Table:
+    def _table(self) -> Group:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(self._head()), title_justify="left", box=None, pad_edge=False)
-        for name in ("point", "epoch", "metric", "images/s", "left", "where"):
-            table.add_column(name, overflow="ellipsis", no_wrap=True, ratio=3 if name == "point" else None)
-        for name, point in self._running.items():
-            table.add_row(*(Text(cell) for cell in (name, *_cells(point))))
-        return table
+        head = Text(self._head(), no_wrap=True, overflow="ellipsis")
+        if not self._running:
+            return Group(head)
+        rows = [(name, *_cells(point)) for name, point in self._running.items()]
+        table = Table(box=None, pad_edge=False)
+        shown = [place for place, name in enumerate(COLUMNS) if name != "where" or any(row[place] for row in rows)]
+        for place in shown:
+            table.add_column(COLUMNS[place], overflow="ellipsis", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(row[place]) for place in shown))
+        return Group(head, table)
 
     def _head(self) -> str:
         running = len(self._running)

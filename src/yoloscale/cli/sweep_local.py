@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from yoloscale.cli.ending import shown
 from yoloscale.cli.sweep_display import SweepDisplay
 from yoloscale.cli.watch import say
+from yoloscale.config.errors import ConfigError
 from yoloscale.launch.outcome import FAILED, FINISHED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, statuses
@@ -97,7 +98,22 @@ def _watched(sweep: SweepDirectory, source: PointSource, display: SweepDisplay, 
         end = local.run_sweep(sweep, source, observer, slots)
     found = statuses(sweep.runs())
     _print_end(sweep, found)
+    if end.stopped_by is None and end.count("finished"):
+        _print_results(sweep)
     return local.exit_code_of(end, found)
+
+
+def _print_results(sweep: SweepDirectory) -> None:
+    """As `yoloscale report SWEEP`. What cannot be written does not make a sweep fail."""
+    from yoloscale.cli.report import screen_width, text
+    from yoloscale.report.sweep import summary
+
+    try:
+        found = summary(sweep, screen_width())
+    except (ConfigError, OSError) as error:
+        print(f"no report was written: {error}", file=sys.stderr)
+        return
+    print("\n".join(text(found)[1:]))
 
 
 def _detached(sweep: SweepDirectory, *, failed_only: bool) -> int:

@@ -42,6 +42,7 @@ from yoloscale.sweep.slots import Slots, plan_slots
 
 PointSource = GridSource | SearchSource
 START_S = 30.0
+REPORT_WIDTH = 120
 ENDED_POLL_S = 0.05
 
 
@@ -169,7 +170,18 @@ def main(arguments: Sequence[str]) -> int:
     found = statuses(sweep.runs(), nobody)
     states = Counter(status.state for status in found)
     _say(f"{sweep.name}: " + ", ".join(f"{count} {state}" for state, count in states.items()))
+    if end.stopped_by is None and end.count("finished"):
+        _write_report(sweep)
     return exit_code_of(end, found)
+
+
+def _write_report(sweep: SweepDirectory) -> None:
+    from yoloscale.report.sweep import summary
+
+    try:
+        _say("\n".join(["results", *map(str, summary(sweep, REPORT_WIDTH).paths)]))
+    except (ConfigError, OSError) as error:
+        _say(f"no report was written: {error}")
 
 
 def _say(line: str) -> None:
