@@ -55,3 +55,8 @@ def duration(seconds: float) -> str:
 def cut(text: str, width: int) -> str:
     """Text of at most so many characters; what is left out is a `…`."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def ending(text: str, width: int) -> str:
+    """The end of a text of at most so many characters: paths and keys that begin alike differ there."""
+    return text if len(text) <= width else f"…{text[1 - width :]}"

@@ -40,7 +40,7 @@ def make_axis(key: str, values: Sequence[str], *, is_log: bool = False, apart: f
         places = {value: _inside(place / max(1, len(different) - 1)) for place, value in enumerate(different)}
         if len(different) == 1:
             places = {different[0]: 0.5}
-        labels = [(place, _short(value)) for value, place in places.items()]
+        labels = [(place, words.ending(value, MAX_LABEL)) for value, place in places.items()]
         return Axis(key, places, _spread(labels, apart), is_numeric=False)
     known = {value: number for value, number in zip(different, numbers, strict=True) if number is not None}
     return _numeric(key, known, is_log=is_log, apart=apart)
@@ -100,8 +100,3 @@ def _spread(labels: Sequence[tuple[float, str]], apart: float) -> tuple[tuple[fl
 
 def _inside(share: float) -> float:
     return _MARGIN + (1 - 2 * _MARGIN) * share
-
-
-def _short(value: str) -> str:
-    """The end of a long value: paths differ there."""
-    return value if len(value) <= MAX_LABEL else f"…{value[1 - MAX_LABEL :]}"

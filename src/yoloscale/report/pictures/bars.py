@@ -24,7 +24,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     made, [axes] = style.figure(_WIDTH, _AROUND + _PER_BAR * len(shown))
     places = range(len(shown))
     axes.barh(places, list(shown.values()), height=0.62, color=style.BLUE)
-    axes.set_yticks(places, [words.cut(title, 28) for title in words.short_keys(list(shown))])
+    axes.set_yticks(places, [style.plain(words.ending(title, 28)) for title in words.short_keys(list(shown))])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_xlim(0, max(1e-9, max(shown.values())) * 1.12)
@@ -39,5 +39,5 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
         )
     axes.set_xlabel(kind, fontsize=style.LABEL_SIZE)
     title = f"{words.cut(results.sweep.name, 50)}: what {words.metric(results.objectives[0].name)} depends on"
-    made.suptitle(title, fontsize=style.TITLE_SIZE, x=0.01, ha="left")
+    style.title(made, title)
     return style.save(made, folder / NAME)

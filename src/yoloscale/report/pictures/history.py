@@ -30,7 +30,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     count = len(results.points)
     panels[-1].set_xlim(-0.5 - 0.01 * count, count - 0.5 + 0.01 * count)
-    made.suptitle(words.cut(results.sweep.name, 80), fontsize=style.TITLE_SIZE, x=0.01, ha="left")
+    style.title(made, words.cut(results.sweep.name, 80))
     handles = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }

@@ -36,7 +36,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     _scales(axes, found)
     some = f", the {len(shown)} keys that matter most of {len(keys)}" if len(shown) < len(keys) else ""
     title = f"{words.cut(results.sweep.name, 60)}: {len(points)} points{some}"
-    made.suptitle(title, fontsize=style.TITLE_SIZE, x=0.01, ha="left")
+    style.title(made, title)
     return style.save(made, folder / NAME)
 
 
@@ -115,7 +115,7 @@ def _scales(axes: Axes, found: Sequence[tuple[Axis, list[float]]]) -> None:
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlim(-0.55, len(found) - 0.75)
     axes.xaxis.tick_top()
-    titles = [words.cut(axis.key, 22) for axis, _ in found]
+    titles = [style.plain(words.ending(axis.key, 22)) for axis, _ in found]
     axes.set_xticks(range(len(found)), titles, fontsize=style.LABEL_SIZE)
     if max(map(len, titles)) > 12:
         for title in axes.get_xticklabels():
@@ -128,7 +128,7 @@ def _scales(axes: Axes, found: Sequence[tuple[Axis, list[float]]]) -> None:
             text = axes.text(
                 place - 0.05,
                 height,
-                label,
+                style.plain(label),
                 ha="right",
                 va="center",
                 fontsize=style.TICK_SIZE,

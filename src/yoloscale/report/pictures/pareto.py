@@ -39,7 +39,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     axes.set_xlabel(_title(second), fontsize=style.LABEL_SIZE)
     axes.set_ylabel(_title(first), fontsize=style.LABEL_SIZE)
     _labels(axes, front, (second, first))
-    made.suptitle(words.cut(results.sweep.name, 60), fontsize=style.TITLE_SIZE, x=0.01, ha="left")
+    style.title(made, words.cut(results.sweep.name, 60))
     made.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=style.TICK_SIZE)
     return style.save(made, folder / NAME)
 

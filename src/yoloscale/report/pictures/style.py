@@ -58,6 +58,16 @@ def large_numbers(axis: XAxis | YAxis, values: Iterable[float]) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: words.number(value)))
 
 
+def plain(text: str) -> str:
+    r"""Text that is drawn as it is: between two `$` matplotlib reads mathematics."""
+    return text.replace("$", r"\$")
+
+
+def title(made: Figure, text: str) -> None:
+    """The heading of a picture."""
+    made.suptitle(plain(text), fontsize=TITLE_SIZE, x=0.01, ha="left")
+
+
 def save(made: Figure, path: Path) -> Path:
     """Write a PNG, whole or not at all."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
