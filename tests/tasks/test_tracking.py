@@ -73,8 +73,9 @@ def event(name: str, **fields: Any) -> dict[str, Any]:
     [
         ([], "the one before was killed"),
         ([event("preempted")], None),
-        ([event("failed", rank=0, host="h", error="E: x", collateral=False)], None),
-        ([event("failed", rank=1, host="h", error="E: x", collateral=False)], "rank 1 on h had failed: E: x"),
+        ([event("failed", rank=0, host="h", error="E: x", collateral=False, traceback="…")], None),
+        ([event("failed", rank=0, host="h", error="was killed by SIGKILL")], "rank 0 on h: was killed by SIGKILL"),
+        ([event("failed", rank=1, host="h", error="E: x", collateral=False, traceback="…")], "rank 1 on h: E: x"),
         ([event("failed", rank=2, host="h", error="gone", collateral=True)], "the one before was killed"),
     ],
 )

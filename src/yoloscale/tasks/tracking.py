@@ -57,7 +57,7 @@ def open_trackers(
     told = run.job / ("tracked.json" if node == 0 else f"tracked-node-{node}.json")
     trackers = BackgroundTrackers(made, told, facts.warn, partial(_goodput, run))
     if ranks.is_first and attempt > 1 and (reason := why_restarted(events.history(run), attempt)):
-        trackers.tell(partial(_alert, title=f"{run.name}: restarted", text=f"Attempt {attempt} goes on: {reason}."))
+        trackers.tell(partial(_alert, title=f"{run.name}: restarted", text=f"Attempt {attempt} goes on after {reason}"))
     return trackers
 
 
@@ -85,10 +85,11 @@ def why_restarted(history: list[dict[str, Any]], attempt: int) -> str | None:
     """What ended the start before this one; None if it was asked to stop, or has told of its failure itself."""
     before = events.of_attempt(history, attempt - 1)
     failed = [event for event in before if event["event"] == events.FAILED]
-    if any(event["event"] == events.PREEMPTED for event in before) or any(e.get("rank") == 0 for e in failed):
+    spoke = any(event.get("rank") == 0 and "traceback" in event for event in failed)  # not the launcher, of a dead one
+    if spoke or any(event["event"] == events.PREEMPTED for event in before):
         return None
     own = next((event for event in failed if not event.get("collateral")), None)
-    return f"rank {own['rank']} on {own['host']} had failed: {own['error']}" if own else "the one before was killed"
+    return f"rank {own['rank']} on {own['host']}: {own['error']}" if own else "the one before was killed"
 
 
 def _identity(run: RunDirectory, progress: Progress) -> dict[str, str]:
