@@ -9,7 +9,7 @@ import pytest
 
 from yoloscale.runs import events
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_a_stopped_rank_is_named_and_the_run_goes_on_without_a_person(yoloscale) -> None:  # type: ignore[no-untyped-def]

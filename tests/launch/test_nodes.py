@@ -57,7 +57,7 @@ def told(run: RunDirectory, event: str) -> list[dict[str, Any]]:
     return [record for record in events.history(run) if record["event"] == event]
 
 
-def until_attempt_trains(run: RunDirectory, attempt: int, timeout_s: float = 90) -> None:
+def until_attempt_trains(run: RunDirectory, attempt: int, timeout_s: float = 240) -> None:
     deadline = time.monotonic() + timeout_s
     while not any(record["attempt"] == attempt for record in told(run, "training_started")):
         assert time.monotonic() < deadline, "".join(output_of(run, rank) for rank in (0, 1)) + str(events.history(run))
@@ -102,7 +102,7 @@ def test_a_rank_that_dies_on_one_node_ends_the_others(config: Make, standin: Non
     endpoint = f"127.0.0.1:{free_port()}"
     run = two_node_run(config(nodes=2, procs_per_node=1, rdzv_endpoint=endpoint, max_restarts=0), **script)
     processes = [node(run, 0), node(run, 1)]
-    assert [process.wait(120) for process in processes] == [1, 1], output_of(run, 0) + output_of(run, 1)
+    assert [process.wait(240) for process in processes] == [1, 1], output_of(run, 0) + output_of(run, 1)
     for rank in (0, 1):
         assert "rank 1 on" in output_of(run, rank)
         assert "the loss is a teapot" in output_of(run, rank)
@@ -116,7 +116,7 @@ def test_a_node_that_cannot_reach_the_first_names_the_address(config: Make, stan
     events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="another-host", pid=1, argv=[])
     run.launch_record(1).write_text(json.dumps({"job_id": "nobody-hosts-it"}))
     process = node(run, 1)
-    exit_code = process.wait(120)
+    exit_code = process.wait(240)
     assert exit_code == 1, output_of(run, 1)
     assert f"did not meet at {endpoint}" in output_of(run, 1)
 
@@ -178,7 +178,7 @@ def test_an_attempt_that_has_its_ranks_is_not_joined(config: Make, sign: str) ->
     assert newest_announcement(run, 1) is None
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_a_run_that_went_on_without_this_node_is_not_waited_for_when_its_host_is_down(
     config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +198,7 @@ def test_a_run_that_went_on_without_this_node_is_not_waited_for_when_its_host_is
     alive.join()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_a_node_does_not_join_what_was_started_anew_with_another_config(
     config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,7 +260,7 @@ def three_namespaces() -> Iterator[list[str]]:
 def test_two_network_namespaces_train_one_run(config: Make, standin: None, namespaces: list[str]) -> None:
     run = two_node_run(config(nodes=2, procs_per_node=2, rdzv_endpoint="10.213.0.1:29500"))
     processes = [node(run, rank, "ip", "netns", "exec", name) for rank, name in enumerate(namespaces)]
-    assert [process.wait(120) for process in processes] == [0, 0], output_of(run, 0) + output_of(run, 1)
+    assert [process.wait(240) for process in processes] == [0, 0], output_of(run, 0) + output_of(run, 1)
     assert json.loads(run.launch_record(1, 1).read_text())["environment"]["GLOO_SOCKET_IFNAME"] == "ysb"
     started = next(record for record in events.history(run) if record["event"] == "attempt_started")
     assert started["world_size"] == 4
@@ -273,11 +273,10 @@ def test_a_signal_on_one_namespace_stops_its_node(config: Make, standin: None, n
     until_attempt_trains(run, 1)
     for process in processes:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(120) for process in processes] == [75, 75], output_of(run, 0) + output_of(run, 1)
+    assert [process.wait(240) for process in processes] == [75, 75], output_of(run, 0) + output_of(run, 1)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(200)
 def test_two_of_three_nodes_go_on_without_the_one_that_is_lost(
     config: Make, standin: None, three_namespaces: list[str]
 ) -> None:
@@ -288,21 +287,20 @@ def test_two_of_three_nodes_go_on_without_the_one_that_is_lost(
     until_attempt_trains(run, 1)
     time.sleep(1.0)
     lose_power(run, processes[2], 1, 2)
-    assert [process.wait(150) for process in processes[:2]] == [0, 0], output_of(run, 0) + output_of(run, 1)
+    assert [process.wait(300) for process in processes[:2]] == [0, 0], output_of(run, 0) + output_of(run, 1)
     assert [record["world_size"] for record in told(run, "attempt_started")] == [3, 2]
     (restarted,) = told(run, "restarted")
     assert told(run, "training_started")[1]["step"] == restarted["step"] > 0
 
 
 @pytest.mark.long
-@pytest.mark.timeout(200)
 def test_a_killed_rank_is_started_again_on_both_nodes(
     config: Make, standin: None, left_over: Callable[[], list[Any]]
 ) -> None:
     script = {"steps": 30, "save_every": 5, "break": {"rank": 1, "how": "SIGKILL", "step": 8, "attempts": [1]}}
     run = two_node_run(config(nodes=2, procs_per_node=1, rdzv_endpoint=f"127.0.0.1:{free_port()}"), **script)
     processes = [node(run, number) for number in (0, 1)]
-    assert [process.wait(120) for process in processes] == [0, 0], output_of(run, 0) + output_of(run, 1)
+    assert [process.wait(240) for process in processes] == [0, 0], output_of(run, 0) + output_of(run, 1)
     (restarted,) = told(run, "restarted")
     assert (restarted["rank"], restarted["exit_code"]) == (1, -9)
     assert [record["world_size"] for record in told(run, "attempt_started")] == [2, 2]
@@ -313,7 +311,6 @@ def test_a_killed_rank_is_started_again_on_both_nodes(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(200)
 def test_without_the_first_node_the_others_end(config: Make, standin: None) -> None:
     run = two_node_run(config(nodes=2, procs_per_node=1, rdzv_endpoint=f"127.0.0.1:{free_port()}"), steps=4000)
     processes = [node(run, number) for number in (0, 1)]

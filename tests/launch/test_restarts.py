@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -147,25 +146,23 @@ def test_a_killed_rank_is_started_again_from_the_newest_checkpoint(launch: Launc
 
 
 @pytest.mark.long
-@pytest.mark.timeout(120)
 def test_progress_allows_more_restarts_than_the_limit(launch: Launch) -> None:
     breaks = [{"rank": 0, "how": "exit", "step": 6 * attempt, "attempts": [attempt]} for attempt in (1, 2, 3)]
     launched = launch(cluster={"max_restarts": 1}, steps=20, save_every=5, **{"break": breaks})
-    exit_code, output = launched.wait(100)
+    exit_code, output = launched.wait(300)
     assert exit_code == 0, output
     assert [record["step"] for record in told(launched.run, "restarted")] == [5, 10, 15]
     assert {record["restarts"] for record in told(launched.run, "restarted")} == {1}
 
 
 @pytest.mark.long
-@pytest.mark.timeout(120)
 def test_it_is_given_up_with_the_cause_of_the_first_failure(launch: Launch) -> None:
     breaks = [
         {"rank": 1, "how": "raise", "step": 8, "attempts": [1]},
         {"rank": 0, "how": "SIGKILL", "step": 8, "attempts": [2]},
     ]
     launched = launch(cluster={"max_restarts": 1}, steps=4000, save_every=5, **{"break": breaks})
-    exit_code, output = launched.wait(100)
+    exit_code, output = launched.wait(300)
     assert exit_code == 1
     ending = output[output.index("The run failed") :]
     assert "rank 1 on" in ending
@@ -221,22 +218,19 @@ def test_a_killed_agent_costs_no_step(launch: Launch) -> None:
 @pytest.mark.parametrize("by", ["SIGTERM", "cancel", "file"])
 def test_a_request_between_two_attempts_is_honoured(launch: Launch, by: str) -> None:
     breaks = [{"rank": 1, "how": "exit", "step": 2}]
-    launched = launch(cluster={"max_restarts": 9}, steps=4000, **{"break": breaks})
-    deadline = time.monotonic() + 60
-    while len(told(launched.run, "restarted")) < 2:  # the second pause is long enough to meet
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    launched = launch(steps=4000, **{"break": breaks}, constants={"restarts.FIRST_PAUSE_S": 100.0})  # at most 30 s
+    launched.until("restarted")
     assert status(launched.run).state == "restarting"
     if by == "cancel":
-        assert cancel(launched.run, timeout_s=20)
+        assert cancel(launched.run, timeout_s=100)
     elif by == "file":
         launched.run.stop_request.touch()
     else:
         launched.process.send_signal(getattr(signal, by))
-    exit_code, output = launched.wait(20)
+    exit_code, output = launched.wait()
     is_preempted = by in ("SIGTERM", "file")
     assert exit_code == (75 if is_preempted else 130), output
     assert status(launched.run).state == ("preempted" if is_preempted else "cancelled")
     assert [record["saved"] for record in told(launched.run, "preempted")] == [False] * is_preempted
-    assert len(told(launched.run, "attempt_launched")) == 2
+    assert len(told(launched.run, "attempt_launched")) == 1
     assert not launched.run.stop_request.exists()

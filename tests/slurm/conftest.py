@@ -60,7 +60,7 @@ class SlurmCluster:
         done = script("controller", self.folder, action)
         assert done.returncode == 0, done.stderr
 
-    def run(self, *command: str, folder: Path | None = None, timeout_s: float = 60) -> str:
+    def run(self, *command: str, folder: Path | None = None, timeout_s: float = 120) -> str:
         """What one of SLURM's commands printed; it must succeed. `folder`: where it is typed."""
         environment = {**os.environ, "SLURM_CONF": str(self.configuration)}
         done = subprocess.run(
@@ -80,7 +80,7 @@ class SlurmCluster:
         """RUNNING, COMPLETED …, as squeue has it; of jobs that have ended, too."""
         return self.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T")
 
-    def wait_for(self, job: int, *states: str, timeout_s: float = 90) -> str:
+    def wait_for(self, job: int, *states: str, timeout_s: float = 240) -> str:
         """Wait until a job is in one of these states, by default: until it has ended. Returns the state."""
         wanted = set(states) or ENDED
         wait_until(lambda: self.state(job) in wanted, f"job {job} is {' or '.join(sorted(wanted))}", timeout_s)

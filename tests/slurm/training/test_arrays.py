@@ -39,7 +39,7 @@ def states(account: Any, array: str) -> Counter[str]:
     return Counter(shown.split())
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 @pytest.mark.long
 def test_never_more_than_two_run_and_a_failed_one_is_submitted_alone(account: Any) -> None:
     broken = {"break": {"rank": 0, "how": "raise", "step": 3, "attempts": [1]}}
@@ -72,7 +72,7 @@ def shown(account: Any) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -> None:
     """The last element of an array has the array's own number, by which SLURM would take all of them."""
     points = sweep(account, "seed=1,2", steps=5000, until="go", save_every=5)
@@ -90,7 +90,7 @@ def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -
     assert requeued == [[], [f"{array}_1"]]
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 @pytest.mark.long
 def test_after_a_failure_no_other_starts_and_what_is_killed_goes_on_with_resume(account: Any) -> None:
     """Six points on two places: the first fails, the second is ended half-way; each of the others trains once."""
@@ -126,7 +126,7 @@ def test_what_was_never_submitted_is_not_cancelled(account: Any) -> None:
     assert [found["state"] for found in shown(account)] == ["pending"] * 2
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_cancel_ends_those_that_wait_and_those_that_train(account: Any) -> None:
     points = sweep(account, "seed=1,2,3", "cluster.array_parallelism=1", steps=5000)
     runs = points.runs()

@@ -15,7 +15,7 @@ from yoloscale.runs import events
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import status
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_a_run_that_finishes_is_a_job_that_completes(account: Any) -> None:

@@ -20,7 +20,7 @@ from yoloscale.runs.status import status
 # SLURM's own words, unless it takes longer than anybody waits for
 NO_ANSWER = re.compile("Unable to contact slurm controller|no answer within [0-9]+ s")
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
