@@ -114,6 +114,7 @@ class ToyRun:
         more: int = 0,
         ranks: Ranks | None = None,
         group: ProcessGroup | None = None,
+        is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
         **limits: Any,
     ) -> None:
         self.directory, self.ranks = RunDirectory(folder), ranks or Ranks()
@@ -162,6 +163,7 @@ class ToyRun:
             keeper=self._keeper,
             observer=self.notes,
             ballot=self.ballot,
+            is_hopeless=is_hopeless,
         )
 
     def run(self) -> Outcome:
