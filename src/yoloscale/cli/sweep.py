@@ -133,7 +133,10 @@ def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
         print(json.dumps([entry.as_json() for entry in found], indent=1))
         return 0
     counts = Counter(entry.state for entry in found)
-    print(f"{sweep.name}: {len(found)} points: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    total = _total(sweep)
+    points = f"{len(found)} points" if total == len(found) else f"{len(found)} of {total} points"
+    states = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none has started"
+    print(f"{sweep.name}: {points}: {states}")
     entries = found if show_all else found[:SHOWN]
     rows = [row(entry, time.time()) for entry in entries]
     print("\n".join(table([("point", *COLUMNS[1:]), *rows])))
@@ -141,18 +144,25 @@ def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
         print(f"and {len(found) - len(entries)} more: --all shows them")
     for words in dict.fromkeys(entry.scheduler for entry in found if entry.scheduler):
         print(f"SLURM: {words}; states are those of the runs' last events")
-    _say_how_to_go_on(sweep, counts)
+    _say_how_to_go_on(sweep, counts, is_whole=len(found) == total)
     return 0
 
 
-def _say_how_to_go_on(sweep: SweepDirectory, counts: Mapping[str, int]) -> None:
+def _total(sweep: SweepDirectory) -> int:
+    """How many points there will be: those of a search are made one after another."""
+    from yoloscale.sweep.search.search import open_search
+
+    return len(sweep.points()) if read(sweep).settings.search is None else open_search(sweep).total
+
+
+def _say_how_to_go_on(sweep: SweepDirectory, counts: Mapping[str, int], *, is_whole: bool) -> None:
     """Who trains points here, or what starts them again; and those that failed, which takes a word of its own."""
     from yoloscale.sweep.launchers import alive
 
     path, here = shown(sweep.path), alive(sweep)
     for launcher in here:
         print(f"trained by process {launcher.pid} on {launcher.host}: yoloscale cancel {path}")
-    if not here and counts["preempted"] + counts["cancelled"]:
+    if not here and (counts["preempted"] + counts["cancelled"] or not is_whole):
         print(f"  yoloscale resume {path}")
     if counts["failed"]:
         print(f"  yoloscale resume {path} --failed")
