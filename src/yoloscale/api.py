@@ -205,19 +205,42 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     data for all points. With cluster="slurm" the points are submitted as one array. Raises ConfigError, with all
     problems, before anything is started.
     """
-    from yoloscale.sweep import local
-    from yoloscale.sweep.ready import ready as ready_sweep
-    from yoloscale.sweep.submit import launcher_of, submit_points, unfinished
+    from yoloscale.sweep.search.ready import wants_search
 
     tokens = [*overrides, *keyword_tokens(values)]
+    return Sweep(_start_search(tokens) if wants_search(tokens) else _start_grid(tokens))
+
+
+def _start_grid(tokens: list[str]) -> Path:
+    from yoloscale.sweep import local
+    from yoloscale.sweep.ready import ready as ready_sweep
+    from yoloscale.sweep.submit import launcher_of, refuse_if_nothing, submit_points, unfinished
+
     with ready_sweep(tokens, print) as taken:
-        directory = taken.directory
-        indices = unfinished(directory)
-        if launcher_of(directory, indices) is Launcher.slurm:
-            submit_points(directory, ["resume", str(directory.path)], indices)
-            return Sweep(directory.path)
-    local.start_in_background(directory)
-    return Sweep(directory.path)
+        made, indices = taken.directory, unfinished(taken.directory)
+        is_on_slurm = launcher_of(made, indices) is Launcher.slurm
+        if is_on_slurm:
+            refuse_if_nothing(made, indices, failed_only=False)
+            submit_points(made, ["resume", str(made.path)], indices)
+    if indices and not is_on_slurm:
+        local.start_in_background(made)
+    return made.path
+
+
+def _start_search(tokens: list[str]) -> Path:
+    from yoloscale.sweep import local
+    from yoloscale.sweep.directory import take
+    from yoloscale.sweep.search.ready import plan_search
+    from yoloscale.sweep.search.ready import ready as ready_search
+    from yoloscale.sweep.search.submit import open_indices, submit_search
+
+    search = ready_search(plan_search(tokens), print)
+    if search.base.cluster.launcher is Launcher.slurm:
+        with take(search.sweep):
+            submit_search(search, ["resume", str(search.sweep.path)], open_indices(search))
+    else:
+        local.start_in_background(search.sweep)
+    return search.sweep.path
 
 
 def _is_taken(found: Status) -> bool:

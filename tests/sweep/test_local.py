@@ -59,6 +59,8 @@ def test_from_python_in_the_background() -> None:
     assert "3 finished" in log
     with pytest.raises(ConfigError, match="nothing of it"):
         sweep.cancel()
+    assert yoloscale.sweep(*TYPED).path == made.path, "nothing is left to start"
+    assert (made.job / "launcher.log").read_text() == log
 
 
 def test_resume_keeps_what_is_over_and_may_change_how_many_train(cache: Path) -> None:

@@ -155,7 +155,7 @@ def _other_clusters(points: Sequence[ConfiguredPoint]) -> list[Problem]:
             continue
         like_first = replace(each.composed, cluster=first.composed.cluster)
         key, there, here = differences(like_first, each.composed)[0]
-        instead = "give it one value: all points are one job array, which has one shape; start a sweep for each"
+        instead = "give it one value: all points run in the same way, on SLURM as one job array; start a sweep for each"
         return [Problem(key, f"{there} in point {first.name}, {here} in point {each.name}", instead)]
     return []
 

@@ -126,7 +126,7 @@ def _is_a_list(name: str, override: Override) -> bool:
 
 def _refused(name: str, value: str, override: Override) -> Problem | None:
     if name == "cluster" or name.startswith("cluster."):
-        instead = "give it one value: all points are one job array, which has one shape; start a sweep for each"
+        instead = "give it one value: all points run in the same way, on SLURM as one job array; start a sweep for each"
         return Problem(name, f"{value}: several values of a cluster setting", instead)
     if name == "sweep":
         return Problem(name, f"{value}: several sweeps at a time", "give it one value")
