@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
+from yoloscale.config.compose import compose
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.freeze import load
+from yoloscale.config.machine import Machine
+from yoloscale.config.resolve import resolve
+from yoloscale.config.schema import ClusterConfig
 from yoloscale.launch.configure import configure
+from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.points import expand
+
+TWO_CPUS = Machine(gpu_count=0, cpus=2, has_bf16=True)
 
 
 def written(path: str, text: str) -> str:
@@ -48,6 +59,17 @@ def test_a_recipe_may_sweep(place: str) -> None:
     assert expanded(flag, "experiment=mine", "seed=1,2") == [
         f"model={model} experiment=mine seed={seed}" for model in ("yolo26n", "yolo26s") for seed in (1, 2)
     ]
+
+
+def test_a_point_can_be_started_alone_with_what_it_puts_down(frozen: Callable[..., TakenSweep]) -> None:
+    flag = written("sweep/mine.yaml", "params: {lr0: '0.001,0.01'}")
+    sweep = frozen(flag, "name=s", "sweep=mine", "sweep.parallel=1", "epochs=1").directory
+    run = sweep.runs()[1]
+    alone = yaml.safe_load(run.overrides.read_text())
+    assert alone == [flag, "lr0=0.01", "epochs=1"]
+    assert replace(load(run.config), cluster=ClusterConfig()) == replace(
+        resolve(compose(alone), TWO_CPUS), name=run.name, cluster=ClusterConfig()
+    )
 
 
 def test_groups_and_the_command_line_alone() -> None:

@@ -101,8 +101,10 @@ def _write_config(run: RunDirectory, config: Config, known: Entries) -> None:
 
 
 def _own_overrides(each: ConfiguredPoint) -> list[str]:
-    """What would be typed to start the point by itself; the name typed is the sweep's."""
-    return [token for token in each.point.tokens if token.partition("=")[0].strip() != "name"]
+    """What would be typed to start the point by itself; the name typed, and `sweep`, are the sweep's."""
+    keys = [token.partition("=")[0].strip().lstrip("+") for token in each.point.tokens]
+    of_the_sweep = [key in ("name", "sweep") or key.startswith("sweep.") for key in keys]
+    return [token for token, is_left_out in zip(each.point.tokens, of_the_sweep, strict=True) if not is_left_out]
 
 
 def planned(config: Config, name: str) -> Config:
