@@ -156,6 +156,7 @@ def test_the_loop_warns_once_the_first_step_is_over(
         "rank 0 on this host takes 0.6 s a step, the others 0.21 s, and all wait for it: loading images"
     ]
     assert all(record["data_s"] == 0.4 and record["step_s"] > 0 for record in run.notes.steps)
+    assert all(0 < record["data_share"] <= 1 for record in run.notes.steps)
 
 
 class SlowLearner:
