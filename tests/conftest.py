@@ -235,7 +235,7 @@ def launch_ranks(tmp_path_factory: pytest.TempPathFactory) -> Launch:
     returned, in rank order; all that torch.save takes may travel.
     """
 
-    def launch(function: Callable[..., Any], world_size: int, *arguments: Any, timeout_s: float = 120) -> list[Any]:
+    def launch(function: Callable[..., Any], world_size: int, *arguments: Any, timeout_s: float = 300) -> list[Any]:
         import torch
 
         folder = tmp_path_factory.mktemp("ranks")

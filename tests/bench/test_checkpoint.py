@@ -157,10 +157,10 @@ def test_a_dry_run_says_what_it_would_do_and_touches_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_whole_benchmark(tmp_path: Path) -> None:
     own = ["bench.checkpoints=2", "bench.repeats=1", "bench.far_step=40"]
-    done = bench(tmp_path, *TINY, *own, "-o", "json", timeout_s=380)
+    done = bench(tmp_path, *TINY, *own, "-o", "json", timeout_s=800)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     folder = Path(report["folder"])

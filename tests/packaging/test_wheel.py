@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.long
 
 
-def run(*command: str | Path, cwd: Path, timeout_s: float = 120) -> str:
+def run(*command: str | Path, cwd: Path, timeout_s: float = 280) -> str:
     """Run a program in a clean environment; what it printed."""
     keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     pip = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))}
@@ -98,7 +98,7 @@ def test_it_trains_from_an_empty_folder(installed: Path, tmp_path: Path) -> None
     for found in json.loads(run(installed / "python", "-c", where, cwd=tmp_path)):
         assert Path(found).is_relative_to(installed.parent), found
     printed = run(
-        installed / "yoloscale", "train", "experiment=smoke", "device=cpu", "name=smoke", cwd=tmp_path, timeout_s=280
+        installed / "yoloscale", "train", "experiment=smoke", "device=cpu", "name=smoke", cwd=tmp_path, timeout_s=560
     )
     assert "smoke is finished" in printed
     result = json.loads((tmp_path / "runs" / "smoke" / "result.json").read_text())

@@ -98,7 +98,7 @@ def test_two_ranks_one_rank_and_ultralytics_agree(
         config = config_of(task)
         config.cluster.procs_per_node = world_size
         freeze(config, folder / "config.yaml")
-        return launch_ranks(evaluate, world_size, str(folder), timeout_s=200)
+        return launch_ranks(evaluate, world_size, str(folder), timeout_s=500)
 
     with ThreadPoolExecutor() as pool:  # at once: alone, a process leaves a core idle
         (one,), two = pool.map(evaluated, (1, 2))
