@@ -16,6 +16,7 @@ from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepReco
 
 PRUNED = "pruned"  # finished, but ended early as hopeless
 _DEFAULT_OBJECTIVE = "fitness"
+_PARAMS = re.compile(r"^(sweep|hydra\.sweeper)\.params\.")
 _LOG = re.compile(r"tag\(\s*(?:\w+\s*,\s*)*log\s*,")
 
 
@@ -162,7 +163,5 @@ def _log_keys(record: SweepRecord) -> frozenset[str]:
     typed = dict(token.partition("=")[::2] for token in record.overrides)
     given = {**record.settings.params, **{key.lstrip("+"): value for key, value in typed.items()}}
     return frozenset(
-        key.removeprefix("sweep.params.")
-        for key, value in given.items()
-        if isinstance(value, str) and _LOG.match(value)
+        _PARAMS.sub("", key) for key, value in given.items() if isinstance(value, str) and _LOG.match(value)
     )
