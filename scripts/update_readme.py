@@ -1,6 +1,7 @@
 """Writes measured output into README.md, between its markers, with the machine it was taken on.
 
 .venv/bin/python scripts/update_readme.py demo     what `make train` prints, minutes
+.venv/bin/python scripts/update_readme.py sweep    what a small sweep prints, minutes
 .venv/bin/python scripts/update_readme.py bench    what `yoloscale bench train` prints, longer
 .venv/bin/python scripts/update_readme.py checkpoint    what `yoloscale bench checkpoint` prints, minutes
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,8 +19,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+SWEEP = ["train", "-m", "lr0=0.002,0.01", "seed=range(0,2)", "experiment=shapes_demo", "epochs=3", "name=rates"]
 COMMANDS = {
     "demo": ("make train", ["train", "experiment=shapes_demo"]),
+    "sweep": (f"yoloscale {shlex.join(SWEEP)}", SWEEP),
     "bench": ("yoloscale bench train", ["bench", "train"]),
     "checkpoint": ("yoloscale bench checkpoint", ["bench", "checkpoint"]),
 }

@@ -14,6 +14,7 @@ import pytest
 from yoloscale.cli import main as command_line
 from yoloscale.config import resolve, validate
 from yoloscale.config.machine import Machine
+from yoloscale.sweep import configure
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,14 +40,15 @@ def yoloscale_commands() -> list[list[str]]:
 @pytest.fixture
 def eight_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine on which every command of the README makes sense, an empty folder, and the files that it names."""
-    for module in (resolve, validate):
+    for module in (resolve, validate, configure):
         monkeypatch.setattr(module, "this_machine", lambda: Machine(gpu_count=8, cpus=64, has_bf16=True))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "my-configs" / "experiment").mkdir(parents=True)
-    recipe = next(
-        block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "@package _global_" in block
-    )
-    (tmp_path / "my-configs" / "experiment" / "parts.yaml").write_text(recipe, encoding="utf-8")
+    shown = re.findall(r"`my-configs/(\w+/\w+\.yaml)`[^`]*```yaml\n(.*?)```", README, re.DOTALL)
+    assert [name for name, _ in shown] == ["experiment/parts.yaml", "sweep/rates.yaml"]
+    for name, content in shown:
+        path = tmp_path / "my-configs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
 
 
 def answers(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
