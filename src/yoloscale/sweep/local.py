@@ -47,11 +47,20 @@ ENDED_POLL_S = 0.05
 
 
 def run_sweep(
-    sweep: SweepDirectory, source: Source, observer: PoolObserver, slots: Slots, *, worker: str = WORKER
+    sweep: SweepDirectory,
+    source: Source,
+    observer: PoolObserver,
+    slots: Slots,
+    *,
+    conclude: Callable[[PoolEnd], None] = lambda end: None,
+    worker: str = WORKER,
 ) -> PoolEnd:
-    """Train the points that a source gives, in this process's main thread, until they have ended or are stopped."""
+    """Train the points that a source gives, in this process's main thread, until they have ended or are stopped.
+
+    `conclude` is called at the end, while others still see that this launcher is at work.
+    """
     with launchers.on_record(sweep) as launcher:
-        return run_pool(
+        end = run_pool(
             source,
             slots,
             observer,
@@ -59,6 +68,8 @@ def run_sweep(
             is_cancelled=launcher.request.exists,
             worker=worker,
         )
+        conclude(end)
+        return end
 
 
 def exit_code_of(end: PoolEnd, found: Sequence[Status]) -> int:
@@ -166,18 +177,18 @@ def main(arguments: Sequence[str]) -> int:
         say=_say,
     )
     _say(f"{sweep.name}: {len(source)} points, {slots.count} at a time, by process {os.getpid()}")
-    end = run_sweep(sweep, source, observer, slots)
-    found = statuses(sweep.runs(), nobody)
-    states = Counter(status.state for status in found)
-    _say(f"{sweep.name}: " + ", ".join(f"{count} {state}" for state, count in states.items()))
-    if end.stopped_by is None and end.count("finished"):
-        _write_report(sweep)
-    return exit_code_of(end, found)
+    end = run_sweep(sweep, source, observer, slots, conclude=lambda end: _conclude(sweep, end))
+    return exit_code_of(end, statuses(sweep.runs(), nobody))
 
 
-def _write_report(sweep: SweepDirectory) -> None:
+def _conclude(sweep: SweepDirectory, end: PoolEnd) -> None:
+    """Say what has become of the points, and write the results down if they have come to an end."""
     from yoloscale.report.sweep import summary
 
+    states = Counter(found.state for found in statuses(sweep.runs(), nobody))
+    _say(f"{sweep.name}: " + ", ".join(f"{count} {state}" for state, count in states.items()))
+    if end.stopped_by is not None or not end.count("finished"):
+        return
     try:
         _say("\n".join(["results", *map(str, summary(sweep, REPORT_WIDTH).paths)]))
     except (ConfigError, OSError) as error:
