@@ -50,7 +50,7 @@ def row(entry: Status, now: float) -> tuple[str, ...]:
     )
     return (
         entry.name,
-        entry.state,
+        entry.state + (", pruned" if entry.phase.startswith("pruned") else ""),
         f"{entry.epoch}/{entry.epochs}" if entry.epochs else "",
         metric,
         f"{entry.images_per_s:.1f}" if entry.images_per_s else "",

@@ -92,13 +92,14 @@ def tell_pruned(study: optuna.Study, number: int) -> None:
     study.tell(number, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
 
 
-def tell_failed(study: optuna.Study, number: int, why: str) -> None:
-    """The point has no result. A trial that was told before stays as it is."""
+def tell_failed(study: optuna.Study, number: int, why: str, *attributes: str) -> None:
+    """The point has no result; `attributes` are put down with it. A trial that was told before stays as it is."""
     import optuna
 
     found = study.get_trials(deepcopy=False)[number]
     if not found.state.is_finished():
-        optuna.trial.Trial(study, found._trial_id).set_user_attr("error", why)
+        for name, value in {"error": why, **dict.fromkeys(attributes, True)}.items():
+            optuna.trial.Trial(study, found._trial_id).set_user_attr(name, value)
     study.tell(number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TRIES = 4  # of the sampler, before a point that it does not come upon is looked for
 POINT = "point"  # a trial's attribute: the name of the folder of its run
+ABANDONED = "abandoned"  # a trial's attribute: its launcher was killed before there was a run
 
 
 def ask(path: Path, search: SearchConfig, space: Space, name: str) -> tuple[int, dict[str, Value]] | None:
@@ -35,7 +36,7 @@ def _ask(path: Path, search: SearchConfig, space: Space, name: str) -> tuple[int
     wanted, study = distributions(space), studies.load(path)
     for attempt in range(TRIES + 1):
         count = len(trials := study.get_trials(deepcopy=False))
-        seen = {_identity(trial.params) for trial in trials if POINT in trial.user_attrs}
+        seen = {_identity(trial.params) for trial in trials if _is_point(trial)}
         if space.size is not None and len(seen) >= space.size:
             return None
         study.sampler = sampler_of(search, space, count)
@@ -86,6 +87,10 @@ def _distribution(each: Dimension) -> optuna.distributions.BaseDistribution:
     if each.is_whole:
         return IntDistribution(int(each.low), int(each.high), log=each.is_log, step=int(each.step or 1))
     return FloatDistribution(each.low, each.high, log=each.is_log, step=each.step)
+
+
+def _is_point(trial: optuna.trial.FrozenTrial) -> bool:
+    return POINT in trial.user_attrs and ABANDONED not in trial.user_attrs
 
 
 def _identity(params: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

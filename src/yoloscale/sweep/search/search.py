@@ -123,7 +123,8 @@ def reconcile(search: Search) -> None:
             if trial.state.is_finished():
                 continue
             if name not in known or name is None:
-                studies.tell_failed(study, trial.number, "its launcher was killed before the point was frozen")
+                why = "its launcher was killed before the point was frozen"
+                studies.tell_failed(study, trial.number, why, sampling.ABANDONED)
             else:
                 tell_end(study, trial.number, search.sweep.run(name), search.settings)
     except studies.StudyError as error:

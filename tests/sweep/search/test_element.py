@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.runs import events, scheduler
+from yoloscale.runs.scheduler import Answer, Job
+from yoloscale.sweep.search.element import NO_POINT, main
+from yoloscale.sweep.search.ready import plan_search, ready
+from yoloscale.sweep.search.search import Search
+from yoloscale.sweep.search.submit import job_for, open_indices, queued
+
+TYPED = ["-m", "name=s", "sweep=random", "seed=range(0,3)", "model=yolo26n.yaml", "data.shapes.train_images=4"]
+WHERE = ["cluster=slurm", "device=cpu", "cluster.procs_per_node=1", "data.shapes.val_images=4"]
+
+
+@pytest.fixture
+def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Search:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("YOLOSCALE_CACHE", str(cache))
+    return ready(plan_search([*TYPED, *WHERE, "data.shapes.image_size=64"]), print)
+
+
+def environ(index: int) -> dict[str, str]:
+    return {"SLURM_JOB_ID": "900", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(index)}
+
+
+def test_an_element_asks_for_its_point_and_keeps_it_when_it_is_requeued(search: Search) -> None:
+    for index in (2, 0, 2):  # elements start in any order
+        assert main([str(search.sweep.path)], environ(index)) == 0
+    points = search.sweep.points()
+    assert [(point.index, point.name) for point in points] == [(0, "trial-000"), (2, "trial-002")]
+    run = search.sweep.run_of(2)
+    assert run.name == "trial-002"
+    assert [(event["event"], event["job"]) for event in events.history(run)] == [(events.SUBMITTED, "7_2")]
+    with pytest.raises(ConfigError, match="no point 1"):
+        search.sweep.run_of(1)
+
+
+def test_an_element_too_many_ends_in_order(search: Search) -> None:
+    for index in range(3):
+        assert main([str(search.sweep.path)], environ(index)) == 0
+    with pytest.raises(ConfigError, match="3 of 3 points"):
+        main([str(search.sweep.path)], environ(3))
+    record = search.sweep.record.read_text()
+    search.sweep.record.write_text(record.replace("name: trial-002", "name: trial-002\n  index: 9"))
+    assert main([str(search.sweep.path)], environ(2)) == NO_POINT  # of three points all have been asked for
+    search.sweep.record.write_text(record.replace("name: trial-002", "name: trial-009\n  index: 9"))
+    assert main([str(search.sweep.path)], environ(2)) == 0  # trial-002 was not on record: its launcher was killed
+
+
+def test_elements_that_wait_in_the_queue_are_not_submitted_again(search: Search) -> None:
+    (search.sweep.job / "elements.json").write_text('{"0": "7_0", "1": "7_1", "2": "7_2"}')
+    main([str(search.sweep.path)], environ(0))
+    told = Answer({"7_1": Job("7_1", "PENDING"), "7_2": Job("7_2", "CANCELLED")})
+    assert queued(search.sweep, lambda jobs: told) == {1: "7_1"}
+
+
+def test_places_without_a_point_are_open(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "ask", scheduler.nobody)
+    assert open_indices(search) == [0, 1, 2]
+    job = job_for(search, ["train", *TYPED], [0, 1, 2])
+    assert job.array == "0-2"
+    assert job.asks
