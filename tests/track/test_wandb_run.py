@@ -94,16 +94,20 @@ def test_a_run_on_one_node_goes_on_under_its_id_in_the_group_of_its_sweep(
     assert other["group"] == "mine"
 
 
-def test_an_epoch_ends_its_row_and_a_step_waits_for_its_epoch(
+def test_rows_have_rising_numbers_also_where_an_epoch_is_evaluated_after_a_stop(
     tmp_path: Path, wandb_calls: list[dict[str, Any]]
 ) -> None:
     tracker = WandbTracker(WandbConfig(), facts(tmp_path))
-    tracker.log({"train/loss": 1.0}, 4, is_epoch=False)
-    tracker.log({"fitness": 0.5}, 4, is_epoch=True)
-    assert tracker._run.logged == [
-        ({"train/loss": 1.0, "step": 4}, 4, None),
-        ({"fitness": 0.5, "step": 4}, 4, True),
-    ]
+    for step in (3, 4):
+        tracker.log({"train/loss": 1.0, "epoch": 1}, step, is_epoch=False)
+    again = WandbTracker(WandbConfig(), facts(tmp_path))
+    again.log({"fitness": 0.5, "epoch": 1}, 4, is_epoch=True)
+    again.log({"train/loss": 1.0, "epoch": 2}, 5, is_epoch=False)
+    again.media({}, 5)
+    rows = [*tracker._run.logged, *again._run.logged]
+    assert [number for _, number, _ in rows] == [3, 4, 5, 6, 7]
+    assert [row.get("step") for row, _, _ in rows] == [3, 4, 4, 5, None]
+    assert all(is_whole for _, _, is_whole in rows)
 
 
 def test_a_refused_login_makes_an_offline_run(

@@ -27,7 +27,7 @@ class WandbTracker(Tracker):
         mode = mode_of(config.mode)
         reason = _why_offline() if mode is WandbMode.online else None
         self._is_shared = mode is WandbMode.online and facts.nodes > 1
-        self._facts = facts
+        self._facts, self._number = facts, 0
         if reason is None:
             try:
                 self._run = _start(config, facts, "shared" if self._is_shared else mode.value)
@@ -51,18 +51,26 @@ class WandbTracker(Tracker):
             self._run.define_metric(pattern, step_metric="epoch", summary=SUMMARY.get(pattern))
 
     def log(self, values: Mapping[str, float], step: int, *, is_epoch: bool) -> None:
-        row = {**values, "step": step}
+        """A row of its own in W&B's history, whole at once.
+
+        Its number there (`_step`) counts optimiser steps and epochs: the row of an epoch comes after that of its last
+        step, also if a run was stopped between the two, and W&B drops what has no higher number than what it has.
+        """
+        self._row({**values, "step": step}, step + int(values["epoch"]) - (not is_epoch))
+
+    def _row(self, row: Mapping[str, Any], number: int) -> None:
+        self._number = max(self._number, number)
         if self._is_shared:  # W&B counts the rows of several writers itself
-            self._run.log(row)
+            self._run.log(dict(row))
         else:
-            self._run.log(row, step=step, commit=is_epoch or None)
+            self._run.log(dict(row), step=number, commit=True)
 
     def media(self, images: Mapping[str, Path], step: int) -> None:
         row = {name: wandb.Image(str(path)) for name, path in images.items()}
-        if self._is_shared:
+        if self._number:
+            self._row(row, self._number + 1)
+        else:  # a start that had nothing left to train: after whatever W&B has
             self._run.log(row)
-        else:
-            self._run.log(row, step=step + 1, commit=True)  # the row of the step itself is complete
 
     def summary(self, values: Mapping[str, Any]) -> None:
         self._run.summary.update(dict(values))
