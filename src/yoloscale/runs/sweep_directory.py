@@ -3,6 +3,7 @@
 runs/<sweep>/sweep.yaml    version, what the person typed, the points in order; written last of all
 runs/<sweep>/job/          what was submitted; the lock of whoever writes here
 runs/<sweep>/<point>/      a run
+runs/<sweep>/study.journal, base.yaml    of a search only: sweep/search/search.py
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from yoloscale.config.typed import build, to_plain
 from yoloscale.runs.directory import RunDirectory
 
 VERSION = 1
+JOURNAL, BASE = "study.journal", "base.yaml"
 
 
 @dataclass(frozen=True)

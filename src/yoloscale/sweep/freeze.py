@@ -19,7 +19,7 @@ from yoloscale.config.topology import differences, moved
 from yoloscale.launch.claim import lock
 from yoloscale.launch.move import move
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
+from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
 from yoloscale.sweep.directory import TakenSweep, make_first_free, take
 from yoloscale.sweep.problems import gathered
@@ -76,6 +76,7 @@ def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequen
     for leftover in _folders_in(directory):
         if leftover.name not in names:
             shutil.rmtree(leftover)  # of a command that was killed before its sweep was complete
+    remove_search(directory)
     known: Entries = {}
     for each in sweep.points:
         freeze_point(directory.run(each.name), each, known)
@@ -227,8 +228,19 @@ def _folders_in(directory: SweepDirectory) -> list[Path]:
     return [entry for entry in directory.path.iterdir() if entry.is_dir() and entry != directory.job]
 
 
+def remove_search(directory: SweepDirectory) -> None:
+    """Remove what a search leaves whose command was killed before sweep.yaml was there; the caller has taken it."""
+    for entry in directory.path.iterdir():
+        if _is_of_search(entry):
+            entry.unlink(missing_ok=True)
+
+
+def _is_of_search(entry: Path) -> bool:
+    return entry.name.startswith((JOURNAL, BASE)) and entry.is_file()
+
+
 def _is_ours(directory: SweepDirectory, entry: Path) -> bool:
-    if entry == directory.job or entry.match(f"{directory.record.name}.*.part"):
+    if entry == directory.job or entry.match(f"{directory.record.name}.*.part") or _is_of_search(entry):
         return True
     if "=" not in entry.name or not entry.is_dir() or entry.is_symlink():
         return False

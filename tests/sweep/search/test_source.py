@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
 from yoloscale.runs import events, jsonl
 from yoloscale.runs import study as studies
+from yoloscale.runs.scheduler import nobody
+from yoloscale.runs.status import LOST, status
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search.ready import plan_search, ready
@@ -106,6 +109,31 @@ def test_what_a_killed_launcher_left_is_reconciled(make: Make) -> None:
         assert [trial.state.name for trial in trials] == ["FAIL", "FAIL", "PRUNED"]
     assert "frozen" in trials[0].user_attrs["error"]
     assert trials[1].user_attrs["error"] == "broken"
+
+
+def test_a_point_that_a_machine_took_along_still_runs_for_the_study(make: Make) -> None:
+    search = make()
+    asked = ask_point(search, 0)
+    assert asked is not None
+    run = asked[0]
+    gone = {"rank": 0, "host": socket.gethostname(), "pid": 2**22 + 1, "device": "cpu"}  # no pid is that high
+    events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=[gone])
+    assert status(run, nobody).error == LOST
+    assert SearchSource(search, print).next() == run  # it goes on, and may still report, be pruned, and be learned from
+    assert [trial.state.name for trial in studies.load(search.journal).trials] == ["RUNNING"]
+
+
+def test_a_command_that_was_killed_before_its_search_was_complete_can_be_typed_again(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ready_module, "write", killed)
+        make()
+    (tmp_path / "runs" / "s" / "study.journal.lock").touch()  # of one that was killed a moment earlier
+    assert make().sweep.points() == ()
 
 
 def test_points_that_failed_are_tried_again_only_if_that_is_wanted(make: Make) -> None:

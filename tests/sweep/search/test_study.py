@@ -12,7 +12,7 @@ from yoloscale.config.sweep import Pruner, Sampler, SearchConfig
 from yoloscale.runs import study as studies
 from yoloscale.runs.journal import Journal
 from yoloscale.runs.objectives import values_of
-from yoloscale.sweep.search.sampling import ask
+from yoloscale.sweep.search.sampling import ABANDONED, ask
 from yoloscale.sweep.search.space import Space, read_space
 
 SPACE = ["lr0=tag(log,interval(1e-4,1e-1))", "mosaic=range(0,1.01,0.25)", "optimizer=SGD,AdamW"]
@@ -49,6 +49,24 @@ def test_a_finite_space_is_asked_for_every_point_once(sampler: Sampler, journal:
         if index % 2:
             studies.tell_complete(studies.load(journal), found[0], [index / 12])
     assert len(set(asked)) == 12
+    assert ask(journal, settings, space, "one-too-many") is None
+
+
+@pytest.mark.parametrize("sampler", Sampler)
+def test_a_point_that_was_abandoned_is_asked_for_again_in_a_space_that_is_exhausted(
+    sampler: Sampler, journal: Path
+) -> None:
+    space, settings = read_space(["seed=range(0,2)", "lr0=0.1,0.2"]), SearchConfig(sampler)
+    asked = []
+    for index in range(5):
+        found = ask(journal, settings, space, f"trial-{index:03d}")
+        assert found is not None
+        if index == 1:
+            studies.tell_failed(studies.load(journal), found[0], "killed", ABANDONED)
+            continue
+        asked.append(tuple(sorted(found[1].items())))
+        studies.tell_complete(studies.load(journal), found[0], [index / 5])
+    assert len(set(asked)) == 4
     assert ask(journal, settings, space, "one-too-many") is None
 
 

@@ -26,7 +26,7 @@ from yoloscale.runs import study as studies
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
 from yoloscale.sweep.directory import make_first_free, take
-from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign
+from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
 from yoloscale.sweep.search.settings import problems_of
@@ -146,7 +146,7 @@ def _quoted(text: str) -> str:
 
 def _make(directory: SweepDirectory, search: PlannedSearch) -> None:
     journal = journal_of(directory)
-    journal.unlink(missing_ok=True)  # of a command that was killed before its search was complete
+    remove_search(directory)
     try:
         studies.create(journal, search.settings)
         studies.load(journal).set_user_attr(SPACE, search.space.description())

@@ -46,7 +46,8 @@ def _ask(path: Path, search: SearchConfig, space: Space, name: str) -> tuple[int
         if _identity(trial.params) not in seen or (attempt == TRIES and space.size is None):
             trial.set_user_attr(POINT, name)
             return trial.number, cast("dict[str, Value]", trial.params)
-        studies.tell_failed(study, trial.number, "the sampler came upon a point that was there before")
+        # by a study without the sampler, which would hear of it: that of a grid ends its study when all was tried
+        studies.tell_failed(studies.load(path), trial.number, "the sampler came upon a point that was there before")
     return None
 
 

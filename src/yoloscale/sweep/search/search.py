@@ -29,8 +29,8 @@ from yoloscale.runs import study as studies
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.objectives import values_of
 from yoloscale.runs.scheduler import nobody
-from yoloscale.runs.status import read_result, status
-from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, read, write
+from yoloscale.runs.status import LOST, read_result, status
+from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, resolved
 from yoloscale.sweep.freeze import freeze_point
 from yoloscale.sweep.points import Point
@@ -64,12 +64,12 @@ class Search:
 
 def journal_of(sweep: SweepDirectory) -> Path:
     """The study of a search."""
-    return sweep.path / "study.journal"
+    return sweep.path / JOURNAL
 
 
 def base_of(sweep: SweepDirectory) -> Path:
     """What all points of a search have in common, frozen."""
-    return sweep.path / "base.yaml"
+    return sweep.path / BASE
 
 
 def point_name(index: int) -> str:
@@ -142,7 +142,7 @@ def tell_end(study: optuna.Study, number: int, run: RunDirectory, settings: Sear
     result = read_result(run)
     if result is None:
         found = status(run, nobody)
-        if found.state == "failed":
+        if found.state == "failed" and found.error != LOST:  # one that a machine took along goes on
             studies.tell_failed(study, number, found.error or "it failed")
     elif result.get("pruned"):
         studies.tell_pruned(study, number)
