@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,13 +47,15 @@ def typed(*words: str, code: int = 0) -> str:
 
 
 def test_from_python_in_the_background() -> None:
-    made = prepared(steps=40)
+    made = prepared(hold=True)
     sweep = yoloscale.sweep(*TYPED)
     assert sweep.path == made.path
     with pytest.raises(TimeoutError):
         sweep.wait(timeout_s=0.1)
     said = typed("status", "s")
     assert "trained by process" in said
+    for run in made.runs():
+        (run.path / "go").touch()
     assert [found.state for found in sweep.wait(timeout_s=60).status()] == ["finished"] * 3
     assert sweep.points[0].metrics == {"metrics/mAP50-95(B)": 0.5}
     log = (made.job / "launcher.log").read_text()
@@ -78,3 +81,20 @@ def test_resume_keeps_what_is_over_and_may_change_how_many_train(cache: Path) ->
     assert "beside the name of a sweep" in typed("resume", "s", "epochs=4", code=2)
     assert "need 10000 CPUs" in typed("resume", "s", "sweep.parallel=10000", code=2)
     assert read(made).settings.parallel is None, "what is refused is not put down"
+
+
+def test_goes_on_with_other_ranks_whatever_those_that_finished_had() -> None:
+    made = prepared("sweep.parallel=1", steps=3)
+    (made.run_of(1).path / "standin.json").write_text(json.dumps({"steps": 3, "fail": 2}))
+    assert "1 finished" in typed("resume", "s", "sweep.max_failures=1", code=1)
+    said = typed("train", "-m", *TYPED, "cluster.procs_per_node=2", "sweep.parallel=1", code=1)
+    assert "plan  1 point to train, 1 at a time, each 2 ranks" in said
+
+
+def test_resume_names_a_point_that_is_not_there_any_more() -> None:
+    made = prepared()
+    shutil.rmtree(made.run_of(1).path)
+    said = typed("resume", "s", code=2)
+    assert "seed=1" in said
+    assert "type the sweep's own command again" in said
+    assert typed("train", "-m", *TYPED, "--dry-run").count("seed=") == 3

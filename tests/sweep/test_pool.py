@@ -17,6 +17,7 @@ import pytest
 
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.sweep import SweepConfig
+from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import status, statuses
@@ -131,6 +132,11 @@ def most_at_once(found: list[dict[str, Any]]) -> int:
     return max(sum(other["began"] <= each["began"] < other["ended"] for other in found) for each in found)
 
 
+def let_go(*sweeps: SweepDirectory) -> None:
+    for run in (run for made in sweeps for run in made.runs()):
+        (run.path / "go").touch()
+
+
 def test_points_share_out_the_gpus_and_never_one(
     sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
 ) -> None:
@@ -147,23 +153,25 @@ def test_points_share_out_the_gpus_and_never_one(
 
 
 def test_two_sweeps_at_once_share_no_gpu(sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]) -> None:
-    first, second = sweep(2, name="one", steps=40), sweep(2, name="other", steps=40)
+    first, second = sweep(2, name="one", hold=True), sweep(2, name="other", hold=True)
     both = [pool(made, 1, "0") for made in (first, second)]
+    until(lambda: any("taken by another sweep" in each.said for each in both), "one waits for the other")
+    let_go(first, second)
     assert [each.wait() for each in both] == [0, 0]
     assert most_at_once([*starts(first), *starts(second)]) == 1
-    assert sum("taken by another sweep" in each.said for each in both) >= 1
 
 
 def test_the_same_sweep_typed_twice_trains_each_point_once(
     sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
 ) -> None:
-    made = sweep(4, {3: {"fail": 5}})
+    made = sweep(4, {0: {"hold": True}, 3: {"fail": 5}})
     both = [pool(made, 1), pool(made, 1)]
+    until(lambda: any("another launcher has 1 point: waiting for it" in each.said for each in both), "one waits")
+    let_go(made)
     assert [each.wait() for each in both] == [1, 1]
     assert states(made) == ["finished"] * 3 + ["failed"]
     assert all(is_trained_once(run) for run in made.runs()[:3])
     assert [attempts(run) for run in made.runs()] == [1] * 4, "what failed for one is not tried by the other"
-    assert "another launcher has" in both[0].said + both[1].said
 
 
 def test_killed_by_sigkill_and_started_again(sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]) -> None:
@@ -222,6 +230,20 @@ def test_a_launcher_that_is_killed_is_a_failed_point(
     assert started.wait() == 1
     assert states(made) == ["failed", "finished"]
     assert "its launcher was killed by SIGKILL" in str(status(made.run_of(0)).error)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_point_that_a_person_cancels_has_not_failed(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool], at_once: bool
+) -> None:
+    made = sweep(2, {0: {"hold": True}})
+    change_settings(made, SweepConfig(max_failures=1))
+    started = pool(made, 1)
+    until_training(made.run_of(0))
+    assert cancel(made.run_of(0), at_once=at_once, timeout_s=MOMENT_S)
+    assert started.wait() == 130
+    assert states(made) == ["cancelled", "finished"]
+    assert not any(record["event"] == events.FAILED for record in events.history(made.run_of(0)))
 
 
 @pytest.mark.parametrize("at_once", [False, True])

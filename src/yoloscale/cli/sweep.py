@@ -34,7 +34,6 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     """Freeze the points of a sweep, and train them here or submit them as one array."""
     from yoloscale.cli import sweep_local, sweep_search
     from yoloscale.sweep.configure import configure_all
-    from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.points import expand
     from yoloscale.sweep.ready import ready
     from yoloscale.sweep.search.ready import wants_search
@@ -46,14 +45,13 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
     if dry_run:
         return sweep_local.dry_run(found) if is_local else _print_script(found, tokens)
-    proposed = proposed_directory(found)
-    words = ["train", *tokens, *([] if found.name is not None else [f"name={proposed.name}"])]
     with ready(tokens, say, found) as taken:
         sweep = taken.directory
         if prepare:
             print(f"sweep {shown(sweep.path)}")
             return 0
-        if not is_local:
+        if not is_local:  # by the name that it got: another command may have taken the first one that was free
+            words = ["train", *tokens, *([] if found.name is not None else [f"name={sweep.name}"])]
             return _submit(sweep, words, failed_only=False, is_new=taken.is_new)
     return sweep_local.start(sweep, failed_only=False, detach=detach)
 
@@ -75,10 +73,11 @@ def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, 
     from yoloscale.sweep.changes import changed_settings
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.freeze import change_settings
-    from yoloscale.sweep.submit import launcher_of, unfinished
+    from yoloscale.sweep.submit import launcher_of, refuse_if_missing, unfinished
 
     settings = changed_settings(changes, read(sweep).settings)
     indices = unfinished(sweep, failed_only=failed_only)
+    refuse_if_missing(sweep, indices)
     is_local = launcher_of(sweep, indices) is Launcher.local
     refuse_flags(is_local=is_local, prepare=False, detach=detach)
     if is_local:

@@ -6,7 +6,6 @@ import math
 import os
 from pathlib import Path
 
-
 LIMIT = "YOLOSCALE_CPUS"  # set for a point of a sweep: its share of the CPUs
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
@@ -20,6 +21,7 @@ from yoloscale.config.freeze import load, load_own
 from yoloscale.config.machine import this_machine
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.prepare import Say, prepare
@@ -98,8 +100,9 @@ def frozen_slots(sweep: SweepDirectory, settings: SweepConfig | None = None) -> 
 
 
 def frozen_config(sweep: SweepDirectory) -> Path:
-    """A config that says where all points run. Raises ConfigError if there is none."""
-    candidates = (base_of(sweep), *(run.config for run in sweep.runs()))
+    """A config that says where all points go on; finished ones keep that of their own. ConfigError if there is none."""
+    runs = sorted(sweep.runs(), key=lambda run: run.result.exists())
+    candidates = (base_of(sweep), *(run.config for run in runs))
     found = next((path for path in candidates if path.exists()), None)
     if found is None:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: it has no points", "type the sweep's own command again"))
@@ -112,7 +115,9 @@ def name_gpus(sweep: SweepDirectory, gpus: Sequence[int] | None) -> None:
     if gpus is None:
         file.unlink(missing_ok=True)
     else:
-        file.write_text(json.dumps(list(gpus)), encoding="utf-8")
+        beside = file.with_name(f"{file.name}.{os.getpid()}.part")
+        beside.write_text(json.dumps(list(gpus)), encoding="utf-8")
+        beside.replace(file)
 
 
 def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -> None:
@@ -123,6 +128,11 @@ def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -
         found = f"{elsewhere.cluster.launcher.value} in some of its points, local in others"
         instead = "resume each point alone, or type the sweep's own command again"
         raise ConfigError(Problem("cluster.launcher", found, instead))
+    for config, run in zip(configs[1:], runs[1:], strict=True):
+        for key, there, here in differences(replace(configs[0], cluster=config.cluster), configs[0])[:1]:
+            found = f"{there} in point {run.name}, {here} in point {runs[0].name}"
+            instead = "resume that point alone, or type the sweep's own command again, for all to go on in one way"
+            raise ConfigError(Problem(key, found, instead))
     if problems := gathered([validate(config, machine) for config in configs], [run.name for run in runs]):
         raise ConfigError(problems)
     different: dict[str, Config] = {needs(config): config for config in configs}

@@ -232,7 +232,9 @@ class _Pool:
     def _found(self, run: RunDirectory, exit_code: int) -> Status:
         """The state of a run whose launcher has ended, also if that could not say so itself."""
         found = status(run, nobody)
-        if exit_code in _TOLD_CODES or (found.state == "failed" and found.error != LOST):
+        is_told = found.state == "failed" and found.error != LOST
+        is_cancelled = found.state == "cancelled" and exit_code == -signal.SIGKILL  # by `cancel --now` of this point
+        if exit_code in _TOLD_CODES or is_told or is_cancelled:
             return found
         said = last_lines(log_of(run), 1)
         error = f"its launcher {describe_exit(exit_code)}" + (f": {said[0]}" if said and exit_code >= 0 else "")

@@ -112,6 +112,15 @@ def refuse_if_nothing(sweep: SweepDirectory, indices: Sequence[int], *, failed_o
     raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: {found}; {wanted}", instead))
 
 
+def refuse_if_missing(sweep: SweepDirectory, indices: Sequence[int]) -> None:
+    """Raise ConfigError if the folder of one of these points was removed; a search makes such a point by itself."""
+    runs = sweep.runs()
+    missing = [runs[index].name for index in indices if not runs[index].config.exists()]
+    if missing and not base_of(sweep).exists():
+        found = f"{sweep.name!r}: {len(missing)} of its points are not there any more, the first: {missing[0]}"
+        raise ConfigError(Problem("SWEEP", found, "type the sweep's own command again: it makes them anew"))
+
+
 def ranges(indices: Iterable[int]) -> str:
     """Indices as sbatch writes them: 0, 1, 2, 5 is `0-2,5`."""
     parts = list[list[int]]()

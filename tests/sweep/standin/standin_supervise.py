@@ -1,8 +1,8 @@
 """A launcher of a point without torchrun: `python -m standin_supervise RUN DESCRIPTOR WORKER`, as a pool starts it.
 
 RUN/standin.json: {"steps", "step_s", "save_s" (how long a stop takes), "fail": step at which it fails, "crash": step at
-which it ends without a word}. Each step is a line of trace.jsonl; a later start goes on after the last one. A start is
-a line of starts.jsonl, with the GPUs and CPUs that it was given.
+which it ends without a word, "hold": whether its last step waits for RUN/go}. Each step is a line of trace.jsonl; a
+later start goes on after the last one. A start is a line of starts.jsonl, with the GPUs and CPUs that it was given.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def main() -> int:
     script = json.loads((run.path / "standin.json").read_text())
     attempt = events.last_attempt(events.history(run)) + 1
     events.record(run, events.ATTEMPT_LAUNCHED, attempt=attempt, host=socket.gethostname(), pid=os.getpid(), argv=[])
-    events.record(run, events.TRAINING_STARTED, attempt=attempt, epochs=1, steps_per_epoch=script["steps"], epoch=1)
+    steps = script["steps"]
+    events.record(run, events.TRAINING_STARTED, attempt=attempt, epochs=1, steps_per_epoch=steps, epoch=1, batch=16)
     began = time.time()
     exit_code = train(run, script)
     events.record(run, events.EXITED, attempt=attempt, exit_code=exit_code)
@@ -49,6 +50,8 @@ def train(run: RunDirectory, script: dict[str, float]) -> int:
         if step == script.get("crash"):
             os._exit(3)
         time.sleep(script.get("step_s", 0.02))
+        while script.get("hold") and step == script["steps"] and not (stops or (run.path / "go").exists()):
+            time.sleep(0.01)
         jsonl.append(run.trace, {"step": step})
         if stops:
             time.sleep(script.get("save_s", 0.0))
