@@ -51,7 +51,7 @@ def finish(
         "weights": str(chosen.relative_to(run.path)),
         **{name: round(value, 4) if isinstance(value, float) else value for name, value in summary.items()},
         **_account(run),
-        **_cost(config, parts, chosen),
+        **_cost(config, run, parts, chosen),
         **({"pruned": True} if was_pruned(run, int(summary["epochs"])) else {}),
     }
     beside = run.result.with_name(".result.json.writing")
@@ -75,15 +75,23 @@ def _account(run: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _cost(config: Config, parts: Parts, chosen: Path) -> dict[str, Any]:
-    """What the model costs where it is used; what takes time to measure only where a search looks for it."""
+def _cost(config: Config, run: RunDirectory, parts: Parts, chosen: Path) -> dict[str, Any]:
+    """What the model costs where it is used; what takes time to measure only where a search looks for it.
+
+    One that cannot be measured is a warning: the training is done.
+    """
     wanted = objectives_of(config.trial.search) if config.trial is not None else {}
     found: dict[str, Any] = {PARAMETERS: cost.parameters(parts.stepper.average.module)}
-    if GFLOPS in wanted:
-        found[GFLOPS] = round(cost.gflops(chosen, config.imgsz), 4)
-    if LATENCY in wanted:
-        channels = int(parts.trainer.data.get("channels", 3))
-        found[LATENCY] = round(cost.latency_ms(chosen, config.imgsz, channels, parts.trainer.device), 4)
+    channels = int(parts.trainer.data.get("channels", 3))
+    measured: dict[str, Callable[[], float]] = {
+        GFLOPS: lambda: cost.gflops(chosen, config.imgsz),
+        LATENCY: lambda: cost.latency_ms(chosen, config.imgsz, channels, parts.trainer.device),
+    }
+    for name in measured.keys() & wanted:
+        try:
+            found[name] = round(measured[name](), 4)
+        except Exception as error:
+            events.warn(run, f"{name} is not in result.json: {type(error).__name__}: {error}")
     return found
 
 
