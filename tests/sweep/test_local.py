@@ -68,6 +68,7 @@ def test_from_python_in_the_background() -> None:
 
 def test_resume_keeps_what_is_over_and_may_change_how_many_train(cache: Path) -> None:
     made = prepared("sweep.parallel=1")
+    assert "yoloscale resume runs/s\n" in typed("status", "s"), "nobody trains it"
     (made.run_of(1).path / "standin.json").write_text(json.dumps({"steps": 5, "fail": 2}))
     said = typed("resume", "s", "sweep.max_failures=1", "sweep.parallel=null", code=1)
     assert (read(made).settings.parallel, read(made).settings.max_failures) == (None, 1)

@@ -26,6 +26,7 @@ from yoloscale.sweep import launchers
 from yoloscale.sweep.cancel import cancel_points
 from yoloscale.sweep.freeze import change_settings
 from yoloscale.sweep.grid import GridSource
+from yoloscale.sweep.submit import unfinished
 
 from .conftest import Frozen
 
@@ -230,6 +231,26 @@ def test_a_launcher_that_is_killed_is_a_failed_point(
     assert started.wait() == 1
     assert states(made) == ["failed", "finished"]
     assert "its launcher was killed by SIGKILL" in str(status(made.run_of(0)).error)
+
+
+def test_points_of_a_machine_that_went_down_go_on_as_unfinished(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
+) -> None:
+    made = sweep(2, {0: {"hold": True}, 1: {"fail": 2}})
+    first = pool(made, 2)
+    until(lambda: status(made.run_of(1)).state == "failed", "one fails")
+    until_training(made.run_of(0), steps=9)
+    first.process.send_signal(signal.SIGSTOP)
+    os.kill(events.history(made.run_of(0))[0]["pid"], signal.SIGKILL)
+    first.process.kill()
+    first.process.wait()
+    until(lambda: states(made) == ["failed", "failed"], "nobody is there any more")
+    assert unfinished(made) == [0]
+    assert unfinished(made, failed_only=True) == [0, 1], "as their states are shown"
+    let_go(made)
+    assert pool(made, 2).wait() == 1
+    assert states(made) == ["finished", "failed"]
+    assert [attempts(run) for run in made.runs()] == [2, 1]
 
 
 @pytest.mark.parametrize("at_once", [False, True])

@@ -143,7 +143,9 @@ def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
         print(f"and {len(found) - len(entries)} more: --all shows them")
     for words in dict.fromkeys(entry.scheduler for entry in found if entry.scheduler):
         print(f"SLURM: {words}; states are those of the runs' last events")
-    _say_how_to_go_on(sweep, counts, is_whole=len(found) == total)
+    is_left = [entry.is_lost or (entry.state == "pending" and entry.job is None) for entry in found]
+    is_whole = len(found) == total and not any(is_left)
+    _say_how_to_go_on(sweep, counts, is_whole=is_whole)
     return 0
 
 

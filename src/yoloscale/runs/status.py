@@ -64,6 +64,11 @@ class Status:
         """Whether somebody is working on it."""
         return self.state in ACTIVE
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it ended without a word: shown as failed, though a machine that went down is no fault of the run."""
+        return self.state == "failed" and self.error == LOST
+
 
 def read_progress(run: RunDirectory) -> Progress:
     """Everything events.jsonl tells, and the recent part of metrics.jsonl, in the order in which it happened."""

@@ -18,8 +18,9 @@ _OVER = ("finished", "failed", "cancelled")
 class GridSource:
     """A pool's source: the points of a list in their order, less those that are over.
 
-    Points that have failed are over unless `failed_only`, which takes them alone. A point that another launcher has is
-    waited for, and trained if that leaves it unfinished without a word of a person's.
+    Points that have failed are over unless `failed_only`, which takes them alone; those that a machine took along are
+    unfinished. A point that another launcher has is waited for, and trained if that leaves it unfinished without a
+    word of a person's.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class GridSource:
     ) -> None:
         listed = list(zip(runs, statuses(runs), strict=True))
         chosen = [(run, found) for run, found in listed if _is_open(found, failed_only=failed_only)]
-        self.left_out = [found for _, found in listed if found.state == "failed" and not failed_only]
+        self.left_out = [found for _, found in listed if _has_failed(found) and not failed_only]
         self.total = len(listed)
         self._said = {run.name: (found.state, found.attempt) for run, found in chosen}
         self._fresh = deque(run for run, _ in chosen)
@@ -69,10 +70,14 @@ class GridSource:
     def _is_over(self, run: RunDirectory) -> bool:
         """Whether another launcher has ended it since it was listed: what failed there is not tried again here."""
         found = status(run, nobody)
-        return found.state in _OVER and (found.state, found.attempt) != self._said[run.name]
+        return found.state in _OVER and not found.is_lost and (found.state, found.attempt) != self._said[run.name]
 
 
 def _is_open(found: Status, *, failed_only: bool) -> bool:
     if failed_only:
         return found.state == "failed"
-    return found.state not in ("finished", "failed")
+    return found.state != "finished" and not _has_failed(found)
+
+
+def _has_failed(found: Status) -> bool:
+    return found.state == "failed" and not found.is_lost

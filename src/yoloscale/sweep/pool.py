@@ -22,7 +22,7 @@ from yoloscale.launch.stop import StopRequests
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.scheduler import nobody
-from yoloscale.runs.status import LOST, Status, read_progress, status
+from yoloscale.runs.status import Status, read_progress, status
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import devices
 from yoloscale.sweep.slots import Slots
@@ -232,7 +232,7 @@ class _Pool:
     def _found(self, run: RunDirectory, exit_code: int) -> Status:
         """The state of a run whose launcher has ended, also if that could not say so itself."""
         found = status(run, nobody)
-        is_told = found.state == "failed" and found.error != LOST
+        is_told = found.state == "failed" and not found.is_lost
         is_cancelled = found.state == "cancelled" and exit_code == -signal.SIGKILL  # by `cancel --now` of this point
         if exit_code in _TOLD_CODES or is_told or is_cancelled:
             return found
