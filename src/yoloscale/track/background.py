@@ -103,7 +103,8 @@ class BackgroundTrackers:
                 self._changed.wait_for(lambda: self._queue or self._closing)
                 items, is_over = list(self._queue), self._closing
                 self._queue.clear()
-            self._keep_marks()  # before the trackers hear of it: a kill may cost a line, and never tells one twice
+            if self._trackers:  # else a later start tells all that nobody has heard
+                self._keep_marks()  # before the trackers hear of it: a kill may cost a line, and never tells one twice
             for item in items:
                 self._begin(item)
                 self._tell_all(item.tell)

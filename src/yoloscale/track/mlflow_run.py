@@ -33,8 +33,9 @@ class MlflowTracker(Tracker):
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # newer ones refuse a folder unless told
         self._client = MlflowClient(tracking_uri=config.tracking_uri)
         self._run = self._take_up(config, facts)
-        self._flat = iter(_flat(facts.settings))
-        while part := [Param(key, value[:MAX_PARAM]) for key, value in islice(self._flat, BATCH)]:
+        known = self._client.get_run(self._run).data.params  # these may not change: a run may go on elsewhere
+        flat = ((key, value[:MAX_PARAM]) for key, value in _flat(facts.settings) if key not in known)
+        while part := [Param(key, value) for key, value in islice(flat, BATCH)]:
             self._client.log_batch(self._run, params=part)
 
     def _take_up(self, config: MlflowConfig, facts: RunFacts) -> str:
