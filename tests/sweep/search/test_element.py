@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.freeze import load
 from yoloscale.runs import events, scheduler
 from yoloscale.runs.scheduler import Answer, Job
 from yoloscale.sweep.search.element import NO_POINT, main
@@ -37,6 +38,16 @@ def test_an_element_asks_for_its_point_and_keeps_it_when_it_is_requeued(search: 
     assert [(event["event"], event["job"]) for event in events.history(run)] == [(events.SUBMITTED, "7_2")]
     with pytest.raises(ConfigError, match="no point 1"):
         search.sweep.run_of(1)
+
+
+def test_a_node_without_an_api_key_trains_its_point(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = search.sweep.record.read_text()
+    search.sweep.record.write_text(record.replace("overrides:\n", "overrides:\n- logger=wandb\n", 1))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("NETRC", "/nowhere")
+    assert main([str(search.sweep.path)], environ(0)) == 0  # where it was submitted there was one; here it logs offline
+    assert load(search.sweep.run_of(0).config).logger.wandb is not None
 
 
 def test_an_element_too_many_ends_in_order(search: Search) -> None:
