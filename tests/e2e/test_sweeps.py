@@ -15,11 +15,11 @@ from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 POINT = (
     *("data.shapes.train_images=32", "data.shapes.val_images=16", "data.shapes.image_size=96", "data=shapes"),
-    *("imgsz=64", "batch=16", "nbs=16", "epochs=2", "warmup_epochs=1", "workers=0", "plots=false", "debug.trace=true"),
+    *("imgsz=64", "batch=16", "nbs=16", "epochs=3", "warmup_epochs=1", "workers=0", "plots=false", "debug.trace=true"),
     *("model=yolo26n.yaml", "device=cpu", "cluster.procs_per_node=1", "cluster.threads=1"),
 )
 SWEEP = ("train", "-m", "name=cube", *POINT, "lr0=0.001,0.01", "momentum=0.8,0.9", "seed=0,1")
-STEPS = 4
+STEPS = 6
 
 
 def events_of(run: RunDirectory, name: str) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def test_killed_half_way_and_started_again_every_point_ends_once(yoloscale: Any)
 
     def is_half_way() -> bool:
         over = sum(run.result.exists() for run in runs)
-        return over >= 3 and any(0 < len(steps_of(run)) < STEPS - 1 for run in runs if not run.result.exists())
+        return over >= 3 and any(0 < len(steps_of(run)) <= STEPS // 2 for run in runs if not run.result.exists())
 
     until(is_half_way, first)
     first.kill()

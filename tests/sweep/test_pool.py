@@ -233,6 +233,18 @@ def test_a_launcher_that_is_killed_is_a_failed_point(
     assert "its launcher was killed by SIGKILL" in str(status(made.run_of(0)).error)
 
 
+def test_on_a_full_disk_no_point_is_tried_for_ever(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
+) -> None:
+    made = sweep(3, crash=0)
+    (made.path / "full").touch()
+    started = pool(made, 1)
+    assert started.wait() == 1
+    assert [started.said.count(f"seed={index} started") for index in range(3)] == [1, 1, 1]
+    assert "another launcher" not in started.said
+    assert states(made) == ["pending"] * 3, "once there is room, they go on"
+
+
 def test_points_of_a_machine_that_went_down_go_on_as_unfinished(
     sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
 ) -> None:

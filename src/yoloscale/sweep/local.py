@@ -81,10 +81,10 @@ def exit_code_of(end: PoolEnd, found: Sequence[Status]) -> int:
     if end.stopped_by is not None:
         return STOPPED
     states = Counter(status.state for status in found)
-    if states["failed"]:
-        return FAILED
     if states["finished"] == len(found):
         return FINISHED
+    if states["failed"] or end.count("failed"):
+        return FAILED
     return INTERRUPTED if states["cancelled"] else STOPPED
 
 

@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -232,7 +232,7 @@ class _Pool:
     def _found(self, run: RunDirectory, exit_code: int) -> Status:
         """The state of a run whose launcher has ended, also if that could not say so itself."""
         found = status(run, nobody)
-        is_told = found.state == "failed" and not found.is_lost
+        is_told = found.state == "finished" or (found.state == "failed" and not found.is_lost)
         is_cancelled = found.state == "cancelled" and exit_code == -signal.SIGKILL  # by `cancel --now` of this point
         if exit_code in _TOLD_CODES or is_told or is_cancelled:
             return found
@@ -241,7 +241,7 @@ class _Pool:
         attempt = events.last_attempt(events.history(run))
         events.note(run, events.FAILED, attempt=attempt, rank=None, host=socket.gethostname(), error=error)
         events.note(run, events.EXITED, attempt=attempt, exit_code=FAILED)
-        return status(run, nobody)
+        return replace(status(run, nobody), state="failed", error=error)  # on a full disk, that is not on record
 
 
 def log_of(run: RunDirectory) -> Path:
