@@ -53,6 +53,10 @@ def test_nothing_has_ended(synthetic: Any, capsys: pytest.CaptureFixture[str]) -
     sweep = synthetic.grid(lr0=["0.1", "0.2"])
     assert main(["report", "s"]) == 0
     assert "no point has finished yet" in capsys.readouterr().out
+    for run in sweep.runs():
+        run.result.write_text('{"fitness": NaN}')
+    assert main(["report", "s"]) == 0
+    assert "no finished point has a number for fitness" in capsys.readouterr().out
     assert not (sweep.path / "experiment").exists()
 
 

@@ -29,9 +29,14 @@ def main(typed: list[str]) -> int:
         return _of_a_run(arguments.chosen_run(parsed))
     found = summary(chosen, screen_width(), shown=sys.maxsize if parsed.all else SHOWN, pictures=not parsed.no_pictures)
     print(as_json(found) if parsed.output == "json" else "\n".join(text(found)))
+    say_warnings(found)
+    return 0
+
+
+def say_warnings(found: Summary) -> None:
+    """Tell of pictures that are missing."""
     for warning in found.warnings:
         print(f"a picture could not be drawn: {warning}", file=sys.stderr)
-    return 0
 
 
 def text(found: Summary) -> list[str]:
@@ -50,8 +55,11 @@ def text(found: Summary) -> list[str]:
     lines += [f"{title:<8} {shown(path)}" for title, (_, path) in zip(titles, rows, strict=True)]
     if names := recipe_names(results):
         lines.append(f"again    yoloscale train --config-dir {shown(results.sweep.path)} experiment={names[0][0]}")
-    else:
+    elif not any(point.state == "finished" for point in results.points):
         lines.append("no point has finished yet: there is no best one")
+    else:
+        wanted = " and ".join(objective.name for objective in results.objectives)
+        lines.append(f"no finished point has a number for {wanted}: there is no best one")
     return lines
 
 

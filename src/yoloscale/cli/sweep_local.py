@@ -105,7 +105,7 @@ def _watched(sweep: SweepDirectory, source: PointSource, display: SweepDisplay, 
 
 def _print_results(sweep: SweepDirectory) -> None:
     """As `yoloscale report SWEEP`. What cannot be written does not make a sweep fail."""
-    from yoloscale.cli.report import screen_width, text
+    from yoloscale.cli.report import say_warnings, screen_width, text
     from yoloscale.report.sweep import summary
 
     try:
@@ -114,6 +114,7 @@ def _print_results(sweep: SweepDirectory) -> None:
         print(f"no report was written: {error}", file=sys.stderr)
         return
     print("\n".join(text(found)[1:]))
+    say_warnings(found)
 
 
 def _detached(sweep: SweepDirectory, *, failed_only: bool) -> int:
