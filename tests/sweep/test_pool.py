@@ -265,6 +265,25 @@ def test_points_of_a_machine_that_went_down_go_on_as_unfinished(
     assert [attempts(run) for run in made.runs()] == [2, 1]
 
 
+def test_a_launcher_on_another_machine_is_believed_while_it_gives_signs_of_life(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
+) -> None:
+    made = sweep(1, hold=True)
+    elsewhere = made.job / "launcher-elsewhere-5.json"
+    elsewhere.write_text(json.dumps({"host": "elsewhere", "pid": 5, "time": 1.0}))
+    assert [each.host for each in launchers.alive(made)] == ["elsewhere"]
+    os.utime(elsewhere, (1, 1))
+    assert launchers.alive(made) == [], "its machine went down, or the sweep was copied"
+    assert elsewhere.exists(), "nobody here knows for sure"
+    started = pool(made, 1)
+    until(lambda: launchers.alive(made), "it is on record")
+    [own] = launchers.alive(made)
+    os.utime(own.record, (1, 1))
+    until(lambda: own.record.stat().st_mtime > 1, "it gives a sign")
+    let_go(made)
+    assert started.wait() == 0
+
+
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_point_that_a_person_cancels_has_not_failed(
     sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool], at_once: bool

@@ -16,10 +16,15 @@ from pathlib import Path
 from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.sweep_directory import SweepDirectory
 
+SILENT_S = 900.0  # one on another machine is thought dead then; it may wait for its turn at a search for 600 s
+
 
 @dataclass(frozen=True)
 class SweepLauncher:
-    """One launcher: job/launcher-HOST-PID.json is there while it lives; a file beside it asks it to stop."""
+    """One launcher: job/launcher-HOST-PID.json is there while it lives; a file beside it asks it to stop.
+
+    The record's time is its last sign of life, for other machines.
+    """
 
     record: Path
     host: str
@@ -35,6 +40,12 @@ class SweepLauncher:
     def is_here(self) -> bool:
         """Whether it runs on this machine."""
         return self.host == socket.gethostname()
+
+    def is_asked_to_stop(self) -> bool:
+        """Whether the sweep was cancelled. Called by the launcher itself; gives a sign of life."""
+        with suppress(OSError):
+            os.utime(self.record)
+        return self.request.exists()
 
     def freeze(self) -> None:
         """Let it do nothing any more, if it is on this machine; `kill` is to follow."""
@@ -69,14 +80,21 @@ def on_record(sweep: SweepDirectory) -> Iterator[SweepLauncher]:
 
 
 def alive(sweep: SweepDirectory) -> list[SweepLauncher]:
-    """Launchers of a sweep that live, or that may, on other machines; what is left of dead ones is removed."""
+    """Launchers of a sweep that live, or that may, on other machines; what is left of dead ones here is removed."""
     found = [launcher for path in sorted(sweep.job.glob("launcher-*.json")) if (launcher := _read(path)) is not None]
     lives = {launcher: is_alive(launcher.host, launcher.pid, launcher.since) for launcher in found}
     for launcher in found:
         if lives[launcher] is False:
             launcher.record.unlink(missing_ok=True)
             launcher.request.unlink(missing_ok=True)
-    return [launcher for launcher in found if lives[launcher] is not False]
+    return [each for each in found if lives[each] or (lives[each] is None and not _is_silent(each))]
+
+
+def _is_silent(launcher: SweepLauncher) -> bool:
+    try:
+        return time.time() - launcher.record.stat().st_mtime > SILENT_S
+    except OSError:  # it has ended just now
+        return True
 
 
 def _read(path: Path) -> SweepLauncher | None:

@@ -67,7 +67,7 @@ def run_sweep(
             slots,
             observer,
             max_failures=read(sweep).settings.max_failures,
-            is_cancelled=launcher.request.exists,
+            is_cancelled=launcher.is_asked_to_stop,
             worker=worker,
         )
         conclude(end)
