@@ -125,6 +125,17 @@ def test_a_study_that_does_not_answer_is_not_waited_for(
     assert "no answer within 0.2 s" in events.history(run)[0]["message"]
 
 
+def test_a_study_is_given_up_before_the_other_ranks_are_taken_to_hang(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, config = RunDirectory(tmp_path / "run"), config_of(number)
+    run.path.mkdir()
+    config.cluster.timeout_s = 1.0
+    monkeypatch.setattr(studies, "report", lambda *_: time.sleep(2))
+    assert not trials.Trial(config, run, Ranks()).is_hopeless(1, {"fitness": 0.1})
+    assert "no answer within 0.25 s" in events.history(run)[0]["message"]
+
+
 def test_a_prune_that_was_not_saved_is_none(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     events.record(run, "pruned", epoch=2)

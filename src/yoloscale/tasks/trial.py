@@ -32,6 +32,7 @@ class Trial:
     def __init__(self, config: Config, run: RunDirectory, ranks: Ranks, patience_s: float = PATIENCE_S) -> None:
         self._trial, self._epochs = config.trial, config.epochs
         self._run, self._is_first, self._patience_s = run, ranks.is_first, patience_s
+        self._share_s = config.cluster.timeout_s / 4  # the other ranks wait meanwhile, and must not be taken to hang
         self._study: optuna.Study | None = None
         self._is_given_up = False
 
@@ -59,7 +60,7 @@ class Trial:
         value = metrics[objective]
         try:
             return _within(
-                self._patience_s,
+                min(self._patience_s, self._share_s),
                 lambda: studies.report(self._opened(trial), trial.number, epoch, value, trial.search),
             )
         except Exception as error:
