@@ -1,12 +1,13 @@
 """What does a W&B server that does not answer cost? Trains with it and without any logger, in turns, and compares.
 
     python scripts/logger_cost.py                         3 pairs of runs on rendered images, some minutes
-    python scripts/logger_cost.py --pairs 5 epochs=20     more of them, on settings of your own
+    python scripts/logger_cost.py --pairs 5 epochs=60     more of them, on settings of your own
 
-The server is a socket that takes connections and never says a word. Figures of a pair: images/s by the clock, which
+The server is a socket that takes connections and never says a word. Figures of a pair: steps/s by the clock, which
 whatever else runs on the machine disturbs; CPU seconds for a step, of the loop's thread and of all there is (the
-trackers' thread and W&B's own process, too), which it hardly does. Exit code 1 if the median of the loop's is more
-than 2 % above that without a logger, or a run does not end in order.
+trackers' thread and W&B's own process, too), which it hardly does. The first 20 s are left out in both: W&B gives the
+server up and starts then, once a run, however long that is. Exit code 1 if the median of the loop's is more than 2 %
+above that without a logger, or a run does not end in order.
 """
 
 from __future__ import annotations
@@ -27,13 +28,12 @@ import psutil
 
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import read_result
 
 LIMIT = 0.02
-FIRST_STEP = 3  # the steps before it warm up
+WARM_UP_S = 20.0  # from the first step on
 SETTINGS = [
     *("data.shapes.train_images=64", "data.shapes.val_images=16", "data.shapes.image_size=160", "imgsz=160"),
-    *("model=yolo26n.yaml", "batch=8", "nbs=8", "workers=0", "epochs=12", "val=false", "plots=false", "device=cpu"),
+    *("model=yolo26n.yaml", "batch=8", "nbs=8", "workers=0", "epochs=40", "val=false", "plots=false", "device=cpu"),
     *("cluster.procs_per_node=1", "cluster.threads=1", "checkpoint.interval=epoch"),
 ]
 
@@ -42,7 +42,7 @@ SETTINGS = [
 class Figures:
     """Of one run."""
 
-    images_per_s: float
+    steps_per_s: float
     cpu_s: float  # of the loop's thread, for a step
     all_s: float  # of the rank and its children, for a step
 
@@ -51,6 +51,7 @@ class Figures:
 class Sample:
     """At one moment."""
 
+    at_s: float  # of a monotonic clock
     step: int
     loop_s: float
     all_s: float
@@ -69,9 +70,7 @@ def main() -> int:
             order = ["none", "wandb"] if pair % 2 == 0 else ["wandb", "none"]
             found = {each: train(Path(folder), f"{each}-{pair}", each, address, parsed.settings) for each in order}
             plain, wandb = found["none"], found["wandb"]
-            ratios.append(
-                (wandb.cpu_s / plain.cpu_s, wandb.all_s / plain.all_s, wandb.images_per_s / plain.images_per_s)
-            )
+            ratios.append((wandb.cpu_s / plain.cpu_s, wandb.all_s / plain.all_s, wandb.steps_per_s / plain.steps_per_s))
             print(f"pair {pair + 1}: a step of the loop {plain.cpu_s * 1000:.2f} → {wandb.cpu_s * 1000:.2f} ms of CPU")
             print(_line(f"pair {pair + 1}", ratios[-1]), flush=True)
     middle = [median(column) for column in zip(*ratios, strict=True)]
@@ -81,7 +80,7 @@ def main() -> int:
 
 def _line(name: str, ratios: Sequence[float]) -> str:
     loop, everything, speed = (ratio - 1 for ratio in ratios)
-    return f"{name}: CPU of the loop {loop:+.2%}, with all beside it {everything:+.2%}, images/s {speed:+.2%}"
+    return f"{name}: CPU of the loop {loop:+.2%}, with all beside it {everything:+.2%}, steps/s {speed:+.2%}"
 
 
 def train(folder: Path, name: str, logger: str, address: str, settings: list[str]) -> Figures:
@@ -102,11 +101,13 @@ def train(folder: Path, name: str, logger: str, address: str, settings: list[str
         raise SystemExit(f"{name}: exit code {process.returncode}\n{output}")
     if logger == "wandb" and not list(run.path.glob("wandb/offline-run-*/*.wandb")):
         raise SystemExit(f"{name}: nothing to send")
-    first, last = samples[0], samples[-1]
-    result, steps = read_result(run), last.step - first.step
-    assert result is not None, "the run ended in order"
-    images_per_s = float(result["images_per_s"])
-    return Figures(images_per_s, (last.loop_s - first.loop_s) / steps, (last.all_s - first.all_s) / steps)
+    warm = [sample for sample in samples if sample.at_s >= samples[0].at_s + WARM_UP_S]
+    if len(warm) < 2:
+        raise SystemExit(f"{name}: it trained for less than {WARM_UP_S:.0f} s; give it more epochs")
+    first, last = warm[0], warm[-1]
+    steps = last.step - first.step
+    speed = steps / (last.at_s - first.at_s)
+    return Figures(speed, (last.loop_s - first.loop_s) / steps, (last.all_s - first.all_s) / steps)
 
 
 def watch(run: RunDirectory, process: subprocess.Popen[str]) -> list[Sample]:
@@ -117,11 +118,11 @@ def watch(run: RunDirectory, process: subprocess.Popen[str]) -> list[Sample]:
         time.sleep(0.05)
         started = [e for e in events.history(run) if e["event"] == events.ATTEMPT_STARTED]
         lines = [line["step"] for line in jsonl.read(run.metrics) if line["kind"] == "step"]
-        if not started or not lines or lines[-1] < FIRST_STEP or (samples and lines[-1] == samples[-1].step):
+        if not started or not lines or (samples and lines[-1] == samples[-1].step):
             continue
         rank = rank or psutil.Process(started[-1]["processes"][0]["pid"])
         try:
-            samples.append(Sample(lines[-1], thread_cpu_s(rank.pid), all_cpu_s(rank)))
+            samples.append(Sample(time.monotonic(), lines[-1], thread_cpu_s(rank.pid), all_cpu_s(rank)))
         except (OSError, psutil.NoSuchProcess):
             break
     return samples
