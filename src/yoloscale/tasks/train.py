@@ -47,15 +47,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
     hosts = _announce(config, run, ranks, attempt, device)
     parts = build(config, run, ranks, device, steps, ballot, say)
-    keeper = RunKeeper(
-        run,
-        parts.stepper,
-        ranks,
-        weights_copier(parts),
-        retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
-        when=_when(config, run, attempt),
-        save_period=config.save_period,
-    )
+    keeper = _keeper(config, run, ranks, parts, attempt)
     progress = keeper.restore() or _first_progress(config)
     _watch_for_requests(run, ranks, ballot)
     trackers = open_trackers(config, run, ranks, progress, attempt)
@@ -101,6 +93,18 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     group.barrier()
     watchdog.close()
     return EXIT_CODES[outcome]
+
+
+def _keeper(config: Config, run: RunDirectory, ranks: Ranks, parts: Parts, attempt: int) -> RunKeeper:
+    return RunKeeper(
+        run,
+        parts.stepper,
+        ranks,
+        weights_copier(parts),
+        retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
+        when=_when(config, run, attempt),
+        save_period=config.save_period,
+    )
 
 
 def _say_stopped(
