@@ -244,7 +244,7 @@ def launch_ranks(tmp_path_factory: pytest.TempPathFactory) -> Launch:
         command = [sys.executable, str(TESTS / "rank_program.py"), str(file), function.__name__, str(folder)]
         environment = {
             **os.environ,
-            "PYTHONPATH": str(SOURCE),
+            "PYTHONPATH": f"{SOURCE}{os.pathsep}{ROOT}",  # as pytest has it
             "OMP_NUM_THREADS": "1",
             "WORLD_SIZE": str(world_size),
             "MASTER_ADDR": "127.0.0.1",

@@ -7,27 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.fake_time import FakeTime
 
 from yoloscale.launch.bench_sides import CLOCK_FILE
 from yoloscale.yolo import training_clock
 from yoloscale.yolo.training_clock import CALLBACKS, FILE_VARIABLE, Clock
-
-
-class FakeTime:
-    """Time that goes on when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def time(self) -> float:
-        return time.time()
-
 
 FAKE = FakeTime()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.fake_time import FakeTime
 from torch import nn
 
 from yoloscale.data.order import MicroBatch, OptimiserStep
@@ -95,19 +96,6 @@ def test_the_clock_tells_loading_from_computing() -> None:
         assert own.loading_s >= 0.05
         assert own.computing_s >= 0.1
         assert sum(own) <= time.perf_counter() - started
-
-
-class FakeTime:
-    """Time that goes on when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 FAKE = FakeTime()
