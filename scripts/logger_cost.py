@@ -1,28 +1,31 @@
-"""What does a W&B server that does not answer cost? Trains with it and without any logger, in turns, and compares.
+"""What does a W&B server that does not answer cost? Trains with it and without any logger, and compares.
 
-    python scripts/logger_cost.py                         3 pairs of runs on rendered images, some minutes
-    python scripts/logger_cost.py --pairs 5 epochs=60     more of them, on settings of your own
+    python scripts/logger_cost.py                           2 minutes of each, on rendered images
+    python scripts/logger_cost.py --minutes 5 imgsz=320     longer, on settings of your own
+    python scripts/logger_cost.py --logger none             the same twice: how far the figures can be trusted
 
-The server is a socket that takes connections and never says a word. Figures of a pair: steps/s by the clock, which
-whatever else runs on the machine disturbs; CPU seconds for a step, of the loop's thread and of all there is (the
-trackers' thread and W&B's own process, too), which it hardly does. The first 20 s are left out in both: W&B gives the
-server up and starts then, once a run, however long that is. Exit code 1 if the median of the loop's is more than 2 %
-above that without a logger, or a run does not end in order.
+The server is a socket that takes connections and never says a word. Both runs are there all the time, on the same CPU,
+and have it in turns of 1.5 s: the one whose turn it is not is stopped, W&B's processes included. Whatever else the
+machine does hits both alike, and all that W&B uses is taken from the training, as on a machine without CPUs to spare.
+
+`from the first step` has W&B's start in it, and the server being given up, once a run, however long that is; `once
+started` leaves out the first 20 s. The same run twice differs by one per cent or so in two minutes. CPU is of the loop's thread and of everything, W&B's own processes included. Exit
+code 1 if the speed once started is more than 2 % below that without a logger, or a run does not end in order.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import psutil
 
@@ -30,112 +33,157 @@ from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 
 LIMIT = 0.02
-WARM_UP_S = 20.0  # from the first step on
+TURN_S = 1.5
+WARM_UP_S = 20.0  # of its own turns
+START_S, END_S = 120.0, 180.0  # how long it may take a run to start, to end
 SETTINGS = [
     *("data.shapes.train_images=64", "data.shapes.val_images=16", "data.shapes.image_size=160", "imgsz=160"),
-    *("model=yolo26n.yaml", "batch=8", "nbs=8", "workers=0", "epochs=40", "val=false", "plots=false", "device=cpu"),
+    *("model=yolo26n.yaml", "batch=8", "nbs=8", "workers=0", "epochs=100000", "val=false", "plots=false", "device=cpu"),
     *("cluster.procs_per_node=1", "cluster.threads=1", "checkpoint.interval=epoch"),
 ]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Of one run."""
+class Spent:
+    """What a run has done so far, in seconds."""
 
-    steps_per_s: float
-    cpu_s: float  # of the loop's thread, for a step
-    all_s: float  # of the rank and its children, for a step
+    run_s: float  # its turns
+    steps: int
+    loop_s: float  # CPU of the loop's thread
+    all_s: float  # CPU of the rank and its children
+
+    def since(self, before: Spent) -> Spent:
+        """Between two moments."""
+        return Spent(
+            self.run_s - before.run_s,
+            self.steps - before.steps,
+            self.loop_s - before.loop_s,
+            self.all_s - before.all_s,
+        )
 
 
-@dataclass(frozen=True)
-class Sample:
-    """At one moment."""
+class Run:
+    """One training, which runs only in its turns; killed on leaving it, whatever it does."""
 
-    at_s: float  # of a monotonic clock
-    step: int
-    loop_s: float
-    all_s: float
+    def __init__(self, folder: Path, name: str, logger: str, address: str, settings: list[str]) -> None:
+        """Start it, and stop it at its first step."""
+        self.name, self.logger, self._run_s = name, logger, 0.0
+        self.directory = RunDirectory(folder / "runs" / name)
+        self._log = folder / f"{name}.log"
+        account = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "x" * 40, "WANDB_MODE": "online"}
+        command = [sys.executable, "-m", "yoloscale", "train", f"name={name}", f"logger={logger}"]
+        with self._log.open("w") as output:
+            self._process = subprocess.Popen(
+                [*command, *SETTINGS, *settings],
+                cwd=folder,
+                env={**os.environ, **account},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._rank = self._started()
+        self._begin = Spent(0.0, 0, 0.0, 0.0)
+        self._signal(signal.SIGSTOP)
+        self._begin = self.spent()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(psutil.NoSuchProcess):  # it has ended, and all below it
+            launcher = psutil.Process(self._process.pid)
+            for process in [launcher, *launcher.children(recursive=True)]:
+                process.kill()
+
+    def _started(self) -> psutil.Process:
+        deadline = time.monotonic() + START_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            started = [e for e in events.history(self.directory) if e["event"] == events.ATTEMPT_STARTED]
+            if started and self._step():
+                return psutil.Process(started[-1]["processes"][0]["pid"])
+            time.sleep(0.05)
+        self.__exit__()
+        raise SystemExit(f"{self.name}: no step\n{self._log.read_text()}")
+
+    def _step(self) -> int:
+        return max((line["step"] for line in jsonl.read(self.directory.metrics) if line["kind"] == "step"), default=0)
+
+    def _all(self) -> list[psutil.Process]:
+        return [self._rank, *self._rank.children(recursive=True)]
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._all():
+            with suppress(psutil.NoSuchProcess):  # a helper of W&B's that has just ended
+                process.send_signal(number)
+
+    def turn(self) -> None:
+        """Let it run for a while."""
+        began = time.monotonic()
+        self._signal(signal.SIGCONT)
+        time.sleep(TURN_S)
+        self._signal(signal.SIGSTOP)
+        self._run_s += time.monotonic() - began
+
+    def spent(self) -> Spent:
+        """Since its first step; while it is stopped."""
+        loop = int(Path(f"/proc/{self._rank.pid}/task/{self._rank.pid}/schedstat").read_text().split()[0]) / 1e9
+        everything = sum(sum(process.cpu_times()[:2]) for process in self._all())
+        return Spent(self._run_s, self._step(), loop, everything).since(self._begin)
+
+    def end(self) -> None:
+        """Ask it to stop; raises if it does not end in order, or, with W&B, leaves nothing to send."""
+        self._signal(signal.SIGCONT)
+        self._process.terminate()
+        if self._process.wait(END_S) != 75:  # stopped on request
+            raise SystemExit(f"{self.name}: exit code {self._process.returncode}\n{self._log.read_text()}")
+        if self.logger == "wandb" and not list(self.directory.path.glob("wandb/offline-run-*/*.wandb")):
+            raise SystemExit(f"{self.name}: nothing to send")
 
 
 def main() -> int:
-    """Train pairs of runs, print their figures; the exit code."""
+    """Train two runs in turns, print their figures; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=2.0, help="of each run")
+    parser.add_argument("--logger", default="wandb", help="what is compared with none")
+    parser.add_argument("--cpus", type=int, default=1, help="how many the runs may use")
     parser.add_argument("settings", nargs="*", help="key=value, as for yoloscale train")
     parsed = parser.parse_args()
-    ratios: list[tuple[float, float, float]] = []
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0), backlog=256) as silent:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-parsed.cpus :])  # the runs have it from here
+    turns = round(parsed.minutes * 60 / TURN_S)
+    warm_up = round(WARM_UP_S / TURN_S)
+    if turns <= warm_up:
+        raise SystemExit(f"--minutes={parsed.minutes:g} is no longer than the first {WARM_UP_S:.0f} s")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.create_server(("127.0.0.1", 0), backlog=256) as silent,
+        ExitStack() as runs,
+    ):
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        for pair in range(parsed.pairs):
-            order = ["none", "wandb"] if pair % 2 == 0 else ["wandb", "none"]
-            found = {each: train(Path(folder), f"{each}-{pair}", each, address, parsed.settings) for each in order}
-            plain, wandb = found["none"], found["wandb"]
-            ratios.append((wandb.cpu_s / plain.cpu_s, wandb.all_s / plain.all_s, wandb.steps_per_s / plain.steps_per_s))
-            print(f"pair {pair + 1}: a step of the loop {plain.cpu_s * 1000:.2f} → {wandb.cpu_s * 1000:.2f} ms of CPU")
-            print(_line(f"pair {pair + 1}", ratios[-1]), flush=True)
-    middle = [median(column) for column in zip(*ratios, strict=True)]
-    print(_line("median", middle))
-    return 0 if middle[0] <= 1 + LIMIT else 1
+        plain = runs.enter_context(Run(Path(folder), "plain", "none", address, parsed.settings))
+        logged = runs.enter_context(Run(Path(folder), "logged", parsed.logger, address, parsed.settings))
+        started = plain.spent(), logged.spent()
+        for turn in range(turns):
+            for run in (plain, logged) if turn % 2 == 0 else (logged, plain):
+                run.turn()
+            if turn + 1 == warm_up:
+                started = plain.spent(), logged.spent()
+        whole = plain.spent(), logged.spent()
+        plain.end()
+        logged.end()
+    compare("from the first step", *whole)
+    speed = compare("once started", whole[0].since(started[0]), whole[1].since(started[1]))
+    return 0 if speed >= 1 - LIMIT else 1
 
 
-def _line(name: str, ratios: Sequence[float]) -> str:
-    loop, everything, speed = (ratio - 1 for ratio in ratios)
-    return f"{name}: CPU of the loop {loop:+.2%}, with all beside it {everything:+.2%}, steps/s {speed:+.2%}"
-
-
-def train(folder: Path, name: str, logger: str, address: str, settings: list[str]) -> Figures:
-    """Train once; raises if it does not end in order, or, with W&B, leaves nothing to send."""
-    run = RunDirectory(folder / "runs" / name)
-    account = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "x" * 40, "WANDB_MODE": "online"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "yoloscale", "train", f"name={name}", f"logger={logger}", *SETTINGS, *settings],
-        cwd=folder,
-        env={**os.environ, **account},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+def compare(name: str, plain: Spent, logged: Spent) -> float:
+    """Print what the logger changes; the ratio of the speeds."""
+    speed = (logged.steps / logged.run_s) / (plain.steps / plain.run_s)
+    loop = (logged.loop_s / logged.steps) / (plain.loop_s / plain.steps)
+    everything = (logged.all_s / logged.steps) / (plain.all_s / plain.steps)
+    print(
+        f"{name}: {plain.steps / plain.run_s:.2f} → {logged.steps / logged.run_s:.2f} steps/s, {speed - 1:+.2%}; "
+        f"CPU for a step: the loop {loop - 1:+.2%}, everything {everything - 1:+.2%}"
     )
-    samples = watch(run, process)
-    output, _ = process.communicate(timeout=300)
-    if process.returncode != 0:
-        raise SystemExit(f"{name}: exit code {process.returncode}\n{output}")
-    if logger == "wandb" and not list(run.path.glob("wandb/offline-run-*/*.wandb")):
-        raise SystemExit(f"{name}: nothing to send")
-    warm = [sample for sample in samples if sample.at_s >= samples[0].at_s + WARM_UP_S]
-    if len(warm) < 2:
-        raise SystemExit(f"{name}: it trained for less than {WARM_UP_S:.0f} s; give it more epochs")
-    first, last = warm[0], warm[-1]
-    steps = last.step - first.step
-    speed = steps / (last.at_s - first.at_s)
-    return Figures(speed, (last.loop_s - first.loop_s) / steps, (last.all_s - first.all_s) / steps)
-
-
-def watch(run: RunDirectory, process: subprocess.Popen[str]) -> list[Sample]:
-    """CPU seconds whenever metrics.jsonl has a new step, until the run has trained."""
-    samples: list[Sample] = []
-    rank: psutil.Process | None = None
-    while process.poll() is None:
-        time.sleep(0.05)
-        started = [e for e in events.history(run) if e["event"] == events.ATTEMPT_STARTED]
-        lines = [line["step"] for line in jsonl.read(run.metrics) if line["kind"] == "step"]
-        if not started or not lines or (samples and lines[-1] == samples[-1].step):
-            continue
-        rank = rank or psutil.Process(started[-1]["processes"][0]["pid"])
-        try:
-            samples.append(Sample(time.monotonic(), lines[-1], thread_cpu_s(rank.pid), all_cpu_s(rank)))
-        except (OSError, psutil.NoSuchProcess):
-            break
-    return samples
-
-
-def all_cpu_s(rank: psutil.Process) -> float:
-    """CPU seconds of a process, its threads and its children."""
-    return sum(sum(each.cpu_times()[:2]) for each in [rank, *rank.children(recursive=True)])
-
-
-def thread_cpu_s(pid: int) -> float:
-    """CPU seconds of a process's main thread, to the nanosecond (the first number of schedstat)."""
-    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+    return speed
 
 
 if __name__ == "__main__":
