@@ -9,8 +9,9 @@ and have it in turns of 1.5 s: the one whose turn it is not is stopped, W&B's pr
 machine does hits both alike, and all that W&B uses is taken from the training, as on a machine without CPUs to spare.
 
 `from the first step` has W&B's start in it, and the server being given up, once a run, however long that is; `once
-started` leaves out the first 20 s. The same run twice differs by one per cent or so in two minutes. CPU is of the loop's thread and of everything, W&B's own processes included. Exit
-code 1 if the speed once started is more than 2 % below that without a logger, or a run does not end in order.
+started` leaves out the first 20 s. CPU is of the loop's thread and of everything, W&B's own processes included. The
+same run twice differs by about one per cent in two minutes. Exit code 1 if the speed once started is more than 2 %
+below that without a logger, or a run does not end in order.
 """
 
 from __future__ import annotations
