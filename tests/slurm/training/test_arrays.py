@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,16 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory
 
 WHERE = ("cluster=slurm", "cluster.procs_per_node=1", "cluster.cpus_per_task=1", "cluster.max_restarts=0", "device=cpu")
+UNDER_WAY = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING"}
 
 
-def sweep(account: Any, *settings: str, scripts: dict[int, dict[str, Any]] | None = None, **script: Any) -> Any:
+def sweep(
+    account: Any,
+    *settings: str,
+    scripts: dict[int, dict[str, Any]] | None = None,
+    is_submitted: bool = True,
+    **script: Any,
+) -> Any:
     """Freeze a sweep of stand-ins, say what each does, and submit it; the sweep's folder."""
     account.with_stand_ins()
     words = ("yoloscale", "train", "-m", "name=points", *WHERE, *settings)
@@ -25,7 +34,8 @@ def sweep(account: Any, *settings: str, scripts: dict[int, dict[str, Any]] | Non
     found = SweepDirectory(account.folder / "runs" / "points")
     for index, run in enumerate(found.runs()):
         (run.path / "standin.json").write_text(json.dumps({**script, **(scripts or {}).get(index, {})}))
-    account.type(*words)
+    if is_submitted:
+        account.type(*words)
     return found
 
 
@@ -118,6 +128,40 @@ def test_after_a_failure_no_other_starts_and_what_is_killed_goes_on_with_resume(
         steps = [record["step"] for record in jsonl.read(run.metrics) if record.get("kind") == "step"]
         assert len([record for record in events.history(run) if record["event"] == events.FINISHED]) == 1
         assert len(steps) == len(set(steps)), f"{run.name} trained steps twice"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.long
+def test_the_same_command_goes_on_after_a_killed_submission_and_a_killed_array(account: Any, tmp_path: Path) -> None:
+    """The command dies when SLURM has the array and nobody has noted it; then both arrays are ended half-way."""
+    varied = ("lr0=0.01,0.02", "momentum=0.8,0.9", "seed=1,2", "cluster.array_parallelism=2")
+    points = sweep(account, *varied, steps=30, step_s=0.1, save_every=5, is_submitted=False)
+    runs, words = points.runs(), ("yoloscale", "train", "-m", "name=points", *WHERE, *varied)
+    assert len(runs) == 8
+    deadly = tmp_path / "bin" / "sbatch"
+    deadly.parent.mkdir()
+    deadly.write_text(f'#!/bin/sh\n{shutil.which("sbatch")} "$@" > {tmp_path}/array\nkill -9 $PPID\n')
+    deadly.chmod(0o755)
+    path = account.environment["PATH"]
+    account.environment["PATH"] = f"{deadly.parent}:{path}"
+    account.type(*words, code=-signal.SIGKILL)
+    account.environment["PATH"] = path
+    unknown = (tmp_path / "array").read_text().strip()
+    assert not any(record["event"] == events.SUBMITTED for run in runs for record in events.history(run))
+    account.type(*words)
+    known = array_of(runs[-1])
+    assert known != unknown
+    account.until("points", lambda: Counter(entry["state"] for entry in shown(account))["finished"] >= 2)
+    account.cluster.run("scancel", unknown, known)
+    account.until("points", lambda: not (states(account, unknown) + states(account, known)).keys() & UNDER_WAY)
+    assert 2 <= Counter(entry["state"] for entry in shown(account))["finished"] < 8
+    account.type(*words)
+    account.until("points", lambda: Counter(entry["state"] for entry in shown(account)) == {"finished": 8})
+    assert "there is nothing left to submit" in account.type(*words, code=2)
+    for run in runs:
+        steps = [record["step"] for record in jsonl.read(run.metrics) if record.get("kind") == "step"]
+        assert len([record for record in events.history(run) if record["event"] == events.FINISHED]) == 1
+        assert steps == list(range(1, 31)), f"{run.name} trained steps twice"
 
 
 def test_what_was_never_submitted_is_not_cancelled(account: Any) -> None:
