@@ -14,11 +14,13 @@ import pytest
 
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
+from yoloscale.config.machine import Machine
 from yoloscale.runs import events, jsonl
 from yoloscale.runs import study as studies
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import LOST, status
 from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.sweep import configure, local
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.search import Search, ask_point, journal_of, open_search, reconcile
@@ -88,6 +90,16 @@ def test_the_same_command_joins_another_search_is_refused(make: Make) -> None:
     with pytest.raises(ConfigError) as raised:
         make(*SPACE, "epochs=3")
     assert [problem.key for problem in raised.value.problems] == ["epochs"]
+
+
+def test_points_take_their_gpus_among_those_that_were_typed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (configure, local):
+        monkeypatch.setattr(module, "this_machine", lambda: Machine(gpu_count=4, cpus=8, has_bf16=True))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    sweep = make(*SPACE, "device=1,3", "cluster.procs_per_node=1").sweep
+    assert local.frozen_slots(sweep).gpus == ("1", "3")
+    assert make(*SPACE, "device=2", "cluster.procs_per_node=1").sweep == sweep
+    assert local.frozen_slots(sweep).gpus == ("2",)
 
 
 def test_what_a_killed_launcher_left_is_reconciled(make: Make) -> None:

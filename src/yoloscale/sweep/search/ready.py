@@ -18,7 +18,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import quote_text
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.sweep import SearchConfig, SweepConfig
 from yoloscale.launch.configure import task_of
 from yoloscale.launch.prepare import Say
@@ -27,6 +27,7 @@ from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
 from yoloscale.sweep.directory import make_first_free, take
 from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search
+from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
 from yoloscale.sweep.search.settings import problems_of
@@ -96,6 +97,8 @@ def ready(search: PlannedSearch, say: Say) -> Search:
             _join(directory, search)
         else:
             _make(directory, search)
+        if probes.first.cluster.launcher is Launcher.local:
+            name_gpus(directory, probes.points[0].composed.cluster.gpus)
     return open_search(directory)
 
 
