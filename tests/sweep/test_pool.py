@@ -18,6 +18,7 @@ import pytest
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.launch.cancel import cancel
+from yoloscale.launch.claim import lock
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import status, statuses
@@ -173,6 +174,21 @@ def test_the_same_sweep_typed_twice_trains_each_point_once(
     assert states(made) == ["finished"] * 3 + ["failed"]
     assert all(is_trained_once(run) for run in made.runs()[:3])
     assert [attempts(run) for run in made.runs()] == [1] * 4, "what failed for one is not tried by the other"
+
+
+def test_a_point_that_another_launcher_takes_up_just_now_is_waited_for(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
+) -> None:
+    made = sweep(2)
+    events.record(made.run_of(0), events.ATTEMPT_LAUNCHED, attempt=1, host="elsewhere", pid=1, argv=[])
+    events.record(made.run_of(0), events.EXITED, attempt=1, exit_code=75)
+    taken = lock(made.run_of(0))
+    assert states(made) == ["preempted", "pending"], "its new launcher has not said anything yet"
+    started = pool(made, 1)
+    until(lambda: "another launcher has 1 point: waiting for it" in started.said, "it waits")
+    taken.release()
+    assert started.wait() == 0
+    assert states(made) == ["finished", "finished"]
 
 
 def test_killed_by_sigkill_and_started_again(sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]) -> None:

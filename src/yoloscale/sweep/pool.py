@@ -193,7 +193,7 @@ class _Pool:
             try:
                 taken = lock(run)
             except ConfigError:
-                self._source.ended(run, status(run, nobody))
+                self._source.ended(run, _held(status(run, nobody)))
                 continue
             found = status(run, nobody)
             if found.state != "finished":
@@ -242,6 +242,11 @@ class _Pool:
         events.note(run, events.FAILED, attempt=attempt, rank=None, host=socket.gethostname(), error=error)
         events.note(run, events.EXITED, attempt=attempt, exit_code=FAILED)
         return replace(status(run, nobody), state="failed", error=error)  # on a full disk, that is not on record
+
+
+def _held(found: Status) -> Status:
+    """Of a run that somebody else has. Its new launcher may not have said so yet, its old one not have ended yet."""
+    return found if found.is_active or found.state == "finished" else replace(found, state="pending")
 
 
 def log_of(run: RunDirectory) -> Path:

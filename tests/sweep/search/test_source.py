@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from yoloscale.runs.status import LOST, status
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep import configure, local
 from yoloscale.sweep.search import ready as ready_module
+from yoloscale.sweep.search import source as source_module
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.search import Search, ask_point, journal_of, open_search, reconcile
 from yoloscale.sweep.search.source import SearchSource
@@ -162,6 +164,21 @@ def test_points_that_failed_are_tried_again_only_if_that_is_wanted(make: Make) -
     assert again.next() == asked[0]
     assert again.next() is None
     assert again.is_exhausted()
+
+
+def test_a_point_whose_lock_somebody_holds_is_waited_for(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = make("sweep.search.trials=1", *SPACE)
+    asked = ask_point(search, 0)
+    assert asked is not None
+    events.record(asked[0], events.ATTEMPT_LAUNCHED, attempt=1, host="elsewhere", pid=1, argv=[])
+    events.record(asked[0], events.EXITED, attempt=1, exit_code=75)
+    source = SearchSource(search, print)
+    assert source.next() == asked[0]
+    source.ended(asked[0], replace(status(asked[0], nobody), state="pending"))  # as the pool says of one it cannot lock
+    assert source.next() is None
+    assert not source.is_exhausted()
+    monkeypatch.setattr(source_module, "AGAIN_S", 0.0)
+    assert source.next() == asked[0]
 
 
 def test_a_study_that_cannot_be_read_ends_the_search_with_a_word(make: Make) -> None:

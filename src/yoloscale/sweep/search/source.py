@@ -82,9 +82,11 @@ class SearchSource:
         found = list(zip(runs, statuses(runs, nobody), strict=True))
         self._waits = any(status.is_active for _, status in found)
         for run, status in found:
-            is_late = time.monotonic() - self._refused.get(run.name, -AGAIN_S) >= AGAIN_S
-            if is_late and self._is_open(status):
+            if not self._is_open(status):
+                continue
+            if time.monotonic() - self._refused.get(run.name, -AGAIN_S) >= AGAIN_S:
                 return run
+            self._waits = True  # by its files nobody has it yet, or any more, but somebody holds its lock
         return None
 
     @staticmethod
