@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -50,7 +51,7 @@ class Journal:
                 if size > 0 and os.pread(descriptor, 1, size - 1) != b"\n":
                     text = b"\n" + text
                 if os.write(descriptor, text) < len(text):
-                    raise OSError(f"{self._path}: the disk is full")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)

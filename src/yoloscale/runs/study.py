@@ -6,7 +6,8 @@ Optuna is imported when it is needed, by who needs it. Everything here may take 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 NAME = "search"
 PRUNED_AT = "pruned_at"  # a trial's attribute: the epoch after which it was found hopeless
 INSTALL = "pip install 'yoloscale[search]'"
+FAULTS = (OSError, ValueError, KeyError, RuntimeError, ImportError)  # what the disk, Optuna and its journal raise
 
 
 class StudyError(Exception):
@@ -82,14 +84,16 @@ def report(study: optuna.Study, number: int, epoch: int, value: float, search: S
 
 def tell_complete(study: optuna.Study, number: int, values: Sequence[float]) -> None:
     """The point is finished. A trial that was told before stays as it is."""
-    study.tell(number, list(values), skip_if_finished=True)
+    with _unless_told():
+        study.tell(number, list(values), skip_if_finished=True)
 
 
 def tell_pruned(study: optuna.Study, number: int) -> None:
     """The point was ended early; its value is the last one reported. A trial that was told before stays as it is."""
     import optuna
 
-    study.tell(number, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
+    with _unless_told():
+        study.tell(number, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
 
 
 def tell_failed(study: optuna.Study, number: int, why: str, *attributes: str) -> None:
@@ -97,10 +101,20 @@ def tell_failed(study: optuna.Study, number: int, why: str, *attributes: str) ->
     import optuna
 
     found = study.get_trials(deepcopy=False)[number]
-    if not found.state.is_finished():
-        for name, value in {"error": why, **dict.fromkeys(attributes, True)}.items():
-            optuna.trial.Trial(study, found._trial_id).set_user_attr(name, value)
-    study.tell(number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+    with _unless_told():
+        if not found.state.is_finished():
+            for name, value in {"error": why, **dict.fromkeys(attributes, True)}.items():
+                optuna.trial.Trial(study, found._trial_id).set_user_attr(name, value)
+        study.tell(number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+
+
+@contextmanager
+def _unless_told() -> Iterator[None]:
+    """Of two that tell at the same moment, a launcher and a rank, say, the second one changes nothing."""
+    import optuna
+
+    with suppress(optuna.exceptions.UpdateFinishedTrialError):
+        yield
 
 
 def _ended(study: optuna.Study) -> int:

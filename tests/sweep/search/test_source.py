@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ from yoloscale.runs.status import LOST, status
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep import configure, local
 from yoloscale.sweep.search import ready as ready_module
+from yoloscale.sweep.search import search as search_module
 from yoloscale.sweep.search import source as source_module
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.search import Search, ask_point, journal_of, open_search, reconcile
@@ -123,6 +125,43 @@ def test_what_a_killed_launcher_left_is_reconciled(make: Make) -> None:
         assert [trial.state.name for trial in trials] == ["FAIL", "FAIL", "PRUNED"]
     assert "frozen" in trials[0].user_attrs["error"]
     assert trials[1].user_attrs["error"] == "broken"
+
+
+def test_a_launcher_that_was_killed_between_choosing_a_point_and_asking_for_it_costs_nothing(make: Make) -> None:
+    search = make("seed=range(0,2)", "model=yolo26n.yaml")
+    studies.load(search.journal).enqueue_trial({"seed": 1})
+    source = SearchSource(search, print)
+    runs = [source.next(), source.next()]
+    assert [run.name for run in runs if run is not None] == ["trial-000", "trial-001"]
+    assert load(search.sweep.run("trial-000").config).seed == 1
+    assert source.next() is None
+
+
+@pytest.mark.parametrize("where", ["tell", "freeze"])
+def test_on_a_full_disk_points_that_train_go_on(make: Make, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    search, said = make(), list[str]()
+    source = SearchSource(search, said.append)
+    first, second = source.next(), source.next()
+    assert first is not None
+    assert second is not None
+    first.result.write_text('{"fitness": 0.5, "epochs": 1, "metrics": {}}')
+    with monkeypatch.context() as patched:
+        if where == "tell":
+            patched.setattr(studies, "tell_complete", full)
+            source.ended(first, status(first, nobody))
+            assert "No space left" in said[0]
+        else:
+            patched.setattr(search_module, "freeze_point", full)
+        assert source.next() is None
+    assert source.is_exhausted(), "no error, while the other one trains"
+    for run in (first, second):
+        source.ended(run, status(run, nobody))
+    with pytest.raises(ConfigError, match="No space left") as raised:
+        source.is_exhausted()
+    assert "the same" in raised.value.problems[0].instead, "the study is not damaged"
 
 
 def test_a_point_that_a_machine_took_along_still_runs_for_the_study(make: Make) -> None:

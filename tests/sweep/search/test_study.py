@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,23 @@ def test_a_line_that_a_killed_process_tore_costs_that_line_only(journal: Path, s
     count = len([*reader.read_logs(0)])
     studies.tell_complete(studies.load(journal), second[0], [0.5])
     assert [entry["values"] for entry in reader.read_logs(count)] == [[0.5]]
+
+
+def test_of_two_that_tell_at_the_same_moment_the_first_counts(
+    journal: Path, space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = ask(journal, SearchConfig(), space, "trial-000")
+    assert found is not None
+    number, rank, launcher = found[0], studies.load(journal), studies.load(journal)
+    after = launcher.sampler.after_trial
+
+    def told_meanwhile(*given: Any) -> None:
+        studies.tell_complete(rank, number, [0.5])
+        after(*given)
+
+    monkeypatch.setattr(launcher.sampler, "after_trial", told_meanwhile)
+    studies.tell_complete(launcher, number, [0.7])
+    assert studies.load(journal).trials[number].values == [0.5]
 
 
 @pytest.mark.parametrize("content", ["", "no journal\n", None])

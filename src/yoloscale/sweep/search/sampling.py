@@ -28,7 +28,7 @@ def ask(path: Path, search: SearchConfig, space: Space, name: str) -> tuple[int,
     """
     try:
         return _ask(path, search, space, name)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except studies.FAULTS as error:
         raise studies.StudyError(f"{path}: {type(error).__name__}: {error}") from error
 
 

@@ -7,6 +7,7 @@ runs/<sweep>/trial-007/      a point: a run, with its number in the study in its
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -120,14 +121,14 @@ def reconcile(search: Search) -> None:
         known = {point.name for point in read(search.sweep).points}
         for trial in study.get_trials(deepcopy=False):
             name = trial.user_attrs.get(sampling.POINT)
-            if trial.state.is_finished():
+            if trial.state.is_finished() or trial.state.name == "WAITING":  # which the next one that asks is given
                 continue
             if name not in known or name is None:
                 why = "its launcher was killed before the point was frozen"
                 studies.tell_failed(study, trial.number, why, sampling.ABANDONED)
             else:
                 tell_end(study, trial.number, search.sweep.run(name), search.settings)
-    except studies.StudyError as error:
+    except (studies.StudyError, *studies.FAULTS) as error:
         raise ConfigError(damaged(search, error)) from error
 
 
@@ -156,6 +157,9 @@ def tell_end(study: optuna.Study, number: int, run: RunDirectory, settings: Sear
 def damaged(search: Search, error: Exception) -> Problem:
     """What to say of a study that cannot be read."""
     instead = f"start the search again under another name=; the runs in {search.sweep.path} stay as they are"
+    cause = error.__cause__ or error
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        instead = "make room, then the same command again goes on with it"
     return Problem("study.journal", str(error), instead)
 
 

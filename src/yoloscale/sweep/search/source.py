@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.runs import study as studies
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.scheduler import nobody
@@ -52,6 +52,10 @@ class SearchSource:
         except ConfigError as error:
             self._error = error
             return None
+        except OSError as error:  # a full disk, say: points that train go on
+            instead = "once it can be written, the same again"
+            self._error = ConfigError(Problem(str(self._search.sweep.path), str(error), instead))
+            return None
         if run is not None:
             self._given.add(run.name)
             self._running.add(run.name)
@@ -73,7 +77,7 @@ class SearchSource:
             with take(self._search.sweep, PATIENCE_S):
                 if (number := number_of(run)) is not None:
                     tell_end(studies.load(self._search.journal), number, run, self._search.settings)
-        except (ConfigError, studies.StudyError) as error:
+        except (ConfigError, studies.StudyError, *studies.FAULTS) as error:
             self._say(f"{run.name}: the study does not know of its end yet: {error}")
 
     def _unfinished(self) -> RunDirectory | None:
