@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 
@@ -30,7 +31,7 @@ def problems_of(search: SearchConfig, space: Space, config: Config) -> list[Prob
     problems = [*_counts(search), *_objectives(search, config), *_pruning(search, config)]
     if not space.dimensions:
         problems.append(Problem("--multirun", "nothing to search over", f"{HOW}, or lr0=interval(1e-4,1e-1)"))
-    return [*problems, *_sampling(search, space)]
+    return [*problems, *_twice(space), *_sampling(search, space)]
 
 
 def total(search: SearchConfig, space: Space) -> int:
@@ -80,6 +81,17 @@ def _pruning(search: SearchConfig, config: Config) -> list[Problem]:
         said = f"{search.min_epochs} of {config.epochs} epochs"
         problems.append(Problem("sweep.search.min_epochs", said, "write fewer of them, or more epochs"))
     return problems
+
+
+def _twice(space: Space) -> list[Problem]:
+    """Values that a list has more than once: there are fewer points than it seems."""
+    return [
+        Problem(each.key, f"{word!r}, {count} times", "give each value once")
+        for each in space.dimensions
+        if isinstance(each, Choices)
+        for word, count in Counter(choice.word for choice in each.choices).items()
+        if count > 1
+    ]
 
 
 def _sampling(search: SearchConfig, space: Space) -> list[Problem]:
