@@ -190,6 +190,19 @@ def test_a_command_that_was_killed_before_its_search_was_complete_can_be_typed_a
     assert make().sweep.points() == ()
 
 
+def test_a_point_that_a_person_cancels_is_not_taken_up_by_another_launcher_at_work(make: Make) -> None:
+    search = make("sweep.search.trials=1", *SPACE)
+    asked = ask_point(search, 0)
+    assert asked is not None
+    source = SearchSource(search, print)
+    events.record(asked[0], events.ATTEMPT_LAUNCHED, attempt=1, host="elsewhere", pid=1, argv=[])
+    events.record(asked[0], events.CANCELLED)
+    events.record(asked[0], events.EXITED, attempt=1, exit_code=130)
+    assert source.next() is None
+    assert source.is_exhausted()
+    assert SearchSource(search, print).next() == asked[0], "one that starts later goes on with it"
+
+
 def test_points_that_failed_are_tried_again_only_if_that_is_wanted(make: Make) -> None:
     search = make("sweep.search.trials=1", *SPACE)
     asked = ask_point(search, 0)

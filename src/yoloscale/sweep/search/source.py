@@ -25,6 +25,7 @@ class SearchSource:
         self._search, self._say, self._failed_only = search, say, failed_only
         found = statuses(search.sweep.runs(), nobody)
         failed = [each for each in found if self._has_failed(each)]
+        self._cancelled = {each.name: each.attempt for each in found if each.state == "cancelled"}  # these go on
         self.left_out = [] if failed_only else failed
         over = len(failed) + sum(each.state == "finished" for each in found)
         self._left = len(failed) if failed_only else search.total - over
@@ -100,6 +101,8 @@ class SearchSource:
     def _is_open(self, found: Status) -> bool:
         if self._failed_only or self._has_failed(found):
             return self._failed_only and self._has_failed(found)
+        if found.state == "cancelled" and self._cancelled.get(found.name) != found.attempt:
+            return False  # by a person, while this launcher is at work
         is_frozen_only = found.attempt == 0 and found.job is None
         return found.state != "finished" and (is_frozen_only or not found.is_active)
 
