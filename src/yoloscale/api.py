@@ -232,11 +232,13 @@ def _start_search(tokens: list[str]) -> Path:
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.search.ready import plan_search
     from yoloscale.sweep.search.ready import ready as ready_search
+    from yoloscale.sweep.search.search import forget_removed
     from yoloscale.sweep.search.submit import open_indices, submit_search
 
     search = ready_search(plan_search(tokens), print)
     if search.base.cluster.launcher is Launcher.slurm:
         with take(search.sweep):
+            forget_removed(search)
             submit_search(search, ["resume", str(search.sweep.path)], open_indices(search))
     else:
         local.start_in_background(search.sweep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +190,19 @@ def test_a_point_that_another_launcher_takes_up_just_now_is_waited_for(
     taken.release()
     assert started.wait() == 0
     assert states(made) == ["finished", "finished"]
+
+
+def test_a_point_that_somebody_removes_meanwhile_is_left_out(
+    sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
+) -> None:
+    made = sweep(3, {0: {"hold": True}})
+    started = pool(made, 1)
+    until_training(made.run_of(0))
+    shutil.rmtree(made.run_of(1).path)
+    (made.run_of(0).path / "go").touch()
+    assert started.wait() == 75, "that point has not been trained"
+    assert "seed=1: left out" in started.said
+    assert states(made) == ["finished", "pending", "finished"]
 
 
 def test_killed_by_sigkill_and_started_again(sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]) -> None:

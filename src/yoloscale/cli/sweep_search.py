@@ -44,11 +44,13 @@ def submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is
     """Submit what is left of a search; of one that is refused and new, nothing stays."""
     from yoloscale.cli.sweep import announce
     from yoloscale.sweep.directory import take
-    from yoloscale.sweep.search.search import open_search
+    from yoloscale.sweep.search.search import forget_removed, open_search
     from yoloscale.sweep.search.submit import open_indices, submit_search
 
     search = open_search(sweep)
     with take(sweep):
+        if not failed_only:
+            forget_removed(search)
         try:
             submission = submit_search(search, words, open_indices(search, failed_only=failed_only))
         except ConfigError:

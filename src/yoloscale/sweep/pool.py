@@ -189,6 +189,10 @@ class _Pool:
     def _next(self) -> Claim | None:
         """The next run that nobody else has and that is not finished, locked."""
         while (run := self._source.next()) is not None:
+            if not run.config.exists():
+                self._observer.say(f"{run.name}: left out, as its folder is not there any more")
+                self._source.ended(run, replace(status(run, nobody), state="cancelled"))  # by whoever removed it
+                continue
             run.job.mkdir(exist_ok=True)
             try:
                 taken = lock(run)

@@ -164,6 +164,20 @@ def test_on_a_full_disk_points_that_train_go_on(make: Make, monkeypatch: pytest.
     assert "the same" in raised.value.problems[0].instead, "the study is not damaged"
 
 
+def test_a_point_whose_folder_was_removed_is_made_anew(make: Make) -> None:
+    search = make("seed=range(0,2)", "model=yolo26n.yaml")
+    for index in range(2):
+        ask_point(search, index)
+    shutil.rmtree(search.sweep.run("trial-000").path)
+    source = SearchSource(search, print)
+    runs = [source.next(), source.next()]
+    assert sorted(run.name for run in runs if run is not None) == ["trial-000", "trial-001"]
+    assert sorted(load(search.sweep.run_of(index).config).seed for index in range(2)) == [0, 1]
+    trials = studies.load(search.journal).trials
+    assert trials[0].state.name == "FAIL", "its point may be asked for again"
+    assert sum(trial.state.name == "RUNNING" for trial in trials) == 2
+
+
 def test_a_point_that_a_machine_took_along_still_runs_for_the_study(make: Make) -> None:
     search = make()
     asked = ask_point(search, 0)

@@ -114,6 +114,17 @@ def ask_point(search: Search, index: int) -> tuple[RunDirectory, str | None] | N
     return run, why
 
 
+def forget_removed(search: Search) -> None:
+    """Free the places of points whose folders somebody has removed: other points get them. Call it locked.
+
+    Call `reconcile` before any is asked for.
+    """
+    record = read(search.sweep)
+    there = tuple(point for point in record.points if search.sweep.run(point.name).config.exists())
+    if len(there) < len(record.points):
+        write(search.sweep, replace(record, points=there))
+
+
 def reconcile(search: Search) -> None:
     """Tell the study what has become of points whose ranks could not. Call it locked. Raises ConfigError."""
     try:

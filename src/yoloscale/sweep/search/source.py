@@ -11,7 +11,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import LOST, Status, statuses
 from yoloscale.sweep.directory import take
-from yoloscale.sweep.search.search import Search, ask_point, free_index, number_of, reconcile, tell_end
+from yoloscale.sweep.search.search import Search, ask_point, forget_removed, free_index, number_of, reconcile, tell_end
 
 AGAIN_S = 5.0  # a point that another launcher has may be left by it
 PATIENCE_S = 600.0  # for others that ask at the same time
@@ -32,7 +32,7 @@ class SearchSource:
         self._given, self._running = set[str](), set[str]()
         self._error: ConfigError | None = None
         self._refused = dict[str, float]()  # by name: when others had it
-        self._is_exhausted = self._waits = False
+        self._is_exhausted = self._waits = self._has_begun = False
 
     def __len__(self) -> int:
         """How many points were left when this was made."""
@@ -48,6 +48,9 @@ class SearchSource:
             return None
         try:
             with take(self._search.sweep, PATIENCE_S):
+                if not self._has_begun and not self._failed_only:
+                    forget_removed(self._search)
+                self._has_begun = True
                 reconcile(self._search)
                 run = self._unfinished() or self._new()
         except ConfigError as error:
