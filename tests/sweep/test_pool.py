@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -312,6 +313,37 @@ def test_a_launcher_on_another_machine_is_believed_while_it_gives_signs_of_life(
     until(lambda: own.record.stat().st_mtime > 1, "it gives a sign")
     let_go(made)
     assert started.wait() == 0
+
+
+def test_a_file_system_that_does_not_answer_for_a_moment_asks_nobody_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = launchers.SweepLauncher(tmp_path / "launcher-here-5.json", "here", 5, 1.0)
+
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", stale)
+        is_asked = launcher.is_asked_to_stop()
+    assert not is_asked
+    launcher.request.touch()
+    assert launcher.is_asked_to_stop()
+
+
+def test_a_point_that_a_search_gets_while_it_is_cancelled_is_no_error(
+    sweep: Callable[..., SweepDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, of_all = sweep(3), SweepDirectory.runs
+    calls: list[int] = []
+
+    def growing(directory: SweepDirectory) -> list[RunDirectory]:
+        calls.append(1)
+        return of_all(directory)[: len(calls)]
+
+    monkeypatch.setattr(SweepDirectory, "runs", growing)
+    with pytest.raises(ConfigError, match="nothing of it"):
+        cancel_points(made)
 
 
 @pytest.mark.parametrize("at_once", [False, True])

@@ -30,8 +30,8 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
     too, and lets them live for its KillWait; on this machine they are killed. Raises ConfigError if there is nothing
     to cancel, or SLURM does not answer.
     """
-    here = launchers.alive(sweep)
-    active = [(run, found) for run, found in zip(sweep.runs(), statuses(sweep.runs()), strict=True) if _is_taken(found)]
+    here, points = launchers.alive(sweep), sweep.runs()  # read once: those of a search become more
+    active = [(run, found) for run, found in zip(points, statuses(points), strict=True) if _is_taken(found)]
     asking = [*queued(sweep).values()]
     if not active and not here and not asking:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: nothing of it is queued or runs", "`yoloscale status`"))
