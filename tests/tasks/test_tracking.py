@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from yoloscale.checkpoint.state import Progress
+from yoloscale.config.schema import Config, LoggerConfig, MlflowConfig, WandbArtifacts, WandbConfig
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, write
 from yoloscale.tasks import tracking
-from yoloscale.tasks.publish import models, pictures
+from yoloscale.tasks.publish import models, pictures, publish
 from yoloscale.tasks.tracking import close_failed, why_restarted
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.tracker import Tracker
@@ -99,6 +101,23 @@ def test_a_failure_is_an_alert_and_ends_the_trackers(run: RunDirectory) -> None:
     trackers = BackgroundTrackers({"fake": Fake}, run.job / "tracked.json", print)
     close_failed(trackers, run, ValueError("bad loss"))
     assert told == [("a: failed", "ValueError: bad loss"), 1]
+
+
+@pytest.mark.parametrize(
+    ("logger", "count"),
+    [
+        (LoggerConfig(tensorboard=True), 2),  # it has no use for models: no digest of every image is taken for it
+        (LoggerConfig(wandb=WandbConfig(artifacts=WandbArtifacts.never)), 2),
+        (LoggerConfig(wandb=WandbConfig()), 3),
+        (LoggerConfig(mlflow=MlflowConfig()), 3),
+    ],
+)
+def test_models_are_handed_over_where_somebody_takes_them(run: RunDirectory, logger: LoggerConfig, count: int) -> None:
+    told: list[Any] = []
+    observer: Any = SimpleNamespace(tell=told.append)
+    parts: Any = None
+    publish(Config(logger=logger), run, parts, observer, {"steps": 1, "metrics": {}})
+    assert len(told) == count
 
 
 def test_last_then_best_with_the_epochs_they_are_of(run: RunDirectory) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import wandb
 
-from yoloscale.config.schema import WandbConfig, WandbMode
+from yoloscale.config.schema import WandbArtifacts, WandbConfig, WandbMode
 from yoloscale.track import wandb_run
-from yoloscale.track.tracker import RunFacts
+from yoloscale.track.tracker import Artifact, RunFacts
 from yoloscale.track.wandb_run import WandbNode, WandbTracker
 
 FACTS = {"name": "a", "identity": "abc", "settings": {"lr0": 0.1}}
@@ -108,6 +108,14 @@ def test_rows_have_rising_numbers_also_where_an_epoch_is_evaluated_after_a_stop(
     assert [number for _, number, _ in rows] == [3, 4, 5, 6, 7]
     assert [row.get("step") for row, _, _ in rows] == [3, 4, 4, 5, None]
     assert all(is_whole for _, _, is_whole in rows)
+
+
+def test_models_are_not_sent_where_they_are_not_wanted_also_if_another_tracker_gets_them(
+    tmp_path: Path, wandb_calls: list[dict[str, Any]]
+) -> None:
+    tracker = WandbTracker(WandbConfig(artifacts=WandbArtifacts.never), facts(tmp_path))
+    tracker.uses("coco8", "digest", {})  # would write a file, and call what the fake has not
+    tracker.artifact(Artifact(tmp_path / "best.pt", "a"))
 
 
 def test_a_refused_login_makes_an_offline_run(

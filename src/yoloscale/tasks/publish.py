@@ -25,8 +25,8 @@ def publish(config: Config, run: RunDirectory, parts: Parts, observer: RunObserv
     step = int(result["steps"])
     observer.tell(partial(_say_results, result=result))
     observer.tell(lambda tracker: tracker.media(pictures(run.path), step))
-    wandb = config.logger.wandb
-    if wandb is None or wandb.artifacts is WandbArtifacts.final or config.logger.mlflow is not None:
+    wandb, mlflow = config.logger.wandb, config.logger.mlflow
+    if mlflow is not None or (wandb is not None and wandb.artifacts is WandbArtifacts.final):
         models = _Models(config, run, parts, result)
         observer.tell(models.say)
 
