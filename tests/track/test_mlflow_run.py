@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -45,3 +46,21 @@ def test_parameters_that_a_start_was_killed_before_telling_are_told_by_the_next(
     assert experiment is not None
     (found,) = client.search_runs([experiment.experiment_id])
     assert found.data.params == {"lr0": "0.1", "epochs": "3"}
+
+
+def test_runs_that_begin_at_the_same_moment_share_an_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = MlflowConfig(f"file:{tmp_path}/board", "tried")
+    look = MlflowClient.get_experiment_by_name
+
+    def made_meanwhile(client: MlflowClient, name: str) -> Any:
+        found = look(client, name)
+        if found is None:
+            client.create_experiment(name)
+        return found
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", made_meanwhile)
+    MlflowTracker(config, RunFacts(tmp_path, "a", "id", {}))
+    (found,) = MlflowClient(tracking_uri=config.tracking_uri).search_experiments(filter_string="name = 'tried'")
+    assert found.name == "tried"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from yoloscale.config.schema import MlflowConfig
@@ -40,8 +41,7 @@ class MlflowTracker(Tracker):
 
     def _take_up(self, config: MlflowConfig, facts: RunFacts) -> str:
         """The id of the run that an earlier start made, or of a new one."""
-        found = self._client.get_experiment_by_name(config.experiment)
-        experiment = found.experiment_id if found else self._client.create_experiment(config.experiment)
+        experiment = self._experiment(config.experiment)
         earlier = self._client.search_runs([experiment], filter_string=f"tags.`{IDENTITY_TAG}` = '{facts.identity}'")
         if earlier:
             run = str(earlier[0].info.run_id)
@@ -50,6 +50,18 @@ class MlflowTracker(Tracker):
         group = {"yoloscale.group": facts.group} if facts.group else {}
         tags = {**config.tags, **group, IDENTITY_TAG: facts.identity}
         return str(self._client.create_run(experiment, run_name=facts.name, tags=tags).info.run_id)
+
+    def _experiment(self, name: str) -> str:
+        """The id of an experiment, which is made if it is not there; points of a sweep may do so at the same moment."""
+        found = self._client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        try:
+            return str(self._client.create_experiment(name))
+        except MlflowException:
+            if (found := self._client.get_experiment_by_name(name)) is None:
+                raise
+            return str(found.experiment_id)
 
     def log(self, values: Mapping[str, float], step: int, *, is_epoch: bool) -> None:
         now_ms = int(time.time() * 1000)
