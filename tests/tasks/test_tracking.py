@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,6 +119,17 @@ def test_models_are_handed_over_where_somebody_takes_them(run: RunDirectory, log
     parts: Any = None
     publish(Config(logger=logger), run, parts, observer, {"steps": 1, "metrics": {}})
     assert len(told) == count
+
+
+def test_no_login_of_a_server_that_is_down_is_put_on_record(run: RunDirectory, capfd: Any) -> None:
+    def refuse() -> Tracker:
+        raise ConnectionError("API request to http://me:hunter2@mlflow:5000/api failed")
+
+    trackers = BackgroundTrackers({"MLflow": refuse}, run.job / "tracked.json", partial(tracking._warn, run))
+    trackers.close(0, 10)
+    (warning,) = events.history(run)
+    assert "http://***@mlflow:5000/api failed" in warning["message"]
+    assert "hunter2" not in capfd.readouterr().out
 
 
 def test_last_then_best_with_the_epochs_they_are_of(run: RunDirectory) -> None:

@@ -22,7 +22,7 @@ from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.sweep_directory import is_sweep
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.make import makers
-from yoloscale.track.secrets import shown
+from yoloscale.track.secrets import shown, without_logins
 from yoloscale.track.tracker import RunFacts, Tracker
 
 IDENTITY = "wandb"  # in the checkpoint and in job/trackers.json; beside it what W&B's agent has set
@@ -50,7 +50,7 @@ def open_trackers(
         from_agent={name: progress.tracker[name] for name in AGENTS_VARIABLES if name in progress.tracker},
         node=node,
         nodes=ranks.world_size // ranks.local_world_size,
-        warn=partial(events.warn, run),
+        warn=partial(_warn, run),
         found_at=lambda tracker, where: events.note(run, events.TRACKED, tracker=tracker, where=where),
     )
     made = makers(config.logger, facts) if ranks.is_first_of_node else {}
@@ -125,6 +125,11 @@ def tracker_id(run: RunDirectory) -> str:
     """An id of the run's own, from its name and when it was first started."""
     begun = next(iter(events.history(run)), {}).get("time", 0)
     return f"{derive('tracker', run.name, str(begun)):016x}"[-12:]
+
+
+def _warn(run: RunDirectory, message: str) -> None:
+    """Put a tracker's trouble on record; the address that does not answer may have a login in it."""
+    events.warn(run, without_logins(message))
 
 
 def _goodput(run: RunDirectory) -> dict[str, float]:

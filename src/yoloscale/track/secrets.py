@@ -22,6 +22,11 @@ def shown(tree: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def without_logins(text: str) -> str:
+    """A text without the user and password of an address in it."""
+    return _LOGIN.sub(f"://{HIDDEN}@", text)
+
+
 def _shown(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _shown(str(name), item) for name, item in value.items()}
@@ -31,4 +36,4 @@ def _shown(key: str, value: Any) -> Any:
         return [_shown("", item) for item in value]
     if isinstance(value, Enum):
         return value.value
-    return _LOGIN.sub(f"://{HIDDEN}@", value) if isinstance(value, str) else value
+    return without_logins(value) if isinstance(value, str) else value
