@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 from PIL import Image
 
 from yoloscale.config.sweep import SearchConfig
+from yoloscale.report.pictures import history, style
 from yoloscale.report.pictures.axis import make_axis
+from yoloscale.report.pictures.parallel import worst_first
 from yoloscale.report.results import read_results
 from yoloscale.report.sweep import draw_all
-from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory, read, write
 
 HISTORY, PARALLEL, IMPORTANCE, PARETO = (
     f"{name}.png" for name in ("metric_over_points", "parallel_coordinates", "importance", "pareto_front")
@@ -48,6 +51,17 @@ def test_three_points(synthetic: Any) -> None:
     assert drawn(sweep) == [HISTORY, PARALLEL]
 
 
+def test_the_best_line_is_the_first_of_the_table(synthetic: Any) -> None:
+    """Of equal ones the first; what still trains is not the best, whatever it has reached."""
+    sweep = synthetic.grid(lr0=["0.001", "0.01", "0.1", "0.5"])
+    for run, fitness in zip(sweep.runs(), (0.2, 0.4, 0.4), strict=False):
+        synthetic.finish(run, fitness)
+    synthetic.evaluate(sweep.runs()[3], 0.9)
+    results = read_results(sweep)
+    assert worst_first(results, results.points) == [3, 0, 2, 1]
+    assert results.best() == [results.points[1]]
+
+
 def test_a_grid_that_goes_on(synthetic: Any) -> None:
     sweep = synthetic.grid(lr0=["0.001", "0.01", "0.1"], model=["yolo26n", "yolo26s"], seed=["0", "1", "2"])
     for number, run in enumerate(sweep.runs()[:12]):
@@ -68,6 +82,20 @@ def test_three_hundred_points_with_long_names_and_many_keys(synthetic: Any) -> N
     for run in sweep.runs():
         synthetic.finish(run, chance.random(), **({"pruned": True} if chance.random() < 0.3 else {}))
     assert drawn(sweep) == [HISTORY, PARALLEL, IMPORTANCE]
+
+
+def test_points_that_fill_their_places_in_any_order_are_all_in_the_picture(
+    synthetic: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = synthetic.sweep([("trial-000", ["lr0=0.1"]), ("trial-009", ["lr0=0.2"])], search=SearchConfig())
+    first, second = sweep.points()
+    write(sweep, replace(read(sweep), points=(first, replace(second, index=9))))
+    for run in sweep.runs():
+        synthetic.finish(run, 0.3)
+    figures: list[Any] = []
+    monkeypatch.setattr(style, "save", lambda made, path: figures.append(made))
+    history.draw(read_results(sweep), sweep.path)
+    assert figures[0].axes[0].get_xlim()[1] > 9
 
 
 @pytest.mark.parametrize("count", [1, 40])

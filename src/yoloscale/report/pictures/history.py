@@ -28,7 +28,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
         _panel(axes, results, objective, place)
     panels[-1].set_xlabel("point" if not results.is_search else "trial", fontsize=style.LABEL_SIZE)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    count = len(results.points)
+    count = _places(results)
     panels[-1].set_xlim(-0.5 - 0.01 * count, count - 0.5 + 0.01 * count)
     style.title(made, words.cut(results.sweep.name, 80))
     handles = {
@@ -59,7 +59,7 @@ def _panel(axes: Axes, results: SweepResults, objective: Objective, place: int) 
     style.scatter(axes, groups[PRUNED], s=size, marker="x", color=style.GREY, label="pruned", zorder=2)
     style.scatter(axes, groups["so far"], s=size, zorder=3, **hollow)
     style.scatter(axes, failed, s=size, marker="^", color=style.VERMILION, label="failed", zorder=3, **at_the_bottom)
-    _best_so_far(axes, objective, groups["finished"], len(results.points))
+    _best_so_far(axes, objective, groups["finished"], _places(results))
     direction = "" if objective.is_maximized else " (less is better)"
     axes.set_ylabel(words.metric(objective.name) + direction, fontsize=style.LABEL_SIZE)
     style.large_numbers(axes.yaxis, [value for values in groups.values() for _, value in values])
@@ -88,6 +88,11 @@ def _best_so_far(axes: Axes, objective: Objective, finished: list[tuple[float, f
         color=style.INK,
         zorder=4,
     )
+
+
+def _places(results: SweepResults) -> int:
+    """How many places there are for points; those of a search on SLURM are not filled in their order."""
+    return max(point.index for point in results.points) + 1
 
 
 def _group(point: PointResult) -> str:
