@@ -74,17 +74,18 @@ def _lines(
 
     objective = results.objectives[0]
     values = [float(point.objectives[0] or 0.0) for point in points]
-    order = sorted(range(len(points)), key=lambda number: objective.gain(values[number]))  # the best on top
+    order = worst_first(results, points)  # the best on top
     paths = [[(place, places[number]) for place, (_, places) in enumerate(found)] for number in order]
     is_many, is_clipped = len(points) > _MANY, len(points) >= 1 / _LOWEST_SHADE
     # yellow is for the better ones and does not show well on white: the map ends before it
     colours = _colour_map(reverse=not objective.is_maximized)
     lines = LineCollection(paths, cmap=colours, linewidths=0.9 if is_many else 1.8, alpha=0.55 if is_many else 0.85)
     lines.set_array([values[number] for number in order])
-    worst = values[order[int(_LOWEST_SHADE * len(order))]] if is_clipped else values[order[0]]
-    lines.set_clim(*sorted((worst, values[order[-1]])))
+    by_gain = sorted(values, key=objective.gain)
+    worst = by_gain[int(_LOWEST_SHADE * len(by_gain))] if is_clipped else by_gain[0]
+    lines.set_clim(*sorted((worst, by_gain[-1])))
     axes.add_collection(lines)
-    if len(points) > 2:
+    if len(points) > 2 and points[order[-1]].is_complete:
         best = LineCollection(paths[-1:], colors=[style.VERMILION], linewidths=2.6, zorder=4, label="best")
         axes.add_collection(best)
         axes.legend(handles=[best], loc="lower left", bbox_to_anchor=(0.0, -0.12), frameon=False, fontsize=9)
@@ -95,6 +96,12 @@ def _lines(
     if bar.solids is not None:
         bar.solids.set_alpha(1)
     bar.outline.set_visible(False)
+
+
+def worst_first(results: SweepResults, points: Sequence[PointResult]) -> list[int]:
+    """Where the points stand in the list, in the order of the table turned round: the last one is the best."""
+    rank = {point.index: place for place, point in enumerate(results.ranked())}
+    return sorted(range(len(points)), key=lambda number: -rank[points[number].index])
 
 
 def _colour_map(*, reverse: bool) -> Any:
