@@ -37,6 +37,11 @@ def test_lists_are_a_grid() -> None:
     assert config.logger.wandb is not None
 
 
+def test_words_with_digits_are_no_numbers() -> None:
+    """YAML 1.1 would read 1:30 as a number in base 60."""
+    assert wandb_sweep(["-m", "data=1:30,2:45"])["parameters"]["data"] == {"values": ["1:30", "2:45"]}
+
+
 def test_intervals_are_distributions() -> None:
     sweep = wandb_sweep(
         ["lr0=tag(log,interval(1e-4,1e-1))", "momentum=interval(0.6,0.98)", "batch=16,32", "seed=int(interval(1,9))"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from yoloscale.cli import text
+from yoloscale.config.wording import counted
 from yoloscale.runs import events
 from yoloscale.runs.progress import Progress
 
@@ -62,7 +63,7 @@ def _join(*parts: str) -> str:
 def _started(record: Mapping[str, Any], progress: Progress) -> str:
     ranks = int(record.get("world_size", len(progress.processes)))
     attempt = f" (attempt {progress.attempt})" if progress.attempt > 1 else ""
-    return f"{ranks} rank{'' if ranks == 1 else 's'} on {progress.where}{attempt}"
+    return f"{counted(ranks, 'rank')} on {progress.where}{attempt}"
 
 
 def _training(record: Mapping[str, Any], progress: Progress) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 
 from yoloscale.cli import arguments
 from yoloscale.cli.ending import shown
+from yoloscale.config.wording import counted
 from yoloscale.report.best import recipe_names
 from yoloscale.report.sweep import SHOWN, Summary, as_json, summary
 from yoloscale.runs.directory import RunDirectory
@@ -44,7 +45,7 @@ def text(found: Summary) -> list[str]:
     results = found.results
     counts = Counter(point.state for point in results.points)
     count = len(results.points)
-    head = f"{results.sweep.name}: {count} point{'' if count == 1 else 's'}"
+    head = f"{results.sweep.name}: {counted(count, 'point')}"
     lines = [f"{head}: " + ", ".join(f"{number} {state}" for state, number in counts.items()) if count else head]
     lines += found.lines if count else []
     named = {"table": [found.csv], "best": found.recipes, "pictures": found.pictures}

@@ -16,6 +16,7 @@ from yoloscale.cli.runs import COLUMNS, row, table
 from yoloscale.cli.watch import say
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Launcher
+from yoloscale.config.wording import counted
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
 
@@ -184,6 +185,6 @@ def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float, as_json: b
 def announce(sweep: SweepDirectory, job: str, count: int) -> None:
     """Say what was submitted, and how to follow it."""
     path = shown(sweep.path)
-    points = f"{count} point{'' if count == 1 else 's'}"
-    print(f"sweep {path}\njob   {job} submitted: {points}\nlogs  {shown(sweep.job / f'slurm-{job}_INDEX.out')}")
+    print(f"sweep {path}\njob   {job} submitted: {counted(count, 'point')}")
+    print(f"logs  {shown(sweep.job / f'slurm-{job}_INDEX.out')}")
     print(f"  yoloscale status {path}\n  yoloscale cancel {path}\n  squeue -j {shlex.quote(job)}")

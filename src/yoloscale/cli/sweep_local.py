@@ -12,6 +12,7 @@ from yoloscale.cli.ending import shown
 from yoloscale.cli.sweep_display import SweepDisplay
 from yoloscale.cli.watch import say
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.wording import counted
 from yoloscale.launch.outcome import FAILED, FINISHED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, statuses
@@ -79,13 +80,9 @@ def dry_run(found: ConfiguredSweep) -> int:
 
 
 def _plan(count: int, slots: Slots) -> str:
-    points, ranks, cpus = (_count(*each) for each in ((count, "point"), (slots.ranks, "rank"), (slots.cpus, "CPU")))
+    points, ranks, cpus = (counted(*each) for each in ((count, "point"), (slots.ranks, "rank"), (slots.cpus, "CPU")))
     where = f"on GPUs of their own among {', '.join(slots.gpus)}" if slots.gpus is not None else f"on {cpus}"
     return f"{points} to train, {slots.count} at a time, each {ranks} {where}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _watched(sweep: SweepDirectory, source: PointSource, display: SweepDisplay, slots: Slots) -> int:

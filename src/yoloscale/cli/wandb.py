@@ -8,6 +8,7 @@ from pathlib import Path
 from yoloscale.cli import arguments
 from yoloscale.cli.ending import shown
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.wording import counted
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
 
@@ -49,7 +50,7 @@ def _sync(typed: list[str]) -> int:
     runs = list(_chosen(parsed.run, Path(parsed.runs)))
     waiting = {run: files for run in runs if (files := unsent(run))}
     if not waiting:
-        print(f"nothing to send: {_count(len(runs), 'run')}, none with files that were not sent")
+        print(f"nothing to send: {counted(len(runs), 'run')}, none with files that were not sent")
         return 0
     if parsed.dry_run:
         for files in waiting.values():
@@ -74,13 +75,13 @@ def _send(run: RunDirectory, files: Sequence[Path]) -> int:
     """Send one run's files, say how it went; the exit code."""
     from yoloscale.launch.wandb_sync import sync
 
-    print(f"{shown(run.path)}: {_count(len(files), 'start')} to send", flush=True)
+    print(f"{shown(run.path)}: {counted(len(files), 'start')} to send", flush=True)
     done = sync(files)
     if not done.left:
         print(f"{shown(run.path)}: sent")
         return 0
     print("\n".join(f"  {line}" for line in done.said.splitlines()[-_LAST_LINES:]))
-    print(f"{shown(run.path)}: {len(done.left)} of {_count(len(files), 'start')} not sent; they stay for another try")
+    print(f"{shown(run.path)}: {len(done.left)} of {counted(len(files), 'start')} not sent; they stay for another try")
     return 1
 
 
@@ -105,7 +106,3 @@ def _sweep(typed: list[str]) -> int:
     parsed, tokens = made.parse_known_args(typed)
     print(dump(wandb_sweep(tokens, parsed.method, parsed.metric)), end="")
     return 0
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
+from yoloscale.config.wording import counted
 
 _SHOWN = 3  # numbers of ranks that would work, named on either side of the one that does not
 
@@ -114,7 +115,7 @@ def difference(config: Config, made: BatchPlan) -> str | None:
     if not made.is_changed:
         return None
     before, now = made.planned, made.actual
-    ranks = f"{_counted(now.ranks, 'rank')} instead of {before.ranks}"
+    ranks = f"{counted(now.ranks, 'rank')} instead of {before.ranks}"
     statistics = f"batch norm's running statistics, which evaluation reads, are averaged over {ranks}"
     if config.cluster.sync_bn:
         return (
@@ -129,7 +130,7 @@ def difference(config: Config, made: BatchPlan) -> str | None:
         )
         return f"{ranks}: the same micro-batches in each step; {sums}; {statistics}"
     return (
-        f"{ranks}: the same samples in each step, but batch norm sees groups of {_counted(now.per_rank, 'image')} "
+        f"{ranks}: the same samples in each step, but batch norm sees groups of {counted(now.per_rank, 'image')} "
         f"instead of {before.per_rank}, so results differ; {statistics}"
     )
 
@@ -179,7 +180,3 @@ def _listed(ranks: list[int]) -> str:
     *most, last = map(str, ranks)
     words = f"{', '.join(most)} or {last}" if most else last
     return f"{words} rank{'' if words == '1' else 's'}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

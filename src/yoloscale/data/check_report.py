@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from yoloscale.config.wording import counted
+
 _SHOWN = 10  # entries of a long list that `lines` prints
 
 
@@ -50,15 +52,15 @@ class DatasetReport:
 
     def lines(self) -> Iterator[str]:
         """The report as lines of text."""
-        yield f"{self.source} ({self.task}, {_count(len(self.names), 'class', 'classes')})"
+        yield f"{self.source} ({self.task}, {counted(len(self.names), 'class', 'classes')})"
         for name, split in self.splits.items():
-            yield f"  {name}: {_count(split.images, 'image')}, {split.bytes / 2**20:.1f} MiB, {self._labels(split)}"
+            yield f"  {name}: {counted(split.images, 'image')}, {split.bytes / 2**20:.1f} MiB, {self._labels(split)}"
             if split.per_class:
                 yield f"    {_listed([f'{kind} {count}' for kind, count in split.per_class.items()], '  ')}"
             if split.duplicates:
-                yield f"    {_count(split.duplicates, 'repeated label line')} left out"
+                yield f"    {counted(split.duplicates, 'repeated label line')} left out"
             if split.skipped:
-                yield f"    {_count(len(split.skipped), 'image')} skipped in training:"
+                yield f"    {counted(len(split.skipped), 'image')} skipped in training:"
                 yield from (f"      {line}" for line in split.skipped[:_SHOWN])
                 if len(split.skipped) > _SHOWN:
                     yield f"      … and {len(split.skipped) - _SHOWN} more"
@@ -68,23 +70,19 @@ class DatasetReport:
         """What training skips, and why, for somebody who did not ask for the whole report."""
         for name, split in self.splits.items():
             if split.skipped:
-                yield f"{name}: {_count(len(split.skipped), 'image')} skipped in training:"
+                yield f"{name}: {counted(len(split.skipped), 'image')} skipped in training:"
                 yield from (f"  {line}" for line in split.skipped[:_SHOWN])
                 if len(split.skipped) > _SHOWN:
                     yield f"  … and {len(split.skipped) - _SHOWN} more: `yoloscale data check` lists them"
 
     def _labels(self, split: SplitReport) -> str:
         if self.task == "classify":
-            return _count(len(split.per_class), "class", "classes")
+            return counted(len(split.per_class), "class", "classes")
         if self.task == "depth":
-            return _count(split.labelled, "depth map")
+            return counted(split.labelled, "depth map")
         if not split.objects:
             return f"{split.labelled} labelled"
-        return f"{_count(split.objects, 'object')}, {_count(split.backgrounds, 'background')}"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
+        return f"{counted(split.objects, 'object')}, {counted(split.backgrounds, 'background')}"
 
 
 def _listed(entries: list[str], separator: str) -> str:

@@ -25,7 +25,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import Status, is_finished, status
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
 
 
 @dataclass
@@ -104,7 +104,7 @@ def _flock(taken: Claim, *, is_first: bool, job: str | None) -> None:
     try:
         fcntl.flock(taken.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        has_no_locks = error.errno in _NO_LOCKS
+        has_no_locks = error.errno in NO_LOCKS
         if has_no_locks and (not is_first or not _goes_on(taken.run, job)):
             return
         if has_no_locks or isinstance(error, BlockingIOError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.plan import describe, is_automatic, plan, world_size
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences, moved
+from yoloscale.config.wording import another
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -21,7 +22,7 @@ def moved_run(run: RunDirectory, wanted: Config) -> Config:
     """
     frozen, batch = load(run.config), _chosen_batch(run)
     found = moved(frozen, wanted)
-    if problems := [_another_run(run, *entry) for entry in differences(found, wanted)]:
+    if problems := [another(*entry, of=f"run {run.name!r}") for entry in differences(found, wanted)]:
         raise ConfigError(problems)
     if not is_automatic(found.batch):
         plan(found)
@@ -53,8 +54,3 @@ def _chosen_batch(run: RunDirectory) -> int | None:
     """The global batch that the first start trained with; None before there was one."""
     started = (record for record in events.history(run) if record["event"] == events.TRAINING_STARTED)
     return next((int(record["batch"]) for record in started), None)
-
-
-def _another_run(run: RunDirectory, key: str, old: str, new: str) -> Problem:
-    found = f"{old} in run {run.name!r} → {new} now"
-    return Problem(key, found, "give another name=, or the old value to go on with it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import time
@@ -12,11 +11,11 @@ from itertools import count
 from types import TracebackType
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.launch.claim import NO_LOCKS
 from yoloscale.runs.sweep_directory import SweepDirectory
 
 PATIENCE_S = 60.0  # ten thousand points are frozen, and submitted, in less
 _POLL_S = 0.05
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
 
 
 @dataclass
@@ -60,7 +59,7 @@ def take(directory: SweepDirectory, patience_s: float = PATIENCE_S) -> TakenSwee
                 os.close(descriptor)
                 raise ConfigError(_in_use(directory)) from None
         except OSError as error:
-            if error.errno in _NO_LOCKS:
+            if error.errno in NO_LOCKS:
                 return TakenSweep(directory, descriptor)
             os.close(descriptor)
             raise

@@ -16,6 +16,7 @@ from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
+from yoloscale.config.wording import another
 from yoloscale.launch.claim import lock
 from yoloscale.launch.move import move
 from yoloscale.runs.directory import RunDirectory
@@ -186,16 +187,11 @@ def gone_on(directory: SweepDirectory, frozen: Config, wanted: Config) -> Config
     if wanted == frozen:
         return frozen
     found = moved(frozen, wanted)
-    if problems := [_another(directory, *entry) for entry in differences(found, wanted)]:
+    if problems := [another(*entry, of=f"sweep {directory.name!r}") for entry in differences(found, wanted)]:
         raise ConfigError(problems)
     if not is_automatic(found.batch):
         plan(found)
     return found
-
-
-def _another(directory: SweepDirectory, key: str, old: str, new: str) -> Problem:
-    found = f"{old} in sweep {directory.name!r} → {new} now"
-    return Problem(key, found, "give another name=, or the old value to go on with it")
 
 
 def _refuse_other_points(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from yoloscale.config.wording import counted
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import Status, status, statuses
@@ -47,8 +48,7 @@ class GridSource:
                 return run
         if self._elsewhere and not self._has_said:
             self._has_said = True
-            count = len(self._elsewhere)
-            self._say(f"another launcher has {count} point{'' if count == 1 else 's'}: waiting for it to end")
+            self._say(f"another launcher has {counted(len(self._elsewhere), 'point')}: waiting for it to end")
         for _ in range(len(self._elsewhere)):
             again_at, run = self._elsewhere.popleft()
             if time.monotonic() < again_at:

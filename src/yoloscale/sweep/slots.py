@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.machine import Machine
 from yoloscale.config.schema import ClusterConfig, Device
+from yoloscale.config.wording import counted
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def named_gpus(chosen: Sequence[int] | None, machine: Machine, visible: str | No
     if chosen is None:
         return tuple(seen)
     if missing := [index for index in chosen if not 0 <= index < len(seen)]:
-        found = f"GPU {', '.join(map(str, missing))}; {_count(len(seen), 'GPU')} visible here"
+        found = f"GPU {', '.join(map(str, missing))}; {counted(len(seen), 'GPU')} visible here"
         raise ConfigError(Problem("cluster.gpus", found, f"write numbers from 0 to {len(seen) - 1}"))
     if len(set(chosen)) < len(chosen):
         found = f"{list(chosen)} names a GPU twice"
@@ -70,11 +71,11 @@ def named_gpus(chosen: Sequence[int] | None, machine: Machine, visible: str | No
 def _on_gpus(ranks: int, gpus: tuple[str, ...], machine: Machine, parallel: int | None) -> Slots:
     most = len(gpus) // ranks
     if most == 0:
-        found = f"{ranks}, but {_count(len(gpus), 'GPU')} for the sweep"
+        found = f"{ranks}, but {counted(len(gpus), 'GPU')} for the sweep"
         instead = f"write cluster.procs_per_node={max(len(gpus), 1)} or fewer; each rank has a GPU of its own"
         raise ConfigError(Problem("cluster.procs_per_node", found, instead))
     if parallel is not None and parallel > most:
-        found = f"{parallel} points of {_count(ranks, 'rank')} need {parallel * ranks} GPUs; there are {len(gpus)}"
+        found = f"{parallel} points of {counted(ranks, 'rank')} need {parallel * ranks} GPUs; there are {len(gpus)}"
         raise ConfigError(Problem("sweep.parallel", found, _fewer(most, ranks, len(gpus) // parallel)))
     count = parallel or most
     return Slots(count, ranks, max(1, machine.cpus // count), gpus)
@@ -84,7 +85,7 @@ def _on_cpus(ranks: int, threads: int | None, machine: Machine, parallel: int | 
     each = ranks * (threads or 1)
     most = max(1, machine.cpus // each)
     if parallel is not None and parallel > most:
-        said = _count(ranks, "rank") + (f" with {_count(threads, 'thread')}" if threads else "")
+        said = counted(ranks, "rank") + (f" with {counted(threads, 'thread')}" if threads else "")
         found = f"{parallel} points of {said} need {parallel * each} CPUs; there are {machine.cpus}"
         raise ConfigError(Problem("sweep.parallel", found, _fewer(most, ranks, machine.cpus // parallel)))
     count = parallel or most
@@ -95,7 +96,3 @@ def _fewer(most: int, ranks: int, fitting: int) -> str:
     """`fitting`: how many ranks of each point would go with what was asked for."""
     alternative = f", or cluster.procs_per_node={fitting} with it" if 0 < fitting < ranks else ""
     return f"write sweep.parallel={most}{alternative}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

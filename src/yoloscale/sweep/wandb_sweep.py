@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
-
-import yaml
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.flags import split
@@ -73,10 +72,7 @@ def _step(interval: Interval) -> dict[str, float]:
 
 def _plain(value: str) -> Any:
     """A number as a number, so that W&B can compare values; all else as it is typed, Hydra's quotes included."""
-    found = yaml.safe_load(value) if value[:1].isdigit() or value[:1] in "+-." else value
-    if isinstance(found, (int, float)):
-        return found
-    try:
-        return float(value)  # 1e-3, which YAML 1.1 takes for text
-    except ValueError:
-        return value
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(value)
+    return value

@@ -20,6 +20,7 @@ from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import quote_text
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.sweep import SearchConfig, SweepConfig
+from yoloscale.config.wording import another
 from yoloscale.launch.configure import task_of
 from yoloscale.launch.prepare import Say
 from yoloscale.runs import study as studies
@@ -181,7 +182,8 @@ def _compared(directory: SweepDirectory, search: PlannedSearch) -> Config:
 def _other_settings(there: Search, wanted: SearchConfig) -> list[Problem]:
     names = [field.name for field in fields(SearchConfig) if field.name not in _MAY_CHANGE]
     pairs = [(name, getattr(there.settings, name), getattr(wanted, name)) for name in names]
-    return [_another(there, f"sweep.search.{name}", str(old), str(new)) for name, old, new in pairs if old != new]
+    of = f"search {there.sweep.name!r}"
+    return [another(f"sweep.search.{name}", str(old), str(new), of=of) for name, old, new in pairs if old != new]
 
 
 def _other_space(there: Search, wanted: Space) -> list[Problem]:
@@ -192,18 +194,14 @@ def _other_space(there: Search, wanted: Space) -> list[Problem]:
         return [Problem("study.journal", str(error), instead)]
     before, after = ({each["key"]: each for each in found} for found in (old or [], wanted.description()))
     different = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return [_another(there, key, _said(before.get(key)), _said(after.get(key))) for key in different]
+    of = f"search {there.sweep.name!r}"
+    return [another(key, _said(before.get(key)), _said(after.get(key)), of=of) for key in different]
 
 
 def _said(dimension: dict[str, object] | None) -> str:
     if dimension is None:
         return "not searched"
     return ", ".join(f"{name} {value}" for name, value in dimension.items() if name != "key" and value is not None)
-
-
-def _another(there: Search, key: str, old: str, new: str) -> Problem:
-    found = f"{old} in search {there.sweep.name!r} → {new} now"
-    return Problem(key, found, "give another name=, or the old value to go on with it")
 
 
 def _settings(search: PlannedSearch) -> SweepConfig:

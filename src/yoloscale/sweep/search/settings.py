@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from yoloscale.config.errors import Problem
 from yoloscale.config.schema import Config, Task
 from yoloscale.config.sweep import Pruner, Sampler, SearchConfig
+from yoloscale.config.wording import counted
 from yoloscale.runs.objectives import COSTS, DIRECTIONS, FITNESS, is_cost, objectives_of
 from yoloscale.runs.study import INSTALL
 from yoloscale.sweep.points import HOW, MAX_POINTS
@@ -107,7 +108,7 @@ def _sampling(search: SearchConfig, space: Space) -> list[Problem]:
         if find_spec("cmaes") is None:
             problems.append(Problem(key, "cmaes: the package cmaes is not installed", INSTALL))
         if len(numbers) < 2:
-            said = f"cmaes with {len(numbers)} interval{'' if len(numbers) == 1 else 's'}"
+            said = f"cmaes with {counted(len(numbers), 'interval')}"
             problems.append(Problem(key, said, "it moves in two or more intervals or ranges: write sweep=tpe"))
         if len(objectives_of(search)) > 1:
             problems.append(Problem(key, "cmaes with several objectives", "write sweep=pareto, or sampler=nsga2"))
