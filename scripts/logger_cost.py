@@ -1,7 +1,7 @@
 """What does a W&B server that does not answer cost? Trains with it and without any logger, and compares.
 
-    python scripts/logger_cost.py                           2 minutes of each, on rendered images
-    python scripts/logger_cost.py --minutes 5 imgsz=320     longer, on settings of your own
+    python scripts/logger_cost.py                           4 minutes of each, on rendered images
+    python scripts/logger_cost.py --minutes 9 imgsz=320     longer, on settings of your own
     python scripts/logger_cost.py --logger none             the same twice: how far the figures can be trusted
 
 The server is a socket that takes connections and never says a word. Both runs are there all the time, on the same CPU,
@@ -10,8 +10,8 @@ machine does hits both alike, and all that W&B uses is taken from the training, 
 
 `from the first step` has W&B's start in it, and the server being given up, once a run, however long that is; `once
 started` leaves out the first 20 s. CPU is of the loop's thread and of everything, W&B's own processes included. The
-same run twice differs by about one per cent in two minutes. Exit code 1 if the speed once started is more than 2 %
-below that without a logger, or a run does not end in order.
+same run twice differs by about one per cent. Exit code 1 if one of the speeds is more than 2 % below that without a
+logger, or a run does not end in order.
 """
 
 from __future__ import annotations
@@ -90,6 +90,9 @@ class Run:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._kill()
+
+    def _kill(self) -> None:
         with suppress(psutil.NoSuchProcess):  # it has ended, and all below it
             launcher = psutil.Process(self._process.pid)
             for process in [launcher, *launcher.children(recursive=True)]:
@@ -102,7 +105,7 @@ class Run:
             if started and self._step():
                 return psutil.Process(started[-1]["processes"][0]["pid"])
             time.sleep(0.05)
-        self.__exit__()
+        self._kill()
         raise SystemExit(f"{self.name}: no step\n{self._log.read_text()}")
 
     def _step(self) -> int:
@@ -143,7 +146,7 @@ class Run:
 def main() -> int:
     """Train two runs in turns, print their figures; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=2.0, help="of each run")
+    parser.add_argument("--minutes", type=float, default=4.0, help="of each run")
     parser.add_argument("--logger", default="wandb", help="what is compared with none")
     parser.add_argument("--cpus", type=int, default=1, help="how many the runs may use")
     parser.add_argument("settings", nargs="*", help="key=value, as for yoloscale train")
@@ -170,9 +173,11 @@ def main() -> int:
         whole = plain.spent(), logged.spent()
         plain.end()
         logged.end()
-    compare("from the first step", *whole)
-    speed = compare("once started", whole[0].since(started[0]), whole[1].since(started[1]))
-    return 0 if speed >= 1 - LIMIT else 1
+    speeds = [
+        compare("from the first step", *whole),
+        compare("once started", whole[0].since(started[0]), whole[1].since(started[1])),
+    ]
+    return 0 if min(speeds) >= 1 - LIMIT else 1
 
 
 def compare(name: str, plain: Spent, logged: Spent) -> float:

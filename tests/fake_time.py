@@ -1,4 +1,7 @@
-"""A clock for tests that moves only when somebody sleeps: what is timed by it is exact on any machine."""
+"""A clock for tests that moves only when somebody sleeps: what is timed by it is exact on any machine.
+
+`time()` is the real one, for stamps.
+"""
 
 from __future__ import annotations
 

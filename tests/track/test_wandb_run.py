@@ -116,6 +116,7 @@ def test_models_are_not_sent_where_they_are_not_wanted_also_if_another_tracker_g
     tracker = WandbTracker(WandbConfig(artifacts=WandbArtifacts.never), facts(tmp_path))
     tracker.uses("coco8", "digest", {})  # would write a file, and call what the fake has not
     tracker.artifact(Artifact(tmp_path / "best.pt", "a"))
+    assert not list(tmp_path.rglob("fingerprint.txt"))
 
 
 def test_a_refused_login_makes_an_offline_run(

@@ -10,7 +10,7 @@ from yoloscale.config.schema import LoggerConfig, MlflowConfig, WandbConfig, Wan
 from yoloscale.config.wandb_access import has_key, key_problem, mode_of
 
 MAX_TAG = 64  # characters; W&B's limit
-_LOGIN_IN_URL = re.compile(r"://[^/\s@]+@")
+LOGIN_IN_URL = re.compile(r"://[^/\s@]+@")
 
 
 def logger_problems(logger: LoggerConfig) -> list[Problem]:
@@ -42,7 +42,7 @@ def _mlflow(mlflow: MlflowConfig) -> list[Problem]:
     problems = []
     if not mlflow.experiment.strip():
         problems.append(Problem("logger.mlflow.experiment", repr(mlflow.experiment), "write a name"))
-    if mlflow.tracking_uri is not None and _LOGIN_IN_URL.search(mlflow.tracking_uri):
+    if mlflow.tracking_uri is not None and LOGIN_IN_URL.search(mlflow.tracking_uri):
         instead = "leave it out of the address: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD say it"
         problems.append(Problem("logger.mlflow.tracking_uri", "a login, which would stand in config.yaml", instead))
     return problems

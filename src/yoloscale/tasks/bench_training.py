@@ -9,16 +9,14 @@ import torch
 
 from yoloscale.checkpoint.interval import When
 from yoloscale.checkpoint.state import Progress
-from yoloscale.checkpoint.store import Retention
 from yoloscale.config.schema import Config
 from yoloscale.data.loader import MicroBatchLoader
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.finish import weights_copier
-from yoloscale.tasks.keeper import RunKeeper
-from yoloscale.tasks.setup import Parts, build, choose_device
+from yoloscale.tasks.setup import build, choose_device
+from yoloscale.tasks.train import make_keeper
 
 EPOCHS = 10_000  # the beginning of a training that is long enough for any measurement
 
@@ -43,7 +41,8 @@ class Training:
         self.device = choose_device(config, ranks)
         steps_group = group.join(ranks, config.cluster.backend or "gloo", self.device, config.cluster.timeout_s)
         self.parts = build(config, run, ranks, self.device, steps_group, Ballot(), lambda phase: None)
-        self.keeper = make_keeper(config, run, ranks, self.parts)
+        # the keeper that a training has, asked for every checkpoint
+        self.keeper = make_keeper(config, run, ranks, self.parts, when=When(automatic=False), save_period=-1)
         self.progress = Progress(seed=config.seed)
         self.progress.position.epochs = EPOCHS
         self._rank = ranks.rank
@@ -89,16 +88,3 @@ class Training:
     def close(self) -> None:
         """End the loader's processes."""
         self._loader.close()
-
-
-def make_keeper(config: Config, run: RunDirectory, ranks: Ranks, parts: Parts) -> RunKeeper:
-    """The keeper that a training has, asked for every checkpoint."""
-    return RunKeeper(
-        run,
-        parts.stepper,
-        ranks,
-        weights_copier(parts),
-        retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
-        when=When(automatic=False),
-        save_period=-1,
-    )

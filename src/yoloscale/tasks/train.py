@@ -47,7 +47,8 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
     hosts = _announce(config, run, ranks, attempt, device)
     parts = build(config, run, ranks, device, steps, ballot, say)
-    keeper = _keeper(config, run, ranks, parts, attempt)
+    when, save_period = _when(config, run, attempt), config.save_period
+    keeper = make_keeper(config, run, ranks, parts, when=when, save_period=save_period)
     progress = keeper.restore() or _first_progress(config)
     _watch_for_requests(run, ranks, ballot)
     trackers = open_trackers(config, run, ranks, progress, attempt)
@@ -95,15 +96,18 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     return EXIT_CODES[outcome]
 
 
-def _keeper(config: Config, run: RunDirectory, ranks: Ranks, parts: Parts, attempt: int) -> RunKeeper:
+def make_keeper(
+    config: Config, run: RunDirectory, ranks: Ranks, parts: Parts, *, when: When, save_period: int
+) -> RunKeeper:
+    """Not collective; every rank has one. `save_period`: as RunKeeper has it."""
     return RunKeeper(
         run,
         parts.stepper,
         ranks,
         weights_copier(parts),
         retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
-        when=_when(config, run, attempt),
-        save_period=config.save_period,
+        when=when,
+        save_period=save_period,
     )
 
 

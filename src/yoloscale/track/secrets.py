@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 from yoloscale.config.validate_environment import is_secret
+from yoloscale.config.validate_logger import LOGIN_IN_URL
 
 HIDDEN = "***"
-_LOGIN = re.compile(r"://[^/\s@]+@")
 
 
 def shown(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def shown(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_logins(text: str) -> str:
     """A text without the user and password of an address in it."""
-    return _LOGIN.sub(f"://{HIDDEN}@", text)
+    return LOGIN_IN_URL.sub(f"://{HIDDEN}@", text)
 
 
 def _shown(key: str, value: Any) -> Any:
