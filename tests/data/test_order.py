@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,7 @@ from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.data.order import SampleOrder, permutation
 from yoloscale.data.seeds import derive
 
+GOLDEN = {(1000, 0, 0): "0d6f5d98549116f9", (118_287, 7, 3): "8bd36e73415c0777", (400_000, 1, 2): "526eec77ef506271"}
 SHAPES = list(product((4, 8, 12), (1, 2, 4), (1, 2, 3)))  # batch, world size, accumulate
 
 
@@ -39,10 +41,28 @@ def test_epochs_and_seeds_shuffle_anew() -> None:
     assert max(int(np.sum(np.array(a) == np.array(b))) for a, b in product(orders, orders) if a != b) < 12
 
 
-def test_the_order_is_the_same_on_every_machine_and_in_every_release() -> None:
-    """Resumed runs rely on it: these numbers may change only together with the checkpoint version."""
+def test_the_order_is_the_same_on_every_machine_and_in_every_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resumed runs rely on it: no number here may ever change, whatever numpy's own shuffles return (NEP 19)."""
+
+    def changed(*_: object) -> None:
+        raise AssertionError("numpy may shuffle in another way in its next release")
+
+    for name in ("default_rng", "Generator"):
+        monkeypatch.setattr(np.random, name, changed)
+    permutation.cache_clear()
     assert derive("order", 0, 0) == 8588683713679869937
     assert permutation(10, 0, 0).tolist() == [7, 4, 6, 2, 9, 8, 3, 1, 5, 0]
+    assert permutation(10, 0, 1).tolist() == [4, 1, 5, 9, 2, 8, 6, 0, 7, 3]
+    assert (permutation(1000, 0, 0)[:5]).tolist() == [206, 724, 298, 397, 203]
+    digests = [blake2b(permutation(*of).tobytes(), digest_size=8).hexdigest() for of in GOLDEN]
+    assert digests == list(GOLDEN.values())
+
+
+@pytest.mark.parametrize("samples", [*range(70), 1023, 1024, 1025, 40_000, 2**17 + 3, 300_001])
+def test_it_is_the_order_that_runs_were_begun_with(samples: int) -> None:
+    """Up to numpy 2.4: should a later one differ here, this test goes, and the numbers above stay."""
+    theirs = np.random.Generator(np.random.Philox(derive("order", 3, samples % 5))).permutation(samples)
+    assert np.array_equal(permutation(samples, 3, samples % 5), theirs)
 
 
 @pytest.mark.parametrize("samples", [1, 3, 7, 64, 65, 127])

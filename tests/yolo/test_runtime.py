@@ -10,7 +10,7 @@ from yoloscale.yolo import runtime
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `prepare` sets is taken back."""
-    for name in ("ULTRALYTICS_SAFE_LOAD", "YOLO_AUTOINSTALL", "YOLO_OFFLINE"):
+    for name in ("ULTRALYTICS_SAFE_LOAD", "YOLO_AUTOINSTALL", "YOLO_OFFLINE", "CUBLAS_WORKSPACE_CONFIG"):
         monkeypatch.setenv(name, "unset")
         monkeypatch.delenv(name)
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1")):
@@ -38,6 +38,14 @@ def test_nothing_is_installed_or_looked_up_unless_the_person_said_so(monkeypatch
     monkeypatch.setenv("YOLO_AUTOINSTALL", "true")
     runtime.prepare(1, allow_pickle=False)
     assert (os.environ["YOLO_AUTOINSTALL"], os.environ["YOLO_OFFLINE"]) == ("true", "true")
+
+
+def test_cublas_sums_in_one_order_unless_the_person_said_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime.prepare(1, allow_pickle=False)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    runtime.prepare(1, allow_pickle=False)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
 
 
 @pytest.mark.parametrize("installed", ["8.4.100", "8.5.0", "9.0.1"])

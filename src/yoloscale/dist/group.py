@@ -20,14 +20,15 @@ from yoloscale.dist.heartbeat import HEARTBEAT, WAITING
 T = TypeVar("T")
 
 
-SETUP_TIMEOUT_S = 7200.0  # scanning and caching a large data set on one rank while the others wait
+SETUP_TIMEOUT_S = 7200.0  # without a sign of life from the rank that sets up while the others wait
+_BACKEND_TIMEOUT = timedelta(days=30)  # reading a large data set may take hours while the others wait
 
 
 def join(ranks: Ranks, backend: str, device: torch.device, timeout_s: float) -> dist.ProcessGroup | None:
     """Collective. Join the process group; returns the group of all ranks, None at world size 1.
 
-    Its own time limit lies behind those of the watchdog, which can tell who did not arrive within `timeout_s`: a
-    backend only knows that somebody did not. A connection that breaks fails a collective at once, whatever the limit.
+    It has no time limit of its own to speak of: the watchdog can tell who did not arrive, a backend only knows that
+    somebody did not. A connection that breaks fails a collective at once, whatever the limit.
     """
     if ranks.world_size == 1:
         return None
@@ -36,10 +37,28 @@ def join(ranks: Ranks, backend: str, device: torch.device, timeout_s: float) -> 
             backend,
             rank=ranks.rank,
             world_size=ranks.world_size,
-            timeout=timedelta(seconds=2 * max(SETUP_TIMEOUT_S, timeout_s)),
+            timeout=max(_BACKEND_TIMEOUT, 2 * timedelta(seconds=timeout_s)),
             device_id=device if device.type == "cuda" else None,
         )
     return dist.group.WORLD
+
+
+def another() -> dist.ProcessGroup | None:
+    """Collective. One more group of all ranks, with connections and an order of collectives of its own.
+
+    None at world size 1. `leave` ends it.
+    """
+    if not dist.is_initialized():
+        return None
+    with HEARTBEAT.during(WAITING):
+        made = dist.new_group(timeout=_BACKEND_TIMEOUT)
+    assert isinstance(made, dist.ProcessGroup), "every rank is a member"
+    return made
+
+
+def groups() -> list[dist.ProcessGroup]:
+    """All groups that this process has joined, that of all ranks first; each has all of its backends."""
+    return list(dist.distributed_c10d._world.pg_map)
 
 
 def leave() -> None:

@@ -31,8 +31,9 @@ def finish(
 ) -> None:
     """Collective. Evaluate the published best weights as `yolo val` would, draw, and write result.json last."""
     started = time.monotonic()
-    best = run.weights / "best.pt"
-    chosen = best if best.exists() else run.weights / "last.pt"
+    names = [name for name in ("best.pt", "last.pt") if (run.weights / name).exists()]
+    # by rank 0 for all: on another node a file may not be seen yet
+    chosen = run.weights / group.broadcast_object(names[0] if names else "last.pt")
     if parts.trainer.args.task == "depth" and ranks.is_first:
         for path in {chosen, run.weights / "last.pt"}:
             calibrate(path, parts.evaluation.dataset, parts.trainer)

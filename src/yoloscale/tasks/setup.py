@@ -98,8 +98,6 @@ def build(
     precision = choose(config.amp, device)
     channels_last = _channels_last(config, device)
     learner = UltralyticsLearner(trainer, task, rtdetr, config.seed, channels_last)
-    if config.cluster.sync_bn and ranks.world_size > 1:
-        learner.synchronise_batch_norm()
     group.broadcast_tensors([*learner.module.parameters(), *learner.module.buffers()])
     say("data")
     batch = _size_batch(config, run, trainer, precision, ranks)
@@ -112,9 +110,12 @@ def build(
     optimizer = learner.build_optimizer(len(samples), batch, dealt.planned.accumulate, config.epochs)
     if not config.compile:
         step_eagerly(optimizer)
+    average = AveragedModel(learner.module)  # before: it is evaluated and published, with batch norms as they were
+    if config.cluster.sync_bn and ranks.world_size > 1:
+        learner.synchronise_batch_norm(group.another())
     stepper = Stepper(
         learner,
-        AveragedModel(learner.module),
+        average,
         optimizer,
         precision,
         ballot,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.optim import Optimizer
 from ultralytics.utils.checks import check_imgsz
@@ -53,9 +53,13 @@ class UltralyticsLearner:
         """Largest stride in pixels; image sizes are multiples of it."""
         return int(self._trainer.stride)
 
-    def synchronise_batch_norm(self) -> None:
-        """Let batch norms take their statistics over all ranks (CUDA only)."""
-        self.module = self._trainer.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.module)
+    def synchronise_batch_norm(self, group: dist.ProcessGroup | None) -> None:
+        """Let batch norms take their statistics over the ranks of `group` (CUDA only). They keep their tensors.
+
+        `group` is theirs alone: their all-reduces happen amid those of the gradients, in an order that differs between
+        ranks where the model uses other parameters.
+        """
+        self.module = self._trainer.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.module, group)
 
     def prepare_loss(self) -> None:
         """Make the loss now, when the class weights are known, rather than in the first step."""
@@ -108,14 +112,14 @@ class UltralyticsLearner:
 def _be_deterministic(compiles: bool) -> None:
     """What Ultralytics' `deterministic=True` sets: deterministic kernels where there are any, a warning elsewhere.
 
-    `torch.use_deterministic_algorithms` sets the same for eager mode, but imports the compiler to do it.
+    `torch.use_deterministic_algorithms` sets the same for eager mode, but imports the compiler to do it. What cuBLAS
+    needs is in the environment, set by `runtime.prepare`.
     """
     if compiles:
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.deterministic = True
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set by a module hook
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
 
 
 def _freeze(module: nn.Module, freeze: Any) -> list[str]:

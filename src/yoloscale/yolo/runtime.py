@@ -18,7 +18,7 @@ def check_version() -> None:
 
 
 def prepare(world_size: int, allow_pickle: bool) -> None:
-    """Set what Ultralytics reads once at its import; call before the first import of a `yoloscale.yolo` module.
+    """Set what Ultralytics and cuBLAS read once; call before the first import of another `yoloscale.yolo` module.
 
     At world size 1 it must not see torchrun's variables, or it takes part in collectives of a group that does not
     exist. Weights are read by its allow-list loader unless the person asked for full unpickling.
@@ -27,6 +27,8 @@ def prepare(world_size: int, allow_pickle: bool) -> None:
     if world_size == 1:
         for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
             os.environ.pop(name, None)
+    # two workspaces of a fixed size, without which cuBLAS may sum in another order: read when a GPU is first used
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "false" if allow_pickle else "true"
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # a rank installs no packages
     os.environ.setdefault("YOLO_OFFLINE", "true")  # nor does it look for updates
