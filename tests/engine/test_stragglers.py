@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from statistics import median
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.fake_time import FakeTime
@@ -20,7 +22,7 @@ from yoloscale.engine.clock import OwnTime, StepClock
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.step import StepOutcome, Stepper
-from yoloscale.engine.stragglers import Stragglers, describe, find
+from yoloscale.engine.stragglers import EXCESS, EXCESS_S, Straggler, Stragglers, describe, find
 from yoloscale.engine.votes import Ballot
 
 QUICK = OwnTime(0.01, 0.2)
@@ -28,7 +30,42 @@ QUICK = OwnTime(0.01, 0.2)
 
 def reports(stragglers: Stragglers, times: list[OwnTime], steps: int) -> list[int]:
     """The steps after which a report came."""
-    return [step for step in range(1, steps + 1) if stragglers.add(times)]
+    return [step for step in range(1, steps + 1) if stragglers.add(np.array(times))]
+
+
+def plainly(times: Sequence[Sequence[OwnTime]]) -> list[Straggler]:
+    """What `find` says, rank by rank and step by step."""
+    own = [median(sum(step[rank]) for step in times) for rank in range(len(times[0]))]
+    found = []
+    for rank, own_s in enumerate(own):
+        rest = sorted(own[:rank] + own[rank + 1 :])
+        others_s = rest[(len(rest) - 1) // 2]
+        if own_s > EXCESS * others_s and own_s - others_s > EXCESS_S:
+            found.append(Straggler(rank, own_s, others_s, is_loading(times, rank)))
+    return sorted(found, key=lambda straggler: -straggler.own_s)
+
+
+def is_loading(times: Sequence[Sequence[OwnTime]], rank: int) -> bool:
+    others = len(times[0]) - 1
+    excess_s = [0.0, 0.0]
+    for step in times:
+        for kind in (0, 1):
+            own_s, all_s = step[rank][kind], sum(time[kind] for time in step)
+            excess_s[kind] += own_s - (all_s - own_s) / others
+    return excess_s[0] > excess_s[1]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_many_ranks_are_judged_as_one_after_the_other(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    steps, ranks = int(random.integers(1, 12)), int(random.integers(2, 40))
+    times = random.uniform(0.05, 0.1, (steps, ranks, 2))
+    for rank in random.choice(ranks, int(random.integers(0, ranks // 2 + 1)), replace=False):
+        times[:, rank, random.integers(2)] += random.uniform(0.0, 0.3)
+    if seed % 3 == 0:
+        times = np.round(times * 64) / 64  # many are equal
+    lists = [[OwnTime(*own) for own in step] for step in times.tolist()]
+    assert find(times) == plainly(lists)
 
 
 @pytest.mark.parametrize(
@@ -39,14 +76,14 @@ def reports(stragglers: Stragglers, times: list[OwnTime], steps: int) -> list[in
     ],
 )
 def test_a_slow_rank_is_named_with_what_it_is_slow_at(slow: OwnTime, sentence: str) -> None:
-    found = find([[QUICK, QUICK, slow, QUICK]] * 5)
+    found = find(np.array([[QUICK, QUICK, slow, QUICK]] * 5))
     assert [straggler.rank for straggler in found] == [2]
     assert describe(found, ["a", "b", "c", "d"]) == sentence
 
 
 def test_of_two_ranks_the_slower_one() -> None:
-    assert [straggler.rank for straggler in find([[OwnTime(0.3, 0.3), QUICK]])] == [0]
-    assert [straggler.rank for straggler in find([[QUICK, OwnTime(0.3, 0.3)]])] == [1]
+    assert [straggler.rank for straggler in find(np.array([[OwnTime(0.3, 0.3), QUICK]]))] == [0]
+    assert [straggler.rank for straggler in find(np.array([[QUICK, OwnTime(0.3, 0.3)]]))] == [1]
 
 
 @pytest.mark.parametrize(
@@ -59,26 +96,26 @@ def test_of_two_ranks_the_slower_one() -> None:
     ],
 )
 def test_no_straggler(times: list[OwnTime]) -> None:
-    assert find([times]) == []
+    assert find(np.array([times])) == []
 
 
 def test_one_slow_step_is_not_a_slow_rank() -> None:
     slow_once = [[OwnTime(5.0, 5.0), QUICK], *([[QUICK, QUICK]] * 4)]
-    assert find(slow_once) == []
+    assert find(np.array(slow_once)) == []
 
 
 def test_several_are_named_slowest_first() -> None:
     times = [QUICK] * 4 + [OwnTime(0.3, 0.2), OwnTime(0.6, 0.2)]
-    found = find([times])
+    found = find(np.array([times]))
     assert [straggler.rank for straggler in found] == [5, 4]
     assert describe(found, list("abcdef")).endswith("; slow too: rank 4 on e")
 
 
 def test_reports_come_less_and_less_often_and_begin_anew_after_a_good_window() -> None:
     stragglers, slow = Stragglers(window=2), [QUICK, OwnTime(0.5, 0.2)]
-    assert reports(stragglers, slow, 32) == [2, 4, 8, 16, 32]
-    assert reports(stragglers, [QUICK, QUICK], 2) == []
-    assert reports(stragglers, slow, 8) == [2, 4, 8]
+    assert reports(stragglers, slow, 33) == [3, 5, 9, 17, 33]  # a step after the windows' ends
+    assert reports(stragglers, [QUICK, QUICK], 3) == []
+    assert reports(stragglers, slow, 9) == [3, 5, 9]
 
 
 def test_a_rank_alone_has_nobody_to_wait_for_it() -> None:
@@ -132,19 +169,30 @@ def test_the_loop_warns_once_the_first_step_is_over(
     toy_run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def as_if_of_two_ranks(stepper: Stepper, step: OptimiserStep) -> StepOutcome:
-        return replace(reduce(stepper, step), times=[OwnTime(0.4, 0.2), QUICK])
+        return replace(reduce(stepper, step), times=np.array([OwnTime(0.4, 0.2), QUICK]))
 
     reduce = Stepper._reduce
     monkeypatch.setattr(Stepper, "_reduce", as_if_of_two_ranks)
     monkeypatch.setattr("yoloscale.engine.loop.Stragglers", partial(Stragglers, window=2))
     monkeypatch.setattr(HEARTBEAT, "is_settled", False)
-    run = toy_run(epochs=1)  # three steps
+    run = toy_run(epochs=2)  # six steps: the first warms up, the fourth and the sixth are after a window
     run.run()
-    assert run.notes.warnings == [
+    assert run.notes.warnings == 2 * [
         "rank 0 on this host takes 0.6 s a step, the others 0.21 s, and all wait for it: loading images"
     ]
     assert all(record["data_s"] == 0.4 and record["step_s"] > 0 for record in run.notes.steps)
     assert all(0 < record["data_share"] <= 1 for record in run.notes.steps)
+
+
+def test_only_the_first_rank_judges_and_makes_records(
+    toy_run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Stragglers, "add", lambda _, times: asked.append(len(times)) or [])
+    run = toy_run(epochs=1, ranks=Ranks(rank=1, world_size=2))
+    run.run()
+    assert run.loop.progress.position.total > 1
+    assert (run.notes.steps, asked) == ([], [])
 
 
 class SlowLearner:

@@ -193,12 +193,17 @@ class Loop:
         if self._limits.trace:
             self._observer.trace(trace_record(position.total, outcome, self._stepper.learner.module))
         self._pace.step(step.total, outcome, self.progress.means)
-        self._observer.step(self._pace.record(position, self._stepper.optimizer))
-        if HEARTBEAT.is_settled and (found := self._stragglers.add(outcome.times)):
-            self._observer.event("warning", message=describe(found, self._hosts))
+        if self._rank == 0:
+            self._tell(outcome)
         HEARTBEAT.is_settled = True  # the first step of a process may take long, in which it warms up
         self._recover(outcome)
         return outcome
+
+    def _tell(self, outcome: StepOutcome) -> None:
+        """Rank 0 only: tell the observer of a step, and of ranks that hold up the others."""
+        self._observer.step(self._pace.record(self.progress.position, self._stepper.optimizer))
+        if HEARTBEAT.is_settled and (found := self._stragglers.add(outcome.times)):
+            self._observer.event("warning", message=describe(found, self._hosts))
 
     def _step_or_rescue(self, step: OptimiserStep, load: Callable[[], Batch]) -> StepOutcome:
         """The step; if it fails here or another rank is gone, what was done before it is saved where possible."""

@@ -56,7 +56,7 @@ class Pace:
         `data_share`: which part of the step that was."""
         assert self._outcome is not None
         speed = self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0
-        data_s = max(own.loading_s for own in self._outcome.times)
+        data_s = float(self._outcome.times[:, 0].max())
         return {
             "step": position.total,
             "epoch": position.epoch + 1,

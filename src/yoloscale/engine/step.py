@@ -16,10 +16,11 @@ from yoloscale.data.order import OptimiserStep
 from yoloscale.data.seeds import derive, seed_all
 from yoloscale.dist.gradients import FlatGradients
 from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT, LOADING, UPDATING, WAITING
-from yoloscale.engine.clock import OwnTime, StepClock
+from yoloscale.engine.clock import StepClock
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.protocols import Batch, Learner
+from yoloscale.engine.stragglers import Times
 from yoloscale.engine.votes import VOTES, Ballot, Stop, decide
 
 MAXIMUM_NORM = 10.0  # Ultralytics clips gradients at this 2-norm
@@ -41,7 +42,7 @@ class StepOutcome:
     norm: float
     losses: dict[str, float]
     applied: bool
-    times: list[OwnTime]
+    times: Times
     samples: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)  # this rank's (micro-batch, sample ids)
 
 
@@ -139,13 +140,14 @@ class Stepper:
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
         norm = self.gradients.norm()
-        *sums, measured = torch.cat([numbers, norm.reshape(1)]).tolist()
+        numbers_here = torch.cat([norm.reshape(1), numbers]).cpu()  # one copy, and one wait for the device
+        measured, *sums = numbers_here[: 1 + NUMBERS].tolist()
         HEARTBEAT.at(UPDATING)
-        trained, loss, *parts = sums[VOTES:NUMBERS]
+        trained, loss, *parts = sums[VOTES:]
         losses = {name: value / trained for name, value in zip(self._names, parts, strict=False)}
         finite = measured < float("inf") and isfinite(loss)  # a comparison with NaN is False
         stop, save = decide(sums[:VOTES])
-        times = [OwnTime(*sums[at : at + 2]) for at in range(NUMBERS, len(sums), 2)]
+        times = numbers_here[1 + NUMBERS :].view(-1, 2).numpy()
         return StepOutcome(stop, save, loss, measured, losses, finite, times)
 
     def _update(self, outcome: StepOutcome) -> None:
