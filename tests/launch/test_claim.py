@@ -21,7 +21,7 @@ from yoloscale.launch.cancel import cancel
 from yoloscale.launch.claim import claim, default_name, lock, named_run, proposed_run
 from yoloscale.launch.configure import configure
 from yoloscale.launch.start import ready_again
-from yoloscale.runs import events
+from yoloscale.runs import event_files, events
 
 Make = Callable[..., Config]
 NAMES = ["plain", "two words", "it's", 'say "hi"', "$(touch x)", "`touch x`", "ä; rm -rf *", "-dash", "a=b,c"]
@@ -110,7 +110,7 @@ def test_ranks_that_the_batch_does_not_divide_over_change_nothing(config: Make) 
     with pytest.raises(ConfigError, match="go on with 1, 2, 4, 8 or 16 ranks"):
         claim(config(procs_per_node=3), [])
     assert taken.run.config.read_bytes() == before
-    assert not taken.run.events.exists()
+    assert not event_files.exist(taken.run)
 
 
 @pytest.mark.parametrize(("started", "planned"), [(True, 2), (False, 3)])

@@ -169,9 +169,8 @@ def test_interrupt_never_hits_a_process_that_is_not_the_rank(config: Make) -> No
     events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=os.getpid(), argv=[])
     with pytest.raises(ConfigError, match="pending"):
         interrupt(run, signal.SIGTERM)
-    long_ago = {**events.line(events.ATTEMPT_STARTED, attempt=1), "time": 1.0}
-    long_ago["processes"] = [{"rank": 0, "host": host, "pid": os.getpid(), "device": "cpu"}]
-    events.record(run, long_ago.pop("event"), **long_ago)
+    processes = [{"rank": 0, "host": host, "pid": os.getpid(), "device": "cpu"}]
+    events.record(run, events.ATTEMPT_STARTED, attempt=1, processes=processes, time=1.0)
     with pytest.raises(ConfigError, match="no ranks on record"):
         interrupt(run, signal.SIGKILL)
     taken.release()

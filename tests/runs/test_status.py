@@ -70,7 +70,7 @@ def test_a_launcher_that_died_without_a_word_is_no_running_run(run: RunDirectory
 def test_a_pid_that_was_given_to_another_process_is_not_the_launcher(run: RunDirectory) -> None:
     long_ago = time.time() - 365 * 86400
     line = {"event": "attempt_launched", "time": long_ago, "attempt": 1, "host": HERE, "pid": os.getpid()}
-    run.events.write_text(json.dumps(line) + "\n")
+    run.old_events.write_text(json.dumps(line) + "\n")
     assert status(run).state == "failed"
 
 
@@ -184,7 +184,7 @@ def test_where_the_time_went(run: RunDirectory) -> None:
         {"event": "training_started", "time": now - 90, "attempt": 1, "step": 0},
         {"event": "checkpoint_saved", "time": now - 49, "step": 20, "taken": now - 50, "blocked_s": 0.5},
     ]
-    run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run.old_events.write_text("".join(json.dumps(line) + "\n" for line in lines))
     run.metrics.write_text(json.dumps({"kind": "step", "time": now - 40, "step": 23}) + "\n")
     dead = status(run)
     assert dead.time_s is not None

@@ -9,7 +9,7 @@ import pytest
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Launcher
-from yoloscale.runs import events
+from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import submit as submit_module
@@ -70,7 +70,7 @@ def test_points_that_were_moved_apart_are_no_array(
         submit_points(sweep, ["resume"], indices)
     assert [problem.key for problem in error.value.problems] == [key]
     assert not submitted
-    assert not any(run.events.exists() for run in sweep.runs())
+    assert not any(event_files.exist(run) for run in sweep.runs())
     submit_points(sweep, ["resume"], [0, 2])
     assert [job.array for job in submitted] == ["0,2"]
 

@@ -46,7 +46,7 @@ def test_a_failure_that_cannot_be_put_on_record_ends_with_its_own_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And not by an exception, after which Python would wait for the process group."""
-    RunDirectory(tmp_path).events.mkdir()  # takes no line, as on a full disk
+    RunDirectory(tmp_path).events.touch()  # takes no line, as on a full disk
     _record_failure(RunDirectory(tmp_path), Ranks(), 1, ValueError("bad"), collateral=False)
     assert "not recorded" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""Live progress of a run, by following its events.jsonl and metrics.jsonl: for `train`, and for `logs -f` anywhere."""
+"""Live progress of a run, by following its events and metrics: for `train`, and for `logs -f` anywhere."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from yoloscale.cli import text
 from yoloscale.cli.account import Account
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.tail import Tail
 
@@ -26,7 +27,7 @@ class Display:
 
     def __init__(self, run: RunDirectory, *, since_attempt: int = 0) -> None:
         """`since_attempt`: attempts up to this one are not told again."""
-        self._events, self._metrics = Tail(run.events), Tail(run.metrics)
+        self._events, self._metrics = EventTail(run), Tail(run.metrics)
         self._account = Account()
         self._since_attempt = since_attempt
         self._bar = _bar() if sys.stdout.isatty() else None

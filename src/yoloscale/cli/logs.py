@@ -14,6 +14,7 @@ from yoloscale.cli.ending import shown
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.scheduler import Seldom
 from yoloscale.runs.slurm_output import output_of
 from yoloscale.runs.status import status
@@ -86,9 +87,11 @@ def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> 
     follows_attempts = follow and attempt is None
     path, done, asked = rank_log(run, rank, attempt, must_exist=not follow), 0, Seldom(SCHEDULER_POLL_S)
 
+    told = EventTail(run)
+
     def pump() -> None:
         nonlocal path, done
-        newest = run.rank_log(events.last_attempt(events.history(run)), rank) if follows_attempts else path
+        newest = run.rank_log(events.last_attempt(told.history()), rank) if follows_attempts else path
         done += _copy(path, done)
         if newest != path and newest.exists():
             path, done = newest, 0
@@ -118,11 +121,11 @@ def _copy(log: Path, offset: int) -> int:
 
 def _records(run: RunDirectory, *, follow: bool) -> int:
     if not follow:
-        records = [*jsonl.read(run.events), *jsonl.read(run.metrics)]
+        records = [*events.history(run), *jsonl.read(run.metrics)]
         for record in sorted(records, key=lambda entry: float(entry.get("time", 0.0))):
             print(json.dumps(record))
         return 0
-    tails = (Tail(run.events), Tail(run.metrics))
+    tails: tuple[EventTail | Tail, ...] = (EventTail(run), Tail(run.metrics))
 
     def pump() -> None:
         for tail in tails:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from yoloscale.cli import text
 from yoloscale.cli.display import unheard
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.status import Status
 from yoloscale.runs.tail import Tail
@@ -35,7 +36,7 @@ class _Point:
     told_epoch: int = 0
 
     def __post_init__(self) -> None:
-        self._events, self._metrics = Tail(self.run.events), Tail(self.run.metrics)
+        self._events, self._metrics = EventTail(self.run), Tail(self.run.metrics)
         self.read()
         self.told_epoch = self.progress.epoch  # of an earlier attempt
 

@@ -1,4 +1,4 @@
-"""One attempt on one node: start the agent, watch it to its end, say in events.jsonl how it ended."""
+"""One attempt on one node: start the agent, watch it to its end, put on record how it ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from yoloscale.launch.process import Dependent
 from yoloscale.launch.spec import JobSpec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.watched import POLL_S, Watched
-from yoloscale.runs import events
+from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.tail import last_lines
 
@@ -57,7 +57,7 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
             launched["start"] = spec.start
         events.record(run, events.ATTEMPT_LAUNCHED, **launched)
     try:
-        full_environment = environment.job_environment(variables, os.environ)
+        full_environment = environment.job_environment(variables | event_files.handed_on(run), os.environ)
         agent = Dependent(argv, full_environment, run.agent_log(spec.attempt, spec.node_rank))
         watched = Watched(spec, run, agent, requests, observer.say)
         exit_code = watched.until_end(observer.watch)

@@ -23,7 +23,7 @@ class Failure:
     host: str
     exit_code: int | None
     error: str
-    is_recorded: bool  # the rank wrote it into events.jsonl itself
+    is_recorded: bool  # the rank put it on record itself
     traceback: str = ""
     collateral: bool = False  # all it says is that another rank is gone
     is_unmet: bool = False  # the nodes did not find each other

@@ -118,7 +118,7 @@ def run_here(taken: Claim, observer: Observer, *, worker: str = WORKER) -> Outco
 def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
     """Hand a claimed run to a supervisor that outlives this process and its terminal; the supervisor's pid.
 
-    Returns when the supervisor has said in events.jsonl that it is there. The lock goes over to it without a gap.
+    Returns when the supervisor has said in the events that it is there. The lock goes over to it without a gap.
     """
     run = taken.run
     log = run.job / "supervisor.log"

@@ -14,8 +14,8 @@ from yoloscale.launch.process import Dependent
 from yoloscale.launch.spec import JobSpec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.progress import Progress
-from yoloscale.runs.tail import Tail
 
 POLL_S = 0.1
 REQUEST_POLL_S = 1.0  # a file may lie on a file system that many share
@@ -38,7 +38,7 @@ class Watched:
         self._agent = agent
         self._requests = requests
         self._say = say
-        self._events = Tail(run.events)
+        self._events = EventTail(run)
         self._kill_at: float | None = None
         self._look_for_request_at = 0.0
         self._is_stopping = False

@@ -77,7 +77,12 @@ class RunDirectory:
 
     @property
     def events(self) -> Path:
-        """The history of the run."""
+        """The history of the run: a file for each process that wrote some of it (runs/event_files.py)."""
+        return self.path / "events"
+
+    @property
+    def old_events(self) -> Path:
+        """The history that versions with one file for all have written."""
         return self.path / "events.jsonl"
 
     @property

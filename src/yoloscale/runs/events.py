@@ -1,4 +1,4 @@
-"""events.jsonl: the history of a run, which `status`, `runs` and goodput are computed from."""
+"""The history of a run, which `status`, `runs` and goodput are computed from; event_files.py says where it lies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from yoloscale.runs import jsonl
+from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
 
 SUBMITTED = "submitted"
@@ -32,12 +32,14 @@ EXITED = "exited"
 
 def record(run: RunDirectory, event: str, **fields: Any) -> None:
     """Append one event with the time of day (seconds since the epoch)."""
-    jsonl.append(run.events, line(event, **fields))
+    event_files.append(run, line(run, event, **fields))
 
 
-def line(event: str, **fields: Any) -> dict[str, Any]:
-    """An event as it stands in the file, with the time of now."""
-    return {"event": event, "time": round(time.time(), 3), **fields}
+def line(run: RunDirectory, event: str, **fields: Any) -> dict[str, Any]:
+    """An event as it stands in the file, with the time of now, and what that follows where the clock lags behind."""
+    now = round(time.time(), 3)
+    follows = event_files.after(run, now)
+    return {"event": event, "time": now, **({} if follows is None else {"after": follows}), **fields}
 
 
 def warn(run: RunDirectory, message: str) -> None:
@@ -62,7 +64,7 @@ def _say(line: str) -> None:
 
 def history(run: RunDirectory) -> list[dict[str, Any]]:
     """All events so far, oldest first."""
-    return list(jsonl.read(run.events))
+    return event_files.EventTail(run).history()
 
 
 def job_of(record: Mapping[str, Any]) -> str | None:

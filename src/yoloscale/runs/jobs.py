@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from yoloscale.runs import events
+from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory
 
 
@@ -30,11 +30,8 @@ def _newest(job: re.Pattern[str], runs: Iterable[RunDirectory]) -> RunDirectory 
 
 
 def _taken_at(job: re.Pattern[str], run: RunDirectory) -> float | None:
-    try:
-        if not job.search(run.events.read_text(encoding="utf-8", errors="replace")):
-            return None  # far quicker than reading the lines of a thousand runs
-    except FileNotFoundError:
-        return None
+    if not any(job.search(content.decode(errors="replace")) for content in event_files.contents(run)):
+        return None  # far quicker than reading the lines of a thousand runs
     records = events.history(run)
     times = [float(record.get("time", 0.0)) for record in records if job.fullmatch(events.job_of(record) or "")]
     return max(times, default=None)

@@ -1,4 +1,9 @@
-"""Append-only JSON lines: a line is whole or absent, whoever else appends, and whenever the writer dies."""
+"""Append-only JSON lines: a line is whole or absent, whenever the writer dies.
+
+Processes of one machine may append to one file at the same time. Those of two machines may not: an NFS client computes
+by itself where O_APPEND writes, and two compute the same place. Files of which that could come true are one for each
+process (event_files.py), or for one at a time.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 
-def append(path: Path, record: Mapping[str, Any]) -> None:
+def append(path: Path, record: Mapping[str, Any], *, must_exist: bool = False) -> None:
     """Append one object as one line, by one write to a descriptor opened for appending.
 
-    JSON has no infinity and no NaN: such numbers become null. Raises OSError if the disk is full; a torn line then ends
-    before the next one begins.
+    The file is opened and closed for it: closing is what makes NFS send it. JSON has no infinity and no NaN: such
+    numbers become null. Raises OSError if the disk is full; a torn line then ends before the next one begins.
     """
     line = json.dumps(_finite(record), separators=(",", ":"), default=str) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | (0 if must_exist else os.O_CREAT), 0o644)
     try:
-        if _is_torn(descriptor, path):
+        if _is_torn(descriptor):
             line = "\n" + line
         if os.write(descriptor, line.encode()) < len(line):  # ASCII: as many bytes as characters
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -36,14 +41,10 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _is_torn(descriptor: int, path: Path) -> bool:
+def _is_torn(descriptor: int) -> bool:
     """Whether the file ends within a line: a full disk or a crash cut it short."""
     size = os.fstat(descriptor).st_size
-    if size == 0:
-        return False
-    with path.open("rb") as file:
-        file.seek(size - 1)
-        return file.read(1) != b"\n"
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
 
 def drop(path: Path, is_dropped: Callable[[dict[str, Any]], bool]) -> None:

@@ -51,7 +51,7 @@ class Progress:
     queued: dict[str, Any] | None = None  # the submitted or requeued event that no start has followed yet
 
     def on_event(self, record: Mapping[str, Any]) -> None:
-        """Take one line of events.jsonl."""
+        """Take one event."""
         if self._is_of_an_earlier_job(record):
             return
         self.updated_at = float(record.get("time", 0.0))

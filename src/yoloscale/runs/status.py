@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.liveness import is_alive
@@ -71,8 +72,8 @@ class Status:
 
 
 def read_progress(run: RunDirectory) -> Progress:
-    """Everything events.jsonl tells, and the recent part of metrics.jsonl, in the order in which it happened."""
-    return _progress(run, Tail(run.events).new())
+    """Everything that the events tell, and the recent part of metrics.jsonl, in the order in which it happened."""
+    return _progress(run, events.history(run))
 
 
 def _progress(run: RunDirectory, history: Sequence[dict[str, Any]]) -> Progress:
@@ -127,7 +128,7 @@ class _Read:
 
 
 def _read(run: RunDirectory) -> _Read:
-    history = Tail(run.events).new()
+    history = events.history(run)
     progress, result = _progress(run, history), read_result(run)
     if result is not None:
         progress.metrics = {key: float(value) for key, value in (result.get("metrics") or {}).items()}

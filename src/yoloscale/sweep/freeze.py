@@ -19,6 +19,7 @@ from yoloscale.config.topology import differences, moved
 from yoloscale.config.wording import another
 from yoloscale.launch.claim import lock
 from yoloscale.launch.move import move
+from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
@@ -123,7 +124,7 @@ def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:
     for run, each, found in moves:
         if found is None:
             freeze_point(run, each, known)  # somebody removed it
-        elif not run.events.exists():
+        elif not event_files.exist(run):
             _write_config(run, found, known)
         else:
             _move_started(run, found)

@@ -88,7 +88,7 @@ class RunObserver:
 
     def event(self, name: str, **fields: Any) -> None:
         if self._writes:
-            self._append(self._run.events, events.line(name, **fields))
+            events.note(self._run, name, **fields)
 
     def batch(self, step: int, batch: dict[str, Any]) -> None:
         """Remember the run's first three batches; they are drawn when it ends, to keep drawing out of the loop."""
