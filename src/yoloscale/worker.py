@@ -19,7 +19,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config
-from yoloscale.dist.environment import Ranks, from_environment, rendezvous_of_step
+from yoloscale.dist.environment import Ranks, from_environment, rendezvous_of_step, variables_of
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
         return 2
-    os.environ.update(rendezvous_of_step())
+    os.environ.update(variables_of(ranks) | rendezvous_of_step())
     attempt = _attempt(run)
     ballot = Ballot()
     ballot.listen()
@@ -72,6 +72,7 @@ def _train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot
     from yoloscale.dist import group
     from yoloscale.tasks.train import train
 
+    runtime.check_ranks(ranks.rank, ranks.world_size, ranks.local_rank)
     runtime.keep_offline()
     code = train(config, run, ranks, attempt, ballot)
     group.leave()

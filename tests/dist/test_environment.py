@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from yoloscale.config.errors import ConfigError
-from yoloscale.dist.environment import from_environment, rendezvous_of_step
+from yoloscale.dist.environment import from_environment, rendezvous_of_step, variables_of
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 
@@ -77,3 +77,32 @@ def test_a_site_may_set_torchs_variables_for_each_task_of_an_srun() -> None:
     site = {"RANK": "3", "WORLD_SIZE": "5", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
     ranks = from_environment({**SRUN, **site})
     assert (ranks.rank, ranks.is_task) == (3, True)
+
+
+def test_libraries_are_told_what_srun_says() -> None:
+    """Ultralytics reads these at its import, and gathers what ranks have evaluated only if it finds them."""
+    assert variables_of(from_environment(SRUN)) == {
+        "RANK": "3",
+        "WORLD_SIZE": "5",
+        "LOCAL_RANK": "1",
+        "LOCAL_WORLD_SIZE": "2",
+    }
+    assert variables_of(from_environment(TORCHRUN)) == TORCHRUN
+
+
+def test_what_a_site_leaves_out_slurm_tells() -> None:
+    ranks = from_environment({**SRUN, "RANK": "3", "WORLD_SIZE": "5"})
+    assert (ranks.local_rank, ranks.local_world_size, ranks.node, ranks.nodes) == (1, 2, 1, 3)
+
+
+def test_the_node_of_a_rank_that_is_dealt_out_cyclically() -> None:
+    """srun --distribution=cyclic: ranks 0, 2 and 1, 3 share a node."""
+    cyclic = {**SRUN, "SLURM_STEP_NUM_NODES": "2", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_TASKS_PER_NODE": "2(x2)"}
+    ranks = from_environment({**cyclic, "SLURM_PROCID": "1", "SLURM_NODEID": "1", "SLURM_LOCALID": "0"})
+    assert (ranks.rank, ranks.node, ranks.nodes) == (1, 1, 2)
+
+
+def test_the_node_of_torchruns_rank() -> None:
+    assert (from_environment(TORCHRUN).node, from_environment(TORCHRUN).nodes) == (1, 2)
+    elastic = from_environment({**TORCHRUN, "GROUP_RANK": "2", "GROUP_WORLD_SIZE": "3"})
+    assert (elastic.node, elastic.nodes) == (2, 3)

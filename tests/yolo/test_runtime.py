@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -53,3 +55,17 @@ def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch, installed: 
     monkeypatch.setattr(runtime, "version", lambda _: installed)
     with pytest.raises(RuntimeError, match=rf"{installed} is installed, yoloscale needs >=8\.4\.190,<8\.5"):
         runtime.check_version()
+
+
+IMPORT = "from ultralytics.utils import RANK; from yoloscale.yolo.runtime import check_ranks; check_ranks(1, 2, 0)"
+
+
+def test_ultralytics_must_have_read_who_this_rank_is() -> None:
+    """In a process of its own: it reads them once."""
+    command = [sys.executable, "-c", IMPORT]
+    unset = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
+    done = subprocess.run(command, env=unset, capture_output=True, text=True, check=False, timeout=120)
+    assert "RuntimeError" in done.stderr
+    assert "(-1, -1, 1), it is (1, 0, 2)" in done.stderr
+    right = {**unset, "RANK": "1", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
+    subprocess.run(command, env=right, check=True, timeout=120)

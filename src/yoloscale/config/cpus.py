@@ -15,6 +15,29 @@ def available() -> int:
     return max(1, min(limit for limit in limits if limit is not None))
 
 
+def share(ranks: int, *, is_task: bool = False, bound_alike: int | None = None) -> int:
+    """CPUs of one of the `ranks` of this node, at least 1.
+
+    What limits the node is divided among its ranks; what is a rank's own already is not.
+
+    Args:
+        is_task: srun has started the rank as a task of its own, whose SLURM_CPUS_PER_TASK and affinity are its own.
+        bound_alike: ranks with the same affinity as this one, where ranks are bound to parts of the node.
+    """
+    quota = _cgroup_quota()
+    limits = [] if quota is None else [quota // ranks]
+    if (point := _number(LIMIT)) is not None:
+        limits.append(point // ranks)
+    if is_task:  # without --cpus-per-task, a task may still see all CPUs that the job has on the node
+        per_task = _number("SLURM_CPUS_PER_TASK") or (_number("SLURM_CPUS_ON_NODE") or _affinity()) // ranks
+        limits += [per_task, _affinity() // (bound_alike or 1)]
+    else:
+        if (per_node := _number("SLURM_CPUS_PER_TASK")) is not None:
+            limits.append(per_node // ranks)
+        limits.append(_affinity() // (bound_alike or ranks))
+    return max(1, min(limits))
+
+
 def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

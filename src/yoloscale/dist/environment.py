@@ -7,18 +7,24 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from yoloscale.config import cpus
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.slurm_step import SlurmStep, step_of
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among the others. Ranks count from 0; a process started alone is rank 0 of 1."""
+    """This process among the others. Ranks and nodes count from 0; a process started alone is rank 0 of 1.
+
+    Ranks of a node need not follow each other: srun --distribution=cyclic deals them out.
+    """
 
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
     local_world_size: int = 1
+    node: int = 0
+    nodes: int = 1
     host: str = field(default_factory=socket.gethostname)
     is_task: bool = False  # started by srun itself, without torchrun
 
@@ -32,6 +38,11 @@ class Ranks:
         """True on the one rank of each node that writes what exists once per node."""
         return self.local_rank == 0
 
+    @property
+    def cpu_share(self) -> int:
+        """CPUs for this rank and the processes that it starts."""
+        return cpus.share(self.local_world_size, is_task=self.is_task)
+
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Ranks:
     """Read torchrun's variables, or those of an srun with a task for each rank; else this is a single process.
@@ -43,17 +54,44 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Ranks:
     if is_torchruns and step is not None and step.tasks > step.nodes:
         raise ConfigError(_both(step))
     if "RANK" in environ:
-        world_size = int(environ["WORLD_SIZE"])
-        return Ranks(
-            rank=int(environ["RANK"]),
-            world_size=world_size,
-            local_rank=int(environ.get("LOCAL_RANK", "0")),
-            local_world_size=int(environ.get("LOCAL_WORLD_SIZE", str(world_size))),
-            is_task=step is not None and step.tasks > 1 and not is_torchruns,
-        )
+        return _by_variables(environ, step if not is_torchruns else None)
     if step is not None and step.tasks > 1:
-        return Ranks(step.task, step.tasks, step.local_task, step.local_tasks, is_task=True)
+        return _by_step(step)
     return Ranks()
+
+
+def _by_variables(environ: Mapping[str, str], step: SlurmStep | None) -> Ranks:
+    """As torchrun's variables have it; where a site sets some of them for the tasks of `step`, SLURM tells the rest."""
+    is_task = step is not None and step.tasks > 1
+    world_size = int(environ["WORLD_SIZE"])
+    base = _by_step(step) if step is not None and is_task else Ranks(local_world_size=world_size)
+    rank = int(environ["RANK"])
+    local_world_size = int(environ.get("LOCAL_WORLD_SIZE", str(base.local_world_size)))
+    return Ranks(
+        rank=rank,
+        world_size=world_size,
+        local_rank=int(environ.get("LOCAL_RANK", str(base.local_rank))),
+        local_world_size=local_world_size,
+        node=base.node if is_task else int(environ.get("GROUP_RANK", str(rank // local_world_size))),
+        nodes=base.nodes if is_task else int(environ.get("GROUP_WORLD_SIZE", str(world_size // local_world_size))),
+        is_task=is_task,
+    )
+
+
+def _by_step(step: SlurmStep) -> Ranks:
+    return Ranks(
+        step.task, step.tasks, step.local_task, step.local_tasks, node=step.node, nodes=step.nodes, is_task=True
+    )
+
+
+def variables_of(ranks: Ranks) -> dict[str, str]:
+    """What libraries read at their import to know the rank; an srun with a task for each rank does not set it."""
+    return {
+        "RANK": str(ranks.rank),
+        "WORLD_SIZE": str(ranks.world_size),
+        "LOCAL_RANK": str(ranks.local_rank),
+        "LOCAL_WORLD_SIZE": str(ranks.local_world_size),
+    }
 
 
 def rendezvous_of_step(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -31,6 +31,7 @@ def run_rank(arguments: list[str], chosen: Callable[[], Measure]) -> int:
     from yoloscale.dist import group
 
     measure = chosen()
+    runtime.check_ranks(ranks.rank, ranks.world_size, ranks.local_rank)
     runtime.keep_offline()
     try:
         measured = measure(config, run, ranks)

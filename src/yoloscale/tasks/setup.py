@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from yoloscale.config.cpus import available
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.plan import BatchPlan, difference, plan, planned_ranks
@@ -57,7 +56,7 @@ class Parts:
 def choose_device(config: Config, ranks: Ranks) -> torch.device:
     """The device of this rank, made current."""
     if config.cluster.device.value == "cpu":
-        torch.set_num_threads(config.cluster.threads or max(available() // ranks.local_world_size, 1))
+        torch.set_num_threads(config.cluster.threads or ranks.cpu_share)
         return torch.device("cpu")
     seen = torch.cuda.device_count()
     index = 0 if seen == 1 and ranks.is_task else ranks.local_rank  # srun may show each task its own GPU only
@@ -183,7 +182,7 @@ def _data(
     """Collective. Training samples, evaluation and loader workers of this rank."""
     with group.first_of_run_then_of_nodes(ranks):
         train, validation = datasets.build(trainer)
-    share = max(available() // ranks.local_world_size, 1)
+    share = ranks.cpu_share
     if config.cache:
         kind = "disk" if str(config.cache).lower() == "disk" else "ram"
         for part in (train, validation):

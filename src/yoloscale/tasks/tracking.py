@@ -40,7 +40,6 @@ def open_trackers(
     Returns at once: servers are spoken to in the background.
     """
     progress.tracker |= group.broadcast_object(_identity(run, progress) if ranks.is_first else {})
-    node = ranks.rank // ranks.local_world_size
     facts = RunFacts(
         folder=run.path,
         name=run.name,
@@ -48,13 +47,13 @@ def open_trackers(
         settings=shown(parse(run.config.read_text(encoding="utf-8"))) if ranks.is_first else {},
         group=run.path.parent.name if is_sweep(run.path.parent) else None,
         from_agent={name: progress.tracker[name] for name in AGENTS_VARIABLES if name in progress.tracker},
-        node=node,
-        nodes=ranks.world_size // ranks.local_world_size,
+        node=ranks.node,
+        nodes=ranks.nodes,
         warn=partial(_warn, run),
         found_at=lambda tracker, where: events.note(run, events.TRACKED, tracker=tracker, where=where),
     )
     made = makers(config.logger, facts) if ranks.is_first_of_node else {}
-    told = run.job / ("tracked.json" if node == 0 else f"tracked-node-{node}.json")
+    told = run.job / ("tracked.json" if ranks.node == 0 else f"tracked-node-{ranks.node}.json")
     trackers = BackgroundTrackers(made, told, facts.warn, partial(_goodput, run))
     if ranks.is_first and attempt > 1 and (reason := why_restarted(events.history(run), attempt)):
         trackers.tell(partial(_alert, title=f"{run.name}: restarted", text=f"Attempt {attempt} goes on after {reason}"))

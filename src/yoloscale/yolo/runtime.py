@@ -34,6 +34,20 @@ def prepare(world_size: int, allow_pickle: bool) -> None:
     os.environ.setdefault("YOLO_OFFLINE", "true")  # nor does it look for updates
 
 
+def check_ranks(rank: int, world_size: int, local_rank: int) -> None:
+    """Raise RuntimeError unless Ultralytics has read at its import who this rank is; it gathers by what it read.
+
+    It has not where something imported it before `prepare`, or before the rank's variables were set.
+    """
+    from ultralytics import utils
+
+    wanted = (rank, local_rank, world_size) if world_size > 1 else (-1, -1, 1)
+    found = (utils.RANK, utils.LOCAL_RANK, utils.WORLD_SIZE)
+    if found != wanted:
+        said = f"Ultralytics takes this process for rank, local rank and world size {found}, it is {wanted}"
+        raise RuntimeError(f"{said}: it was imported before its variables were set")
+
+
 def keep_offline() -> None:
     """Let fonts be found but not downloaded: a compute node without internet must not wait for a time-out."""
     from ultralytics.data import utils as data_utils
