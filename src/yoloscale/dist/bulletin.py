@@ -1,7 +1,8 @@
 """Where the ranks tell each other what they are doing: keys in a c10d store, over a connection of its own.
 
 Every call here crosses the network and may block for as long as the other end says nothing. A rank writes one key and
-asks for one other every few seconds; only one suspicious rank at a time, the judge, reads those of all.
+asks for one other every few seconds, `news`, which is there once a rank has failed or a verdict was pronounced; only one
+suspicious rank at a time, the judge, reads the states of all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.group import SETUP_TIMEOUT_S
+from yoloscale.dist.peers import Loss
 from yoloscale.dist.verdict import State
 
 
@@ -51,10 +53,29 @@ class Bulletin:
         is_first = self._store.add("verdicts", 1) == 1
         if is_first:
             self._store.set("verdict", message)
+            self._store.set("news", "")
         return is_first
+
+    def has_news(self) -> bool:
+        """Whether a verdict or a loss has been told."""
+        return bool(self._store.check(["news"]))
 
     def verdict(self) -> str | None:
         return self._store.get("verdict").decode() if self._store.check(["verdict"]) else None
+
+    def tell_loss(self, loss: Loss) -> Loss:
+        """Tell all ranks that one has failed; returns the loss that was told first, which is the one that counts."""
+        first = self._store.compare_set("loss", "", json.dumps(asdict(loss)))
+        self._store.set("news", "")
+        return Loss(**json.loads(first))
+
+    def loss(self) -> Loss | None:
+        """What was told first."""
+        return Loss(**json.loads(self._store.get("loss"))) if self._store.check(["loss"]) else None
+
+    def claim_rescue(self, rank: int) -> bool:
+        """Whether this rank is the one that saves in the place of rank 0, which is gone: the first to ask."""
+        return int(self._store.compare_set("saver", "", str(rank))) == rank
 
     def has_dumped(self) -> None:
         """Say that this rank's stacks are in its log."""

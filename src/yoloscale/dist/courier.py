@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from yoloscale.dist.bulletin import Bulletin
+from yoloscale.dist.peers import Loss
 from yoloscale.dist.verdict import Sighting, State
 
 
@@ -23,7 +24,7 @@ class Sightings:
 
 
 class Courier:
-    """Publishes this rank's state, asks for a verdict and, while this rank is suspicious, for the others' states.
+    """Publishes this rank's state, asks for news and, while this rank is suspicious, for the others' states.
 
     Args:
         now_s: the watchdog's clock.
@@ -35,6 +36,8 @@ class Courier:
         self.mine = mine  # replaced by the watchdog
         self.sightings: list[Sighting] = []  # of all ranks, while this rank is the judge
         self.verdict: str | None = None
+        self.loss: Loss | None = None  # of a rank, as it was told first
+        self._to_tell: Loss | None = None
         self.answered_at = now_s()
         self._bulletin, self._now_s = bulletin, now_s
         self._interval_s, self._stale_s = interval_s, stale_s
@@ -49,6 +52,16 @@ class Courier:
     def hurry(self) -> None:
         """Publish at once: what this rank said last would be judged by another measure."""
         self._wake.set()
+
+    def tell(self, loss: Loss) -> None:
+        """Tell the others of a loss, at once; `loss` is here as soon as that has been done."""
+        self._to_tell = loss
+        self.hurry()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a thread that may still tell or hear something."""
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """End the thread; one that hangs in the network is left behind."""
@@ -71,7 +84,11 @@ class Courier:
     def _exchange(self) -> None:
         mine = self.mine
         self._bulletin.publish(mine)
-        self.verdict = self._bulletin.verdict()
+        if self.loss is None and self._to_tell is not None:
+            self.loss = self._bulletin.tell_loss(self._to_tell)
+        if self._bulletin.has_news():
+            self.verdict = self._bulletin.verdict()
+            self.loss = self.loss or self._bulletin.loss()
         self.sightings = self._look_around(mine) if self._is_suspicious(mine) else []
         self.answered_at = self._now_s()
 

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 from yoloscale.dist.environment import Ranks
-from yoloscale.dist.heartbeat import HEARTBEAT, WAITING
+from yoloscale.dist.peers import PEERS
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def join(ranks: Ranks, backend: str, device: torch.device, timeout_s: float) -> 
     """
     if ranks.world_size == 1:
         return None
-    with HEARTBEAT.during(WAITING):
+    with PEERS.waiting():
         dist.init_process_group(
             backend,
             rank=ranks.rank,
@@ -70,7 +70,7 @@ def leave() -> None:
 def barrier() -> None:
     """Collective. Return when every rank has called it."""
     if dist.is_initialized():
-        with HEARTBEAT.during(WAITING):
+        with PEERS.waiting():
             dist.barrier()
 
 
@@ -79,7 +79,7 @@ def broadcast_object(value: T, source: int = 0) -> T:
     if not dist.is_initialized():
         return value
     box = [value if dist.get_rank() == source else None]
-    with HEARTBEAT.during(WAITING):
+    with PEERS.waiting():
         dist.broadcast_object_list(box, src=source)
     received: Any = box[0]
     return received  # type: ignore[no-any-return]  # what the source put in
@@ -90,7 +90,7 @@ def gather_objects(value: T) -> list[T]:
     if not dist.is_initialized():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
-    with HEARTBEAT.during(WAITING):
+    with PEERS.waiting():
         dist.all_gather_object(values, value)
     return values
 
@@ -98,7 +98,7 @@ def gather_objects(value: T) -> list[T]:
 def broadcast_tensors(tensors: list[torch.Tensor], source: int = 0) -> None:
     """Collective. Overwrite the tensors, in place, with those of the source rank."""
     if dist.is_initialized():
-        with HEARTBEAT.during(WAITING):
+        with PEERS.waiting():
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=source)
 

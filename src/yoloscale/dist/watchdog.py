@@ -3,6 +3,9 @@
 A thread of every rank looks at its heartbeat. A rank that has not moved on for too long, or has waited for too long,
 looks at what the others say of themselves (`bulletin`) and judges (`verdict`). One rank speaks for all; all print their
 stacks and end with exit code 1, so that they can be started again from the newest checkpoint.
+
+A rank that fails tells the others through the bulletin; one that was killed is missed by those on its machine
+(`siblings`). Whoever waits then is let go (`release`): its collective returns, PeerLost is raised, its state is saved.
 """
 
 from __future__ import annotations
@@ -12,16 +15,20 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from yoloscale.dist.abort import can_abort, dump_flight_recorder
 from yoloscale.dist.bulletin import Bulletin
 from yoloscale.dist.courier import Courier
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.group import SETUP_TIMEOUT_S
 from yoloscale.dist.heartbeat import HEARTBEAT, Heartbeat
+from yoloscale.dist.peers import PEERS, Loss
+from yoloscale.dist.release import Release
+from yoloscale.dist.siblings import Siblings
 from yoloscale.dist.verdict import State, Verdict, judge, judge_alone
 
 T = TypeVar("T")
@@ -76,6 +83,8 @@ class Watchdog:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
         self._courier: Courier | None = None
+        self._siblings, self._release = Siblings(), Release(PEERS)
+        self._has_judged = False  # and the main thread is on its way out
         if bulletin is not None:
             spans = {"interval_s": timing.interval_s, "stale_s": timing.stale_s}
             self._courier = Courier(bulletin, self._look(), lambda: self._clock_s, **spans)
@@ -84,7 +93,12 @@ class Watchdog:
         """Begin to watch. Call on every rank, before `group.join`: that may hang, too."""
         if self._courier is not None:
             self._courier.start()
+            PEERS.announce = self._announce
         self._thread.start()
+
+    def meet(self, processes: Iterable[Mapping[str, Any]]) -> None:
+        """Say who takes part (rank, host and pid of each): those on this machine are watched for their end."""
+        self._siblings.watch(processes, self._ranks)
 
     def close(self) -> None:
         """Stop watching; from now on the process may hang unseen."""
@@ -92,6 +106,7 @@ class Watchdog:
         self._thread.join(2 * self._timing.tick_s + 1.0)
         if self._courier is not None:
             self._courier.close()
+        self._siblings.close()
         faulthandler.cancel_dump_traceback_later()
 
     def _run(self) -> None:
@@ -106,17 +121,42 @@ class Watchdog:
         self._ticked_at = now
         mine = self._look()
         self._arm_backup(mine)
-        if self._courier is None:
-            verdict = judge_alone(mine, 0.0)
+        if self._has_judged or self._courier is None:
+            verdict = judge_alone(mine, 0.0) if self._courier is None else None
         else:
             before, self._courier.mine = self._courier.mine, mine
             if mine.limit_s != before.limit_s:
                 self._courier.hurry()
+            self._look_after_others(self._courier)
             if self._courier.verdict is not None:
-                self._end(Verdict((), self._courier.verdict), speaks=False)
+                self._end(Verdict((), self._courier.verdict), mine, speaks=False)
+                return
             verdict = self._judge(mine, self._courier)
         if verdict is not None:
-            self._end(verdict, speaks=True)
+            self._end(verdict, mine, speaks=True)
+        if self._release.is_in_vain(mine, self._clock_s):
+            print("the collective does not return; stacks:", file=sys.stderr, flush=True)
+            faulthandler.dump_traceback(file=STDERR, all_threads=True)
+            os._exit(EXIT_CODE)
+
+    def _look_after_others(self, courier: Courier) -> None:
+        """Tell of ranks on this machine that are gone, and note what was told first of all."""
+        if gone := self._siblings.gone():
+            if not PEERS.are_leaving and courier.loss is None:
+                courier.tell(Loss(gone[0], self._ranks.host, "its process has ended without a word", is_gone=True))
+        loss = courier.loss
+        if loss is not None and PEERS.loss is None and not PEERS.are_leaving and loss.rank != self._ranks.rank:
+            PEERS.loss = loss
+            print(f"{loss.who} is lost: {loss.error}", file=sys.stderr, flush=True)
+
+    def _announce(self, loss: Loss) -> None:
+        """Tell all other ranks of a failure; returns when that is done, or the store does not answer."""
+        courier = self._courier
+        assert courier is not None
+        courier.tell(loss)
+        deadline = time.monotonic() + ASK_TIMEOUT_S
+        while courier.loss is None and courier.is_alive and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _look(self) -> State:
         """What this rank has to say of itself now."""
@@ -161,8 +201,11 @@ class Watchdog:
         seconds = mine.limit_s + self._timing.interval_s + BACKUP_MARGIN_S
         faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
 
-    def _end(self, verdict: Verdict, *, speaks: bool) -> None:
-        """End this process. The rank that `speaks` does so only if no other one was quicker."""
+    def _end(self, verdict: Verdict, mine: State, *, speaks: bool) -> None:
+        """End this process, or let its main thread end it if that only waits: it may hold what is worth saving.
+
+        The rank that `speaks` does so only if no other one was quicker.
+        """
         guard = threading.Timer(END_TIMEOUT_S, os._exit, (EXIT_CODE,))
         guard.daemon = True
         guard.start()
@@ -175,9 +218,25 @@ class Watchdog:
         else:
             print("the ranks end, for one of them hangs; stacks of this one:", file=sys.stderr, flush=True)
         faulthandler.dump_traceback(file=STDERR, all_threads=True)
-        if bulletin is not None and (is_first is not None or not speaks):
+        _within(ASK_TIMEOUT_S, dump_flight_recorder)
+        holds = bulletin is not None and (is_first is not None or not speaks)
+        if mine.waits and can_abort():
+            self._let_go(verdict, bulletin if holds else None, speaks=bool(is_first))
+            guard.cancel()
+            return
+        if bulletin is not None and holds:
             self._wait_for_stacks(bulletin, speaks=bool(is_first))
         os._exit(EXIT_CODE)
+
+    def _let_go(self, verdict: Verdict, bulletin: Bulletin | None, *, speaks: bool) -> None:
+        """Have the main thread raise PeerLost; the other ranks' stacks are waited for meanwhile."""
+        self._has_judged = True
+        if bulletin is not None:
+            wait = threading.Thread(target=self._wait_for_stacks, args=(bulletin,), kwargs={"speaks": speaks})
+            wait.daemon = True
+            wait.start()
+        rank, host = (verdict.ranks[0], verdict.host) if verdict.ranks else (None, "")
+        PEERS.loss = PEERS.loss or Loss(rank, host, verdict.message.removeprefix(f"rank {rank} on {host} "))
 
     def _wait_for_stacks(self, bulletin: Bulletin, *, speaks: bool) -> None:
         """Stay until every rank has dumped its stacks: who ends first makes the agent stop the others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -15,7 +16,8 @@ from torch.optim import Optimizer
 from yoloscale.data.order import OptimiserStep
 from yoloscale.data.seeds import derive, seed_all
 from yoloscale.dist.gradients import FlatGradients
-from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT, LOADING, UPDATING, WAITING
+from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT, LOADING, UPDATING
+from yoloscale.dist.peers import PEERS
 from yoloscale.engine.clock import StepClock
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
@@ -134,13 +136,12 @@ class Stepper:
         numbers[: VOTES + 1] += torch.tensor([*self._ballot.vote(), images], device=numbers.device)
         mine = NUMBERS + 2 * self._rank
         numbers[mine : mine + 2] += torch.tensor(self._clock.stop(), device=numbers.device)
-        if self._world_size > 1:
-            HEARTBEAT.at(WAITING)
-        self.gradients.reduce(bool(step.micro_batches))
-        if self.scaler.is_enabled():
-            self.scaler.unscale_(self.optimizer)
-        norm = self.gradients.norm()
-        numbers_here = torch.cat([norm.reshape(1), numbers]).cpu()  # one copy, and one wait for the device
+        with PEERS.waiting() if self._world_size > 1 else nullcontext():
+            self.gradients.reduce(bool(step.micro_batches))
+            if self.scaler.is_enabled():
+                self.scaler.unscale_(self.optimizer)
+            norm = self.gradients.norm()
+            numbers_here = torch.cat([norm.reshape(1), numbers]).cpu()  # one copy, and one wait for the device
         measured, *sums = numbers_here[: 1 + NUMBERS].tolist()
         HEARTBEAT.at(UPDATING)
         trained, loss, *parts = sums[VOTES:]

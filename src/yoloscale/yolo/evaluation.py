@@ -20,7 +20,8 @@ from ultralytics.nn.autobackend import AutoBackend
 from yoloscale.data.loader import start_worker
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
-from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, MEASURING, WAITING
+from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, MEASURING
+from yoloscale.dist.peers import PEERS
 from yoloscale.yolo.weights import published
 
 BATCH = 16  # images; rectangular batches depend on it, so it is `yolo val`'s default and not a setting
@@ -117,7 +118,7 @@ class UltralyticsEvaluation:
 
     def _finish(self, validator: Any, losses: dict[str, float]) -> dict[str, float]:
         """Collective. Put the shards together on rank 0, compute there, tell all."""
-        with HEARTBEAT.during(WAITING):
+        with PEERS.waiting():
             validator.gather_stats()
         metrics: dict[str, float] = {}
         HEARTBEAT.at(MEASURING)

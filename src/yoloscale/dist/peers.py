@@ -1,0 +1,71 @@
+"""What this process knows of the other ranks: whether one of them is gone, and why.
+
+There is one of it per process, as of the heartbeat. The watchdog's threads write it, the main thread reads it around
+every collective: a collective that was aborted returns numbers that mean nothing, so the flag is raised before the
+communicators are, and looked at before the numbers are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from yoloscale.dist.heartbeat import HEARTBEAT, WAITING
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The rank that failed first, where that is known, and what became of it, in words.
+
+    `is_gone`: its process has ended without a word, so it saves nothing itself.
+    """
+
+    rank: int | None
+    host: str
+    error: str
+    is_gone: bool = False
+
+    @property
+    def who(self) -> str:
+        return f"rank {self.rank} on {self.host}" if self.rank is not None else "another rank"
+
+
+class PeerLost(RuntimeError):
+    """Another rank is gone: nothing is wrong with this one, but its collectives have nobody to meet."""
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__(f"{loss.who}: {loss.error}" if loss.rank is not None else loss.error)
+        self.loss = loss
+
+
+class Peers:
+    """The other ranks, as this process knows them."""
+
+    def __init__(self) -> None:
+        self.loss: Loss | None = None  # once set, no collective counts any more
+        self.have_met = False  # a collective has worked: the network and the libraries are right
+        self.are_leaving = False  # the run is over here, and the others' processes may end
+        self.announce: Callable[[Loss], None] = lambda loss: None  # tell all others; the watchdog's
+
+    def check(self) -> None:
+        """Raise PeerLost if one is."""
+        if self.loss is not None:
+            raise PeerLost(self.loss)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around a collective. Raises PeerLost before it where a rank is gone, and after it whatever it returned."""
+        self.check()
+        try:
+            with HEARTBEAT.during(WAITING):
+                yield
+        except Exception as error:
+            if self.loss is not None:
+                raise PeerLost(self.loss) from error
+            raise
+        self.check()
+        self.have_met = True
+
+
+PEERS = Peers()
