@@ -20,6 +20,10 @@ from yoloscale.config.freeze import load
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config
 from yoloscale.dist.environment import Ranks, from_environment, rendezvous_of_step, variables_of
+from yoloscale.dist.failures import is_collateral, is_out_of_memory, out_of_memory
+from yoloscale.dist.heartbeat import HEARTBEAT
+from yoloscale.dist.libraries import set_variables
+from yoloscale.dist.peers import PEERS, Loss
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -46,19 +50,20 @@ def main(argv: list[str]) -> int:
     _end_with_parent()
     if ATTEMPT_VARIABLE in os.environ:
         _redirect_output(run.rank_log(attempt, ranks.rank))
+    config: Config | None = None
     try:
         config = load(run.config)
         _check_topology(config, ranks)
         return _train(config, run, ranks, attempt, ballot)
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
-        _record_failure(run, ranks, attempt, error, collateral=False)
+        _report(run, ranks, attempt, error, f"{type(error).__name__}: {error}")
         return 2
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         traceback.print_exc()
-        _record_failure(run, ranks, attempt, error, collateral=_is_collateral(error))
+        _report(run, ranks, attempt, error, _describe(error, config, ranks))
         return 1
 
 
@@ -66,6 +71,7 @@ def _train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot
     """Import what is heavy, in the order that Ultralytics needs, and train."""
     if ranks.is_first:
         events.record(run, events.SETUP, attempt=attempt, phase="importing")
+    set_variables(os.environ, config.cluster.timeout_s)
     from yoloscale.yolo import runtime
 
     runtime.prepare(ranks.world_size, config.model.allow_pickle)
@@ -141,23 +147,42 @@ def _check_topology(config: Config, ranks: Ranks) -> None:
         plan(config, ranks=ranks.world_size)
 
 
-def _is_collateral(error: Exception) -> bool:
-    """Whether the error only says that another rank is gone."""
-    text = str(error)
-    signs = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Timed out waiting")
-    return type(error).__name__.startswith("Dist") or any(sign in text for sign in signs)
+def _describe(error: Exception, config: Config | None, ranks: Ranks) -> str:
+    """The error in words; of a GPU that is full also what it was full of."""
+    if not is_out_of_memory(error):
+        return f"{type(error).__name__}: {error}"
+    import torch
+
+    batch = int(config.batch) // ranks.world_size if config is not None and config.batch >= 1 else 0
+    try:
+        memory = (torch.cuda.memory_reserved(), *torch.cuda.mem_get_info())
+    except RuntimeError:  # a device that answers no more
+        memory = (0, 0, 0)
+    return out_of_memory(error, batch, *memory)
 
 
-def _record_failure(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, collateral: bool) -> None:
+def _report(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, said: str) -> None:
+    """Tell the other ranks and put on record what this one failed of.
+
+    Of a rank that was told which other one is gone, one word a node is enough.
+    """
+    loss = PEERS.loss
+    if loss is None and not is_collateral(error, have_met=PEERS.have_met):
+        PEERS.announce(Loss(ranks.rank, ranks.host, said))
+    if loss is not None and not ranks.is_first_of_node:
+        return
+    about = {"lost": {"rank": loss.rank, "host": loss.host, "error": loss.error}} if loss is not None else {}
     events.note(
         run,
         events.FAILED,
         attempt=attempt,
         rank=ranks.rank,
         host=ranks.host,
-        error=f"{type(error).__name__}: {error}",
-        collateral=collateral,
+        error=said,
+        at_step=HEARTBEAT.step,
+        collateral=loss is not None or is_collateral(error, have_met=PEERS.have_met),
         traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)[-6:]),
+        **about,
     )
 
 

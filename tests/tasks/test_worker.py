@@ -11,7 +11,7 @@ from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.dist.environment import Ranks
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.worker import _check_topology, _record_failure
+from yoloscale.worker import _check_topology, _report
 
 
 def check(started: int, batch: float = 24, **cluster: int | None) -> None:
@@ -47,7 +47,7 @@ def test_a_failure_that_cannot_be_put_on_record_ends_with_its_own_exit_code(
 ) -> None:
     """And not by an exception, after which Python would wait for the process group."""
     RunDirectory(tmp_path).events.touch()  # takes no line, as on a full disk
-    _record_failure(RunDirectory(tmp_path), Ranks(), 1, ValueError("bad"), collateral=False)
+    _report(RunDirectory(tmp_path), Ranks(), 1, ValueError("bad"), "ValueError: bad")
     assert "not recorded" in capsys.readouterr().out
 
 

@@ -50,7 +50,7 @@ def another() -> dist.ProcessGroup | None:
     """
     if not dist.is_initialized():
         return None
-    with HEARTBEAT.during(WAITING):
+    with PEERS.waiting():
         made = dist.new_group(timeout=_BACKEND_TIMEOUT)
     assert isinstance(made, dist.ProcessGroup), "every rank is a member"
     return made

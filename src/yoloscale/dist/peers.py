@@ -47,6 +47,7 @@ class Peers:
         self.have_met = False  # a collective has worked: the network and the libraries are right
         self.are_leaving = False  # the run is over here, and the others' processes may end
         self.announce: Callable[[Loss], None] = lambda loss: None  # tell all others; the watchdog's
+        self.claim_rescue: Callable[[], bool] = lambda: False  # whether to save in the place of rank 0; the watchdog's
 
     def check(self) -> None:
         """Raise PeerLost if one is."""

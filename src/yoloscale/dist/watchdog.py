@@ -93,7 +93,7 @@ class Watchdog:
         """Begin to watch. Call on every rank, before `group.join`: that may hang, too."""
         if self._courier is not None:
             self._courier.start()
-            PEERS.announce = self._announce
+            PEERS.announce, PEERS.claim_rescue = self._announce, self._claim_rescue
         self._thread.start()
 
     def meet(self, processes: Iterable[Mapping[str, Any]]) -> None:
@@ -200,6 +200,12 @@ class Watchdog:
         """
         seconds = mine.limit_s + self._timing.interval_s + BACKUP_MARGIN_S
         faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+
+    def _claim_rescue(self) -> bool:
+        bulletin = self._bulletin
+        return bulletin is not None and bool(
+            _within(ASK_TIMEOUT_S, lambda: bulletin.claim_rescue(self._ranks.rank))
+        )
 
     def _end(self, verdict: Verdict, mine: State, *, speaks: bool) -> None:
         """End this process, or let its main thread end it if that only waits: it may hold what is worth saving.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yoloscale.launch import environment, network, stragglers, torchrun
-from yoloscale.launch.outcome import INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, broken, conclude
+from yoloscale.launch.outcome import ABORTED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, broken, conclude
 from yoloscale.launch.process import Dependent
 from yoloscale.launch.spec import JobSpec
 from yoloscale.launch.stop import StopRequests
@@ -72,7 +72,7 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
         is_own_doing=watched.has_killed_agent,
         rdzv_endpoint=spec.rdzv_endpoint,
     )
-    if not any(rank_exit.exit_code < 0 for rank_exit in broken(end)):
+    if all(rank_exit.exit_code >= 0 or rank_exit.exit_code == ABORTED for rank_exit in broken(end)):
         _hear_other_nodes(spec, watched)
     return Ended(_close(spec, run, watched, end), watched.progress.is_training)
 

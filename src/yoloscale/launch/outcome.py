@@ -10,6 +10,7 @@ from typing import Any
 from yoloscale.launch import agent_report
 from yoloscale.runs.progress import Progress
 
+ABORTED = -signal.SIGABRT
 FINISHED, FAILED, BAD_CONFIG, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)  # whoever does not listen yet dies of them
 ORDERLY = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))  # of a rank that was told to stop
@@ -26,6 +27,8 @@ class Failure:
     is_recorded: bool  # the rank put it on record itself
     traceback: str = ""
     collateral: bool = False  # all it says is that another rank is gone
+    is_told: bool = False  # by another rank, which knows of it: `rank` and `error` are those of the one that is gone
+    at_step: int | None = None  # the optimiser step it was at, from 1
     is_unmet: bool = False  # the nodes did not find each other
     log: str = ""  # path of the log below the run directory
     log_end: tuple[str, ...] = ()
@@ -80,14 +83,16 @@ def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
     """The rank to blame.
 
     A rank killed by a signal that neither agent nor launcher sent comes first: what the others then report is the
-    lost connection. Then the first rank that reported an error, then the agent's own guess, then the agent.
+    lost connection. Not so one that aborted itself: a library does that when others are lost, so it comes after those
+    that said why. Then the first rank that reported an error, then the agent's own guess, then the agent.
     """
     exits, own = agent_report.rank_exits(end.log), broken(end)
+    has_cause = any(not record.get("collateral") for record in recorded)
     for rank_exit in own:
-        if rank_exit.exit_code < 0:
+        if rank_exit.exit_code < 0 and not (rank_exit.exit_code == ABORTED and has_cause):
             return _died(rank_exit, end.host)
     if recorded:
-        return _reported(min(recorded, key=_collateral_last), exits)
+        return _reported(min(recorded, key=blame), exits)
     if own or exits:
         return _died((own or exits)[-1], end.host)
     return _agent_failed(end)
@@ -110,9 +115,11 @@ def describe_exit(exit_code: int) -> str:
     return f"was killed by {name}{hints.get(name, '')}"
 
 
-def _collateral_last(record: dict[str, Any]) -> tuple[bool, float]:
-    """Order of blame among reports: the first that says more than that another rank is gone."""
-    return bool(record.get("collateral")), float(record.get("time", 0.0))
+def blame(record: dict[str, Any]) -> tuple[bool, bool, float]:
+    """Order among reports: those that say more than that another rank is gone, killed ranks before what they caused."""
+    code = record.get("exit_code")
+    is_killed = isinstance(code, int) and code < 0 and code != ABORTED
+    return bool(record.get("collateral")), not is_killed, float(record.get("time", 0.0))
 
 
 def _was_interrupted(progress: Progress) -> bool:
@@ -140,6 +147,16 @@ def _died(rank_exit: agent_report.RankExit, host: str) -> Failure:
 
 
 def _reported(record: dict[str, Any], exits: Sequence[agent_report.RankExit]) -> Failure:
+    if isinstance(lost := record.get("lost"), dict):
+        return Failure(
+            rank=lost.get("rank"),
+            host=str(lost.get("host") or record.get("host", "?")),
+            exit_code=None,
+            error=str(lost.get("error", "failed")),
+            is_recorded=True,
+            collateral=True,
+            is_told=True,
+        )
     rank = record.get("rank")
     codes = [rank_exit.exit_code for rank_exit in exits if rank_exit.rank == rank]
     return Failure(
@@ -150,6 +167,7 @@ def _reported(record: dict[str, Any], exits: Sequence[agent_report.RankExit]) ->
         is_recorded=True,
         traceback=str(record.get("traceback") or ""),
         collateral=bool(record.get("collateral")),
+        at_step=record.get("at_step"),
     )
 
 

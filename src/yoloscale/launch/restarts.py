@@ -10,31 +10,39 @@ from yoloscale.launch.outcome import FAILED, Failure, Outcome
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
+OUT_OF_MEMORY = "OutOfMemoryError"
 _CHECKPOINT = re.compile(r"step-(\d{9})")
 
 
 @dataclass(frozen=True)
 class Restarts:
-    """Failures since the newest checkpoint changed: how many, from which step, and how the first of them came."""
+    """Failures since the newest checkpoint changed: how many, from which step, and how the first of them came.
+
+    One that is repeated is what is told in the end, in place of the first.
+    """
 
     max_restarts: int
     count: int = 0
     step: int = 0
     first: Failure | None = None
+    is_repeated: bool = False  # the last failure is the one before it once more, at the same step
+    last: Failure | None = None
 
     def after(self, failure: Failure, step: int) -> Restarts:
         """With one more failure, after which `step` is that of the newest checkpoint (0 without one).
 
         A step that grew is progress, and the count starts anew. One that shrank is none: a checkpoint was set aside.
         """
-        if self.first is None or step > self.step:
-            return Restarts(self.max_restarts, 1, step, failure)
-        return Restarts(self.max_restarts, self.count + 1, self.step, self.first)
+        is_repeated = self.last is not None and is_same(failure, self.last)
+        if self.first is None or (step > self.step and not is_repeated):
+            return Restarts(self.max_restarts, 1, step, failure, last=failure)
+        first = failure if is_repeated else self.first
+        return Restarts(self.max_restarts, self.count + 1, self.step, first, is_repeated, failure)
 
     @property
     def are_used_up(self) -> bool:
         """Whether the last failure is one too many."""
-        return self.count > self.max_restarts
+        return self.count > self.max_restarts or self.is_repeated
 
     @property
     def pause_s(self) -> float:
@@ -46,6 +54,8 @@ class Restarts:
         """Why no more are tried, in words; empty where restarts were not wanted at all."""
         if self.max_restarts == 0:
             return ""
+        if self.is_repeated and self.first is not None:
+            return f"given up: it came again at step {self.first.at_step}, where it came before"
         times = "restart" if self.max_restarts == 1 else "restarts"
         return f"given up after {self.max_restarts} {times} from step {self.step} without progress"
 
@@ -64,6 +74,17 @@ def may_restart(outcome: Outcome, was_training: bool) -> bool:
     return was_training or not is_own_error
 
 
+def is_same(failure: Failure, before: Failure) -> bool:
+    """Whether an exception of a rank's own came again at the step where it came before: a third time is no use.
+
+    An exception without a step does not count, nor does what has no exception: a killed rank, a hang, a lost peer. Of a
+    full GPU the numbers differ each time.
+    """
+    if not failure.traceback or failure.collateral or failure.at_step is None or failure.at_step != before.at_step:
+        return False
+    return failure.error == before.error or all(each.error.startswith(OUT_OF_MEMORY) for each in (failure, before))
+
+
 def newest_step(names: Iterable[str]) -> int:
     """The step of the newest among the names of checkpoint folders; 0 without any."""
     return max((int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))), default=0)
@@ -72,6 +93,8 @@ def newest_step(names: Iterable[str]) -> int:
 def cause(failure: Failure) -> str:
     """A failure in one sentence, with rank and host."""
     who = f"rank {failure.rank} on {failure.host}" if failure.rank is not None else f"the launcher on {failure.host}"
-    if failure.collateral:  # nobody else said a word: its error tells which connection broke, and no more
+    if (
+        failure.collateral and not failure.is_told
+    ):  # nobody else said a word: its error tells which connection broke, and no more
         return f"{who} lost its connection to another rank, which said nothing: its node may be down"
     return f"{who}: {failure.error}"

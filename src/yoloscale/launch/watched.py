@@ -21,7 +21,8 @@ POLL_S = 0.1
 REQUEST_POLL_S = 1.0  # a file may lie on a file system that many share
 SETUP_STOP_S = 5.0  # before training starts there is nothing to save
 TRAINING_STOP_S = torchrun.SHUTDOWN_TIMEOUT_S + 10.0
-FAILURE_GRACE_S = 15.0  # the other ranks may save what they have, or hang in a collective with the dead one
+FAILURE_GRACE_S = 20.0  # until the other ranks know, and have begun to save; or hang in a collective with the dead one
+RESCUE_S = torchrun.SHUTDOWN_TIMEOUT_S  # for a rank that saves then: the agent kills it after as long
 
 
 class Watched:
@@ -40,6 +41,7 @@ class Watched:
         self._say = say
         self._events = EventTail(run)
         self._kill_at: float | None = None
+        self._rescue_until = 0.0
         self._look_for_request_at = 0.0
         self._is_stopping = False
         self._is_past = False
@@ -89,10 +91,16 @@ class Watched:
                 self._await_stop(received)
             elif self._kill_at is None and self._has_failed():
                 self._kill_at = time.monotonic() + FAILURE_GRACE_S
+                self._rescue_until = time.monotonic() + RESCUE_S
             elif self._kill_at is None and self.is_over:
                 self._kill_at = time.monotonic() + SETUP_STOP_S
-        if self._requests.at_once or (self._kill_at is not None and time.monotonic() >= self._kill_at):
+        is_over = self._kill_at is not None and time.monotonic() >= self._kill_at and not self._is_rescuing()
+        if self._requests.at_once or is_over:
             self._end_now()
+
+    def _is_rescuing(self) -> bool:
+        """Whether a rank saves what was done before a failure, and may go on with that."""
+        return self.progress.is_rescuing and time.monotonic() < self._rescue_until
 
     def _end_now(self) -> None:
         """Whoever was asked has had its time."""
@@ -160,7 +168,8 @@ class Watched:
     def _let_ranks_save(self, watch: Callable[[], None]) -> None:
         """The agent was killed, and the kernel has told its ranks: what they can still save is not done again."""
         deadline = time.monotonic() + (FAILURE_GRACE_S if self.progress.is_training else 0.0)
-        while time.monotonic() < deadline and not self._requests.at_once:
+        self._rescue_until = time.monotonic() + RESCUE_S
+        while (time.monotonic() < deadline or self._is_rescuing()) and not self._requests.at_once:
             if not stragglers.processes_of(self._spec.mark):
                 break
             self.read_events()

@@ -40,6 +40,7 @@ class Progress:
     updated_at: float | None = None
     warnings: list[str] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    is_rescuing: bool = False  # after a failure, what was done before it is being saved
     stopped: dict[str, Any] | None = None  # the preempted event
     cancelled: bool = False
     finished: bool = False
@@ -184,7 +185,17 @@ def _evaluated(progress: Progress, record: dict[str, Any]) -> None:
         progress.metrics = {key: float(value) for key, value in metrics.items() if isinstance(value, (int, float))}
 
 
+def _rescuing(progress: Progress, record: dict[str, Any]) -> None:
+    progress.is_rescuing = True
+
+
+def _saved(progress: Progress, record: dict[str, Any]) -> None:
+    if record.get("reason") == "failure":
+        progress.is_rescuing = False
+
+
 def _warned(progress: Progress, record: dict[str, Any]) -> None:
+    progress.is_rescuing = False  # if it fails, that is a warning
     progress.warnings.append(str(record.get("message", "")))
 
 
@@ -224,6 +235,8 @@ _HANDLERS = {
     events.ATTEMPT_STARTED: _joined,
     events.SETUP: _phase,
     events.TRAINING_STARTED: _training,
+    events.RESCUING: _rescuing,
+    events.CHECKPOINT_SAVED: _saved,
     events.EVALUATED: _evaluated,
     events.WARNING: _warned,
     events.FAILED: _failed,

@@ -17,6 +17,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import HEARTBEAT, PUBLISHING, SAVING, SETTING_UP
+from yoloscale.dist.peers import PEERS
 from yoloscale.engine.step import Stepper
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -62,8 +63,10 @@ class RunKeeper:
 
         A write that is still under way is waited for: there is one copy of the state on the host, never two.
         """
-        if not self._ranks.is_first:
-            return
+        if self._ranks.is_first:
+            self._save(progress, reason)
+
+    def _save(self, progress: Progress, reason: str) -> None:
         HEARTBEAT.at(SAVING)
         started, taken = time.monotonic(), time.time()
         self._writer.wait()
@@ -93,12 +96,30 @@ class RunKeeper:
             events.warn(self._run, f"checkpoint of step {position['total']} not saved: {error}")
 
     def rescue(self, progress: Progress) -> None:
-        """Not collective. Rank 0 saves, waits for the disk, and does not raise: a failure is being reported already."""
+        """Not collective. Save, wait for the disk, and do not raise: a failure is being reported already.
+
+        Rank 0 does it; where its process is gone, one of the others, which hold the same state.
+        """
+        if not self._ranks.is_first and not self._stands_in(progress):
+            return
+        events.note(self._run, events.RESCUING, step=progress.position.total)
         try:
-            self.save(progress, "failure")
+            self._save(progress, "failure")
             self._writer.wait()
         except Exception as error:  # a broken device, say: the checkpoints on disk are what is left
             events.warn(self._run, f"the state of step {progress.position.total} could not be saved: {error}")
+
+    def _stands_in(self, progress: Progress) -> bool:
+        """Whether this rank is to save in the place of rank 0.
+
+        Only once the checkpoint of the last whole epoch is there: weights are written before it, by rank 0 alone, and
+        a run that went on from a later one would never have them.
+        """
+        if PEERS.loss is None or not PEERS.loss.is_gone or PEERS.loss.rank != 0:
+            return False
+        newest, _ = self._store.newest()
+        epoch = int(newest.manifest["epoch"]) if newest is not None else 0
+        return epoch == progress.position.epoch and PEERS.claim_rescue()
 
     def settle(self) -> None:
         """Collective. Every rank returns when what was saved is on disk, or its failure is on record."""

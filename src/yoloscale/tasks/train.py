@@ -17,6 +17,7 @@ from yoloscale.data.loader import MicroBatchLoader
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import FINISHING, HEARTBEAT
+from yoloscale.dist.peers import PEERS
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events, jsonl
@@ -45,7 +46,8 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     device = choose_device(config, ranks)
     watchdog = watch(config, run, ranks, attempt)
     steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
-    hosts = _announce(config, run, ranks, attempt, device)
+    processes = _announce(run, ranks, attempt, device)
+    watchdog.meet(processes)
     parts = build(config, run, ranks, device, steps, ballot, say)
     when, save_period = _when(config, run, attempt), config.save_period
     keeper = make_keeper(config, run, ranks, parts, when=when, save_period=save_period)
@@ -67,7 +69,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         keeper=keeper,
         observer=observer,
         ballot=ballot,
-        hosts=hosts,
+        hosts=[str(process["host"]) for process in processes],
         is_hopeless=trial.is_hopeless,
     )
     if ranks.is_first:
@@ -91,6 +93,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         close_failed(trackers, run, error)
         raise
     trackers.close(EXIT_CODES[outcome], close_timeout_s(outcome))
+    PEERS.are_leaving = True
     group.barrier()
     watchdog.close()
     return EXIT_CODES[outcome]
@@ -124,13 +127,13 @@ def _say_stopped(
     run.stop_request.unlink(missing_ok=True)  # it has been honoured
 
 
-def _announce(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> list[str]:
-    """Collective. Put on record who takes part; returns the host of every rank."""
+def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> list[dict[str, Any]]:
+    """Collective. Put on record who takes part; returns it, in rank order."""
     mine = {"rank": ranks.rank, "host": ranks.host, "pid": os.getpid(), "device": str(device)}
     processes = group.gather_objects(mine)
     if ranks.is_first:
         events.record(run, events.ATTEMPT_STARTED, attempt=attempt, world_size=ranks.world_size, processes=processes)
-    return [str(process["host"]) for process in processes]
+    return processes
 
 
 def _first_progress(config: Config) -> Progress:
