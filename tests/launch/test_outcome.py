@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from yoloscale.launch.outcome import AgentEnd, conclude
+from yoloscale.launch.restarts import cause
 from yoloscale.runs.progress import Progress
 
 REPORT = """
@@ -59,6 +60,35 @@ def test_a_report_of_a_lost_connection_is_not_the_cause() -> None:
     outcome = conclude(Progress(failures=[lost, {"rank": 1, "time": 2.0, "error": "cause"}]), end())
     assert outcome.failure is not None
     assert outcome.failure.error == "cause"
+
+
+def test_a_rank_that_aborted_itself_after_another_said_why_is_not_the_cause() -> None:
+    """A library that finds the others gone calls abort(); so does a heap that is corrupt, which nobody explains."""
+    full = {"rank": 3, "host": "node0", "time": 1.0, "error": "OutOfMemoryError: full", "traceback": "Traceback …"}
+    aborted = end(REPORT.format(rank=9, code=-6, pid=101))
+    outcome = conclude(Progress(failures=[full]), aborted)
+    assert outcome.failure is not None
+    assert (outcome.failure.rank, outcome.failure.host) == (3, "node0")
+    lost = {"rank": 0, "time": 1.0, "error": "Connection closed by peer", "collateral": True}
+    by_itself = conclude(Progress(failures=[lost]), aborted).failure
+    assert by_itself is not None
+    assert "killed by SIGABRT" in by_itself.error
+
+
+def test_a_rank_killed_on_another_node_comes_before_what_others_made_of_it() -> None:
+    raised = {"rank": 0, "host": "node0", "time": 1.0, "error": "RuntimeError: odd", "traceback": "Traceback …"}
+    killed = {"rank": 3, "host": "node1", "time": 2.0, "error": "was killed by SIGKILL", "exit_code": -9}
+    failure = conclude(Progress(failures=[raised, killed]), end()).failure
+    assert failure is not None
+    assert failure.rank == 3
+
+
+def test_the_lost_rank_is_named_where_only_others_could_tell() -> None:
+    told = {"rank": 2, "host": "node1", "error": "its process has ended without a word"}
+    lost = {"rank": 4, "host": "node2", "time": 1.0, "error": "PeerLost: …", "collateral": True, "lost": told}
+    failure = conclude(Progress(failures=[lost]), end()).failure
+    assert failure is not None
+    assert cause(failure) == "rank 2 on node1: its process has ended without a word"
 
 
 def test_a_rank_that_dies_makes_others_save_but_that_is_a_failure() -> None:

@@ -53,9 +53,44 @@ def test_a_newer_checkpoint_starts_the_count_anew_and_an_older_one_does_not() ->
     assert restarts.after(KILLED, 980).are_used_up, "the newest was set aside: that is no progress"
 
 
+def test_the_same_exception_at_the_same_step_is_not_tried_a_third_time() -> None:
+    teapot = replace(RAISED, at_step=41)
+    restarts = Restarts(3).after(replace(teapot, error="OSError: stale file handle"), 30).after(teapot, 40)
+    assert not restarts.are_used_up
+    restarts = restarts.after(teapot, 40)
+    assert restarts.are_used_up
+    assert restarts.verdict == "given up: it came again at step 41, where it came before"
+    assert restarts.first == teapot, "what is told is what came twice"
+
+
+def test_a_checkpoint_of_the_step_before_is_no_progress_if_the_exception_is_the_same() -> None:
+    teapot = replace(RAISED, at_step=41)
+    assert Restarts(3).after(teapot, 30).after(teapot, 40).are_used_up
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (replace(RAISED, at_step=41), replace(RAISED, at_step=43)),
+        (replace(RAISED, at_step=41), replace(RAISED, at_step=41, error="ValueError: another")),
+        (replace(KILLED, at_step=41), replace(KILLED, at_step=41)),
+        (RAISED, RAISED),  # of an older version, which did not say where
+    ],
+)
+def test_what_differs_may_be_gone_the_next_time(before: Failure, after: Failure) -> None:
+    assert not Restarts(3).after(before, 40).after(after, 40).are_used_up
+
+
+def test_a_full_gpu_is_tried_once_more_whatever_its_numbers() -> None:
+    full = [replace(RAISED, at_step=41, error=f"OutOfMemoryError: {free} GiB free") for free in (1, 2)]
+    assert not Restarts(3).after(full[0], 40).are_used_up
+    assert Restarts(3).after(full[0], 40).after(full[1], 40).are_used_up
+
+
 def test_a_cause_in_a_sentence() -> None:
     assert cause(KILLED) == "rank 1 on node7: was killed by SIGKILL"
     assert "its node may be down" in cause(replace(RAISED, collateral=True))
+    assert cause(replace(KILLED, collateral=True, is_told=True)) == "rank 1 on node7: was killed by SIGKILL"
 
 
 def test_the_pause_grows_to_half_a_minute() -> None:
