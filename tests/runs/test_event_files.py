@@ -179,6 +179,9 @@ def test_a_run_whose_folder_is_gone_is_not_made_again(run: RunDirectory) -> None
         events.record(run, events.WARNING, message="in another run")
     assert messages(events.history(moved)) == ["here"]
     assert events.history(run) == []
+    event_files.begin(run)  # this process makes it itself
+    events.record(run, events.WARNING, message="anew")
+    assert messages(events.history(run)) == ["anew"]
 
 
 @contextmanager

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import dataclass
+from pathlib import Path
+
+from yoloscale.runs.tail import TextTail
 
 _BLOCK = re.compile(
     r"^\s*rank\s*: (?P<rank>\d+) \(local_rank: \d+\)\n"
@@ -24,6 +27,21 @@ class RankExit:
     rank: int
     exit_code: int
     pid: int
+
+
+class AgentLog:
+    """The log of an agent that still prints, read on from where it was read to."""
+
+    def __init__(self, path: Path) -> None:
+        self.closed_pids: list[int] = []  # ranks that the agent told to end because another one had ended badly
+        self.death_signal: signal.Signals | None = None  # as `death_signal` says
+        self._tail = TextTail(path)
+
+    def look(self) -> None:
+        """Take in what is new."""
+        if new := self._tail.new():
+            self.closed_pids += closed_pids(new)
+            self.death_signal = self.death_signal or death_signal(new)
 
 
 def rank_exits(log: str) -> list[RankExit]:

@@ -21,6 +21,7 @@ from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import job_of
 from yoloscale.launch.move import move, moved_run
+from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import Status, is_finished, status
@@ -57,6 +58,7 @@ def claim(config: Config, overrides: list[str]) -> Claim:
     try:
         refuse_if_taken(run, config)
         if not run.config.exists():
+            event_files.begin(run)
             run.overrides.write_text(yaml.safe_dump(overrides, allow_unicode=True), encoding="utf-8")
             freeze(_planned(config), run.config)  # last: a folder with config.yaml is a run
         else:

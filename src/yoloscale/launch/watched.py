@@ -8,7 +8,9 @@ import signal
 import time
 from collections.abc import Callable
 
-from yoloscale.launch import agent_report, stragglers, torchrun
+from yoloscale.launch import stragglers, torchrun
+from yoloscale.launch.agent_report import AgentLog
+from yoloscale.launch.looks import Looks
 from yoloscale.launch.outcome import TOLD
 from yoloscale.launch.process import Dependent
 from yoloscale.launch.spec import JobSpec
@@ -39,7 +41,8 @@ class Watched:
         self._agent = agent
         self._requests = requests
         self._say = say
-        self._events = EventTail(run)
+        self._events, self._looks = EventTail(run), Looks()
+        self._log = AgentLog(run.agent_log(spec.attempt, spec.node_rank))
         self._kill_at: float | None = None
         self._rescue_until = 0.0
         self._look_for_request_at = 0.0
@@ -48,7 +51,7 @@ class Watched:
 
     @property
     def log(self) -> str:
-        """What the agent has printed so far."""
+        """All that the agent has printed so far, read as a whole: for its end."""
         path = self._run.agent_log(self._spec.attempt, self._spec.node_rank)
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
@@ -65,10 +68,11 @@ class Watched:
     def until_end(self, watch: Callable[[], None]) -> int:
         """Poll until the agent has ended; its exit code."""
         while (exit_code := self._agent.wait(POLL_S)) is None:
-            self.read_events()
+            if self._looks.is_due() or self._is_urgent:
+                self._look()
             self._act()
             watch()
-        self.read_events()
+        self._look()
         if exit_code < 0:
             self._let_ranks_save(watch)
         self.stop = self.stop or self._told_to_agent(exit_code)
@@ -83,6 +87,17 @@ class Watched:
             if not self._is_past:
                 self.progress.on_event(record)
 
+    @property
+    def _is_urgent(self) -> bool:
+        """Whether something is done now that depends on what the ranks and the agent have come to."""
+        is_asked = self._requests.first is not None and not self._is_stopping
+        return is_asked or (self._kill_at is not None and time.monotonic() >= self._kill_at)
+
+    def _look(self) -> None:
+        self.read_events()
+        self._log.look()
+        self._looks.made()
+
     def _act(self) -> None:
         if not self._is_stopping:
             if (request := self._requested()) is not None:
@@ -92,6 +107,7 @@ class Watched:
             elif self._kill_at is None and self._has_failed():
                 self._kill_at = time.monotonic() + FAILURE_GRACE_S
                 self._rescue_until = time.monotonic() + RESCUE_S
+                self._looks.happened()
             elif self._kill_at is None and self.is_over:
                 self._kill_at = time.monotonic() + SETUP_STOP_S
         is_over = self._kill_at is not None and time.monotonic() >= self._kill_at and not self._is_rescuing()
@@ -131,7 +147,7 @@ class Watched:
         """A signal that somebody else sent to the agent, as SLURM does. It passes such a signal on by itself."""
         if self._is_stopping:
             return None
-        received = agent_report.death_signal(self.log)
+        received = self._log.death_signal
         if received is None and exit_code is not None and -exit_code in TOLD:  # before it listened
             received = signal.Signals(-exit_code)
         return signal.SIGINT if received is signal.SIGINT else signal.SIGTERM if received else None
@@ -144,6 +160,7 @@ class Watched:
 
     def _await_stop(self, request: signal.Signals) -> None:
         self._is_stopping = True
+        self._looks.happened()
         self.stop = request
         is_training = self.progress.is_training
         if is_training:
@@ -154,12 +171,12 @@ class Watched:
         """Whether a rank broke, here or on another node; the ranks stopping in order is something else."""
         if self.progress.stopped is not None or self.progress.finished:
             return False
-        return bool(self.progress.failures) or bool(agent_report.closed_pids(self.log))
+        return bool(self.progress.failures) or bool(self._log.closed_pids)
 
     def _kill_closed(self) -> list[int]:
         """Kill the ranks that were told to end and did not; the agent then reports."""
         ours = set(stragglers.processes_of(self._spec.mark))
-        closed = [pid for pid in agent_report.closed_pids(self.log) if pid in ours]
+        closed = [pid for pid in self._log.closed_pids if pid in ours]
         for pid in closed:
             with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
                 os.kill(pid, signal.SIGKILL)

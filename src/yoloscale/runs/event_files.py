@@ -15,7 +15,6 @@ follows from something never comes before it.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import socket
@@ -28,6 +27,7 @@ from typing import Any
 
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.tail import Lines
 
 AFTER = "YOLOSCALE_AFTER"  # the newest time that whoever started this process has read; seconds since the epoch
 RECENT = 6  # files with the newest lines: opened at each look, which is what makes NFS tell of their new lines at once
@@ -46,6 +46,12 @@ def append(run: RunDirectory, record: Mapping[str, Any]) -> None:
     key = (os.getpid(), run.path)
     path = _own.get(key) or _own.setdefault(key, _make(run))
     jsonl.append(path, record, must_exist=True)
+
+
+def begin(run: RunDirectory) -> None:
+    """Know that this process makes the run now: what it has written under that name before was another one's."""
+    _own.pop((os.getpid(), run.path), None)
+    _newest.pop(run.path, None)
 
 
 def after(run: RunDirectory, now: float) -> float | None:
@@ -105,7 +111,7 @@ class EventTail:
         for writer in others:  # behind all others for the next look
             self._writers[writer.name] = self._writers.pop(writer.name)
         for path in fresh:
-            self._writers[path.name] = _Writer(path)
+            self._writers[path.name] = _Writer(Lines(path))
         return [*(self._writers[path.name] for path in fresh), *recent, *filter(_Writer.has_grown, others)]
 
 
@@ -113,41 +119,27 @@ class EventTail:
 class _Writer:
     """One file, and how far it has been read."""
 
-    path: Path
-    offset: int = 0
-    lines: int = 0
+    lines: Lines
+    count: int = 0
     clock: float = 0.0  # the newest time in it so far: that of later lines is not before
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return self.lines.path.name
 
     def has_grown(self) -> bool:
         try:
-            return self.path.stat().st_size != self.offset
+            return self.lines.path.stat().st_size != self.lines.offset
         except OSError:  # ESTALE, too: later looks tell
             return False
 
     def new(self) -> Iterator[_Entry]:
         """The whole lines that were not given yet; one that is being written waits."""
-        for line in self._read():
+        for line in self.lines.new():
             if (record := jsonl.parse(line)) is not None and "event" in record:
                 self.clock = max(self.clock, *(_number(record.get(key)) for key in ("time", "after")))
-                self.lines += 1
-                yield self.clock, self.name, self.lines, record
-
-    def _read(self) -> list[bytes]:
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                content = file.read()
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ESTALE):  # removed, or made anew: later looks tell
-                return []
-            raise
-        whole = content[: content.rfind(b"\n") + 1]
-        self.offset += len(whole)
-        return whole.split(b"\n")[:-1]
+                self.count += 1
+                yield self.clock, self.name, self.count, record
 
 
 def _files(run: RunDirectory) -> Iterator[Path]:

@@ -1,7 +1,8 @@
-"""Following a .jsonl file while somebody else appends to it."""
+"""Following a file while somebody else appends to it."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -10,33 +11,51 @@ from yoloscale.runs.jsonl import parse
 
 
 class Tail:
-    """Gives each whole line of a file once; the file may come into being later."""
+    """Gives each whole line of a .jsonl file once; the file may come into being later."""
 
     def __init__(self, path: Path, *, last_bytes: int | None = None) -> None:
         """Start at the beginning, or with `last_bytes` at the first whole line of the file's end."""
-        self._path = path
-        self._offset = 0
-        self._drop_first = False
-        if last_bytes is not None and (size := _size(path)) > last_bytes:
-            self._offset, self._drop_first = size - last_bytes, True
+        begin = max(0, _size(path) - last_bytes) if last_bytes is not None else 0
+        self._lines, self._drop_first = Lines(path, begin), begin > 0
 
     def new(self) -> list[dict[str, Any]]:
         """The objects that were appended since the last call; a line still being written waits for the next one."""
-        lines = self._new_lines()
+        lines = self._lines.new()
         if self._drop_first and lines:
             del lines[0]
             self._drop_first = False
         return [record for line in lines if (record := parse(line)) is not None]
 
-    def _new_lines(self) -> list[bytes]:
+
+class TextTail:
+    """Gives the whole lines of a text file once, as one text."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = Lines(path)
+
+    def new(self) -> str:
+        """What was appended since the last call, up to the end of the last whole line."""
+        return "".join(line.decode(errors="replace") + "\n" for line in self._lines.new())
+
+
+class Lines:
+    """Gives each whole line of a file once, without its end; `offset` is where the next one begins."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self.path, self.offset = path, offset
+
+    def new(self) -> list[bytes]:
+        """Lines since the last call; none if the file is not there, or was made anew on NFS: later calls tell."""
         try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
                 content = file.read()
-        except FileNotFoundError:
-            return []
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ESTALE):
+                return []
+            raise
         whole = content[: content.rfind(b"\n") + 1]
-        self._offset += len(whole)
+        self.offset += len(whole)
         return whole.split(b"\n")[:-1]
 
 

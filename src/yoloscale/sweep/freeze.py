@@ -92,6 +92,7 @@ def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequen
 
 def freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:
     """As `claim` leaves a run, but for the sync, which is done once for all."""
+    event_files.begin(run)
     run.job.mkdir(parents=True, exist_ok=True)
     run.overrides.write_text(dump(_own_overrides(each)), encoding="utf-8")
     _write_config(run, planned(each.config, each.name), known)
