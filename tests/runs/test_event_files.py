@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import multiprocessing
 import os
 import socket
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
+from tests.counted_files import counted
 from tests.nfs_client import NfsClient
 
 from yoloscale.runs import event_files, events, jsonl
@@ -184,33 +181,6 @@ def test_a_run_whose_folder_is_gone_is_not_made_again(run: RunDirectory) -> None
     assert messages(events.history(run)) == ["anew"]
 
 
-@contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch, stale: dict[Path, int]) -> Iterator[Counter[str]]:
-    """Count what is asked of the file system; sizes of `stale` files are old ones until somebody opens them."""
-    count, (real_open, real_stat, real_list) = Counter[str](), (io.open, os.stat, os.scandir)
-
-    def opened(file: Any, *arguments: Any, **named: Any) -> Any:
-        count["open"] += 1
-        stale.pop(Path(file), None)
-        return real_open(file, *arguments, **named)
-
-    def asked(path: Any, **named: Any) -> os.stat_result:
-        count["stat"] += 1
-        told = list(real_stat(path, **named))
-        told[6] = stale.get(Path(path), told[6])
-        return os.stat_result(told)
-
-    def listed(path: Any) -> Any:
-        count["list"] += 1
-        return real_list(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(io, "open", opened)
-        patch.setattr(os, "stat", asked)
-        patch.setattr(os, "scandir", listed)
-        yield count
-
-
 def test_a_look_costs_the_same_with_hundreds_of_files(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     for node in range(300):
         write(run, f"node{node}-7", {"time": node, "message": f"{node}"})
@@ -219,7 +189,7 @@ def test_a_look_costs_the_same_with_hundreds_of_files(run: RunDirectory, monkeyp
     write(run, "node3-7", {"time": 1000, "message": "late"})
     write(run, "node301-7", {"time": 1001, "message": "fresh"})
     found: list[str] = []
-    with counted(monkeypatch, {}) as count:
+    with counted(monkeypatch) as count:
         found += messages(tail.new())
         assert "fresh" in found  # at once
         assert count["list"] == 1
