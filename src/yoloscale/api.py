@@ -15,6 +15,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Launcher
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.claim import Claim
+from yoloscale.launch.once import refuse_several
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs as listed_runs
@@ -112,6 +113,7 @@ class Run:
         """
         from yoloscale.launch.start import ready_again
 
+        refuse_several(["resume"])
         changes = [*overrides, *keyword_tokens(values)]
         _start(ready_again(self._run, print, changes), ["resume", str(self.path), *changes], is_new=False)
         return self
@@ -135,6 +137,7 @@ def train(*overrides: str, **values: Any) -> Run:
     from yoloscale.launch.configure import configure
     from yoloscale.launch.start import ready
 
+    refuse_several(["train"])
     tokens = [*overrides, *keyword_tokens(values)]
     config = configure(tokens)
     if config.cluster.nodes > 1 and config.cluster.launcher is Launcher.local:
@@ -207,6 +210,7 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     """
     from yoloscale.sweep.search.ready import wants_search
 
+    refuse_several(["train"])
     tokens = [*overrides, *keyword_tokens(values)]
     return Sweep(_start_search(tokens) if wants_search(tokens) else _start_grid(tokens))
 

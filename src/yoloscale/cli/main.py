@@ -22,6 +22,7 @@ COMMANDS = {
     "wandb": "send runs that were logged offline to W&B; write a W&B sweep",
     "bench": "measure training speed",
 }
+STARTING = ("train", "resume", "bench")  # these start ranks, once
 EXAMPLES = """\
   yoloscale train                                            the built-in dataset, from scratch
   yoloscale train model=yolo26n data=coco8 epochs=3          fine-tune released weights
@@ -71,6 +72,10 @@ def _dispatch(typed: list[str]) -> int:
         return 0
     if typed[0] not in COMMANDS:
         raise ConfigError(_unknown(typed))
+    if typed[0] in STARTING:
+        from yoloscale.launch.once import refuse_several
+
+        refuse_several(typed)
     module = importlib.import_module(f"yoloscale.cli.{typed[0]}")
     return int(module.main(typed[1:]))
 
