@@ -161,6 +161,12 @@ class SampleOrder:
         return -(-self.used // self.batch)
 
     @property
+    def fewest(self) -> int:
+        """Images of the smallest micro-batch of an epoch: of the last one, if the images do not divide."""
+        per_rank = self.batch // self.world_size
+        return self.used % self.batch % per_rank or per_rank
+
+    @property
     def steps(self) -> int:
         """Optimiser steps per epoch."""
         return -(-self.forward_passes // self.accumulate)

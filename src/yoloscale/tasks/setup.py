@@ -15,6 +15,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.plan import BatchPlan, difference, plan, planned_ranks
 from yoloscale.config.schema import Config
+from yoloscale.config.wording import counted
 from yoloscale.data import cache
 from yoloscale.data.order import SampleOrder
 from yoloscale.data.sources import locate, locate_weights
@@ -106,6 +107,8 @@ def build(
     if ranks.is_first and (told := difference(config, dealt)):
         events.warn(run, told)
     order = _order(config, len(samples), dealt)
+    if not config.cluster.sync_bn or ranks.world_size == 1:
+        refuse_single_values(order, trainer.args, learner.stride)
     optimizer = learner.build_optimizer(len(samples), batch, dealt.planned.accumulate, config.epochs)
     if not config.compile:
         step_eagerly(optimizer)
@@ -141,6 +144,23 @@ def _order(config: Config, images: int, dealt: BatchPlan) -> SampleOrder:
         drop_last=bool(config.compile) or config.cluster.sync_bn,
         planned_batch=batch,
     )
+
+
+def refuse_single_values(order: SampleOrder, args: Any, stride: int) -> None:
+    """Raise ConfigError, where Ultralytics refuses, too, for a batch of one image of one pixel in the last layers.
+
+    A batch norm has no variance to divide by then.
+    """
+    smallest = max(stride, int(args.imgsz * (1 - float(args.multi_scale)))) // stride * stride
+    if order.fewest > 1 or smallest >= 2 * stride:
+        return
+    shared = f"{counted(order.used, 'image')} over {counted(order.world_size, 'rank')}"
+    found = f"{order.batch}, which leaves a rank a batch of one image: {shared}"
+    instead = (
+        f"write another batch, or imgsz={2 * stride} or more (with multi_scale, too): at {smallest} that image is one "
+        "pixel to the last layers, and their batch norms need two values"
+    )
+    raise ConfigError(Problem("batch", found, instead))
 
 
 def _sources(config: Config, caches: Path) -> tuple[str, bool | str]:

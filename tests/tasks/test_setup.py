@@ -1,0 +1,47 @@
+"""What cannot be trained is refused before it starts."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.data.order import SampleOrder
+from yoloscale.tasks.setup import refuse_single_values
+
+
+def order(samples: int, batch: int, world_size: int = 1, *, drop_last: bool = False) -> SampleOrder:
+    return SampleOrder(samples, batch, world_size, accumulate=1, seed=0, drop_last=drop_last)
+
+
+def sized(imgsz: int, multi_scale: float = 0.0) -> SimpleNamespace:
+    return SimpleNamespace(imgsz=imgsz, multi_scale=multi_scale)
+
+
+@pytest.mark.parametrize("dealt", [order(9, 4), order(8, 1), order(18, 8, 2), order(13, 8, 2)])
+def test_one_image_of_one_pixel_is_refused(dealt: SampleOrder) -> None:
+    fewest = min(
+        len(micro.samples)
+        for rank in range(dealt.world_size)
+        for index in range(dealt.steps)
+        for micro in dealt.step(0, index, rank).micro_batches
+    )
+    assert dealt.fewest == fewest
+    if fewest > 1:
+        return refuse_single_values(dealt, sized(32), 32)
+    with pytest.raises(ConfigError, match=f"batch.*{dealt.batch}, which leaves a rank a batch of one image") as refused:
+        refuse_single_values(dealt, sized(32), 32)
+    assert "imgsz=64 or more" in str(refused.value)
+    return None
+
+
+def test_with_more_pixels_images_or_none_left_over_it_is_not() -> None:
+    refuse_single_values(order(9, 4), sized(64), 32)
+    refuse_single_values(order(10, 4), sized(32), 32)
+    refuse_single_values(order(9, 4, drop_last=True), sized(32), 32)
+
+
+def test_the_smallest_size_that_an_image_may_be_scaled_to_counts() -> None:
+    with pytest.raises(ConfigError, match="multi_scale"):
+        refuse_single_values(order(9, 4), sized(96, 0.5), 32)
