@@ -26,7 +26,8 @@ from yoloscale.dist.libraries import set_variables
 from yoloscale.dist.peers import PEERS, Loss
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.identity import VARIABLE, RunLost
 
 ATTEMPT_VARIABLE = "YOLOSCALE_ATTEMPT"
 PR_SET_PDEATHSIG = 1
@@ -40,9 +41,13 @@ def main(argv: list[str]) -> int:
     run = RunDirectory(Path(argv[1]).absolute())
     try:
         ranks = from_environment()
+        run = owned(run, os.environ.get(VARIABLE))  # before the log is opened: it lies in the folder
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
         return 2
+    except RunLost as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
     os.environ.update(variables_of(ranks) | rendezvous_of_step())
     attempt = _attempt(run)
     ballot = Ballot()
@@ -59,6 +64,9 @@ def main(argv: list[str]) -> int:
         print(error, file=sys.stderr, flush=True)
         _report(run, ranks, attempt, error, f"{type(error).__name__}: {error}")
         return 2
+    except RunLost as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
     except KeyboardInterrupt:
         return 130
     except Exception as error:

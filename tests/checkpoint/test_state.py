@@ -25,7 +25,7 @@ def test_what_is_packed_is_unpacked() -> None:
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"version 99, this yoloscale reads up to 2"):
+    with pytest.raises(ValueError, match=r"version 99, this yoloscale reads up to 3"):
         unpack({**pack(TENSORS, PROGRESS), "version": 99})
 
 

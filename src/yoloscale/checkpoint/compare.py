@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-MAY_DIFFER = ("clock", "tracker")  # of a stored state: seconds of the clock, ids that a tracker gave
+MAY_DIFFER = ("clock", "tracker", "run_id")  # of a stored state: seconds of the clock, ids of the run and of trackers
 
 
 def differing(state: Any, expected: Any, *, but: Collection[str] = MAY_DIFFER, name: str = "") -> Iterator[str]:

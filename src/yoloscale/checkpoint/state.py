@@ -10,6 +10,7 @@
 | means | sums of the epoch's losses so far, and their images |
 | clock | seconds trained before this start (`time=` counts them) |
 | tracker | ids by which a tracker goes on with the same run |
+| run_id | whose state it is; empty in a run of before there were ids |
 | seed | the run's seed: order, augmentation and in-step randomness are functions of it, so no generator has a state |
 
 The learning rate and the loss weights that change by epoch are functions of the position; they are not stored.
@@ -22,9 +23,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-VERSION = 2
+VERSION = 3
 TENSORS = frozenset({"model", "average", "average_updates", "optimizer", "scaler"})
-KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "clock", "tracker", "seed"}
+KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "clock", "tracker", "run_id", "seed"}
 
 
 class StateError(ValueError):
@@ -73,6 +74,7 @@ class Progress:
     clock: float = 0.0
     tracker: dict[str, str] = field(default_factory=dict)
     seed: int = 0
+    run_id: str = ""
 
 
 def pack(tensors: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -98,6 +100,7 @@ def unpack(state: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
         clock=state["clock"],
         tracker=dict(state["tracker"]),
         seed=state["seed"],
+        run_id=state["run_id"],
     )
     return {key: state[key] for key in TENSORS}, progress
 
@@ -106,8 +109,10 @@ def _migrated(state: dict[str, Any]) -> dict[str, Any]:
     version = state.get("version")
     if version == 1:
         kept = {key: value for key, value in state.items() if key != "productive_s"}
-        return {**kept, "version": VERSION, "recovery": {**state["recovery"], "skipped_in_all": 0}}
-    if version != VERSION:
+        state = {**kept, "version": 2, "recovery": {**state["recovery"], "skipped_in_all": 0}}
+    if state.get("version") == 2:
+        state = {**state, "version": VERSION, "run_id": ""}
+    if state.get("version") != VERSION:
         raise StateError(f"the checkpoint has version {version!r}, this yoloscale reads up to {VERSION}: update it")
     return state
 

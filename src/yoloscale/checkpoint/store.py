@@ -1,12 +1,15 @@
 """Checkpoints on disk: complete or absent, verified when read.
 
     checkpoints/step-000000128/state.pt       torch.save of tensors and plain containers
-                              /manifest.json  step, epoch, position, sha256 and size of each file; written last
+                              /manifest.json  id of the run, step, epoch, position, sha256 and size of each file; last
 
 A checkpoint is written into a temporary folder, synced, and renamed into place in one step. Readers trust a folder
 only if every file has the size and the digest that its manifest states; a broken one is kept aside, renamed. One that
 is written again, for the same step, gives way only once the new one is in its place; until then it is
 `replaced-step-…`, and readers know that name too. So at no moment is there less on disk than before.
+
+A checkpoint with the id of another run does not count: that run's ranks wrote it when its folder had been removed and
+the name was used again, or a person has put it there. It is kept aside as `other-<its id>-step-…`.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ import torch
 
 STATE, MANIFEST = "state.pt", "manifest.json"
 PREFIX, TEMPORARY, BROKEN, REPLACED, REMOVED = "step-", ".writing-", "broken-", "replaced-", ".removing-"
+OTHER = "other-"
 NAME = re.compile(f"({REPLACED})?{PREFIX}[0-9]{{9,}}")
 
 
@@ -57,27 +61,37 @@ class Retention:
 
 
 class CheckpointStore:
-    """The checkpoints of one run. Rank 0 writes, from one thread at a time; any rank may read."""
+    """The checkpoints of one run. Rank 0 writes, from one thread at a time; any rank may read.
 
-    def __init__(self, folder: Path, retention: Retention) -> None:
-        self._folder, self._retention = folder, retention
+    Args:
+        run_id: of the run; empty in one of before there were ids, whose checkpoints have none either.
+        check: raises OSError if the folder is not this run's any more; called before anything in it is changed.
+    """
+
+    def __init__(
+        self, folder: Path, retention: Retention, *, run_id: str = "", check: Callable[[], None] = lambda: None
+    ) -> None:
+        self._folder, self._retention, self._run_id, self._check = folder, retention, run_id, check
 
     def save(self, state: dict[str, Any], position: dict[str, int], *, best: bool = False) -> Path:
         """Store a state; returns its folder. Raises OSError if the disk does not take it; nothing is left then.
 
         `position` has at least `step`, the number of optimiser steps done, which names the folder.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._check()
+        self._folder.mkdir(exist_ok=True)  # not its parents: a run that was removed is not made anew
         self._clear()
         final = self._folder / f"{PREFIX}{position['step']:09d}"
-        temporary = self._folder / f"{TEMPORARY}{final.name}"
+        temporary = self._folder / f"{TEMPORARY}{self._run_id}-{final.name}"  # not to be taken for another run's
         try:
             temporary.mkdir(exist_ok=True)
             _write_state(state, temporary / STATE)
-            manifest = {"format": 1, **position, "best": best, "files": {STATE: _fingerprint(temporary / STATE)}}
+            files = {STATE: _fingerprint(temporary / STATE)}
+            manifest = {"format": 1, "id": self._run_id, **position, "best": best, "files": files}
             (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
             for path in (temporary / STATE, temporary / MANIFEST, temporary):
                 _sync(path)
+            self._check()
             self._put(temporary, final)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -91,17 +105,21 @@ class CheckpointStore:
         return sorted(found, key=lambda path: (path.name.removeprefix(REPLACED), path.name), reverse=True)
 
     def newest(self, before: int | None = None) -> tuple[Stored | None, list[str]]:
-        """The newest valid checkpoint (of fewer steps than `before`), and a sentence about each broken one that was
-        passed over. Only reads."""
+        """The newest valid checkpoint of this run (of fewer steps than `before`), and a sentence about each broken one
+        that was passed over. Only reads."""
         complaints: list[str] = []
         for path in self.candidates():
-            if before is not None and _step_of(path) >= before:
+            if (before is not None and _step_of(path) >= before) or self._owner(path) is not None:
                 continue
             try:
                 return Stored(path, verify(path)), complaints
             except (OSError, ValueError, KeyError, TypeError) as error:
                 complaints.append(f"checkpoint {path.name} is broken and was passed over: {error}")
         return None, complaints
+
+    def set_aside_others(self) -> list[str]:
+        """Rename the checkpoints of other runs, so that they are in nobody's way; a sentence about each."""
+        return [self._set_aside_other(path, owner) for path in self.candidates() if (owner := self._owner(path))]
 
     def set_aside_newer_than(self, stored: Stored | None) -> None:
         """Rename the folders newer than `stored`, so that they are kept for inspection and never tried again.
@@ -111,13 +129,34 @@ class CheckpointStore:
         for path in self.candidates():
             if stored is not None and path == stored.path:
                 return
+            self._check()
             target = path.with_name(f"{BROKEN}{path.name}")
             shutil.rmtree(target, ignore_errors=True)
             path.rename(target)
 
+    def _owner(self, path: Path) -> str | None:
+        """The other run that a folder belongs to, as its id in words; None for this run's, or if that cannot be read.
+
+        One whose manifest says nothing is broken, and so this run's to complain about.
+        """
+        try:
+            found = str(_manifest(path).get("id") or "")
+        except (OSError, ValueError, AttributeError):
+            return None
+        return None if found == self._run_id else found or "no-id"
+
+    def _set_aside_other(self, path: Path, owner: str) -> str:
+        self._check()
+        target = path.with_name(f"{OTHER}{owner}-{path.name}")
+        shutil.rmtree(target, ignore_errors=True)
+        path.rename(target)
+        return f"checkpoint {path.name} is of another run ({owner}), was passed over and is kept as {target.name}"
+
     def _put(self, temporary: Path, final: Path) -> None:
         """Rename a written checkpoint into place. The same step again, after a roll-back say: the new one counts."""
         replaced = final.with_name(f"{REPLACED}{final.name}")
+        if (owner := self._owner(final)) is not None:
+            self._set_aside_other(final, owner)
         if final.exists():
             if replaced.exists():
                 self._remove(replaced)
@@ -147,7 +186,7 @@ class CheckpointStore:
         complete: list[tuple[Path, dict[str, Any]]] = []  # newest first
         for path in self.candidates():
             manifest = _manifest_if_complete(path)
-            if manifest is not None:
+            if manifest is not None and self._owner(path) is None:
                 complete.append((path, manifest))
         newest = max(self._retention.newest, 2)
         if len(complete) <= newest:
@@ -155,7 +194,7 @@ class CheckpointStore:
         kept = {path for path, _ in complete[:newest]} | self._kept_besides(complete)
         oldest_of_newest = complete[newest - 1][1]["step"]
         for path in self.candidates():
-            if path not in kept and _step_of(path) <= oldest_of_newest:
+            if path not in kept and _step_of(path) <= oldest_of_newest and self._owner(path) is None:
                 self._remove(path)
 
     def _kept_besides(self, complete: list[tuple[Path, dict[str, Any]]]) -> set[Path]:
@@ -189,7 +228,7 @@ def verify(path: Path) -> dict[str, Any]:
     Raises:
         OSError, ValueError, KeyError, TypeError: it is not complete; the message says what differs.
     """
-    manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text())
+    manifest = _manifest(path)
     for name, expected in manifest["files"].items():
         size = (path / name).stat().st_size
         if size != expected["bytes"]:
@@ -199,10 +238,15 @@ def verify(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def _manifest(path: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text())
+    return manifest
+
+
 def _manifest_if_complete(path: Path) -> dict[str, Any] | None:
     """The manifest of a folder whose files have the sizes it states; their content is not read."""
     try:
-        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text())
+        manifest = _manifest(path)
         sizes = {name: expected["bytes"] for name, expected in manifest["files"].items()}
         return manifest if all((path / name).stat().st_size == size for name, size in sizes.items()) else None
     except (OSError, ValueError, KeyError, TypeError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,25 @@ Entries = dict[tuple[str, str], str]
 # libyaml's, where PyYAML was built with it: the same text in a fifth of the time
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ID = re.compile(rb"^id:[ \t]*['\"]?([^'\"\s#]+)", re.MULTILINE)
+
+
+def new_id() -> str:
+    """An id for a run that is frozen for the first time: 12 hexadecimal digits, which no other run has."""
+    return uuid.uuid4().hex[:12]
+
+
+def id_in(content: bytes) -> str:
+    """The run's id in the content of its config.yaml, read without the rest; empty in one of before there were ids."""
+    found = _ID.search(content)
+    return "" if found is None or found[1] == b"null" else found[1].decode(errors="replace")
 
 
 def freeze(config: Config, path: Path) -> None:
     """Write the config as YAML, whole or not at all.
 
-    `paths.runs` is left out: a run holds no path to itself; `sweep`, too, which is of all points and not of one.
+    `paths.runs` is left out: a run holds no path to itself; `sweep`, too, which is of all points and not of one; and
+    `id` where there is none.
     """
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     with beside.open("w", encoding="utf-8") as file:
@@ -40,6 +55,8 @@ def entries(config: Config, known: Entries | None = None) -> dict[str, str]:
     """
     plain = to_plain(config)
     del plain["paths"]["runs"], plain["sweep"]
+    if plain["id"] is None:
+        del plain["id"]
     known = {} if known is None else known
     found = {}
     for key, value in plain.items():

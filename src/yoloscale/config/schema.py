@@ -188,6 +188,7 @@ class Config(TrainArguments):
     """One training run."""
 
     name: str | None = None
+    id: str | None = None  # of this run and no other, made when it is frozen first; never typed by people
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

@@ -16,6 +16,7 @@ from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.config.slurm import SlurmConfig
 
 _NO_DIFFERENCE = ("name", "paths.", "sweep.", "cluster.planned_ranks")  # the machine's, the sweep's, and our own
+_ID = "id"  # of the run, whatever it is configured as
 KEPT = ("exact_reduce", "sync_bn")  # of the cluster group: these change numbers, all others say where
 
 
@@ -75,13 +76,13 @@ def _left_open(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig
 def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
     """Keys whose values differ, with both values as JSON; a key that only one of them has is null in the other.
 
-    A task still to be read from the weights is no difference, nor are the planned ranks, which nobody types.
+    A task still to be read from the weights is no difference, nor are the id and the planned ranks, which nobody types.
     """
     before, after = dict(_flat(asdict(old))), dict(_flat(asdict(new)))
     found = []
     for key in sorted(before.keys() | after.keys()):
         old_value, new_value = before.get(key, "null"), after.get(key, "null")
-        if old_value == new_value or key.startswith(_NO_DIFFERENCE):
+        if old_value == new_value or key == _ID or key.startswith(_NO_DIFFERENCE):
             continue
         if key == "model.task" and new.model.task is None:
             continue

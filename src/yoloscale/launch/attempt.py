@@ -17,7 +17,7 @@ from yoloscale.launch.spec import JobSpec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.watched import POLL_S, Watched
 from yoloscale.runs import event_files, events
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.tail import last_lines
 
 LOG_END_LINES = 20
@@ -45,10 +45,14 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
 
     The first Ctrl-C or SIGTERM among `requests` lets the ranks save and stop, the second
     Ctrl-C kills them. However this ends, no process of the job is left on this machine.
-    The last word on the attempt, `exited`, is left to the caller, who knows whether another one follows.
+    The last word on the attempt, `exited`, is left to the caller, who knows whether another one follows. Raises RunLost
+    when the folder of the run that `spec` names is not its any more: then nothing is written there.
     """
     run = RunDirectory(spec.run)
-    run.attempt_logs(spec.attempt).mkdir(parents=True, exist_ok=True)
+    if spec.run_id is not None:
+        run = owned(run, spec.run_id)
+    run.logs.mkdir(exist_ok=True)
+    run.attempt_logs(spec.attempt).mkdir(exist_ok=True)
     argv, variables = command(spec)
     _write_launch_record(run, spec, argv, variables)
     if spec.node_rank == 0:
@@ -63,6 +67,7 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
         exit_code = watched.until_end(observer.watch)
     finally:
         left = stragglers.kill_all(spec.mark)
+    run.check()
     end = AgentEnd(
         exit_code=exit_code,
         log=watched.log,
@@ -136,6 +141,7 @@ def _write_launch_record(run: RunDirectory, spec: JobSpec, argv: list[str], vari
     record = {
         "attempt": spec.attempt,
         "job_id": spec.job_id,
+        "run_id": spec.run_id,
         "start": spec.start,
         "host": socket.gethostname(),
         "time": round(time.time(), 3),
@@ -144,6 +150,7 @@ def _write_launch_record(run: RunDirectory, spec: JobSpec, argv: list[str], vari
         "inherited": sorted(os.environ),
         "working_folder": str(Path.cwd()),
     }
+    run.check()
     path = run.launch_record(spec.attempt, spec.node_rank)
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     beside.write_text(json.dumps(record, indent=1), encoding="utf-8")

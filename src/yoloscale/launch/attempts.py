@@ -47,7 +47,8 @@ def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = No
     attempt = events.last_attempt(events.history(run)) + 1
     spec = job_spec(config, run.path, attempt=attempt, job_id=uuid.uuid4().hex)
     times = limit or TimeLimit()
-    return replace(spec, stop_at=times.stop_at, limit_at=times.limit_at)
+    run_id = run.run_id if run.owner is not None else None
+    return replace(spec, run_id=run_id, stop_at=times.stop_at, limit_at=times.limit_at)
 
 
 def on_step(spec: JobSpec, step: SlurmStep) -> JobSpec:
@@ -62,7 +63,8 @@ def run_attempts(
     """Start a run on the first or only node and stay until it ends. Main thread only; the run is locked.
 
     Ranks that crash, are killed, or hang until their time-out are started again, all of them, from the newest
-    checkpoint, at most `cluster.max_restarts` times without a newer one in between.
+    checkpoint, at most `cluster.max_restarts` times without a newer one in between. Raises RunLost when the folder is
+    another run's than the one that owns `run`; its ranks are gone then.
 
     Args:
         step: where SLURM has started this process; None on a machine of one's own.
@@ -115,6 +117,7 @@ class _Start:
 
     def _end(self, attempt: int, outcome: Outcome) -> Outcome:
         """The launcher's last word on the start."""
+        self._run.check()
         if outcome.exit_code in (STOPPED, INTERRUPTED):
             self._run.stop_request.unlink(missing_ok=True)
         events.note(self._run, events.EXITED, attempt=attempt, exit_code=outcome.exit_code)
@@ -158,6 +161,7 @@ class _Start:
         """Let time pass; what the run is to be stopped with, if somebody asked meanwhile."""
         deadline = time.monotonic() + seconds
         while (asked := self._asked_to_stop()) is None and time.monotonic() < deadline:
+            self._run.glance()
             self._observer.watch()
             time.sleep(POLL_S)
         return asked

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -16,13 +17,13 @@ from pathlib import Path
 import yaml
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.freeze import freeze
+from yoloscale.config.freeze import freeze, new_id
 from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import job_of
 from yoloscale.launch.move import move, moved_run
 from yoloscale.runs import event_files
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import Status, is_finished, status
 
@@ -35,6 +36,13 @@ class Claim:
 
     run: RunDirectory
     descriptor: int
+
+    def own(self) -> None:
+        """Work for the run that lies there, and for no other; the lock's file says whose it is."""
+        self.run = owned(self.run, None if self.run.owner is None else self.run.run_id)
+        with suppress(OSError):  # it is a word for people
+            os.ftruncate(self.descriptor, 0)
+            os.pwrite(self.descriptor, f"{self.run.run_id}\n".encode(), 0)
 
     def release(self) -> None:
         """Let others use the run directory."""
@@ -61,8 +69,9 @@ def claim(config: Config, overrides: list[str]) -> Claim:
             event_files.begin(run)
             run.overrides.write_text(yaml.safe_dump(overrides, allow_unicode=True), encoding="utf-8")
             freeze(_planned(config), run.config)  # last: a folder with config.yaml is a run
+            taken.own()
         else:
-            move(run, config)
+            move(taken.run, config)
     except BaseException:
         taken.release()
         raise
@@ -74,14 +83,18 @@ def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Cl
 
     A run that a SLURM job has, or is to have, is in use; not for that very `job`, nor for what it has started. Where
     the file system has no locks, a run that goes on by its events is in use; not if it is the SLURM `job` that has
-    it, or is to have it, which does not run twice at the same time.
+    it, or is to have it, which does not run twice at the same time. Raises RunLost if the directory is owned, and that
+    run does not lie there any more.
     """
+    run.check()
     path = run.lock if node_rank == 0 else run.lock.with_name(f"lock-node-{node_rank}")
     taken = Claim(run, os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
     try:
         _flock(taken, is_first=node_rank == 0, job=job)
         if node_rank == 0:
             refuse_if_submitted(run, job)  # after the lock: who had it may have submitted the run just now
+        if run.config.exists():
+            taken.own()
     except BaseException:
         taken.release()
         raise
@@ -148,8 +161,8 @@ def finished_problem(run: RunDirectory) -> Problem:
 
 
 def _planned(config: Config) -> Config:
-    """The config of a first start: later ones keep its split of the batch."""
-    return replace(config, cluster=replace(config.cluster, planned_ranks=world_size(config)))
+    """The config of a first start: later ones keep its id and its split of the batch."""
+    return replace(config, id=new_id(), cluster=replace(config.cluster, planned_ranks=world_size(config)))
 
 
 def default_name(config: Config) -> str:

@@ -19,7 +19,7 @@ def configure(tokens: Sequence[str]) -> Config:
     from yoloscale.config.validate import validate
 
     config = compose(tokens, task_of)
-    if problems := [*typed_ranks(config), *_sweep(config)]:
+    if problems := [*never_typed(config), *_sweep(config)]:
         raise ConfigError(problems)
     frozen = _frozen(config)
     config = resolve(config if frozen is None else adopt(config, frozen))
@@ -38,11 +38,17 @@ def _frozen(config: Config) -> Config | None:
     return load(path) if path is not None and path.exists() else None
 
 
-def typed_ranks(config: Config) -> list[Problem]:
-    """The problem of a composed config that says what only a start may say."""
-    ranks = config.cluster.planned_ranks
-    instead = "leave it out: the ranks of a run's first start are put down by themselves"
-    return [] if ranks is None else [Problem("cluster.planned_ranks", f"{ranks}", instead)]
+def never_typed(config: Config) -> list[Problem]:
+    """The problems of a composed config that says what only a start may say."""
+    own = {
+        "cluster.planned_ranks": (config.cluster.planned_ranks, "the ranks of a run's first start are put down"),
+        "id": (config.id, "every run gets one"),
+    }
+    return [
+        Problem(key, f"{value}", f"leave it out: {why} by itself")
+        for key, (value, why) in own.items()
+        if value is not None
+    ]
 
 
 def _sweep(config: Config) -> list[Problem]:

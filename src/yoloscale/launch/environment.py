@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from yoloscale.config.schema import Device
 from yoloscale.launch.spec import JobSpec
+from yoloscale.runs import identity
 
 MARK = "YOLOSCALE_JOB"  # on every process of an attempt, so that none can be overlooked at its end
 ATTEMPT = "YOLOSCALE_ATTEMPT"
@@ -18,6 +19,8 @@ def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str
     """Variables set for the agent and its ranks; `interface` is the network interface that reaches the other ranks."""
     variables = {name: str(spec.threads) for name in THREAD_VARIABLES}
     variables |= {ATTEMPT: str(spec.attempt), MARK: spec.mark, "PYTHONFAULTHANDLER": "1"}
+    if spec.run_id is not None:
+        variables[identity.VARIABLE] = spec.run_id
     if spec.stop_at is not None:
         variables[STOP_AT] = f"{spec.stop_at:.3f}"
     visible = visible_gpus(spec, inherited.get("CUDA_VISIBLE_DEVICES"))

@@ -21,7 +21,7 @@ from yoloscale.launch.outcome import FAILED, FINISHED, Outcome
 from yoloscale.launch.spec import WORKER, JobSpec, job_spec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.status import live_launcher, read_progress
 
 UNMET_S = 30.0  # for an attempt that follows one whose first node was not reached
@@ -30,7 +30,8 @@ LOOK_S = 1.0  # between two looks for node 0 itself
 
 def joining_spec(run: RunDirectory, config: Config, announced: Announcement, node_rank: int) -> JobSpec:
     """What another node starts to join what node 0 has started."""
-    return job_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
+    spec = job_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
+    return replace(spec, run_id=run.run_id if run.owner is not None else None)
 
 
 def join_attempts(
@@ -46,8 +47,9 @@ def join_attempts(
     """Take part in an attempt and in those that node 0 starts after it, until the run ends. Main thread only.
 
     Ends as node 0 ends; by itself when it is asked to stop here, or when node 0 is gone. Raises ConfigError if node 0
-    was started anew with another config.
+    was started anew with another config, and RunLost when the folder is not this run's any more.
     """
+    run = owned(run, None if run.owner is None else run.run_id)
     limit = time_limit(config.cluster, time.time())
     with StopRequests() as requests:
         while True:
@@ -79,6 +81,7 @@ def await_next(
     deadline, heard_at = time.monotonic() + patience_s, None
     look_at = time.monotonic()
     while requests.first is None and time.monotonic() < deadline:
+        run.glance()
         announced = newest_announcement(run, spec.node_rank)
         if announced is not None and announced.start == spec.start:
             return announced

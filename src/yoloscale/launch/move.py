@@ -42,6 +42,7 @@ def move(run: RunDirectory, wanted: Config) -> None:
     changes = differences(frozen, found)
     if found == frozen:
         return
+    run.check()
     freeze(found, run.config)
     before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
     batch = _chosen_batch(run)

@@ -29,6 +29,7 @@ class JobSpec:
     stop_at: float | None = None  # time of day (s since the epoch) at which all ranks are to save and stop
     limit_at: float | None = None  # time of day at which the launcher stops whatever is still there
     start: str | None = None  # the start of a SLURM job that this belongs to
+    run_id: str | None = None  # whose folder `run` is, empty for a run without an id; None: of whatever run is there
     worker: str = WORKER  # the module of a rank; tests put a smaller one in
 
     @property

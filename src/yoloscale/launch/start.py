@@ -41,6 +41,7 @@ def end_leftovers(run: RunDirectory, say: Say) -> None:
     A request to stop that nobody was left to honour is forgotten.
     """
     _await_leftovers(run, say)
+    run.check()
     run.stop_request.unlink(missing_ok=True)
 
 
@@ -83,10 +84,10 @@ def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Cla
     run.job.mkdir(exist_ok=True)
     taken = lock(run)
     try:
-        end_leftovers(run, say)
+        end_leftovers(taken.run, say)
         wanted = wanted_again(run, changes)
         prepare(wanted, say)
-        move(run, wanted)
+        move(taken.run, wanted)
     except BaseException:
         taken.release()
         raise

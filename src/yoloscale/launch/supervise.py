@@ -12,15 +12,22 @@ from pathlib import Path
 
 from yoloscale.launch.attempt import Observer
 from yoloscale.launch.claim import Claim
+from yoloscale.launch.outcome import FAILED
 from yoloscale.launch.start import end_leftovers, run_here
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.identity import RunLost
 
 
 def main(arguments: list[str]) -> int:
     """Run the next attempt of a claimed run; its exit code."""
     taken, worker = Claim(RunDirectory(Path(arguments[0])), int(arguments[1])), arguments[2]
-    end_leftovers(taken.run, print)
-    return run_here(taken, Observer(), worker=worker).exit_code
+    try:
+        taken.own()
+        end_leftovers(taken.run, print)
+        return run_here(taken, Observer(), worker=worker).exit_code
+    except RunLost as lost:
+        print(lost, file=sys.stderr)
+        return FAILED
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Watched:
         self._log = AgentLog(run.agent_log(spec.attempt, spec.node_rank))
         self._kill_at: float | None = None
         self._rescue_until = 0.0
-        self._look_for_request_at = 0.0
+        self._look_for_request_at = self._look_for_owner_at = 0.0
         self._is_stopping = False
         self._is_past = False
 
@@ -100,7 +100,11 @@ class Watched:
 
     def _act(self) -> None:
         if not self._is_stopping:
-            if (request := self._requested()) is not None:
+            if self._run_is_lost():
+                self._is_stopping = True  # no request of anybody, and nothing is saved
+                self._agent.send(signal.SIGTERM)
+                self._kill_at = time.monotonic() + SETUP_STOP_S
+            elif (request := self._requested()) is not None:
                 self._ask_to_stop(request)
             elif (received := self._told_to_agent()) is not None:
                 self._await_stop(received)
@@ -130,6 +134,12 @@ class Watched:
             self._is_stopping = True
             self._agent.send(signal.SIGTERM)
             self._kill_at = time.monotonic() + SETUP_STOP_S
+
+    def _run_is_lost(self) -> bool:
+        if time.monotonic() < self._look_for_owner_at:
+            return False
+        self._look_for_owner_at = time.monotonic() + REQUEST_POLL_S
+        return self._run.loss() is not None
 
     def _requested(self) -> signal.Signals | None:
         """A request that reached the launcher: a signal, the time limit, or a file that no rank looks for yet."""

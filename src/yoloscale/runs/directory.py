@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import id_in
+from yoloscale.runs.identity import Owner, RunLost
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths below one run directory; nothing is created or read by asking for a path."""
+    """Paths below one run directory; nothing is created or read by asking for a path.
+
+    Who works for a run has its directory `owned_by` it: what writes through that, writes for this run only.
+    """
 
     path: Path
+    owner: Owner | None = field(default=None, compare=False, repr=False)  # None: for whatever run is there
+
+    def owned_by(self, run_id: str) -> RunDirectory:
+        """The same for a process that works for the run of this id; empty: for a run of before there were ids."""
+        return replace(self, owner=Owner(self.config, run_id))
+
+    @property
+    def run_id(self) -> str:
+        """The owner's; empty where there is none, and in a run of before there were ids."""
+        return self.owner.run_id if self.owner is not None else ""
+
+    def id_now(self) -> str:
+        """The owner's id; without an owner, that of the run that lies there now, empty if there is none."""
+        if self.owner is not None:
+            return self.owner.run_id
+        try:
+            return id_in(self.config.read_bytes())
+        except OSError:
+            return ""
+
+    def check(self) -> None:
+        """Raise RunLost if the folder is not the owner's any more. Right before a file is replaced or made."""
+        if self.owner is not None:
+            self.owner.check()
+
+    def glance(self) -> None:
+        """As `check`, for what is written many times a second."""
+        if self.owner is not None:
+            self.owner.glance()
+
+    def loss(self) -> str | None:
+        """Why the owner cannot go on in this folder, as a sentence; None if it can."""
+        try:
+            self.check()
+        except RunLost as lost:
+            return str(lost)
+        return None
 
     @property
     def name(self) -> str:
@@ -102,3 +146,19 @@ class RunDirectory:
     def rank_log(self, attempt: int, rank: int) -> Path:
         """What one rank printed."""
         return self.attempt_logs(attempt) / f"rank-{rank}.log"
+
+
+def owned(run: RunDirectory, run_id: str | None = None) -> RunDirectory:
+    """The directory for a process that works for the run of this id; None: for the run that lies there now.
+
+    Raises RunLost if another run lies there, and ConfigError if there is none to work for.
+    """
+    if run_id is None:
+        try:
+            return run.owned_by(id_in(run.config.read_bytes()))
+        except (FileNotFoundError, NotADirectoryError):
+            instead = "give the folder of a run, one that holds config.yaml"
+            raise ConfigError(Problem(str(run.config), "there is no such file", instead)) from None
+    mine = run.owned_by(run_id)
+    mine.check()
+    return mine

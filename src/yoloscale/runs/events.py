@@ -32,15 +32,17 @@ EXITED = "exited"
 
 
 def record(run: RunDirectory, event: str, **fields: Any) -> None:
-    """Append one event with the time of day (seconds since the epoch)."""
+    """Append one event with the time of day (seconds since the epoch). Raises RunLost if `run` has lost its folder."""
+    run.check()
     event_files.append(run, line(run, event, **fields))
 
 
 def line(run: RunDirectory, event: str, **fields: Any) -> dict[str, Any]:
-    """An event as it stands in the file, with the time of now, and what that follows where the clock lags behind."""
+    """An event as it stands in the file: the run's id, the time of now, and what that follows where the clock lags."""
     now = round(time.time(), 3)
-    follows = event_files.after(run, now)
-    return {"event": event, "time": now, **({} if follows is None else {"after": follows}), **fields}
+    follows, run_id = event_files.after(run, now), run.id_now()
+    whose = {"id": run_id} if run_id else {}  # a run of before there were ids has none
+    return {"event": event, "time": now, **whose, **({} if follows is None else {"after": follows}), **fields}
 
 
 def warn(run: RunDirectory, message: str) -> None:

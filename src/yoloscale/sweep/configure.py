@@ -19,7 +19,7 @@ from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
 from yoloscale.launch.claim import default_name
-from yoloscale.launch.configure import task_of, typed_ranks
+from yoloscale.launch.configure import never_typed, task_of
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.sweep.names import folder_names
@@ -95,7 +95,7 @@ def configure_all(points: Sequence[Point], machine: Machine | None = None) -> Co
     for point, folder_name, config in zip(points, names, composed, strict=True):
         frozen = _frozen(folder / str(name) / folder_name) if goes_on else None
         configured.append(ConfiguredPoint(point, folder_name, config, resolved(config, frozen, machine)))
-    found_problems = [[*typed_ranks(each.composed), *validate(each.config, machine)] for each in configured]
+    found_problems = [[*never_typed(each.composed), *validate(each.config, machine)] for each in configured]
     told = [*_settings(composed[0].sweep, composed[0].cluster), *gathered(found_problems, names)]
     if problems := told or [*_other_clusters(configured), *_same(configured)]:
         raise ConfigError(problems)

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.freeze import Entries, dump, entries, load_own
+from yoloscale.config.freeze import Entries, dump, entries, load_own, new_id
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.config.sweep import SweepConfig
@@ -95,7 +95,7 @@ def freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> No
     event_files.begin(run)
     run.job.mkdir(parents=True, exist_ok=True)
     run.overrides.write_text(dump(_own_overrides(each)), encoding="utf-8")
-    _write_config(run, planned(each.config, each.name), known)
+    _write_config(run, replace(planned(each.config, each.name), id=new_id()), known)
 
 
 def _write_config(run: RunDirectory, config: Config, known: Entries) -> None:
@@ -186,7 +186,7 @@ def _moves(
 
 def gone_on(directory: SweepDirectory, frozen: Config, wanted: Config) -> Config:
     """What a point is to be frozen with; itself if nothing differs. Raises ConfigError as `moved_run` does of a run."""
-    if wanted == frozen:
+    if replace(wanted, id=frozen.id) == frozen:
         return frozen
     found = moved(frozen, wanted)
     if problems := [another(*entry, of=f"sweep {directory.name!r}") for entry in differences(found, wanted)]:

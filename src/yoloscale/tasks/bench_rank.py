@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.dist.environment import Ranks, from_environment
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.identity import VARIABLE
 
 RESULT = "bench.json"
 
@@ -23,7 +25,7 @@ def run_rank(arguments: list[str], chosen: Callable[[], Measure]) -> int:
 
     `chosen` imports the measurement, which is collective, once Ultralytics has been prepared.
     """
-    run, ranks = RunDirectory(Path(arguments[0]).absolute()), from_environment()
+    run, ranks = owned(RunDirectory(Path(arguments[0]).absolute()), os.environ.get(VARIABLE)), from_environment()
     config = load(run.config)
     from yoloscale.yolo import runtime
 
@@ -40,6 +42,7 @@ def run_rank(arguments: list[str], chosen: Callable[[], Measure]) -> int:
         events.record(run, events.FAILED, attempt=1, **said)
         raise
     if ranks.is_first:
+        run.check()
         (run.path / RESULT).write_text(json.dumps(measured), encoding="utf-8")
         events.record(run, events.FINISHED, epochs=0, steps=0)
     group.barrier()

@@ -43,7 +43,7 @@ class Training:
         self.parts = build(config, run, ranks, self.device, steps_group, Ballot(), lambda phase: None)
         # the keeper that a training has, asked for every checkpoint
         self.keeper = make_keeper(config, run, ranks, self.parts, when=When(automatic=False), save_period=-1)
-        self.progress = Progress(seed=config.seed)
+        self.progress = Progress(seed=config.seed, run_id=run.run_id)
         self.progress.position.epochs = EPOCHS
         self._rank = ranks.rank
         is_cuda = self.device.type == "cuda"

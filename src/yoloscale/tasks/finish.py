@@ -36,6 +36,7 @@ def finish(
     chosen = run.weights / group.broadcast_object(names[0] if names else "last.pt")
     if parts.trainer.args.task == "depth" and ranks.is_first:
         for path in {chosen, run.weights / "last.pt"}:
+            run.check()
             calibrate(path, parts.evaluation.dataset, parts.trainer)
     group.barrier()
     metrics = parts.evaluation.final(chosen, plots=config.plots)
@@ -55,6 +56,7 @@ def finish(
         **_cost(config, run, parts, chosen),
         **({"pruned": True} if was_pruned(run, int(summary["epochs"])) else {}),
     }
+    run.check()
     beside = run.result.with_name(".result.json.writing")
     beside.write_text(json.dumps(result, indent=1) + "\n")
     beside.replace(run.result)
@@ -105,6 +107,7 @@ def _draw(run: RunDirectory, parts: Parts, observer: RunObserver) -> None:
     drawings += [partial(plots.training_batch, parts.trainer, *pair) for pair in _numbered(observer.first_batches)]
     for draw in drawings:
         try:
+            run.check()
             draw()
         except Exception as error:
             events.warn(run, f"a picture could not be drawn: {type(error).__name__}: {error}")
@@ -126,13 +129,14 @@ def write_arguments(path: Path, parts: Parts) -> None:
     path.write_text(yaml.safe_dump(published_arguments(parts), sort_keys=False))
 
 
-def weights_copier(parts: Parts) -> Callable[[dict[str, float], int], Callable[[Path], None]]:
+def weights_copier(parts: Parts, run: RunDirectory) -> Callable[[dict[str, float], int], Callable[[Path], None]]:
     """Copies the averaged weights as they are when called; what that returns writes the copy, before the next call."""
     made: list[weights.PublishedCopy] = []
 
     def copy(metrics: dict[str, float], epoch: int) -> Callable[[Path], None]:
         if not made:  # after the first evaluation, which sets attributes of the model
-            made.append(weights.PublishedCopy(parts.stepper.average.module, published_arguments(parts)))
+            module, arguments = parts.stepper.average.module, published_arguments(parts)
+            made.append(weights.PublishedCopy(module, arguments, run.run_id, run.check))
         return made[0].fill(metrics, epoch)
 
     return copy

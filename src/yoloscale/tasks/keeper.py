@@ -50,7 +50,7 @@ class RunKeeper:
         self._copy_weights, self._save_period = copy_weights, save_period
         self._unpublished: list[Callable[[], bool]] = []  # those that failed, too; the writer's while it runs
         self._copying_s = 0.0  # for weights that are not written yet
-        self._store = store.CheckpointStore(run.checkpoints, retention)
+        self._store = store.CheckpointStore(run.checkpoints, retention, run_id=run.run_id, check=run.check)
         self._copies, self._writer = HostCopies(), BackgroundWriter()
         self._when = when
         self._clock = SaveClock(when, 0, time.monotonic())
@@ -63,7 +63,7 @@ class RunKeeper:
 
         A write that is still under way is waited for: there is one copy of the state on the host, never two.
         """
-        if self._ranks.is_first:
+        if self._ranks.is_first and self._run.loss() is None:
             self._save(progress, reason)
 
     def _save(self, progress: Progress, reason: str) -> None:
@@ -155,6 +155,7 @@ class RunKeeper:
         """Whether the disk took them. If not, that is a warning, the weights published before stay, and each save until
         the next epoch's copy tries again."""
         try:
+            self._run.check()
             write(self._run.weights / name)
         except OSError as error:
             events.warn(self._run, f"weights of epoch {epoch} not published as {name}: {error}")
@@ -187,6 +188,8 @@ class RunKeeper:
 
     def _choose(self, before: int | None) -> tuple[str | None, Problem | None]:
         """The name of the checkpoint to load, if there is one, or why there must be a person first."""
+        for warning in self._store.set_aside_others():
+            events.warn(self._run, warning)
         found, complaints = self._store.newest(before)
         if found is None and before is not None:
             found, complaints = self._store.newest()

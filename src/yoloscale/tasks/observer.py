@@ -81,6 +81,7 @@ class RunObserver:
             head = {"kind": "eval", "step": record["step"], "epoch": record["epoch"], "time": time.time()}
             self._append(self._run.metrics, {**head, **rest, **redone})
         try:
+            self._run.check()
             self._csv.add(record)
         except OSError as error:  # the next epoch writes the table as a whole
             events.warn(self._run, f"epoch {record['epoch']} is not in results.csv yet: {error}")
@@ -107,6 +108,7 @@ class RunObserver:
     def _append(self, path: Path, record: Mapping[str, Any]) -> None:
         """Append a line; a disk that does not take it costs the line, not the run."""
         try:
+            self._run.glance()
             jsonl.append(path, record)
         except OSError as error:
             print(f"{path.name}: {error}", flush=True)

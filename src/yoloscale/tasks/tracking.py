@@ -54,7 +54,7 @@ def open_trackers(
     )
     made = makers(config.logger, facts) if ranks.is_first_of_node else {}
     told = run.job / ("tracked.json" if ranks.node == 0 else f"tracked-node-{ranks.node}.json")
-    trackers = BackgroundTrackers(made, told, facts.warn, partial(_goodput, run))
+    trackers = BackgroundTrackers(made, told, facts.warn, partial(_goodput, run), check=run.glance)
     if ranks.is_first and attempt > 1 and (reason := why_restarted(events.history(run), attempt)):
         trackers.tell(partial(_alert, title=f"{run.name}: restarted", text=f"Attempt {attempt} goes on after {reason}"))
     return trackers
@@ -69,7 +69,12 @@ def tell_stopped(trackers: BackgroundTrackers, run: RunDirectory, progress: Prog
 
 
 def close_failed(trackers: BackgroundTrackers, run: RunDirectory, error: BaseException) -> None:
-    """Not collective. Say what has ended this rank, and end its trackers; does not take long."""
+    """Not collective. Say what has ended this rank, and end its trackers; does not take long.
+
+    Trackers of a run that has lost its folder are left as they are: they would write into it.
+    """
+    if run.loss() is not None:
+        return
     text = f"{type(error).__name__}: {error}"[:1000]
     trackers.tell(partial(_alert, title=f"{run.name}: failed", text=text))
     trackers.close(1, FAILED_TIMEOUT_S)
@@ -106,6 +111,7 @@ def _identity(run: RunDirectory, progress: Progress) -> dict[str, str]:
         found = {} if is_sweep(run.path.parent) else _of_agent(os.environ)
     found.setdefault(IDENTITY, tracker_id(run))
     try:
+        run.check()
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(found) + "\n")
     except OSError as error:

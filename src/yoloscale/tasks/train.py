@@ -22,6 +22,7 @@ from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.identity import RunLost
 from yoloscale.tasks.finish import finish, weights_copier, write_arguments
 from yoloscale.tasks.hang import watch
 from yoloscale.tasks.keeper import RunKeeper
@@ -51,7 +52,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     parts = build(config, run, ranks, device, steps, ballot, say)
     when, save_period = _when(config, run, attempt), config.save_period
     keeper = make_keeper(config, run, ranks, parts, when=when, save_period=save_period)
-    progress = keeper.restore() or _first_progress(config)
+    progress = keeper.restore() or _first_progress(config, run)
     _watch_for_requests(run, ranks, ballot)
     trackers = open_trackers(config, run, ranks, progress, attempt)
     observer = _observer(config, run, ranks, progress, trackers)
@@ -73,6 +74,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         is_hopeless=trial.is_hopeless,
     )
     if ranks.is_first:
+        run.check()
         write_arguments(run.path / "args.yaml", parts)
     say("ready")
     _say_started(run, ranks, attempt, parts, progress)
@@ -83,6 +85,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
             keeper.close()
             _close(loaders)
         HEARTBEAT.at(FINISHING)
+        _end_if_lost(run, ranks)
         if outcome is Outcome.finished:
             finish(config, run, ranks, parts, observer, loop.summary())
             trial.tell()
@@ -107,7 +110,7 @@ def make_keeper(
         run,
         parts.stepper,
         ranks,
-        weights_copier(parts),
+        weights_copier(parts, run),
         retention=Retention(config.checkpoint.keep, config.checkpoint.keep_every_steps, config.checkpoint.keep_best),
         when=when,
         save_period=save_period,
@@ -124,7 +127,8 @@ def _say_stopped(
     about = {"signal": next(filter(None, reasons), None), "outcome": outcome.value}
     position = progress.position
     events.note(run, events.PREEMPTED, attempt=attempt, step=position.total, epoch=position.epoch + 1, **about)
-    run.stop_request.unlink(missing_ok=True)  # it has been honoured
+    if run.loss() is None:
+        run.stop_request.unlink(missing_ok=True)  # it has been honoured
 
 
 def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> list[dict[str, Any]]:
@@ -136,8 +140,15 @@ def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.devic
     return processes
 
 
-def _first_progress(config: Config) -> Progress:
-    progress = Progress(seed=config.seed)
+def _end_if_lost(run: RunDirectory, ranks: Ranks) -> None:
+    """Collective. Raise RunLost on all ranks alike if the folder is another run's by now: then nothing was saved."""
+    lost = group.broadcast_object(run.loss() if ranks.is_first else None)
+    if lost is not None:
+        raise RunLost(lost)
+
+
+def _first_progress(config: Config, run: RunDirectory) -> Progress:
+    progress = Progress(seed=config.seed, run_id=run.run_id)
     progress.position.epochs = config.epochs
     return progress
 
@@ -167,11 +178,12 @@ def _interruptions(history: list[dict[str, Any]], attempt: int) -> tuple[float, 
 
 
 def _watch_for_requests(run: RunDirectory, ranks: Ranks, ballot: Ballot) -> None:
-    """Let a STOP file and the end of the allotted time stop the run. Rank 0 looks, and asks for all."""
+    """Let a STOP file, the end of the allotted time and the loss of its folder stop the run. Rank 0 asks for all."""
     if not ranks.is_first:
         return
     # not Path.exists: a file system that does not answer for a moment (a stale NFS handle) is no reason to fail
     ballot.watch("STOP", lambda: os.path.exists(run.stop_request))  # noqa: PTH110
+    ballot.watch("its folder is lost", lambda: run.loss() is not None)  # what would be saved then is not
     stop_at = os.environ.get(STOP_AT_VARIABLE)
     if stop_at is not None:
         limit = float(stop_at)
@@ -216,6 +228,7 @@ def _observer(
     config: Config, run: RunDirectory, ranks: Ranks, progress: Progress, trackers: BackgroundTrackers
 ) -> RunObserver:
     if ranks.is_first:
+        run.check()
         jsonl.drop(run.trace, lambda line: line["step"] > progress.position.total)  # they are done again
     return RunObserver(
         run,

@@ -82,6 +82,7 @@ class Trial:
             studies.tell_complete(study, trial.number, values)
 
     def _opened(self, trial: TrialConfig) -> optuna.Study:
+        self._run.check()  # the study beside a folder that was lost may be another search's, too
         if self._study is None:
             pruner = studies.pruner_of(trial.search, self._epochs)
             self._study = studies.load(self._run.path / trial.study, pruner)

@@ -35,6 +35,7 @@ class BackgroundTrackers:
         told: the file that keeps how far they were told; earlier steps and epochs are left out.
         warn: takes a sentence for people. Called from the thread.
         of_epoch: numbers that are added to those of an epoch, taken when the thread gets there.
+        check: raises OSError if the folder that trackers write to is not theirs any more; they are told no more then.
     """
 
     def __init__(
@@ -43,7 +44,10 @@ class BackgroundTrackers:
         told: Path,
         warn: Callable[[str], None],
         of_epoch: Callable[[], Mapping[str, float]] = dict,
+        *,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        self._check = check
         self._makers, self._told, self._warn, self._of_epoch = makers, told, warn, of_epoch
         self._marks = marks.read(told)
         self._written = copy(self._marks)
@@ -96,6 +100,7 @@ class BackgroundTrackers:
             self._changed.notify()
 
     def _work(self) -> None:
+        self._leave_if_lost()
         self._make()
         is_over = False
         while not is_over:
@@ -103,9 +108,11 @@ class BackgroundTrackers:
                 self._changed.wait_for(lambda: self._queue or self._closing)
                 items, is_over = list(self._queue), self._closing
                 self._queue.clear()
+            self._leave_if_lost()
             if self._trackers:  # else a later start tells all that nobody has heard
                 self._keep_marks()  # before the trackers hear of it: a kill may cost a line, and never tells one twice
             for item in items:
+                self._leave_if_lost()
                 self._begin(item)
                 self._tell_all(item.tell)
 
@@ -115,6 +122,17 @@ class BackgroundTrackers:
                 self._trackers[name] = make()
             except Exception as error:
                 self._warn(f"{name} is left out of this start: {type(error).__name__}: {error}")
+
+    def _leave_if_lost(self) -> None:
+        """Leave the trackers as they are, not even closed, where they would write into somebody else's folder."""
+        if not self._makers:
+            return
+        try:
+            self._check()
+        except OSError as error:
+            self._makers = {}
+            self._trackers.clear()
+            self._warn(f"the trackers get no more: {error}")
 
     def _keep_marks(self) -> None:
         reached = copy(self._marks)

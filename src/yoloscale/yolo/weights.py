@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 from torch import nn
 from ultralytics import __version__
 from ultralytics.utils import DEFAULT_CFG_DICT
+
+RUN_ID = "yoloscale_run_id"  # a key of the file beside Ultralytics' own
 
 
 def published(path: Path) -> nn.Module:
@@ -31,14 +34,22 @@ class PublishedCopy:
     Args:
         module: the averaged model; it is not changed. Filling takes milliseconds, making this the time of a deep copy.
         arguments: Ultralytics' arguments of the run; a path of the run itself must not be among them.
+        run_id: of the run, for whoever finds the file somewhere; Ultralytics takes no notice of it.
+        check: raises OSError if the folder is not the run's any more; called right before a file is replaced.
     """
 
-    def __init__(self, module: nn.Module, arguments: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        arguments: dict[str, Any],
+        run_id: str = "",
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         model: Any = deepcopy(module).half().cpu().to(memory_format=torch.contiguous_format)
         known = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_DICT}
         model.args = {**DEFAULT_CFG_DICT, **known}
         model.criterion = None
-        self._model = model
+        self._model, self._run_id, self._check = model, run_id, check
         self._sources = list(module.state_dict().values())  # the live tensors
         self._copies = list(model.state_dict().values())
 
@@ -50,7 +61,7 @@ class PublishedCopy:
         """
         torch._foreach_copy_(self._copies, self._sources)
         date = datetime.now().astimezone().isoformat()
-        return lambda path: write(path, self._content({**metrics, "epoch": epoch}, date))
+        return lambda path: write(path, self._content({**metrics, "epoch": epoch}, date), self._check)
 
     def _content(self, metrics: dict[str, float], date: str) -> dict[str, Any]:
         """A checkpoint as `strip_optimizer` leaves it: no training state."""
@@ -73,22 +84,27 @@ class PublishedCopy:
             "version": __version__,
             "license": "AGPL-3.0 License (https://ultralytics.com/license)",
             "docs": "https://docs.ultralytics.com",
+            RUN_ID: self._run_id,
         }
 
 
-def write(path: Path, content: dict[str, Any]) -> None:
+def write(path: Path, content: dict[str, Any], check: Callable[[], None] = lambda: None) -> None:
     """Write a checkpoint, synced and whole.
 
-    Raises OSError if the disk does not take it; the file that was there stays.
+    `check` is called right before the file takes its place. Raises OSError if the disk does not take it, or what
+    `check` raises; the file that was there stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     beside = path.with_name(f".{path.name}.writing")
     try:
         torch.save(content, beside)
         with beside.open("rb") as file:
             os.fsync(file.fileno())
+        check()
         beside.replace(path)
     except RuntimeError as error:  # torch's writer hides what the disk said
         raise OSError(f"{path.name} could not be written, the disk may be full: {error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # what lies there in the folder of another run is that run's
+            check()
+            beside.unlink(missing_ok=True)
