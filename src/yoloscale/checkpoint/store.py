@@ -82,7 +82,8 @@ class CheckpointStore:
         self._folder.mkdir(exist_ok=True)  # not its parents: a run that was removed is not made anew
         self._clear()
         final = self._folder / f"{PREFIX}{position['step']:09d}"
-        temporary = self._folder / f"{TEMPORARY}{self._run_id}-{final.name}"  # not to be taken for another run's
+        suffix = f".{self._run_id}" if self._run_id else ""  # another run of this name may write the same step
+        temporary = self._folder / f"{TEMPORARY}{final.name}{suffix}"
         try:
             temporary.mkdir(exist_ok=True)
             _write_state(state, temporary / STATE)
