@@ -50,11 +50,13 @@ def save(run: RunDirectory, step: int) -> None:
 def announce(run: RunDirectory, script: dict[str, Any], first_step: int) -> None:
     """Rank 0 waits until every rank has put its pid down, then speaks for all."""
     steps = script["steps"]
-    (run.path / f"pid-{ATTEMPT}-{RANK}").write_text(str(os.getpid()))
+    beside = run.path / f".pid-{ATTEMPT}-{RANK}"  # none of them is seen empty
+    beside.write_text(str(os.getpid()))
+    beside.replace(run.path / f"pid-{ATTEMPT}-{RANK}")
     while len(list(run.path.glob(f"pid-{ATTEMPT}-*"))) < WORLD_SIZE:
         time.sleep(0.02)
     if RANK == 0:
-        pids = [int((run.path / f"pid-{ATTEMPT}-{rank}").read_text() or 0) for rank in range(WORLD_SIZE)]
+        pids = [int((run.path / f"pid-{ATTEMPT}-{rank}").read_text()) for rank in range(WORLD_SIZE)]
         processes = [
             {"rank": rank, "host": socket.gethostname(), "pid": pid, "device": "cpu"} for rank, pid in enumerate(pids)
         ]
@@ -94,7 +96,7 @@ def asked_to_stop(run: RunDirectory) -> str | None:
 def meet(run: RunDirectory) -> None:
     """As an all-reduce: fails where another rank is gone that did not leave in order."""
     for rank in range(WORLD_SIZE):
-        pid = int((run.path / f"pid-{ATTEMPT}-{rank}").read_text() or 0)
+        pid = int((run.path / f"pid-{ATTEMPT}-{rank}").read_text())
         has_left = (run.path / f"left-{ATTEMPT}-{rank}").exists()
         if not has_left and not is_alive(socket.gethostname(), pid, time.time()):
             raise ConnectionError("Connection closed by peer")
