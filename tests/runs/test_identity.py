@@ -137,14 +137,6 @@ def test_each_event_carries_the_id(tmp_path: Path) -> None:
     assert "id" not in events.history(RunDirectory(tmp_path / "old"))[0]
 
 
-def test_two_runs_of_one_name_in_one_process_have_events_of_their_own(tmp_path: Path) -> None:
-    first = owned(make(tmp_path / "run"))
-    events.record(first, events.SETUP, phase="first")
-    use_again(first)
-    events.record(owned(RunDirectory(first.path)), events.SETUP, phase="second")
-    assert [event["phase"] for event in events.history(first)] == ["second"]
-
-
 @pytest.mark.parametrize("run_id", ["0123456789ab", "012345678901", "000000000000", "12345678e901", new_id()])
 def test_an_id_is_read_as_it_was_frozen(tmp_path: Path, run_id: str) -> None:
     run = make(tmp_path / "run", run_id)

@@ -33,8 +33,7 @@ AFTER = "YOLOSCALE_AFTER"  # the newest time that whoever started this process h
 RECENT = 6  # files with the newest lines: opened at each look, which is what makes NFS tell of their new lines at once
 ROTATED = 32  # of the others, whose sizes are looked at, in turn
 MAX_HOST = 100
-# the file of this process, by pid (a forked child has one of its own), run and the run's id (a name may be used again)
-_own: dict[tuple[int, Path, str], Path] = {}
+_own: dict[tuple[int, Path], Path] = {}  # the file of this process, by pid and run: a forked child has one of its own
 _newest: dict[Path, float] = {}  # by run
 _Entry = tuple[float, str, int, dict[str, Any]]  # its place in time, file, number in it, and the line itself
 
@@ -44,7 +43,7 @@ def append(run: RunDirectory, record: Mapping[str, Any]) -> None:
 
     Raises OSError if the disk does not take it, and FileNotFoundError if the file is gone: so is the run then.
     """
-    key = (os.getpid(), run.path, run.run_id)
+    key = (os.getpid(), run.path)
     path = _own.get(key) or _own.setdefault(key, _make(run))
     jsonl.append(path, record, must_exist=True)
 

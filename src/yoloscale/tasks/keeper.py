@@ -100,7 +100,7 @@ class RunKeeper:
 
         Rank 0 does it; where its process is gone, one of the others, which hold the same state.
         """
-        if not self._ranks.is_first and not self._stands_in(progress):
+        if self._run.loss() is not None or (not self._ranks.is_first and not self._stands_in(progress)):
             return
         events.note(self._run, events.RESCUING, step=progress.position.total)
         try:
