@@ -18,6 +18,7 @@ from yoloscale.launch.claim import Claim
 from yoloscale.launch.once import refuse_several
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.listing import all_runs as listed_runs
 from yoloscale.runs.scheduler import Seldom
 from yoloscale.runs.status import Status, read_result, status, statuses
@@ -68,8 +69,8 @@ class Run:
         Raises RunFailed if it ends in another way, TimeoutError if it still goes on after the time.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        asked = Seldom(SCHEDULER_POLL_S)
-        while (found := status(self._run, asked)).is_active:
+        asked, told = Seldom(SCHEDULER_POLL_S), EventTail(self._run)
+        while (found := status(self._run, asked, told)).is_active:
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"run {self.name!r} is still {found.state} after {timeout_s} s")
             time.sleep(POLL_S)

@@ -32,6 +32,7 @@ from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.stragglers import processes_of
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 
 Make = Callable[..., Config]
 
@@ -155,12 +156,12 @@ def test_an_attempt_that_is_over_or_was_joined_is_not_joined(config: Make) -> No
     run = two_node_run(config(nodes=2, rdzv_endpoint="a:1"))
     events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="a", pid=1, argv=[])
     run.launch_record(1).write_text(json.dumps({"job_id": "x"}))
-    assert newest_announcement(run, 1) is not None
+    assert newest_announcement(run, 1, EventTail(run)) is not None
     run.launch_record(1, 1).write_text("{}")
-    assert newest_announcement(run, 1) is None
-    assert newest_announcement(run, 2) is not None
+    assert newest_announcement(run, 1, EventTail(run)) is None
+    assert newest_announcement(run, 2, EventTail(run)) is not None
     events.record(run, events.EXITED, attempt=1, exit_code=0)
-    assert newest_announcement(run, 2) is None
+    assert newest_announcement(run, 2, EventTail(run)) is None
 
 
 @pytest.mark.parametrize("sign", ["event", "log"])
@@ -169,13 +170,13 @@ def test_an_attempt_that_has_its_ranks_is_not_joined(config: Make, sign: str) ->
     run = two_node_run(config(nodes=2, rdzv_endpoint="a:1"))
     events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="a", pid=1, argv=[])
     run.launch_record(1).write_text(json.dumps({"job_id": "x"}))
-    assert newest_announcement(run, 1) is not None
+    assert newest_announcement(run, 1, EventTail(run)) is not None
     if sign == "event":
         events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=[])
     else:
         run.attempt_logs(1).mkdir(parents=True)
         run.rank_log(1, 0).touch()
-    assert newest_announcement(run, 1) is None
+    assert newest_announcement(run, 1, EventTail(run)) is None
 
 
 @pytest.mark.timeout(120)

@@ -59,10 +59,10 @@ def rank_log(run: RunDirectory, rank: int, attempt: int | None = None, *, must_e
 
 
 def _account(run: RunDirectory, *, follow: bool) -> int:
-    asked, said = Seldom(SCHEDULER_POLL_S), ""
+    asked, told, said = Seldom(SCHEDULER_POLL_S), EventTail(run), ""
     with Display(run) as display:
         display.watch()
-        while follow and (found := status(run, asked)).is_active:
+        while follow and (found := status(run, asked, told)).is_active:
             display.watch()
             if display.progress.queued is not None and found.phase != said:
                 said = found.phase
@@ -98,7 +98,7 @@ def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> 
             done += _copy(path, done)
 
     pump()
-    while follow and status(run, asked).is_active:
+    while follow and status(run, asked, told).is_active:
         _poll_for(STATE_POLL_S, pump)
     pump()
     if not path.exists():
@@ -133,8 +133,8 @@ def _records(run: RunDirectory, *, follow: bool) -> int:
                 print(json.dumps(record), flush=True)
 
     pump()
-    asked = Seldom(SCHEDULER_POLL_S)
-    while status(run, asked).is_active:
+    asked, told = Seldom(SCHEDULER_POLL_S), EventTail(run)
+    while status(run, asked, told).is_active:
         _poll_for(STATE_POLL_S, pump)
     pump()
     return 0

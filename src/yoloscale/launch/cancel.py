@@ -13,6 +13,7 @@ from yoloscale.launch.environment import MARK
 from yoloscale.launch.slurm.cancel import cancel_job
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.scheduler import Seldom
 from yoloscale.runs.status import live_launcher, read_progress, status
 
@@ -54,7 +55,8 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
         return True
     except PermissionError:
         raise ConfigError(Problem("RUN", f"process {pid} of {run.name!r} is not yours", "ask who started it")) from None
-    return _wait_for(lambda: not status(run).is_active, timeout_s)
+    told = EventTail(run)
+    return _wait_for(lambda: not status(run, told=told).is_active, timeout_s)
 
 
 def _kill(pid: int) -> None:

@@ -10,6 +10,7 @@ from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import SlurmStep
 from yoloscale.launch.attempt import Observer, run_attempt
 from yoloscale.launch.attempts import on_step, time_limit
+from yoloscale.launch.looks import Looks
 from yoloscale.launch.nodes import (
     FIRST_NODE_TIMEOUT_S,
     POLL_S,
@@ -22,6 +23,7 @@ from yoloscale.launch.spec import WORKER, JobSpec, job_spec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.status import live_launcher, read_progress
 
 UNMET_S = 30.0  # for an attempt that follows one whose first node was not reached
@@ -80,38 +82,41 @@ def await_next(
     """
     deadline, heard_at = time.monotonic() + patience_s, None
     look_at = time.monotonic()
+    told, looks = EventTail(run), Looks(POLL_S)
     while requests.first is None and time.monotonic() < deadline:
+        if not looks.is_due():
+            observer.watch()
+            time.sleep(POLL_S)
+            continue
         run.glance()
-        announced = newest_announcement(run, spec.node_rank)
+        announced = newest_announcement(run, spec.node_rank, told)
         if announced is not None and announced.start == spec.start:
             return announced
-        if (word := _last_word(run)) is not None and not word.get("goes_on"):
+        if (word := _last_word(told)) is not None and not word.get("goes_on"):
             return None
         if time.monotonic() >= look_at:
             look_at = time.monotonic() + LOOK_S
-            progress = read_progress(run)
+            progress = read_progress(run, told)
             launcher = live_launcher(progress)
             if launcher is not None and launcher[2] is False:
                 observer.say("node 0 is gone, and with it the run")
                 return None
             if progress.attempt > spec.attempt and progress.updated_at != heard_at:  # it came too late for this one
                 deadline, heard_at = time.monotonic() + patience_s, progress.updated_at
-        observer.watch()
-        time.sleep(POLL_S)
     return None
 
 
 def _as_node_0(run: RunDirectory, outcome: Outcome) -> Outcome:
     """This node's outcome, with the exit code that node 0 gave the whole run."""
-    word = _last_word(run)
+    word = _last_word(EventTail(run))
     code = int(word["exit_code"]) if word is not None and not word.get("goes_on") else outcome.exit_code
     if code == outcome.exit_code:
         return outcome
     return Outcome(code, outcome.failure if code == FAILED else None)
 
 
-def _last_word(run: RunDirectory) -> dict[str, Any] | None:
+def _last_word(told: EventTail) -> dict[str, Any] | None:
     """What node 0 said last at the end of its newest attempt."""
-    history = events.history(run)
-    told = events.of_attempt(history, events.last_attempt(history))
-    return next((record for record in reversed(told) if record["event"] == events.EXITED), None)
+    history = told.history()
+    newest = events.of_attempt(history, events.last_attempt(history))
+    return next((record for record in reversed(newest) if record["event"] == events.EXITED), None)

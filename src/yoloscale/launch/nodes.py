@@ -17,8 +17,10 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences
+from yoloscale.launch.looks import Looks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import Status, status
 
@@ -57,20 +59,23 @@ def wait_for_first_node(
     """
     say(f"waiting for node 0 to start run {run.name!r} in {run.path}")
     deadline, look_at = time.monotonic() + timeout_s, time.monotonic()
+    told, looks = EventTail(run), Looks(POLL_S)
     before: Status | None = None
     while time.monotonic() < deadline:
-        announced = newest_announcement(run, node_rank)
+        if not looks.is_due():
+            time.sleep(POLL_S)
+            continue
+        announced = newest_announcement(run, node_rank, told)
         if announced is not None and announced.start == start:
             refuse_if_different(run, config)
             return announced
         if time.monotonic() >= look_at:
-            look_at, found = time.monotonic() + LOOK_S, status(run, nobody)
+            look_at, found = time.monotonic() + LOOK_S, status(run, nobody, told)
             goes_on = found.is_active and found.attempt > 0
             if before is not None and not goes_on:
                 raise ConfigError(Problem("RUN", f"{run.name!r} is {found.state}", "start it on node 0 to go on"))
             if goes_on and (before is None or found.updated_at != before.updated_at):  # not if its host is down
                 before, deadline = found, time.monotonic() + timeout_s
-        time.sleep(POLL_S)
     raise ConfigError(
         Problem(
             "--node-rank",
@@ -80,15 +85,18 @@ def wait_for_first_node(
     )
 
 
-def newest_announcement(run: RunDirectory, node_rank: int) -> Announcement | None:
-    """The newest attempt that node 0 launched, unless it has ended, has its ranks, or had this node already."""
-    history = events.history(run)
+def newest_announcement(run: RunDirectory, node_rank: int, told: EventTail) -> Announcement | None:
+    """The newest attempt that node 0 launched, unless it has ended, has its ranks, or had this node already.
+
+    `told`: what this node has read of the events so far.
+    """
+    history = told.history()
     attempt = events.last_attempt(history)
     if attempt == 0 or run.launch_record(attempt, node_rank).exists():
         return None
-    told = {record["event"] for record in events.of_attempt(history, attempt)}
-    has_ranks = events.ATTEMPT_STARTED in told or any(run.attempt_logs(attempt).glob("rank-*.log"))
-    if events.EXITED in told or has_ranks:
+    words = {record["event"] for record in events.of_attempt(history, attempt)}
+    has_ranks = events.ATTEMPT_STARTED in words or any(run.attempt_logs(attempt).glob("rank-*.log"))
+    if events.EXITED in words or has_ranks:
         return None
     try:
         record = json.loads(run.launch_record(attempt).read_text(encoding="utf-8"))

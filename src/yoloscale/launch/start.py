@@ -26,6 +26,7 @@ from yoloscale.launch.spec import WORKER
 from yoloscale.launch.watched import TRAINING_STOP_S
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.status import is_finished
 from yoloscale.runs.tail import last_lines
@@ -135,7 +136,8 @@ def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
 
 def _wait_until_launched(run: RunDirectory, before: int, pid: int, log: Path) -> None:
     started, deadline = time.time(), time.monotonic() + SUPERVISOR_START_S
-    while events.last_attempt(events.history(run)) == before:
+    told = EventTail(run)
+    while events.last_attempt(told.history()) == before:
         if not is_alive(socket.gethostname(), pid, started) or time.monotonic() > deadline:
             said = "\n".join(last_lines(log, 20))
             raise ConfigError(Problem("--detach", f"the supervisor did not start:\n{said}", f"its log is {log}"))

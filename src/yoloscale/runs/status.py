@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.progress import Progress
@@ -71,9 +71,12 @@ class Status:
         return self.state == "failed" and self.error == LOST
 
 
-def read_progress(run: RunDirectory) -> Progress:
-    """Everything that the events tell, and the recent part of metrics.jsonl, in the order in which it happened."""
-    return _progress(run, events.history(run))
+def read_progress(run: RunDirectory, told: EventTail | None = None) -> Progress:
+    """Everything that the events tell, and the recent part of metrics.jsonl, in the order in which it happened.
+
+    `told`: what has been read of the events so far, for who looks again and again.
+    """
+    return _progress(run, (told or EventTail(run)).history())
 
 
 def _progress(run: RunDirectory, history: Sequence[dict[str, Any]]) -> Progress:
@@ -84,14 +87,20 @@ def _progress(run: RunDirectory, history: Sequence[dict[str, Any]]) -> Progress:
     return progress
 
 
-def status(run: RunDirectory, asked: Ask = ask) -> Status:
-    """The state of a run directory, now. `asked` is whom to ask for its SLURM job: `nobody` costs nothing."""
-    return statuses([run], asked)[0]
+def status(run: RunDirectory, asked: Ask = ask, told: EventTail | None = None) -> Status:
+    """The state of a run directory, now. `asked` is whom to ask for its SLURM job: `nobody` costs nothing.
+
+    `told`: what has been read of the events so far, for who looks again and again.
+    """
+    return _statuses([_read(run, told or EventTail(run))], asked)[0]
 
 
 def statuses(runs: Sequence[RunDirectory], asked: Ask = ask) -> list[Status]:
     """The states of runs, in their order, for which SLURM is asked once at most."""
-    read = [_read(run) for run in runs]
+    return _statuses([_read(run, EventTail(run)) for run in runs], asked)
+
+
+def _statuses(read: Sequence[_Read], asked: Ask) -> list[Status]:
     answer = asked({str(each.progress.job) for each in read if each.asks})
     return [_status(*_with_job(each, answer)) for each in read]
 
@@ -104,7 +113,7 @@ def _with_job(read: _Read, answer: Answer) -> tuple[_Read, Job | Silence | None]
     job = answer.of(asked_for)
     if isinstance(job, Silence) or (job is not None and not job.is_over):
         return read, job
-    again = _read(read.run)
+    again = _read(read.run, read.told)
     return again, job if str(again.progress.job) == asked_for else Silence()
 
 
@@ -118,6 +127,7 @@ class _Read:
     """What the files of a run tell."""
 
     run: RunDirectory
+    told: EventTail
     history: list[dict[str, Any]]
     progress: Progress
     result: dict[str, Any] | None
@@ -127,12 +137,12 @@ class _Read:
         return self.result is None and asks(self.progress)
 
 
-def _read(run: RunDirectory) -> _Read:
-    history = events.history(run)
+def _read(run: RunDirectory, told: EventTail) -> _Read:
+    history = told.history()
     progress, result = _progress(run, history), read_result(run)
     if result is not None:
         progress.metrics = {key: float(value) for key, value in (result.get("metrics") or {}).items()}
-    return _Read(run, history, progress, result)
+    return _Read(run, told, history, progress, result)
 
 
 def _status(read: _Read, job: Job | Silence | None) -> Status:

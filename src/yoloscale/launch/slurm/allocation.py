@@ -24,6 +24,7 @@ from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.watched import POLL_S
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.status import status
 from yoloscale.runs.tail import last_lines
 
@@ -72,6 +73,7 @@ class _Request:
 
     def __init__(self, run: RunDirectory, agent: Dependent, before: int, observer: Observer) -> None:
         self._run, self._agent, self._before, self._observer = run, agent, before, observer
+        self._told = EventTail(run)
         self._is_heard = self._is_passed_on = self._is_ended = False
 
     def pass_on(self, requests: StopRequests) -> None:
@@ -94,8 +96,8 @@ class _Request:
 
     def _has_launcher(self) -> bool:
         """Whether the launcher has begun with its first attempt: before that, it forgets all earlier requests."""
-        told = events.history(self._run)[self._before :]
-        return any(record["event"] == events.ATTEMPT_LAUNCHED for record in told)
+        since = self._told.history()[self._before :]
+        return any(record["event"] == events.ATTEMPT_LAUNCHED for record in since)
 
 
 def _outcome(run: RunDirectory, code: int, output: Path) -> Outcome:
