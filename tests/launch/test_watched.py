@@ -11,7 +11,8 @@ from tests.counted_files import counted
 from tests.fake_time import FakeTime
 
 from yoloscale.config.schema import Config
-from yoloscale.launch import looks, watched
+from yoloscale.launch import joining, looks, watched
+from yoloscale.launch.attempt import Observer
 from yoloscale.launch.attempts import next_spec
 from yoloscale.launch.claim import claim
 from yoloscale.launch.process import Dependent
@@ -122,3 +123,20 @@ def test_what_others_write_is_seen_within_a_second(run: RunDirectory, config: Ma
     looked.until_end(look)
     for what, at in {"failed": 50, "told": 60}.items():
         assert at <= seen[what] <= at + looks.SELDOM_S + 2 * POLL_S
+
+
+def test_a_node_that_waits_for_node_0_looks_once_a_second(
+    run: RunDirectory, config: Make, clock: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "time", clock)
+    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="node0", pid=1, argv=[])
+    events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=[])
+    for other in range(200):
+        (run.events / f"node{other}-7.jsonl").write_text('{"event":"warning","time":1}\n')
+    spec = next_spec(run, config())
+    with counted(monkeypatch) as count:
+        assert joining.await_next(run, spec, Observer(), StopRequests(), patience_s=SECONDS) is None
+    looks_had = SECONDS / looks.SELDOM_S + looks.LIVELY_S / joining.POLL_S + 5
+    assert count["list"] <= 3 * looks_had  # for the next attempt, for the last word, for signs of life
+    assert count["open"] <= 200 + 30 * looks_had
+    assert clock.now - 100 >= SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import socket
 from pathlib import Path
 from threading import Barrier
@@ -29,7 +30,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 def write(run: RunDirectory, name: str, *lines: dict[str, Any]) -> None:
     """Lines of another process, `name` being its file's."""
-    run.events.mkdir(exist_ok=True)
+    run.events.mkdir(exist_ok=True, parents=True)
     with (run.events / f"{name}.jsonl").open("a") as file:
         file.writelines(json.dumps({"event": "warning", **line}) + "\n" for line in lines)
 
@@ -176,6 +177,11 @@ def test_a_run_whose_folder_is_gone_is_not_made_again(run: RunDirectory) -> None
         events.record(run, events.WARNING, message="in another run")
     assert messages(events.history(moved)) == ["here"]
     assert events.history(run) == []
+    tail = EventTail(moved)
+    assert messages(tail.history()) == ["here"]
+    shutil.rmtree(moved.path)
+    write(moved, "node-9", {"time": 5, "message": "another run"})
+    assert messages(tail.history()) == ["another run"]
     event_files.begin(run)  # this process makes it itself
     events.record(run, events.WARNING, message="anew")
     assert messages(events.history(run)) == ["anew"]

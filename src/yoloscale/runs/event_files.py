@@ -81,7 +81,8 @@ class EventTail:
     """Gives each event of a run once, or all so far, at a cost that does not grow with the files that are there.
 
     A look lists the folder, opens the files that are new or RECENT, and asks the size of ROTATED others. A line that is
-    not seen yet, as NFS may show an old size for a minute, is seen later; none is passed over.
+    not seen yet, as NFS may show an old size for a minute, is seen later; none is passed over. Where the run
+    was removed and its name is used again, that of the new one is given.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -105,7 +106,10 @@ class EventTail:
 
     def _look(self) -> list[_Writer]:
         """The files that may have new lines."""
-        fresh = [path for path in _files(self._run) if path.name not in self._writers]
+        there = {path.name: path for path in _files(self._run)}
+        if not self._writers.keys() <= there.keys():  # removed, with the run: what is there now is another one
+            self._writers, self._entries = {}, []
+        fresh = [path for name, path in there.items() if name not in self._writers]
         recent = sorted(self._writers.values(), key=lambda writer: writer.clock, reverse=True)[:RECENT]
         others = [writer for writer in self._writers.values() if writer not in recent][:ROTATED]
         for writer in others:  # behind all others for the next look
