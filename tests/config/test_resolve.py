@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import resolve, starting_weights
-from yoloscale.config.schema import ClusterConfig, Config, DataConfig, Device, ModelConfig, ShapesConfig
+from yoloscale.config.schema import ClusterConfig, Config, DataConfig, Device, Launcher, ModelConfig, ShapesConfig
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 OLD_CPU = Machine(gpu_count=0, cpus=4, has_bf16=False)
@@ -53,3 +55,26 @@ def test_starting_weights() -> None:
     assert starting_weights(Config(model=model)) == "yolo26n.pt"
     assert starting_weights(Config(model=model, pretrained="x.pt")) == "x.pt"
     assert starting_weights(Config(model=ModelConfig(architecture="yolo26n.yaml"))) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "cpus"),
+    [
+        ({"gpus_per_node": "8"}, 64),
+        ({"gpus_per_node": "a100:2"}, 16),
+        ({"sbatch": {"gres": "gpu:4(S:0,1),nvme"}}, 32),
+        ({"gpus_per_node": "8", "cpus_per_task": 4}, 4),
+        ({"gpus_per_node": "8", "exclusive": "true"}, None),
+        ({"gpus_per_node": "8", "sbatch": {"cpus_per_gpu": 12}}, None),
+        ({"device": Device.cpu}, None),
+    ],
+)
+def test_gpus_come_with_cpus(given: dict[str, Any], cpus: int | None) -> None:
+    """A site's default is one CPU for each task, and there is one task on each node."""
+    cluster = ClusterConfig(launcher=Launcher.slurm, **given)
+    assert resolve(Config(cluster=cluster), CPU).cluster.cpus_per_task == cpus
+
+
+def test_nodes_for_oneself_without_gpus_by_name_are_not_taken_for_cpus() -> None:
+    cluster = ClusterConfig(launcher=Launcher.slurm, exclusive="true")
+    assert resolve(Config(cluster=cluster), CPU).cluster.device is Device.auto

@@ -37,7 +37,7 @@ def problems(launcher: Launcher = Launcher.slurm, **cluster: Any) -> dict[str, s
         {"export": []},
         {"export": ["WANDB_API_KEY", "_x1"]},
         {"setup": ["module load cuda", "export WANDB_API_KEY=$(cat ~/.key)", "for x in 1 2; do\n  echo $x\ndone"]},
-        {"exclusive": "mcs", "mail_type": "END", "mail_user": "a@b.org", "comment": "it's $(x)"},
+        {"exclusive": "mcs", "device": Device.cpu, "mail_type": "END", "mail_user": "a@b.org", "comment": "it's $(x)"},
         {"container_image": "i", "container_mounts": ["/a:/b", "/a b:/c:ro"], "container_python": "p"},
     ],
 )
@@ -62,7 +62,8 @@ def test_this_can_be_submitted(cluster: dict[str, Any]) -> None:
         ({"partition": "a\nb"}, "cluster.partition", "one line"),
         ({"comment": "a\rb"}, "cluster.comment", "one line"),
         ({"account": ""}, "cluster.account", "leave it out"),
-        ({"exclusive": "yes"}, "cluster.exclusive", "true, false, user"),
+        ({"exclusive": "true"}, "cluster.device", "device=cuda cluster.procs_per_node=GPUS, or device=cpu"),
+        ({"exclusive": "yes", "device": Device.cpu}, "cluster.exclusive", "true, false, user"),
         ({"mail_user": "a@b.org"}, "cluster.mail_user", "cluster.mail_type"),
         ({"python": "~/venv/bin/python"}, "cluster.python", "whole path"),
         ({"time": "soon"}, "cluster.time", "minutes"),

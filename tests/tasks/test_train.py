@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.votes import Ballot, Stop
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.train import STOP_AT_VARIABLE, _watch_for_requests
+from yoloscale.tasks.train import STOP_AT_VARIABLE, _watch_for_requests, too_few_cpus
 
 
 def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
@@ -32,3 +33,12 @@ def test_a_file_system_that_cannot_say_asks_for_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too long"):
         unanswerable.stop_request.exists()
     assert wish(unanswerable) == (Stop.none, None)
+
+
+def test_gpus_with_too_few_cpus_are_told() -> None:
+    ranks: list[dict[str, Any]] = [{"rank": rank, "host": "node2", "device": "cuda:0", "cpus": 2} for rank in range(4)]
+    assert too_few_cpus(ranks) is None
+    ranks[1]["cpus"] = ranks[3]["cpus"] = 1
+    assert "rank 1 on node2 and 1 more have 1 CPU" in str(too_few_cpus(ranks))
+    assert "cluster.cpus_per_task=" in str(too_few_cpus(ranks))
+    assert too_few_cpus([{**each, "device": "cpu"} for each in ranks]) is None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from yoloscale.config.machine import Machine, this_machine
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ShapesConfig
-from yoloscale.config.slurm import gpus_of
+from yoloscale.config.slurm import CPUS_PER_GPU, gpus_of, is_exclusive, lacks_cpus
 
 _CPU_RANKS = 2
 _BF16, _FP32 = "bf16", "fp32"
@@ -15,8 +15,9 @@ _BF16, _FP32 = "bf16", "fp32"
 def resolve(config: Config, machine: Machine | None = None) -> Config:
     """A copy with device, ranks per node, backend and CPU precision filled in; what was given stays.
 
-    `cluster.gpus` stays None if no GPUs were named: ranks then use those that are visible, which may differ between
-    two starts of the same run. `cluster.threads` is likewise decided at each start.
+    The device stays open, for `validate` to refuse, where a SLURM job has nodes for itself and names no GPUs: they may
+    have some or none. `cluster.gpus` stays None if no GPUs were named: ranks then use those that are visible, which
+    may differ between two starts of the same run. `cluster.threads` is likewise decided at each start.
     """
     machine = machine or this_machine()
     cluster = _resolve_cluster(config.cluster, machine)
@@ -64,14 +65,21 @@ def _resolve_cluster(cluster: ClusterConfig, machine: Machine) -> ClusterConfig:
     gpu_count = machine.gpu_count if cluster.launcher is Launcher.local else gpus_of(cluster) or 0
     device = cluster.device
     if device is Device.auto:
-        device = Device.cuda if gpu_count > 0 or cluster.gpus else Device.cpu
+        device = Device.cuda if gpu_count > 0 or cluster.gpus else Device.auto if _is_open(cluster) else Device.cpu
     procs_per_node = cluster.procs_per_node
     if procs_per_node is None and cluster.gpus:
         procs_per_node = len(cluster.gpus)
     if procs_per_node is None:
         procs_per_node = max(gpu_count, 1) if device is Device.cuda else _CPU_RANKS
     backend = cluster.backend or ("nccl" if device is Device.cuda else "gloo")
-    return replace(cluster, device=device, procs_per_node=procs_per_node, backend=backend)
+    cpus = cluster.cpus_per_task
+    if cluster.launcher is Launcher.slurm and device is Device.cuda and lacks_cpus(cluster):
+        cpus = CPUS_PER_GPU * gpu_count
+    return replace(cluster, device=device, procs_per_node=procs_per_node, backend=backend, cpus_per_task=cpus)
+
+
+def _is_open(cluster: ClusterConfig) -> bool:
+    return cluster.launcher is Launcher.slurm and is_exclusive(cluster)
 
 
 def starting_weights(config: Config) -> str | None:

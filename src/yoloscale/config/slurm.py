@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+CPUS_PER_GPU = 8  # for a rank and its loader processes, where neither a person nor the site says
+
 
 class ContainerRuntime(str, Enum):
     """What runs a container image under srun."""
@@ -31,7 +33,7 @@ class SlurmConfig:
     reservation: str | None = None
     dependency: str | None = None
     gpus_per_node: str | None = None  # a count, or TYPE:COUNT
-    cpus_per_task: int | None = None
+    cpus_per_task: int | None = None  # None: CPUs come with the GPUs, or as the site has it
     mem: str | None = None
     exclusive: str | None = None  # true, user or mcs
     comment: str | None = None
@@ -79,8 +81,19 @@ def gpus_of(config: SlurmConfig) -> int | None:
     if config.gpus_per_node is not None:
         count = config.gpus_per_node.rpartition(":")[2]
         return int(count) if re.fullmatch("[0-9]+", count) else None
-    asked = [_gpus_in(word) for word in str(passed_through(config).get("gres", "")).split(",")]
-    return sum(asked) or None
+    return gpus_in(str(passed_through(config).get("gres", ""))) or None
+
+
+def lacks_cpus(config: SlurmConfig) -> bool:
+    """Whether the job asks for GPUs and says nothing of CPUs: most sites give such a node's task a single one."""
+    says = config.cpus_per_task is not None or is_exclusive(config)
+    others = passed_through(config).keys() & {"cpus-per-gpu", "cpus-per-task", "mincpus", "exclusive"}
+    return gpus_of(config) is not None and not says and not others
+
+
+def gpus_in(gres: str) -> int:
+    """GPUs in a list of generic resources; commas in brackets, behind a count, part none of them."""
+    return sum(_gpus_in(word) for word in re.split(r",(?![^()]*\))", gres))
 
 
 def _gpus_in(gres: str) -> int:

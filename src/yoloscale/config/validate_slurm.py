@@ -65,6 +65,10 @@ def _gpus(cluster: ClusterConfig) -> list[Problem]:
         found = f"{cluster.gpus}, but SLURM chooses the GPUs of a job"
         instead = f"write cluster.gpus_per_node={len(cluster.gpus) or 1} in place of device=0,1 or cluster.gpus=[0,1]"
         return [Problem("cluster.gpus", found, instead)]
+    if cluster.device is Device.auto:
+        found = "not given, and the job has its nodes for itself without naming GPUs: they may have some or none"
+        instead = "write cluster.gpus_per_node=GPUS, or device=cuda cluster.procs_per_node=GPUS, or device=cpu"
+        return [Problem("cluster.device", found, instead)]
     if cluster.device is Device.cpu and asked:
         instead = "leave it out, or write device=cuda"
         return [Problem(key, f"{value!r} with device=cpu", instead)]

@@ -17,10 +17,12 @@ def configure(tokens: Sequence[str]) -> Config:
     from yoloscale.config.compose import compose
     from yoloscale.config.resolve import adopt, resolve
     from yoloscale.config.validate import validate
+    from yoloscale.launch.slurm.site import with_site_cpus
 
     config = compose(tokens, task_of)
     if problems := [*never_typed(config), *_sweep(config)]:
         raise ConfigError(problems)
+    config = with_site_cpus(config)
     frozen = _frozen(config)
     config = resolve(config if frozen is None else adopt(config, frozen))
     problems = validate(config)

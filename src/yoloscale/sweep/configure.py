@@ -20,6 +20,7 @@ from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
 from yoloscale.launch.claim import default_name
 from yoloscale.launch.configure import never_typed, task_of
+from yoloscale.launch.slurm.site import with_site_cpus
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.sweep.names import folder_names
@@ -110,6 +111,7 @@ def resolved(composed: Config, frozen: Config | None, machine: Machine) -> Confi
 
     Which GPUs a point has on this machine is decided when it starts, among those that the sweep has.
     """
+    composed = with_site_cpus(composed)
     found = resolve(composed if frozen is None else adopt(composed, frozen), machine)
     if found.cluster.launcher is Launcher.local and found.cluster.device is Device.cuda:
         found = replace(found, cluster=replace(found.cluster, gpus=None))

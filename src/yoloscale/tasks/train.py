@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
 
 STOP_AT_VARIABLE = "YOLOSCALE_STOP_AT"  # seconds since the epoch; the launcher sets it from cluster.time
+FEWEST_CPUS = 2  # of a rank on a GPU
 EXIT_CODES = {Outcome.finished: 0, Outcome.preempted: 75, Outcome.interrupted: 130}
 
 
@@ -133,11 +134,25 @@ def _say_stopped(
 
 def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> list[dict[str, Any]]:
     """Collective. Put on record who takes part; returns it, in rank order."""
-    mine = {"rank": ranks.rank, "host": ranks.host, "pid": os.getpid(), "device": str(device)}
+    mine = {"rank": ranks.rank, "host": ranks.host, "pid": os.getpid(), "device": str(device), "cpus": ranks.cpu_share}
     processes = group.gather_objects(mine)
     if ranks.is_first:
         events.record(run, events.ATTEMPT_STARTED, attempt=attempt, world_size=ranks.world_size, processes=processes)
+        if told := too_few_cpus(processes):
+            events.warn(run, told)
     return processes
+
+
+def too_few_cpus(processes: Sequence[Mapping[str, Any]]) -> str | None:
+    """What to say where a GPU has fewer than two CPUs beside it: one for the rank's own work, one to load images."""
+    short = [each for each in processes if each["device"] != "cpu" and each["cpus"] < FEWEST_CPUS]
+    if not short:
+        return None
+    first = short[0]
+    who = f"rank {first['rank']} on {first['host']}" + (f" and {len(short) - 1} more" if len(short) > 1 else "")
+    has = "has" if len(short) == 1 else "have"
+    instead = "on SLURM, ask for more: cluster.cpus_per_task=CPUS of a node, 8 for each GPU"
+    return f"{who} {has} {first['cpus']} CPU beside the GPU, which will wait for images ({instead})"
 
 
 def _end_if_lost(run: RunDirectory, ranks: Ranks) -> None:
