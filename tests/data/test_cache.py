@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from yoloscale.config.memory import Room
 from yoloscale.data import cache
 from yoloscale.dist.environment import Ranks
 
@@ -104,6 +105,25 @@ def test_too_little_room_is_said_and_nothing_is_left(
     assert isinstance(answer, str)
     assert "cache=disk needs" in answer
     assert not (tmp_path / "disk").exists()
+
+
+def test_the_jobs_memory_limits_what_is_kept_in_memory(
+    memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = int(1.1 * sum(read(index)[0].nbytes for index in range(COUNT)))
+    left: list[int] = []
+    monkeypatch.setattr(cache.memory, "available", lambda: Room(left[-1], "the control group's limit of 1.0 GiB"))
+
+    def answer(kind: str, free_bytes: int, spared: int) -> Any:
+        left.append(free_bytes)
+        return cache.build(kind, COUNT, read, "key", tmp_path / "disk", Ranks(), threads=1, spared=spared)
+
+    assert_images(answer("ram", 2 * needed + 1002, 1000))
+    refused = answer("ram", 2 * needed + 1002, 1010)
+    assert isinstance(refused, str)
+    assert refused.endswith("may be used (the control group's limit of 1.0 GiB): not cached")
+    assert list(memory.iterdir()) == []
+    assert_images(answer("disk", 0, 1000))
 
 
 def test_the_key_changes_with_the_files_and_the_settings(tmp_path: Path) -> None:

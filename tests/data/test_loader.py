@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Sequence
+import signal
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import psutil
@@ -11,6 +15,7 @@ import pytest
 
 from yoloscale.data.loader import MicroBatchLoader
 from yoloscale.data.order import SampleOrder
+from yoloscale.data.worker_deaths import WorkerDiedError, describe_workers, worker_deaths_named
 
 ORDER = SampleOrder(samples=10, batch=4, world_size=2, accumulate=2, seed=3)
 
@@ -87,3 +92,77 @@ def test_closing_ends_the_workers() -> None:
     _, left = psutil.wait_procs(workers, timeout=60)
     assert not left
     loader.close()
+
+
+class Failing(Numbers):
+    """A source whose worker meets its end with the first batch, or cannot send it."""
+
+    def __init__(self, end: Callable[[], Any]) -> None:
+        self._end = end
+
+    def collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return {"batch": self._end()}
+
+
+class Unsendable:
+    """As a tensor is for which /dev/shm has no room."""
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("unable to allocate shared memory: No space left on device (28)")
+
+
+def kill(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("end", "sentence"),
+    [
+        (partial(kill, signal.SIGKILL), "a loader worker was killed by SIGKILL (often the kernel's out-of-memory"),
+        (partial(kill, signal.SIGBUS), "a loader worker was killed by SIGBUS (often shared memory, /dev/shm, is full"),
+        (partial(os._exit, 3), "a loader worker exited with code 3"),
+        (Unsendable, "a loader worker could not hand its batch over (no room left in /dev/shm"),
+    ],
+)
+def test_a_worker_that_ends_is_an_error_that_says_how(end: Callable[[], Any], sentence: str) -> None:
+    loader = MicroBatchLoader(Failing(end), ORDER, 0, (0, 0), lambda epoch: False, workers=1, pin_memory=False)
+    try:
+        with pytest.raises(WorkerDiedError) as raised, worker_deaths_named():
+            next(loader)
+    finally:
+        loader.close()
+    assert str(raised.value).startswith(sentence)
+
+
+def test_an_error_of_the_source_stays_what_it_is() -> None:
+    def fail() -> None:
+        raise RuntimeError("a bad image")
+
+    loader = MicroBatchLoader(Failing(fail), ORDER, 0, (0, 0), lambda epoch: False, workers=1, pin_memory=False)
+    try:
+        with pytest.raises(RuntimeError, match="a bad image") as raised, worker_deaths_named():
+            next(loader)
+    finally:
+        loader.close()
+    assert not isinstance(raised.value, WorkerDiedError)
+
+
+def test_the_workers_of_a_rank_that_waits_are_described() -> None:
+    assert describe_workers() == ""
+    loader = MicroBatchLoader(
+        Failing(partial(time.sleep, 600)), ORDER, 0, (0, 0), lambda epoch: False, workers=1, pin_memory=False
+    )
+    loader._batches = iter(loader._loader)  # the workers start
+    try:
+        told = describe_workers()
+        (worker,) = psutil.Process().children()
+        assert told in [f"its loader workers: pid {worker.pid} {state}" for state in ("sleeping", "running")]
+        worker.suspend()
+        while worker.status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+        assert describe_workers() == f"its loader workers: pid {worker.pid} stopped"
+    finally:
+        for child in psutil.Process().children():
+            child.kill()
+        loader.close()

@@ -47,6 +47,8 @@ def rank_of_a_job(behaviour: str, folder: str) -> None:
     for step in range(1, 8):
         HEARTBEAT.step = step
         HEARTBEAT.at(LOADING)
+        if step == 1 and behaviour == first_batch_never_comes.__name__:
+            first_batch_never_comes(ranks)
         if step == 6:
             time.sleep(4 * Timing(TIMEOUT_S).tick_s)  # until the watchdog has seen that the first step is over
             BEHAVIOURS[behaviour](ranks)
@@ -62,6 +64,10 @@ def rank_of_a_job(behaviour: str, folder: str) -> None:
 def loader_never_delivers(ranks: Ranks) -> None:
     if ranks.rank == ranks.world_size - 1:
         time.sleep(100)
+
+
+def first_batch_never_comes(ranks: Ranks) -> None:
+    loader_never_delivers(ranks)
 
 
 def is_stopped(ranks: Ranks) -> None:
@@ -262,6 +268,15 @@ def test_alone(job: Callable[..., Job], behaviour: Callable[[Ranks], None]) -> N
         (verdict,) = done.verdicts
         assert verdict.startswith("(0,) rank 0 on ")
         assert "hangs at step 6: it has been loading images for 2 s" in verdict
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_a_first_batch_that_does_not_come_has_no_set_ups_time(job: Callable[..., Job], ranks: int) -> None:
+    done = job(first_batch_never_comes, ranks)
+    assert done.codes == [1] * ranks
+    (verdict,) = done.verdicts
+    assert verdict.startswith(f"({ranks - 1},) rank {ranks - 1} on ")
+    assert "loading images" in verdict
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import math
 import os
 from pathlib import Path
 
+from yoloscale.config import cgroups
+
 LIMIT = "YOLOSCALE_CPUS"  # set for a point of a sweep: its share of the CPUs
 
 
@@ -49,38 +51,17 @@ def _number(variable: str) -> int | None:
     return int(value) if value.isdigit() and int(value) > 0 else None
 
 
-def _cgroup_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
+def _cgroup_quota(proc: Path = cgroups.PROC, root: Path = cgroups.MOUNT) -> int | None:
     """CPUs by the tightest quota of this process's control groups, v2 or v1, up to the root; None without one."""
-    quotas = [quota for folder in _cgroup_folders(proc, root) if (quota := _quota_of(folder)) is not None]
+    quotas = [quota for folder in cgroups.folders("cpu", proc, root) if (quota := _quota_of(folder)) is not None]
     return max(1, math.ceil(min(quotas))) if quotas else None
-
-
-def _cgroup_folders(proc: Path, root: Path) -> list[Path]:
-    """The process's own groups and their parents. Inside a container the own group may be mounted at the root."""
-    folders: list[Path] = []
-    for line in _read(proc).splitlines():
-        _, controllers, group = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        mounts = [root / name for name in (controllers, "cpu") if controllers]
-        hierarchy = next((mount for mount in mounts if mount.is_dir()), root)
-        own = hierarchy / group.lstrip("/")
-        folders += [own, *(parent for parent in own.parents if parent == hierarchy or hierarchy in parent.parents)]
-    return folders
 
 
 def _quota_of(folder: Path) -> float | None:
     """CPUs of one group: v2 `cpu.max` holds "QUOTA PERIOD" or "max PERIOD"; v1 has a file each, -1 for no quota."""
-    fields = _read(folder / "cpu.max").split()
+    fields = cgroups.read(folder / "cpu.max").split()
     if not fields:
-        fields = _read(folder / "cpu.cfs_quota_us").split() + _read(folder / "cpu.cfs_period_us").split()
+        fields = cgroups.read(folder / "cpu.cfs_quota_us").split() + cgroups.read(folder / "cpu.cfs_period_us").split()
     if len(fields) != 2 or not fields[0].isdigit() or int(fields[1]) == 0:
         return None
     return int(fields[0]) / int(fields[1])
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:  # absent, or another hierarchy than this kernel's
-        return ""

@@ -21,14 +21,14 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from yoloscale.config import memory
+from yoloscale.data.room import SHARED_MEMORY, size
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 
 Image = npt.NDArray[Any]
 Read = Callable[[int], tuple[Image, tuple[int, int]]]
 """Decodes image i: (H, W, C) uint8, perhaps resized, and the height and width of the file."""
-
-SHARED_MEMORY = Path("/dev/shm")
 
 
 class NodeImages:
@@ -63,13 +63,16 @@ def fingerprint(files: Sequence[str], *settings: object) -> str:
     return digest.hexdigest()
 
 
-def build(kind: str, count: int, read: Read, key: str, disk: Path, ranks: Ranks, threads: int) -> NodeImages | str:
+def build(
+    kind: str, count: int, read: Read, key: str, disk: Path, ranks: Ranks, threads: int, spared: int = 0
+) -> NodeImages | str:
     """Collective. Decode the images, each rank of a node a share, and map all shares.
 
     Args:
         kind: "ram" or "disk".
         key: from `fingerprint`; names the folder.
         disk: the folder of disk caches, on this node.
+        spared: bytes of memory on this node that others are going to need.
 
     Returns:
         The images, or a sentence that says why there is no room for them.
@@ -80,7 +83,7 @@ def build(kind: str, count: int, read: Read, key: str, disk: Path, ranks: Ranks,
     parent, prefix = (disk, "yoloscale") if kind == "disk" else (_memory_folder(), f"yoloscale-{owner}")
     folder = parent / f"{prefix}-{key}-{ranks.local_world_size}"
     if not all(group.gather_objects(folder.is_dir())):
-        refusal = _refusal(kind, folder, count, read) if ranks.is_first_of_node else None
+        refusal = _refusal(kind, folder, count, read, spared) if ranks.is_first_of_node else None
         refusal = next((r for r in group.gather_objects(refusal) if r), None)
         if refusal:
             return refusal
@@ -129,18 +132,25 @@ def _memory_folder() -> Path:
     return SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(gettempdir())
 
 
-def _refusal(kind: str, folder: Path, count: int, read: Read) -> str | None:
-    """Why the images do not fit, judged by a few of them; None if they do."""
+def _refusal(kind: str, folder: Path, count: int, read: Read, spared: int) -> str | None:
+    """Why the images do not fit, judged by a few of them; None if they do.
+
+    Shared memory is memory of the job; half of what is free is left to what the ranks come to hold. Files of a disk
+    cache are in memory only as long as nobody else wants it.
+    """
     chosen = range(0, count, max(count // 16, 1))
     needed = 1.1 * count * sum(read(i)[0].nbytes for i in chosen) / len(chosen)
     place = next(parent for parent in folder.parents if parent.exists())
-    free = float(shutil.disk_usage(place).free)
+    free, limit = float(shutil.disk_usage(place).free), str(place)
     if kind == "ram":
-        free = min(free, psutil.virtual_memory().available / 2)
+        left = memory.available()
+        free -= spared
+        if (half := (left.free_bytes - spared) / 2) < free:
+            free, limit = half, left.limit
     if needed <= free:
         return None
-    wanted, allowed = needed / 2**30, free / 2**30
-    return f"cache={kind} needs {wanted:.1f} GiB on each node and {allowed:.1f} GiB may be used: not cached"
+    allowed = size(max(free, 0.0))
+    return f"cache={kind} needs {size(needed)} on each node and {allowed} may be used ({limit}): not cached"
 
 
 def _write_share(folder: Path, indices: range, read: Read, share: int, threads: int) -> None:

@@ -14,7 +14,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from yoloscale.data.order import SampleOrder
+from yoloscale.data.room import PREFETCH
 from yoloscale.data.seeds import derive, seed_host
+from yoloscale.data.worker_deaths import end_if_undelivered
 
 
 class SampleKey(NamedTuple):
@@ -79,6 +81,7 @@ def start_worker(_worker: int) -> None:
     torchrun sends those to the whole session of a rank. The rank saves and ends its workers itself; one that dies
     first would fail it.
     """
+    end_if_undelivered()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
@@ -96,6 +99,7 @@ class MicroBatchLoader:
     Args:
         start: (epoch, optimiser step), both from 0, of the first micro-batch to deliver.
         workers: loader processes of this rank; 0 loads in the training process.
+        prefetch: micro-batches that each of them may be ahead.
         pin_memory: deliver page-locked tensors (only with CUDA).
     """
 
@@ -108,6 +112,7 @@ class MicroBatchLoader:
         mosaic_closed: Callable[[int], bool],
         workers: int,
         pin_memory: bool,
+        prefetch: int = PREFETCH,
     ) -> None:
         self._loader = DataLoader(
             SeededSamples(source, order.seed),
@@ -115,7 +120,7 @@ class MicroBatchLoader:
             num_workers=workers,
             collate_fn=source.collate,
             pin_memory=pin_memory,
-            prefetch_factor=4 if workers else None,
+            prefetch_factor=prefetch if workers else None,
             worker_init_fn=start_worker,
             multiprocessing_context="fork" if workers else None,
         )

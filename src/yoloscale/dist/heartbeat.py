@@ -46,7 +46,7 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self.step = 0  # optimiser steps done, set by the loop
-        self.is_settled = False  # set after the first step: until then everything may take as long as a set-up
+        self.is_settled = False  # set after the first step: until then all but loading may take as long as a set-up
         self.last = Beat(SETTING_UP, 0)
 
     def at(self, phase: Phase) -> None:

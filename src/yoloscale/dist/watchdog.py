@@ -25,7 +25,7 @@ from yoloscale.dist.bulletin import Bulletin
 from yoloscale.dist.courier import Courier
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.group import SETUP_TIMEOUT_S
-from yoloscale.dist.heartbeat import HEARTBEAT, Heartbeat
+from yoloscale.dist.heartbeat import HEARTBEAT, LOADING, Heartbeat
 from yoloscale.dist.peers import PEERS, Loss
 from yoloscale.dist.release import Release
 from yoloscale.dist.siblings import Siblings
@@ -164,7 +164,7 @@ class Watchdog:
         if beat is not self._beat:
             self._beat, self._since_s = beat, self._clock_s
         self._pulse += 1
-        is_long = beat.phase.is_long or not self._heart.is_settled
+        is_long = beat.phase.is_long or (beat.phase is not LOADING and not self._heart.is_settled)
         limit_s = self._timing.timeout_s
         return State(
             rank=self._ranks.rank,

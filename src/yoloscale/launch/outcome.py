@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yoloscale.config.exits import describe_exit
 from yoloscale.launch import agent_report
 from yoloscale.runs.progress import Progress
 
@@ -96,23 +97,6 @@ def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
     if own or exits:
         return _died((own or exits)[-1], end.host)
     return _agent_failed(end)
-
-
-def describe_exit(exit_code: int) -> str:
-    """An exit code in words."""
-    if exit_code >= 0:
-        return f"exited with code {exit_code} without saying why"
-    try:
-        name = signal.Signals(-exit_code).name
-    except ValueError:
-        name = f"signal {-exit_code}"
-    hints = {
-        "SIGKILL": " (often the kernel's out-of-memory killer: less memory is needed with a smaller batch, "
-        "fewer workers or cache=false)",
-        "SIGSEGV": " (a crash in native code; the end of its log shows where)",
-        "SIGBUS": " (often shared memory, /dev/shm, is full: give it more room, or fewer workers)",
-    }
-    return f"was killed by {name}{hints.get(name, '')}"
 
 
 def blame(record: dict[str, Any]) -> tuple[bool, bool, float]:

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from yoloscale.config.cpus import LIMIT
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.exits import describe_exit
 from yoloscale.launch.claim import Claim, lock
-from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD, describe_exit
+from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
 from yoloscale.launch.process import Dependent
 from yoloscale.launch.spec import WORKER
 from yoloscale.launch.stop import StopRequests

@@ -53,7 +53,7 @@ def measure(config: Config, run: RunDirectory, ranks: Ranks) -> dict[str, Any]:
         "native_bytes": native.file_bytes,
         "precision": training.parts.precision.name,
         "threads": torch.get_num_threads(),
-        "workers": training.parts.workers,
+        "workers": training.parts.loading.workers,
     }
 
 

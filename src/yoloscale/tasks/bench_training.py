@@ -53,7 +53,7 @@ class Training:
             ranks.rank,
             (0, 0),
             lambda epoch: False,
-            workers=self.parts.workers,
+            workers=self.parts.loading.workers,
             pin_memory=is_cuda,
         )
 

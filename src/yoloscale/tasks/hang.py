@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from yoloscale.config.schema import Config
+from yoloscale.data.worker_deaths import describe_workers
 from yoloscale.dist.bulletin import connect
 from yoloscale.dist.environment import Ranks
+from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, LOADING
 from yoloscale.dist.verdict import Verdict
 from yoloscale.dist.watchdog import Timing, Watchdog
 from yoloscale.runs import events
@@ -36,10 +38,17 @@ def _record(run: RunDirectory, ranks: Ranks, attempt: int, verdict: Verdict) -> 
         attempt=attempt,
         rank=rank,
         host=host,
-        error=f"{said}{_where_stacks_are(run, attempt, verdict)}",
+        error=f"{said}{_what_it_waits_for(ranks, verdict)}{_where_stacks_are(run, attempt, verdict)}",
         collateral=False,
         hang=True,
     )
+
+
+def _what_it_waits_for(ranks: Ranks, verdict: Verdict) -> str:
+    """The state of the loader workers, if it is this rank that waits for images."""
+    is_mine = verdict.ranks == (ranks.rank,) and HEARTBEAT.last.phase in (LOADING, EVALUATING)
+    workers = describe_workers() if is_mine else ""
+    return f"; {workers}" if workers else ""
 
 
 def _where_stacks_are(run: RunDirectory, attempt: int, verdict: Verdict) -> str:

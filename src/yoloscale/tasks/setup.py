@@ -16,8 +16,8 @@ from yoloscale.config.locations import cache_folder
 from yoloscale.config.plan import BatchPlan, difference, plan, planned_ranks
 from yoloscale.config.schema import Config
 from yoloscale.config.wording import counted
-from yoloscale.data import cache
 from yoloscale.data.order import SampleOrder
+from yoloscale.data.room import Loading
 from yoloscale.data.sources import locate, locate_weights
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
@@ -29,11 +29,12 @@ from yoloscale.engine.step import Stepper
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.tasks import loading
 from yoloscale.yolo import datasets
 from yoloscale.yolo.evaluation import UltralyticsEvaluation
 from yoloscale.yolo.learner import UltralyticsLearner
 from yoloscale.yolo.parts import arguments, is_rtdetr, make_trainer
-from yoloscale.yolo.samples import UltralyticsSamples, attach, files, reader
+from yoloscale.yolo.samples import UltralyticsSamples
 
 Say = Callable[[str], None]
 
@@ -51,7 +52,7 @@ class Parts:
     stepper: Stepper
     schedule: Schedule
     precision: Precision
-    workers: int
+    loading: Loading
 
 
 def choose_device(config: Config, ranks: Ranks) -> torch.device:
@@ -101,9 +102,9 @@ def build(
     group.broadcast_tensors([*learner.module.parameters(), *learner.module.buffers()])
     say("data")
     batch = _size_batch(config, run, trainer, precision, ranks)
-    samples, evaluation, workers = _data(config, trainer, ranks, caches, say)
-    learner.prepare_loss()
     dealt = plan(config, ranks=ranks.world_size, batch=batch)
+    samples, evaluation, chosen = _data(config, run, trainer, ranks, caches, dealt.actual.per_rank, say)
+    learner.prepare_loss()
     if ranks.is_first and (told := difference(config, dealt)):
         events.warn(run, told)
     order = _order(config, len(samples), dealt)
@@ -126,7 +127,7 @@ def build(
         channels_last=channels_last,
         exact_reduce=config.cluster.exact_reduce,
     )
-    return Parts(trainer, learner, samples, evaluation, dealt, order, stepper, _schedule(args), precision, workers)
+    return Parts(trainer, learner, samples, evaluation, dealt, order, stepper, _schedule(args), precision, chosen)
 
 
 def _order(config: Config, images: int, dealt: BatchPlan) -> SampleOrder:
@@ -197,27 +198,22 @@ def _size_batch(config: Config, run: RunDirectory, trainer: Any, precision: Prec
 
 
 def _data(
-    config: Config, trainer: Any, ranks: Ranks, caches: Path, say: Say
-) -> tuple[UltralyticsSamples, UltralyticsEvaluation, int]:
-    """Collective. Training samples, evaluation and loader workers of this rank."""
+    config: Config, run: RunDirectory, trainer: Any, ranks: Ranks, caches: Path, per_rank: int, say: Say
+) -> tuple[UltralyticsSamples, UltralyticsEvaluation, Loading]:
+    """Collective. Training samples, evaluation and loader workers of this rank; `per_rank`: its micro-batch."""
     with group.first_of_run_then_of_nodes(ranks):
         train, validation = datasets.build(trainer)
     share = ranks.cpu_share
-    if config.cache:
-        kind = "disk" if str(config.cache).lower() == "disk" else "ram"
-        for part in (train, validation):
-            say("caching images")
-            key = cache.fingerprint(files(part), trainer.args.imgsz, trainer.args.task)
-            images = cache.build(kind, len(part), reader(part), key, caches / "images", ranks, share)
-            if isinstance(images, str):
-                print(images, flush=True)
-            else:
-                attach(part, images)
-    samples = UltralyticsSamples(train, trainer.args)
     # on a CPU the ranks' own threads have the cores; what is left over may load
     spare = share - torch.get_num_threads() if trainer.device.type == "cpu" else share
     workers = max(min(config.workers, spare), 0)
-    return samples, UltralyticsEvaluation(trainer, validation, ranks, workers), workers
+    if config.cache:
+        spared = loading.expected(config, per_rank, workers).memory_bytes * ranks.local_world_size
+        images = loading.Images((train, validation), (trainer.args.imgsz, trainer.args.task), caches / "images")
+        loading.cache_images(config, run, ranks, images, threads=share, spared=spared, say=say)
+    samples = UltralyticsSamples(train, trainer.args)
+    chosen = loading.choose(run, ranks, samples, per_rank, workers)
+    return samples, UltralyticsEvaluation(trainer, validation, ranks, chosen.workers), chosen
 
 
 def _schedule(args: Any) -> Schedule:

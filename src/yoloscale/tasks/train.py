@@ -12,8 +12,10 @@ import torch
 from yoloscale.checkpoint.interval import When, mean_time_between_failures
 from yoloscale.checkpoint.state import Progress
 from yoloscale.checkpoint.store import Retention
+from yoloscale.config import memory
 from yoloscale.config.schema import Config, Interval
 from yoloscale.data.loader import MicroBatchLoader
+from yoloscale.data.worker_deaths import worker_deaths_named
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import FINISHING, HEARTBEAT
@@ -81,14 +83,16 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     _say_started(run, ranks, attempt, parts, progress)
     try:
         try:
-            outcome = loop.run()
+            with worker_deaths_named():
+                outcome = loop.run()
         finally:
             keeper.close()
             _close(loaders)
         HEARTBEAT.at(FINISHING)
         _end_if_lost(run, ranks)
         if outcome is Outcome.finished:
-            finish(config, run, ranks, parts, observer, loop.summary())
+            with worker_deaths_named():
+                finish(config, run, ranks, parts, observer, loop.summary())
             trial.tell()
         else:
             _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome)
@@ -227,7 +231,8 @@ def _open_loader(
         ranks.rank,
         (at.position.epoch, at.position.step),
         lambda epoch: bool(closing) and epoch >= at.position.epochs - closing,
-        workers=parts.workers,
+        workers=parts.loading.workers,
+        prefetch=parts.loading.prefetch,
         pin_memory=parts.trainer.device.type == "cuda",
     )
     opened.append(loader)
@@ -271,5 +276,7 @@ def _say_started(run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, pr
         batch=parts.plan.global_batch,
         plan=str(parts.plan),
         precision=parts.precision.name,
-        workers=parts.workers,
+        workers=parts.loading.workers,
+        prefetch=parts.loading.prefetch,
+        memory_bytes=memory.available().free_bytes,
     )
