@@ -37,7 +37,7 @@ def drawn(sweep: SweepDirectory) -> list[str]:
         assert pixels.std() > 8, path
         assert pixels[0].min() > 200, f"{path} is cut off at its upper edge"
         assert pixels[:, -1].min() > 200, f"{path} is cut off at its right edge"
-    assert not list(sweep.path.glob(".*.part"))
+    assert not list(sweep.path.glob("*.part"))
     return [path.name for path in paths]
 
 

@@ -43,7 +43,7 @@ class Made:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.tracker = Calls()
         self.trackers = BackgroundTrackers({"calls": lambda: self.tracker}, folder / "job" / "tracked.json", print)
-        given = {"writes": True, "plots": True, "first_step": 0, **options}
+        given = {"writes": True, "plots": True, "first_step": 0, "attempt": 1, **options}
         csv = ResultsCsv(folder / "results.csv", 0)
         self.observer = RunObserver(RunDirectory(folder), csv, self.trackers, **given)
 
@@ -169,6 +169,24 @@ def test_events_and_traces(tmp_path: Path, make: Make) -> None:
     assert list(jsonl.read(tmp_path / "trace.jsonl")) == [{"step": 1, "loss": "0x1p+0"}]
 
 
+def test_a_rank_0_whose_attempt_another_one_has_followed_writes_no_more(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another machine, say, where it lives on; its events have a file of their own."""
+    monkeypatch.setattr("yoloscale.runs.turn.LOOK_S", 0.0)
+    run, observer = RunDirectory(tmp_path), make(attempt=9).observer
+    run.attempt_logs(9).mkdir(parents=True)
+    observer.trace({"step": 1})
+    observer.epoch({**EPOCH, **EVALUATED})
+    run.attempt_logs(10).mkdir()
+    before = [path.read_bytes() for path in (run.trace, run.metrics, tmp_path / "results.csv")]
+    observer.trace({"step": 2})
+    observer.epoch({**EPOCH, **EVALUATED, "epoch": 2})
+    assert [path.read_bytes() for path in (run.trace, run.metrics, tmp_path / "results.csv")] == before
+    (warned,) = events.history(run)
+    assert "attempt 10 has begun" in warned["message"]
+
+
 def test_an_epoch_that_a_full_disk_does_not_take_is_in_the_table_of_the_next(
     tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +195,7 @@ def test_an_epoch_that_a_full_disk_does_not_take_is_in_the_table_of_the_next(
 
     observer = make().observer
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
+        patch.setattr(Path, "replace", full)
         observer.epoch({**EPOCH, **EVALUATED})
     assert "not in results.csv yet" in events.history(RunDirectory(tmp_path))[0]["message"]
     observer.epoch({**EPOCH, **EVALUATED, "epoch": 2})

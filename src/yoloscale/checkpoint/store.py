@@ -26,6 +26,8 @@ from typing import Any
 
 import torch
 
+from yoloscale.system.files import beside
+
 STATE, MANIFEST = "state.pt", "manifest.json"
 PREFIX, TEMPORARY, BROKEN, REPLACED, REMOVED = "step-", ".writing-", "broken-", "replaced-", ".removing-"
 OTHER = "other-"
@@ -82,8 +84,8 @@ class CheckpointStore:
         self._folder.mkdir(exist_ok=True)  # not its parents: a run that was removed is not made anew
         self._clear()
         final = self._folder / f"{PREFIX}{position['step']:09d}"
-        suffix = f".{self._run_id}" if self._run_id else ""  # another run of this name may write the same step
-        temporary = self._folder / f"{TEMPORARY}{final.name}{suffix}"
+        # another run of this name, or an older rank 0 of this one that still lives, may write the same step
+        temporary = beside(self._folder / f"{TEMPORARY}{final.name}")
         try:
             temporary.mkdir(exist_ok=True)
             _write_state(state, temporary / STATE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from pathlib import Path
@@ -14,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
 from yoloscale.config.typed import build, from_plain, to_plain
+from yoloscale.system.files import write_whole
 
 Entries = dict[tuple[str, str], str]
 
@@ -40,12 +40,7 @@ def freeze(config: Config, path: Path) -> None:
     `paths.runs` is left out: a run holds no path to itself; `sweep`, too, which is of all points and not of one; and
     `id` where there is none.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write("".join(entries(config).values()))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write_whole(path, "".join(entries(config).values()), synced=True)
 
 
 def entries(config: Config, known: Entries | None = None) -> dict[str, str]:

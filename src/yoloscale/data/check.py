@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from yoloscale.data.check_labels import LabelRules, Labels, read_labels
 from yoloscale.data.check_report import DatasetReport, SplitReport
 from yoloscale.data.check_yaml import DatasetYaml
 from yoloscale.data.ultralytics_paths import datasets_folder
+from yoloscale.system.files import write_whole
 
 VERSION = 1  # of the rules: another number, another cached result
 _THREADS = 16  # file systems answer many questions at once, also when few CPUs ask
@@ -260,9 +260,7 @@ def _cached(
     made = report()
     with contextlib.suppress(OSError):  # a shared cache may be read-only or full: then the next check is slow too
         kept.parent.mkdir(parents=True, exist_ok=True)
-        beside = kept.with_name(f".{kept.name}.{uuid.uuid4().hex}")
-        beside.write_text(json.dumps({"state": state, "report": made.as_json()}), encoding="utf-8")
-        beside.replace(kept)
+        write_whole(kept, json.dumps({"state": state, "report": made.as_json()}))
     return made
 
 

@@ -19,6 +19,7 @@ from yoloscale.launch.watched import POLL_S, Watched
 from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.tail import last_lines
+from yoloscale.system.files import write_whole
 
 LOG_END_LINES = 20
 OTHER_NODES_WORD_S = 3.0  # until the launcher of the node where it began has written down the cause
@@ -151,7 +152,4 @@ def _write_launch_record(run: RunDirectory, spec: JobSpec, argv: list[str], vari
         "working_folder": str(Path.cwd()),
     }
     run.check()
-    path = run.launch_record(spec.attempt, spec.node_rank)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    beside.replace(path)
+    write_whole(run.launch_record(spec.attempt, spec.node_rank), json.dumps(record, indent=1))

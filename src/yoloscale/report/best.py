@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from yoloscale.config.freeze import load
 from yoloscale.report import words
 from yoloscale.report.results import PointResult, SweepResults
+from yoloscale.system.files import write_whole
 
 FOLDER = "experiment"
 _NAME = re.compile(r"best(-\d+)?\.yaml")
@@ -43,9 +43,7 @@ def write_recipes(results: SweepResults) -> list[Path]:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    write_whole(path, text)
 
 
 def _comment(results: SweepResults, point: PointResult, name: str) -> Iterator[str]:

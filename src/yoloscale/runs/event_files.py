@@ -16,8 +16,6 @@ follows from something never comes before it.
 from __future__ import annotations
 
 import os
-import re
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,11 +26,11 @@ from typing import Any
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.tail import Lines
+from yoloscale.system.files import host_name
 
 AFTER = "YOLOSCALE_AFTER"  # the newest time that whoever started this process has read; seconds since the epoch
 RECENT = 6  # files with the newest lines: opened at each look, which is what makes NFS tell of their new lines at once
 ROTATED = 32  # of the others, whose sizes are looked at, in turn
-MAX_HOST = 100
 _own: dict[tuple[int, Path], Path] = {}  # the file of this process, by pid and run: a forked child has one of its own
 _newest: dict[Path, float] = {}  # by run
 _Entry = tuple[float, str, int, dict[str, Any]]  # its place in time, file, number in it, and the line itself
@@ -161,7 +159,7 @@ def _files(run: RunDirectory) -> Iterator[Path]:
 def _make(run: RunDirectory) -> Path:
     """A file that no other process has, of this run only: a run's folder that is gone is not made again."""
     run.events.mkdir(exist_ok=True)
-    stem = f"{_file_name(socket.gethostname())}-{os.getpid()}"
+    stem = f"{host_name()}-{os.getpid()}"
     for number in count(1):
         path = run.events / (f"{stem}.jsonl" if number == 1 else f"{stem}-{number}.jsonl")
         try:
@@ -170,11 +168,6 @@ def _make(run: RunDirectory) -> Path:
             continue
         return path
     raise AssertionError("numbers do not end")
-
-
-def _file_name(host: str) -> str:
-    """A host name with nothing in it that a shell or a file system minds."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", host).strip(".-")[:MAX_HOST] or "host"
 
 
 def _place(entry: _Entry) -> tuple[float, str, int]:

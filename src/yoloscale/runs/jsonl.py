@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from yoloscale.system.files import write_whole
+
 
 def append(path: Path, record: Mapping[str, Any], *, must_exist: bool = False) -> None:
     """Append one object as one line, by one write to a descriptor opened for appending.
@@ -51,10 +53,8 @@ def drop(path: Path, is_dropped: Callable[[dict[str, Any]], bool]) -> None:
     """Rewrite a file without some of its lines, whole or not at all. Only for files that nobody follows."""
     if not path.exists():
         return
-    beside = path.with_name(f".{path.name}.writing")
     kept = [line for line in read(path) if not is_dropped(line)]
-    beside.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept), encoding="utf-8")
-    beside.replace(path)
+    write_whole(path, "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept))
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,6 @@ runs/<sweep>/study.journal, base.yaml    of a search only: sweep/search/search.p
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from yoloscale.config.freeze import dump, parse
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.typed import build, to_plain
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.files import write_whole
 
 VERSION = 1
 JOURNAL, BASE = "study.journal", "base.yaml"
@@ -119,12 +119,7 @@ def write(sweep: SweepDirectory, record: SweepRecord) -> None:
         "settings": to_plain(record.settings),
         "points": [_plain(index, point) for index, point in enumerate(record.points)],
     }
-    beside = sweep.record.with_name(f"{sweep.record.name}.{os.getpid()}.part")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(dump(content))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(sweep.record)
+    write_whole(sweep.record, dump(content), synced=True)
 
 
 def _point(index: int, content: Any) -> SweepPoint:

@@ -25,6 +25,7 @@ from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepP
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
 from yoloscale.sweep.directory import TakenSweep, make_first_free, take
 from yoloscale.sweep.problems import gathered
+from yoloscale.system.files import write_whole
 
 _MAX_NAMED = 3
 
@@ -99,9 +100,7 @@ def freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> No
 
 
 def _write_config(run: RunDirectory, config: Config, known: Entries) -> None:
-    beside = run.config.with_name(f"{run.config.name}.{os.getpid()}.part")
-    beside.write_text("".join(entries(config, known).values()), encoding="utf-8")
-    beside.replace(run.config)
+    write_whole(run.config, "".join(entries(config, known).values()))
 
 
 def _own_overrides(each: ConfiguredPoint) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.system.files import write_whole
 
 SILENT_S = 900.0  # one on another machine is thought dead then; it may wait for its turn at a search for 600 s
 
@@ -70,9 +71,7 @@ def on_record(sweep: SweepDirectory) -> Iterator[SweepLauncher]:
     name = f"launcher-{re.sub(r'[^A-Za-z0-9.-]', '-', host)}-{pid}.json"
     found = SweepLauncher(sweep.job / name, host, pid, round(time.time(), 3))
     found.request.unlink(missing_ok=True)
-    beside = found.record.with_suffix(".part")
-    beside.write_text(json.dumps({"host": host, "pid": pid, "time": found.since}), encoding="utf-8")
-    beside.replace(found.record)
+    write_whole(found.record, json.dumps({"host": host, "pid": pid, "time": found.since}))
     try:
         yield found
     finally:

@@ -41,6 +41,7 @@ from yoloscale.sweep.problems import gathered
 from yoloscale.sweep.search.search import base_of, open_search
 from yoloscale.sweep.search.source import SearchSource
 from yoloscale.sweep.slots import Slots, plan_slots
+from yoloscale.system.files import write_whole
 
 PointSource = GridSource | SearchSource
 START_S = 30.0
@@ -115,9 +116,7 @@ def name_gpus(sweep: SweepDirectory, gpus: Sequence[int] | None) -> None:
     if gpus is None:
         file.unlink(missing_ok=True)
     else:
-        beside = file.with_name(f"{file.name}.{os.getpid()}.part")
-        beside.write_text(json.dumps(list(gpus)), encoding="utf-8")
-        beside.replace(file)
+        write_whole(file, json.dumps(list(gpus)))
 
 
 def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -> None:

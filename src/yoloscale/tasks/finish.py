@@ -18,6 +18,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.objectives import GFLOPS, LATENCY, PARAMETERS, objectives_of
+from yoloscale.system.files import write_whole
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.publish import publish
 from yoloscale.tasks.setup import Parts
@@ -57,9 +58,7 @@ def finish(
         **({"pruned": True} if was_pruned(run, int(summary["epochs"])) else {}),
     }
     run.check()
-    beside = run.result.with_name(".result.json.writing")
-    beside.write_text(json.dumps(result, indent=1) + "\n")
-    beside.replace(run.result)
+    write_whole(run.result, json.dumps(result, indent=1) + "\n")
     events.record(run, events.FINISHED, epochs=summary["epochs"], steps=summary["steps"])
     publish(config, run, parts, observer, result)
 

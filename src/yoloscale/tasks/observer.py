@@ -11,6 +11,7 @@ import torch
 
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.turn import Turn
 from yoloscale.track.background import BackgroundTrackers, Tell
 from yoloscale.track.results_csv import ResultsCsv
 
@@ -27,7 +28,8 @@ class RunObserver:
     """`engine.protocols.Observer` of rank 0; on the other ranks all methods return at once.
 
     metrics.jsonl is a history: a step or an epoch that is trained again, after a restart or a roll-back, has a line
-    again, with `"redone": true`. Trackers hear of each once.
+    again, with `"redone": true`. Trackers hear of each once. That of an attempt which another one has followed writes
+    nothing more.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class RunObserver:
         writes: bool,
         plots: bool,
         first_step: int,
+        attempt: int,
     ) -> None:
+        self._turn = Turn(run, attempt)
         self._run, self._csv, self._trackers = run, csv, trackers
         self._writes, self._plots, self._first_step = writes, plots, first_step
         self._last_line = 0.0
@@ -82,6 +86,7 @@ class RunObserver:
             self._append(self._run.metrics, {**head, **rest, **redone})
         try:
             self._run.check()
+            self._turn.check()
             self._csv.add(record)
         except OSError as error:  # the next epoch writes the table as a whole
             events.warn(self._run, f"epoch {record['epoch']} is not in results.csv yet: {error}")
@@ -109,6 +114,7 @@ class RunObserver:
         """Append a line; a disk that does not take it costs the line, not the run."""
         try:
             self._run.glance()
+            self._turn.check()
             jsonl.append(path, record)
         except OSError as error:
             print(f"{path.name}: {error}", flush=True)

@@ -20,6 +20,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.sweep_directory import is_sweep
+from yoloscale.system.files import write_whole
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.make import makers
 from yoloscale.track.secrets import shown, without_logins
@@ -113,7 +114,7 @@ def _identity(run: RunDirectory, progress: Progress) -> dict[str, str]:
     try:
         run.check()
         file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(found) + "\n")
+        write_whole(file, json.dumps(found) + "\n")
     except OSError as error:
         print(f"{file.name}: {error}", flush=True)
     return found

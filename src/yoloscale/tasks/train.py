@@ -58,7 +58,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     progress = keeper.restore() or _first_progress(config, run)
     _watch_for_requests(run, ranks, ballot)
     trackers = open_trackers(config, run, ranks, progress, attempt)
-    observer = _observer(config, run, ranks, progress, trackers)
+    observer = _observer(config, run, ranks, progress, trackers, attempt)
     trial = Trial(config, run, ranks)
     loaders: list[MicroBatchLoader] = []
     loop = Loop(
@@ -245,7 +245,7 @@ def _close(loaders: list[MicroBatchLoader]) -> None:
 
 
 def _observer(
-    config: Config, run: RunDirectory, ranks: Ranks, progress: Progress, trackers: BackgroundTrackers
+    config: Config, run: RunDirectory, ranks: Ranks, progress: Progress, trackers: BackgroundTrackers, attempt: int
 ) -> RunObserver:
     if ranks.is_first:
         run.check()
@@ -257,6 +257,7 @@ def _observer(
         writes=ranks.is_first,
         plots=config.plots,
         first_step=progress.position.total,
+        attempt=attempt,
     )
 
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from yoloscale.system.files import write_whole
+
 
 @dataclass
 class Marks:
@@ -36,6 +38,4 @@ def read(path: Path) -> Marks:
 def write(path: Path, marks: Marks) -> None:
     """Replace the file as a whole."""
     path.parent.mkdir(exist_ok=True)
-    beside = path.with_name(f".{path.name}.writing")
-    beside.write_text(json.dumps(asdict(marks)) + "\n")
-    beside.replace(path)
+    write_whole(path, json.dumps(asdict(marks)) + "\n")

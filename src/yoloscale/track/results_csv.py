@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from yoloscale.system.files import write_whole
+
 
 class ResultsCsv:
     """Appends epochs; on a resumed run the lines after the restored epoch are dropped first.
@@ -29,9 +31,7 @@ class ResultsCsv:
         self._rows.append({**(self._rows[-1] if self._rows else {}), **values})
         columns = sorted(self._rows[-1], key=lambda name: _rank(name) or 0)
         lines = [columns, *([row.get(name, "0") for name in columns] for row in self._rows)]
-        beside = self._path.with_name(f".{self._path.name}.writing")
-        beside.write_text("".join(",".join(line) + "\n" for line in lines))
-        beside.replace(self._path)
+        write_whole(self._path, "".join(",".join(line) + "\n" for line in lines))
 
 
 def _rank(name: str) -> int | None:

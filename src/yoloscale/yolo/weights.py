@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 from torch import nn
 from ultralytics import __version__
 from ultralytics.utils import DEFAULT_CFG_DICT
+
+from yoloscale.system.files import PART, beside
 
 RUN_ID = "yoloscale_run_id"  # a key of the file beside Ultralytics' own
 
@@ -95,16 +96,16 @@ def write(path: Path, content: dict[str, Any], check: Callable[[], None] = lambd
     `check` raises; the file that was there stays.
     """
     path.parent.mkdir(exist_ok=True)
-    beside = path.with_name(f".{path.name}.writing")
+    for left in path.parent.glob(f"{path.name}.*{PART}"):  # by one that was killed amid it
+        left.unlink(missing_ok=True)
+    part = beside(path)
     try:
-        torch.save(content, beside)
-        with beside.open("rb") as file:
+        torch.save(content, part)
+        with part.open("rb") as file:
             os.fsync(file.fileno())
         check()
-        beside.replace(path)
+        part.replace(path)
     except RuntimeError as error:  # torch's writer hides what the disk said
         raise OSError(f"{path.name} could not be written, the disk may be full: {error}") from error
     finally:
-        with suppress(OSError):  # what lies there in the folder of another run is that run's
-            check()
-            beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)

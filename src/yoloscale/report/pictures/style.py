@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yoloscale.report import words
+from yoloscale.system.files import beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def title(made: Figure, text: str) -> None:
 
 def save(made: Figure, path: Path) -> Path:
     """Write a PNG, whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    made.savefig(beside, format="png")
-    beside.replace(path)
+    part = beside(path)
+    made.savefig(part, format="png")
+    part.replace(path)
     return path

@@ -14,6 +14,7 @@ from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.search.search import Search
 from yoloscale.sweep.submit import Submission, array_job, unfinished
+from yoloscale.system.files import write_whole
 
 
 def job_for(search: Search, words: Sequence[str], indices: Sequence[int]) -> SlurmJob:
@@ -69,10 +70,7 @@ def queued(sweep: SweepDirectory, asked: Ask = ask) -> dict[int, str]:
 
 
 def _put_down(sweep: SweepDirectory, jobs: dict[str, str]) -> None:
-    path = sweep.job / "elements.json"
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps({**_read(sweep), **jobs}), encoding="utf-8")
-    beside.replace(path)
+    write_whole(sweep.job / "elements.json", json.dumps({**_read(sweep), **jobs}))
 
 
 def _read(sweep: SweepDirectory) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""This machine, and the few primitives that touch it."""
