@@ -92,6 +92,16 @@ def test_a_forked_process_writes_a_file_of_its_own(run: RunDirectory) -> None:
     assert messages(events.history(run)) == ["parent", "child"]
 
 
+def test_the_same_name_in_another_working_folder_is_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("here", "there"):
+        (tmp_path / place / "run").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / place)
+        events.record(RunDirectory(Path("run")), events.WARNING, message=place)
+        assert messages(events.history(RunDirectory(tmp_path / place / "run"))) == [place]
+
+
 def test_an_odd_host_name_is_made_safe(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "../it's $(touch x)\n" + "x" * 300)
     events.record(run, events.WARNING, message="here")

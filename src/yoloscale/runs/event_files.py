@@ -41,26 +41,27 @@ def append(run: RunDirectory, record: Mapping[str, Any]) -> None:
 
     Raises OSError if the disk does not take it, and FileNotFoundError if the file is gone: so is the run then.
     """
-    key = (os.getpid(), run.path)
+    key = (os.getpid(), run.path.absolute())
     path = _own.get(key) or _own.setdefault(key, _make(run))
     jsonl.append(path, record, must_exist=True)
 
 
 def begin(run: RunDirectory) -> None:
     """Know that this process makes the run now: what it has written under that name before was another one's."""
-    _own.pop((os.getpid(), run.path), None)
-    _newest.pop(run.path, None)
+    _own.pop((os.getpid(), run.path.absolute()), None)
+    _newest.pop(run.path.absolute(), None)
 
 
 def after(run: RunDirectory, now: float) -> float | None:
     """The time that a line of `now` is to follow by what this process has read; None where the clock says so itself."""
-    newest = _newest.get(run.path, float(os.environ.get(AFTER, 0.0)))
+    newest = _newest.get(run.path.absolute(), float(os.environ.get(AFTER, 0.0)))
     return round(newest + 0.001, 3) if newest >= now else None
 
 
 def handed_on(run: RunDirectory) -> dict[str, str]:
     """The variable by which processes that this one starts know what came before them."""
-    return {AFTER: f"{_newest[run.path]:.3f}"} if run.path in _newest else {}
+    newest = _newest.get(run.path.absolute())
+    return {} if newest is None else {AFTER: f"{newest:.3f}"}
 
 
 def exist(run: RunDirectory) -> bool:
@@ -92,8 +93,9 @@ class EventTail:
         """The events since the last call, in their order among each other; late ones may belong before earlier ones."""
         found = sorted((entry for writer in self._look() for entry in writer.new()), key=_place)
         if found:
+            path = self._run.path.absolute()
             self._entries += found
-            _newest[self._run.path] = max(_newest.get(self._run.path, 0.0), found[-1][0])
+            _newest[path] = max(_newest.get(path, 0.0), found[-1][0])
         return [record for *_, record in found]
 
     def history(self) -> list[dict[str, Any]]:
