@@ -26,9 +26,18 @@ def test_several_nodes_meet_at_the_first() -> None:
     first, second = (render(spec, TorchrunFeatures(), local_address="10.0.0.7") for spec in nodes)
     assert "--nnodes=2" in first
     assert "--rdzv-endpoint=host0:29500" in second
-    assert "--local-addr=10.0.0.7" in second
-    assert any(flag.startswith("--rdzv-conf=is_host=1,") for flag in first)
-    assert any(flag.startswith("--rdzv-conf=is_host=0,") for flag in second)
+    assert {"--rdzv-backend=static", "--node-rank=0"} <= {*first}, "ranks in the order of the nodes"
+    assert {"--rdzv-backend=static", "--node-rank=1"} <= {*second}
+    elastic = [render(replace(spec, min_nodes=1), TorchrunFeatures(), local_address="10.0.0.7") for spec in nodes]
+    assert "--local-addr=10.0.0.7" in elastic[1]
+    assert any(flag.startswith("--rdzv-conf=is_host=1,") for flag in elastic[0])
+    assert any(flag.startswith("--rdzv-conf=is_host=0,") for flag in elastic[1])
+
+
+def test_an_endpoint_of_several_nodes_has_a_port_and_brackets_where_it_needs_them() -> None:
+    for typed, given in (("host0", "host0:29500"), ("[fd00::1]:41", "[fd00::1]:41"), ("10.0.0.1:7", "10.0.0.1:7")):
+        argv = render(replace(SPEC, nodes=2, rdzv_endpoint=typed), TorchrunFeatures())
+        assert f"--rdzv-endpoint={given}" in argv
 
 
 def test_with_a_least_number_of_nodes_an_attempt_starts_with_those_that_came() -> None:

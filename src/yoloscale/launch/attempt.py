@@ -77,6 +77,7 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
         killed={*watched.killed, *left},
         is_own_doing=watched.has_killed_agent,
         rdzv_endpoint=spec.rdzv_endpoint,
+        is_unmet=watched.is_unmet,
     )
     if all(rank_exit.exit_code >= 0 or rank_exit.exit_code == ABORTED for rank_exit in broken(end)):
         _hear_other_nodes(spec, watched)

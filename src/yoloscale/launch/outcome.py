@@ -60,6 +60,7 @@ class AgentEnd:
     killed: Collection[int] = ()  # pids the launcher killed itself
     is_own_doing: bool = False  # the agent is among them
     rdzv_endpoint: str | None = None
+    is_unmet: bool = False  # node 0 was not reached, and the launcher has ended the agent for it
 
 
 def conclude(progress: Progress, end: AgentEnd) -> Outcome:
@@ -161,7 +162,7 @@ def _agent_killed(end: AgentEnd) -> Failure:
 
 
 def _agent_failed(end: AgentEnd) -> Failure:
-    is_unmet = end.rdzv_endpoint is not None and agent_report.failed_to_meet(end.log)
+    is_unmet = end.rdzv_endpoint is not None and (end.is_unmet or agent_report.failed_to_meet(end.log))
     error = f"torchrun's agent ended with exit code {end.exit_code} before any rank said why"
     if is_unmet:
         error = (

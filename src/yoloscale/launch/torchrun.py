@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from yoloscale.launch.network import split_endpoint
 from yoloscale.launch.spec import JobSpec
 
 MONITOR_INTERVAL_S = 0.2
@@ -55,20 +56,35 @@ def render(spec: JobSpec, features: TorchrunFeatures, *, local_address: str | No
 
 
 def _nodes(spec: JobSpec) -> str:
-    return f"{spec.min_nodes}:{spec.nodes}" if _is_elastic(spec) else f"{spec.nodes}"
+    return f"{spec.min_nodes}:{spec.nodes}" if is_elastic(spec) else f"{spec.nodes}"
 
 
-def _is_elastic(spec: JobSpec) -> bool:
+def is_elastic(spec: JobSpec) -> bool:
+    """Whether the attempt may start with fewer nodes than the run is to have."""
     return spec.min_nodes is not None and spec.min_nodes < spec.nodes
 
 
 def _rendezvous(spec: JobSpec, local_address: str | None) -> list[str]:
     endpoint = spec.rdzv_endpoint or "127.0.0.1:0"
     is_host = int(spec.node_rank == 0)  # said, not guessed from host names: these need not resolve
+    if spec.nodes > 1 and not is_elastic(spec):
+        return _static(spec, endpoint)
     flags = ["--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}", f"--rdzv-id={spec.job_id}"]
     conf = f"is_host={is_host},join_timeout={JOIN_TIMEOUT_S},read_timeout={READ_TIMEOUT_S}"
-    if _is_elastic(spec):
+    if is_elastic(spec):
         conf += f",last_call_timeout={LAST_CALL_TIMEOUT_S}"
     flags.append(f"--rdzv-conf={conf}")
     address = local_address if spec.nodes > 1 else "127.0.0.1"
     return [*flags, f"--local-addr={address}"] if address else flags
+
+
+def _static(spec: JobSpec, endpoint: str) -> list[str]:
+    """Ranks in the order of the nodes: SLURM's follows the switches, and so do NCCL's rings then.
+
+    c10d orders nodes by their addresses as text. Here they have the numbers that they are given, and rank 0 is on
+    node 0, which hosts the store. The store's port is that of the endpoint.
+    """
+    host, port = split_endpoint(endpoint)
+    address = f"[{host}]" if ":" in host else host
+    flags = ["--rdzv-backend=static", f"--node-rank={spec.node_rank}", f"--rdzv-id={spec.job_id}"]
+    return [*flags, f"--rdzv-endpoint={address}:{port}", f"--rdzv-conf=timeout={JOIN_TIMEOUT_S}"]

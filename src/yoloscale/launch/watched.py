@@ -11,6 +11,7 @@ from collections.abc import Callable
 from yoloscale.launch import stragglers, torchrun
 from yoloscale.launch.agent_report import AgentLog
 from yoloscale.launch.looks import Looks
+from yoloscale.launch.meeting import Meeting
 from yoloscale.launch.outcome import TOLD
 from yoloscale.launch.process import Dependent
 from yoloscale.launch.spec import JobSpec
@@ -35,6 +36,7 @@ class Watched:
     ) -> None:
         self.progress = Progress(attempt=spec.attempt)
         self.killed: set[int] = set()
+        self.is_unmet = False  # node 0 was not reached from here
         self.stop: signal.Signals | None = None  # what the attempt was asked to stop with, by whomever
         self._spec = spec
         self._run = run
@@ -43,6 +45,7 @@ class Watched:
         self._say = say
         self._events, self._looks = EventTail(run), Looks()
         self._log = AgentLog(run.agent_log(spec.attempt, spec.node_rank))
+        self._meeting = Meeting(spec)
         self._kill_at: float | None = None
         self._rescue_until = 0.0
         self._look_for_request_at = self._look_for_owner_at = 0.0
@@ -112,6 +115,10 @@ class Watched:
                 self._kill_at = time.monotonic() + FAILURE_GRACE_S
                 self._rescue_until = time.monotonic() + RESCUE_S
                 self._looks.happened()
+            elif self._meeting.has_failed():
+                self.is_unmet = self._is_stopping = True
+                self._agent.send(signal.SIGTERM)
+                self._kill_at = time.monotonic() + SETUP_STOP_S
             elif self._kill_at is None and self.is_over:
                 self._kill_at = time.monotonic() + SETUP_STOP_S
         is_over = self._kill_at is not None and time.monotonic() >= self._kill_at and not self._is_rescuing()

@@ -29,7 +29,7 @@ class Account:
     """A folder on the file system that all nodes share, and what is typed there."""
 
     def __init__(self, folder: Path, cluster: Any, cache: Path) -> None:
-        self.folder, self.cluster, self.small = folder, cluster, SMALL
+        self.folder, self.cluster, self.small, self.cache = folder, cluster, SMALL, cache
         self.environment = {**os.environ, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(cache)}
 
     def with_stand_ins(self) -> None:
@@ -57,12 +57,16 @@ class Account:
 
     def train(self, name: str, *settings: str, nodes: int, ranks: int) -> str:
         """Submit a run with some ranks on each node; its job."""
-        self.type(*_training(name, nodes, ranks), *settings)
+        self.type(*self._training(name, nodes, ranks), *settings)
         return self.job_of(name)
 
     def prepare(self, name: str, *settings: str, nodes: int, ranks: int) -> None:
         """The same, without submitting it."""
-        self.type(*_training(name, nodes, ranks), *settings, "--prepare")
+        self.type(*self._training(name, nodes, ranks), *settings, "--prepare")
+
+    def _training(self, name: str, nodes: int, ranks: int) -> tuple[str, ...]:
+        where = (f"cluster.nodes={nodes}", f"cluster.procs_per_node={ranks}", f"cluster.cpus_per_task={ranks}")
+        return ("yoloscale", "train", f"name={name}", "cluster=slurm", *where, *self.small)
 
     def stand_in(self, name: str, *settings: str, **script: Any) -> str:
         """Submit a run of stand-ins; its job."""
@@ -112,11 +116,6 @@ class Account:
 
     def until_state(self, name: str, job: str, state: str, timeout_s: float = 240) -> None:
         self.until(name, lambda: self.state(job) == state, timeout_s)
-
-
-def _training(name: str, nodes: int, ranks: int) -> tuple[str, ...]:
-    where = (f"cluster.nodes={nodes}", f"cluster.procs_per_node={ranks}", f"cluster.cpus_per_task={ranks}")
-    return ("yoloscale", "train", f"name={name}", "cluster=slurm", *where, *SMALL)
 
 
 @pytest.fixture

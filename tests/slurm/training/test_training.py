@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
+from yoloscale.config.schema import ShapesConfig, Task
+from yoloscale.data.shapes import folder, render
 from yoloscale.runs import events
+from yoloscale.runs.status import read_result
 
 pytestmark = [pytest.mark.long]
 BATCH = ("batch=8", "nbs=8", "debug.trace=true")
@@ -40,24 +44,52 @@ def same_weights(one: Any, other: Any) -> bool:
     )
 
 
+def learn(account: Any) -> tuple[str, ...]:
+    """Weights that find something, so that metrics can differ; what to train on, from them, is returned."""
+    shapes = ShapesConfig(train_images=64, val_images=32, image_size=64)
+    rendered = yaml.safe_load(render(shapes, Task.detect, account.cache, print).read_text())
+    root = folder(shapes, Task.detect, account.cache)
+    known = {"path": str(root), "train": "images/train", "val": "images/train", "names": rendered["names"]}
+    (account.folder / "known.yaml").write_text(yaml.safe_dump(known))
+    easy = ("data=known.yaml", "single_cls=true", "mosaic=0", "imgsz=64", "optimizer=AdamW", *BATCH)
+    account.small = (*easy, "device=cpu", "plots=false", "workers=0", "cluster.threads=1")
+    finish(here(account, "learn", "model=yolo26n.yaml", "epochs=30", "lr0=0.002", "val=false", ranks=1), 400)
+    weights = account.run("learn").best_weights
+    return (f"model={weights}", "epochs=1", "lr0=0.0002", "warmup_epochs=0", "val=true")
+
+
 @pytest.mark.timeout(1000)
 def test_two_nodes_train_as_one_machine_does(account: Any) -> None:
-    """Four ranks: by torchrun on two nodes, by srun alone as tasks of two nodes, and here."""
-    settings = (*BATCH, "epochs=2", "val=true")
+    """Four ranks: by torchrun on two nodes, by srun alone as tasks of two nodes, dealt out in turn, and here."""
+    settings = learn(account)
     local = here(account, "here", *settings, ranks=4)
     job = account.train("there", *settings, nodes=2, ranks=2)
     account.prepare("tasks", *settings, nodes=2, ranks=2)
     finish(local, 400)
     account.until_state("there", job, "COMPLETED", 400)
     worker = [*account.command("yoloscale")[:2], "yoloscale.worker", str(account.run("tasks").path)]
-    account.type("srun", "--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", *worker, timeout_s=400)
-    assert len(account.trace("here")) == 16
-    hosts = {process["host"] for process in account.events("there", events.ATTEMPT_STARTED)[0]["processes"]}
-    assert len(hosts) == 2
+    asked = ("--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", "--distribution=cyclic")
+    account.type("srun", *asked, *worker, timeout_s=400)
+    assert len(account.trace("here")) == 8
+    assert nodes_of(account, "there") == [0, 0, 1, 1], "ranks follow SLURM's order of the nodes"
+    assert nodes_of(account, "tasks") == [0, 1, 0, 1]
+    assert {process["cpus"] for process in started(account, "tasks")} == {1}
     for name in ("there", "tasks"):
         assert account.trace(name) == account.trace("here"), name
         assert same_weights(account.run(name), account.run("here")), name
         assert metrics(account, name) == metrics(account, "here")
+        assert read_result(account.run(name))["metrics"] == read_result(account.run("here"))["metrics"], name
+    assert metrics(account, "here")["metrics/mAP50(B)"] > 0.3, "equal zeros would say nothing"
+
+
+def started(account: Any, name: str) -> list[dict[str, Any]]:
+    return list(account.events(name, events.ATTEMPT_STARTED)[0]["processes"])
+
+
+def nodes_of(account: Any, name: str) -> list[int]:
+    """The node of each rank, by its number among their sorted names."""
+    hosts = [process["host"] for process in started(account, name)]
+    return [sorted(set(hosts)).index(host) for host in hosts]
 
 
 def metrics(account: Any, name: str) -> Any:
