@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from tests.ports import free_port
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 
@@ -41,6 +45,72 @@ def test_three_ranks(launch_ranks: Callable[..., list[Any]], tmp_path: Path) -> 
         assert [tensor.unique().tolist() for tensor in result["broadcast"]] == [[0.0], [0.5]]
     turns = (tmp_path / "turns").read_text().splitlines()
     assert turns == ["0 starts", "0 ends", "2 starts", "2 ends", "1 starts", "1 ends"]
+
+
+def beside_a_gpu(ranks: Ranks, steps: Any, folder: str) -> dict[str, Any]:
+    """The same where the GPU's backend answers everything at once with nothing, so that nobody waits in it."""
+    import torch.testing._internal.distributed.fake_pg  # noqa: F401  # registers the backend
+
+    os.environ["MASTER_PORT"] = str(group.broadcast_object(free_port()))
+    group.leave()
+    torch.accelerator.device_count = lambda: 1
+    steps = group.join(ranks, "fake", torch.device("cuda", 0), timeout_s=60)
+    assert steps is not None
+    of_gpu = steps._get_backend(torch.device("cuda", 0)).name()
+    more = group.another()
+    assert more is not None
+    return {
+        **collectives(ranks, steps, folder),
+        "of_gpu": of_gpu,
+        "of_host": [one._get_backend(torch.device("cpu")).name() for one in (steps, more)],
+        "groups": [one is member for one, member in zip(group.groups(), (steps, more), strict=True)],
+    }
+
+
+def test_ranks_of_gpus_wait_on_the_host(launch_ranks: Callable[..., list[Any]], tmp_path: Path) -> None:
+    for result in launch_ranks(beside_a_gpu, 3, str(tmp_path), timeout_s=40):
+        assert result["of_gpu"] == "fake"
+        assert result["told"] == {"from": 0}
+        assert result["gathered"] == [0, 10, 20]
+        assert result["of_host"] == ["gloo", "fake"]  # one mesh of sockets is enough
+        assert result["groups"] == [True, True]
+    turns = (tmp_path / "turns").read_text().splitlines()
+    assert turns == ["0 starts", "0 ends", "2 starts", "2 ends", "1 starts", "1 ends"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "asked"),
+    [
+        ("gloo", "cpu", "gloo"),
+        ("nccl", "cuda:1", "cpu:gloo,cuda:nccl"),
+        ("gloo", "cuda:1", "gloo"),  # two ranks on one GPU
+    ],
+)
+def test_what_torch_is_asked_for(backend: str, device: str, asked: str) -> None:
+    assert group.sides(backend, torch.device(device)) == asked
+    assert group._of_device(asked) == backend
+
+
+def test_the_interface_towards_the_others_is_said_where_nobody_has() -> None:
+    environ = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    group._choose_interface(Ranks(0, 4, 0, 2), environ)
+    assert (environ["GLOO_SOCKET_IFNAME"], environ["NCCL_SOCKET_IFNAME"]) == ("lo", "=lo")
+    chosen = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", "GLOO_SOCKET_IFNAME": "ib0"}
+    group._choose_interface(Ranks(0, 2, 0, 2), chosen)
+    assert chosen["GLOO_SOCKET_IFNAME"] == "ib0"
+    assert "NCCL_SOCKET_IFNAME" not in chosen
+    group._choose_interface(Ranks(0, 2, 0, 2), unsaid := {"MASTER_ADDR": "127.0.0.1"})
+    assert list(unsaid) == ["MASTER_ADDR"]
+
+
+def test_a_rank_may_have_a_connection_to_each_of_a_thousand_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = [(1024, 4096)]
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limit: limits.append(limit))
+    group._allow_connections(1000)
+    assert limits[-1] == (4096, 4096)
+    group._allow_connections(1000)
+    assert len(limits) == 2
 
 
 def test_alone_they_return_at_once() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.config import network
 from yoloscale.config.schema import Device
-from yoloscale.launch import network
 from yoloscale.launch.environment import job_environment, job_variables, visible_gpus
 from yoloscale.launch.spec import JobSpec
 
@@ -51,6 +51,21 @@ def test_an_interface_that_was_chosen_stays() -> None:
     assert "GLOO_SOCKET_IFNAME" not in job_variables(SPEC, {"GLOO_SOCKET_IFNAME": "ib0"}, interface="eth1")
 
 
+def test_nccl_is_told_the_interface_where_there_are_other_nodes() -> None:
+    nodes = replace(SPEC, nodes=2, rdzv_endpoint="head:29500")
+    assert "NCCL_SOCKET_IFNAME" not in job_variables(SPEC, {}, interface="lo")
+    assert "NCCL_SOCKET_IFNAME" not in job_variables(nodes, {}, interface=None)
+    assert job_variables(nodes, {}, interface="eth1")["NCCL_SOCKET_IFNAME"] == "=eth1"
+    assert "NCCL_SOCKET_IFNAME" not in job_variables(nodes, {"NCCL_SOCKET_IFNAME": "^lo"}, interface="eth1")
+
+
+def test_loaders_may_be_forked_beside_efa() -> None:
+    nodes = replace(SPEC, nodes=2, rdzv_endpoint="head:29500")
+    assert "FI_EFA_FORK_SAFE" not in job_variables(SPEC, {}, interface=None)
+    assert job_variables(nodes, {}, interface=None)["FI_EFA_FORK_SAFE"] == "1"
+    assert "FI_EFA_FORK_SAFE" not in job_variables(nodes, {"FI_EFA_FORK_SAFE": "0"}, interface=None)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "expected"),
     [
@@ -67,4 +82,6 @@ def test_endpoints(endpoint: str, expected: tuple[str, int]) -> None:
 def test_address_and_interface_on_the_route() -> None:
     assert network.address_towards("127.0.0.1", 29500) == "127.0.0.1"
     assert network.interface_of("127.0.0.1") == "lo"
+    assert network.interface_towards("127.0.0.1", 29500) == "lo"
     assert network.address_towards("no.such.host.invalid", 1) is None
+    assert network.interface_towards("no.such.host.invalid", 1) is None

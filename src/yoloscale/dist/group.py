@@ -1,19 +1,26 @@
 """The process group: joining, leaving, and the few collectives the project uses.
 
+On GPUs the group has two sides. Tensors of a device go through the device's backend (NCCL); what is on the host, which
+is barriers and pickled objects, goes through gloo. A rank that waits in NCCL keeps a core and its GPU busy, and ranks
+wait for hours while one of them looks through a large data set; in gloo they sleep.
+
 Every function here that says "Collective" is called by all ranks in the same order. At world size 1 there is no
 process group and each of them returns at once, so no caller asks whether the run is distributed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import resource
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
+from yoloscale.config import network
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.peers import PEERS
 
@@ -32,9 +39,11 @@ def join(ranks: Ranks, backend: str, device: torch.device, timeout_s: float) -> 
     """
     if ranks.world_size == 1:
         return None
+    _allow_connections(ranks.world_size)
+    _choose_interface(ranks, os.environ)
     with PEERS.waiting():
         dist.init_process_group(
-            backend,
+            sides(backend, device),
             rank=ranks.rank,
             world_size=ranks.world_size,
             timeout=max(_BACKEND_TIMEOUT, 2 * timedelta(seconds=timeout_s)),
@@ -51,14 +60,43 @@ def another() -> dist.ProcessGroup | None:
     if not dist.is_initialized():
         return None
     with PEERS.waiting():
-        made = dist.new_group(timeout=_BACKEND_TIMEOUT)
+        made = dist.new_group(timeout=_BACKEND_TIMEOUT, backend=_of_device(dist.get_backend()))
     assert isinstance(made, dist.ProcessGroup), "every rank is a member"
     return made
+
+
+def sides(backend: str, device: torch.device) -> str:
+    """What torch is to be asked for: `backend`, and beside one that only takes tensors of a GPU gloo for the host's."""
+    return backend if device.type == "cpu" or backend == "gloo" else f"cpu:gloo,{device.type}:{backend}"
+
+
+def _of_device(sides: str) -> str:
+    """The backend that takes the tensors of the ranks' devices."""
+    return sides.rpartition(":")[2]
 
 
 def groups() -> list[dist.ProcessGroup]:
     """All groups that this process has joined, that of all ranks first; each has all of its backends."""
     return list(dist.distributed_c10d._world.pg_map)
+
+
+def _allow_connections(world_size: int) -> None:
+    """Let this process have as many files open as it may: gloo connects every rank with every other one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 2 * world_size + 1024:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _choose_interface(ranks: Ranks, environ: MutableMapping[str, str]) -> None:
+    """Where no launcher has said so, say which network interface reaches the others: gloo takes the one that the host's
+    name resolves to, which need not be one that the others reach."""
+    host, port = environ.get("MASTER_ADDR"), environ.get("MASTER_PORT", "")
+    if host is None or not port.isdigit():
+        return
+    interface = network.interface_towards(host, int(port))
+    nodes = -(-ranks.world_size // ranks.local_world_size)
+    environ.update(network.variables(interface, nodes, environ))
 
 
 def leave() -> None:
@@ -68,10 +106,10 @@ def leave() -> None:
 
 
 def barrier() -> None:
-    """Collective. Return when every rank has called it."""
+    """Collective. Return when every rank has called it; until then this one sleeps."""
     if dist.is_initialized():
         with PEERS.waiting():
-            dist.barrier()
+            dist.all_reduce(torch.zeros(1))  # on the host; dist.barrier would be the GPU's wherever there is one
 
 
 def broadcast_object(value: T, source: int = 0) -> T:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yoloscale.launch import environment, network, stragglers, torchrun
+from yoloscale.config import network
+from yoloscale.launch import environment, stragglers, torchrun
 from yoloscale.launch.outcome import ABORTED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, broken, conclude
 from yoloscale.launch.process import Dependent
 from yoloscale.launch.spec import JobSpec

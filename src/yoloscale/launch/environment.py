@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from yoloscale.config import network
 from yoloscale.config.schema import Device
 from yoloscale.launch.spec import JobSpec
 from yoloscale.runs import identity
@@ -11,6 +12,7 @@ from yoloscale.runs import identity
 MARK = "YOLOSCALE_JOB"  # on every process of an attempt, so that none can be overlooked at its end
 ATTEMPT = "YOLOSCALE_ATTEMPT"
 STOP_AT = "YOLOSCALE_STOP_AT"  # time of day, seconds since the epoch: the ranks save and stop
+FORK_SAFE = "FI_EFA_FORK_SAFE"  # read by AWS' network alone; NCCL itself sees to InfiniBand's
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -26,8 +28,9 @@ def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str
     visible = visible_gpus(spec, inherited.get("CUDA_VISIBLE_DEVICES"))
     if visible is not None:
         variables["CUDA_VISIBLE_DEVICES"] = visible
-    if interface is not None and "GLOO_SOCKET_IFNAME" not in inherited:
-        variables["GLOO_SOCKET_IFNAME"] = interface  # gloo takes the one its host name resolves to: often the wrong one
+    variables |= network.variables(interface, spec.nodes, inherited)
+    if spec.nodes > 1 and FORK_SAFE not in inherited:
+        variables[FORK_SAFE] = "1"  # loaders are forked from a process that may hold memory of the network card
     return variables
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 
 DEFAULT_PORT = 29500
 
@@ -37,3 +38,22 @@ def interface_of(address: str) -> str | None:
         if any(entry.address.split("%")[0] == address for entry in addresses):
             return str(interface)
     return None
+
+
+def interface_towards(host: str, port: int) -> str | None:
+    """The network interface on the route to a host; None if that cannot be told."""
+    address = address_towards(host, port)
+    return interface_of(address) if address is not None else None
+
+
+def variables(interface: str | None, nodes: int, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What says which way the ranks reach each other, for gloo and, on several nodes, for NCCL. Pure.
+
+    What somebody has set stays. On one node NCCL needs no network, and would be kept from those that it has.
+    """
+    if interface is None:
+        return {}
+    wanted = {"GLOO_SOCKET_IFNAME": interface}  # gloo takes the one its host name resolves to: often the wrong one
+    if nodes > 1:
+        wanted["NCCL_SOCKET_IFNAME"] = f"={interface}"  # without `=` it is the beginning of a name
+    return {name: value for name, value in wanted.items() if name not in inherited}
