@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import time
 
+from yoloscale.config.network import split_endpoint
 from yoloscale.launch import torchrun
-from yoloscale.launch.network import split_endpoint
 from yoloscale.launch.spec import JobSpec
 
 _LOOK_S = 1.0

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.launch.network import split_endpoint
+from yoloscale.config.network import split_endpoint
 from yoloscale.launch.spec import JobSpec
 
 MONITOR_INTERVAL_S = 0.2
