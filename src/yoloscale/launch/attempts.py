@@ -13,6 +13,7 @@ from yoloscale.config.time_limit import limit_s, stop_after_s
 from yoloscale.launch.attempt import Ended, Observer, run_attempt
 from yoloscale.launch.outcome import FAILED, INTERRUPTED, STOPPED, Failure, Outcome
 from yoloscale.launch.restarts import Restarts, cause, may_restart, newest_step
+from yoloscale.launch.slurm.broken_node import is_device_fault
 from yoloscale.launch.spec import WORKER, JobSpec, job_spec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.watched import POLL_S
@@ -113,6 +114,10 @@ class _Start:
     def _worth_a_restart(self, ended: Ended) -> Failure | None:
         """The failure, also if somebody has asked for a stop: that is what the start then ends with."""
         wanted = self._config.cluster.max_restarts > 0
+        failure = ended.outcome.failure
+        is_for_others = self._step is not None and self._config.cluster.max_requeues > 0
+        if is_for_others and failure is not None and is_device_fault(failure.error):
+            return None  # the job is requeued without that node
         return ended.outcome.failure if wanted and may_restart(ended.outcome, ended.was_training) else None
 
     def _end(self, attempt: int, outcome: Outcome) -> Outcome:

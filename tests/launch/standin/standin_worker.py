@@ -111,6 +111,8 @@ def break_down(how: str) -> None:
     print(f"about to {how}", flush=True)
     if how == "raise":
         raise ValueError("the loss is a teapot")
+    if how == "ecc":
+        raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
     if how == "exit":
         os._exit(3)
     if how == "hang":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -51,6 +52,25 @@ def test_after_a_bug_the_job_has_failed_and_stays_so(account: Any) -> None:
     assert not account.events("bug", events.REQUEUED)
     assert "teapot" in account.events("bug", events.FAILED)[0]["error"]
     assert account.cluster.run("scontrol", "show", "job", job).count("ExitCode=1:0") == 1
+
+
+def test_a_node_with_a_broken_gpu_is_left_out_when_the_job_goes_on(account: Any) -> None:
+    """Not restarted there, requeued at once, and on another node."""
+    broken = {"rank": 0, "step": 10, "how": "ecc", "attempts": [1]}
+    job = account.stand_in("broken", "cluster.exclude=node4", steps=20, **{"break": broken})
+    account.until_state("broken", job, "COMPLETED")
+    first, second = account.events("broken", events.ATTEMPT_LAUNCHED)
+    assert first["host"] != second["host"]
+    (requeued,) = account.events("broken", events.REQUEUED)
+    assert requeued["excluded"] == [first["host"]]
+    assert f"a GPU of {first['host']} is broken" in requeued["cause"]
+    assert not account.events("broken", events.RESTARTED)
+    shown = account.cluster.run("scontrol", "show", "job", job)
+    left_out = re.search(r"ExcNodeList=(\S+)", shown)
+    assert left_out is not None
+    names = account.cluster.run("scontrol", "show", "hostnames", left_out[1]).split()
+    assert sorted(names) == sorted({first["host"], "node4"})
+    assert "leaves out" in account.events("broken", events.WARNING)[-1]["message"]
 
 
 def test_scancel_ends_it_for_good(account: Any) -> None:

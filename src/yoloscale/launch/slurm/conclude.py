@@ -8,6 +8,7 @@ the script was started inside an allocation that somebody has: that is neither r
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from yoloscale.config.slurm_step import job_of, restarts_of
 from yoloscale.launch.attempts import newest_saved
 from yoloscale.launch.claim import lock
 from yoloscale.launch.outcome import FAILED, INTERRUPTED, STOPPED
+from yoloscale.launch.slurm.broken_node import exclude, excluded
 from yoloscale.launch.slurm.facts import facts_of, has_lost_node, requeue_job
 from yoloscale.launch.slurm.job import warning_s
 from yoloscale.launch.slurm.node import run_of
@@ -86,6 +88,8 @@ def _speak_for_launcher(run: RunDirectory, job: str, start: Start, verdict: Verd
 
 def _carry_out(run: RunDirectory, job: str, verdict: Verdict, *, step: int, count: int, code: int) -> int:
     if verdict.action is Action.requeue:
+        if verdict.broken is not None:
+            return _requeue_elsewhere(run, job, verdict, step=step, count=count)
         return _requeue(run, job, verdict, restarts=restarts_of(os.environ), step=step, count=count)
     if verdict.action is Action.leave:
         events.note(run, events.REQUEUED, job=job, by="slurm", step=step, count=count, cause=verdict.cause)
@@ -101,9 +105,27 @@ def _carry_out(run: RunDirectory, job: str, verdict: Verdict, *, step: int, coun
     return verdict.exit_code
 
 
+def _requeue_elsewhere(run: RunDirectory, job: str, verdict: Verdict, *, step: int, count: int) -> int:
+    """The same, and then, as SLURM changes only jobs that wait, without the node whose GPU is broken."""
+    assert verdict.broken is not None, "asked for"
+    nodes = excluded(events.history(run), job, load(run.config).cluster.exclude, verdict.broken)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SLURM ends the job meanwhile; it kills whoever takes too long
+    restarts = restarts_of(os.environ)
+    code = _requeue(run, job, verdict, restarts=restarts, step=step, count=count)
+    if code == FAILED:
+        return code
+    try:
+        exclude(job, nodes)
+        events.warn(run, f"{verdict.cause}: job {job} leaves out {', '.join(nodes)} from now on; tell whoever runs it")
+    except SlurmError as error:
+        events.warn(run, f"job {job} could not be told to leave {verdict.broken} out: {error.said}")
+    return code
+
+
 def _requeue(run: RunDirectory, job: str, verdict: Verdict, *, restarts: int, step: int, count: int) -> int:
     """On record first: from the moment that SLURM knows, this process may be killed."""
-    events.note(run, events.REQUEUED, job=job, by="yoloscale", step=step, count=count, cause=verdict.cause)
+    more = {"excluded": [verdict.broken]} if verdict.broken is not None else {}
+    events.note(run, events.REQUEUED, job=job, by="yoloscale", step=step, count=count, cause=verdict.cause, **more)
     try:
         requeue_job(job, restarts)
     except SlurmError as error:

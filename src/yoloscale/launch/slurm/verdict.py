@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
+from yoloscale.launch.slurm.broken_node import broken_node
 from yoloscale.launch.slurm.facts import Facts
 from yoloscale.runs import events
 
@@ -32,6 +33,7 @@ class Verdict:
     action: Action
     exit_code: int
     cause: str = ""
+    broken: str | None = None  # a node that the job is to leave out
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,9 @@ def decide(start: Start, facts: Facts, restarts: int, max_requeues: int, *, warn
     if facts.is_ended_by_slurm and not facts.is_past_limit and not facts.is_preempted:
         # with --no-requeue it may be a lost node as well
         return Verdict(Action.cancel, INTERRUPTED) if max_requeues > 0 else Verdict(Action.end, STOPPED)
+    if start.word == FAILED and max_requeues > 0 and (found := broken_node(start.told)) is not None:
+        node, error = found
+        return replace(requeue(start, max_requeues, f"a GPU of {node} is broken: {error}"), broken=node)
     if start.word not in (None, STOPPED):
         return Verdict(Action.end, start.word or FAILED)
     was_told = facts.is_preempted or facts.is_past_limit or code - 128 in TOLD  # a launcher that did not listen yet
