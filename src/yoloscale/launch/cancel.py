@@ -12,7 +12,7 @@ from yoloscale.launch import stragglers
 from yoloscale.launch.environment import MARK
 from yoloscale.launch.slurm.cancel import cancel_job
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.scheduler import Seldom
 from yoloscale.runs.status import live_launcher, read_progress, status
@@ -30,7 +30,7 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     """
     import psutil
 
-    asked = Seldom(SCHEDULER_POLL_S)
+    run, asked = owned(run), Seldom(SCHEDULER_POLL_S)
     found = status(run, asked)
     if found.is_active and found.job is not None:
         return cancel_job(run, asked, at_once=at_once, timeout_s=timeout_s)

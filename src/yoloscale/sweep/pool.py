@@ -237,6 +237,8 @@ class _Pool:
     def _found(self, run: RunDirectory, exit_code: int) -> Status:
         """The state of a run whose launcher has ended, also if that could not say so itself."""
         found = status(run, nobody)
+        if (lost := run.loss()) is not None:
+            return replace(found, state="failed", error=lost)
         is_told = found.state == "finished" or (found.state == "failed" and not found.is_lost)
         is_cancelled = found.state == "cancelled" and exit_code == -signal.SIGKILL  # by `cancel --now` of this point
         if exit_code in _TOLD_CODES or is_told or is_cancelled:

@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,9 @@ class Stage:
             (self.bin / name).chmod(0o755)
         self._job = job
 
-    def play(self, *words: str, **variables: str) -> tuple[int, list[Call], list[dict[str, str]]]:
+    def play(
+        self, *words: str, arguments: Sequence[str] = (), **variables: str
+    ) -> tuple[int, list[Call], list[dict[str, str]]]:
         """Exit code of the script, the calls, and the environment of each; nothing inside a value may be executed."""
         job = self._job(
             shlex.join(["cluster=slurm", "device=cpu", *words]),
@@ -54,7 +56,12 @@ class Stage:
         )
         environment = {**os.environ, "PATH": f"{self.bin}:/usr/bin:/bin", **variables}
         done = subprocess.run(
-            ["bash"], input=script_of(job), env=environment, capture_output=True, timeout=60, check=False
+            ["bash", "-s", "--", *arguments],
+            input=script_of(job),
+            env=environment,
+            capture_output=True,
+            timeout=60,
+            check=False,
         )
         assert not list(self.home.parent.rglob("x"))
         said = [json.loads(line) for line in (self.bin / "said.jsonl").read_text().splitlines()]
@@ -67,8 +74,9 @@ def stage(tmp_path: Path, job: Callable[..., SlurmJob]) -> Stage:
 
 
 def test_the_folder_is_made_if_it_is_not_there_and_the_end_is_told(stage: Stage) -> None:
-    code, (prepare, srun, conclude), _ = stage.play(FAIL_srun="7")
+    code, (prepare, owner, srun, conclude), _ = stage.play(FAIL_srun="7")
     assert prepare == ["python", "-m", "yoloscale", "train", f"name={NASTY}", "--prepare"]
+    assert owner == ["python", "-m", "yoloscale.launch.slurm.owner", str(stage.run)]
     assert srun[-4:] == [str(stage.bin / "python"), "-m", "yoloscale.launch.slurm.node", str(stage.run)]
     assert conclude == ["python", "-m", "yoloscale.launch.slurm.conclude", str(stage.run), "7"]
     assert code == 0, "that of the last word"
@@ -77,8 +85,29 @@ def test_the_folder_is_made_if_it_is_not_there_and_the_end_is_told(stage: Stage)
 def test_a_folder_that_is_there_is_left_alone(stage: Stage) -> None:
     (stage.run / "config.yaml").touch()
     code, calls, _ = stage.play()
-    assert [call[0] for call in calls] == ["srun", "python"]
+    assert [call[0] for call in calls] == ["python", "srun", "python"]
     assert code == 0
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_who_is_told_its_run_makes_none_and_tells_the_others(stage: Stage, is_there: bool) -> None:
+    if is_there:
+        (stage.run / "config.yaml").touch()
+    _, calls, environments = stage.play(arguments=["0123456789ab", "17"], YOLOSCALE_RUN_ID="outer")
+    assert [call[0] for call in calls] == ["srun", "python"]
+    assert calls[-1][-3:] == [str(stage.run), "0", "17"]
+    assert {environ["YOLOSCALE_RUN_ID"] for environ in environments} == {"0123456789ab"}
+    _, calls, environments = stage.play(arguments=[""])  # a run of before there were ids
+    assert [call[0] for call in calls[2:]] == ["srun", "python"]
+    assert environments[-1]["YOLOSCALE_RUN_ID"] == ""
+
+
+def test_a_job_that_finds_another_run_starts_nothing(stage: Stage) -> None:
+    (stage.run / "config.yaml").touch()
+    code, calls, environments = stage.play(FAIL_python="1", YOLOSCALE_RUN_ID="outer")
+    assert code == 1
+    assert [call[:3] for call in calls] == [["python", "-m", "yoloscale.launch.slurm.owner"]]
+    assert "YOLOSCALE_RUN_ID" not in environments[0]
 
 
 def test_a_folder_that_cannot_be_made_ends_the_job(stage: Stage) -> None:
@@ -113,7 +142,7 @@ def test_pyxis_gets_image_folders_and_names(stage: Stage) -> None:
         "cluster.env.NCCL_DEBUG=WARN",
         "cluster.export=HF_HOME",
     )
-    srun = calls[1]
+    srun = calls[2]
     assert srun[-4:] == ["python3", "-m", "yoloscale.launch.slurm.node", str(stage.run)]
     assert srun[-8:-4] == [
         f"--container-image={image}",
@@ -131,9 +160,9 @@ def test_apptainer_gets_them_too(stage: Stage) -> None:
         f"cluster.container_mounts={quote(['/data/a b $(touch x):/data'])}",
         f"cluster.env.NASTY={quote(NASTY)}",
     )
-    started = calls[1][calls[1].index("apptainer") :]
+    started = calls[2][calls[2].index("apptainer") :]
     assert started == [
         *("apptainer", "exec", "--bind", mounts(stage), "--pwd", str(stage.home), "/images/a b.sif"),
         *("python3", "-m", "yoloscale.launch.slurm.node", str(stage.run)),
     ]
-    assert environments[1]["APPTAINERENV_NASTY"] == NASTY
+    assert environments[2]["APPTAINERENV_NASTY"] == NASTY

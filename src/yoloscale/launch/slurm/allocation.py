@@ -47,7 +47,8 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
     """Run the job script of a claimed run here and stay until it ends; the launchers on the nodes take the lock over.
 
     A request to stop is passed on by the run's STOP file, which ranks and launchers look for wherever they are; a
-    second Ctrl-C ends the ranks at once, a third one waits for nobody.
+    second Ctrl-C ends the ranks at once, a third one waits for nobody. Raises RunLost if the folder is another
+    run's at the end.
     """
     run = taken.run
     script = next_script(run.job)
@@ -56,7 +57,9 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
     before = len(events.history(run))
     taken.release()
     with StopRequests() as requests:
-        agent = Dependent([shutil.which("bash") or "/bin/bash", str(script), str(before)], os.environ, output)
+        agent = Dependent(
+            [shutil.which("bash") or "/bin/bash", str(script), run.run_id, str(before)], os.environ, output
+        )
         request = _Request(run, agent, before, observer)
         while (code := agent.wait(POLL_S)) is None:
             observer.watch()
@@ -64,6 +67,7 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
     if requests.first is signal.SIGINT and code not in (FINISHED, INTERRUPTED):  # nobody lived to say it
         record_cancel(run, str(job_of(os.environ)))
         code = INTERRUPTED
+    run.check()
     observer.watch()
     return _outcome(run, code, output)
 
@@ -87,7 +91,8 @@ class _Request:
             self._is_passed_on = True
             if requests.first is signal.SIGINT:
                 events.note(self._run, events.CANCELLED)
-            self._run.stop_request.touch()
+            if self._run.loss() is None:
+                self._run.stop_request.touch()
         if requests.at_once and not self._is_ended:
             self._is_ended = True
             os.killpg(self._agent.pid, signal.SIGTERM)  # srun ends its tasks; were it killed, they would live on

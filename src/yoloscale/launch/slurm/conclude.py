@@ -1,8 +1,9 @@
-"""`python -m yoloscale.launch.slurm.conclude FOLDER CODE [SINCE]`: the end of the job script, once the ranks are gone.
+"""`python -m yoloscale.launch.slurm.conclude FOLDER CODE [ID] [SINCE]`: the end of the job script.
 
 Decides from the run's own events, since neither torchrun nor srun passes the exit codes of ranks on, and SLURM does not
 requeue a job that stops by itself when told that it will be preempted. With SINCE, the number of events before it,
-the script was started inside an allocation that somebody has: that is neither requeued nor cancelled.
+the script was started inside an allocation that somebody has: that is neither requeued nor cancelled. ID is the run's,
+where the environment does not tell it: in the folder of another run nothing is decided.
 """
 
 from __future__ import annotations
@@ -35,24 +36,34 @@ from yoloscale.launch.slurm.verdict import (
     start_of,
 )
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.identity import VARIABLE, RunLost
 from yoloscale.runs.slurm_commands import SlurmError, call
 
 
 def main(arguments: list[str]) -> int:
     """Decide, put it on record, do it; the exit code of the job."""
     folder, code = Path(arguments[0]), int(arguments[1])
+    run_id, since = os.environ.get(VARIABLE), arguments[2:]
+    if run_id is None and since:  # a site's template, which hands all that the script was given on
+        run_id, *since = since
     try:
-        run = run_of(folder, os.environ)
-        cluster = load(run.config).cluster
+        run = owned(run_of(folder, os.environ), run_id)
+        return _conclude(run, load(run.config).cluster, code, since)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
+    except RunLost as lost:  # what becomes of the run that lies there is not this job's business
+        print(f"job {job_of(os.environ)}: {lost}", file=sys.stderr)
+        return FAILED
+
+
+def _conclude(run: RunDirectory, cluster: ClusterConfig, code: int, since: list[str]) -> int:
     job, restarts = job_of(os.environ), restarts_of(os.environ)
     assert job is not None, "called by the batch script of a job"
     step, history = newest_saved(run), events.history(run)
-    if len(arguments) > 2:
-        start = start_of(history[int(arguments[2]) :], job, restarts, step)
+    if since:
+        start = start_of(history[int(since[0]) :], job, restarts, step)
         verdict = decide_inside(start)
         _speak_for_launcher(run, job, start, verdict)
     else:
@@ -87,6 +98,7 @@ def _speak_for_launcher(run: RunDirectory, job: str, start: Start, verdict: Verd
 
 
 def _carry_out(run: RunDirectory, job: str, verdict: Verdict, *, step: int, count: int, code: int) -> int:
+    run.check()  # SLURM may have taken its time to answer
     if verdict.action is Action.requeue:
         if verdict.broken is not None:
             return _requeue_elsewhere(run, job, verdict, step=step, count=count)

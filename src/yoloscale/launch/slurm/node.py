@@ -27,7 +27,8 @@ from yoloscale.launch.slurm.record import record_failure
 from yoloscale.launch.slurm.verdict import fruitless, untold_requeue, was_cancelled
 from yoloscale.launch.start import end_leftovers
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.identity import VARIABLE, RunLost
 from yoloscale.runs.status import is_finished
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
@@ -38,7 +39,7 @@ LOCK_POLL_S = 1.0
 def main(arguments: list[str]) -> int:
     """Be the launcher of this node; 0 also after a stop in order, since srun kills the others for anything else."""
     try:
-        run = run_of(Path(arguments[0]), os.environ)
+        run = owned(run_of(Path(arguments[0]), os.environ), os.environ.get(VARIABLE))
         step, config = step_of(os.environ), load(run.config)
         refuse_wrong_shape(config, step)
         assert step is not None, "checked"
@@ -46,6 +47,9 @@ def main(arguments: list[str]) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
         return 2
+    except RunLost as lost:
+        print(lost, file=sys.stderr, flush=True)
+        return FAILED
     print(f"node {step.node}: {outcome.state}", flush=True)
     return 0 if outcome.exit_code in (FINISHED, STOPPED, INTERRUPTED) else outcome.exit_code
 

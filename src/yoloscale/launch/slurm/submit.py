@@ -31,10 +31,10 @@ def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], *, is_n
     """
     run = taken.run
     try:
-        job = submit(job_for(config, run.path, typed))
+        job = submit(job_for(config, run.path, typed), run.run_id)
         events.record(run, events.SUBMITTED, job=job)
     except ConfigError:
-        if is_new:
+        if is_new and run.loss() is None:
             shutil.rmtree(run.path)
         raise
     finally:
@@ -42,13 +42,13 @@ def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], *, is_n
     return job
 
 
-def submit(job: SlurmJob) -> str:
-    """Submit a job whose folder is there; its id. Raises ConfigError with what SLURM said."""
+def submit(job: SlurmJob, *arguments: str) -> str:
+    """Submit a job whose folder is there, with arguments for its script; its id. Raises ConfigError as SLURM says."""
     script = next_script(job.folder / "job")
     script.write_bytes(script_of(job))
     try:
         environment = environment_for(job, os.environ)
-        answer = call(["sbatch", "--parsable", script.name], folder=script.parent, environment=environment)
+        answer = call(["sbatch", "--parsable", script.name, *arguments], folder=script.parent, environment=environment)
     except SlurmError as error:
         script.unlink()
         raise ConfigError(problem_of(error.said)) from None
