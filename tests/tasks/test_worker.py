@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.dist.environment import Ranks
 from yoloscale.runs.directory import RunDirectory
@@ -20,6 +22,20 @@ def check(started: int, batch: float = 24, **cluster: int | None) -> None:
     for key, value in cluster.items():
         setattr(frozen, key, value)
     _check_topology(Config(batch=batch, nbs=24, cluster=frozen), Ranks(world_size=started))
+
+
+def test_a_rank_of_another_run_opens_no_log_there(tmp_path: Path) -> None:
+    """The launcher's rank comes to a folder that was removed, or that another run has by now."""
+    (tmp_path / "theirs").mkdir()
+    freeze(Config(id="bbbbbbbbbbbb"), tmp_path / "theirs" / "config.yaml")
+    for folder in (tmp_path / "removed", tmp_path / "theirs"):
+        environment = {**os.environ, "YOLOSCALE_RUN_ID": "aaaaaaaaaaaa", "YOLOSCALE_ATTEMPT": "1"}
+        command = [sys.executable, "-m", "yoloscale.worker", str(folder)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"the folder {folder} ")
+        assert "aaaaaaaaaaaa" in done.stderr
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["theirs", "theirs/config.yaml"]
 
 
 def test_as_many_ranks_as_were_frozen() -> None:

@@ -22,6 +22,7 @@ from yoloscale.launch.joining import join_attempts
 from yoloscale.launch.nodes import wait_for_first_node
 from yoloscale.launch.start import run_here
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.identity import RunLost
 
 WORKER = "standin_worker"
 
@@ -51,6 +52,9 @@ def main() -> int:
     except ConfigError as error:
         print_problems(error)
         return 2
+    except RunLost as lost:
+        print(f"yoloscale: {lost}")
+        return 1
     print_ending(run, outcome)
     return outcome.exit_code
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from yoloscale.launch.lifeline import die_with_parent
 from yoloscale.runs import events, jsonl
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.identity import VARIABLE
 from yoloscale.runs.liveness import is_alive
 
 RANK, WORLD_SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -43,6 +44,7 @@ def newest(run: RunDirectory) -> int:
 
 def save(run: RunDirectory, step: int) -> None:
     if RANK == 0:
+        run.check()
         (run.checkpoints / f"step-{step:09}").mkdir(parents=True, exist_ok=True)
         events.record(run, events.CHECKPOINT_SAVED, step=step, epoch=1)
 
@@ -156,7 +158,7 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
 
 
 def main() -> int:
-    run = RunDirectory(Path(sys.argv[1]))
+    run = owned(RunDirectory(Path(sys.argv[1])), os.environ.get(VARIABLE))
     redirect(run)
     die_with_parent(os.getppid())
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):

@@ -48,27 +48,21 @@ def test_a_job_in_its_grace_time_leaves_the_run_alone_that_has_its_name_by_now(a
 
 
 def test_a_job_that_is_requeued_does_not_train_the_run_that_has_its_name_by_now(account: Any) -> None:
-    """Nor an element of an array, which nobody has told its run, nor where there is no run at all any more."""
-    account.with_stand_ins()
     old = account.stand_in("again", steps=5000)
     account.until_event("again", events.TRAINING_STARTED)
-    host = account.events("again", events.ATTEMPT_LAUNCHED)[0]["host"]
-    away = account.run("again").path.with_name("away")
-    account.cluster.run("scontrol", "hold", old)
-    account.run("again").path.rename(away)
-    account.until_state("again", old, "FAILED")
+    folder = account.run("again").path
+    folder.rename(folder.with_name("away"))
+    account.until("away", lambda: account.state(old) == "FAILED")
+    assert not folder.exists()
     account.type("yoloscale", "train", "name=again", "cluster=slurm", *account.small, "seed=9", "--prepare")
-    account.run("again").job.mkdir(exist_ok=True)
-    before = contents(account.run("again").path)
+    before = contents(folder)
     account.cluster.run("scontrol", "requeue", old)
-    account.cluster.run("scontrol", "release", old)
-    account.until("again", lambda: "Restarts=1" in account.cluster.run("scontrol", "show", "job", old))
-    account.until_state("again", old, "FAILED")
-    output = account.run("again").job / f"slurm-{old}.out"  # SLURM's own, by the name it was submitted with
-    assert host
-    assert "belongs to another run by now" in output.read_text()
+    account.until("away", lambda: "Restarts=1" in account.cluster.run("scontrol", "show", "job", old))
+    account.until("away", lambda: account.state(old) == "FAILED")
+    output = account.run("again").job / f"slurm-{old}.out"  # SLURM's own, by the path that was submitted
+    assert output.read_text().count("belongs to another run by now") == 2, "the launcher, and the end of the script"
     output.unlink()
-    assert contents(account.run("again").path) == before
+    assert contents(folder) == before
 
 
 def contents(folder: Path) -> dict[str, bytes]:
