@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
+from yoloscale.config.mig import own_instance
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config
 from yoloscale.dist.environment import Ranks, from_environment, rendezvous_of_step, variables_of
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> int:
     except RunLost as error:
         print(error, file=sys.stderr, flush=True)
         return 1
-    os.environ.update(variables_of(ranks) | rendezvous_of_step())
+    os.environ.update(variables_of(ranks) | rendezvous_of_step() | own_instance(os.environ, ranks.local_rank))
     attempt = _attempt(run)
     ballot = Ballot()
     ballot.listen()

@@ -5,43 +5,66 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.config import cpus
+from yoloscale.config import cpus, mig
 
 
 @dataclass(frozen=True)
 class Machine:
-    """GPUs that a process started here sees, CPUs it may use, and whether the CPU computes in bfloat16 natively."""
+    """What a process started here may compute on.
+
+    gpu_count: GPUs that it sees, or instances of GPUs that are cut (MIG).
+    has_bf16: whether the CPU computes in bfloat16 natively.
+    shares_gpu: whether two of those instances are parts of one GPU.
+    """
 
     gpu_count: int
     cpus: int
     has_bf16: bool
+    shares_gpu: bool = False
 
 
 def this_machine() -> Machine:
     """Look at the machine this process runs on; takes milliseconds."""
-    return Machine(gpu_count=_gpu_count(), cpus=cpus.available(), has_bf16=_has_bf16())
+    count, instances = _gpus()
+    chosen = os.environ.get(mig.VISIBLE)
+    names = chosen.split(",") if chosen is not None else [one.name for one in instances]
+    return Machine(
+        gpu_count=_visible(count, chosen),
+        cpus=cpus.available(),
+        has_bf16=_has_bf16(),
+        shares_gpu=mig.are_of_one_gpu(instances, [name.strip() for name in names]),
+    )
 
 
-def _gpu_count() -> int:
-    """GPUs by NVML, cut to CUDA_VISIBLE_DEVICES; 0 without a driver or with a torch that is built for CPUs only."""
+def show_instances(environ: Mapping[str, str]) -> dict[str, str]:
+    """What to add to the environment of ranks on GPUs, so that they see every instance where GPUs are cut (MIG)."""
+    return mig.names_if_unsaid(_gpus()[1], environ) if mig.VISIBLE not in environ else {}
+
+
+def _gpus() -> tuple[int, list[mig.Instance]]:
+    """How many GPUs or instances NVML knows of, and what they are if some are cut.
+
+    None without a driver or with a torch that is built for CPUs only.
+    """
     if not any(Path("/dev").glob("nvidia*")) and not Path("/dev/dxg").exists():
-        return 0  # no device file, on WSL neither: spares the import below
+        return 0, []  # no device file, on WSL neither: spares the import below
     if not _torch_has_cuda():
-        return 0
+        return 0, []
     import pynvml
 
     try:
         pynvml.nvmlInit()
         try:
-            count = int(pynvml.nvmlDeviceGetCount())
+            instances = mig.instances(pynvml)
+            return len(instances) or int(pynvml.nvmlDeviceGetCount()), instances
         finally:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError:  # no driver, no GPU
-        return 0
-    return _visible(count, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return 0, []
 
 
 def _visible(count: int, chosen: str | None) -> int:

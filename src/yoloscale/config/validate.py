@@ -130,6 +130,10 @@ def _gpus(cluster: ClusterConfig, machine: Machine) -> list[Problem]:
         return [Problem("cluster.device", "'cuda', but no GPU is visible here", instead)]
     seen = f"{machine.gpu_count} GPU{'s' if machine.gpu_count > 1 else ''} visible here"
     problems = []
+    if machine.shares_gpu and ranks is not None and ranks > 1 and cluster.backend == "nccl":
+        found = f"'nccl' for {ranks} ranks, where several are instances (MIG) of one GPU: NCCL refuses these"
+        instead = "write cluster.procs_per_node=1, or cluster.backend=gloo: its gradients go through the host's memory"
+        problems.append(Problem("cluster.backend", found, instead))
     if gpus is not None and (missing := [gpu for gpu in gpus if not 0 <= gpu < machine.gpu_count]):
         instead = f"write numbers from 0 to {machine.gpu_count - 1}"
         problems.append(Problem("cluster.gpus", f"GPU {', '.join(map(str, missing))}; {seen}", instead))

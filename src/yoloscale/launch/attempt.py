@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yoloscale.config import network
+from yoloscale.config.machine import show_instances
+from yoloscale.config.schema import Device
 from yoloscale.launch import environment, stragglers, torchrun
 from yoloscale.launch.outcome import ABORTED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, broken, conclude
 from yoloscale.launch.process import Dependent
@@ -92,7 +94,8 @@ def command(spec: JobSpec) -> tuple[list[str], dict[str, str]]:
         address = network.address_towards(*network.split_endpoint(spec.rdzv_endpoint))
     interface = network.interface_of(address) if address else None
     argv = torchrun.render(spec, torchrun.installed_features(), local_address=address)
-    return argv, environment.job_variables(spec, os.environ, interface=interface)
+    shown = show_instances(os.environ) if spec.device is Device.cuda else {}
+    return argv, shown | environment.job_variables(spec, shown | dict(os.environ), interface=interface)
 
 
 def _hear_other_nodes(spec: JobSpec, watched: Watched) -> None:

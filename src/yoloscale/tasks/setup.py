@@ -13,6 +13,7 @@ import torch.distributed as dist
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
+from yoloscale.config.mig import VISIBLE
 from yoloscale.config.plan import BatchPlan, difference, plan, planned_ranks
 from yoloscale.config.schema import Config
 from yoloscale.config.wording import counted
@@ -61,7 +62,9 @@ def choose_device(config: Config, ranks: Ranks) -> torch.device:
         torch.set_num_threads(config.cluster.threads or ranks.cpu_share)
         return torch.device("cpu")
     seen = torch.cuda.device_count()
-    index = 0 if seen == 1 and ranks.is_task else ranks.local_rank  # srun may show each task its own GPU only
+    # srun may show each task its own GPU only, and an instance of a GPU (MIG) is all that a process sees
+    is_alone = seen == 1 and (ranks.is_task or os.environ.get(VISIBLE, "").startswith("MIG-"))
+    index = 0 if is_alone else ranks.local_rank
     if index >= seen:
         found = f"rank {ranks.rank} on {ranks.host} sees {seen} GPUs, with {ranks.local_world_size} ranks on its node"
         raise ConfigError(Problem("cluster.procs_per_node", found, "ask for a GPU for each rank, or write device=cpu"))
