@@ -105,16 +105,18 @@ class Loop:
         ballot: Ballot,
         hosts: Sequence[str] = ("this host",),
         is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
+        machine: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         """`hosts`: of every rank, in rank order.
 
+        `machine`: collective; what an epoch's record says of the hardware.
         `is_hopeless`: collective; whether the run is to end after this epoch (from 1), whose metrics are these.
         """
         self._stepper, self._order, self._schedule, self._limits = stepper, order, schedule, limits
         self._rank, self.progress, self._open_loader = rank, progress, open_loader
         self._evaluation, self._keeper, self._observer, self._ballot = evaluation, keeper, observer, ballot
         self._pace, self._stragglers, self._hosts = Pace(), Stragglers(), hosts
-        self._is_hopeless = is_hopeless
+        self._is_hopeless, self._machine = is_hopeless, machine
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
         self._evaluation_s: float | None = None  # of the last one
@@ -277,7 +279,7 @@ class Loop:
         if metrics and self._is_hopeless(epoch, metrics) and not last:
             last = True
             self._observer.event("pruned", epoch=epoch)
-        self._observer.epoch({**trained, **metrics, "epoch": epoch, "time": self._seconds()})
+        self._observer.epoch({**trained, **self._machine(), **metrics, "epoch": epoch, "time": self._seconds()})
         if self._limits.save or last:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
         position.epoch, position.step = epoch, 0

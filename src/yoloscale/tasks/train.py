@@ -26,6 +26,7 @@ from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
 from yoloscale.tasks.finish import finish, weights_copier, write_arguments
+from yoloscale.tasks.gpus import GpuWatch
 from yoloscale.tasks.hang import watch
 from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.observer import RunObserver
@@ -61,6 +62,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     observer = _observer(config, run, ranks, progress, trackers, attempt)
     trial = Trial(config, run, ranks)
     loaders: list[MicroBatchLoader] = []
+    gpus = GpuWatch(device)
     loop = Loop(
         parts.stepper,
         parts.order,
@@ -75,6 +77,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         ballot=ballot,
         hosts=[str(process["host"]) for process in processes],
         is_hopeless=trial.is_hopeless,
+        machine=gpus.of_all,
     )
     if ranks.is_first:
         run.check()
@@ -87,6 +90,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
                 outcome = loop.run()
         finally:
             keeper.close()
+            gpus.close()
             _close(loaders)
         HEARTBEAT.at(FINISHING)
         _end_if_lost(run, ranks)
