@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shlex
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,62 +12,30 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.launch.several_nodes import (
+    cabled,
+    lose_power,
+    node,
+    output_of,
+    told,
+    two_node_run,
+    until_attempt_trains,
+)
 from tests.ports import free_port
 
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
 from yoloscale.launch.attempt import Ended, Observer
-from yoloscale.launch.claim import claim
 from yoloscale.launch.joining import await_next, join_attempts, joining_spec
 from yoloscale.launch.nodes import Announcement, commands, newest_announcement, wait_for_first_node
 from yoloscale.launch.outcome import Outcome
 from yoloscale.launch.spec import JobSpec
 from yoloscale.launch.stop import StopRequests
-from yoloscale.launch.stragglers import processes_of
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 
 Make = Callable[..., Config]
-
-
-def two_node_run(config: Config, **script: Any) -> RunDirectory:
-    taken = claim(config, [])
-    (taken.run.path / "standin.json").write_text(json.dumps({"steps": 20, **script}))
-    taken.release()
-    return taken.run
-
-
-def node(run: RunDirectory, rank: int, *prefix: str) -> subprocess.Popen[bytes]:
-    output = run.path.with_name(f"node-{rank}.output").open("wb")
-    command = [*prefix, sys.executable, "-m", "standin_launcher", str(run.path), str(rank)]
-    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-
-
-def output_of(run: RunDirectory, rank: int) -> str:
-    return run.path.with_name(f"node-{rank}.output").read_text()
-
-
-def told(run: RunDirectory, event: str) -> list[dict[str, Any]]:
-    return [record for record in events.history(run) if record["event"] == event]
-
-
-def until_attempt_trains(run: RunDirectory, attempt: int, timeout_s: float = 240) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not any(record["attempt"] == attempt for record in told(run, "training_started")):
-        assert time.monotonic() < deadline, "".join(output_of(run, rank) for rank in (0, 1)) + str(events.history(run))
-        time.sleep(0.1)
-
-
-def lose_power(run: RunDirectory, launcher: subprocess.Popen[bytes], attempt: int, node_rank: int) -> None:
-    """Everything of a node goes at once; its ranks first, so that nobody has the time to tell them to save."""
-    mark = f"{json.loads(run.launch_record(attempt).read_text())['job_id']}-{node_rank}"
-    children = {entry["pid"] for entry in told(run, "attempt_started")[-1]["processes"]}
-    for pid in sorted(processes_of(mark), key=lambda pid: pid not in children):
-        os.kill(pid, signal.SIGKILL)
-    launcher.kill()
-    launcher.wait()
 
 
 def test_commands_are_what_was_typed_and_survive_a_shell() -> None:
@@ -220,31 +183,6 @@ def test_a_node_does_not_join_what_was_started_anew_with_another_config(
         join_attempts(run, made, Announcement(1, "x"), Observer(), node_rank=1)
 
 
-@contextlib.contextmanager
-def cabled(count: int) -> Iterator[list[str]]:
-    """Network namespaces 10.213.0.1, …2 and so on, that share nothing but a switch: interfaces ysa, ysb, …"""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("needs root and iproute2 to make network namespaces")
-    switch, *names = [f"ys{os.getpid()}{letter}" for letter in "sabcdef"[: count + 1]]
-    steps = [["netns", "add", name] for name in (switch, *names)]
-    steps += [["-n", switch, "link", "add", "hub", "type", "bridge"], ["-n", switch, "link", "set", "hub", "up"]]
-    for number, name in enumerate(names, start=1):
-        device, port = f"ys{name[-1]}", f"port{number}"
-        steps += [["link", "add", device, "netns", name, "type", "veth", "peer", "name", port, "netns", switch]]
-        steps += [["-n", switch, "link", "set", port, "master", "hub"], ["-n", switch, "link", "set", port, "up"]]
-        steps += [["-n", name, "addr", "add", f"10.213.0.{number}/24", "dev", device]]
-        steps += [["-n", name, "link", "set", link, "up"] for link in ("lo", device)]
-    try:
-        for step in steps:
-            done = subprocess.run(["ip", *step], capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                pytest.skip(f"network namespaces cannot be made here: ip {shlex.join(step)}: {done.stderr.strip()}")
-        yield names
-    finally:
-        for name in (switch, *names):
-            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
-
-
 @pytest.fixture
 def namespaces() -> Iterator[list[str]]:
     with cabled(2) as names:
@@ -283,7 +221,7 @@ def test_two_of_three_nodes_go_on_without_the_one_that_is_lost(
 ) -> None:
     """A node that loses power says nothing; the others meet again and start with those that came."""
     made = config(nodes=3, min_nodes=2, procs_per_node=1, rdzv_endpoint="10.213.0.1:29500")
-    run = two_node_run(made, steps=100, save_every=10, constants={"torchrun.LAST_CALL_TIMEOUT_S": 8})
+    run = two_node_run(made, steps=100, save_every=10, constants={"members.LAST_CALL_S": 8.0})
     processes = [node(run, rank, "ip", "netns", "exec", name) for rank, name in enumerate(three_namespaces)]
     until_attempt_trains(run, 1)
     time.sleep(1.0)

@@ -87,6 +87,11 @@ def _restarted(record: Mapping[str, Any], progress: Progress) -> str:
     return f"restarting from {start} ({count})"  # the cause stands in the line before
 
 
+def _regrouped(record: Mapping[str, Any], progress: Progress) -> str:
+    step, nodes = int(record.get("step", 0)), counted(int(record.get("nodes", 1)), "node")
+    return f"{record.get('cause')}: going on with {nodes} from " + (f"step {step}" if step else "the beginning")
+
+
 def _stopped(record: Mapping[str, Any], progress: Progress) -> str:
     return f"stopped on request ({record.get('signal') or 'of another rank'}) in epoch {record.get('epoch', '?')}"
 
@@ -115,6 +120,7 @@ _EVENT_LINES: dict[str, Callable[[Mapping[str, Any], Progress], str]] = {
     events.FAILED: _failed,
     events.PREEMPTED: _stopped,
     events.RESTARTED: _restarted,
+    events.REGROUPED: _regrouped,
     events.CANCELLED: lambda record, progress: "cancelled",
     events.FINISHED: lambda record, progress: f"finished: {record.get('epochs', progress.epochs)} epochs",
 }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from yoloscale.config import network
 from yoloscale.config.machine import show_instances
@@ -49,6 +50,7 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
 
     The first Ctrl-C or SIGTERM among `requests` lets the ranks save and stop, the second
     Ctrl-C kills them. However this ends, no process of the job is left on this machine.
+    Whoever calls it for node 0 of an attempt with `members` has said that it is launched.
     The last word on the attempt, `exited`, is left to the caller, who knows whether another one follows. Raises RunLost
     when the folder of the run that `spec` names is not its any more: then nothing is written there.
     """
@@ -59,11 +61,8 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
     run.attempt_logs(spec.attempt).mkdir(exist_ok=True)
     argv, variables = command(spec)
     _write_launch_record(run, spec, argv, variables)
-    if spec.node_rank == 0:
-        launched = {"attempt": spec.attempt, "host": socket.gethostname(), "pid": os.getpid(), "argv": argv}
-        if spec.start is not None:
-            launched["start"] = spec.start
-        events.record(run, events.ATTEMPT_LAUNCHED, **launched)
+    if spec.node_rank == 0 and spec.members is None:
+        say_launched(run, spec, argv=argv)
     try:
         full_environment = environment.job_environment(variables | event_files.handed_on(run), os.environ)
         agent = Dependent(argv, full_environment, run.agent_log(spec.attempt, spec.node_rank))
@@ -87,13 +86,21 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
     return Ended(_close(spec, run, watched, end), watched.progress.is_training)
 
 
+def say_launched(run: RunDirectory, spec: JobSpec, **about: Any) -> None:
+    """Put on record that this launcher looks after an attempt."""
+    launched = {"attempt": spec.attempt, "host": socket.gethostname(), "pid": os.getpid(), **about}
+    if spec.start is not None:
+        launched["start"] = spec.start
+    events.record(run, events.ATTEMPT_LAUNCHED, **launched)
+
+
 def command(spec: JobSpec) -> tuple[list[str], dict[str, str]]:
     """The agent's argv and the variables set for it, as they are on this machine."""
     address: str | None = "127.0.0.1"
     if spec.rdzv_endpoint is not None:
         address = network.address_towards(*network.split_endpoint(spec.rdzv_endpoint))
     interface = network.interface_of(address) if address else None
-    argv = torchrun.render(spec, torchrun.installed_features(), local_address=address)
+    argv = torchrun.render(spec, torchrun.installed_features())
     shown = show_instances(os.environ) if spec.device is Device.cuda else {}
     return argv, shown | environment.job_variables(spec, shown | dict(os.environ), interface=interface)
 
@@ -149,6 +156,7 @@ def _write_launch_record(run: RunDirectory, spec: JobSpec, argv: list[str], vari
         "job_id": spec.job_id,
         "run_id": spec.run_id,
         "start": spec.start,
+        "members": spec.members,
         "host": socket.gethostname(),
         "time": round(time.time(), 3),
         "argv": argv,

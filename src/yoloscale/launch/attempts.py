@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from yoloscale.config.schema import ClusterConfig, Config, Launcher
 from yoloscale.config.slurm_step import SlurmStep
 from yoloscale.config.time_limit import limit_s, stop_after_s
 from yoloscale.launch.attempt import Ended, Observer, run_attempt
+from yoloscale.launch.node_group import Change, NodeGroup
 from yoloscale.launch.outcome import FAILED, INTERRUPTED, STOPPED, Failure, Outcome
 from yoloscale.launch.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.launch.slurm.broken_node import is_device_fault
@@ -90,14 +92,25 @@ class _Start:
         self._run, self._config, self._observer, self._requests = run, config, observer, requests
         self._step, self._worker = step, worker
         self._limit = time_limit(config.cluster, time.time())
+        self._nodes = NodeGroup(run, config, observer, requests, step)
 
     def until_end(self) -> Outcome:
+        with contextlib.closing(self._nodes):
+            return self._attempts()
+
+    def _attempts(self) -> Outcome:
         restarts = Restarts(self._config.cluster.max_restarts)
         while True:
-            spec = replace(next_spec(self._run, self._config, limit=self._limit), worker=self._worker)
-            if self._step is not None:
-                spec = on_step(spec, self._step)
-            ended = run_attempt(spec, self._observer, self._requests)
+            spec = self._nodes.meet(self._next_spec(), lambda: self._asked_to_stop() is not None)
+            if not isinstance(spec, JobSpec):
+                return self._end_unmet(spec)
+            ended = run_attempt(spec, self._nodes.observer, self._requests)
+            if (change := self._nodes.change(ended.outcome)) is not None:
+                if (asked := self._asked_to_stop()) is None:
+                    self._say_regroups(spec.attempt, change)
+                    continue
+                if asked is signal.SIGINT:
+                    return self._stop(spec.attempt, asked)
             failure = self._worth_a_restart(ended)
             if failure is None:
                 return self._end(spec.attempt, ended.outcome)
@@ -110,6 +123,17 @@ class _Start:
                 asked = self._pause(restarts.pause_s)
             if asked is not None:
                 return self._stop(spec.attempt, asked)
+
+    def _next_spec(self) -> JobSpec:
+        spec = replace(next_spec(self._run, self._config, limit=self._limit), worker=self._worker)
+        return on_step(spec, self._step) if self._step is not None else spec
+
+    def _end_unmet(self, outcome: Outcome | None) -> Outcome:
+        """Too few nodes came to the attempt that was launched, or a stop was asked for meanwhile."""
+        attempt = events.last_attempt(events.history(self._run))
+        if outcome is not None:
+            return self._end(attempt, outcome)
+        return self._stop(attempt, self._asked_to_stop() or signal.SIGTERM)
 
     def _worth_a_restart(self, ended: Ended) -> Failure | None:
         """The failure, also if somebody has asked for a stop: that is what the start then ends with."""
@@ -161,6 +185,12 @@ class _Start:
             restarts=restarts.count,
             max_restarts=restarts.max_restarts,
         )
+
+    def _say_regroups(self, attempt: int, change: Change) -> None:
+        """The ranks have stopped for it, which is no failure and counts as no restart."""
+        step, about = newest_saved(self._run), asdict(change)
+        events.record(self._run, events.EXITED, attempt=attempt, exit_code=STOPPED, goes_on=True)
+        events.record(self._run, events.REGROUPED, attempt=attempt + 1, step=step, **about)
 
     def _pause(self, seconds: float) -> signal.Signals | None:
         """Let time pass; what the run is to be stopped with, if somebody asked meanwhile."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +21,8 @@ from yoloscale.launch.nodes import (
     refuse_if_different,
 )
 from yoloscale.launch.outcome import FAILED, FINISHED, Outcome
-from yoloscale.launch.spec import WORKER, JobSpec, job_spec
+from yoloscale.launch.presence import Answer
+from yoloscale.launch.spec import WORKER, JobSpec, among, job_spec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
@@ -33,7 +36,8 @@ LOOK_S = 1.0  # between two looks for node 0 itself
 def joining_spec(run: RunDirectory, config: Config, announced: Announcement, node_rank: int) -> JobSpec:
     """What another node starts to join what node 0 has started."""
     spec = job_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
-    return replace(spec, run_id=run.run_id if run.owner is not None else None)
+    spec = replace(spec, run_id=run.run_id if run.owner is not None else None)
+    return among(spec, announced.members) if announced.members is not None else spec
 
 
 def join_attempts(
@@ -53,7 +57,9 @@ def join_attempts(
     """
     run = owned(run, None if run.owner is None else run.run_id)
     limit = time_limit(config.cluster, time.time())
-    with StopRequests() as requests:
+    answer = Answer(run, config, node_rank, announced.start)
+    observer = answering(answer, observer)
+    with contextlib.closing(answer), StopRequests() as requests:
         while True:
             spec = joining_spec(run, config, announced, node_rank)
             spec = replace(spec, worker=worker, stop_at=limit.stop_at, limit_at=limit.limit_at)
@@ -65,15 +71,33 @@ def join_attempts(
             # the next attempt may be on its way when this one cannot be met any more; else it is the network, say so
             is_unmet = outcome.failure is not None and outcome.failure.is_unmet
             patience_s = UNMET_S if is_unmet else FIRST_NODE_TIMEOUT_S + config.cluster.timeout_s
-            follows = await_next(run, spec, observer, requests, patience_s)
+            follows = await_next(run, spec, observer, requests, patience_s, is_refused=lambda: answer.is_refused)
+            if answer.is_refused:
+                refuse_if_different(run, config)
             if follows is None:
                 return _as_node_0(run, outcome)
             refuse_if_different(run, config)
             announced = follows
 
 
+def answering(answer: Answer, observer: Observer) -> Observer:
+    """An observer that lets node 0 know that this node is there."""
+
+    def watch() -> None:
+        answer.beat()
+        observer.watch()
+
+    return Observer(watch, observer.say)
+
+
 def await_next(
-    run: RunDirectory, spec: JobSpec, observer: Observer, requests: StopRequests, patience_s: float
+    run: RunDirectory,
+    spec: JobSpec,
+    observer: Observer,
+    requests: StopRequests,
+    patience_s: float,
+    *,
+    is_refused: Callable[[], bool] = lambda: False,
 ) -> Announcement | None:
     """The next attempt; None if node 0 has said its last word, is gone, or says nothing, or a stop was asked for here.
 
@@ -83,7 +107,7 @@ def await_next(
     deadline, heard_at = time.monotonic() + patience_s, None
     look_at = time.monotonic()
     told, looks = EventTail(run), Looks(POLL_S)
-    while requests.first is None and time.monotonic() < deadline:
+    while requests.first is None and not is_refused() and time.monotonic() < deadline:
         if not looks.is_due():
             observer.watch()
             time.sleep(POLL_S)

@@ -14,10 +14,10 @@ _CONNECT_S = 0.5  # longer than any network between two nodes takes
 
 
 class Meeting:
-    """One attempt's meeting at node 0, as seen from another node. On node 0, and in an elastic job, it never fails."""
+    """One attempt's meeting at node 0, as seen from another node. On node 0 it never fails."""
 
     def __init__(self, spec: JobSpec) -> None:
-        is_waited_for = spec.node_rank > 0 and spec.nodes > 1 and not torchrun.is_elastic(spec)
+        is_waited_for = spec.node_rank > 0 and spec.nodes > 1
         self._endpoint = spec.rdzv_endpoint if is_waited_for else None
         self._deadline = time.monotonic() + torchrun.READ_TIMEOUT_S
         self._look_at = time.monotonic() + _LOOK_S

@@ -1,8 +1,8 @@
 """Several nodes: how they find each other's attempts, and, without a scheduler, the command for each of them.
 
 Node 0 hosts the rendezvous and decides what is done: without it the run ends on the others, too. They follow it from
-attempt to attempt by its events. One that is lost may come back at any time; it joins the next attempt, as the ranks of
-one that trains already would all have to be started again.
+attempt to attempt by its events. Of a run that may go on with fewer nodes, each attempt has those that have answered
+node 0 (members.py). One that is lost may come back at any time: the ranks save for it, and the next attempt has it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences
 from yoloscale.launch.looks import Looks
+from yoloscale.launch.presence import Answer
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
@@ -36,6 +37,7 @@ class Announcement:
     attempt: int
     job_id: str
     start: str | None = None  # of the SLURM job, where there is one
+    members: tuple[int, ...] | None = None  # numbers of the nodes that take part; None: all of them
 
 
 def commands(words: Sequence[str], nodes: int) -> list[str]:
@@ -58,10 +60,14 @@ def wait_for_first_node(
     naming the keys, if that run ends, or when the time is over.
     """
     say(f"waiting for node 0 to start run {run.name!r} in {run.path}")
+    answer = Answer(run, config, node_rank, start)
     deadline, look_at = time.monotonic() + timeout_s, time.monotonic()
     told, looks = EventTail(run), Looks(POLL_S)
     before: Status | None = None
     while time.monotonic() < deadline:
+        answer.beat()
+        if answer.is_refused:
+            refuse_if_different(run, config)
         if not looks.is_due():
             time.sleep(POLL_S)
             continue
@@ -86,7 +92,7 @@ def wait_for_first_node(
 
 
 def newest_announcement(run: RunDirectory, node_rank: int, told: EventTail) -> Announcement | None:
-    """The newest attempt that node 0 launched, unless it has ended, has its ranks, or had this node already.
+    """The newest attempt that node 0 launched for this node, unless it has ended, has its ranks, or had it already.
 
     `told`: what this node has read of the events so far.
     """
@@ -102,7 +108,10 @@ def newest_announcement(run: RunDirectory, node_rank: int, told: EventTail) -> A
         record = json.loads(run.launch_record(attempt).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return Announcement(attempt, str(record["job_id"]), record.get("start"))
+    members = tuple(record["members"]) if record.get("members") is not None else None
+    if members is not None and node_rank not in members:
+        return None
+    return Announcement(attempt, str(record["job_id"]), record.get("start"), members)
 
 
 def refuse_if_different(run: RunDirectory, config: Config) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yoloscale.config import cpus
@@ -23,7 +23,7 @@ class JobSpec:
     device: Device = Device.cpu
     gpus: tuple[int, ...] | None = None  # indices into the GPUs this process sees; None: all of them
     nodes: int = 1
-    min_nodes: int | None = None  # the attempt starts with as few as these; None: with all of them
+    members: tuple[int, ...] | None = None  # of a run that may go on with fewer: numbers of the nodes that take part
     node_rank: int = 0
     rdzv_endpoint: str | None = None  # HOST:PORT of node 0; None: this machine, a free port
     stop_at: float | None = None  # time of day (s since the epoch) at which all ranks are to save and stop
@@ -38,9 +38,20 @@ class JobSpec:
         return f"{self.job_id}-{self.node_rank}"
 
     @property
+    def group_rank(self) -> int:
+        """The node's number among those that take part."""
+        return self.node_rank if self.members is None else self.members.index(self.node_rank)
+
+    @property
     def world_size(self) -> int:
         """Ranks of the whole job, with all of its nodes."""
         return self.nodes * self.procs_per_node
+
+
+def among(spec: JobSpec, members: tuple[int, ...]) -> JobSpec:
+    """The same in an attempt that these nodes take part in. Alone, node 0 needs nobody to reach it."""
+    endpoint = spec.rdzv_endpoint if len(members) > 1 else None
+    return replace(spec, members=members, nodes=len(members), rdzv_endpoint=endpoint)
 
 
 def job_spec(config: Config, run: Path, *, attempt: int, job_id: str, node_rank: int = 0) -> JobSpec:
@@ -56,7 +67,6 @@ def job_spec(config: Config, run: Path, *, attempt: int, job_id: str, node_rank:
         device=cluster.device,
         gpus=tuple(cluster.gpus) if cluster.gpus is not None else None,
         nodes=cluster.nodes,
-        min_nodes=cluster.min_nodes,
         node_rank=node_rank,
         rdzv_endpoint=cluster.rdzv_endpoint if cluster.nodes > 1 else None,
     )

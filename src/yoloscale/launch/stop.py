@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -20,6 +21,7 @@ class StopRequests:
 
     def __init__(self) -> None:
         self.received: list[signal.Signals] = []
+        self.regroups: Callable[[bool], bool] = lambda is_training: False  # the ranks are to save, but the run goes on
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequests:

@@ -14,7 +14,6 @@ MONITOR_INTERVAL_S = 0.2
 JOIN_TIMEOUT_S = 600  # how long the first node waits for the others
 READ_TIMEOUT_S = 60  # how long a node tries to reach the first one
 SHUTDOWN_TIMEOUT_S = 60  # from the request to stop until a rank is killed: a checkpoint is saved meanwhile
-LAST_CALL_TIMEOUT_S = 30  # how long an attempt that has its least number of nodes waits for more
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGUSR1"  # passed on to the ranks as requests to stop; lifeline.py sees to SIGUSR2
 
 
@@ -39,15 +38,14 @@ def installed_features() -> TorchrunFeatures:
     return TorchrunFeatures('"--signals-to-handle"' in text, '"--shutdown-timeout"' in text)
 
 
-def render(spec: JobSpec, features: TorchrunFeatures, *, local_address: str | None = None) -> list[str]:
+def render(spec: JobSpec, features: TorchrunFeatures) -> list[str]:
     """The command that runs one node's agent.
 
-    `local_address` is where the other nodes reach this one. On one node everything stays on the loopback interface
-    and the agent takes a free port by itself.
+    On one node everything stays on the loopback interface and the agent takes a free port by itself.
     """
     argv = [sys.executable, "-m", "torch.distributed.run"]
-    argv += [f"--nnodes={_nodes(spec)}", f"--nproc-per-node={spec.procs_per_node}", "--max-restarts=0"]
-    argv += [f"--monitor-interval={MONITOR_INTERVAL_S}", *_rendezvous(spec, local_address)]
+    argv += [f"--nnodes={spec.nodes}", f"--nproc-per-node={spec.procs_per_node}", "--max-restarts=0"]
+    argv += [f"--monitor-interval={MONITOR_INTERVAL_S}", *_rendezvous(spec)]
     if features.signals_to_handle:
         argv.append(f"--signals-to-handle={SIGNALS}")
     if features.shutdown_timeout:
@@ -55,27 +53,13 @@ def render(spec: JobSpec, features: TorchrunFeatures, *, local_address: str | No
     return [*argv, "-m", spec.worker, str(spec.run)]
 
 
-def _nodes(spec: JobSpec) -> str:
-    return f"{spec.min_nodes}:{spec.nodes}" if is_elastic(spec) else f"{spec.nodes}"
-
-
-def is_elastic(spec: JobSpec) -> bool:
-    """Whether the attempt may start with fewer nodes than the run is to have."""
-    return spec.min_nodes is not None and spec.min_nodes < spec.nodes
-
-
-def _rendezvous(spec: JobSpec, local_address: str | None) -> list[str]:
+def _rendezvous(spec: JobSpec) -> list[str]:
     endpoint = spec.rdzv_endpoint or "127.0.0.1:0"
-    is_host = int(spec.node_rank == 0)  # said, not guessed from host names: these need not resolve
-    if spec.nodes > 1 and not is_elastic(spec):
+    if spec.nodes > 1:
         return _static(spec, endpoint)
     flags = ["--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}", f"--rdzv-id={spec.job_id}"]
-    conf = f"is_host={is_host},join_timeout={JOIN_TIMEOUT_S},read_timeout={READ_TIMEOUT_S}"
-    if is_elastic(spec):
-        conf += f",last_call_timeout={LAST_CALL_TIMEOUT_S}"
-    flags.append(f"--rdzv-conf={conf}")
-    address = local_address if spec.nodes > 1 else "127.0.0.1"
-    return [*flags, f"--local-addr={address}"] if address else flags
+    flags.append(f"--rdzv-conf=is_host=1,join_timeout={JOIN_TIMEOUT_S},read_timeout={READ_TIMEOUT_S}")
+    return [*flags, "--local-addr=127.0.0.1"]
 
 
 def _static(spec: JobSpec, endpoint: str) -> list[str]:
@@ -86,5 +70,5 @@ def _static(spec: JobSpec, endpoint: str) -> list[str]:
     """
     host, port = split_endpoint(endpoint)
     address = f"[{host}]" if ":" in host else host
-    flags = ["--rdzv-backend=static", f"--node-rank={spec.node_rank}", f"--rdzv-id={spec.job_id}"]
+    flags = ["--rdzv-backend=static", f"--node-rank={spec.group_rank}", f"--rdzv-id={spec.job_id}"]
     return [*flags, f"--rdzv-endpoint={address}:{port}", f"--rdzv-conf=timeout={JOIN_TIMEOUT_S}"]

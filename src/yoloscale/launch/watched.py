@@ -152,6 +152,8 @@ class Watched:
         """A request that reached the launcher: a signal, the time limit, or a file that no rank looks for yet."""
         if self._requests.first is not None:
             return self._requests.first
+        if self._requests.regroups(self.progress.is_training):
+            return signal.SIGTERM
         if self._spec.limit_at is not None and time.time() >= self._spec.limit_at:
             return signal.SIGTERM
         if not self.progress.is_training and time.monotonic() >= self._look_for_request_at:

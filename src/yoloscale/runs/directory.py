@@ -103,6 +103,10 @@ class RunDirectory:
         """What was started on one node for one attempt: argv, environment, working folder."""
         return self.job / (f"attempt-{attempt}.json" if node_rank == 0 else f"attempt-{attempt}-node-{node_rank}.json")
 
+    def node_record(self, node_rank: int) -> Path:
+        """What the launcher of one node says of itself, for as long as it lives; of runs that go on with fewer."""
+        return self.job / f"node-{node_rank}.json"
+
     def agent_log(self, attempt: int, node_rank: int = 0) -> Path:
         """What torchrun's agent of one node printed."""
         return self.attempt_logs(attempt) / ("launcher.log" if node_rank == 0 else f"launcher-node-{node_rank}.log")

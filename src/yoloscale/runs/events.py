@@ -23,6 +23,7 @@ PRUNED = "pruned"
 PREEMPTED = "preempted"
 CANCELLED = "cancelled"
 RESTARTED = "restarted"
+REGROUPED = "regrouped"
 MOVED = "moved"
 FINISHED = "finished"
 FAILED = "failed"
@@ -89,6 +90,7 @@ def of_attempt(records: list[dict[str, Any]], attempt: int) -> list[dict[str, An
 
 
 def last_attempt(records: list[dict[str, Any]]) -> int:
-    """The number of the newest start of the ranks; 0 if there was none. `restarted` tells of one still to come."""
-    attempts = [int(record["attempt"]) for record in records if "attempt" in record and record["event"] != RESTARTED]
+    """The number of the newest start of the ranks; 0 if there was none. Those still to come are told of, too."""
+    to_come = (RESTARTED, REGROUPED)
+    attempts = [int(record["attempt"]) for record in records if "attempt" in record and record["event"] not in to_come]
     return max(attempts, default=0)

@@ -223,6 +223,10 @@ def _restarted(progress: Progress, record: dict[str, Any]) -> None:
     progress.restarted = record
 
 
+def _regrouped(progress: Progress, record: dict[str, Any]) -> None:
+    progress.phase = str(record.get("cause", ""))
+
+
 def _exited(progress: Progress, record: dict[str, Any]) -> None:
     progress.exited = record
 
@@ -244,5 +248,6 @@ _HANDLERS = {
     events.CANCELLED: _cancelled,
     events.FINISHED: _finished,
     events.RESTARTED: _restarted,
+    events.REGROUPED: _regrouped,
     events.EXITED: _exited,
 }

@@ -1,0 +1,105 @@
+"""The nodes of attempt after attempt, for the launcher of node 0: they meet before one, and may have to meet anew.
+
+Of a run that needs all of its nodes, torchrun's agents wait for each other; here is nothing to be done for it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from yoloscale.config.schema import Config
+from yoloscale.config.slurm_step import SlurmStep
+from yoloscale.config.wording import counted
+from yoloscale.launch.attempt import Observer, say_launched
+from yoloscale.launch.members import FEWEST_TIMEOUT_S, Members, Regrouping, named
+from yoloscale.launch.outcome import FAILED, STOPPED, Failure, Outcome
+from yoloscale.launch.spec import JobSpec, among
+from yoloscale.launch.stop import StopRequests
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Change:
+    """Why the nodes meet anew after an attempt, and how many they will be."""
+
+    cause: str
+    nodes: int
+
+
+class NodeGroup:
+    """What lasts from attempt to attempt. `observer` is to look on while one goes on."""
+
+    def __init__(
+        self, run: RunDirectory, config: Config, observer: Observer, requests: StopRequests, step: SlurmStep | None
+    ) -> None:
+        self.observer = Observer(self._watch, observer.say)
+        self._run, self._outer, self._requests = run, observer, requests
+        cluster = config.cluster
+        nodes = min(cluster.nodes, step.nodes) if step is not None else cluster.nodes
+        start = step.start if step is not None else None
+        is_elastic = cluster.min_nodes is not None and cluster.min_nodes < cluster.nodes
+        self._members: Members | None = None
+        if is_elastic and cluster.min_nodes is not None:
+            self._members = Members(run, nodes=nodes, fewest=cluster.min_nodes, start=start)
+        self._regrouping: Regrouping | None = None
+        self._has_seen_request = False
+
+    def meet(self, spec: JobSpec, is_asked_to_stop: Callable[[], bool]) -> JobSpec | Outcome | None:
+        """The attempt with the nodes that came; the run's end if they are too few; None if a stop was asked for."""
+        if self._members is None:
+            return spec
+        say_launched(self._run, spec)
+        events.record(self._run, events.SETUP, attempt=spec.attempt, phase="waiting for the other nodes")
+
+        def is_asked() -> bool:
+            self._outer.watch()
+            return is_asked_to_stop()
+
+        numbers = self._members.gather(is_asked)
+        if numbers is None:
+            return None
+        if len(numbers) < self._members.fewest:
+            return self._too_few(spec, numbers)
+        if absent := [number for number in range(self._members.nodes) if number not in numbers]:
+            nodes = counted(self._members.nodes, "node")
+            self._outer.say(f"{named(absent)} not there: starting with {len(numbers)} of {nodes}")
+        self._members.began(numbers)
+        regrouping = Regrouping(self._members, numbers, self._outer.say)
+        self._regrouping, self._requests.regroups = regrouping, lambda training: regrouping.is_due(is_training=training)
+        return among(spec, numbers)
+
+    def change(self, outcome: Outcome) -> Change | None:
+        """Why the attempt that has ended was stopped, if that was for its nodes to meet anew."""
+        regrouping, self._regrouping = self._regrouping, None
+        self._requests.regroups = lambda is_training: False
+        if regrouping is None or not regrouping.cause or outcome.exit_code != STOPPED or self._has_seen_request:
+            return None
+        return Change(regrouping.cause, regrouping.nodes)
+
+    def close(self) -> None:
+        """The other nodes need not answer any more."""
+        if self._members is not None:
+            self._members.close()
+
+    def _watch(self) -> None:
+        self._outer.watch()
+        if self._members is None:
+            return
+        self._members.look()
+        # ranks that stop for their nodes remove the file of a person who wants them to stop for good
+        is_stopping = self._regrouping is not None and bool(self._regrouping.cause)
+        self._has_seen_request = self._has_seen_request or (is_stopping and self._run.stop_request.exists())
+
+    def _too_few(self, spec: JobSpec, numbers: Sequence[int]) -> Outcome:
+        assert self._members is not None, "they met"
+        error = (
+            f"{len(numbers)} of at least {counted(self._members.fewest, 'node')} came within {FEWEST_TIMEOUT_S:.0f} s: "
+            "start the command on the others, or lower cluster.min_nodes"
+        )
+        failure = Failure(None, socket.gethostname(), None, error, is_recorded=True, is_unmet=True)
+        said = {"rank": None, "host": failure.host, "exit_code": None, "error": error}
+        events.note(self._run, events.FAILED, attempt=spec.attempt, **said)
+        return Outcome(FAILED, failure)
