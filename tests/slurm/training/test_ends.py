@@ -51,6 +51,7 @@ def test_after_a_bug_the_job_has_failed_and_stays_so(account: Any) -> None:
     account.until_state("bug", job, "FAILED")
     assert not account.events("bug", events.REQUEUED)
     assert "teapot" in account.events("bug", events.FAILED)[0]["error"]
+    assert "failed: rank 0 on node" in (account.run("bug").job / f"slurm-{job}.out").read_text()
     assert account.cluster.run("scontrol", "show", "job", job).count("ExitCode=1:0") == 1
 
 

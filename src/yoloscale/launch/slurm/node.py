@@ -22,6 +22,7 @@ from yoloscale.launch.claim import Claim, lock
 from yoloscale.launch.joining import join_attempts
 from yoloscale.launch.nodes import wait_for_first_node
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, Outcome
+from yoloscale.launch.restarts import cause
 from yoloscale.launch.slurm.failures import refuse_after_failures
 from yoloscale.launch.slurm.record import record_failure
 from yoloscale.launch.slurm.verdict import fruitless, untold_requeue, was_cancelled
@@ -50,7 +51,8 @@ def main(arguments: list[str]) -> int:
     except RunLost as lost:
         print(lost, file=sys.stderr, flush=True)
         return FAILED
-    print(f"node {step.node}: {outcome.state}", flush=True)
+    why = f": {cause(outcome.failure)}" if outcome.failure is not None else ""
+    print(f"node {step.node}: {outcome.state}{why}", flush=True)
     return 0 if outcome.exit_code in (FINISHED, STOPPED, INTERRUPTED) else outcome.exit_code
 
 
