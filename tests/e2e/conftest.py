@@ -67,6 +67,10 @@ class Commands:
     def run_of(self, name: str) -> RunDirectory:
         return RunDirectory(self._folder / "runs" / name)
 
+    def set_variables(self, variables: dict[str, str]) -> None:
+        """For all that is started from now on."""
+        self._environment |= variables
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "yoloscale", *arguments]
         process = subprocess.Popen(
