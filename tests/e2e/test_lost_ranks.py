@@ -74,7 +74,8 @@ def test_on_another_node(yoloscale: Any, blocking: Any, straight: Any, tmp_path:
     blocking(f"{how}:1:{FAULT_AT}")
     nodes = ("cluster.nodes=2", f"cluster.rdzv_endpoint=127.0.0.1:{free_port()}")
     processes = [
-        yoloscale.start_training("lost", *OPTIONS, *nodes, *place, ranks=1) for place in ((), ("--node-rank", "1"))
+        yoloscale.start_training("lost", *OPTIONS, *nodes, *place, ranks=1)
+        for place in (("--node-rank", "0"), ("--node-rank", "1"))
     ]
     both = [yoloscale.finish(process, "lost", code=0, timeout_s=280) for process in processes]
     check_end(both[0], straight, told, float((tmp_path / "failed-at").read_text()))

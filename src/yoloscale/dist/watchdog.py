@@ -106,6 +106,7 @@ class Watchdog:
         self._thread.join(2 * self._timing.tick_s + 1.0)
         if self._courier is not None:
             self._courier.close()
+            PEERS.announce, PEERS.claim_rescue = (lambda loss: None), (lambda: False)
         self._siblings.close()
         faulthandler.cancel_dump_traceback_later()
 
