@@ -15,7 +15,16 @@ from yoloscale.runs import events
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 HERE = Path(__file__)
-OPTIONS = ("model=yolo26n.yaml", "epochs=2", "batch=8", "nbs=8", "val=false", "debug.trace=true", "workers=0")
+OPTIONS = (
+    "model=yolo26n.yaml",
+    "epochs=2",
+    "batch=8",
+    "nbs=8",
+    "val=false",
+    "debug.trace=true",
+    "workers=0",
+    "cache=false",
+)
 FAULT_AT = 11  # all-reduces of the first attempt, one a step; an epoch has eight steps
 SAVED_WITHIN_S = 20.0
 
