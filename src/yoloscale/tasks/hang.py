@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
 from yoloscale.config.schema import Config
 from yoloscale.data.worker_deaths import describe_workers
 from yoloscale.dist.bulletin import connect
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, LOADING
+from yoloscale.dist.peers import PEERS, Loss
 from yoloscale.dist.verdict import Verdict
 from yoloscale.dist.watchdog import Timing, Watchdog
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 SHOWN = 4  # logs
+LOOK_S = 2.0  # between two looks at what the launchers have put on record
 
 
 def watch(config: Config, run: RunDirectory, ranks: Ranks, attempt: int) -> Watchdog:
@@ -20,7 +27,36 @@ def watch(config: Config, run: RunDirectory, ranks: Ranks, attempt: int) -> Watc
     timing = Timing(config.cluster.timeout_s)
     watchdog = Watchdog(ranks, connect(ranks), timing, lambda verdict: _record(run, ranks, attempt, verdict))
     watchdog.start()
+    if ranks.is_first and ranks.world_size > 1:
+        arguments = (run, ranks, attempt, time.time())
+        threading.Thread(target=_hear_launchers, args=arguments, name="launchers", daemon=True).start()
     return watchdog
+
+
+def _hear_launchers(run: RunDirectory, ranks: Ranks, attempt: int, since: float) -> None:
+    """Tell the ranks of what a launcher has put on record: all ranks of its node may be gone, and nobody else knows.
+
+    Rank 0 looks, and only while it waits; in a thread of its own, since a shared disk may not answer.
+    """
+    while PEERS.loss is None and not PEERS.are_leaving:
+        time.sleep(LOOK_S)
+        if HEARTBEAT.last.phase.waits:
+            with suppress(OSError):
+                loss = told_loss(events.history(run), ranks.rank, attempt, since)
+                if loss is not None:
+                    PEERS.announce(loss)
+
+
+def told_loss(history: list[dict[str, Any]], mine: int, attempt: int, since: float) -> Loss | None:
+    """The first failure of another rank in this attempt since its start, as its launcher has put it on record."""
+    for record in history:
+        is_now = record.get("attempt") == attempt and float(record.get("time", 0.0)) >= since
+        if record["event"] == events.FAILED and is_now and not record.get("collateral") and not record.get("hang"):
+            rank, code = record.get("rank"), record.get("exit_code")
+            if rank is not None and rank != mine:
+                said = str(record.get("error", "failed"))
+                return Loss(int(rank), str(record.get("host", "?")), said, is_gone=isinstance(code, int) and code < 0)
+    return None
 
 
 def _record(run: RunDirectory, ranks: Ranks, attempt: int, verdict: Verdict) -> None:
