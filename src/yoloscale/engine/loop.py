@@ -13,7 +13,6 @@ from yoloscale.checkpoint.state import Progress, Recovery
 from yoloscale.data.order import OptimiserStep, SampleOrder
 from yoloscale.dist import group
 from yoloscale.dist.heartbeat import HEARTBEAT
-from yoloscale.engine import replicas
 from yoloscale.engine.pace import Pace
 from yoloscale.engine.protocols import Batch, Evaluation, Observer
 from yoloscale.engine.schedule import Schedule
@@ -104,11 +103,11 @@ class Loop:
         keeper: Keeper,
         observer: Observer,
         ballot: Ballot,
-        hosts: Sequence[str] = (),
+        hosts: Sequence[str] = ("this host",),
         is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
         machine: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
-        """`hosts`: of every rank, in rank order; none where all are on this one.
+        """`hosts`: of every rank, in rank order.
 
         `machine`: collective; what an epoch's record says of the hardware.
         `is_hopeless`: collective; whether the run is to end after this epoch (from 1), whose metrics are these.
@@ -116,8 +115,7 @@ class Loop:
         self._stepper, self._order, self._schedule, self._limits = stepper, order, schedule, limits
         self._rank, self.progress, self._open_loader = rank, progress, open_loader
         self._evaluation, self._keeper, self._observer, self._ballot = evaluation, keeper, observer, ballot
-        self._pace, self._stragglers = Pace(), Stragglers()
-        self._hosts = hosts or ["this host"] * order.world_size
+        self._pace, self._stragglers, self._hosts = Pace(), Stragglers(), hosts
         self._is_hopeless, self._machine = is_hopeless, machine
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
@@ -265,7 +263,6 @@ class Loop:
         last = over or epoch >= position.epochs
         trained = self._pace.epoch_record(self.progress, self._stepper.optimizer)
         if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
-            replicas.check(position.total, self._stepper.learner.module, self._hosts)
             started = time.monotonic()
             metrics = self._evaluate_or_rescue()
             self._evaluation_s = time.monotonic() - started
