@@ -27,6 +27,7 @@ class Ranks:
     nodes: int = 1
     host: str = field(default_factory=socket.gethostname)
     is_task: bool = False  # started by srun itself, without torchrun
+    bound_alike: int | None = None  # ranks on the CPUs beside the same GPUs as this one, where ranks are bound
 
     @property
     def is_first(self) -> bool:
@@ -41,7 +42,7 @@ class Ranks:
     @property
     def cpu_share(self) -> int:
         """CPUs for this rank and the processes that it starts."""
-        return cpus.share(self.local_world_size, is_task=self.is_task)
+        return cpus.share(self.local_world_size, is_task=self.is_task, bound_alike=self.bound_alike)
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Ranks:

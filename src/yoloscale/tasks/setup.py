@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from yoloscale.engine.step import Stepper
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system import numa
 from yoloscale.tasks import loading
 from yoloscale.yolo import datasets
 from yoloscale.yolo.evaluation import UltralyticsEvaluation
@@ -71,6 +72,21 @@ def choose_device(config: Config, ranks: Ranks) -> torch.device:
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)
     return device
+
+
+def stay_near(device: torch.device, ranks: Ranks) -> Ranks:
+    """The rank, on the CPUs beside its GPU from now on. Call it before other threads and processes are started."""
+    if device.type != "cuda" or torch.cuda.device_count() < ranks.local_world_size:
+        return ranks  # which GPUs the others have is not to be seen from here
+    indices = [device.index] if ranks.is_task else list(range(ranks.local_world_size))
+    near = [numa.cpus_near(_address(index)) for index in indices]
+    return replace(ranks, bound_alike=numa.bind(near, indices.index(device.index)))
+
+
+def _address(index: int) -> str:
+    """A GPU's address on the PCI bus, as the kernel writes it."""
+    about: Any = torch.cuda.get_device_properties(index)
+    return f"{about.pci_domain_id:04x}:{about.pci_bus_id:02x}:{about.pci_device_id:02x}.0"
 
 
 def build(

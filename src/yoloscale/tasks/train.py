@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ from yoloscale.tasks.gpus import GpuWatch
 from yoloscale.tasks.hang import watch
 from yoloscale.tasks.keeper import RunKeeper
 from yoloscale.tasks.observer import RunObserver
-from yoloscale.tasks.setup import Parts, build, choose_device
+from yoloscale.tasks.setup import Parts, build, choose_device, stay_near
 from yoloscale.tasks.tracking import close_failed, close_timeout_s, open_trackers, tell_stopped
 from yoloscale.tasks.trial import Trial
 from yoloscale.track.background import BackgroundTrackers
@@ -43,19 +44,14 @@ EXIT_CODES = {Outcome.finished: 0, Outcome.preempted: 75, Outcome.interrupted: 1
 
 def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
     """Collective. Train until the run is finished or asked to stop; returns the exit code of a worker."""
-
-    def say(phase: str) -> None:
-        if ranks.is_first:
-            events.record(run, events.SETUP, attempt=attempt, phase=phase)
-
     device = choose_device(config, ranks)
+    ranks = stay_near(device, ranks)
     watchdog = watch(config, run, ranks, attempt)
     steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
     processes = _announce(run, ranks, attempt, device)
     watchdog.meet(processes)
-    parts = build(config, run, ranks, device, steps, ballot, say)
-    when, save_period = _when(config, run, attempt), config.save_period
-    keeper = make_keeper(config, run, ranks, parts, when=when, save_period=save_period)
+    parts = build(config, run, ranks, device, steps, ballot, partial(_say, run, ranks, attempt))
+    keeper = make_keeper(config, run, ranks, parts, when=_when(config, run, attempt), save_period=config.save_period)
     progress = keeper.restore() or _first_progress(config, run)
     _watch_for_requests(run, ranks, ballot)
     trackers = open_trackers(config, run, ranks, progress, attempt)
@@ -79,10 +75,6 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         is_hopeless=trial.is_hopeless,
         machine=gpus.of_all,
     )
-    if ranks.is_first:
-        run.check()
-        write_arguments(run.path / "args.yaml", parts)
-    say("ready")
     _say_started(run, ranks, attempt, parts, progress)
     try:
         try:
@@ -99,8 +91,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
                 finish(config, run, ranks, parts, observer, loop.summary())
             trial.tell()
         else:
-            _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome)
-            tell_stopped(trackers, run, loop.progress, outcome)
+            _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome, trackers)
     except BaseException as error:
         close_failed(trackers, run, error)
         raise
@@ -109,6 +100,12 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     group.barrier()
     watchdog.close()
     return EXIT_CODES[outcome]
+
+
+def _say(run: RunDirectory, ranks: Ranks, attempt: int, phase: str) -> None:
+    """Put on record, by rank 0, which phase of the set-up begins."""
+    if ranks.is_first:
+        events.record(run, events.SETUP, attempt=attempt, phase=phase)
 
 
 def make_keeper(
@@ -127,9 +124,16 @@ def make_keeper(
 
 
 def _say_stopped(
-    run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot, progress: Progress, outcome: Outcome
+    run: RunDirectory,
+    ranks: Ranks,
+    attempt: int,
+    ballot: Ballot,
+    progress: Progress,
+    outcome: Outcome,
+    trackers: BackgroundTrackers,
 ) -> None:
-    """Collective. Put on record where the run stopped, and what any of the ranks was asked with."""
+    """Collective. Put on record where the run stopped, and what any of the ranks was asked with; tell the trackers."""
+    tell_stopped(trackers, run, progress, outcome)
     reasons = group.gather_objects(ballot.reason)
     if not ranks.is_first:
         return
@@ -266,9 +270,13 @@ def _observer(
 
 
 def _say_started(run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, progress: Progress) -> None:
+    """Write args.yaml and put on record that the set-up is over; on rank 0."""
     if not ranks.is_first:
         return
+    run.check()
+    write_arguments(run.path / "args.yaml", parts)
     order = parts.order
+    _say(run, ranks, attempt, "ready")
     events.record(
         run,
         events.TRAINING_STARTED,
