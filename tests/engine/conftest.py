@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,6 +115,8 @@ class ToyRun:
         ranks: Ranks | None = None,
         group: ProcessGroup | None = None,
         is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
+        hosts: Sequence[str] = ("this host",),
+        trace: bool = True,
         **limits: Any,
     ) -> None:
         self.directory, self.ranks = RunDirectory(folder), ranks or Ranks()
@@ -150,7 +152,7 @@ class ToyRun:
         if progress is None:
             progress = Progress(seed=7)
             progress.position.epochs = epochs
-        given = {"hours": None, "patience": 0, "evaluate_every_epoch": True, "save": True, "trace": True, **limits}
+        given = {"hours": None, "patience": 0, "evaluate_every_epoch": True, "save": True, "trace": trace, **limits}
         self.loop = Loop(
             self.stepper,
             self.order,
@@ -163,6 +165,7 @@ class ToyRun:
             keeper=self._keeper,
             observer=self.notes,
             ballot=self.ballot,
+            hosts=hosts,
             is_hopeless=is_hopeless,
         )
 

@@ -15,6 +15,7 @@ from yoloscale.dist import group
 from yoloscale.dist.heartbeat import HEARTBEAT
 from yoloscale.engine.pace import Pace
 from yoloscale.engine.protocols import Batch, Evaluation, Observer
+from yoloscale.engine.replicas import ReplicasDifferError, difference
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import StepOutcome, Stepper
 from yoloscale.engine.stragglers import Stragglers, describe
@@ -123,6 +124,7 @@ class Loop:
         self._epoch_began = 0.0
         self._went_back_to: int | None = None  # optimiser steps done, by the first of several roll-backs in a row
         self._went_back_from = 0
+        self._agreed_at = progress.position.total  # optimiser steps done when the ranks last held the same state
 
     def run(self) -> Outcome:
         """Collective. Train, evaluate and save until there is a reason to end."""
@@ -251,7 +253,7 @@ class Loop:
         if restored is None:
             raise FloatingPointError(f"{reason}, and no checkpoint is left to go back to; lower lr0 or set amp=false")
         restored.recovery = Recovery(scale, rollbacks, skipped_in_all=recovery.skipped_in_all)
-        self.progress = restored
+        self.progress, self._agreed_at = restored, restored.position.total
         self._load = None  # the stream restarts at the restored position
         message = f"{reason}: back to step {restored.position.total}, step size × {scale}"
         self._observer.event("warning", message=message, step_from=step, step_to=restored.position.total)
@@ -263,6 +265,7 @@ class Loop:
         last = over or epoch >= position.epochs
         trained = self._pace.epoch_record(self.progress, self._stepper.optimizer)
         if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
+            self._compare_replicas()
             started = time.monotonic()
             metrics = self._evaluate_or_rescue()
             self._evaluation_s = time.monotonic() - started
@@ -290,6 +293,16 @@ class Loop:
             position.epochs = epoch  # a start after this one has nothing left to train
         self._keeper.save(self._now(), "epoch")
         return last
+
+    def _compare_replicas(self) -> None:
+        """Collective. Raise ReplicasDifferError on all ranks unless they hold the same state.
+
+        That state is not saved: the checkpoint before may still be good, and all ranks go on from one file.
+        """
+        seen = group.gather_objects(self._stepper.fingerprint())
+        if complaint := difference(seen, self._hosts, self._agreed_at):
+            raise ReplicasDifferError(complaint)
+        self._agreed_at = self.progress.position.total
 
     def _evaluate_or_rescue(self) -> dict[str, float]:
         """Collective. The metrics; if it fails here or another rank is gone, the epoch that was trained is saved."""

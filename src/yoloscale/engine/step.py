@@ -22,6 +22,7 @@ from yoloscale.engine.clock import StepClock
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.protocols import Batch, Learner
+from yoloscale.engine.replicas import fingerprint
 from yoloscale.engine.stragglers import Times
 from yoloscale.engine.votes import VOTES, Ballot, Stop, decide
 
@@ -182,6 +183,14 @@ class Stepper:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
+
+    def fingerprint(self) -> int:
+        """64 bits of the model's and its average's parameters and statistics, equal on all ranks between two steps.
+
+        Counters are left out: a rank without images in a short last step counts one batch less.
+        """
+        tensors = [*self._model.values(), *self._average.values()]
+        return fingerprint(tensor for tensor in tensors if tensor.is_floating_point() and tensor.numel())
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Inverse of `state`; a missing or unknown key is an error that names it."""
