@@ -21,7 +21,7 @@ class HostCopies:
     def take(self, state: dict[str, Any]) -> dict[str, Any]:
         """The same state with all tensors on the host, in memory of ours. Blocks for as long as copying takes."""
         sources: list[torch.Tensor] = []
-        collect(state, sources)
+        _collect(state, sources)
         self._copies = [
             copy if copy.shape == source.shape and copy.dtype == source.dtype else _host_memory(source)
             for copy, source in zip(self._copies, sources, strict=False)
@@ -30,7 +30,7 @@ class HostCopies:
             torch._foreach_copy_(self._copies, sources, non_blocking=True)
         for device in {source.device for source in sources if source.is_cuda}:
             torch.cuda.current_stream(device).synchronize()
-        taken: dict[str, Any] = replaced(state, iter(self._copies))
+        taken: dict[str, Any] = _replaced(state, iter(self._copies))
         return taken
 
 
@@ -38,24 +38,24 @@ def _host_memory(source: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(source, device="cpu", pin_memory=source.is_cuda)
 
 
-def collect(value: Any, found: list[torch.Tensor]) -> None:
+def _collect(value: Any, found: list[torch.Tensor]) -> None:
     """Append the tensors of nested containers to `found`, always in the same order."""
     if isinstance(value, torch.Tensor):
         found.append(value)
     elif isinstance(value, dict):
         for item in value.values():
-            collect(item, found)
+            _collect(item, found)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            collect(item, found)
+            _collect(item, found)
 
 
-def replaced(value: Any, tensors: Iterator[Any]) -> Any:
-    """The same containers with something else in the place of their tensors, in the order of `collect`."""
+def _replaced(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
+    """The same containers with other tensors, in the order of `_collect`."""
     if isinstance(value, torch.Tensor):
         return next(tensors)
     if isinstance(value, dict):
-        return {key: replaced(item, tensors) for key, item in value.items()}
+        return {key: _replaced(item, tensors) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(replaced(item, tensors) for item in value)
+        return type(value)(_replaced(item, tensors) for item in value)
     return value

@@ -99,16 +99,6 @@ def _choose_interface(ranks: Ranks, environ: MutableMapping[str, str]) -> None:
     environ.update(network.variables(interface, nodes, environ))
 
 
-def is_alone() -> bool:
-    """Whether there is no other rank, so that nothing has to travel."""
-    return not dist.is_initialized()
-
-
-def is_source() -> bool:
-    """Whether this process is rank 0, from which is broadcast what only one reads; True at world size 1."""
-    return is_alone() or dist.get_rank() == 0
-
-
 def leave() -> None:
     """Leave the process group, if one was joined. Not collective: a failing rank may call it alone."""
     if dist.is_initialized():
@@ -149,15 +139,6 @@ def broadcast_tensors(tensors: list[torch.Tensor], source: int = 0) -> None:
         with PEERS.waiting():
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=source)
-
-
-def broadcast_host_tensor(tensor: torch.Tensor, device: torch.device, source: int = 0) -> None:
-    """Collective. As `broadcast_tensors`, for one on the host that travels by way of `device`, NCCL's say."""
-    if dist.is_initialized():
-        with PEERS.waiting():
-            travelling = tensor.to(device)
-            dist.broadcast(travelling, src=source)
-            tensor.copy_(travelling)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.checkpoint import state, store
-from yoloscale.checkpoint.broadcast import broadcast_state
 from yoloscale.checkpoint.interval import SaveClock, When
 from yoloscale.checkpoint.snapshot import HostCopies
 from yoloscale.checkpoint.state import Progress
@@ -164,8 +163,7 @@ class RunKeeper:
         return True
 
     def restore(self, before: int | None = None) -> Progress | None:
-        """Collective. Rank 0 chooses the newest valid checkpoint, of fewer than `before` steps if any is, and reads it
-        for all.
+        """Collective. Rank 0 chooses the newest valid checkpoint, of fewer than `before` steps if any is; all load it.
 
         Raises:
             ConfigError: it was written by a version of yoloscale that this one cannot take up, or lacks something; or
@@ -173,29 +171,23 @@ class RunKeeper:
         """
         HEARTBEAT.at(SETTING_UP)
         self._writer.wait()
-        tensors, progress, problem = self._read(before) if self._ranks.is_first else (None, None, None)
-        progress, problem = group.broadcast_object((progress, problem))
+        chosen, problem = group.broadcast_object(self._choose(before) if self._ranks.is_first else (None, None))
         if problem is not None:
             raise ConfigError(problem)
-        if progress is None:
+        if chosen is None:
             return None
-        self._stepper.load_state(broadcast_state(tensors, self._stepper.gradients.numbers.device))
+        loaded: dict[str, Any] = store.load(store.Stored(self._run.checkpoints / chosen, {}))
+        try:
+            tensors, progress = state.unpack(loaded)
+        except state.StateError as error:
+            instead = "go on with the yoloscale that wrote it, or start a new run from its weights/best.pt"
+            raise ConfigError(Problem(f"checkpoints/{chosen}", str(error), instead)) from error
+        self._stepper.load_state(tensors)
         self._clock = SaveClock(self._when, progress.position.total, time.monotonic())
         return progress
 
-    def _read(self, before: int | None) -> tuple[dict[str, Any] | None, Progress | None, Problem | None]:
-        """The checkpoint to go on from, if there is one, or why there must be a person first."""
-        chosen, problem = self._choose(before)
-        if chosen is None:
-            return None, None, problem
-        try:
-            return *state.unpack(store.load(chosen)), None
-        except state.StateError as error:
-            instead = "go on with the yoloscale that wrote it, or start a new run from its weights/best.pt"
-            return None, None, Problem(f"checkpoints/{chosen.path.name}", str(error), instead)
-
-    def _choose(self, before: int | None) -> tuple[store.Stored | None, Problem | None]:
-        """The checkpoint to load, if there is one, or why there must be a person first."""
+    def _choose(self, before: int | None) -> tuple[str | None, Problem | None]:
+        """The name of the checkpoint to load, if there is one, or why there must be a person first."""
         for warning in self._store.set_aside_others():
             events.warn(self._run, warning)
         found, complaints = self._store.newest(before)
@@ -207,4 +199,4 @@ class RunKeeper:
             instead = "they stay as they are; to train from the start, move the folder checkpoints/ away"
             return None, Problem("checkpoints", f"none of them is valid: {'; '.join(complaints)}", instead)
         self._store.set_aside_newer_than(found)
-        return found, None
+        return (found.path.name if found else None), None
