@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from tests.ports import free_port
 from yoloscale.dist.bulletin import connect
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT
-from yoloscale.dist.peers import PEERS, Loss, PeerLost
+from yoloscale.dist.peers import PEERS, Loss, PeerLost, Peers
 from yoloscale.dist.verdict import Verdict
 from yoloscale.dist.watchdog import Timing, Watchdog
 
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def rank_of_a_job(behaviour: str, timeout_s: float, folder: Path) -> None:
-    """The program of a rank: a collective a step, and in the third one rank 1 does what `behaviour` says."""
+    """The program of a rank: a collective a step, and in the third one a rank does what `behaviour` says."""
     from yoloscale.dist import group
     from yoloscale.dist.environment import from_environment
 
@@ -42,12 +43,12 @@ def rank_of_a_job(behaviour: str, timeout_s: float, folder: Path) -> None:
     watchdog.start()
     group.join(ranks, "blocking", torch.device("cpu"), timeout_s)
     watchdog.meet(group.gather_objects({"rank": ranks.rank, "host": ranks.host, "pid": os.getpid()}))
-    number = 0.0
+    number, odd = 0.0, 0 if behaviour == hosts_the_store_and_is_killed.__name__ else 1
     try:
         for step in range(1, 5):
             HEARTBEAT.step = step
             HEARTBEAT.at(COMPUTING)
-            if step == 3 and ranks.rank == 1:
+            if step == 3 and ranks.rank == odd:
                 BEHAVIOURS[behaviour]()
             numbers = torch.ones(3)
             with PEERS.waiting():
@@ -76,6 +77,10 @@ def is_killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def hosts_the_store_and_is_killed() -> None:
+    is_killed()
+
+
 def is_stopped() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -88,7 +93,7 @@ def goes_on() -> None:
     pass
 
 
-BEHAVIOURS = {each.__name__: each for each in (is_killed, is_stopped, raises, goes_on)}
+BEHAVIOURS = {each.__name__: each for each in (is_killed, hosts_the_store_and_is_killed, is_stopped, raises, goes_on)}
 
 
 @dataclass
@@ -135,6 +140,22 @@ def test_a_killed_rank_is_missed_by_those_on_its_machine(job: Callable[..., Job]
         assert done.told[rank]["is_gone"]
         assert done.told[rank]["number"] == 3.0, "a number that means nothing was used"
     assert sorted(each["claims"] for each in done.told.values()) == [False, True], "one of them saves"
+
+
+def test_a_killed_rank_is_missed_also_where_nobody_can_be_told(job: Callable[..., Job]) -> None:
+    """Ranks that no agent has started meet in a store of rank 0's."""
+    done = job(hosts_the_store_and_is_killed)
+    assert done.codes == [-9, 1, 1], done.logs
+    assert all(done.told[rank]["who"].startswith("rank 0 on ") for rank in (1, 2))
+    assert not any(each["claims"] for each in done.told.values()), "two might save"
+
+
+def test_where_a_connection_breaks_the_word_of_who_is_gone_is_waited_for() -> None:
+    peers, loss = Peers(), Loss(0, "node0", "its process has ended without a word", is_gone=True)
+    peers.have_met, peers.patience_s = True, 60.0
+    with pytest.raises(PeerLost, match="rank 0 on node0"), peers.waiting():
+        threading.Timer(0.2, lambda: setattr(peers, "loss", loss)).start()
+        raise RuntimeError("Connection closed by peer [127.0.0.1]:4711")
 
 
 def test_a_rank_that_raises_tells_the_others_what(job: Callable[..., Job]) -> None:

@@ -59,6 +59,11 @@ class Courier:
         self.hurry()
 
     @property
+    def word(self) -> Loss | None:
+        """The loss that counts: the one told first; where the store is gone, too, what this rank knows by itself."""
+        return self.loss or (self._to_tell if not self.is_alive else None)
+
+    @property
     def is_alive(self) -> bool:
         """Whether there is a thread that may still tell or hear something."""
         return self._thread.is_alive()

@@ -7,10 +7,12 @@ communicators are, and looked at before the numbers are.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from yoloscale.dist.failures import is_collateral
 from yoloscale.dist.heartbeat import HEARTBEAT, WAITING
 
 
@@ -47,6 +49,7 @@ class Peers:
         self.have_met = False  # a collective has worked: the network and the libraries are right
         self.are_leaving = False  # the run is over here, and the others' processes may end
         self.announce: Callable[[Loss], None] = lambda loss: None  # tell all others; the watchdog's
+        self.patience_s = 0.0  # how long to wait for word of who is gone, where a connection has broken; the watchdog's
         self.claim_rescue: Callable[[], bool] = lambda: False  # whether to save in the place of rank 0; the watchdog's
 
     def check(self) -> None:
@@ -62,11 +65,19 @@ class Peers:
             with HEARTBEAT.during(WAITING):
                 yield
         except Exception as error:
+            if is_collateral(error, have_met=self.have_met):
+                self._listen()
             if self.loss is not None:
                 raise PeerLost(self.loss) from error
             raise
         self.check()
         self.have_met = True
+
+    def _listen(self) -> None:
+        """Give whoever knows which rank is gone the time to say so: a broken connection is seen before that."""
+        deadline = time.monotonic() + self.patience_s
+        while self.loss is None and not self.are_leaving and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
 PEERS = Peers()

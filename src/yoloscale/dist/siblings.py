@@ -30,8 +30,8 @@ class Siblings:
             if process["host"] == me.host and process["rank"] != me.rank and parent_of(pid) == parent:
                 with suppress(OSError):  # gone since; or a kernel of before 2019
                     descriptor = os.pidfd_open(pid)
+                    self._rank_of[descriptor] = int(process["rank"])  # first: `gone` is called in another thread
                     self._poll.register(descriptor, select.POLLIN)
-                    self._rank_of[descriptor] = int(process["rank"])
 
     def gone(self) -> list[int]:
         """Ranks whose processes have ended since the last call."""

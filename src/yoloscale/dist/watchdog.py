@@ -38,6 +38,7 @@ EXIT_CODE = 1
 STDERR = 2  # the descriptor: whatever became of sys.stderr, it is the rank's log
 ASK_TIMEOUT_S = 5.0  # for one question to the store while the process is being ended
 BACKUP_MARGIN_S = 3.0  # after the others have judged
+WORD_TICKS = 5  # until a rank that is gone is missed by those on its machine, and they have heard themselves
 END_TIMEOUT_S = 30.0  # a disk or a network that hangs does not keep the process from ending
 
 
@@ -94,6 +95,7 @@ class Watchdog:
         if self._courier is not None:
             self._courier.start()
             PEERS.announce, PEERS.claim_rescue = self._announce, self._claim_rescue
+            PEERS.patience_s = WORD_TICKS * self._timing.tick_s
         self._thread.start()
 
     def meet(self, processes: Iterable[Mapping[str, Any]]) -> None:
@@ -107,6 +109,7 @@ class Watchdog:
         if self._courier is not None:
             self._courier.close()
             PEERS.announce, PEERS.claim_rescue = (lambda loss: None), (lambda: False)
+            PEERS.patience_s = 0.0
         self._siblings.close()
         faulthandler.cancel_dump_traceback_later()
 
@@ -145,7 +148,7 @@ class Watchdog:
         if gone := self._siblings.gone():
             if not PEERS.are_leaving and courier.loss is None:
                 courier.tell(Loss(gone[0], self._ranks.host, "its process has ended without a word", is_gone=True))
-        loss = courier.loss
+        loss = courier.word
         if loss is not None and PEERS.loss is None and not PEERS.are_leaving and loss.rank != self._ranks.rank:
             PEERS.loss = loss
             print(f"{loss.who} is lost: {loss.error}", file=sys.stderr, flush=True)

@@ -17,6 +17,7 @@ from yoloscale.dist.verdict import Verdict
 from yoloscale.dist.watchdog import Timing, Watchdog
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
 
 SHOWN = 4  # logs
 LOOK_S = 2.0  # between two looks at what the launchers have put on record
@@ -36,13 +37,15 @@ def watch(config: Config, run: RunDirectory, ranks: Ranks, attempt: int) -> Watc
 def _hear_launchers(run: RunDirectory, ranks: Ranks, attempt: int, since: float) -> None:
     """Tell the ranks of what a launcher has put on record: all ranks of its node may be gone, and nobody else knows.
 
-    Rank 0 looks, and only while it waits; in a thread of its own, since a shared disk may not answer.
+    Rank 0 looks, and only while it waits; in a thread of its own, since a shared disk may not answer. On GPUs it waits
+    through most of a step, so what was read before is not read again.
     """
+    told = EventTail(run)
     while PEERS.loss is None and not PEERS.are_leaving:
         time.sleep(LOOK_S)
         if HEARTBEAT.last.phase.waits:
             with suppress(OSError):
-                loss = told_loss(events.history(run), ranks.rank, attempt, since)
+                loss = told_loss(told.new(), ranks.rank, attempt, since)
                 if loss is not None:
                     PEERS.announce(loss)
 
