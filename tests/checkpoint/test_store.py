@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import pickle
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from yoloscale.checkpoint import store
-from yoloscale.checkpoint.store import CheckpointStore, Retention, Stored, load, verify
+from yoloscale.checkpoint.store import CheckpointStore, Retention, Stored, load, read
 
 
 def state(step: int, size: int = 1000) -> dict[str, Any]:
@@ -201,15 +202,15 @@ def test_reading_a_state_runs_no_code(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     torch.save({"step": Surprise()}, tmp_path / "state.pt")
     with pytest.raises(pickle.UnpicklingError):
-        load(Stored(tmp_path, {}))
+        load(Stored(tmp_path, {}, io.BytesIO((tmp_path / "state.pt").read_bytes())))
     assert not (tmp_path / "surprise").exists()
 
 
-def test_verify_says_what_differs(checkpoints: CheckpointStore, tmp_path: Path) -> None:
-    assert verify(folder_of(tmp_path, 3))["step"] == 3
+def test_reading_says_what_differs(checkpoints: CheckpointStore, tmp_path: Path) -> None:
+    assert read(folder_of(tmp_path, 3)).step == 3
     truncate_state(folder_of(tmp_path, 3))
     with pytest.raises(ValueError, match=r"state\.pt has \d+ bytes, its manifest says \d+"):
-        verify(folder_of(tmp_path, 3))
+        read(folder_of(tmp_path, 3))
 
 
 def kept_steps(made: CheckpointStore) -> list[int]:
@@ -352,7 +353,7 @@ def test_a_checkpoint_of_another_run_is_passed_over_and_kept_aside(tmp_path: Pat
     assert newest_step(mine) == 4
     (told,) = mine.set_aside_others()
     assert "step-000000100 is of another run (other)" in told
-    assert verify(tmp_path / "other-other-step-000000100")["id"] == "other"
+    assert read(tmp_path / "other-other-step-000000100").manifest["id"] == "other"
     assert mine.set_aside_others() == []
     assert newest_step(mine) == 4
 
@@ -378,7 +379,7 @@ def test_checkpoints_of_another_run_are_neither_replaced_nor_retired(tmp_path: P
         "step-000000004",
         "step-000000005",
     ]
-    assert verify(tmp_path / "step-000000001")["id"] == "other"
+    assert read(tmp_path / "step-000000001").manifest["id"] == "other"
 
 
 def test_a_run_that_is_lost_while_it_saves_leaves_nothing(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ class HostCopies:
     def take(self, state: dict[str, Any]) -> dict[str, Any]:
         """The same state with all tensors on the host, in memory of ours. Blocks for as long as copying takes."""
         sources: list[torch.Tensor] = []
-        _collect(state, sources)
+        collect(state, sources)
         self._copies = [
             copy if copy.shape == source.shape and copy.dtype == source.dtype else _host_memory(source)
             for copy, source in zip(self._copies, sources, strict=False)
@@ -30,7 +30,7 @@ class HostCopies:
             torch._foreach_copy_(self._copies, sources, non_blocking=True)
         for device in {source.device for source in sources if source.is_cuda}:
             torch.cuda.current_stream(device).synchronize()
-        taken: dict[str, Any] = _replaced(state, iter(self._copies))
+        taken: dict[str, Any] = replaced(state, iter(self._copies))
         return taken
 
 
@@ -38,24 +38,24 @@ def _host_memory(source: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(source, device="cpu", pin_memory=source.is_cuda)
 
 
-def _collect(value: Any, found: list[torch.Tensor]) -> None:
-    """Append the tensors of nested containers to `found`, always in the same order."""
-    if isinstance(value, torch.Tensor):
+def collect(value: Any, found: list[Any], kind: type = torch.Tensor) -> None:
+    """Append what is of that kind in nested containers to `found`, always in the same order."""
+    if isinstance(value, kind):
         found.append(value)
     elif isinstance(value, dict):
         for item in value.values():
-            _collect(item, found)
+            collect(item, found, kind)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            _collect(item, found)
+            collect(item, found, kind)
 
 
-def _replaced(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
-    """The same containers with other tensors, in the order of `_collect`."""
-    if isinstance(value, torch.Tensor):
-        return next(tensors)
+def replaced(value: Any, others: Iterator[Any], kind: type = torch.Tensor) -> Any:
+    """The same containers with others in the place of what is of that kind, in the order of `collect`."""
+    if isinstance(value, kind):
+        return next(others)
     if isinstance(value, dict):
-        return {key: _replaced(item, tensors) for key, item in value.items()}
+        return {key: replaced(item, others, kind) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_replaced(item, tensors) for item in value)
+        return type(value)(replaced(item, others, kind) for item in value)
     return value

@@ -15,12 +15,13 @@ the name was used again, or a person has put it there. It is kept aside as `othe
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ NAME = re.compile(f"({REPLACED})?{PREFIX}[0-9]{{9,}}")
 
 @dataclass(frozen=True)
 class Stored:
-    """One checkpoint that was found valid: its folder and its manifest."""
+    """One checkpoint that was found valid: its folder, its manifest and what was read of its state."""
 
     path: Path
     manifest: dict[str, Any]
+    content: io.BytesIO = field(repr=False, compare=False)
 
     @property
     def step(self) -> int:
@@ -115,7 +117,7 @@ class CheckpointStore:
             if (before is not None and _step_of(path) >= before) or self._owner(path) is not None:
                 continue
             try:
-                return Stored(path, verify(path)), complaints
+                return read(path), complaints
             except (OSError, ValueError, KeyError, TypeError) as error:
                 complaints.append(f"checkpoint {path.name} is broken and was passed over: {error}")
         return None, complaints
@@ -220,25 +222,31 @@ def _write_state(state: dict[str, Any], path: Path) -> None:
 
 
 def load(stored: Stored) -> dict[str, Any]:
-    """The state of a verified checkpoint, on the CPU."""
-    state: dict[str, Any] = torch.load(stored.path / STATE, map_location="cpu", weights_only=True)
+    """The state of a checkpoint that was found valid, on the CPU: of the bytes that were verified, read once."""
+    stored.content.seek(0)
+    state: dict[str, Any] = torch.load(stored.content, map_location="cpu", weights_only=True)
     return state
 
 
-def verify(path: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint folder, if all its files are as the manifest says.
+def read(path: Path) -> Stored:
+    """A checkpoint folder, if all its files are as its manifest says; each is read once.
 
     Raises:
         OSError, ValueError, KeyError, TypeError: it is not complete; the message says what differs.
     """
-    manifest = _manifest(path)
+    manifest, content = _manifest(path), io.BytesIO()
     for name, expected in manifest["files"].items():
         size = (path / name).stat().st_size
         if size != expected["bytes"]:
             raise ValueError(f"{name} has {size} bytes, its manifest says {expected['bytes']}")
-        if _fingerprint(path / name)["sha256"] != expected["sha256"]:
+        digest = hashlib.sha256()
+        for block in _blocks(path / name):
+            digest.update(block)
+            if name == STATE:
+                content.write(block)
+        if digest.hexdigest() != expected["sha256"]:
             raise ValueError(f"{name} does not have the sha256 its manifest states")
-    return manifest
+    return Stored(path, manifest, content)
 
 
 def _manifest(path: Path) -> dict[str, Any]:

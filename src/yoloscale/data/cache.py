@@ -25,6 +25,7 @@ from yoloscale.config import memory
 from yoloscale.data.room import SHARED_MEMORY, size
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
+from yoloscale.dist.heartbeat import HEARTBEAT
 
 Image = npt.NDArray[Any]
 Read = Callable[[int], tuple[Image, tuple[int, int]]]
@@ -57,7 +58,7 @@ class NodeImages:
 def fingerprint(files: Sequence[str], *settings: object) -> str:
     """Names a cache by its content: the files with their sizes and times, and how they are decoded."""
     digest = blake2b(repr(settings).encode(), digest_size=12)
-    for file in files:
+    for file in HEARTBEAT.through(files):
         status = Path(file).stat()
         digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
@@ -156,7 +157,7 @@ def _refusal(kind: str, folder: Path, count: int, read: Read, spared: int) -> st
 def _write_share(folder: Path, indices: range, read: Read, share: int, threads: int) -> None:
     shapes = []
     with (folder / f"part-{share}.bin").open("wb") as file, ThreadPoolExecutor(max(threads, 1)) as pool:
-        remaining = iter(indices)
+        remaining = HEARTBEAT.through(indices)
         while chunk := list(islice(remaining, 256)):
             for image, original in pool.map(read, chunk):
                 file.write(np.ascontiguousarray(image, dtype=np.uint8).tobytes())

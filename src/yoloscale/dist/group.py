@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator, MutableMapping
+import socket
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -21,8 +22,9 @@ import torch
 import torch.distributed as dist
 
 from yoloscale.config import network
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.dist.environment import Ranks
-from yoloscale.dist.peers import PEERS
+from yoloscale.dist.peers import PEERS, Loss, PeerLost
 
 T = TypeVar("T")
 
@@ -121,6 +123,33 @@ def broadcast_object(value: T, source: int = 0) -> T:
         dist.broadcast_object_list(box, src=source)
     received: Any = box[0]
     return received  # type: ignore[no-any-return]  # what the source put in
+
+
+def by_first(call: Callable[[], T]) -> T:
+    """Collective. What `call` returns on rank 0, on every rank; the others do not call it. Pickled: keep it small.
+
+    For what a file decides: read by each rank, it may be another one on each. What it raises is raised on rank 0; the
+    others then raise the same ConfigError, or PeerLost.
+    """
+    if not dist.is_initialized():
+        return call()
+    outcome: tuple[Any, Loss | None, Sequence[Problem]] = (None, None, ())
+    failure: Exception | None = None
+    if dist.get_rank() == 0:
+        try:
+            outcome = (call(), None, ())
+        except Exception as error:  # handed on below, so that nobody waits for what will not come
+            failure = error
+            loss = Loss(0, socket.gethostname(), f"{type(error).__name__}: {error}")
+            outcome = (None, None, error.problems) if isinstance(error, ConfigError) else (None, loss, ())
+    value, lost, problems = broadcast_object(outcome)
+    if failure is not None:
+        raise failure
+    if problems:
+        raise ConfigError(problems)
+    if lost is not None:
+        raise PeerLost(lost)
+    return value  # type: ignore[no-any-return]  # what rank 0 returned
 
 
 def gather_objects(value: T) -> list[T]:

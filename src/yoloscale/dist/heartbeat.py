@@ -6,15 +6,18 @@ mark their own waiting wherever they are called from. Without a watchdog it is a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+EACH = 100  # files between two signs of life; reading so many takes minutes at worst
 
 
 class Phase(NamedTuple):
     """A piece of work of the main thread; `name` completes the sentence "it was …".
 
-    `waits`: it can only end when other ranks arrive. `is_long`: it may take as long as a set-up.
+    `waits`: it can only end when other ranks arrive. `is_long`: it may stand still for as long as a set-up.
     """
 
     name: str
@@ -52,6 +55,13 @@ class Heartbeat:
     def at(self, phase: Phase) -> None:
         """Say what comes next. Main thread only; costs less than a microsecond."""
         self.last = Beat(phase, self.step)
+
+    def through(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, whose being taken is a sign of life: work on many files may last hours as long as it moves on."""
+        for number, item in enumerate(items):
+            if number % EACH == 0:
+                self.at(self.last.phase)
+            yield item
 
     @contextmanager
     def during(self, phase: Phase) -> Iterator[None]:

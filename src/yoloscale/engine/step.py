@@ -184,6 +184,11 @@ class Stepper:
             "scaler": self.scaler.state_dict(),
         }
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.gradients.numbers.device
+
     def fingerprint(self) -> int:
         """64 bits of the model's and its average's parameters and statistics, equal on all ranks between two steps.
 

@@ -32,9 +32,8 @@ def finish(
 ) -> None:
     """Collective. Evaluate the published best weights as `yolo val` would, draw, and write result.json last."""
     started = time.monotonic()
-    names = [name for name in ("best.pt", "last.pt") if (run.weights / name).exists()]
-    # by rank 0 for all: on another node a file may not be seen yet
-    chosen = run.weights / group.broadcast_object(names[0] if names else "last.pt")
+    # by one rank for all: on another node a file may not be seen yet
+    chosen = run.weights / group.by_first(lambda: "best.pt" if (run.weights / "best.pt").exists() else "last.pt")
     if parts.trainer.args.task == "depth" and ranks.is_first:
         for path in {chosen, run.weights / "last.pt"}:
             run.check()

@@ -12,6 +12,7 @@ from yoloscale.checkpoint import state, store
 from yoloscale.checkpoint.interval import SaveClock, When
 from yoloscale.checkpoint.snapshot import HostCopies
 from yoloscale.checkpoint.state import Progress
+from yoloscale.checkpoint.transfer import share
 from yoloscale.checkpoint.writer import BackgroundWriter
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.dist import group
@@ -163,7 +164,8 @@ class RunKeeper:
         return True
 
     def restore(self, before: int | None = None) -> Progress | None:
-        """Collective. Rank 0 chooses the newest valid checkpoint, of fewer than `before` steps if any is; all load it.
+        """Collective. Rank 0 chooses the newest valid checkpoint, of fewer than `before` steps if any is, reads it once
+        and hands the state to all.
 
         Raises:
             ConfigError: it was written by a version of yoloscale that this one cannot take up, or lacks something; or
@@ -171,12 +173,11 @@ class RunKeeper:
         """
         HEARTBEAT.at(SETTING_UP)
         self._writer.wait()
-        chosen, problem = group.broadcast_object(self._choose(before) if self._ranks.is_first else (None, None))
-        if problem is not None:
-            raise ConfigError(problem)
+        of_first: list[dict[str, Any]] = []
+        chosen = group.by_first(lambda: self._choose(before, of_first))
         if chosen is None:
             return None
-        loaded: dict[str, Any] = store.load(store.Stored(self._run.checkpoints / chosen, {}))
+        loaded = share(of_first[0] if of_first else None, self._ranks, self._stepper.device)
         try:
             tensors, progress = state.unpack(loaded)
         except state.StateError as error:
@@ -186,8 +187,11 @@ class RunKeeper:
         self._clock = SaveClock(self._when, progress.position.total, time.monotonic())
         return progress
 
-    def _choose(self, before: int | None) -> tuple[str | None, Problem | None]:
-        """The name of the checkpoint to load, if there is one, or why there must be a person first."""
+    def _choose(self, before: int | None, states: list[dict[str, Any]]) -> str | None:
+        """Rank 0. The name of the checkpoint to go on from, if there is one, whose state is put into `states`.
+
+        Raises ConfigError where there must be a person first.
+        """
         for warning in self._store.set_aside_others():
             events.warn(self._run, warning)
         found, complaints = self._store.newest(before)
@@ -197,6 +201,9 @@ class RunKeeper:
             events.warn(self._run, complaint)
         if found is None and complaints:
             instead = "they stay as they are; to train from the start, move the folder checkpoints/ away"
-            return None, Problem("checkpoints", f"none of them is valid: {'; '.join(complaints)}", instead)
+            raise ConfigError(Problem("checkpoints", f"none of them is valid: {'; '.join(complaints)}", instead))
         self._store.set_aside_newer_than(found)
-        return (found.path.name if found else None), None
+        if found is None:
+            return None
+        states.append(store.load(found))
+        return found.path.name

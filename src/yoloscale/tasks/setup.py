@@ -209,7 +209,7 @@ def _size_batch(config: Config, run: RunDirectory, trainer: Any, precision: Prec
         trainer.batch_size = trainer.args.batch = chosen // planned_ranks(config)
         return int(chosen)
     trainer.batch_size, trainer.amp = config.batch, precision.dtype is not None
-    with group.first_of_run_then_of_nodes(ranks):  # it scans the data set too
+    with group.first_of_run_then_of_nodes(ranks), datasets.signs_of_life():  # it scans the data set too
         fits = int(trainer.auto_batch())
     per_rank = min(group.gather_objects(fits))
     trainer.batch_size = trainer.args.batch = per_rank

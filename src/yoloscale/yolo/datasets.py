@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from yoloscale.dist.heartbeat import HEARTBEAT
 from yoloscale.yolo.evaluation import BATCH
 
 DETECTION_LIKE = frozenset({"detect", "segment", "pose", "obb"})
@@ -18,8 +21,9 @@ def build(trainer: Any) -> tuple[Any, Any]:
     """
     args = trainer.args
     cached, args.cache = args.cache, False
-    train = trainer.build_dataset(trainer.data["train"], "train", args.batch)
-    validation = trainer.build_dataset(trainer.data[args.split], "val", BATCH)
+    with signs_of_life():
+        train = trainer.build_dataset(trainer.data["train"], "train", args.batch)
+        validation = trainer.build_dataset(trainer.data[args.split], "val", BATCH)
     args.cache = cached
     for dataset in (train, validation):
         if hasattr(dataset, "im_files"):
@@ -35,3 +39,25 @@ def build(trainer: Any) -> tuple[Any, Any]:
     if args.task == "classify":
         trainer.model.transforms = validation.torch_transforms  # travels with the weights: predict uses it
     return train, validation
+
+
+@contextmanager
+def signs_of_life() -> Iterator[None]:
+    """Within: each file that Ultralytics looks at or scans for a data set moves this rank's heartbeat on.
+
+    It shows all long work on files by its progress bar, and looks at the age of all files before that.
+    """
+    from ultralytics.data import dataset
+
+    names: Any = dataset
+    bar, get_hash = names.TQDM, names.get_hash
+
+    class Moving(bar):  # type: ignore[misc,valid-type]  # whatever its bar is
+        def __iter__(self) -> Iterator[Any]:
+            return HEARTBEAT.through(super().__iter__())
+
+    names.TQDM, names.get_hash = Moving, lambda paths: get_hash(HEARTBEAT.through(paths))
+    try:
+        yield
+    finally:
+        names.TQDM, names.get_hash = bar, get_hash
