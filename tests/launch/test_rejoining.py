@@ -134,7 +134,7 @@ def test_a_person_who_stops_the_run_while_it_saves_for_a_node_has_stopped_it(at_
 
 def test_the_run_waits_for_as_many_nodes_as_it_needs_and_says_which_are_missing(config: Make, standin: None) -> None:
     made = config(nodes=3, min_nodes=2, procs_per_node=1, rdzv_endpoint=f"127.0.0.1:{free_port()}")
-    run = two_node_run(made, constants={**QUICK, "meeting.FEWEST_TIMEOUT_S": 3.0, "members.FEWEST_TIMEOUT_S": 3.0})
+    run = two_node_run(made, constants={**QUICK, "node_group.FEWEST_TIMEOUT_S": 3.0, "members.FEWEST_TIMEOUT_S": 3.0})
     first = node(run, 0)
     all_end(run, first, code=1)
     found = status(run)
