@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from yoloscale.config import resolve as resolve_module
 from yoloscale.config.errors import ConfigError
-from yoloscale.config.freeze import load, load_own
+from yoloscale.config.freeze import id_in, load, load_own
 from yoloscale.config.machine import Machine
 from yoloscale.launch import configure as launch_configure
 from yoloscale.launch.claim import claim, lock
@@ -46,6 +48,7 @@ def test_each_point_is_frozen_as_if_it_was_claimed_alone(
     typed += ["logger.wandb.group=${model.name}", "batch=32", "device=cpu"]
     taken = frozen(*typed, "name=s")
     monkeypatch.setattr(launch_configure, "task_of", lambda path: None)
+    monkeypatch.setattr(resolve_module, "this_machine", lambda: TWO_CPUS)
     points = expand(typed)
     assert [point.name for point in taken.directory.points()] == [
         f"lr0={lr0},model={model}" for lr0 in ("0.01", "0.1") for model in ("yolo26n", "yolo26n.yaml")
@@ -53,10 +56,14 @@ def test_each_point_is_frozen_as_if_it_was_claimed_alone(
     for point, run in zip(points, taken.directory.runs(), strict=True):
         alone = configure([*point.tokens, f"name={run.name}", "paths.runs=alone"])
         claim(alone, list(point.tokens)).release()
-        there = files(tmp_path / "alone" / run.name)
-        assert there.pop("job/lock") == ""
-        assert files(run.path) == there
+        here, there = files(run.path), files(tmp_path / "alone" / run.name)
+        ids = [id_in(of["config.yaml"].encode()) for of in (here, there)]
+        assert all(ids), "each has one of its own"
+        here["config.yaml"] = here["config.yaml"].replace(ids[0], ids[1])
+        assert there.pop("job/lock") == f"{ids[1]}\n"
+        assert here == there
         assert (run.path / "job").is_dir()
+    assert len({id_in(run.config.read_bytes()) for run in taken.directory.runs()}) == len(points)
 
 
 def test_the_record(frozen: Frozen) -> None:
@@ -165,10 +172,12 @@ def test_the_same_command_again_goes_on(frozen: Frozen) -> None:
 
 def test_a_point_that_was_removed_comes_back(frozen: Frozen) -> None:
     sweep = frozen("name=s", "lr0=0.1,0.2").directory
-    text = sweep.run_of(0).config.read_text()
+    before = load(sweep.run_of(0).config)
     sweep.run_of(0).config.unlink()
     frozen("name=s", "lr0=0.1,0.2")
-    assert sweep.run_of(0).config.read_text() == text
+    again = load(sweep.run_of(0).config)
+    assert again.id not in (None, before.id), "another run, which old ranks of the removed one do not take for theirs"
+    assert again == replace(before, id=again.id)
 
 
 def test_another_config_is_refused_with_the_difference(frozen: Frozen) -> None:
