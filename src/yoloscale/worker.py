@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
         return _train(config, run, ranks, attempt, ballot)
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
-        _report(run, ranks, attempt, error, f"{type(error).__name__}: {error}")
+        _report(run, ranks, attempt, error, str(error), exit_code=2)
         return 2
     except RunLost as error:
         print(error, file=sys.stderr, flush=True)
@@ -170,8 +170,8 @@ def _describe(error: Exception, config: Config | None, ranks: Ranks) -> str:
     return out_of_memory(error, batch, *memory)
 
 
-def _report(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, said: str) -> None:
-    """Tell the other ranks and put on record what this one failed of.
+def _report(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, said: str, **about: Any) -> None:
+    """Tell the other ranks and put on record what this one failed of; `about`: what else the launchers are to know.
 
     Of a rank that was told which other one is gone, one word a node is enough.
     """
@@ -180,7 +180,8 @@ def _report(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, sai
         PEERS.announce(Loss(ranks.rank, ranks.host, said))
     if loss is not None and not ranks.is_first_of_node:
         return
-    about = {"lost": {"rank": loss.rank, "host": loss.host, "error": loss.error}} if loss is not None else {}
+    if loss is not None:
+        about["lost"] = {"rank": loss.rank, "host": loss.host, "error": loss.error}
     events.note(
         run,
         events.FAILED,

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from yoloscale.config.slurm import CPUS_PER_GPU
+from yoloscale.launch.slurm import site
+
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -158,7 +161,7 @@ def test_a_command_is_run_on_a_node(slurm_cluster: Any, slurm_script: Script) ->
 
 
 @pytest.mark.long
-def test_accounting_and_gpus(folder: Path, slurm_script: Script) -> None:
+def test_accounting_and_gpus(folder: Path, slurm_script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     done = slurm_script("up", folder, "--nodes=1", "--gpus=2", "--accounting")
     assert done.returncode == 0, done.stderr
 
@@ -169,3 +172,11 @@ def test_accounting_and_gpus(folder: Path, slurm_script: Script) -> None:
     assert run("srun", "--gres=gpu:2", "printenv", "CUDA_VISIBLE_DEVICES") == "0,1\n"
     wait_until(lambda: run("sacct", "-nXP", "-o", "State,AllocTRES").startswith("COMPLETED|"))
     assert "gres/gpu=2" in run("sacct", "-nXP", "-o", "AllocTRES")
+    monkeypatch.setenv("SLURM_CONF", f"{folder}/etc/slurm.conf")
+    site._cpus_per_gpu.cache_clear()
+    there = int(run("sinfo", "--noheader", "--partition=main", "--format=%c"))
+    assert site._cpus_per_gpu("", 2) == min(CPUS_PER_GPU, there // 2)
+    run("scontrol", "update", "PartitionName=main", "JobDefaults=DefCpuPerGPU=3")
+    site._cpus_per_gpu.cache_clear()
+    assert (site._cpus_per_gpu("", 2), site._cpus_per_gpu("main", 2)) == (3, 3)
+    site._cpus_per_gpu.cache_clear()

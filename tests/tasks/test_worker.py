@@ -12,7 +12,10 @@ from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.dist.environment import Ranks
+from yoloscale.launch.outcome import AgentEnd, conclude
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.progress import Progress
 from yoloscale.worker import _check_topology, _report
 
 
@@ -65,6 +68,26 @@ def test_a_failure_that_cannot_be_put_on_record_ends_with_its_own_exit_code(
     RunDirectory(tmp_path).events.touch()  # takes no line, as on a full disk
     _report(RunDirectory(tmp_path), Ranks(), 1, ValueError("bad"), "ValueError: bad")
     assert "not recorded" in capsys.readouterr().out
+
+
+def test_an_error_of_settings_is_one_on_every_node(tmp_path: Path) -> None:
+    """The launcher of another node sees no exit code of this rank: it has the record alone."""
+    run, config = RunDirectory(tmp_path), Config(id="aaaaaaaaaaaa")
+    config.cluster.procs_per_node = 2
+    freeze(config, run.config)
+    left_out = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "YOLOSCALE_RUN_ID", "YOLOSCALE_ATTEMPT")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    command = [sys.executable, "-m", "yoloscale.worker", str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2, done.stderr
+    progress = Progress(attempt=1)
+    for record in events.history(run):
+        progress.on_event(record)
+    outcome = conclude(progress, AgentEnd(exit_code=1, log="", host="another", stop=None))
+    assert outcome.exit_code == 2
+    assert outcome.failure is not None
+    assert outcome.failure.error == done.stderr.rstrip("\n")
+    assert outcome.failure.error.startswith("cluster: the run is frozen for 2 ranks (1 × 2), 1 were started")
 
 
 PRINTING = """

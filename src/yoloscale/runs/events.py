@@ -89,6 +89,16 @@ def of_attempt(records: list[dict[str, Any]], attempt: int) -> list[dict[str, An
     return chosen
 
 
+def after_attempt(records: list[dict[str, Any]], attempt: int) -> list[dict[str, Any]]:
+    """What followed one start of the job: from the first launch of a later one on. A late line of before moves none."""
+    later = (
+        index
+        for index, record in enumerate(records)
+        if record["event"] == ATTEMPT_LAUNCHED and int(record.get("attempt", 0)) > attempt
+    )
+    return records[next(later, len(records)) :]
+
+
 def last_attempt(records: list[dict[str, Any]]) -> int:
     """The number of the newest start of the ranks; 0 if there was none. Those still to come are told of, too."""
     to_come = (RESTARTED, REGROUPED)

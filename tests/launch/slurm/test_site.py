@@ -1,4 +1,4 @@
-"""What SLURM's own words say about CPUs beside GPUs; a real cluster says them in tests/slurm."""
+"""What SLURM's own words say about CPUs beside GPUs; a real cluster says them in tests/slurm/test_cluster.py."""
 
 from __future__ import annotations
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from yoloscale.config.freeze import freeze
+from yoloscale.config.schema import Config
+from yoloscale.launch.slurm import conclude
 from yoloscale.launch.slurm.facts import Facts
 from yoloscale.launch.slurm.verdict import (
     Action,
@@ -19,6 +23,9 @@ from yoloscale.launch.slurm.verdict import (
     untold_requeue,
     was_cancelled,
 )
+from yoloscale.runs import events, jsonl
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.identity import VARIABLE
 
 RUNNING = Facts(state="RUNNING", restarts=0, left_s=3600.0, is_preempted=False)
 ENDING = Facts(state="COMPLETING", restarts=0, left_s=3600.0, is_preempted=False)
@@ -173,3 +180,23 @@ def test_a_requeue_that_nobody_put_on_record() -> None:
     assert not untold_requeue(history, "41", 0)
     assert not untold_requeue([*history, {"event": "requeued"}], "41", 1)
     assert not untold_requeue([], "41", 1)
+
+
+def test_in_an_allocation_a_line_of_before_that_is_seen_late_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS may show it a minute later, and it comes to stand before all that was counted."""
+    run = RunDirectory(tmp_path)
+    freeze(Config(id="aaaaaaaaaaaa"), run.config)
+    run.events.mkdir()
+    jsonl.append(run.events / "a-1.jsonl", {"time": 1.0, **LAUNCHED})
+    jsonl.append(run.events / "a-1.jsonl", {"time": 2.0, **exited(1)})
+    before = events.last_attempt(events.history(run))
+    jsonl.append(run.events / "b-1.jsonl", {"time": 1.5, "event": "warning", "message": "late"})
+    jsonl.append(run.events / "a-2.jsonl", {"time": 3.0, **LAUNCHED, "attempt": 2, "start": "41.0.1"})
+    jsonl.append(run.events / "a-2.jsonl", {"time": 4.0, **exited(75), "attempt": 2})
+    followed = events.after_attempt(events.history(run), before)
+    assert [record["time"] for record in followed] == [3.0, 4.0]
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert conclude.main([str(tmp_path), "0", "aaaaaaaaaaaa", str(before)]) == 75

@@ -54,7 +54,7 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
     script = next_script(run.job)
     script.write_bytes(script_of(job_for(config, run.path, typed)))
     output = run.job / f"{script.stem}.out"
-    before = len(events.history(run))
+    before = events.last_attempt(events.history(run))
     taken.release()
     with StopRequests() as requests:
         agent = Dependent(
@@ -101,8 +101,7 @@ class _Request:
 
     def _has_launcher(self) -> bool:
         """Whether the launcher has begun with its first attempt: before that, it forgets all earlier requests."""
-        since = self._told.history()[self._before :]
-        return any(record["event"] == events.ATTEMPT_LAUNCHED for record in since)
+        return bool(events.after_attempt(self._told.history(), self._before))
 
 
 def _outcome(run: RunDirectory, code: int, output: Path) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,12 +16,12 @@ DEVICE_FAULTS = (  # what CUDA, NVML and the driver say of a device that no prog
     "uncorrectable nvlink",
     "fallen off the bus",
     "gpu is lost",
-    "xid ",
     "busy or unavailable",
     "cudaerrordevicesunavailable",
     "driver/library version mismatch",
     "no cuda-capable device is detected",
 )
+_XID = re.compile(r"\bxid\b[ (:]")  # the driver's numbers of what befalls a GPU
 UPDATE_TRIES = 10
 UPDATE_POLL_S = 1.0
 
@@ -28,7 +29,7 @@ UPDATE_POLL_S = 1.0
 def is_device_fault(error: str) -> bool:
     """Whether an error says that a device is broken, so that the same node fails again."""
     said = error.lower()
-    return any(sign in said for sign in DEVICE_FAULTS)
+    return any(sign in said for sign in DEVICE_FAULTS) or _XID.search(said) is not None
 
 
 def broken_node(told: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:

@@ -1,8 +1,8 @@
 """`python -m yoloscale.launch.slurm.conclude FOLDER CODE [ID] [SINCE]`: the end of the job script.
 
 Decides from the run's own events, since neither torchrun nor srun passes the exit codes of ranks on, and SLURM does not
-requeue a job that stops by itself when told that it will be preempted. With SINCE, the number of events before it,
-the script was started inside an allocation that somebody has: that is neither requeued nor cancelled. ID is the run's,
+requeue a job that stops by itself when told that it will be preempted. With SINCE, the last attempt before it, the
+script was started inside an allocation that somebody has: that is neither requeued nor cancelled. ID is the run's,
 where the environment does not tell it: in the folder of another run nothing is decided.
 """
 
@@ -63,7 +63,7 @@ def _conclude(run: RunDirectory, cluster: ClusterConfig, code: int, since: list[
     assert job is not None, "called by the batch script of a job"
     step, history = newest_saved(run), events.history(run)
     if since:
-        start = start_of(history[int(since[0]) :], job, restarts, step)
+        start = start_of(events.after_attempt(history, int(since[0])), job, restarts, step)
         verdict = decide_inside(start)
         _speak_for_launcher(run, job, start, verdict)
     else:
