@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-
 from tests.ports import free_port
+
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 
@@ -49,7 +49,7 @@ def test_three_ranks(launch_ranks: Callable[..., list[Any]], tmp_path: Path) -> 
 
 def beside_a_gpu(ranks: Ranks, steps: Any, folder: str) -> dict[str, Any]:
     """The same where the GPU's backend answers everything at once with nothing, so that nobody waits in it."""
-    import torch.testing._internal.distributed.fake_pg  # noqa: F401  # registers the backend
+    import torch.testing._internal.distributed.fake_pg  # registers the backend
 
     os.environ["MASTER_PORT"] = str(group.broadcast_object(free_port()))
     group.leave()

@@ -21,7 +21,6 @@ from tests.blocking.blocking_group import register
 from tests.ports import free_port
 
 from yoloscale.dist.bulletin import connect
-from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT
 from yoloscale.dist.peers import PEERS, Loss, PeerLost, Peers
 from yoloscale.dist.verdict import Verdict
@@ -153,7 +152,7 @@ def test_a_killed_rank_is_missed_also_where_nobody_can_be_told(job: Callable[...
 def test_where_a_connection_breaks_the_word_of_who_is_gone_is_waited_for() -> None:
     peers, loss = Peers(), Loss(0, "node0", "its process has ended without a word", is_gone=True)
     peers.have_met, peers.patience_s = True, 60.0
-    with pytest.raises(PeerLost, match="rank 0 on node0"), peers.waiting():
+    with pytest.raises(PeerLost, match="rank 0 on node0"), peers.waiting():  # noqa: PT012  # both are its subject
         threading.Timer(0.2, lambda: setattr(peers, "loss", loss)).start()
         raise RuntimeError("Connection closed by peer [127.0.0.1]:4711")
 

@@ -53,7 +53,9 @@ def dump_flight_recorder() -> None:
         return
     print(f"NCCL's flight recorder, the last {min(len(entries), SHOWN)} of {len(entries)}:", file=sys.stderr)
     for entry in entries[-SHOWN:]:
-        said = [f"{key}={entry[key]}" for key in ("record_id", "process_group", "profiling_name", "state") if key in entry]
+        said = [
+            f"{key}={entry[key]}" for key in ("record_id", "process_group", "profiling_name", "state") if key in entry
+        ]
         sizes = f"in={entry.get('input_sizes')} out={entry.get('output_sizes')}"
         print(f"  {' '.join(said)} {sizes}", file=sys.stderr)
     sys.stderr.flush()

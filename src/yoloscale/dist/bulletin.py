@@ -1,8 +1,8 @@
 """Where the ranks tell each other what they are doing: keys in a c10d store, over a connection of its own.
 
 Every call here crosses the network and may block for as long as the other end says nothing. A rank writes one key and
-asks for one other every few seconds, `news`, which is there once a rank has failed or a verdict was pronounced; only one
-suspicious rank at a time, the judge, reads the states of all.
+asks for one other every few seconds, `news`, which is there once a rank has failed or a verdict was pronounced; only
+one suspicious rank at a time, the judge, reads the states of all.
 """
 
 from __future__ import annotations

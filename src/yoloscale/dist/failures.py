@@ -1,4 +1,4 @@
-"""What an exception of a rank means. Pure, and without torch: told by names and texts, which tests compare with torch's."""
+"""What an exception of a rank means. Pure, without torch: told by names and texts, which tests hold against torch."""
 
 from __future__ import annotations
 

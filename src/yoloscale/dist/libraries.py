@@ -4,12 +4,13 @@ A person's own value wins.
 
 | variable | value | why |
 | --- | --- | --- |
-| TORCH_NCCL_ASYNC_ERROR_HANDLING | 0 | by default (3) torch's own watchdog ends the process at the first error, before |
-| | | anything is saved; with 2 a collective returns numbers that mean nothing, and nobody says so |
+| TORCH_NCCL_ASYNC_ERROR_HANDLING | 0 | by default (3) torch's own watchdog ends the process at the first error, |
+| | | before anything is saved; with 2 a collective returns numbers that mean nothing, and nobody says so |
 | TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC | behind ours | by default torch ends a process after 8 minutes in a CUDA call |
 | TORCH_NCCL_DUMP_ON_TIMEOUT | 0 | it ends the process, too; the record of collectives is printed by the watchdog here |
 | TORCH_FR_BUFFER_SIZE, until torch 2.8 TORCH_NCCL_TRACE_BUFFER_SIZE | 2000 | that record, in collectives |
-| PYTORCH_ALLOC_CONF, until torch 2.8 PYTORCH_CUDA_ALLOC_CONF | expandable_segments:True | batches of different sizes leave gaps that nothing fits into |
+| PYTORCH_ALLOC_CONF, until torch 2.8 PYTORCH_CUDA_ALLOC_CONF | | expandable_segments:True, as batches of different |
+| | | sizes leave gaps that nothing fits into |
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Loss:
         return f"rank {self.rank} on {self.host}" if self.rank is not None else "another rank"
 
 
-class PeerLost(RuntimeError):
+class PeerLost(RuntimeError):  # noqa: N818  # what has happened, as of RunLost
     """Another rank is gone: nothing is wrong with this one, but its collectives have nobody to meet."""
 
     def __init__(self, loss: Loss) -> None:

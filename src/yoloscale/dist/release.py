@@ -1,4 +1,4 @@
-"""Lets a main thread go that waits for ranks which will never come: from a thread beside it, since it runs no Python."""
+"""Lets a main thread go that waits for ranks which never come: from a thread beside it, since it runs no Python."""
 
 from __future__ import annotations
 

@@ -145,9 +145,9 @@ class Watchdog:
 
     def _look_after_others(self, courier: Courier) -> None:
         """Tell of ranks on this machine that are gone, and note what was told first of all."""
-        if gone := self._siblings.gone():
-            if not PEERS.are_leaving and courier.loss is None:
-                courier.tell(Loss(gone[0], self._ranks.host, "its process has ended without a word", is_gone=True))
+        gone = self._siblings.gone()
+        if gone and not PEERS.are_leaving and courier.loss is None:
+            courier.tell(Loss(gone[0], self._ranks.host, "its process has ended without a word", is_gone=True))
         loss = courier.word
         if loss is not None and PEERS.loss is None and not PEERS.are_leaving and loss.rank != self._ranks.rank:
             PEERS.loss = loss
@@ -207,9 +207,7 @@ class Watchdog:
 
     def _claim_rescue(self) -> bool:
         bulletin = self._bulletin
-        return bulletin is not None and bool(
-            _within(ASK_TIMEOUT_S, lambda: bulletin.claim_rescue(self._ranks.rank))
-        )
+        return bulletin is not None and bool(_within(ASK_TIMEOUT_S, lambda: bulletin.claim_rescue(self._ranks.rank)))
 
     def _end(self, verdict: Verdict, mine: State, *, speaks: bool) -> None:
         """End this process, or let its main thread end it if that only waits: it may hold what is worth saving.
