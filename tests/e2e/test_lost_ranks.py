@@ -24,6 +24,7 @@ OPTIONS = (
     "debug.trace=true",
     "workers=0",
     "cache=false",
+    "cluster.threads=1",  # a node of one rank would give it all CPUs, and other bits
 )
 FAULT_AT = 11  # optimiser step; an epoch has eight
 SAVED_WITHIN_S = 20.0
