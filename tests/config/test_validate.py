@@ -169,3 +169,9 @@ def test_only_batches_that_divide_are_taken() -> None:
     for batch in range(1, 40):
         found = problems(batch=batch, **cluster(procs_per_node=7))
         assert (found == {}) == (batch % 7 == 0)
+
+
+@pytest.mark.parametrize(("ranks", "machine", "is_refused"), [(2, CPU, True), (1, CPU, False), (2, GPUS, False)])
+def test_batch_norms_over_ranks_are_for_gpus(ranks: int, machine: Machine, is_refused: bool) -> None:
+    found = problems(machine, cluster=ClusterConfig(sync_bn=True, procs_per_node=ranks))
+    assert ("cluster.sync_bn" in found) is is_refused

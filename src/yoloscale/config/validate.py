@@ -93,6 +93,9 @@ def _cluster(cluster: ClusterConfig) -> list[Problem]:
     problems = []
     if cluster.backend == "nccl" and cluster.device is Device.cpu:
         problems.append(Problem("cluster.backend", "'nccl' on CPUs", "write cluster.backend=gloo, or leave it out"))
+    if cluster.sync_bn and cluster.device is Device.cpu and cluster.nodes * (cluster.procs_per_node or 1) > 1:
+        instead = "leave it out; torch has batch norms over several ranks on GPUs only"
+        problems.append(Problem("cluster.sync_bn", "true on CPUs", instead))
     if cluster.nodes == 1 and cluster.rdzv_endpoint is not None and cluster.launcher is not Launcher.slurm:
         instead = "leave it out; it is for cluster.nodes above 1"
         problems.append(Problem("cluster.rdzv_endpoint", f"{cluster.rdzv_endpoint!r} with one node", instead))

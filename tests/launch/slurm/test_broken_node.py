@@ -29,6 +29,7 @@ def failed(error: str, host: str = "node2.cluster", **more: Any) -> dict[str, An
         ("GPU 0000:3b:00.0 has fallen off the bus", True),
         ("NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off", True),
         ("GPU 3: Xid 48", True),
+        ("RuntimeError: No CUDA-capable device is detected", False),  # the job may have been given none
         ("KeyError: 'maxid 3'", False),
         ("RuntimeError: CUDA error: device-side assert triggered", False),
         ("RuntimeError: CUDA error: an illegal memory access was encountered", False),

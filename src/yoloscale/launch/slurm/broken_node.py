@@ -19,7 +19,6 @@ DEVICE_FAULTS = (  # what CUDA, NVML and the driver say of a device that no prog
     "busy or unavailable",
     "cudaerrordevicesunavailable",
     "driver/library version mismatch",
-    "no cuda-capable device is detected",
 )
 _XID = re.compile(r"\bxid\b[ (:]")  # the driver's numbers of what befalls a GPU
 UPDATE_TRIES = 10
