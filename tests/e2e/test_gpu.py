@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from tests.e2e.resuming import stop_and_resume
+
+from yoloscale.checkpoint.compare import differing
 
 pytestmark = [
     pytest.mark.gpu,
@@ -25,7 +28,9 @@ def result_of(done: Any) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize(("amp", "precision"), [("true", "fp16"), ("bf16", "bf16"), ("false", "fp32")])
+@pytest.mark.parametrize(
+    ("amp", "precision"), [("true", "fp16"), ("bf16", "bf16"), ("false", "tf32"), ("fp32", "fp32")]
+)
 def test_one_gpu_in_every_precision(yoloscale: Any, model_of: Model, amp: str, precision: str) -> None:
     done = yoloscale.train("run", *RUN, f"amp={amp}", model_of("detect"), ranks=1)
     assert done.events("training_started")[0]["precision"] == precision
@@ -52,17 +57,34 @@ def test_a_compiled_model_trains(yoloscale: Any, model_of: Model) -> None:
     assert result_of(done)["epochs"] == 1
 
 
-def test_a_stopped_run_goes_on_with_the_same_bits(yoloscale: Any, model_of: Model) -> None:
+@pytest.mark.parametrize(
+    ("task", "amp"),
+    [
+        *[("detect", amp) for amp in ("true", "bf16", "false", "fp32")],
+        *[(task, "true") for task in ("segment", "pose", "obb", "classify")],
+    ],
+)
+def test_a_stopped_run_goes_on_with_the_same_bits(yoloscale: Any, model_of: Model, task: str, amp: str) -> None:
     """The scaler, too, is part of the state. `deterministic` is on by default."""
-    arguments = (*RUN, "debug.trace=true", "amp=true", model_of("detect"))
-    whole = yoloscale.train("whole", *arguments, ranks=1)
-    process = yoloscale.start_training("stopped", *arguments, ranks=1)
-    yoloscale.until(process, "stopped", 3)
-    process.terminate()
-    stopped = yoloscale.finish(process, "stopped", 75, timeout_s=200)
-    resumed = yoloscale.resume("stopped")
+    whole, resumed = stop_and_resume(yoloscale, *RUN, f"amp={amp}", model_of(task), ranks=1)
+    assert resumed.trace == whole.trace
+    assert list(differing(resumed.state(), whole.state())) == []
+    assert not [event for event in whole.events("warning") if "deterministic" in event["message"]]
+
+
+@pytest.mark.parametrize("task", ["semantic", "depth", "rtdetr"])
+def test_where_torch_has_no_deterministic_kernel_the_images_are_the_same(
+    yoloscale: Any, model_of: Model, task: str
+) -> None:
+    whole, resumed = stop_and_resume(yoloscale, *RUN, model_of(task), ranks=1)
     assert [line["samples"] for line in resumed.trace] == [line["samples"] for line in whole.trace]
-    assert len(stopped.trace) < len(whole.trace)
+    assert [event for event in whole.events("warning") if "no deterministic kernel" in event["message"]]
+
+
+@TWO_GPUS
+def test_two_gpus_stop_and_go_on_with_the_same_bits(yoloscale: Any, model_of: Model) -> None:
+    whole, resumed = stop_and_resume(yoloscale, *RUN, model_of("detect"), ranks=2)
+    assert resumed.trace == whole.trace
 
 
 @TWO_GPUS
@@ -80,3 +102,5 @@ def test_two_gpus_see_what_one_sees(yoloscale: Any, model_of: Model, task: str) 
 def test_batch_norm_over_two_gpus(yoloscale: Any, model_of: Model) -> None:
     done = yoloscale.train("run", *RUN, "cluster.sync_bn=true", model_of("detect"), ranks=2)
     assert result_of(done)["epochs"] == 2
+    published = torch.load(done.run.best_weights, map_location="cpu", weights_only=False)["model"]
+    assert not [part for part in published.modules() if isinstance(part, torch.nn.SyncBatchNorm)]

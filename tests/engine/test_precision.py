@@ -36,13 +36,22 @@ def test_on_a_cpu_true_means_bfloat16_where_it_is_native(
         (True, "fp16", True),
         ("fp16", "fp16", True),
         ("bf16", "bf16", False),
-        (False, "fp32", False),
+        (False, "tf32", False),
+        ("false", "tf32", False),
         ("fp32", "fp32", False),
     ],
 )
-def test_on_a_gpu_true_means_half_precision_as_in_ultralytics(amp: bool | str, name: str, scaled: bool) -> None:
+def test_on_a_gpu_true_and_false_mean_what_they_do_in_ultralytics(
+    monkeypatch: pytest.MonkeyPatch, amp: bool | str, name: str, scaled: bool
+) -> None:
+    monkeypatch.setattr(precision, "gpu_has_tf32", lambda _: True)
     chosen = choose(amp, CUDA)
     assert (chosen.name, chosen.scaled) == (name, scaled)
+
+
+def test_a_gpu_without_tf32_has_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "gpu_has_tf32", lambda _: False)
+    assert choose(False, CUDA).name == "fp32"
 
 
 def test_the_forward_pass_has_the_chosen_type() -> None:

@@ -11,10 +11,14 @@ import torch
 
 @dataclass(frozen=True)
 class Precision:
-    """The data type of the forward pass; None is fp32. `scaled` says that the loss needs a gradient scaler."""
+    """The data type of the forward pass; None is fp32. `scaled` says that the loss needs a gradient scaler.
+
+    `tf32`: convolutions in fp32 may be done in TF32, which has fp32's range and the mantissa of fp16.
+    """
 
     dtype: torch.dtype | None
     device_type: str
+    tf32: bool = False
 
     @property
     def scaled(self) -> bool:
@@ -22,7 +26,7 @@ class Precision:
 
     @property
     def name(self) -> str:
-        return {None: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}[self.dtype]
+        return {None: "tf32" if self.tf32 else "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}[self.dtype]
 
     def autocast(self) -> AbstractContextManager[object]:
         if self.dtype is None:
@@ -42,12 +46,20 @@ def cpu_has_bfloat16() -> bool:
     return False
 
 
+def gpu_has_tf32(device: torch.device) -> bool:
+    """True from Ampere on."""
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def choose(amp: bool | str, device: torch.device) -> Precision:
-    """Precision for Ultralytics' `amp`: true/fp16, bf16, false/fp32. On a CPU, true means bf16 where it is native."""
+    """Precision for Ultralytics' `amp`: true/fp16, bf16, false, and fp32. On a CPU, true means bf16 where it is native.
+
+    False on a GPU is what it is in Ultralytics, TF32; fp32 is slower and rounds nothing.
+    """
     said = str(amp).lower()
     wish = {"true": "auto", "false": "fp32"}.get(said, said)
     if device.type == "cpu":
         bf16 = wish == "bf16" or (wish == "auto" and cpu_has_bfloat16())
         return Precision(torch.bfloat16 if bf16 else None, "cpu")
     dtype = {"auto": torch.float16, "fp16": torch.float16, "bf16": torch.bfloat16}.get(wish)
-    return Precision(dtype, device.type)
+    return Precision(dtype, device.type, tf32=said == "false" and gpu_has_tf32(device))

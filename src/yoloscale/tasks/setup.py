@@ -35,6 +35,7 @@ from yoloscale.tasks import loading
 from yoloscale.yolo import datasets
 from yoloscale.yolo.evaluation import UltralyticsEvaluation
 from yoloscale.yolo.learner import UltralyticsLearner
+from yoloscale.yolo.numerics import allow_tf32, caveat
 from yoloscale.yolo.parts import arguments, is_rtdetr, make_trainer
 from yoloscale.yolo.samples import UltralyticsSamples
 
@@ -116,6 +117,9 @@ def build(
     trainer = make_trainer(args, task, rtdetr, device, run.path, {})
     trainer.data = trainer.get_dataset()
     precision = choose(config.amp, device)
+    if device.type == "cuda":
+        allow_tf32(precision.name != "fp32")
+        _warn(run, ranks, caveat(task, rtdetr, args))
     channels_last = _channels_last(config, device)
     learner = UltralyticsLearner(trainer, task, rtdetr, config.seed, channels_last)
     group.broadcast_tensors([*learner.module.parameters(), *learner.module.buffers()])
@@ -124,8 +128,7 @@ def build(
     dealt = plan(config, ranks=ranks.world_size, batch=batch)
     samples, evaluation, chosen = _data(config, run, trainer, ranks, caches, dealt.actual.per_rank, say)
     learner.prepare_loss()
-    if ranks.is_first and (told := difference(config, dealt)):
-        events.warn(run, told)
+    _warn(run, ranks, difference(config, dealt))
     order = _order(config, len(samples), dealt)
     if not config.cluster.sync_bn or ranks.world_size == 1:
         refuse_single_values(order, trainer.args, learner.stride)
@@ -147,6 +150,12 @@ def build(
         exact_reduce=config.cluster.exact_reduce,
     )
     return Parts(trainer, learner, samples, evaluation, dealt, order, stepper, _schedule(args), precision, chosen)
+
+
+def _warn(run: RunDirectory, ranks: Ranks, message: str | None) -> None:
+    """Once for all ranks."""
+    if message and ranks.is_first:
+        events.warn(run, message)
 
 
 def _order(config: Config, images: int, dealt: BatchPlan) -> SampleOrder:

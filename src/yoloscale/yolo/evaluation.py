@@ -22,6 +22,7 @@ from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, MEASURING
 from yoloscale.dist.peers import PEERS
+from yoloscale.yolo.numerics import full_precision
 from yoloscale.yolo.weights import published
 
 BATCH = 16  # images; rectangular batches depend on it, so it is `yolo val`'s default and not a setting
@@ -59,11 +60,13 @@ class UltralyticsEvaluation:
         validator.training = True
         if hasattr(module, "end2end"):
             module.end2end = validator.args.nms is False
-        losses = self._pass(validator, module.eval(), with_loss=True)
+        with full_precision():
+            losses = self._pass(validator, module.eval(), with_loss=True)
         return self._finish(validator, losses)
 
     def final(self, weights: Path, plots: bool) -> dict[str, float]:
-        """Collective. Metrics of a published `.pt`, as `YOLO(weights).val()` computes them; draws the plots."""
+        """Collective. Metrics of a published `.pt`, as `YOLO(weights).val()` computes them, but for TF32; draws the
+        plots."""
         model = AutoBackend(
             model=published(weights),
             device=self._trainer.device,
@@ -75,7 +78,8 @@ class UltralyticsEvaluation:
         validator = self._validator(plots=plots)
         validator.training = False
         validator.stride = model.stride
-        losses = self._pass(validator, model.eval(), with_loss=False)
+        with full_precision():
+            losses = self._pass(validator, model.eval(), with_loss=False)
         return self._finish(validator, losses)
 
     def _validator(self, plots: bool) -> Any:

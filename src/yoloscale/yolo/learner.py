@@ -14,6 +14,7 @@ from ultralytics.utils.torch_utils import attempt_compile
 
 from yoloscale.config.schema import Task
 from yoloscale.data.seeds import derive, seed_all
+from yoloscale.yolo.numerics import be_deterministic
 
 # Losses that Ultralytics averages over the batch; all others it multiplies by the batch size. A test compares the
 # loss of a batch with that of the same batch twice over.
@@ -32,7 +33,7 @@ class UltralyticsLearner:
         self._trainer = trainer
         seed_all(derive("model", seed))  # the same initial weights on every rank
         if trainer.args.deterministic:
-            _be_deterministic(compiles=bool(trainer.args.compile))
+            be_deterministic(compiles=bool(trainer.args.compile))
         trainer.setup_model()
         module: nn.Module = trainer.model.to(trainer.device)
         if channels_last:
@@ -107,19 +108,6 @@ class UltralyticsLearner:
                 group["fused"] = True  # one kernel for all parameters, on CPU too
                 group["foreach"] = False
         return optimizer
-
-
-def _be_deterministic(compiles: bool) -> None:
-    """What Ultralytics' `deterministic=True` sets: deterministic kernels where there are any, a warning elsewhere.
-
-    `torch.use_deterministic_algorithms` sets the same for eager mode, but imports the compiler to do it. What cuBLAS
-    needs is in the environment, set by `runtime.prepare`.
-    """
-    if compiles:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.set_deterministic_debug_mode("warn")
-    torch.backends.cudnn.deterministic = True
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set by a module hook
 
 
 def _freeze(module: nn.Module, freeze: Any) -> list[str]:

@@ -1,0 +1,86 @@
+"""What decides the bits of a result beside the numbers that go in: which kernels a GPU takes, and how it multiplies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from yoloscale.config.schema import Task
+
+# of what Ultralytics' losses and models differentiate: torch 2.14 has no deterministic CUDA kernel for these
+# (torch.use_deterministic_algorithms lists them); a test looks for them in a step of every task
+INTERPOLATION, SAMPLING = "upsample_bilinear2d_backward", "grid_sampler_2d_backward"
+NOT_DETERMINISTIC = frozenset(
+    {
+        *(INTERPOLATION, "upsample_bicubic2d_backward", "upsample_linear1d_backward", "upsample_trilinear3d_backward"),
+        *(SAMPLING, "grid_sampler_3d_backward", "nll_loss2d_forward", "nll_loss2d_backward", "kthvalue", "histc"),
+        *("_adaptive_avg_pool2d_backward", "adaptive_max_pool2d_backward", "avg_pool3d_backward", "_ctc_loss_backward"),
+        *(
+            "reflection_pad1d_backward",
+            "reflection_pad2d_backward",
+            "reflection_pad3d_backward",
+            "max_unpool2d",
+            "put_",
+        ),
+    }
+)
+PROTOTYPES = 4  # a segmentation model's masks have this fraction of the image's size
+
+
+def be_deterministic(compiles: bool) -> None:
+    """What Ultralytics' `deterministic=True` sets: deterministic kernels where there are any, a warning elsewhere.
+
+    `torch.use_deterministic_algorithms` sets the same for eager mode, but imports the compiler to do it. What cuBLAS
+    needs is in the environment, set by `runtime.prepare`.
+    """
+    if compiles:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
+    torch.backends.cudnn.deterministic = True
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set by a module hook
+
+
+def not_deterministic(task: Task, rtdetr: bool, args: Any) -> str | None:
+    """The operation of a training step whose sums a GPU orders anew each time, in torch's name; None: all bits repeat.
+
+    Args:
+        args: Ultralytics' arguments of the run.
+    """
+    if rtdetr:
+        return SAMPLING
+    resizes = task is Task.segment and (args.multi_scale or args.mask_ratio != PROTOTYPES)
+    return INTERPOLATION if resizes or task in (Task.semantic, Task.depth) else None
+
+
+def caveat(task: Task, rtdetr: bool, args: Any) -> str | None:
+    """What a person is told whose run on a GPU does not repeat to the bit; None if it does, or need not."""
+    operation = not_deterministic(task, rtdetr, args) if args.deterministic else None
+    if operation is None:
+        return None
+    return (
+        f"torch has no deterministic kernel on a GPU for {operation}, which this model trains through: a resumed run "
+        "sees the same images in the same order, but is not equal to the last bit; see README, What is guaranteed"
+    )
+
+
+def allow_tf32(is_allowed: bool) -> None:
+    """Whether a GPU may round what it convolves to 10 bits of mantissa; matrices that it multiplies it never does.
+
+    Not on CPUs, which have no such format.
+    """
+    torch.backends.cudnn.allow_tf32 = is_allowed
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Within: fp32 is fp32."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    allow_tf32(False)
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
