@@ -62,3 +62,12 @@ def test_where_the_time_went() -> None:
         text.shares({**time_s, "total": 100.0}) == "training 81 %  setup 9.0 %  saving 0.2 %  lost < 0.1 %  down 9.8 %"
     )
     assert text.shares({}) == ""
+
+
+def test_an_epoch_tells_the_memory_and_the_use_of_gpus() -> None:
+    account = Account()
+    line = {"kind": "epoch", "epoch": 1, "images_per_s": 640.0, "gpu/memory_gib": 12.34, "gpu/use": 0.87}
+    account.metric_lines({**line, "gpu/hottest_rank": 3})
+    assert account.flush() == ["epoch 1/?   640.0 images/s   GPU 12.3 GiB 87 %"]
+    assert text.gpus({"gpu/memory_gib": 3.0}) == "GPU 3.0 GiB"  # an instance of a GPU has no use
+    assert text.gpus({"epoch": 1}) == ""

@@ -210,3 +210,17 @@ def test_the_late_word_of_another_node_on_an_earlier_attempt_does_not_count(run:
     assert progress.attempt == 2
     assert progress.stopped is None
     assert not progress.failures
+
+
+def test_the_gpus_of_the_newest_epoch(run: RunDirectory) -> None:
+    from yoloscale.cli.status import lines
+
+    launched(run, os.getpid())
+    training(run)
+    assert status(run).gpus is None
+    epoch = {"kind": "epoch", "step": 4, "epoch": 1, "time": time.time(), "gpu/memory_gib": 12.34, "gpu/use": 0.87}
+    step = {"kind": "step", "step": 5, "epoch": 2, "epoch_step": 1, "time": time.time() + 1}
+    run.metrics.write_text(json.dumps(epoch) + "\n" + json.dumps(step) + "\n")
+    found = status(run)
+    assert found.gpus == {"gpu/memory_gib": 12.34, "gpu/use": 0.87}
+    assert "gpu      12.3 GiB 87 %" in lines(run, found)

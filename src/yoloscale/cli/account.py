@@ -53,7 +53,8 @@ class Account:
     def _epoch_line(self, record: Mapping[str, Any]) -> str:
         total = self.progress.epochs or "?"
         epoch = f"epoch {record.get('epoch', '?'):>{len(str(total))}}/{total}"
-        return _join(epoch, text.losses(record), text.metrics(record), text.images_per_s(record.get("images_per_s")))
+        speed = text.images_per_s(record.get("images_per_s"))
+        return _join(epoch, text.losses(record), text.metrics(record), speed, text.gpus(record))
 
 
 def _join(*parts: str) -> str:

@@ -110,7 +110,7 @@ def _as_named(config: Config) -> tuple[Path, Path | None]:
     return Path(config.data.source), Path(weights) if weights else None
 
 
-def _located(config: Config) -> tuple[Path, Path | None]:
+def located(config: Config) -> tuple[Path, Path | None]:
     """Dataset and weights of a prepared config."""
     from yoloscale.config.locations import cache_folder
     from yoloscale.config.resolve import starting_weights
@@ -131,7 +131,7 @@ def _measure(plan: Plan, count: int) -> dict[str, Any]:
 
     config = prepare(plan.config, say)
     plan.folder.mkdir(parents=True)
-    arguments = yolo_arguments(plan, *_located(config))
+    arguments = yolo_arguments(plan, *located(config))
     repeats = []
     for number in range(1, count + 1):
         # bare first: it reads the labels and warms the disk cache up for the other two

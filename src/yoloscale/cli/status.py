@@ -40,6 +40,7 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "epoch": f"{found.epoch} of {found.epochs}" if found.epochs else "",
         "metrics": text.metrics(found.metrics),
         "speed": text.images_per_s(found.images_per_s),
+        "gpu": text.gpus(found.gpus or {}).removeprefix("GPU "),
         "left": text.duration(found.eta_s),
         "time": text.shares(found.time_s or {}),
         "log": shown(run.path / found.failed_log) if found.failed_log else "",

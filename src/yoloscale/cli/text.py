@@ -67,3 +67,11 @@ def percent(share: float) -> str:
 def images_per_s(value: float | None) -> str:
     """`88.1 images/s`, or nothing."""
     return f"{value:.1f} images/s" if value else ""
+
+
+def gpus(record: Mapping[str, Any]) -> str:
+    """`GPU 12.3 GiB 87 %`: the most that torch has held on one GPU, and the use of all; nothing on CPUs."""
+    memory, use = record.get("gpu/memory_gib"), record.get("gpu/use")
+    parts = [f"{memory:.1f} GiB" if memory is not None else "", percent(use) if use is not None else ""]
+    said = " ".join(part for part in parts if part)
+    return f"GPU {said}" if said else ""

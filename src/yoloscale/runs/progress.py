@@ -35,6 +35,7 @@ class Progress:
     images_per_s: float | None = None
     training: dict[str, float] = field(default_factory=dict)  # latest losses, train/*
     metrics: dict[str, float] = field(default_factory=dict)  # latest evaluation
+    gpus: dict[str, float] = field(default_factory=dict)  # gpu/* of the latest epoch; empty on CPUs
     started_at: float | None = None  # of the training in this attempt
     first_epoch: int = 1
     updated_at: float | None = None
@@ -74,6 +75,8 @@ class Progress:
         self.training.update({key: value for key, value in numbers.items() if key.startswith("train/")})
         if record.get("kind") == "eval":
             self.metrics = {key: value for key, value in numbers.items() if "/" in key}
+        if record.get("kind") == "epoch":
+            self.gpus = {key: value for key, value in numbers.items() if key.startswith("gpu/")}
         if record.get("kind") in ("epoch", "eval"):
             self.epoch_step = self.steps_per_epoch
 

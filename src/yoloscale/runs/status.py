@@ -54,6 +54,7 @@ class Status:
     restarts: int = 0  # after failures
     restart_cause: str | None = None  # of the newest restart
     job: str | None = None  # SLURM's id of the newest one; ARRAY_TASK for an element of an array
+    gpus: dict[str, float] | None = None  # gpu/* of the newest epoch; None on CPUs, and before an epoch is done
     scheduler: str | None = None  # why SLURM has no say in `state`, in its own words; None where it was not needed
 
     def as_json(self) -> dict[str, Any]:
@@ -171,6 +172,7 @@ def _status(read: _Read, job: Job | Silence | None) -> Status:
         restarts=progress.restarts,
         restart_cause=str(progress.restarted.get("cause", "")) if progress.restarted else None,
         job=progress.job,
+        gpus=progress.gpus or None,
         scheduler=(job.words or None) if isinstance(job, Silence) else None,
         **_times(read, is_active=is_active),
     )

@@ -1,0 +1,182 @@
+"""The programs that gpu_check starts in processes of their own.
+
+    python -m gpu_rank RUN                      a rank of a training, under torchrun, as RUN/wanted.json has it
+    python scripts/gpu_rank.py yolo WORD…       Ultralytics' command, counted: FILE DEVICE train key=value …
+    python scripts/gpu_rank.py train FILE SHARED key=value …    starts the first, with this many ranks on one device
+    python scripts/gpu_rank.py final RUN DEVICE FILE            metrics of RUN's best.pt on cuda or cpu
+
+What is counted: calls of CUDA's run-time in some steps, by torch's profiler, after as many that are timed without it.
+GPU_CHECK_STEPS says how many.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+STEPS = int(os.environ.get("GPU_CHECK_STEPS", "20"))
+WARM_UP = min(8, STEPS)
+LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx", "cudaGraphLaunch")
+SYNCHRONISATIONS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+COPIES = ("cudaMemcpyAsync", "cudaMemcpy", "cudaMemsetAsync")
+OF_TORCH = ("aten::item", "aten::copy_")  # told on CPUs, too
+WANTED = "wanted.json"  # in the run directory: {"file": …, "shared": ranks on one device, or 0}
+
+
+class Profile:
+    """Times some steps, counts as many more, and writes the figures to a file. Told when each step begins."""
+
+    def __init__(self, file: Path, device: str) -> None:
+        self._file, self._is_cuda = file, device.startswith("cuda")
+        self._step, self._began, self._seconds = 0, 0.0, 0.0
+        self._profiler: Any = None
+
+    def step_begins(self) -> None:
+        if self._step == WARM_UP:
+            self._began = self._now()
+        elif self._step == WARM_UP + STEPS:
+            self._seconds = self._now() - self._began
+            self._start()
+        elif self._step == WARM_UP + 2 * STEPS:
+            self._now()
+            self._profiler.stop()
+            counts = {row.key: row.count for row in self._profiler.key_averages()}
+            self._file.write_text(json.dumps(per_step(counts, self._seconds)), encoding="utf-8")
+        self._step += 1
+
+    def _start(self) -> None:
+        from torch.profiler import ProfilerActivity, profile
+
+        activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if self._is_cuda else [])
+        self._profiler = profile(activities=activities)
+        self._profiler.start()
+
+    def _now(self) -> float:
+        import torch
+
+        if self._is_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+
+def per_step(counts: dict[str, int], seconds: float) -> dict[str, Any]:
+    """The figures of one step, from what a profiler counted in `STEPS`. Pure."""
+
+    def of(names: Iterable[str]) -> float:
+        return sum(counts.get(name, 0) for name in names) / STEPS
+
+    return {
+        "ms": 1e3 * seconds / STEPS,
+        "launches": of(LAUNCHES),
+        "synchronisations": of(SYNCHRONISATIONS),
+        "copies": of(COPIES),
+        "operators": of(name for name in counts if name.startswith("aten::")),
+        "calls": {name: of([name]) for name in (*LAUNCHES, *SYNCHRONISATIONS, *COPIES, *OF_TORCH) if name in counts},
+    }
+
+
+def rank(run: str) -> int:
+    """A rank of a training, counted; or one of several that share the first device, which the product refuses."""
+    from yoloscale import worker
+    from yoloscale.config.freeze import load
+    from yoloscale.dist.environment import from_environment
+
+    wanted = json.loads((Path(run) / WANTED).read_text(encoding="utf-8"))
+    config, world_size = load(Path(run) / "config.yaml"), from_environment().world_size
+    if wanted["shared"]:
+        _share_the_first_device(world_size, config.cluster.device.value)
+    else:
+        _count_steps(Profile(Path(wanted["file"]), config.cluster.device.value))
+    return worker.main([sys.argv[0], run])
+
+
+def _share_the_first_device(world_size: int, kind: str) -> None:
+    from yoloscale.yolo import runtime
+
+    runtime.prepare(world_size, False)  # before Ultralytics is imported
+    import torch
+
+    from yoloscale.tasks import train
+
+    device = torch.device(kind, 0) if kind == "cuda" else torch.device(kind)
+    train.choose_device = lambda config, ranks: device  # type: ignore[assignment]
+    train.stay_near = lambda device, ranks: ranks  # type: ignore[assignment]
+
+
+def _count_steps(profile: Profile) -> None:
+    from yoloscale.engine.step import Stepper
+
+    call = Stepper.__call__
+
+    def counted(self: Stepper, *arguments: Any) -> Any:
+        profile.step_begins()
+        return call(self, *arguments)
+
+    Stepper.__call__ = counted  # type: ignore[method-assign]
+
+
+def yolo(file: str, device: str, *words: str) -> int:
+    """Ultralytics' command with the same count."""
+    sys.argv = ["yolo", *words]  # read by Ultralytics at its import
+    from ultralytics.cfg import entrypoint
+    from ultralytics.utils.callbacks import default_callbacks
+
+    profile = Profile(Path(file), device)
+    default_callbacks["on_train_batch_start"].append(lambda trainer: profile.step_begins())
+    entrypoint()
+    return 0
+
+
+def train(file: str, shared: str, *tokens: str) -> int:
+    """A training under our launcher, whose ranks are this module's."""
+    from yoloscale.launch.attempt import Observer
+    from yoloscale.launch.claim import claim
+    from yoloscale.launch.configure import configure
+    from yoloscale.launch.prepare import prepare
+    from yoloscale.launch.start import run_here
+
+    config = prepare(configure(tokens), print)
+    ranks = int(shared) or config.cluster.procs_per_node
+    backend = "gloo" if int(shared) else config.cluster.backend  # NCCL refuses two ranks on one GPU
+    config = replace(config, cluster=replace(config.cluster, procs_per_node=ranks, backend=backend, max_restarts=0))
+    taken = claim(config, [])
+    wanted = {"file": file, "shared": int(shared)}
+    (taken.run.path / WANTED).write_text(json.dumps(wanted), encoding="utf-8")
+    outcome = run_here(taken, Observer(), worker="gpu_rank")
+    if outcome.failure is not None:
+        print(outcome.failure.error)
+    return outcome.exit_code
+
+
+def final(run: str, device: str, file: str) -> int:
+    """What `final` makes of best.pt on this device."""
+    from yoloscale.config.freeze import load
+    from yoloscale.config.schema import Device
+    from yoloscale.dist.environment import Ranks
+    from yoloscale.engine.votes import Ballot
+    from yoloscale.runs.directory import RunDirectory
+    from yoloscale.yolo import runtime
+
+    runtime.prepare(1, False)
+    from yoloscale.tasks.setup import build, choose_device
+
+    runtime.keep_offline()
+    of, ranks, config = RunDirectory(Path(run)), Ranks(), load(Path(run) / "config.yaml")
+    config = replace(config, amp="fp32", cluster=replace(config.cluster, device=Device(device)))
+    parts = build(config, of, ranks, choose_device(config, ranks), None, Ballot(), lambda phase: None)
+    metrics = parts.evaluation.final(of.weights / "best.pt", plots=False)
+    Path(file).write_text(json.dumps(metrics), encoding="utf-8")
+    return 0
+
+
+PROGRAMS = {"yolo": yolo, "train": train, "final": final}
+
+if __name__ == "__main__":
+    program = PROGRAMS.get(sys.argv[1])
+    sys.exit(program(*sys.argv[2:]) if program is not None else rank(sys.argv[1]))
