@@ -112,6 +112,19 @@ def test_nobody_judges_before_its_time() -> None:
     assert judge_alone(me.state, 100) is None
 
 
+def test_a_rank_that_sets_up_for_hours_is_waited_for_as_long_as_it_moves() -> None:
+    """Its age is that of its last sign of life."""
+    unsettled = {"step": 0, "limit_s": 7200.0, "is_settled": False}
+    waiting = [rank(number, WAITING, 5 * 3600, **unsettled) for number in (0, 2)]
+    for silent_s in (1.0, STALE_S - 1):
+        moving = rank(1, "setting up", 20, silent_s=silent_s, **unsettled)
+        assert judge(waiting[0].state, [waiting[0], moving, waiting[1]], STALE_S, 3) is None
+    standing = rank(1, "setting up", 7201, **unsettled)
+    verdict = judge(waiting[0].state, [waiting[0], standing, waiting[1]], STALE_S, 3)
+    assert verdict is not None
+    assert verdict.ranks == (1,)
+
+
 def test_without_an_answer_each_rank_says_what_it_knows() -> None:
     waits, loads = judge_alone(rank(3, WAITING, 700).state, 90), judge_alone(rank(3, "loading images", 700).state, 90)
     assert waits is not None

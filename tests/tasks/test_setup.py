@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from yoloscale.config.errors import ConfigError
 from yoloscale.data.order import SampleOrder
-from yoloscale.tasks.setup import refuse_single_values
+from yoloscale.tasks.setup import _refuse_unlike, refuse_single_values
 
 
 def order(samples: int, batch: int, world_size: int = 1, *, drop_last: bool = False) -> SampleOrder:
@@ -45,3 +47,30 @@ def test_with_more_pixels_images_or_none_left_over_it_is_not() -> None:
 def test_the_smallest_size_that_an_image_may_be_scaled_to_counts() -> None:
     with pytest.raises(ConfigError, match="multi_scale"):
         refuse_single_values(order(9, 4), sized(96, 0.5), 32)
+
+
+def seen_by_nodes(ranks: Any, steps: Any, names: list[list[str]]) -> str:
+    """A copy of the data set on each of two nodes, in folders of their own."""
+    validation = [f"/node{ranks.rank}/val/a.jpg"]
+    train = [f"/node{ranks.rank}/{name}" for name in names[ranks.rank]]
+    try:
+        _refuse_unlike(ranks, {"val": validation, "train": train})
+    except ConfigError as error:
+        return str(error)
+    return "alike"
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (["a", "b"], "alike"),
+        (["a"], "sees 1 images in train, rank 0 on"),
+        (["b", "a"], "sees 2 images of other names or in another order in train"),
+    ],
+)
+def test_ranks_that_see_other_images_are_refused_alike(
+    launch_ranks: Callable[..., list[Any]], second: list[str], said: str
+) -> None:
+    first, other = launch_ranks(seen_by_nodes, 2, [["a", "b"], second])
+    assert first == other
+    assert said in first

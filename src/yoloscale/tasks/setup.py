@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from yoloscale.data.room import Loading
 from yoloscale.data.sources import locate, locate_weights
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
+from yoloscale.dist.heartbeat import HEARTBEAT
 from yoloscale.engine.compiler import stay_eager, step_eagerly
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision, choose
@@ -37,7 +39,7 @@ from yoloscale.yolo.evaluation import UltralyticsEvaluation
 from yoloscale.yolo.learner import UltralyticsLearner
 from yoloscale.yolo.numerics import allow_tf32, caveat
 from yoloscale.yolo.parts import arguments, is_rtdetr, make_trainer
-from yoloscale.yolo.samples import UltralyticsSamples
+from yoloscale.yolo.samples import UltralyticsSamples, files
 
 Say = Callable[[str], None]
 
@@ -231,6 +233,7 @@ def _data(
     """Collective. Training samples, evaluation and loader workers of this rank; `per_rank`: its micro-batch."""
     with group.first_of_run_then_of_nodes(ranks):
         train, validation = datasets.build(trainer)
+    _refuse_unlike(ranks, {"train": files(train), "val": files(validation)})
     share = ranks.cpu_share
     # on a CPU the ranks' own threads have the cores; what is left over may load
     spare = share - torch.get_num_threads() if trainer.device.type == "cpu" else share
@@ -242,6 +245,25 @@ def _data(
     samples = UltralyticsSamples(train, trainer.args)
     chosen = loading.choose(run, ranks, samples, per_rank, workers)
     return samples, UltralyticsEvaluation(trainer, validation, ranks, chosen.workers), chosen
+
+
+def _refuse_unlike(ranks: Ranks, images: Mapping[str, Sequence[str]]) -> None:
+    """Collective. Raise ConfigError unless all ranks see images of the same names in the same order.
+
+    Each looks for itself, and nodes may have copies of their own: the number of images is that of steps, and ranks of
+    different ones would wait for each other.
+    """
+    for part, paths in images.items():
+        digest = blake2b(digest_size=8)
+        for path in HEARTBEAT.through(paths):
+            digest.update(f"{os.path.basename(path)}\0".encode(errors="surrogateescape"))  # noqa: PTH119  # millions
+        seen = group.gather_objects((ranks.host, len(paths), digest.hexdigest()))
+        other = next((rank for rank, each in enumerate(seen) if each[1:] != seen[0][1:]), None)
+        if other is not None:
+            (first, count, _), (host, others, _) = seen[0], seen[other]
+            what = f"{others} images" if others != count else f"{count} images of other names or in another order"
+            found = f"rank {other} on {host} sees {what} in {part}, rank 0 on {first} {count}"
+            raise ConfigError(Problem("data", found, "give every node the same copy, and remove *.cache files there"))
 
 
 def _schedule(args: Any) -> Schedule:
