@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from yoloscale.cli import text
-from yoloscale.launch.outcome import FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
+from yoloscale.launch.outcome import BAD_CONFIG, FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result
 
@@ -59,7 +59,11 @@ def print_failure(run: RunDirectory, failure: Failure, verdict: str = "") -> Non
         print(f"\nThe end of {shown(run.path / failure.log)}:", file=sys.stderr)
         for line in failure.log_end:
             print(f"  {line}", file=sys.stderr)
-    print(f"\nOnce it is mended: yoloscale resume {shown(run.path)}", file=sys.stderr)
+    again = f"yoloscale resume {shown(run.path)}"
+    if failure.exit_code == BAD_CONFIG:  # what is frozen stays, but for where a run trains
+        print(f"\nOther settings need another name=; once what is not a setting is mended: {again}", file=sys.stderr)
+    else:
+        print(f"\nOnce it is mended: {again}", file=sys.stderr)
 
 
 def shown(path: Path) -> str:
