@@ -10,7 +10,7 @@ import pytest
 
 from yoloscale.config.errors import ConfigError
 from yoloscale.data.order import SampleOrder
-from yoloscale.tasks.setup import _refuse_unlike, refuse_single_values
+from yoloscale.tasks.setup import _refuse_unlike, refuse_single_values, share_for_batch
 
 
 def order(samples: int, batch: int, world_size: int = 1, *, drop_last: bool = False) -> SampleOrder:
@@ -74,3 +74,15 @@ def test_ranks_that_see_other_images_are_refused_alike(
     first, other = launch_ranks(seen_by_nodes, 2, [["a", "b"], second])
     assert first == other
     assert said in first
+
+
+@pytest.mark.parametrize(
+    ("batch", "parameters", "exact", "share"),
+    [(-1, 0, False, 0.6), (-1, 10**9, False, 0.44), (0.8, 10**9, False, 0.64), (-1, 10**9, True, 0.36)],
+)
+def test_what_comes_after_the_batch_is_left_room_for(batch: float, parameters: int, exact: bool, share: float) -> None:
+    assert share_for_batch(batch, parameters, 100 * 10**9, exact=exact) == pytest.approx(share)
+
+
+def test_a_small_gpu_still_has_a_share_to_size_by() -> None:
+    assert share_for_batch(-1, 10**9, 10**9, exact=False) == 0.1

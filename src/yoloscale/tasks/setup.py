@@ -35,11 +35,15 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.system import numa
 from yoloscale.tasks import loading
 from yoloscale.yolo import datasets
+from yoloscale.yolo.convolutions import is_tuned
 from yoloscale.yolo.evaluation import UltralyticsEvaluation
 from yoloscale.yolo.learner import UltralyticsLearner
 from yoloscale.yolo.numerics import allow_tf32, caveat
 from yoloscale.yolo.parts import arguments, is_rtdetr, make_trainer
 from yoloscale.yolo.samples import UltralyticsSamples, files
+
+AUTOMATIC_SHARE, LEAST_SHARE = 0.6, 0.1  # of a GPU's free memory; the first is Ultralytics' for batch=-1
+STATE_BYTES, EXACT_BYTES = 16, 8  # of a parameter: flat gradient 4, momentum 4 (MuSGD 8), average 4; exact_reduce
 
 Say = Callable[[str], None]
 
@@ -127,6 +131,7 @@ def build(
     group.broadcast_tensors([*learner.module.parameters(), *learner.module.buffers()])
     say("data")
     batch = _size_batch(config, run, trainer, precision, ranks)
+    torch.backends.cudnn.benchmark = is_tuned(config, device)  # not before: Ultralytics sizes no batch with it
     dealt = plan(config, ranks=ranks.world_size, batch=batch)
     samples, evaluation, chosen = _data(config, run, trainer, ranks, caches, dealt.actual.per_rank, say)
     learner.prepare_loss()
@@ -219,12 +224,31 @@ def _size_batch(config: Config, run: RunDirectory, trainer: Any, precision: Prec
     if chosen := group.broadcast_object(earlier[0] if earlier else None):
         trainer.batch_size = trainer.args.batch = chosen // planned_ranks(config)
         return int(chosen)
-    trainer.batch_size, trainer.amp = config.batch, precision.dtype is not None
+    trainer.batch_size, trainer.amp = _share_for_batch(config, trainer), precision.dtype is not None
     with group.first_of_run_then_of_nodes(ranks), datasets.signs_of_life():  # it scans the data set too
         fits = int(trainer.auto_batch())
     per_rank = min(group.gather_objects(fits))
     trainer.batch_size = trainer.args.batch = per_rank
     return per_rank * planned_ranks(config)
+
+
+def _share_for_batch(config: Config, trainer: Any) -> float:
+    """The `batch` to size by, less what is not yet on the GPU then."""
+    if trainer.device.type != "cuda":
+        return config.batch
+    free = torch.cuda.mem_get_info(trainer.device)[0] + torch.cuda.memory_reserved(trainer.device)
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    return share_for_batch(config.batch, parameters, free, exact=config.cluster.exact_reduce)
+
+
+def share_for_batch(batch: float, parameters: int, free_bytes: int, *, exact: bool) -> float:
+    """The share of a GPU's free memory that batches may take: the one asked for, less gradients, momentum and average.
+
+    `batch`: -1, for Ultralytics' share, or a share. Those three are made after the batch was sized. Pure.
+    """
+    asked = batch if 0.0 < batch < 1.0 else AUTOMATIC_SHARE
+    state = parameters * (STATE_BYTES + (EXACT_BYTES if exact else 0))
+    return max(asked - state / free_bytes, LEAST_SHARE)
 
 
 def _data(

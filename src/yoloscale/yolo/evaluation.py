@@ -22,6 +22,7 @@ from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, MEASURING
 from yoloscale.dist.peers import PEERS
+from yoloscale.yolo.convolutions import untuned
 from yoloscale.yolo.numerics import full_precision
 from yoloscale.yolo.weights import published
 
@@ -92,6 +93,7 @@ class UltralyticsEvaluation:
         validator.args.quantize = None  # full precision: the published numbers do not depend on the training precision
         return validator
 
+    @untuned()
     @torch.inference_mode()
     def _pass(self, validator: Any, model: nn.Module, with_loss: bool) -> dict[str, float]:
         """Run this rank's batches through the validator; returns the mean losses over the batches of all ranks."""
