@@ -84,9 +84,10 @@ def epochs_of(rank: int) -> list[int]:
 
 
 def test_closing_ends_the_workers() -> None:
+    before = psutil.Process().children()  # multiprocessing keeps a process of its own where an earlier test made it
     loader = MicroBatchLoader(Numbers(), ORDER, 0, (0, 0), lambda _: False, 2, pin_memory=False)
     next(loader)
-    workers = psutil.Process().children()
+    workers = [child for child in psutil.Process().children() if child not in before]
     assert len(workers) >= 2
     loader.close()
     _, left = psutil.wait_procs(workers, timeout=60)
@@ -150,19 +151,20 @@ def test_an_error_of_the_source_stays_what_it_is() -> None:
 
 def test_the_workers_of_a_rank_that_waits_are_described() -> None:
     assert describe_workers() == ""
+    before = psutil.Process().children()
     loader = MicroBatchLoader(
         Failing(partial(time.sleep, 600)), ORDER, 0, (0, 0), lambda epoch: False, workers=1, pin_memory=False
     )
     loader._batches = iter(loader._loader)  # the workers start
     try:
         told = describe_workers()
-        (worker,) = psutil.Process().children()
+        (worker,) = set(psutil.Process().children()) - set(before)
         assert told in [f"its loader workers: pid {worker.pid} {state}" for state in ("sleeping", "running")]
         worker.suspend()
         while worker.status() != psutil.STATUS_STOPPED:
             time.sleep(0.01)
         assert describe_workers() == f"its loader workers: pid {worker.pid} stopped"
     finally:
-        for child in psutil.Process().children():
+        for child in set(psutil.Process().children()) - set(before):
             child.kill()
         loader.close()

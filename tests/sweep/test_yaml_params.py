@@ -67,8 +67,9 @@ def test_a_point_can_be_started_alone_with_what_it_puts_down(frozen: Callable[..
     run = sweep.runs()[1]
     alone = yaml.safe_load(run.overrides.read_text())
     assert alone == [flag, "lr0=0.01", "epochs=1"]
-    assert replace(load(run.config), cluster=ClusterConfig()) == replace(
-        resolve(compose(alone), TWO_CPUS), name=run.name, cluster=ClusterConfig()
+    point = load(run.config)
+    assert replace(point, cluster=ClusterConfig()) == replace(
+        resolve(compose(alone), TWO_CPUS), name=run.name, id=point.id, cluster=ClusterConfig()
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -136,4 +137,5 @@ class MicroBatchLoader:
         iterator: Any = self._batches
         self._batches = None
         if hasattr(iterator, "_shutdown_workers"):
-            iterator._shutdown_workers()
+            with suppress(RuntimeError):  # of a worker that was killed just now: torch ends the others all the same
+                iterator._shutdown_workers()
