@@ -16,7 +16,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.mig import VISIBLE
 from yoloscale.config.plan import BatchPlan, difference, plan, planned_ranks
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, Task
 from yoloscale.config.wording import counted
 from yoloscale.data.order import SampleOrder
 from yoloscale.data.room import Loading
@@ -114,14 +114,7 @@ def build(
     if not config.compile:
         stay_eager()
     caches = cache_folder(config.paths)
-    model, pretrained = _sources(config, caches)
-    task, rtdetr = config.model.task, is_rtdetr(model)
-    assert task is not None, "the launcher writes the task into the frozen config"
-    batch = max(int(config.batch) // planned_ranks(config), 1) if config.batch >= 1 else 1
-    args = arguments(config, task, locate(config.data, task, caches), model, batch)
-    args.pretrained = pretrained
-    trainer = make_trainer(args, task, rtdetr, device, run.path, {})
-    trainer.data = trainer.get_dataset()
+    trainer, args, task, rtdetr = _trainer(config, run, device, caches)
     precision = choose(config.amp, device)
     if device.type == "cuda":
         allow_tf32(precision.name != "fp32")
@@ -157,6 +150,19 @@ def build(
         exact_reduce=config.cluster.exact_reduce,
     )
     return Parts(trainer, learner, samples, evaluation, dealt, order, stepper, _schedule(args), precision, chosen)
+
+
+def _trainer(config: Config, run: RunDirectory, device: torch.device, caches: Path) -> tuple[Any, Any, Task, bool]:
+    """Ultralytics' trainer with its dataset, its arguments, the task, and whether the model is an RT-DETR."""
+    model, pretrained = _sources(config, caches)
+    task, rtdetr = config.model.task, is_rtdetr(model)
+    assert task is not None, "the launcher writes the task into the frozen config"
+    batch = max(int(config.batch) // planned_ranks(config), 1) if config.batch >= 1 else 1
+    args = arguments(config, task, locate(config.data, task, caches), model, batch)
+    args.pretrained = pretrained
+    trainer = make_trainer(args, task, rtdetr, device, run.path, {})
+    trainer.data = trainer.get_dataset()
+    return trainer, args, task, rtdetr
 
 
 def _warn(run: RunDirectory, ranks: Ranks, message: str | None) -> None:
