@@ -32,6 +32,7 @@ WAITING = Phase("waiting for the other ranks", waits=True)
 UPDATING = Phase("updating the parameters")
 SAVING = Phase("saving a checkpoint")
 PUBLISHING = Phase("publishing weights")
+PREPARING = Phase("preparing an evaluation", is_long=True)  # the first one imports what training does without
 EVALUATING = Phase("evaluating")
 MEASURING = Phase("computing the metrics", is_long=True)
 FINISHING = Phase("finishing the run", is_long=True)

@@ -20,7 +20,7 @@ from ultralytics.nn.autobackend import AutoBackend
 from yoloscale.data.loader import start_worker
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
-from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, MEASURING
+from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, MEASURING, PREPARING
 from yoloscale.dist.peers import PEERS
 from yoloscale.yolo.convolutions import untuned
 from yoloscale.yolo.numerics import full_precision
@@ -84,6 +84,7 @@ class UltralyticsEvaluation:
         return self._finish(validator, losses)
 
     def _validator(self, plots: bool) -> Any:
+        HEARTBEAT.at(PREPARING)
         args = copy(self._trainer.args)
         args.plots, args.compile, args.batch = plots, False, BATCH
         self._trainer.args, kept = args, self._trainer.args
