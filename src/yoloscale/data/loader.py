@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -137,5 +136,8 @@ class MicroBatchLoader:
         iterator: Any = self._batches
         self._batches = None
         if hasattr(iterator, "_shutdown_workers"):
-            with suppress(RuntimeError):  # of a worker that was killed just now: torch ends the others all the same
+            try:
                 iterator._shutdown_workers()
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):  # one was killed just now: torch ends the others all the same
+                    raise
