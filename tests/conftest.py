@@ -18,6 +18,8 @@ import pytest
 import yaml
 from tests.ports import free_port
 
+from yoloscale.dist.heartbeat import HEARTBEAT
+
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 SOURCE = ROOT / "src"
@@ -110,6 +112,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """First what takes longest and mostly waits: the tests that share the SLURM cluster."""
     items.sort(key=lambda item: not item.nodeid.startswith(CLUSTER))
+
+
+@pytest.fixture(autouse=True)
+def fresh_heartbeat() -> None:
+    """No test finds what an earlier one in this process did last."""
+    HEARTBEAT.__init__()  # type: ignore[misc]
 
 
 @pytest.fixture(autouse=True)

@@ -59,11 +59,12 @@ def beside_a_gpu(ranks: Ranks, steps: Any, folder: str) -> dict[str, Any]:
     of_gpu = steps._get_backend(torch.device("cuda", 0)).name()
     more = group.another()
     assert more is not None
+    joined = list(torch.distributed.distributed_c10d._world.pg_map)
     return {
         **collectives(ranks, steps, folder),
         "of_gpu": of_gpu,
         "of_host": [one._get_backend(torch.device("cpu")).name() for one in (steps, more)],
-        "groups": [one is member for one, member in zip(group.groups(), (steps, more), strict=True)],
+        "groups": [one is member for one, member in zip(joined, (steps, more), strict=True)],
     }
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed import distributed_c10d
 
 from yoloscale.config.schema import Config
-from yoloscale.dist import group
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs.directory import RunDirectory
 
@@ -31,7 +31,7 @@ def synchronised(ranks: Any, steps: Any, config: Config, folder: Path) -> dict[s
     return {
         "synchronised": len(trained) == sum(isinstance(part, nn.SyncBatchNorm) for part in trained) > 0,
         "sizes": [each.size() for each in own],
-        "is apart": steps not in own and own < set(group.groups()),
+        "is apart": steps not in own and own < set(distributed_c10d._world.pg_map),
         "trains": {id(tensors[name]) for name in names if tensors[name].requires_grad}
         == {id(p) for p in parts.stepper.gradients.parameters},
         "average": dict(parts.stepper.average.module.state_dict()),

@@ -77,11 +77,6 @@ def _of_device(sides: str) -> str:
     return sides.rpartition(":")[2]
 
 
-def groups() -> list[dist.ProcessGroup]:
-    """All groups that this process has joined, that of all ranks first; each has all of its backends."""
-    return list(dist.distributed_c10d._world.pg_map)
-
-
 def _allow_connections(world_size: int) -> None:
     """Let this process have as many files open as it may: gloo connects every rank with every other one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
