@@ -140,7 +140,7 @@ def train(*overrides: str, **values: Any) -> Run:
 
     refuse_several(["train"])
     tokens = [*overrides, *keyword_tokens(values)]
-    config = configure(tokens)
+    config = configure(tokens, print)
     if config.cluster.nodes > 1 and config.cluster.launcher is Launcher.local:
         raise ConfigError(
             Problem(
@@ -240,7 +240,7 @@ def _start_search(tokens: list[str]) -> Path:
     from yoloscale.sweep.search.search import forget_removed
     from yoloscale.sweep.search.submit import open_indices, submit_search
 
-    search = ready_search(plan_search(tokens), print)
+    search = ready_search(plan_search(tokens, print), print)
     if search.base.cluster.launcher is Launcher.slurm:
         with take(search.sweep):
             forget_removed(search)

@@ -24,7 +24,7 @@ def main(typed: list[str]) -> int:
 
     if (answered := run_hydra_flags(tokens)) is not None:
         return answered
-    config = configure(tokens)
+    config = configure(tokens, say)
     task = config.model.task or Task.detect
     cache = cache_folder(config.paths)
     source = sources.prepare(config.data, task, cache, say)

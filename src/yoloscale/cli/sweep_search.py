@@ -24,7 +24,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     from yoloscale.cli.sweep import refuse_flags
     from yoloscale.sweep.search.ready import plan_search, ready
 
-    planned = plan_search(tokens)
+    planned = plan_search(tokens, say)
     is_local = planned.probes.first.cluster.launcher is Launcher.local
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
     print("\n".join(described(planned)), file=sys.stdout if is_local else sys.stderr, flush=True)

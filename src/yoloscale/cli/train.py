@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     if is_sweep(flags.rest):
         refuse_for_sweeps(flags)
         return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
-    config = configure(flags.rest)
+    config = configure(flags.rest, say)
     refuse_bad_combination(config, flags)
     if config.cluster.launcher is Launcher.slurm:
         return _on_slurm(config, flags)

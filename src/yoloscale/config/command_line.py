@@ -12,6 +12,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import FREE, LIST_LIKE, describe, is_group, is_text, known, members, nearest
 from yoloscale.config.quoting import is_quoted, quote_text, unquote, without_interpolation
 from yoloscale.config.refusals import HARMLESS, NOT_OURS, WRITTEN_ELSEWHERE
+from yoloscale.config.remarks import Say, silent
 from yoloscale.config.schema import Task
 
 _PLUGINS = ("hydra/sweeper", "hydra/launcher", "hydra.sweeper", "hydra.launcher")
@@ -21,12 +22,15 @@ _TYPED_KEY = re.compile(r"cluster\.\w+\.[A-Za-z_][A-Za-z0-9_-]*")
 _INTERPOLATION = re.compile(r"\$\{\s*(?:oc\.\w+:|hydra[.:]|([\w.]+)\s*\})")
 
 
-def rewrite(tokens: Iterable[str], catalog: Catalog) -> tuple[list[str], list[Problem]]:
-    """Turn tokens into overrides that Hydra understands; those that cannot be are told as problems."""
+def rewrite(tokens: Iterable[str], catalog: Catalog, say: Say = silent) -> tuple[list[str], list[Problem]]:
+    """Turn tokens into overrides that Hydra understands; those that cannot be are told as problems.
+
+    `say` gets a line for each that is taken and does nothing.
+    """
     overrides, problems = list[str](), list[Problem]()
     for token in join_equals(list(tokens)):
         try:
-            overrides += _rewrite_one(token, catalog)
+            overrides += _rewrite_one(token, catalog, say)
         except ConfigError as error:
             problems += error.problems
     return overrides, problems
@@ -45,7 +49,7 @@ def join_equals(tokens: list[str]) -> list[str]:
     return joined
 
 
-def _rewrite_one(token: str, catalog: Catalog) -> list[str]:
+def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
     if token.startswith("~"):
         return [_deletion(token)]
     key, equals, value = token.partition("=")

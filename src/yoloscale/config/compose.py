@@ -23,6 +23,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.hydra_flags import run_hydra_flags
 from yoloscale.config.keys import describe, is_group, known
 from yoloscale.config.locations import configs_folder
+from yoloscale.config.remarks import Say, silent
 from yoloscale.config.schema import Config, DataConfig, LoggerConfig, MlflowConfig, ShapesConfig, Task, WandbConfig
 from yoloscale.config.sweep import SearchConfig, SweepConfig
 from yoloscale.config.typed import from_plain
@@ -34,13 +35,13 @@ _DEFAULT_IMGSZ = {Task.classify: 224}  # pixels; Ultralytics' own, 640 for every
 TaskOf = Callable[[Path], "Task | None"]
 
 
-def compose(argv: Sequence[str], task_of: TaskOf | None = None) -> Config:
+def compose(argv: Sequence[str], task_of: TaskOf | None = None, say: Say = silent) -> Config:
     """Compose the config of one run from what a person typed after `yoloscale train`. Raises ConfigError.
 
-    `task_of` reads the task of a `.pt` file of one's own, where its name does not tell it. The result is typed but
-    neither resolved nor validated.
+    `task_of` reads the task of a `.pt` file of one's own, where its name does not tell it. `say` gets the remarks. The
+    result is typed but neither resolved nor validated.
     """
-    config_name, overrides = hydra_arguments(argv)
+    config_name, overrides = hydra_arguments(argv, say)
     try:
         plain = OmegaConf.to_container(compose_tree(config_name, overrides), resolve=True)
     except OmegaConfBaseException as error:
@@ -73,11 +74,11 @@ def finished(
     return plain
 
 
-def hydra_arguments(argv: Sequence[str]) -> tuple[str, list[str]]:
+def hydra_arguments(argv: Sequence[str], say: Say = silent) -> tuple[str, list[str]]:
     """Config name and checked overrides, in Hydra's own grammar. Raises ConfigError."""
     given = flags.split(argv)
     sources = config_sources(given)
-    overrides, problems = command_line.rewrite(given.tokens, read_catalog(sources.folders))
+    overrides, problems = command_line.rewrite(given.tokens, read_catalog(sources.folders), say)
     if problems := problems + check(overrides):
         raise ConfigError(problems)
     return sources.config_name, sources.search_path + overrides

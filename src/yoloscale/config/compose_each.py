@@ -32,16 +32,19 @@ from yoloscale.config.compose import (
 )
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import is_group, known
+from yoloscale.config.remarks import Say, once, silent
 from yoloscale.config.schema import Config
 from yoloscale.config.typed import build
 
 
-def compose_each(argvs: Iterable[Sequence[str]], task_of: TaskOf | None = None) -> list[Config | ConfigError]:
+def compose_each(
+    argvs: Iterable[Sequence[str]], task_of: TaskOf | None = None, say: Say = silent
+) -> list[Config | ConfigError]:
     """For each argv the config that `compose(argv, task_of)` returns, or the ConfigError that it raises.
 
-    What is read from disk (group files, `.pt` files) is read once for all of them.
+    What is read from disk (group files, `.pt` files) is read once for all of them; `say` gets each remark once.
     """
-    composer = _Composer(None if task_of is None else cache(task_of))
+    composer = _Composer(None if task_of is None else cache(task_of), once(say))
     return [composer.compose(argv) for argv in argvs]
 
 
@@ -65,8 +68,8 @@ class _Base:
 class _Composer:
     """Remembers every piece of work that another argv may need again."""
 
-    def __init__(self, task_of: TaskOf | None) -> None:
-        self._task_of = task_of
+    def __init__(self, task_of: TaskOf | None, say: Say) -> None:
+        self._task_of, self._say = task_of, say
         self._is_own = cache(is_own_name)
         self._parse = cache(OverridesParser.create().parse_override)
         self._complete = complete_tree()
@@ -85,7 +88,7 @@ class _Composer:
             overrides = [*sources.search_path, *(override for one in checked for override in one.overrides)]
             plain = self._compose(sources, catalog, overrides)
             if plain is None:
-                return compose(argv, self._task_of)
+                return compose(argv, self._task_of, self._say)
             return build(Config, finished(plain, overrides, self._task_of, self._is_own))
         except ConfigError as error:
             return error
@@ -100,7 +103,7 @@ class _Composer:
     def _check(self, token: str, catalog: Catalog) -> _Checked:
         key = id(catalog), token
         if key not in self._checked:
-            overrides, problems = command_line.rewrite([token], catalog)
+            overrides, problems = command_line.rewrite([token], catalog, self._say)
             self._checked[key] = _Checked(tuple(overrides), tuple(problems), tuple(check(overrides, self._complete)))
         return self._checked[key]
 

@@ -7,16 +7,14 @@ The launcher calls `prepare` and `prepare_weights`, which download and render; w
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.remarks import Say
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
 from yoloscale.data import check_yaml, shapes, trees
 from yoloscale.data.fetch_process import FetchError, run_fetch
 from yoloscale.data.ultralytics_paths import CLASSIFICATION_NAMES, dataset_yamls, datasets_folder
-
-Say = Callable[[str], None]
 
 _YAML_SUFFIXES = (".yaml", ".yml")
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".ndjson")

@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.remarks import Say, silent
 from yoloscale.config.schema import Config, Task
 
 
-def configure(tokens: Sequence[str]) -> Config:
+def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     """Compose, resolve and validate. Raises ConfigError with every problem.
 
     What is left open is decided by this machine, or, if there is a run of that name, as it was when that was frozen.
+    `say` gets the remarks.
     """
     from yoloscale.config.compose import compose
     from yoloscale.config.resolve import adopt, resolve
     from yoloscale.config.validate import validate
     from yoloscale.launch.slurm.site import with_site_cpus
 
-    config = compose(tokens, task_of)
+    config = compose(tokens, task_of, say)
     if problems := [*never_typed(config), *_sweep(config)]:
         raise ConfigError(problems)
     config = with_site_cpus(config)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
+from yoloscale.config.remarks import Say
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, Task
-
-Say = Callable[[str], None]
 
 
 def prepare(config: Config, say: Say) -> Config:

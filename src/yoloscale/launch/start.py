@@ -11,6 +11,7 @@ from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
+from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import changed
 from yoloscale.config.validate import validate
@@ -20,7 +21,7 @@ from yoloscale.launch.attempts import run_attempts
 from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
 from yoloscale.launch.move import move, moved_run
 from yoloscale.launch.outcome import Outcome
-from yoloscale.launch.prepare import Say, prepare
+from yoloscale.launch.prepare import prepare
 from yoloscale.launch.process import start_detached
 from yoloscale.launch.spec import WORKER
 from yoloscale.launch.watched import TRAINING_STOP_S

@@ -13,6 +13,7 @@ from yoloscale.config.compose_each import compose_each
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load_own
 from yoloscale.config.machine import Machine, this_machine
+from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.config.sweep import SweepConfig
@@ -79,13 +80,14 @@ class ConfiguredSweep:
         return SweepDirectory(self.folder / name)
 
 
-def configure_all(points: Sequence[Point], machine: Machine | None = None) -> ConfiguredSweep:
+def configure_all(points: Sequence[Point], machine: Machine | None = None, say: Say = silent) -> ConfiguredSweep:
     """Compose, resolve and validate every point. Raises ConfigError with the problems of all of them.
 
     What is left open is decided by this machine, or, if there is a sweep of that name, as it was when that was frozen.
+    `say` gets each remark once.
     """
     machine, names = machine or this_machine(), folder_names(points)
-    found = compose_each([point.tokens for point in points], task_of)
+    found = compose_each([point.tokens for point in points], task_of, say)
     composed = [config for config in found if isinstance(config, Config)]
     if len(composed) < len(found):
         raise ConfigError(gathered([_problems(config) for config in found], names))

@@ -19,12 +19,13 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load, load_own
 from yoloscale.config.machine import this_machine
+from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
-from yoloscale.launch.prepare import Say, prepare
+from yoloscale.launch.prepare import prepare
 from yoloscale.launch.process import start_detached
 from yoloscale.launch.spec import WORKER
 from yoloscale.runs.directory import RunDirectory

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Config, Task
-from yoloscale.launch.prepare import Say, prepare
+from yoloscale.launch.prepare import prepare
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep
 from yoloscale.sweep.problems import gathered
 

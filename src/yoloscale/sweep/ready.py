@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Launcher
-from yoloscale.launch.prepare import Say
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all
 from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.freeze import freeze_all, refuse_if_taken
@@ -19,7 +19,7 @@ def ready(tokens: Sequence[str], say: Say, found: ConfiguredSweep | None = None)
 
     Nothing is written before every point is known to be right. `found`: what these tokens were configured to already.
     """
-    sweep = configure_all(expand(tokens)) if found is None else found
+    sweep = configure_all(expand(tokens), say=say) if found is None else found
     refuse_if_taken(sweep)
     taken = freeze_all(prepare_all(sweep, say), tokens)
     if sweep.first.cluster.launcher is Launcher.local:

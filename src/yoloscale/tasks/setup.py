@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -16,6 +16,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.mig import VISIBLE
 from yoloscale.config.plan import BatchPlan, difference, plan, planned_ranks
+from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Config, Task
 from yoloscale.config.wording import counted
 from yoloscale.data.order import SampleOrder
@@ -44,8 +45,6 @@ from yoloscale.yolo.samples import UltralyticsSamples, files
 
 AUTOMATIC_SHARE, LEAST_SHARE = 0.6, 0.1  # of a GPU's free memory; the first is Ultralytics' for batch=-1
 STATE_BYTES, EXACT_BYTES = 16, 8  # of a parameter: flat gradient 4, momentum 4 (MuSGD 8), average 4; exact_reduce
-
-Say = Callable[[str], None]
 
 
 @dataclass

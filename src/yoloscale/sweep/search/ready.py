@@ -18,11 +18,11 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import quote_text
+from yoloscale.config.remarks import Say, silent
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.sweep import SearchConfig, SweepConfig
 from yoloscale.config.wording import another
 from yoloscale.launch.configure import task_of
-from yoloscale.launch.prepare import Say
 from yoloscale.runs import study as studies
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
@@ -63,8 +63,11 @@ def wants_search(tokens: Sequence[str]) -> bool:
     return compose(space.point(0, space.first()).tokens, task_of).sweep.search is not None
 
 
-def plan_search(tokens: Sequence[str]) -> PlannedSearch:
-    """Check a search as a whole: its settings, and a point for each value and each end. Raises ConfigError with all."""
+def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
+    """Check a search as a whole: its settings, and a point for each value and each end. Raises ConfigError with all.
+
+    `say` gets each remark once.
+    """
     typed = anchored(tokens)
     space = read_space(typed)
     first = compose(space.point(0, space.first()).tokens, task_of)
@@ -73,7 +76,7 @@ def plan_search(tokens: Sequence[str]) -> PlannedSearch:
     problems = problems_of(settings, space, first)
     groups = frozenset(read_catalog([configs_folder()]).groups)
     try:
-        probes = configure_all(space.probes(groups))
+        probes = configure_all(space.probes(groups), say=say)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
     if problems:
