@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 
-from yoloscale.config.errors import Problem
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import LoggerConfig, MlflowConfig, WandbConfig, WandbMode
 from yoloscale.config.wandb_access import has_key, key_problem, mode_of
 
@@ -33,9 +33,12 @@ def _wandb(wandb: WandbConfig) -> list[Problem]:
         problems.append(Problem("logger.wandb.entity", repr(wandb.entity), instead))
     if wrong := [tag for tag in wandb.tags if not 1 <= len(tag) <= MAX_TAG]:
         problems.append(Problem("logger.wandb.tags", f"{wrong[0]!r}", f"write 1 to {MAX_TAG} characters"))
-    if mode_of(wandb.mode) is WandbMode.online and not has_key():
-        problems.append(key_problem())
-    return problems
+    if mode_of(wandb.mode) is not WandbMode.online:
+        return problems
+    try:
+        return problems if has_key() else [*problems, key_problem()]
+    except ConfigError as error:
+        return [*problems, *error.problems]
 
 
 def _mlflow(mlflow: MlflowConfig) -> list[Problem]:
