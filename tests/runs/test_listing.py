@@ -33,6 +33,61 @@ def test_a_run_is_found_by_name_and_by_path(tmp_path: Path, monkeypatch: pytest.
     assert find(".", Path("runs")).name == "a b", "the run one stands in"
 
 
+INNER = [
+    *("weights/last.pt", "weights/best.pt", "weights", "checkpoints/step-000000007", "config.yaml"),
+    *("checkpoints/step-000000007/state.pt", "logs/attempt-1/rank-0.log", "job/slurm-41.out", "results.csv", ""),
+]
+
+
+@pytest.mark.parametrize("inner", INNER)
+def test_a_run_is_found_by_the_path_of_anything_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inner: str
+) -> None:
+    make(tmp_path, "runs/one", "runs/many/a=1")
+    write(SweepDirectory(tmp_path / "runs" / "many"), SweepRecord((), (SweepPoint(0, "a=1", ()),)))
+    for run in ("one", "many/a=1"):
+        (tmp_path / "runs" / run / "job").mkdir()
+        file = tmp_path / "runs" / run / inner
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch() if file.suffix else file.mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for run in ("one", "many/a=1"):
+        for typed in (
+            f"runs/{run}/{inner}",
+            f"{run}/{inner}",
+            f"./runs/{run}/{inner}/",
+            f"{tmp_path}/runs/{run}/{inner}",
+        ):
+            assert find(typed, Path("runs")).path == tmp_path / "runs" / run, typed
+            assert find_sweep(typed, Path("runs")) is None, typed
+    monkeypatch.chdir(file.parent)
+    assert find(file.name, Path("runs")).path == tmp_path / "runs" / "many" / "a=1", "from within"
+
+
+def test_weights_that_are_not_there_yet_are_of_their_run_and_other_paths_are_not(tmp_path: Path) -> None:
+    make(tmp_path, "one", "project")
+    (tmp_path / "one" / "job").mkdir()
+    assert find(f"{tmp_path}/one/weights/best.pt", Path("runs")).name == "one"
+    (tmp_path / "project" / "data.yaml").touch()  # its config.yaml is somebody else's
+    for typed in ("one/notes.txt", "project/data.yaml"):
+        with pytest.raises(ConfigError, match="is no run below"):
+            find(f"{tmp_path}/{typed}", Path("runs"))
+
+
+def test_a_sweep_is_found_by_the_path_of_what_lies_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "runs/many/a=1")
+    write(SweepDirectory(tmp_path / "runs" / "many"), SweepRecord((), (SweepPoint(0, "a=1", ()),)))
+    (tmp_path / "runs" / "many" / "report.md").touch()
+    monkeypatch.chdir(tmp_path)
+    for typed in ("many/", "runs/many", "runs/many/sweep.yaml", "many/sweep.yaml", "runs/many/report.md"):
+        found = find_sweep(typed, Path("runs"))
+        assert found is not None, typed
+        assert found.path == tmp_path / "runs" / "many"
+        with pytest.raises(ConfigError) as error:
+            find(typed, Path("runs"))
+        assert "many/a=1" in error.value.problems[0].instead
+
+
 def test_near_names_are_suggested(tmp_path: Path) -> None:
     make(tmp_path, "yolo26n-coco8", "other")
     with pytest.raises(ConfigError, match="did you mean 'yolo26n-coco8'"):
@@ -48,7 +103,7 @@ def test_a_run_is_found_by_its_job(tmp_path: Path) -> None:
         events.record(RunDirectory(tmp_path / name), events.SUBMITTED, job=job, time=time)
     by_hand = {"attempt": 1, "host": "node1", "pid": 7, "start": "51.0.0"}
     events.record(RunDirectory(tmp_path / "one"), events.ATTEMPT_LAUNCHED, **by_hand)
-    assert find("43", tmp_path).name == "one"
+    assert find("43", tmp_path).name == find("slurm:43", tmp_path).name == "one"
     assert find("21_3", tmp_path).name == "two"
     assert find("51", tmp_path).name == "one", "in an allocation"
     assert find("41", tmp_path).name == "42", "numbers come again: the newest"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from yoloscale.cli import arguments, sweep
 from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
 from yoloscale.cli.watch import run_detached, run_watched, say
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.schema import Launcher
+from yoloscale.config.schema import Launcher, Task
 from yoloscale.runs.directory import RunDirectory
+
+_ASKED = ("", "true", "1", "yes", "on")  # `resume` beside the model or the name that says of what
+_NOT_ASKED = ("false", "none", "null", "0", "no", "off")
+# a run knows these itself, or they have said which one it is
+_OF_TRAIN = ("resume", "model", "name", "paths.runs", "project", "mode", "task", "train", *Task.__members__)
 
 _DESCRIPTION = """
 Go on with an unfinished run from its newest checkpoint, as it was configured. Where it runs may change, with the
@@ -29,6 +35,8 @@ def main(typed: list[str]) -> int:
     made.add_argument("--detach", action="store_true", help="in the background")
     made.add_argument("--node-rank", type=int, metavar="K", help="be this node of a run over several")
     made.add_argument("--failed", action="store_true", help="of a sweep, only the points that failed")
+    if typed and typed[0].partition("=")[0] in ("resume", "model", "name") and "=" in typed[0]:  # as after `yolo train`
+        typed = words_of(["resume", *typed]) or typed
     parsed, changes = made.parse_known_args(typed)
     flags = OwnFlags(False, parsed.detach, False, parsed.node_rank, [])
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
@@ -52,6 +60,39 @@ def main(typed: list[str]) -> int:
     taken = ready_again(run, say, changes)
     frozen = load(run.config)
     return run_detached(taken, frozen) if parsed.detach else run_watched(taken, frozen)
+
+
+def words_of(typed: Sequence[str]) -> list[str] | None:
+    """What to type after `resume` for what was typed after `train`, where that asks for it as `yolo train resume` does.
+
+    None where it does not. Raises ConfigError where it does not say which run.
+    """
+    from yoloscale.config.command_line import join_equals
+    from yoloscale.config.quoting import unquote
+
+    pairs = [(key.strip().lstrip("-+"), unquote(value.strip()), token) for token in join_equals(list(typed))
+             for key, _, value in [token.partition("=")]]  # fmt: skip
+    given = {key: value for key, value, token in pairs if "=" in token or key == "resume"}
+    asked = given.get("resume")
+    if asked is None or asked.lower() in _NOT_ASKED:
+        return None
+    named = [given[key] for key in ("model", "name") if given.get(key)]
+    target = next(iter(named), None) if asked.lower() in _ASKED else asked
+    runs = [f"--runs={given[key]}" for key in ("paths.runs", "project") if given.get(key)][:1]
+    if target is None:
+        raise ConfigError(_unnamed(Path(runs[0].partition("=")[2]) if runs else Path("runs")))
+    rest = [token for key, _, token in pairs if key not in _OF_TRAIN]
+    return [*runs, target, *rest]
+
+
+def _unnamed(folder: Path) -> Problem:
+    """The problem of a `resume` without a run; the newest that could be meant is named."""
+    from yoloscale.runs.listing import all_runs
+    from yoloscale.runs.status import is_finished
+
+    open_runs = [run.name for run in all_runs(folder) if not is_finished(run)]
+    newest = f", the newest that is unfinished: {open_runs[-1]}" if open_runs else ", and `yoloscale runs` lists them"
+    return Problem("resume", "no run is named", f"write `yoloscale resume RUN`{newest}")
 
 
 def _submit(run: RunDirectory, changes: Sequence[str]) -> int:

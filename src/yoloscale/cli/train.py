@@ -27,13 +27,15 @@ class OwnFlags:
 
 def main(arguments: list[str]) -> int:
     """Train; 0 finished, 1 failed, 2 bad config, 75 stopped on request, 130 interrupted."""
-    from yoloscale.cli import sweep
+    from yoloscale.cli import resume, sweep
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.cli.sweep import is_sweep
     from yoloscale.config.compose import run_hydra_flags
     from yoloscale.launch.claim import named_run
     from yoloscale.launch.configure import configure
 
+    if (words := resume.words_of(arguments)) is not None:
+        return resume.main(words)
     flags = own_flags(arguments)
     answered = run_hydra_flags(flags.rest)
     if answered is not None:

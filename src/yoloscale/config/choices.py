@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from yoloscale.config.catalog import Catalog, task_of_architecture, task_of_name
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import nearest
 from yoloscale.config.quoting import quote
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import PathsConfig, Task
 
 _YAML = (".yaml", ".yml")
+_DEPTH = 3  # of what lies in a run: checkpoints/step-000000001/state.pt
+_OF_A_RUN = (
+    *("weights", "checkpoints", "logs", "job", "events", "config.yaml", "args.yaml", "overrides.yaml"),
+    *("results.csv", "result.json", "metrics.jsonl"),
+)
 
 
 def model(word: str, catalog: Catalog) -> list[str]:
@@ -18,6 +24,8 @@ def model(word: str, catalog: Catalog) -> list[str]:
     suffix, stem = Path(word).suffix.lower(), Path(word).stem
     if option := catalog.option("model", word):
         return [f"model={option}"]
+    if weights := _weights_of_run(word):
+        return _custom_model(weights.parent.parent.absolute().name, None, str(weights), None)
     own_file = _is_own_file(word)
     known = None if own_file else catalog.option("model", stem)
     if suffix == ".pt":
@@ -60,6 +68,44 @@ def _is_own_file(word: str) -> bool:
     """A path with a folder in it, or a file in the working folder. Released weights are looked for there anyway."""
     path = Path(word)
     return len(path.parts) > 1 or (path.suffix.lower() in _YAML and path.is_file())
+
+
+def _weights_of_run(word: str) -> Path | None:
+    """The best weights of the run, ours or Ultralytics', whose folder, or what lies in it, is named; else None.
+
+    A name is looked for in the working folder, then in the usual folder of runs. Raises ConfigError for a run that has
+    no weights yet, and for a checkpoint, which is no weights.
+    """
+    path = Path(word).expanduser()
+    place = path if len(path.parts) > 1 or path.is_dir() else Path(PathsConfig().runs) / path
+    if not word or not place.exists():
+        return None
+    for folder in (place, *list(place.parents)[:_DEPTH]):
+        inner = place.relative_to(folder).parts[:1]
+        is_ours = (folder / "config.yaml").is_file() and (folder / "job").is_dir()
+        if (is_ours or (folder / "args.yaml").is_file()) and (not inner or inner[0] in _OF_A_RUN):
+            return _weights_in(word, folder, place)
+    return None
+
+
+def _weights_in(word: str, folder: Path, place: Path) -> Path | None:
+    """The weights in a run's folder that `place`, which is the folder or lies in it, stands for; None: it is weights
+    itself."""
+    found = next((file for name in ("best.pt", "last.pt") if (file := folder / "weights" / name).is_file()), None)
+    is_checkpoint = "checkpoints" in place.relative_to(folder).parts
+    if place.suffix == ".pt" and place.is_file() and not is_checkpoint:
+        return None
+    if found is None:
+        instead = f"`yoloscale resume {shlex.quote(str(folder))}` goes on with it; after its first epoch it has some"
+        raise ConfigError(
+            Problem("model", f"{word!r} is a run without weights, which come with its first epoch", instead)
+        )
+    if is_checkpoint:
+        instead = (
+            f"write {shlex.quote(f'model={found}')}; `yoloscale resume {shlex.quote(str(folder))}` goes on from it"
+        )
+        raise ConfigError(Problem("model", f"{word!r} is a checkpoint, a state of training and no weights", instead))
+    return found
 
 
 def _custom_model(name: str, task: Task | None, weights: str | None, architecture: str | None) -> list[str]:

@@ -9,6 +9,11 @@ from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory
 
 
+def without_scheduler(text: str) -> str:
+    """`slurm:41`, as ids that name their scheduler are written, without that name."""
+    return text.removeprefix("slurm:")
+
+
 def is_job_id(text: str) -> bool:
     """Whether it reads as SLURM's id of a job, `41`, or of an element of an array, `21_3`."""
     return re.fullmatch(r"\d+(_\d+)?", text) is not None

@@ -7,11 +7,13 @@ import shlex
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.runs import foreign
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.jobs import is_job_id, run_in_array, run_of
+from yoloscale.runs.jobs import is_job_id, run_in_array, run_of, without_scheduler
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 MAX_NEAR_NAMES = 3
+MAX_DEPTH = 4  # of a file in a run: checkpoints/step-000000001/state.pt, wandb/run-…/files/config.yaml
 
 
 def all_runs(folder: Path) -> list[RunDirectory]:
@@ -35,33 +37,64 @@ def all_sweeps(folder: Path) -> list[SweepDirectory]:
 
 
 def find(name_or_path: str, folder: Path) -> RunDirectory:
-    """The run of that name below the folder, at that path, or in that SLURM job. Raises ConfigError with near names."""
-    below = RunDirectory(folder / name_or_path) if name_or_path else None
-    if below is not None and below.config.is_file():
-        return RunDirectory(below.path.absolute())
-    path = Path(name_or_path).expanduser()
-    if name_or_path and RunDirectory(path).config.is_file():
-        return RunDirectory(path.resolve())
-    if is_job_id(name_or_path) and (run := run_of(name_or_path, _runs_and_points(folder))) is not None:
+    """The run that a person means: by its name below the folder, by its path or that of anything in it, by its job.
+
+    Raises ConfigError with near names, or with the command that trains on from weights of Ultralytics'.
+    """
+    for place in _places(name_or_path, folder):
+        if (found := around(place)) is not None and isinstance(found, RunDirectory):
+            return found
+    job = without_scheduler(name_or_path)
+    if is_job_id(job) and (run := run_of(job, _runs_and_points(folder))) is not None:
         return run
     if sweep := find_sweep(name_or_path, folder):
         first = sweep.points()[0].name
-        within = sweep.name if is_job_id(name_or_path) else name_or_path
+        within = sweep.name if is_job_id(job) else _sweep_as_typed(name_or_path, sweep)
         instead = f"give one of its runs, like {shlex.quote(f'{within}/{first}')}"
         raise ConfigError(Problem("RUN", f"{name_or_path!r} is a sweep of {len(sweep.points())} runs", instead))
+    for place in _places(name_or_path, folder):
+        if problem := foreign.problem_of(name_or_path, place):
+            raise ConfigError(problem)
     raise ConfigError(Problem("RUN", f"{name_or_path!r} is no run below {folder}", _instead(name_or_path, folder)))
 
 
 def find_sweep(name_or_path: str, folder: Path) -> SweepDirectory | None:
-    """The sweep of that name below the folder, at that path, or with points in that array; None if there is none."""
-    if not name_or_path:
-        return None
-    places = (folder / name_or_path, Path(name_or_path).expanduser().resolve())
-    found = next((SweepDirectory(path.absolute()) for path in places if is_sweep(path)), None)
-    if found is not None or not is_job_id(name_or_path) or any(RunDirectory(path).config.is_file() for path in places):
-        return found
-    point = run_in_array(name_or_path, [run for sweep in all_sweeps(folder) for run in all_runs(sweep.path)])
+    """The sweep of that name below the folder, at that path or around it, or with points in that array; else None."""
+    found = next((found for place in _places(name_or_path, folder) if (found := around(place)) is not None), None)
+    job = without_scheduler(name_or_path)
+    if found is not None or not is_job_id(job):
+        return found if isinstance(found, SweepDirectory) else None
+    point = run_in_array(job, [run for sweep in all_sweeps(folder) for run in all_runs(sweep.path)])
     return SweepDirectory(point.path.parent) if point is not None else None
+
+
+def around(path: Path) -> RunDirectory | SweepDirectory | None:
+    """The run or the sweep at a path, or the innermost one that it lies in; the path itself need not be there (yet)."""
+    if RunDirectory(path).config.is_file():
+        return RunDirectory(path)
+    if is_sweep(path):
+        return SweepDirectory(path)
+    for folder in list(path.parents)[:MAX_DEPTH]:
+        run, inner = RunDirectory(folder), folder / path.relative_to(folder).parts[0]
+        # a project may have a config.yaml of its own, so more is asked of a folder that was not named itself
+        if run.config.is_file() and run.job.is_dir() and (path.exists() or inner in (run.weights, run.checkpoints)):
+            return run
+        if is_sweep(folder) and path.exists():
+            return SweepDirectory(folder)
+    return None
+
+
+def _places(name_or_path: str, folder: Path) -> list[Path]:
+    """Where a name or a path may lead to, absolute; links in the folder of runs are let be."""
+    if not name_or_path:
+        return []
+    return [(folder / name_or_path).absolute(), Path(name_or_path).expanduser().resolve()]
+
+
+def _sweep_as_typed(name_or_path: str, sweep: SweepDirectory) -> str:
+    """A sweep's path as short as it was typed, less what was named within."""
+    typed = Path(name_or_path)
+    return next((str(part) for part in (typed, *typed.parents) if part.name == sweep.name), str(sweep.path))
 
 
 def _runs_and_points(folder: Path) -> list[RunDirectory]:
