@@ -83,6 +83,41 @@ def test_a_node_that_comes_late_takes_part_from_the_next_step_on(
     assert not list(run.job.glob("node-*.json"))
 
 
+def test_a_node_that_comes_and_cannot_start_is_left_out(at_home: Config, standin: None) -> None:
+    broken = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
+    run = two_node_run(at_home, **ENDLESS | {"break": broken})
+    first = node(run, 0)
+    until_attempt_trains(run, 1)
+    second = node(run, 1)
+    until_attempt_trains(run, 3)
+    until_step(run, read_progress(run).step + 100)  # longer than it takes to count on a node that came
+    finish(run, first)
+    second.wait(120)
+    assert worlds(run) == [1, 2, 1]
+    cause = told(run, events.REGROUPED)[-1]["cause"]
+    assert cause.startswith("node 1 could not start (rank 1 on ")
+    assert cause.endswith("ValueError: the loss is a teapot)")
+    assert "to go on without it" in output_of(run, 0)
+    assert status(run).state == "finished"
+    assert not told(run, events.RESTARTED)
+
+
+@pytest.mark.long
+def test_a_node_that_was_mended_and_started_again_is_taken(at_home: Config, standin: None) -> None:
+    broken = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
+    run = two_node_run(at_home, **ENDLESS | {"break": broken})
+    first = node(run, 0)
+    until_attempt_trains(run, 1)
+    second = node(run, 1)
+    until_attempt_trains(run, 3)
+    second.kill()
+    second.wait()
+    again = node(run, 1)
+    until_attempt_trains(run, 4)
+    finish(run, first, again)
+    assert worlds(run) == [1, 2, 1, 2]
+
+
 @pytest.mark.long
 def test_a_node_that_is_lost_and_returns_is_taken_back_without_a_restart_to_spare(
     config: Make, standin: None, namespaces: list[str]

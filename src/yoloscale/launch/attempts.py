@@ -105,9 +105,9 @@ class _Start:
             if not isinstance(spec, JobSpec):
                 return self._end_unmet(spec)
             ended = run_attempt(spec, self._nodes.observer, self._requests)
-            if (change := self._nodes.change(ended.outcome)) is not None:
+            if (change := self._nodes.change(ended)) is not None:
                 if (asked := self._asked_to_stop()) is None:
-                    self._say_regroups(spec.attempt, change)
+                    self._say_regroups(spec.attempt, ended.outcome.exit_code, change)
                     continue
                 if asked is signal.SIGINT:
                     return self._stop(spec.attempt, asked)
@@ -186,10 +186,10 @@ class _Start:
             max_restarts=restarts.max_restarts,
         )
 
-    def _say_regroups(self, attempt: int, change: Change) -> None:
-        """The ranks have stopped for it, which is no failure and counts as no restart."""
+    def _say_regroups(self, attempt: int, exit_code: int, change: Change) -> None:
+        """The ranks have stopped for it, or a node that came could not start; this counts as no restart."""
         step, about = newest_saved(self._run), asdict(change)
-        events.record(self._run, events.EXITED, attempt=attempt, exit_code=STOPPED, goes_on=True)
+        events.record(self._run, events.EXITED, attempt=attempt, exit_code=exit_code, goes_on=True)
         events.record(self._run, events.REGROUPED, attempt=attempt + 1, step=step, **about)
 
     def _pause(self, seconds: float) -> signal.Signals | None:

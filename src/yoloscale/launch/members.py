@@ -11,6 +11,7 @@ and stop, and the next attempt starts with all that are there.
 | was away before | the same, but has to stay twice as long each time, LONGEST_SETTLE_S at most |
 | falls silent for LOST_S before the attempt trains | left out: the attempt would wait for it |
 | falls silent while it trains | lost if its ranks are: these tell |
+| joins a run that trained without it, and whose ranks cannot start | left out until its launcher is started again |
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class _Node:
     silent_s: float = math.inf  # while node 0 looked
     absences: int = 0  # after which it came again
     is_known: bool = False  # it took part in an attempt
+    unfit: tuple[str, int] | None = None  # the launcher of it whose ranks could not start
 
     def on_look(self, sign: Sign | None, now: float, elapsed_s: float) -> None:
         """Take what is seen `elapsed_s` after the last look."""
@@ -59,6 +61,11 @@ class _Node:
             self.absences += int(self.sign is not None)
             self.since = now
         self.sign, self.changed_at, self.silent_s = sign, now, 0.0
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it may take part."""
+        return self.sign is not None and self.sign.launcher != self.unfit
 
     @property
     def settle_s(self) -> float:
@@ -116,6 +123,11 @@ class Members:
         for number in set(members) & set(self._others):
             self._others[number].is_known = True
 
+    def leave_out(self, number: int) -> None:
+        """Count on a node no more, until its launcher is started again."""
+        node = self._others[number]
+        node.unfit = node.sign.launcher if node.sign is not None else None
+
     def is_back(self, number: int) -> bool:
         """Whether a node took part before."""
         return self._others[number].is_known
@@ -123,7 +135,11 @@ class Members:
     def newcomers(self, members: Sequence[int]) -> list[int]:
         """Nodes that an attempt is without and that are there to stay."""
         now = self._clock()
-        there = [number for number, node in self._others.items() if node.silent_s < FRESH_S and number not in members]
+        there = [
+            number
+            for number, node in self._others.items()
+            if node.is_fit and node.silent_s < FRESH_S and number not in members
+        ]
         return [n for n in there if now - self._others[n].since >= max(SETTLE_S, self._others[n].settle_s)]
 
     def lost(self, members: Sequence[int]) -> list[int]:
@@ -139,7 +155,10 @@ class Members:
         return [
             number
             for number, node in self._others.items()
-            if node.changed_at >= since and node.silent_s < FRESH_S and now - node.since >= node.settle_s
+            if node.is_fit
+            and node.changed_at >= since
+            and node.silent_s < FRESH_S
+            and now - node.since >= node.settle_s
         ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import SlurmStep
 from yoloscale.config.wording import counted
-from yoloscale.launch.attempt import Observer, say_launched
+from yoloscale.launch.attempt import Ended, Observer, say_launched
 from yoloscale.launch.members import FEWEST_TIMEOUT_S, Members, Regrouping, named
 from yoloscale.launch.outcome import FAILED, STOPPED, Failure, Outcome
 from yoloscale.launch.spec import JobSpec, among
@@ -38,6 +38,7 @@ class NodeGroup:
         self.observer = Observer(self._watch, observer.say)
         self._run, self._outer, self._requests = run, observer, requests
         cluster = config.cluster
+        self._procs_per_node = cluster.procs_per_node or 1
         nodes = min(cluster.nodes, step.nodes) if step is not None else cluster.nodes
         start = step.start if step is not None else None
         is_elastic = cluster.min_nodes is not None and cluster.min_nodes < cluster.nodes
@@ -45,6 +46,8 @@ class NodeGroup:
         if is_elastic and cluster.min_nodes is not None:
             self._members = Members(run, nodes=nodes, fewest=cluster.min_nodes, start=start)
         self._regrouping: Regrouping | None = None
+        self._numbers: tuple[int, ...] = ()  # that meet in this attempt
+        self._trained: tuple[int, ...] = ()  # that met in the newest attempt that trained
         self._has_seen_request = False
 
     def meet(self, spec: JobSpec, is_asked_to_stop: Callable[[], bool]) -> JobSpec | Outcome | None:
@@ -67,15 +70,19 @@ class NodeGroup:
             nodes = counted(self._members.nodes, "node")
             self._outer.say(f"{named(absent)} not there: starting with {len(numbers)} of {nodes}")
         self._members.began(numbers)
+        self._numbers = numbers
         regrouping = Regrouping(self._members, numbers, self._outer.say)
         self._regrouping, self._requests.regroups = regrouping, lambda training: regrouping.is_due(is_training=training)
         return among(spec, numbers)
 
-    def change(self, outcome: Outcome) -> Change | None:
-        """Why the attempt that has ended was stopped, if that was for its nodes to meet anew."""
+    def change(self, ended: Ended) -> Change | None:
+        """Why the nodes meet anew after an attempt: it was stopped for that, or could not start with a new one."""
         regrouping, self._regrouping = self._regrouping, None
         self._requests.regroups = lambda is_training: False
-        if regrouping is None or not regrouping.cause or outcome.exit_code != STOPPED or self._has_seen_request:
+        if (unfit := self._unfit(ended)) is not None:
+            return unfit
+        self._trained = self._numbers if ended.was_training else self._trained
+        if regrouping is None or not regrouping.cause or ended.outcome.exit_code != STOPPED or self._has_seen_request:
             return None
         return Change(regrouping.cause, regrouping.nodes)
 
@@ -83,6 +90,25 @@ class NodeGroup:
         """The other nodes need not answer any more."""
         if self._members is not None:
             self._members.close()
+
+    def _unfit(self, ended: Ended) -> Change | None:
+        """A node that has joined a run which trained without it, and whose rank could not start: it is left out.
+
+        Of a run that has not trained yet, or never without that node, this is the run's failure.
+        """
+        failure = ended.outcome.failure
+        if self._members is None or not self._trained or ended.was_training or failure is None or failure.rank is None:
+            return None
+        number = self._numbers[failure.rank // self._procs_per_node]
+        left = len(self._numbers) - 1
+        if ended.outcome.exit_code != FAILED or failure.collateral or number in self._trained:
+            return None
+        if left < self._members.fewest:
+            return None
+        self._members.leave_out(number)
+        cause = f"node {number} could not start (rank {failure.rank} on {failure.host}: {failure.error})"
+        self._outer.say(f"{cause}: to go on without it, until its command is started again")
+        return Change(cause, left)
 
     def _watch(self) -> None:
         self._outer.watch()
