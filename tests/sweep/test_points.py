@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import typing
 from itertools import product
 
 import pytest
@@ -8,7 +9,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.keys import LIST_LIKE, known, members
+from yoloscale.sweep.names import folder_names
 from yoloscale.sweep.points import MAX_POINTS, expand
+from yoloscale.sweep.search.space import read_space
 
 
 def expanded(*tokens: str) -> list[str]:
@@ -19,7 +23,7 @@ def expanded(*tokens: str) -> list[str]:
     "tokens",
     [
         ["lr0=0.001,0.01", "model=yolo26n,yolo26s", "seed=range(0,3)", "epochs=3"],
-        ["seed=choice(1,2)", "lr0=range(0.1,0.5,0.1)", "seed=4,5,6"],
+        ["seed=choice(1,2)", "lr0=range(0.25,1.0,0.25)", "seed=4,5,6"],
         ["lr0=sort(3,1,2)", "seed=sort(range(0,4),reverse=true)", "epochs=tag(t,choice(5,6))"],
         ["+experiment=smoke,finetune", "batch=16,32"],
         ["classes=[0,1],[2]", "conf=null,0.5", "cos_lr=true,false"],
@@ -58,14 +62,95 @@ def test_what_one_key_is_swept_over(typed: str, values: list[str]) -> None:
 @pytest.mark.parametrize(
     "one_value",
     [
-        *("device=0,1", "classes=0,2", "freeze=0,1", "scale=0.5,1.0", "cluster.gpus=0,1", "logger.wandb.tags=a,b"),
-        *("logger=tensorboard,wandb", "name=a,b", "project=x,y", "paths.runs=a,b", "logger.wandb.notes=so, and so"),
+        *(
+            "device=0,1",
+            "classes=[0,2]",
+            "freeze=0,1,",
+            "scale=(0.5,1.0)",
+            "cluster.gpus=0,1",
+            "logger.wandb.tags=[a,b]",
+        ),
+        *(
+            "logger=[tensorboard,wandb]",
+            "cluster.export=A,B",
+            "name=a,b",
+            "project=x,y",
+            "paths.runs=a,b",
+            "logger.wandb.notes=so, and so",
+        ),
         *("cluster.exclude=node1,node2", "cluster.sbatch.licenses=a,b", "optimizer='SGD,Adam'", "cos_lr", "segment"),
         *("name=it's $(x), yes", "~logger", "epochs=5,", "data.shapes={seed:3,image_size:64}"),
     ],
 )
 def test_commas_that_sweep_nothing(one_value: str) -> None:
     assert expanded(one_value, "lr0=1,2") == [f"{one_value} lr0=1", f"{one_value} lr0=2"]
+
+
+AMBIGUOUS = {
+    "freeze=0,10": ("freeze=[0,10]", "freeze=choice(0,10)"),
+    "classes=0,1,2": ("classes=[0,1,2]", "classes=choice(0,1,2)"),
+    "scale=0.3, 0.9": ("scale=[0.3, 0.9]", "scale=choice(0.3, 0.9)"),
+    "fraction=0.5,100": ("fraction=[0.5,100]", "fraction=choice(0.5,100)"),
+    "logger.wandb.tags=first,second": ("logger.wandb.tags=[first,second]", "logger.wandb.tags=choice(first,second)"),
+    "logger=tensorboard,wandb": ("logger=[tensorboard,wandb]", "logger=choice(tensorboard,wandb)"),
+    "+freeze=9,23.cv2": ("freeze=[9,23.cv2]", "freeze=choice(9,23.cv2)"),
+}
+
+
+@pytest.mark.parametrize(("typed", "spellings"), AMBIGUOUS.items(), ids=AMBIGUOUS)
+def test_commas_of_lists_are_asked_about_and_both_spellings_work(typed: str, spellings: tuple[str, str]) -> None:
+    for read in (expand, read_space):
+        with pytest.raises(ConfigError) as raised:
+            read(["seed=1,2", typed])
+        [problem] = raised.value.problems
+        assert problem.key == typed.partition("=")[0].lstrip("+")
+        assert all(spelling in problem.instead for spelling in spellings)
+    one, several = spellings
+    assert len(expand(["seed=1,2", one])) == 2
+    values = typed.partition("=")[2].split(",")
+    assert [point.swept[-1].word for point in expand(["seed=1,2", several])] == [v.strip() for v in values] * 2
+
+
+@pytest.mark.parametrize("typed", ["freeze=null,10", "scale=0.5,null", "classes=[0,1],3", "fraction=0.5,[0.5,1.0]"])
+def test_null_and_lists_are_among_several_values_only(typed: str) -> None:
+    assert len(expand([typed])) == 2
+
+
+def test_every_key_that_takes_a_list_has_commas_of_its_own() -> None:
+    lists = {key for key, hint in known().items() if any(typing.get_origin(member) is list for member in members(hint))}
+    assert {key for key in lists if not key.startswith("cluster.")} <= LIST_LIKE  # those of the cluster are never swept
+
+
+DECIMALS = {
+    "range(0.01,0.05,0.01)": [0.01, 0.02, 0.03, 0.04],
+    "range(0.2,0.8,0.2)": [0.2, 0.4, 0.6],
+    "range(0.1,0.5,0.1)": [0.1, 0.2, 0.3, 0.4],
+    "range(0,1,0.3)": [0.0, 0.3, 0.6, 0.9],
+    "range(0.5,0.2,-0.1)": [0.5, 0.4, 0.3],
+    "sort(range(0.1,0.5,0.1),reverse=true)": [0.4, 0.3, 0.2, 0.1],
+    "range(1e-4,5e-4,1e-4)": [0.0001, 0.0002, 0.0003, 0.0004],
+    "float(range(1,3))": [1.0, 2.0],
+    "range(0.7,1.0,0.1)": [0.7, 0.8, 0.9],
+}
+
+
+@pytest.mark.parametrize(("typed", "values"), DECIMALS.items(), ids=DECIMALS)
+def test_ranges_of_fractions_count_in_decimals(typed: str, values: list[float]) -> None:
+    points = expand([f"lr0={typed}"])
+    assert [point.tokens[0] for point in points] == [f"lr0={value!r}" for value in values]
+    assert folder_names(points) == [f"lr0={value:g}" for value in values]
+    (dimension,) = read_space([f"lr0={typed}"]).dimensions
+    assert sorted(dimension.values or ()) == sorted(values)
+
+
+def test_an_end_that_a_step_leads_to_is_told_about() -> None:
+    for read in (expand, read_space):
+        said = list[str]()
+        read(["lr0=range(0.01,0.05,0.01)", "lrf=range(0.1,0.45,0.1)", "seed=range(0,4)"], said.append)
+        [line] = said
+        assert line.startswith("lr0=range(0.01,0.05,0.01): 4 values, 0.01 to 0.04; ")
+        assert "end at 0.055 to have 0.05" in line
+        assert len(expand(["lr0=range(0.01,0.055,0.01)"])) == 5
 
 
 def test_habits_of_the_command_line() -> None:

@@ -108,6 +108,12 @@ def test_constants_nested_keys_and_lists_of_lists() -> None:
     ]
 
 
+@pytest.mark.parametrize("values", ["[null, 10]", "'choice(0,10)'", "[[0, 10], 3]", "'null,10'"])
+def test_layers_to_freeze_one_value_a_point(values: str) -> None:
+    flag = written("sweep/mine.yaml", f"params: {{freeze: {values}}}\n")
+    assert len(expanded(flag, "sweep=mine")) == 2
+
+
 def test_files_are_read_where_the_rest_only_goes_together_with_a_swept_group() -> None:
     flag = written("sweep/mine.yaml", "params: {lr0: '1,2'}")
     tokens = [flag, "sweep=mine", "logger=choice(wandb,wandb_offline)", "logger.wandb.project=x"]
@@ -117,7 +123,9 @@ def test_files_are_read_where_the_rest_only_goes_together_with_a_swept_group() -
 @pytest.mark.parametrize(
     ("text", "typed", "key", "said"),
     [
-        ("params: {classes: [0, 1]}", "sweep=mine", "sweep.params.classes", "list of lists"),
+        ("params: {classes: [0, 1]}", "sweep=mine", "sweep.params.classes", '"[0,1]" for all points, or "choice(0,1)"'),
+        ("params: {freeze: '0,10'}", "sweep=mine", "freeze", "freeze=[0,10] for all points, or freeze=choice(0,10)"),
+        ("params: {scale: '0.3,0.9'}", "sweep=mine", "scale", "scale=choice(0.3,0.9)"),
         ("params: {lr0: ''}", "sweep=mine", "sweep.params.lr0", "no values"),
         ("params: {lr0: []}", "sweep=mine", "sweep.params.lr0", "no values"),
         ("params: {model: yolo26n,yolo26s}", "sweep=mine", "sweep.params.yolo26s", "quotes"),

@@ -41,7 +41,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
 
     if wants_search(tokens):
         return sweep_search.train(tokens, dry_run=dry_run, prepare=prepare, detach=detach)
-    found = configure_all(expand(tokens), say=say)
+    found = configure_all(expand(tokens, say), say=say)
     is_local = found.first.cluster.launcher is Launcher.local
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
     if dry_run:

@@ -97,6 +97,7 @@ def _chosen(names: Sequence[str], folder: Path) -> Iterable[RunDirectory]:
 
 
 def _sweep(typed: list[str]) -> int:
+    from yoloscale.cli.watch import say
     from yoloscale.config.freeze import dump
     from yoloscale.sweep.wandb_sweep import METHODS, wandb_sweep
 
@@ -104,5 +105,5 @@ def _sweep(typed: list[str]) -> int:
     made.add_argument("--method", choices=METHODS, help="how W&B picks points (grid for lists, else bayes)")
     made.add_argument("--metric", default="fitness", help="what is maximised, like metrics/mAP50(B) (fitness)")
     parsed, tokens = made.parse_known_args(typed)
-    print(dump(wandb_sweep(tokens, parsed.method, parsed.metric)), end="")
+    print(dump(wandb_sweep(tokens, parsed.method, parsed.metric, say)), end="")
     return 0

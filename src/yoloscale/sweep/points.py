@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from math import prod
 from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, QuotedString, Transformer, ValueType
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    Override,
+    QuotedString,
+    RangeSweep,
+    Transformer,
+    ValueType,
+)
 from hydra.errors import HydraException
 
 from yoloscale.config import command_line, flags
 from yoloscale.config.catalog import Catalog, read_catalog
 from yoloscale.config.compose import config_sources
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.keys import FREE, LIST_LIKE, is_text, known
+from yoloscale.config.keys import FREE, is_text, known
 from yoloscale.config.quoting import quote_text
 from yoloscale.config.refusals import NOT_OURS
-from yoloscale.sweep.yaml_params import with_params
+from yoloscale.config.remarks import Say, silent
+from yoloscale.config.wording import counted
+from yoloscale.sweep.decimals import left_out, numbers
+from yoloscale.sweep.yaml_params import LISTS, with_params
 
 MAX_POINTS = 10_000
 HOW = "give a key several values, like lr0=0.001,0.01 or seed=range(0,3)"
@@ -28,7 +40,6 @@ HOW = "give a key several values, like lr0=0.001,0.01 or seed=range(0,3)"
 # One for all points, or text in which a comma is a comma.
 NEVER_SWEPT = frozenset({"name", "project", "device", "logger.wandb.notes", *NOT_OURS})
 NEVER_SWEPT_BELOW = ("paths.", *FREE)
-_LISTS = LIST_LIKE | {"logger"}
 FUNCTION = re.compile(r"(choice|range|glob|interval|sort|shuffle|tag)\s*\(")
 _HIDDEN = {"model": {"custom", "default"}, "data": {"custom"}}  # options that stand for nothing by themselves
 
@@ -51,11 +62,12 @@ class Point:
     swept: tuple[Choice, ...]
 
 
-def expand(tokens: Sequence[str]) -> list[Point]:
+def expand(tokens: Sequence[str], say: Say = silent) -> list[Point]:
     """The points of what was typed after `yoloscale train`, with or without the `-m`, and of the YAML files it names.
 
     Of a key given twice the last counts, as in Hydra, and one that is typed before that of a YAML's `sweep.params`.
-    Raises ConfigError with every problem of the grammar; values are checked when the points are composed.
+    Raises ConfigError with every problem of the grammar; values are checked when the points are composed. `say` gets
+    the remarks.
     """
     given = flags.split(tokens)
     named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
@@ -69,7 +81,7 @@ def expand(tokens: Sequence[str]) -> list[Point]:
     for token in with_params(typed, sources, catalog, lambda token: is_swept(token, catalog)):
         key = token.partition("=")[0].strip()
         try:
-            choices = choices_of(token, catalog)
+            choices = choices_of(token, catalog, say)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -88,8 +100,11 @@ def expand(tokens: Sequence[str]) -> list[Point]:
     ]
 
 
-def choices_of(token: str, catalog: Catalog) -> list[Choice] | None:
-    """The values of a token; None if it is one value, or none of Hydra's grammar. Raises ConfigError."""
+def choices_of(token: str, catalog: Catalog, say: Say = silent) -> list[Choice] | None:
+    """The values of a token; None if it is one value, or none of Hydra's grammar. Raises ConfigError.
+
+    `say` gets a line for a range that lacks a value which a person may expect.
+    """
     typed, equals, value = (part.strip() for part in token.partition("="))
     name = typed.lstrip("+").partition("@")[0]
     if not equals or typed.startswith("~") or name in NEVER_SWEPT or name.startswith(NEVER_SWEPT_BELOW):
@@ -101,11 +116,13 @@ def choices_of(token: str, catalog: Catalog) -> list[Choice] | None:
         if is_function:
             raise unreadable(name, value, error) from None
         return None
-    if not override.is_sweep_override() or (not is_function and _is_a_list(name, override)):
+    if not override.is_sweep_override() or (not is_function and _has_own_commas(name)):
         return None
-    if refused := _refused(name, value, override):
+    if refused := _refused(name, value, override) or _ambiguous(name, value, override):
         raise ConfigError(refused)
     found = _elements(name, value, override, catalog)
+    if isinstance(override.value(), RangeSweep) and (remark := end_left_out(name, value, override)):
+        say(remark)
     return [Choice(typed.lstrip("+"), f"{typed}={text}", word) for text, word in found]
 
 
@@ -117,11 +134,35 @@ def is_swept(token: str, catalog: Catalog) -> bool:
         return True
 
 
-def _is_a_list(name: str, override: Override) -> bool:
-    """Whether the commas typed for a key are those of one value."""
-    if name.startswith("cluster.") and name in known() and is_text(name):
-        return True  # node lists, mail types: sbatch's own commas
-    return name in _LISTS and not any(isinstance(element, list) for element in override.sweep_iterator())
+def _has_own_commas(name: str) -> bool:
+    """Whether the commas typed for a key of the cluster are those of one value: all points share its settings."""
+    return name.startswith("cluster.") and name in known() and (name in LISTS or is_text(name))
+
+
+def _ambiguous(name: str, value: str, override: Override) -> Problem | None:
+    """The problem of `freeze=0,10`: one list as without -m, or two points as Hydra has it?
+
+    Not where a list or null is among the values: then they are several.
+    """
+    found: Any = override.value()
+    if name not in LISTS or not isinstance(found, ChoiceSweep) or not found.simple_form:
+        return None
+    if FUNCTION.match(value) or any(element is None or isinstance(element, list) for element in found.list):
+        return None
+    instead = f"write {name}=[{value}] for all points, or {name}=choice({value}) for a point each"
+    return Problem(name, f"{value} with -m: one list, or a value for each point?", instead)
+
+
+def end_left_out(name: str, value: str, override: Override) -> str | None:
+    """What to tell of a range of fractions that leads right to its end, which is no value of it."""
+    found: Any = override.value()
+    if (end := left_out(found)) is None:
+        return None
+    has = numbers(found)
+    return (
+        f"{name}={value}: {counted(has.count, 'value')}, {has[0]:.12g} to {has[has.count - 1]:.12g}; the end of a "
+        f"range is not part of it: end at {end + found.step / 2:.12g} to have {end:.12g}, too"
+    )
 
 
 def _refused(name: str, value: str, override: Override) -> Problem | None:
@@ -158,8 +199,20 @@ def _elements(name: str, value: str, override: Override, catalog: Catalog) -> li
 
 
 def _texts(override: Override) -> Iterator[tuple[str, str]]:
-    for element in override.sweep_iterator():
+    for element in _values(override):
         yield _text(element)
+
+
+def _values(override: Override) -> Iterable[Any]:
+    found: Any = override.value()
+    if not isinstance(found, RangeSweep):
+        return override.sweep_iterator()
+    has = numbers(found)
+    if not found.shuffle:
+        return has
+    shuffled = list(islice(has, MAX_POINTS + 1))
+    random.shuffle(shuffled)
+    return shuffled
 
 
 def _text(element: Any) -> tuple[str, str]:

@@ -19,7 +19,7 @@ def ready(tokens: Sequence[str], say: Say, found: ConfiguredSweep | None = None)
 
     Nothing is written before every point is known to be right. `found`: what these tokens were configured to already.
     """
-    sweep = configure_all(expand(tokens), say=say) if found is None else found
+    sweep = configure_all(expand(tokens, say), say=say) if found is None else found
     refuse_if_taken(sweep)
     taken = freeze_all(prepare_all(sweep, say), tokens)
     if sweep.first.cluster.launcher is Launcher.local:

@@ -8,18 +8,21 @@ from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.flags import split
+from yoloscale.config.remarks import Say, silent
 from yoloscale.sweep.search.space import Choices, Dimension, Interval, read_space
 
 METHODS = ("grid", "random", "bayes")
 OURS = ("sweep", "name", "hydra")  # these say how we would sweep; the name would be that of every run
 
 
-def wandb_sweep(tokens: Sequence[str], method: str | None = None, metric: str = "fitness") -> dict[str, Any]:
+def wandb_sweep(
+    tokens: Sequence[str], method: str | None = None, metric: str = "fitness", say: Say = silent
+) -> dict[str, Any]:
     """The content of the file that `wandb sweep FILE` takes. Raises ConfigError with every problem of the values.
 
-    `wandb agent` then runs `yoloscale train …` with the values of a point as arguments.
+    `wandb agent` then runs `yoloscale train …` with the values of a point as arguments. `say` gets the remarks.
     """
-    space = read_space(tokens)
+    space = read_space(tokens, say)
     if not space.dimensions:
         raise ConfigError(
             Problem("--multirun", "nothing to sweep over", "give a key several values, like lr0=0.001,0.01")

@@ -19,7 +19,7 @@ from yoloscale.config.quoting import quote, quote_text, unquote
 PLACES = ("hydra.sweeper.params", "sweep.params")  # of a key that both have, the last counts
 _TYPED = re.compile(r"\+{0,2}(?:sweep|hydra\.sweeper)\.params\.(.+)")
 _WHERE_FROM = re.compile(r"\+{0,2}(?:sweep|experiment|hydra)(?:[./][\w./]+)?\s*=")
-_LISTS = LIST_LIKE | {"logger"}
+LISTS = LIST_LIKE | {"logger"}  # a comma within their values may be that of one value
 _PLAIN_WORD = re.compile(r"[A-Za-z_][\w.-]*")
 
 
@@ -116,9 +116,13 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
     if isinstance(value, list) and value:
-        if _name(key) in _LISTS and not all(isinstance(item, list) for item in value):
+        if _name(key) in LISTS and not any(item is None or isinstance(item, list) for item in value):
+            items = ",".join(map(_element, value))
+            instead = (
+                f'write "[{items}]" for all points, or "choice({items})" for a point each; of lists a list of lists'
+            )
             found = f"{value}: one list, or a value for each point?"
-            raise ConfigError(Problem(f"sweep.params.{key}", found, 'write a list of lists, or text like "[0,1],[2]"'))
+            raise ConfigError(Problem(f"sweep.params.{key}", found, instead))
         elements = ",".join(map(_element, value))
         return elements if len(value) > 1 or value == [None] else f"choice({elements})"  # which does not take null
     if isinstance(value, (str, list, Mapping)):

@@ -69,7 +69,7 @@ def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
     `say` gets each remark once.
     """
     typed = anchored(tokens)
-    space = read_space(typed)
+    space = read_space(typed, say)
     first = compose(space.point(0, space.first()).tokens, task_of)
     assert first.sweep.search is not None, "asked by `wants_search`"
     settings = replace(first.sweep.search, objectives=typed_objectives(typed) or first.sweep.search.objectives)
@@ -196,9 +196,15 @@ def _other_space(there: Search, wanted: Space) -> list[Problem]:
         instead = "give another name= to start again; its runs stay as they are"
         return [Problem("study.journal", str(error), instead)]
     before, after = ({each["key"]: each for each in found} for found in (old or [], wanted.description()))
-    different = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    different = [key for key in {**before, **after} if _rounded(before.get(key)) != _rounded(after.get(key))]
     of = f"search {there.sweep.name!r}"
     return [another(key, _said(before.get(key)), _said(after.get(key)), of=of) for key in different]
+
+
+def _rounded(dimension: dict[str, object] | None) -> dict[str, object]:
+    """Floats that differ by rounding only are one: earlier versions counted ranges in binary fractions."""
+    values = (dimension or {}).items()
+    return {name: f"{value:.12g}" if isinstance(value, float) else value for name, value in values}
 
 
 def _said(dimension: dict[str, object] | None) -> str:

@@ -17,6 +17,8 @@ from yoloscale.config.catalog import Catalog, read_catalog
 from yoloscale.config.compose import config_sources
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import FREE, describe, is_group, known, members
+from yoloscale.config.remarks import Say, silent
+from yoloscale.sweep.decimals import Numbers, decimal, numbers
 from yoloscale.sweep.points import (
     FUNCTION,
     NEVER_SWEPT,
@@ -24,6 +26,7 @@ from yoloscale.sweep.points import (
     Choice,
     Point,
     choices_of,
+    end_left_out,
     is_swept,
     unreadable,
 )
@@ -79,7 +82,9 @@ class Interval:
         step = self.step or (1 if self.is_whole else None)
         if step is None:
             return None
-        return tuple(self.low + number * step for number in range(round((self.high - self.low) / step) + 1))
+        low, apart = decimal(self.low), decimal(step)
+        count = round((self.high - self.low) / step) + 1
+        return tuple(Numbers(low, apart, count, is_whole=self.is_whole))
 
     def choice(self, value: Value) -> Choice:
         """The argument for one of the values."""
@@ -162,11 +167,11 @@ class Space:
         ]
 
 
-def read_space(tokens: Sequence[str]) -> Space:
+def read_space(tokens: Sequence[str], say: Say = silent) -> Space:
     """The space of what was typed after `yoloscale train`, with or without the `-m`, and of the YAML files it names.
 
     Of a key given twice the last counts. Raises ConfigError with all that can be told without composing: values are
-    checked when its probes are composed.
+    checked when its probes are composed. `say` gets the remarks.
     """
     given = flags.split(tokens)
     if given.prints_and_exits:
@@ -179,7 +184,7 @@ def read_space(tokens: Sequence[str]) -> Space:
     for token in with_params(typed, sources, catalog, lambda token: is_swept(token, catalog)):
         key = token.partition("=")[0].strip()
         try:
-            parts[key] = _part(token, catalog)
+            parts[key] = _part(token, catalog, say)
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -187,18 +192,20 @@ def read_space(tokens: Sequence[str]) -> Space:
     return Space((*(f"--{name}={value}" for name, value in named.items()), *parts.values()))
 
 
-def _part(token: str, catalog: Catalog) -> str | Dimension:
+def _part(token: str, catalog: Catalog, say: Say) -> str | Dimension:
     typed, _, value = (part.strip() for part in token.partition("="))
     name = typed.lstrip("+").partition("@")[0]
     override = _numbers(name, typed, value)
     if override is None:
-        choices = choices_of(token, catalog)
+        choices = choices_of(token, catalog, say)
         return token if choices is None else Choices(name, tuple(choices))
     if problem := _misplaced(name, value):
         raise ConfigError(problem)
     found = _interval(name, typed, value, override)
     if problem := _wrong_type(found, value) or _wrong_scale(found, value):
         raise ConfigError(problem)
+    if isinstance(override.value(), RangeSweep) and (remark := end_left_out(name, value, override)):
+        say(remark)
     return found
 
 
@@ -229,11 +236,15 @@ def _interval(name: str, typed: str, value: str, override: Override) -> Interval
         if low >= high:
             raise ConfigError(Problem(name, f"{value}: {low:g} is not below {high:g}", "write the smaller one first"))
         return Interval(name, typed, low, high, is_log=is_log)
-    values: list[Any] = list(override.sweep_iterator())
-    if not values:
+    try:
+        has = numbers(found)
+    except (ValueError, ArithmeticError) as error:
+        raise unreadable(name, value, error) from None
+    if not has.count:
         raise ConfigError(Problem(name, f"{value} has no values", "the end of a range is not part of it: range(0,3)"))
-    step = None if found.step in (1, -1) and isinstance(values[0], int) else abs(found.step)
-    return Interval(name, typed, min(values), max(values), step, is_log)
+    ends = has[0], has[has.count - 1]
+    step = None if found.step in (1, -1) and has.is_whole else abs(found.step)
+    return Interval(name, typed, min(ends), max(ends), step, is_log)
 
 
 def _misplaced(name: str, value: str) -> Problem | None:
