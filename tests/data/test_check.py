@@ -118,7 +118,7 @@ def test_everything_wrong_with_the_yaml_is_said_at_once(tmp_path: Path) -> None:
     file.write_text("train: 7\nkpt_shape: [17]\nnames: {0: a, 2: b}\n")
     keys = {problem.key for problem in problems(file, Task.detect)}
     assert keys == {"data.train", "data.val", "data.kpt_shape", "data.names"}
-    for text, words in (("- a\n- b\n", "holds a list"), ("a: [", "no YAML"), ("", "holds a NoneType")):
+    for text, words in (("- a\n- b\n", "holds a list"), ("a: [", ":1: the list"), ("", "holds nothing")):
         file.write_text(text)
         assert words in problems(file, Task.detect)[0].found
     assert "cannot be read" in problems(tmp_path / "absent.yaml", Task.detect)[0].found

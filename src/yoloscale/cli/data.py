@@ -20,6 +20,7 @@ def main(typed: list[str]) -> int:
 
     from yoloscale.config.compose import run_hydra_flags
     from yoloscale.data import check, sources
+    from yoloscale.data.check_yaml import Reads
     from yoloscale.launch.configure import configure
 
     if (answered := run_hydra_flags(tokens)) is not None:
@@ -27,12 +28,19 @@ def main(typed: list[str]) -> int:
     config = configure(tokens, say)
     task = config.model.task or Task.detect
     cache = cache_folder(config.paths)
-    source = sources.prepare(config.data, task, cache, say)
+    reads = Reads.of(config, task)
+    source = sources.prepare(config.data, task, cache, say, reads)
     if parsed.action == "prepare":
         print(json.dumps({"source": str(source)}) if parsed.output == "json" else source)
         return 0
     report = check.check(
-        source, task, split=config.split, single_cls=bool(config.single_cls), deep=parsed.deep, cache=cache
+        source,
+        task,
+        split=reads.split,
+        single_cls=reads.single_cls,
+        flips=reads.flips,
+        deep=parsed.deep,
+        cache=cache,
     )
     print(json.dumps(report.as_json(), indent=1) if parsed.output == "json" else "\n".join(report.lines()))
     return 0

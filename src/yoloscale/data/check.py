@@ -20,7 +20,7 @@ from yoloscale.config.schema import Task
 from yoloscale.data import check_classes, check_images, check_yaml
 from yoloscale.data.check_labels import LabelRules, Labels, read_labels
 from yoloscale.data.check_report import DatasetReport, SplitReport
-from yoloscale.data.check_yaml import DatasetYaml
+from yoloscale.data.check_yaml import DatasetYaml, Reads
 from yoloscale.data.ultralytics_paths import datasets_folder
 from yoloscale.system.files import write_whole
 
@@ -46,6 +46,7 @@ def check(
     *,
     split: str = "val",
     single_cls: bool = False,
+    flips: bool = True,
     deep: bool = False,
     cache: Path | None = None,
 ) -> DatasetReport:
@@ -63,7 +64,7 @@ def check(
             raise ConfigError(problems)
         files = [name for classes in found.values() for images in classes.values() for name in images]
         return _cached(cache, (source, task, split, deep), files, lambda: _classes_report(source, split, found, deep))
-    dataset = check_yaml.read(source, datasets_folder)
+    dataset = check_yaml.read(source, datasets_folder, Reads(task, split, single_cls, flips))
     images = _images(dataset, task, split)
     rules = _rules(dataset, task, single_cls)
     labels = [path for names in images.values() for name in names if (path := _label_path(name, dataset, task))]
@@ -73,11 +74,8 @@ def check(
 
 
 def _images(dataset: DatasetYaml, task: Task, split: str) -> dict[str, list[str]]:
-    """Image files by split. Raises ConfigError for paths that do not exist or hold no images, and for a wrong task."""
+    """Image files by split. Raises ConfigError for paths that do not exist or hold no images."""
     problems = []
-    if task is Task.pose and dataset.kpt_shape is None:
-        instead = "add kpt_shape: [number of keypoints, 3], or take a model of another task"
-        problems.append(Problem("data.kpt_shape", f"missing in {dataset.file}; the task is pose", instead))
     images: dict[str, list[str]] = {}
     for name in dict.fromkeys(("train", split)):
         paths = dataset.splits.get(name, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,17 +11,42 @@ from typing import Any
 import yaml
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.schema import Config, Task
+from yoloscale.data import check_keypoints, check_names
+from yoloscale.data.yaml_marks import MarkedYaml, load, read_text
+from yoloscale.data.yaml_syntax import problem_of_content, problem_of_error
 
-_SPLITS = ("train", "val", "test")
+_SPLITS = ("train", "val", "test", "minival")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "path": (str,),
     "train": (str, list),
     "val": (str, list),
     "test": (str, list),
-    "names": (list, dict),
     "kpt_shape": (list,),
     "flip_idx": (list,),
 }
+_OTHER_WORDS = {
+    "train": ("training", "trainset", "train_path", "train_images"),
+    "val": ("valid", "validate", "vali", "valset", "val_path", "val_images", "eval", "dev"),
+    "test": ("testing", "tests", "testset", "test_path", "test_images"),
+}
+_KINDS = {"int": "a number", "float": "a number", "dict": "a mapping", "list": "a list"}
+_IGNORED = (None, "ignore_label")
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a run reads of a dataset YAML; the rest is checked only where it would stop Ultralytics all the same."""
+
+    task: Task = Task.detect
+    split: str = "val"  # that is evaluated
+    single_cls: bool = False  # no class names then
+    flips: bool = True  # images are mirrored
+
+    @classmethod
+    def of(cls, config: Config, task: Task) -> Reads:
+        """What a run of `config` reads."""
+        return cls(task, config.split, bool(config.single_cls), config.fliplr > 0 or config.flipud > 0)
 
 
 @dataclass(frozen=True)
@@ -36,19 +62,31 @@ class DatasetYaml:
     depth_scale: float
     label_mapping: dict[int, int] = field(default_factory=dict)
     download: str | None = None
+    marked: MarkedYaml | None = None  # what was read, with its lines
+    remarks: tuple[str, ...] = ()  # what is taken otherwise than it is written
 
     def missing(self, *splits: str) -> list[Path]:
         """Paths of the given splits that do not exist."""
         return [path for split in splits for path in self.splits.get(split, ()) if not path.exists()]
 
+    def place(self, key: str, index: int | None = None) -> str:
+        """`file:line` of a key, or of an entry of its list."""
+        return self.marked.place(key, index) if self.marked else str(self.file)
 
-def read(file: Path, datasets_folder: Callable[[], Path]) -> DatasetYaml:
-    """Read a dataset YAML. Raises ConfigError with everything that is wrong in it.
+
+def read(file: Path, datasets_folder: Callable[[], Path], reads: Reads | None = None) -> DatasetYaml:
+    """Read a dataset YAML. Raises ConfigError with everything that is wrong in what `reads` names.
 
     `datasets_folder` is asked only for a relative `path:` that is not below the working folder.
     """
-    content = _load(file)
-    problems = [*_problems_of_keys(file, content), *_problems_of_names(file, content)]
+    reads = reads or Reads()
+    marked = _load(file)
+    content = marked.content
+    problems = [*_problems_of_splits(marked, reads), *_problems_of_types(marked), *check_names.problems(marked)]
+    if not any(problem.key in ("data.kpt_shape", "data.flip_idx") for problem in problems):
+        problems += check_keypoints.problems(marked, reads.task, reads.flips)
+    if reads.task is Task.semantic:
+        problems += _problems_of_mapping(marked)
     if problems:
         raise ConfigError(problems)
     root = _root(file, content.get("path"), datasets_folder)
@@ -58,73 +96,111 @@ def read(file: Path, datasets_folder: Callable[[], Path]) -> DatasetYaml:
         file=file,
         root=root,
         splits={split: _paths(root, content[split]) for split in _SPLITS if content.get(split)},
-        names=_names(content),
-        kpt_shape=(int(shape[0]), int(shape[1])) if shape else None,
+        names=check_names.names_of(content),
+        kpt_shape=(shape[0], shape[1]) if shape else None,
         masks_dir=str(masks) if masks else None,
         depth_scale=content.get("depth_scale", 1000),
-        label_mapping=_label_mapping(content.get("label_mapping") or {}),
+        label_mapping=_label_mapping(content.get("label_mapping") or {}) if reads.task is Task.semantic else {},
         download=content.get("download"),
+        marked=marked,
+        remarks=_remarks(marked, reads),
     )
 
 
-def _load(file: Path) -> dict[str, Any]:
+def _load(file: Path) -> MarkedYaml:
     try:
-        content = yaml.load(file.read_text(encoding="utf-8", errors="ignore"), Loader=_LOADER)
+        text = read_text(file)
     except OSError as error:
         instead = "write a readable dataset YAML, or one that comes with Ultralytics (coco8)"
         raise ConfigError(Problem("data", f"{file} cannot be read ({error.strerror})", instead)) from error
-    except yaml.YAMLError as error:
-        where = str(getattr(error, "problem_mark", "")).strip().replace(f'in "{file}", ', "")
-        found = f"{file} is no YAML: {getattr(error, 'problem', error)} {where}".strip()
-        raise ConfigError(Problem("data", found, "mend the file")) from error
-    if not isinstance(content, dict):
-        found = f"{file} holds a {type(content).__name__}, not keys and values"
-        raise ConfigError(Problem("data", found, "write path:, train:, val: and names:, each on a line"))
+    try:
+        marked = load(file, text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(problem_of_error(file, text, error)) from error
+    if not isinstance(marked, MarkedYaml):
+        raise ConfigError(problem_of_content(file, text, marked))
+    if not marked.content:
+        instead = "write train:, val: and names:, each on a line"
+        raise ConfigError(Problem("data", f"{file} holds nothing", instead))
+    content = marked.content
     if "val" not in content and "validation" in content:  # an older spelling that Ultralytics takes
         content["val"] = content["validation"]
-    return content
+    return marked
 
 
-def _problems_of_keys(file: Path, content: dict[str, Any]) -> list[Problem]:
-    problems = []
-    for split in ("train", "val"):
-        if not content.get(split):
-            instead = f"add a line {split}: images/{split} (a folder of images, or a .txt file that lists them)"
-            problems.append(Problem(f"data.{split}", f"missing in {file}", instead))
+def _problems_of_splits(marked: MarkedYaml, reads: Reads) -> list[Problem]:
+    """Ultralytics wants the keys train and val in every YAML, and values for what it reads."""
+    result = []
+    for split in dict.fromkeys(("train", "val", reads.split)):
+        if marked.content.get(split):
+            continue
+        is_read = split in ("train", reads.split)
+        if split in marked.content and is_read:
+            found = f"{_place(marked, split)}: is empty"
+        elif split in marked.content:
+            continue
+        else:
+            found = f"missing in {marked.file}"
+        result.append(Problem(f"data.{split}", found, _line_of_split(marked, split, is_read)))
+    return result
+
+
+def _line_of_split(marked: MarkedYaml, split: str, is_read: bool) -> str:
+    keys = [key for key in marked.content if isinstance(key, str) and key not in _SPLITS]
+    others = _OTHER_WORDS.get(split, ())
+    near = [key for key in keys if key.lower().strip() in (split, *others)] or difflib.get_close_matches(split, keys, 1)
+    if near:
+        return f"write {split}: in line {marked.place(near[0]).rpartition(':')[2]}, which says {near[0]}:"
+    if not is_read:
+        return f"add a line {split}: (it may be empty, as this run does not evaluate it; Ultralytics wants the key)"
+    instead = f"add a line {split}: images/{split} (a folder of images, or a .txt file that lists them)"
+    if split == "val" and isinstance(train := marked.content.get("train"), str):
+        return f"{instead}; with no images of its own val: {train} evaluates on those that are trained"
+    return instead
+
+
+def _place(marked: MarkedYaml, split: str) -> str:
+    return marked.place("validation" if split == "val" and marked.node("val") is None else split)
+
+
+def _problems_of_types(marked: MarkedYaml) -> list[Problem]:
+    result = []
     for key, types in _TYPES.items():
-        if content.get(key) is not None and not isinstance(content[key], types):
-            wanted = " or ".join({"str": "text", "dict": "mapping"}.get(kind.__name__, "list") for kind in types)
-            found = f"is a {type(content[key]).__name__} in {file}"
-            problems.append(Problem(f"data.{key}", found, f"write a {wanted}"))
-    shape = content.get("kpt_shape")
-    if isinstance(shape, list) and not (
-        len(shape) == 2 and all(isinstance(n, int) for n in shape) and shape[1] in (2, 3)
-    ):
-        instead = "write [number of keypoints, 2 or 3], as in kpt_shape: [17, 3]"
-        problems.append(Problem("data.kpt_shape", f"is {shape} in {file}", instead))
-    elif isinstance(shape, list) and isinstance(flip := content.get("flip_idx"), list) and len(flip) != shape[0]:
-        found = f"has {len(flip)} entries in {file}, for {shape[0]} keypoints"
-        problems.append(Problem("data.flip_idx", found, f"write {shape[0]} indices, or leave the line out"))
-    return problems
+        value, place = marked.content.get(key), marked.place(key)
+        if value is not None and not isinstance(value, types):
+            wanted = " or ".join({"str": "text", "list": "a list"}[kind.__name__] for kind in types)
+            kind = _KINDS.get(type(value).__name__, type(value).__name__)
+            single = str in types and not isinstance(value, (list, dict))
+            instead = f"write {wanted}{f'; in quotes, {str(value)!r}, it is text' if single else ''}"
+            result.append(Problem(f"data.{key}", f"{place}: is {value!r} ({kind})", instead))
+        elif key in _SPLITS and isinstance(value, list):
+            wrong = next((index for index, item in enumerate(value) if not isinstance(item, str)), None)
+            if wrong is not None:
+                found = f"{marked.place(key, wrong)}: has the entry {value[wrong]!r}, which is no text"
+                result.append(Problem(f"data.{key}", found, "write the path of a folder or of a list of images"))
+    return result
 
 
-def _problems_of_names(file: Path, content: dict[str, Any]) -> list[Problem]:
-    names, count = content.get("names"), content.get("nc")
-    if names is None and count is None:
-        return [Problem("data.names", f"missing in {file}", "list the classes: names: [cat, dog]")]
-    if count is not None and (not isinstance(count, (int, float, str)) or not str(count).removesuffix(".0").isdigit()):
-        return [Problem("data.nc", f"is {count!r} in {file}", "write the number of classes, or leave the line out")]
-    if not isinstance(names, (list, dict)):
-        return []  # absent, or reported with the other types
-    if not names:
-        return [Problem("data.names", f"is empty in {file}", "list the classes: names: [cat, dog]")]
-    if count is not None and int(float(count)) != len(names):
-        found = f"has {len(names)} entries in {file}, nc says {count}"
-        return [Problem("data.names", found, "correct one, or leave nc out")]
-    keys = [str(key) for key in names] if isinstance(names, dict) else [str(index) for index in range(len(names))]
-    if sorted(keys, key=lambda key: (len(key), key)) != [str(index) for index in range(len(names))]:
-        return [Problem("data.names", f"has the indices {', '.join(keys)} in {file}", f"write 0 … {len(names) - 1}")]
+def _problems_of_mapping(marked: MarkedYaml) -> list[Problem]:
+    mapping = marked.content.get("label_mapping") or {}
+    try:
+        _label_mapping(mapping)
+    except (TypeError, ValueError, AttributeError):
+        found = f"{marked.place('label_mapping')}: is {mapping!r}"
+        instead = "write value of the mask: index of the class, as in label_mapping: {0: 0, 7: 1, 255: ignore_label}"
+        return [Problem("data.label_mapping", found, instead)]
     return []
+
+
+def _remarks(marked: MarkedYaml, reads: Reads) -> tuple[str, ...]:
+    result = [
+        f"{marked.file}:{each.last_line}: {each.key}: again; line {each.first_line} with the same key is not used"
+        for each in marked.repeated
+        if not each.mapping
+    ]
+    if not reads.single_cls:
+        result += check_names.remarks(marked)
+    return (*result, *check_keypoints.remarks(marked, reads.task, reads.flips))
 
 
 def _root(file: Path, path: str | None, datasets_folder: Callable[[], Path]) -> Path:
@@ -136,25 +212,13 @@ def _root(file: Path, path: str | None, datasets_folder: Callable[[], Path]) -> 
 
 def _paths(root: Path, given: str | list[str]) -> tuple[Path, ...]:
     if isinstance(given, list):
-        return tuple((root / str(item)).resolve() for item in given)
+        return tuple((root / item).resolve() for item in given)
     path = (root / given).resolve()
     if not path.exists() and given.startswith("../"):  # as Ultralytics: written for another place of the YAML
         path = (root / given[3:]).resolve()
     return (path,)
 
 
-def _names(content: dict[str, Any]) -> dict[int, str]:
-    names = content.get("names")
-    if names is None:
-        return {index: f"class_{index}" for index in range(int(float(content["nc"])))}
-    pairs = names.items() if isinstance(names, dict) else enumerate(names)
-    return {int(key): str(name) for key, name in pairs}
-
-
 def _label_mapping(mapping: dict[Any, Any]) -> dict[int, int]:
     """Mask values to class indices; 255 is ignored."""
-    ignored = (None, "ignore_label")
-    return {int(key): 255 if value in ignored else int(value) for key, value in mapping.items()}
-
-
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return {int(key): 255 if value in _IGNORED else int(value) for key, value in mapping.items()}

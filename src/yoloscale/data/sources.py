@@ -13,6 +13,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
 from yoloscale.data import check_yaml, shapes, trees
+from yoloscale.data.check_yaml import Reads
 from yoloscale.data.fetch_process import FetchError, run_fetch
 from yoloscale.data.ultralytics_paths import CLASSIFICATION_NAMES, dataset_yamls, datasets_folder
 
@@ -20,10 +21,10 @@ _YAML_SUFFIXES = (".yaml", ".yml")
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".ndjson")
 
 
-def locate(data: DataConfig, task: Task, cache: Path) -> Path:
+def locate(data: DataConfig, task: Task, cache: Path, split: str = "val") -> Path:
     """Return the dataset YAML (for classification: the folder of classes) that a worker opens; absolute.
 
-    No side effects. Raises ConfigError if it is not there.
+    No side effects. Raises ConfigError if it, or what the run trains and evaluates (`split`) on, is not there.
     """
     if data.source == "shapes":
         return _existing(shapes.source(data.shapes or ShapesConfig(), task, cache))
@@ -31,15 +32,22 @@ def locate(data: DataConfig, task: Task, cache: Path) -> Path:
         _refuse_trees_for(task)
         return _existing(trees.source(cache))
     source = _resolve(data.source, task)
-    if missing := _missing(source, task):
+    if missing := _missing(source, Reads(task, split, flips=False)):
         raise _not_there(data.source, missing)
     return source
 
 
-def prepare(data: DataConfig, task: Task, cache: Path, say: Say) -> Path:
+def prepare(
+    data: DataConfig,
+    task: Task,
+    cache: Path,
+    say: Say,
+    reads: Reads | None = None,
+) -> Path:
     """Make the dataset be there: render, fetch or download it if it is not; return what `locate` returns.
 
-    Raises ConfigError where that is impossible. `say` is told what takes time.
+    Raises ConfigError where that is impossible. `say` is told what takes time, and what of a YAML is taken otherwise
+    than it is written. `reads`: by default what a run of that task reads.
     """
     if data.source == "shapes":
         return shapes.render(data.shapes or ShapesConfig(), task, cache, say)
@@ -47,17 +55,21 @@ def prepare(data: DataConfig, task: Task, cache: Path, say: Say) -> Path:
         _refuse_trees_for(task)
         return trees.prepare(cache, say)
     source = _resolve(data.source, task)
-    missing = _missing(source, task)
-    if missing and _can_download(source, task):
+    reads = reads or Reads(task)
+    missing = _missing(source, reads)
+    if missing and _can_download(source, reads):
         say(f"downloading the dataset {data.source} to {datasets_folder()}")
         request = source.name if task is Task.classify else str(source)
         try:
             run_fetch(["dataset", request, task.value], say)
         except FetchError as error:
             raise _not_there(data.source, missing, f"; downloading it failed: {error}") from error
-        missing = _missing(source, task)
+        missing = _missing(source, reads)
     if missing:
         raise _not_there(data.source, missing)
+    if task is not Task.classify:
+        for line in check_yaml.read(source, datasets_folder, reads).remarks:
+            say(line)
     return source
 
 
@@ -130,17 +142,17 @@ def _yaml_in(folder: Path) -> Path:
     raise ConfigError(Problem("data", f"the folder {folder} holds {what}", "write the path of the dataset YAML"))
 
 
-def _missing(source: Path, task: Task) -> list[Path]:
+def _missing(source: Path, reads: Reads) -> list[Path]:
     """Paths that training needs and that do not exist."""
-    if task is Task.classify:
+    if reads.task is Task.classify:
         return [] if source.is_dir() else [source]
-    return check_yaml.read(source, datasets_folder).missing("train", "val")
+    return check_yaml.read(source, datasets_folder, reads).missing(*dict.fromkeys(("train", reads.split)))
 
 
-def _can_download(source: Path, task: Task) -> bool:
-    if task is Task.classify:
+def _can_download(source: Path, reads: Reads) -> bool:
+    if reads.task is Task.classify:
         return source.name in CLASSIFICATION_NAMES
-    return bool(check_yaml.read(source, datasets_folder).download)
+    return bool(check_yaml.read(source, datasets_folder, reads).download)
 
 
 def _existing(path: Path) -> Path:

@@ -19,14 +19,16 @@ def prepare(config: Config, say: Say) -> Config:
     `say` gets a line for everything that takes time. Raises ConfigError before anything of the run exists.
     """
     from yoloscale.data import check, sources
+    from yoloscale.data.check_yaml import Reads
 
     if config.logger.tensorboard and find_spec("tensorboard") is None:
         instead = "pip install 'yoloscale[tensorboard]', or write logger=default"
         raise ConfigError(Problem("logger.tensorboard", "the package tensorboard is not installed", instead))
     cache = cache_folder(config.paths)
     task = _prepare_model(config, cache, say)
-    source = sources.prepare(config.data, task, cache, say)
-    report = check.check(source, task, split=config.split, single_cls=bool(config.single_cls), cache=cache)
+    reads = Reads.of(config, task)
+    source = sources.prepare(config.data, task, cache, say, reads)
+    report = check.check(source, task, split=reads.split, single_cls=reads.single_cls, flips=reads.flips, cache=cache)
     for line in report.warnings():
         say(line)
     return replace(config, model=replace(config.model, task=task))

@@ -42,7 +42,7 @@ def _prepare(config: Config, say: Say) -> Task | tuple[Problem, ...]:
 def needs(config: Config) -> str:
     """All that `prepare` reads of a config, to compare it with that of others."""
     model = config.model, config.pretrained
-    images = config.data, config.split, config.single_cls
+    images = config.data, config.split, config.single_cls, config.fliplr > 0 or config.flipud > 0
     return repr((model, images, config.logger.tensorboard, config.paths.cache))
 
 

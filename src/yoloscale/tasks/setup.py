@@ -157,7 +157,7 @@ def _trainer(config: Config, run: RunDirectory, device: torch.device, caches: Pa
     task, rtdetr = config.model.task, is_rtdetr(model)
     assert task is not None, "the launcher writes the task into the frozen config"
     batch = max(int(config.batch) // planned_ranks(config), 1) if config.batch >= 1 else 1
-    args = arguments(config, task, locate(config.data, task, caches), model, batch)
+    args = arguments(config, task, locate(config.data, task, caches, config.split), model, batch)
     args.pretrained = pretrained
     trainer = make_trainer(args, task, rtdetr, device, run.path, {})
     trainer.data = trainer.get_dataset()
