@@ -50,7 +50,7 @@ def wandb_calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append(given)
         return Run()
 
-    monkeypatch.setattr(wandb_run, "_why_offline", lambda: None)
+    monkeypatch.setattr(wandb_run, "_why_offline", lambda config: None)
     monkeypatch.setattr(wandb, "init", init)
     for name in ("WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH"):
         monkeypatch.delenv(name, raising=False)

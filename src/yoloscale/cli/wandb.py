@@ -39,8 +39,7 @@ def main(typed: list[str]) -> int:
 
 
 def _sync(typed: list[str]) -> int:
-    from yoloscale.config.wandb_access import has_key, key_problem, server_of, silence
-    from yoloscale.launch.wandb_sync import unsent
+    from yoloscale.launch.wandb_sync import server_of_run, unsent
     from yoloscale.runs.status import statuses
 
     made = arguments.parser("wandb sync", _SYNC)
@@ -56,27 +55,41 @@ def _sync(typed: list[str]) -> int:
         for files in waiting.values():
             print("\n".join(shown(file) for file in files))
         return 0
-    if not has_key():
-        problem = key_problem()
-        raise ConfigError(Problem("wandb", problem.found.partition("but ")[2], "type `wandb login`"))
-    if (reason := silence(server_of())) is not None:
-        print(f"{reason}; nothing was sent")
+    servers = {run: server_of_run(run) for run in waiting}
+    answers = [_answers(server) for server in dict.fromkeys(servers.values())]  # all of them say why not
+    if not all(answers):
+        print("nothing was sent")
         return 1
     code = 0
     for (run, files), state in zip(waiting.items(), statuses(list(waiting)), strict=True):
         if state.state in ("running", "restarting"):  # its newest file is still written to
             print(f"{shown(run.path)}: it is {state.state}; left for later")
         else:
-            code = max(code, _send(run, files))
+            code = max(code, _send(run, files, servers[run]))
     return code
 
 
-def _send(run: RunDirectory, files: Sequence[Path]) -> int:
+def _answers(server: str | None) -> bool:
+    """Whether a server answers; None is that of this environment. Raises ConfigError where there is no key for it."""
+    from yoloscale.config.wandb_access import environment_with, has_key, key_problem, server_of, silence
+
+    environ = environment_with(server)
+    if not has_key(environ):
+        said, address = key_problem(environ).found.partition("but ")[2], server_of(environ)
+        instead = "type `wandb login" + (f" --host {address}`" if server is not None else "`")
+        raise ConfigError(Problem("wandb", said, instead))
+    reason = silence(server_of(environ))
+    if reason is not None:
+        print(reason)
+    return reason is None
+
+
+def _send(run: RunDirectory, files: Sequence[Path], server: str | None) -> int:
     """Send one run's files, say how it went; the exit code."""
     from yoloscale.launch.wandb_sync import sync
 
     print(f"{shown(run.path)}: {counted(len(files), 'start')} to send", flush=True)
-    done = sync(files)
+    done = sync(files, server=server)
     if not done.left:
         print(f"{shown(run.path)}: sent")
         return 0

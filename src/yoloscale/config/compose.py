@@ -14,13 +14,14 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config import command_line, flags
 from yoloscale.config.catalog import read_catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.hydra_flags import run_hydra_flags
+from yoloscale.config.hydra_settings import refuse_sweep, refuse_typed_sweep, unread
 from yoloscale.config.keys import describe, is_group, known
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.remarks import Say, silent
@@ -35,15 +36,20 @@ _DEFAULT_IMGSZ = {Task.classify: 224}  # pixels; Ultralytics' own, 640 for every
 TaskOf = Callable[[Path], "Task | None"]
 
 
-def compose(argv: Sequence[str], task_of: TaskOf | None = None, say: Say = silent) -> Config:
+def compose(argv: Sequence[str], task_of: TaskOf | None = None, say: Say = silent, *, in_sweep: bool = False) -> Config:
     """Compose the config of one run from what a person typed after `yoloscale train`. Raises ConfigError.
 
     `task_of` reads the task of a `.pt` file of one's own, where its name does not tell it. `say` gets the remarks. The
-    result is typed but neither resolved nor validated.
+    result is typed but neither resolved nor validated. Hydra's word for many runs is a problem but for a point of them.
     """
     config_name, overrides = hydra_arguments(argv, say)
+    if not in_sweep:
+        refuse_typed_sweep(overrides)
     try:
-        plain = OmegaConf.to_container(compose_tree(config_name, overrides), resolve=True)
+        tree = compose_tree(config_name, overrides, with_hydra=True)
+        if not in_sweep:
+            refuse_sweep(tree.hydra)
+        plain = OmegaConf.to_container(_without_hydra(tree, say), resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(_from_hydra(error)) from error
     return from_plain(finished(cast("dict[str, Any]", plain), overrides, task_of))
@@ -138,16 +144,28 @@ def register_schema() -> None:
         store.store("schema", base, provider="yoloscale")
 
 
-def compose_tree(config_name: str, overrides: list[str], *, with_hydra: bool = False) -> DictConfig:
-    """What Hydra composes, interpolations not yet resolved; its own settings too, if wanted. Raises ConfigError."""
+def compose_tree(config_name: str, overrides: list[str], *, with_hydra: bool = False, say: Say = silent) -> DictConfig:
+    """What Hydra composes, interpolations not yet resolved; its own settings too, if wanted. Raises ConfigError.
+
+    Where they are not, `say` gets a line for each of them that does nothing.
+    """
     register_schema()
     try:
         with initialize_config_dir(str(configs_folder()), job_name="yoloscale", version_base="1.3"):
-            return hydra_compose(config_name, overrides, return_hydra_config=with_hydra)
+            tree = hydra_compose(config_name, overrides, return_hydra_config=True)
+        return tree if with_hydra else _without_hydra(tree, say)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_from_hydra(error)) from error
     except AssertionError as error:  # Hydra's answer to a key below a group that is null
         raise ConfigError(_below_null(overrides)) from error
+
+
+def _without_hydra(tree: DictConfig, say: Say) -> DictConfig:
+    for line in unread(tree.hydra):
+        say(line)
+    with open_dict(tree):
+        del tree["hydra"]
+    return tree
 
 
 def check(overrides: Iterable[str], tree: DictConfig | None = None) -> list[Problem]:
@@ -221,6 +239,8 @@ def _from_hydra(error: Exception) -> Problem:
     said = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
     if len(said) > 1 and said[0].endswith("raised while composing config:"):
         del said[0]
+    if key and key.startswith("hydra."):
+        return Problem(subject, said[0], f"`yoloscale train --cfg hydra` lists these; a new one is +{key}=…")
     if key and key not in known():
         return Problem(subject, "no such key", command_line.unknown_key(key).instead)
     if key and ("could not be converted" in said[0] or "Invalid value" in said[0]):

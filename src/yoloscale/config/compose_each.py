@@ -88,7 +88,7 @@ class _Composer:
             overrides = [*sources.search_path, *(override for one in checked for override in one.overrides)]
             plain = self._compose(sources, catalog, overrides)
             if plain is None:
-                return compose(argv, self._task_of, self._say)
+                return compose(argv, self._task_of, self._say, in_sweep=True)
             return build(Config, finished(plain, overrides, self._task_of, self._is_own))
         except ConfigError as error:
             return error
@@ -137,7 +137,7 @@ class _Composer:
     def _tree(self, texts: tuple[str, ...]) -> DictConfig:
         if texts not in self._trees:
             try:
-                self._trees[texts] = compose_tree(texts[0], list(texts[1:]))
+                self._trees[texts] = compose_tree(texts[0], list(texts[1:]), say=self._say)
             except ConfigError as error:
                 self._trees[texts] = error
         found = self._trees[texts]

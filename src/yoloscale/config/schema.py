@@ -138,15 +138,20 @@ class CheckpointConfig:
 
 @dataclass
 class WandbConfig:
-    """Weights & Biases. The API key stays in the environment (WANDB_API_KEY) or in ~/.netrc."""
+    """Weights & Biases. The API key stays in the environment (WANDB_API_KEY) or in ~/.netrc.
 
-    mode: WandbMode = WandbMode.online  # WANDB_MODE may restrain it further
-    project: str = "yoloscale"
-    entity: str | None = None  # None: the account's own
-    group: str | None = None  # None: the sweep that the run is a point of
-    job_type: str = "train"
-    tags: list[str] = field(default_factory=list)
-    notes: str | None = None
+    What is None takes wandb's variable, then what wandb has kept in its settings, when the run is frozen.
+    """
+
+    mode: WandbMode | None = None  # None: online; WANDB_MODE may restrain it further
+    project: str | None = None  # WANDB_PROJECT; then yoloscale
+    entity: str | None = None  # WANDB_ENTITY; then the account's own
+    group: str | None = None  # WANDB_RUN_GROUP; then the sweep that the run is a point of
+    job_type: str | None = None  # WANDB_JOB_TYPE; then train
+    tags: list[str] | None = None  # WANDB_TAGS
+    notes: str | None = None  # WANDB_NOTES
+    name: str | None = None  # WANDB_NAME, for one run without name=; then the run's
+    base_url: str | None = None  # WANDB_BASE_URL, `wandb login --host`; then the installed wandb's own server
     artifacts: WandbArtifacts = WandbArtifacts.final
 
 
@@ -155,7 +160,8 @@ class MlflowConfig:
     """MLflow. User and password stay in the environment (MLFLOW_TRACKING_USERNAME, …_PASSWORD, …_TOKEN)."""
 
     tracking_uri: str | None = None  # a server, sqlite:///FILE or file:FOLDER; None: $MLFLOW_TRACKING_URI
-    experiment: str = "yoloscale"
+    experiment: str | None = None  # None: $MLFLOW_EXPERIMENT_NAME, then yoloscale
+    name: str | None = None  # None: $MLFLOW_RUN, for one run without name=; then the run's
     tags: dict[str, str] = field(default_factory=dict)
 
 

@@ -20,10 +20,11 @@ _RESTRICTED = {"dryrun": WandbMode.offline, "run": WandbMode.online}  # wandb's 
 _ORDER = (WandbMode.online, WandbMode.offline, WandbMode.disabled)
 
 
-def mode_of(asked: WandbMode, environ: Mapping[str, str] = os.environ, home: Path | None = None) -> WandbMode:
-    """The mode asked for, or that of WANDB_MODE, WANDB_DISABLED or `wandb offline` where it is the more restrained."""
+def mode_of(asked: WandbMode | None, environ: Mapping[str, str] = os.environ, home: Path | None = None) -> WandbMode:
+    """The mode asked for (None: online), or a more restrained one: of WANDB_MODE, WANDB_DISABLED or `wandb offline`."""
     if environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes"):
         return WandbMode.disabled
+    asked = WandbMode.online if asked is None else asked
     named = (environ.get("WANDB_MODE") or kept_settings(environ, home).get("mode", "")).lower()
     found = WandbMode(named) if named in WandbMode.__members__ else _RESTRICTED.get(named, asked)
     return max(asked, found, key=_ORDER.index)
@@ -72,11 +73,16 @@ def silence(server: str, timeout_s: float = ANSWER_TIMEOUT_S) -> str | None:
         return f"{server} does not answer: {error}"
 
 
-def key_problem() -> Problem:
+def environment_with(server: str | None, environ: Mapping[str, str] = os.environ) -> Mapping[str, str]:
+    """The environment as wandb shall see it: with the server that a run was frozen with, if it was with one."""
+    return environ if server is None else {**environ, "WANDB_BASE_URL": server}
+
+
+def key_problem(environ: Mapping[str, str] = os.environ) -> Problem:
     """What is wrong where there is none."""
     return Problem(
         "logger.wandb.mode",
-        f"'online', but there is no API key for {server_of()}",
+        f"'online', but there is no API key for {server_of(environ)}",
         "type `wandb login`, or set WANDB_API_KEY in the environment; without internet write logger=wandb_offline",
     )
 

@@ -18,6 +18,7 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     """
     from yoloscale.config.compose import compose
     from yoloscale.config.resolve import adopt, resolve
+    from yoloscale.config.service_variables import unread, with_variables
     from yoloscale.config.validate import validate
     from yoloscale.launch.slurm.site import with_site_cpus
 
@@ -26,6 +27,9 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
         raise ConfigError(problems)
     config = with_site_cpus(config)
     frozen = _frozen(config)
+    for line in unread(config):
+        say(line)
+    config = with_variables(config, frozen)
     config = resolve(config if frozen is None else adopt(config, frozen))
     problems = validate(config)
     if problems:

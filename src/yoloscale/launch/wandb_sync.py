@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.freeze import load_own
+from yoloscale.config.wandb_access import environment_with
 from yoloscale.runs.directory import RunDirectory
 
 TIMEOUT_S = 3600.0  # for one run: its weights may be large and the line slow
@@ -40,12 +43,27 @@ def unsent(run: RunDirectory) -> list[Path]:
     ]
 
 
-def sync(files: Sequence[Path], timeout_s: float = TIMEOUT_S) -> Synced:
-    """Send the files of one run, in the order of its starts. What wandb prints is kept; it is asked nothing."""
+def server_of_run(run: RunDirectory) -> str | None:
+    """The server that a run was frozen with; None where it was with none, or its config cannot be read."""
+    try:
+        wandb = load_own(run.config).logger.wandb
+    except ConfigError:  # sending takes nothing else from it
+        return None
+    return wandb.base_url if wandb is not None else None
+
+
+def sync(files: Sequence[Path], timeout_s: float = TIMEOUT_S, *, server: str | None = None) -> Synced:
+    """Send the files of one run, in the order of its starts, to a server, or to the one of this environment.
+
+    What wandb prints is kept; it is asked nothing.
+    """
     online = [] if all(map(_is_offline, files)) else ["--include-online"]
     argv = [sys.executable, "-c", IMPORTS, "sync", *online, *map(str, files)]
     with TemporaryFile() as output:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        environment = dict(environment_with(server))
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
         try:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout_s)

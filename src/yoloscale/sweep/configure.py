@@ -16,6 +16,7 @@ from yoloscale.config.machine import Machine, this_machine
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
+from yoloscale.config.service_variables import unread, with_variables
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
@@ -93,6 +94,8 @@ def configure_all(points: Sequence[Point], machine: Machine | None = None, say: 
         raise ConfigError(gathered([_problems(config) for config in found], names))
     folder = Path(_common(composed, "paths.runs", lambda config: config.paths.runs)).expanduser().absolute()
     name = _common(composed, "name", lambda config: config.name)
+    for line in unread(composed[0], in_sweep=True):
+        say(line)
     goes_on = name is not None and is_sweep(folder / name)
     configured = []
     for point, folder_name, config in zip(points, names, composed, strict=True):
@@ -113,7 +116,7 @@ def resolved(composed: Config, frozen: Config | None, machine: Machine) -> Confi
 
     Which GPUs a point has on this machine is decided when it starts, among those that the sweep has.
     """
-    composed = with_site_cpus(composed)
+    composed = with_variables(with_site_cpus(composed), frozen, in_sweep=True)
     found = resolve(composed if frozen is None else adopt(composed, frozen), machine)
     if found.cluster.launcher is Launcher.local and found.cluster.device is Device.cuda:
         found = replace(found, cluster=replace(found.cluster, gpus=None))

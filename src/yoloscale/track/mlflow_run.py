@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from yoloscale.config.schema import MlflowConfig
+from yoloscale.config.service_variables import EXPERIMENT
 from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
 IDENTITY_TAG = "yoloscale.id"
@@ -41,7 +42,7 @@ class MlflowTracker(Tracker):
 
     def _take_up(self, config: MlflowConfig, facts: RunFacts) -> str:
         """The id of the run that an earlier start made, or of a new one."""
-        experiment = self._experiment(config.experiment)
+        experiment = self._experiment(config.experiment or EXPERIMENT)
         earlier = self._client.search_runs([experiment], filter_string=f"tags.`{IDENTITY_TAG}` = '{facts.identity}'")
         if earlier:
             run = str(earlier[0].info.run_id)
@@ -49,7 +50,7 @@ class MlflowTracker(Tracker):
             return run
         group = {"yoloscale.group": facts.group} if facts.group else {}
         tags = {**config.tags, **group, IDENTITY_TAG: facts.identity}
-        return str(self._client.create_run(experiment, run_name=facts.name, tags=tags).info.run_id)
+        return str(self._client.create_run(experiment, run_name=config.name or facts.name, tags=tags).info.run_id)
 
     def _experiment(self, name: str) -> str:
         """The id of an experiment, which is made if it is not there; points of a sweep may do so at the same moment."""

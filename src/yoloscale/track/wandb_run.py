@@ -10,7 +10,7 @@ from typing import Any
 import wandb
 
 from yoloscale.config.schema import WandbArtifacts, WandbConfig, WandbMode
-from yoloscale.config.wandb_access import has_key, mode_of, server_of, silence
+from yoloscale.config.wandb_access import environment_with, has_key, mode_of, server_of, silence
 from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
 INIT_TIMEOUT_S = 30  # then the run is logged offline, to be synchronised later
@@ -25,7 +25,7 @@ class WandbTracker(Tracker):
 
     def __init__(self, config: WandbConfig, facts: RunFacts) -> None:
         mode = mode_of(config.mode)
-        reason = _why_offline() if mode is WandbMode.online else None
+        reason = _why_offline(config) if mode is WandbMode.online else None
         self._is_shared = mode is WandbMode.online and facts.nodes > 1
         self._facts, self._number = facts, 0
         self._takes_models = config.artifacts is WandbArtifacts.final  # MLflow may be told of them nevertheless
@@ -116,7 +116,7 @@ class WandbNode(Tracker):
 
     def __init__(self, config: WandbConfig, facts: RunFacts) -> None:
         self._run = None
-        if mode_of(config.mode) is WandbMode.online and _why_offline() is None:
+        if mode_of(config.mode) is WandbMode.online and _why_offline(config) is None:
             self._run = _start(config, facts, "shared")
 
     def close(self, exit_code: int) -> None:
@@ -133,6 +133,7 @@ def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
         x_transaction_log_flush_interval=FLUSH_INTERVAL_S,
         console="off",
         silent=True,
+        **_server(config),
         **_sharing(facts) if mode == "shared" else {},
     )
     return wandb.init(
@@ -143,13 +144,18 @@ def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
         job_type=config.job_type,
         tags=config.tags or None,
         notes=config.notes,
-        name=facts.name,
+        name=config.name or facts.name,
         id=facts.identity,
         resume=None if mode == "shared" else "allow",
         dir=str(facts.folder),
         config=dict(facts.settings) if facts.node == 0 else None,
         settings=settings,
     )
+
+
+def _server(config: WandbConfig) -> dict[str, Any]:
+    """The server that the run was frozen with, whatever this node's environment says."""
+    return {} if config.base_url is None else {"base_url": config.base_url}
 
 
 def _say_who_started(facts: RunFacts) -> None:
@@ -174,10 +180,11 @@ def _sharing(facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def _why_offline() -> str | None:
+def _why_offline(config: WandbConfig) -> str | None:
     """What stands in the way of an online run; None if nothing is known to."""
-    server = server_of()
-    if not has_key():
+    environ = environment_with(config.base_url)
+    server = server_of(environ)
+    if not has_key(environ):
         return f"there is no API key for {server} on this machine"
     return silence(server)
 

@@ -60,7 +60,7 @@ def wants_search(tokens: Sequence[str]) -> bool:
     if not any(key.startswith(("sweep", "experiment", "hydra", "-cd", "--config")) for key in typed):
         return False  # nothing that could name one: the schema's default has none
     space = read_space(tokens)
-    return compose(space.point(0, space.first()).tokens, task_of).sweep.search is not None
+    return compose(space.point(0, space.first()).tokens, task_of, in_sweep=True).sweep.search is not None
 
 
 def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
@@ -70,7 +70,7 @@ def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
     """
     typed = anchored(tokens)
     space = read_space(typed, say)
-    first = compose(space.point(0, space.first()).tokens, task_of)
+    first = compose(space.point(0, space.first()).tokens, task_of, in_sweep=True)
     assert first.sweep.search is not None, "asked by `wants_search`"
     settings = replace(first.sweep.search, objectives=typed_objectives(typed) or first.sweep.search.objectives)
     problems = problems_of(settings, space, first)
