@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,9 +125,9 @@ def test_hydra_composes_once_for_each_choice_of_groups(monkeypatch: pytest.Monke
     composed: list[tuple[str, list[str]]] = []
     real = module.compose_tree
 
-    def counted(config_name: str, overrides: list[str]) -> object:
+    def counted(config_name: str, overrides: list[str], **given: Any) -> object:
         composed.append((config_name, overrides))
-        return real(config_name, overrides)
+        return real(config_name, overrides, **given)
 
     monkeypatch.setattr(module, "compose_tree", counted)
     compose_each(
