@@ -118,6 +118,7 @@ _EVENT_LINES: dict[str, Callable[[Mapping[str, Any], Progress], str]] = {
     events.MOVED: _moved,
     events.TRACKED: lambda record, progress: f"{record.get('tracker')}: {record.get('where')}",
     events.WARNING: lambda record, progress: f"warning: {record.get('message', '')}",
+    events.REMARK: lambda record, progress: str(record.get("message", "")),
     events.FAILED: _failed,
     events.PREEMPTED: _stopped,
     events.RESTARTED: _restarted,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from yoloscale.runs import event_files
@@ -28,8 +29,21 @@ MOVED = "moved"
 FINISHED = "finished"
 FAILED = "failed"
 WARNING = "warning"
+REMARK = "remark"
 TRACKED = "tracked"
 EXITED = "exited"
+
+
+@dataclass(frozen=True)
+class SetUpRemark:
+    """A WARNING or a REMARK of the ranks' set-up, as it stands on record but for `is_warning`, which tells the two.
+
+    `rank`: the first one that said it; the others' are in `message` by name.
+    """
+
+    message: str
+    is_warning: bool
+    rank: int
 
 
 def record(run: RunDirectory, event: str, **fields: Any) -> None:

@@ -26,6 +26,7 @@ from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
+from yoloscale.tasks import remarks
 from yoloscale.tasks.finish import finish, weights_copier, write_arguments
 from yoloscale.tasks.gpus import GpuWatch
 from yoloscale.tasks.hang import watch
@@ -36,6 +37,7 @@ from yoloscale.tasks.tracking import close_failed, close_timeout_s, open_tracker
 from yoloscale.tasks.trial import Trial
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
+from yoloscale.yolo.messages import listening
 
 STOP_AT_VARIABLE = "YOLOSCALE_STOP_AT"  # seconds since the epoch; the launcher sets it from cluster.time
 FEWEST_CPUS = 2  # of a rank on a GPU
@@ -50,7 +52,9 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
     processes = _announce(run, ranks, attempt, device)
     watchdog.meet(processes)
-    parts = build(config, run, ranks, device, steps, ballot, partial(_say, run, ranks, attempt))
+    with listening() as heard:
+        parts = build(config, run, ranks, device, steps, ballot, partial(_say, run, ranks, attempt))
+    remarks.tell(run, ranks, heard)
     keeper = make_keeper(config, run, ranks, parts, when=_when(config, run, attempt), save_period=config.save_period)
     progress = keeper.restore() or _first_progress(config, run)
     _watch_for_requests(run, ranks, ballot)
