@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from yoloscale.config import families
 from yoloscale.config.catalog import Catalog, task_of_architecture, task_of_name
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import nearest
@@ -22,6 +23,8 @@ _OF_A_RUN = (
 def model(word: str, catalog: Catalog) -> list[str]:
     """Hydra overrides for `model=word`; the word is data, already unquoted. Raises ConfigError."""
     suffix, stem = Path(word).suffix.lower(), Path(word).stem
+    if problem := families.of_name(word):
+        raise ConfigError(problem)
     if option := catalog.option("model", word):
         return [f"model={option}"]
     if weights := _weights_of_run(word):
@@ -43,6 +46,8 @@ def model(word: str, catalog: Catalog) -> list[str]:
         file = Path(word) if own_file else catalog.architecture(stem)
         if file is None:
             raise _no_such("model", word, catalog, [*catalog.groups.get("model", ()), *catalog.architectures])
+        if problem := families.of_architecture(file):
+            raise ConfigError(problem)
         return _custom_model(stem, task_of_architecture(file) or task_of_name(stem), None, word)
     if file := catalog.architecture(word):
         return _custom_model(word, task_of_architecture(file), f"{word}.pt", f"{word}.yaml")

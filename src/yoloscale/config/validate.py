@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from yoloscale.config import ranges
+from yoloscale.config import families, ranges
 from yoloscale.config.arguments import TrainArguments
 from yoloscale.config.catalog import task_of_name
 from yoloscale.config.errors import ConfigError, Problem
@@ -71,6 +71,8 @@ def _model(config: Config) -> list[Problem]:
         found = f"False beside model={model.weights}, which has no architecture file"
         problems.append(Problem("pretrained", found, "write model=path/to/architecture.yaml, or leave pretrained out"))
     source = model.weights or model.architecture or ""
+    if problem := families.of_name(source):
+        problems.append(problem)
     stem = Path(source).stem
     own = task_of_name(stem) or Task.detect
     if Path(source).name == source and _RELEASED.fullmatch(stem) and model.task not in (None, own):

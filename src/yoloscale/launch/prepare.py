@@ -6,6 +6,8 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from yoloscale.config import families
+from yoloscale.config.catalog import read_catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.remarks import Say
@@ -40,6 +42,8 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> Task:
     Weights that are loaded into another architecture (`pretrained=path`) may be of another task: what fits is taken.
     """
     weights, model = starting_weights(config), config.model
+    if model.weights is None and (problem := _untrained(str(model.architecture))):
+        raise ConfigError(problem)
     if weights is None:
         assert model.task is not None, "a model without weights names its task"
         return model.task
@@ -47,6 +51,9 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> Task:
 
     path = sources.prepare_weights(weights, cache, say)
     found = weights_file.inspect(path)
+    task_said = found.task.value if found.task else None
+    if model.weights and (problem := families.of_weights(path, found.model_class, found.architecture, task_said)):
+        raise ConfigError(problem)
     problems = []
     if found.foreign_globals and not model.allow_pickle:
         problems.append(_foreign(path, found.foreign_globals))
@@ -61,6 +68,14 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> Task:
     task = model.task or found.task
     assert task is not None
     return task
+
+
+def _untrained(architecture: str) -> Problem | None:
+    """The problem of an architecture that was written in a recipe; a file of one's own, or one of Ultralytics'."""
+    file: Path | None = Path(architecture)
+    if not Path(architecture).is_file():
+        file = read_catalog([]).architecture(Path(architecture).stem)
+    return families.of_architecture(file) if file is not None else None
 
 
 def _foreign(path: Path, names: tuple[str, ...]) -> Problem:
