@@ -143,13 +143,12 @@ def test_corrupt_files_are_skipped_counted_and_listed(copied: Callable[[Task], P
     (images / "000002.jpg").write_bytes(b"this is no picture")
     cv2.imwrite(str(images / "000003.jpg"), np.zeros((8, 8, 3), np.uint8))
     shallow, deep = check(source, Task.detect), check(source, Task.detect, deep=True)
-    assert [entry.rpartition("/")[2].partition(":")[0] for entry in shallow.splits["train"].skipped] == [
-        "000000.txt".replace("txt", "jpg"),
-        "000001.jpg",
-    ]
+    skipped = shallow.splits["train"].skipped
+    assert [Path(entry.partition(":")[0]).name for entry in skipped] == ["000000.jpg", "000001.jpg", "000002.jpg"]
+    assert skipped[0].endswith(f"labels require 5 columns, not 4 ({labels / '000000.txt'} line 1)")
     assert len(deep.splits["train"].skipped) == 4
     assert "smaller than 10" in deep.splits["train"].skipped[3]
-    assert any("2 images skipped" in line for line in shallow.lines())
+    assert any("3 images skipped" in line for line in shallow.lines())
 
 
 def test_when_nothing_is_left_it_is_fatal(copied: Callable[[Task], Path]) -> None:
@@ -192,7 +191,7 @@ def test_the_result_is_kept_until_a_file_changes(
     source = copied(Task.detect)
     first = check(source, Task.detect, cache=tmp_path / "cache")
     with monkeypatch.context() as patch:
-        patch.setattr(check_module, "_judge", None)
+        patch.setattr(check_module, "judge", None)
         assert check(source, Task.detect, cache=tmp_path / "cache") == first
     (source.parent / "labels" / "train" / "000000.txt").write_text("9 0.5 0.5 0.2 0.2\n")
     with pytest.raises(ConfigError):

@@ -125,9 +125,9 @@ def test_files_that_are_no_ultralytics_model_are_refused(saved: dict[str, Path],
     _archive(tmp_path / "typing.pt", pickle.dumps({"model": "a string"}))
     expected = {
         "absent": "no file",
-        "text": "cut short or not a .pt",
-        "empty": "cut short or not a .pt",
-        "short": "cut short or not a .pt",
+        "text": "begins with 'hello'",
+        "empty": "is empty",
+        "short": "is cut short",
         "state": "state dict",
         "tensor": "not an Ultralytics checkpoint",
         "script": "TorchScript",

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from yoloscale.data.file_kinds import HEAD_BYTES, other_file, read_head
 
 IMAGE_SUFFIXES = frozenset(
     {"avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp"}
 )
 _SMALLEST_PX = 10
+_TAIL_BYTES = 12  # the last chunk of a PNG
+_JPEG_START, _JPEG_END, _PNG_START = b"\xff\xd8", b"\xff\xd9", b"\x89PNG"
+_AVIF = (b"ftypavif", b"ftypavis")
+_OTHER_STARTS = (b"BM", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP")  # BMP, WebP, TIFF and DNG, JPEG 2000
 _ROTATED_BY_EXIF = {5, 6, 7, 8}
 
 
@@ -48,25 +59,96 @@ def find_depth(image: str) -> str | None:
     return next((str(p) for p in (path.with_suffix(".png"), path.with_suffix(".npy")) if p.is_file()), None)
 
 
-def open_image(path: str) -> tuple[str, tuple[int, int]]:
-    """Open an image as Ultralytics' `check_image` does, but never rewrite it.
+@dataclass(frozen=True)
+class Opened:
+    """An image as a check found it. `skipped` says why training leaves it out (empty if it does not)."""
 
-    Returns why it is skipped in training (empty if it is not), and its height and width after EXIF rotation.
-    """
-    from PIL import Image
+    skipped: str = ""
+    shape: tuple[int, int] = (0, 0)  # height and width after EXIF rotation, where it was opened
+    rewritten: bool = False  # a JPEG with bytes behind its end: the first scan of Ultralytics writes it anew, in place
+
+
+def glance(path: str) -> Opened:
+    """Judge an image by its first and last bytes; open it only if these are unusual. Raises OSError."""
+    with open(path, "rb") as file:  # noqa: PTH123  # a Path for each of millions of files costs more than the read
+        head = file.read(HEAD_BYTES)
+        file.seek(-min(_TAIL_BYTES, len(head)), os.SEEK_END)
+        tail = file.read()
+    if other := other_file(path, head):
+        return Opened(other.what)
+    whole = (
+        tail.endswith(_JPEG_END)
+        if head.startswith(_JPEG_START)
+        else b"IEND" in tail
+        if head.startswith(_PNG_START)
+        else head.startswith(_OTHER_STARTS) or head[4:12] in _AVIF
+    )
+    return Opened() if whole else open_image(path)
+
+
+def open_image(path: str) -> Opened:
+    """Open an image as Ultralytics' `check_image` does, but never rewrite it."""
+    from PIL import UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        if other := other_file(path, read_head(path)):
+            return Opened(other.what)
+        with _pillow(path) as image:
             image.verify()
             width, height = image.size
-            if image.format in {"JPEG", "MPO", "PNG", "AVIF"} and image.getexif().get(274) in _ROTATED_BY_EXIF:
-                width, height = height, width
+            with contextlib.suppress(Exception):  # as Ultralytics: a verified PNG does not tell, for one
+                if image.format in {"JPEG", "MPO", "PNG", "AVIF"} and image.getexif().get(274) in _ROTATED_BY_EXIF:
+                    width, height = height, width
             kind = (image.format or "").lower()
+    except UnidentifiedImageError:
+        return Opened(_unidentified(path))
     except Exception as error:  # Pillow's plugins raise what they like at broken files
-        return f"cannot be read: {error}", (0, 0)
-    if min(width, height) < _SMALLEST_PX:
-        return f"is {width} x {height} pixels: smaller than {_SMALLEST_PX}", (height, width)
-    return ("" if kind in IMAGE_SUFFIXES | {"jpeg2000"} else f"has the format {kind or 'unknown'}"), (height, width)
+        return Opened(f"cannot be read: {error}")
+    shape = (height, width)
+    if min(shape) < _SMALLEST_PX:
+        return Opened(f"is {width} x {height} pixels: smaller than {_SMALLEST_PX}", shape)
+    if kind not in IMAGE_SUFFIXES | {"jpeg2000"}:
+        return Opened(f"has the format {kind or 'unknown'}", shape)
+    return _jpeg_end(path, shape) if kind == "jpeg" else Opened("", shape)
+
+
+def _jpeg_end(path: str, shape: tuple[int, int]) -> Opened:
+    """Ultralytics decodes and writes anew a JPEG that does not end as JPEGs do; where it cannot, the image is lost."""
+    from PIL import Image
+
+    with open(path, "rb") as file:  # noqa: PTH123  # as in glance
+        file.seek(-2, os.SEEK_END)
+        if file.read() == _JPEG_END:
+            return Opened("", shape)
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except Exception as error:  # as in open_image
+        return Opened(f"is cut short: {error}", shape)
+    folder = os.path.dirname(path)  # noqa: PTH120  # as in glance
+    if not os.access(folder, os.W_OK):
+        return Opened(
+            f"has bytes behind its end: Ultralytics writes such a JPEG anew, and {folder} is read-only", shape
+        )
+    return Opened("", shape, rewritten=True)
+
+
+def _pillow(path: str) -> Any:
+    """The image as Pillow opens it; HEIC and HEIF by the package that Ultralytics takes for them, if it is there."""
+    from PIL import Image
+
+    if _is_heif(path) and find_spec("pi_heif"):
+        import_module("pi_heif").register_heif_opener()
+    return Image.open(path)
+
+
+def _unidentified(path: str) -> str:
+    return "needs the package pi-heif (pip install pi-heif)" if _is_heif(path) else "is no image that can be read"
+
+
+def _is_heif(path: str) -> bool:
+    start = read_head(path)[4:12]
+    return start.startswith(b"ftyp") and start not in _AVIF
 
 
 def open_mask(path: str, shape: tuple[int, int], valid: frozenset[int]) -> str:

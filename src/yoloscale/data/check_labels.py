@@ -30,6 +30,7 @@ class Labels:
     """What is in a label file. `corrupt` says why training skips the image; then nothing else is counted."""
 
     corrupt: str = ""
+    line: int = 0  # from 1, the first one that makes it corrupt
     outside: tuple[int, int] | None = None  # line and class of the first class that `names` does not have
     polygons: bool = False  # lines are polygons, not boxes
     per_class: Counter[int] = field(default_factory=Counter)
@@ -41,26 +42,41 @@ class Labels:
         return sum(self.per_class.values())
 
 
+class _CorruptError(Exception):
+    """Why a file is skipped, and the index of the row."""
+
+    def __init__(self, reason: str, row: int) -> None:
+        super().__init__(reason)
+        self.row = row
+
+
 def read_labels(text: str, rules: LabelRules) -> Labels:
     """Judge the text of a label file; lines are counted from 1."""
     numbered = [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not numbered:
         return Labels()
     rows = [_without_keypoints(tokens, rules) for _, tokens in numbered]
-    try:
-        values = [array("f", map(float, row)) for row in rows]
-    except (ValueError, OverflowError) as error:
-        return Labels(corrupt=str(error))
     polygons = not rules.pose and any(len(row) > 6 for row in rows)
-    if reason := _wrong_columns(values, polygons, rules):
-        return Labels(corrupt=reason)
-    outside = _outside(numbered, values, rules)
-    reason = _wrong_values(values, polygons, rules)
-    if reason or outside:
-        return Labels(corrupt=reason, outside=outside)
+    outside = None
+    try:
+        values = [_numbers(tokens, row) for row, tokens in enumerate(rows)]
+        _check_columns(values, polygons, rules)
+        outside = _outside(numbered, values, rules)
+        _check_values(values, polygons, rules)
+    except _CorruptError as error:
+        return Labels(corrupt=str(error), line=numbered[error.row][0], outside=outside)
+    if outside:
+        return Labels(outside=outside)
     unique = {row.tobytes(): int(row[0]) for row in values}
     counts = Counter([0] * len(unique) if rules.single_class else unique.values())
     return Labels(polygons=polygons, per_class=counts, duplicates=len(values) - len(unique))
+
+
+def _numbers(tokens: list[str], row: int) -> array[float]:
+    try:
+        return array("f", map(float, tokens))
+    except (ValueError, OverflowError) as error:
+        raise _CorruptError(str(error), row) from error
 
 
 def _without_keypoints(tokens: list[str], rules: LabelRules) -> list[str]:
@@ -69,16 +85,23 @@ def _without_keypoints(tokens: list[str], rules: LabelRules) -> list[str]:
     return tokens[:5] if drop else tokens
 
 
-def _wrong_columns(rows: list[array[float]], polygons: bool, rules: LabelRules) -> str:
-    widths = {len(row) for row in rows}
+def _check_columns(rows: list[array[float]], polygons: bool, rules: LabelRules) -> None:
+    widths = [len(row) for row in rows]
     if polygons:
         if 5 in widths:
-            return "labels mix polygons and boxes"
-        return "a polygon has an odd number of coordinates" if any(width % 2 == 0 for width in widths) else ""
-    if len(widths) > 1:
-        return f"lines have different numbers of columns: {', '.join(map(str, sorted(widths)))}"
+            raise _CorruptError("labels mix polygons and boxes", widths.index(5))
+        odd = next((row for row, width in enumerate(widths) if width % 2 == 0), None)
+        if odd is not None:
+            raise _CorruptError("a polygon has an odd number of coordinates", odd)
+        return
     expected = 5 + rules.keypoint_columns if rules.pose else 5
-    return "" if widths == {expected} else f"labels require {expected} columns, not {widths.pop()}"
+    other = next((row for row, width in enumerate(widths) if width != expected), None)
+    if len(set(widths)) > 1:
+        assert other is not None
+        said = ", ".join(map(str, sorted(set(widths))))
+        raise _CorruptError(f"lines have different numbers of columns: {said}", other)
+    if other is not None:
+        raise _CorruptError(f"labels require {expected} columns, not {widths[0]}", other)
 
 
 def _outside(
@@ -92,22 +115,23 @@ def _outside(
     return None
 
 
-def _wrong_values(rows: list[array[float]], polygons: bool, rules: LabelRules) -> str:
+def _check_values(rows: list[array[float]], polygons: bool, rules: LabelRules) -> None:
     """Ultralytics looks at boxes (of polygons: the box around each) or, for pose, at the keypoints' x and y."""
     boxes = [_box_around(row) if polygons else row[1:5] for row in rows]
     points = [_keypoints_xy(row, rules.dimensions) for row in rows] if rules.pose else boxes
-    largest = max(value for point in points for value in point)
-    if not largest <= _LARGEST:  # also when it is not a number
-        return f"coordinates are not relative to the image size: {largest:g}"
-    lowest = min(min(row[0], *box) if polygons else min(row) for row, box in zip(rows, boxes, strict=True))
+    for index, point in enumerate(points):
+        if not max(point) <= _LARGEST:  # also when it is not a number
+            raise _CorruptError(f"coordinates are not relative to the image size: {max(point):g}", index)
+    for index, row in enumerate(rows):
+        if any(value != value for value in row):
+            raise _CorruptError("a value is not a number", index)
+    lowest = [min(row[0], *box) if polygons else min(row) for row, box in zip(rows, boxes, strict=True)]
     flat = min(min(box[2:4]) for box in boxes)
-    if any(value != value for row in rows for value in row):
-        return "a value is not a number"
-    if not (lowest >= 0 or (lowest >= _SMALLEST and flat >= 0)):
-        return f"negative label values: {lowest:g}"
-    if any(row[0] % 1 for row in rows):
-        return "a class is not a whole number"
-    return ""
+    if not (min(lowest) >= 0 or (min(lowest) >= _SMALLEST and flat >= 0)):
+        raise _CorruptError(f"negative label values: {min(lowest):g}", lowest.index(min(lowest)))
+    for index, row in enumerate(rows):
+        if row[0] % 1:
+            raise _CorruptError("a class is not a whole number", index)
 
 
 def _box_around(row: array[float]) -> array[float]:

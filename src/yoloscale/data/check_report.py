@@ -23,6 +23,18 @@ class SplitReport:
     per_class: dict[str, int]  # objects; images for classification; empty where labels are pictures
     duplicates: int  # repeated label lines, which training leaves out
     skipped: tuple[str, ...]  # "file: reason", sorted: corrupt images and labels, images without mask or depth map
+    rewritten: tuple[str, ...] = ()  # JPEGs that the first scan of Ultralytics writes anew, sorted
+    cure: str = ""  # how most of `skipped` are mended, where that is known
+
+    def remarks(self) -> Iterator[str]:
+        """What training does with some files that a person may not expect."""
+        if self.duplicates:
+            yield f"{counted(self.duplicates, 'repeated label line')} left out"
+        if self.rewritten:
+            yield (
+                f"{counted(len(self.rewritten), 'JPEG')} with bytes behind the end: Ultralytics decodes and writes "
+                f"such files anew, in place, larger and without EXIF; the first is {self.rewritten[0]}"
+            )
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,7 @@ class DatasetReport:
     def from_json(cls, content: Mapping[str, Any]) -> DatasetReport:
         """Undo `as_json`, also after a trip through JSON text."""
         splits = {
-            name: SplitReport(**{**split, "skipped": tuple(split["skipped"])})
+            name: SplitReport(**{**split, **{key: tuple(split[key]) for key in ("skipped", "rewritten")}})
             for name, split in content["splits"].items()
         }
         lists = {name: tuple(content[name]) for name in ("names", "notes")}
@@ -57,23 +69,25 @@ class DatasetReport:
             yield f"  {name}: {counted(split.images, 'image')}, {split.bytes / 2**20:.1f} MiB, {self._labels(split)}"
             if split.per_class:
                 yield f"    {_listed([f'{kind} {count}' for kind, count in split.per_class.items()], '  ')}"
-            if split.duplicates:
-                yield f"    {counted(split.duplicates, 'repeated label line')} left out"
+            yield from (f"    {line}" for line in split.remarks())
             if split.skipped:
                 yield f"    {counted(len(split.skipped), 'image')} skipped in training:"
                 yield from (f"      {line}" for line in split.skipped[:_SHOWN])
                 if len(split.skipped) > _SHOWN:
                     yield f"      … and {len(split.skipped) - _SHOWN} more"
+                yield from _mending(split, "      ")
         yield from (f"  note: {note}" for note in self.notes)
 
     def warnings(self) -> Iterator[str]:
         """What training skips, and why, for somebody who did not ask for the whole report."""
         for name, split in self.splits.items():
+            yield from (f"{name}: {line}" for line in split.remarks())
             if split.skipped:
                 yield f"{name}: {counted(len(split.skipped), 'image')} skipped in training:"
                 yield from (f"  {line}" for line in split.skipped[:_SHOWN])
                 if len(split.skipped) > _SHOWN:
                     yield f"  … and {len(split.skipped) - _SHOWN} more: `yoloscale data check` lists them"
+                yield from _mending(split, "  ")
 
     def _labels(self, split: SplitReport) -> str:
         if self.task == "classify":
@@ -83,6 +97,11 @@ class DatasetReport:
         if not split.objects:
             return f"{split.labelled} labelled"
         return f"{counted(split.objects, 'object')}, {counted(split.backgrounds, 'background')}"
+
+
+def _mending(split: SplitReport, indent: str) -> Iterator[str]:
+    if split.cure:
+        yield f"{indent}most of them: {split.cure.splitlines()[0]}"
 
 
 def _listed(entries: list[str], separator: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Task
+from yoloscale.data.file_kinds import other_file, read_head
 from yoloscale.data.weights_globals import is_known
 
 _LARGEST_PICKLE_BYTES = 256 << 20  # the pickle holds the structure; the numbers lie in other members of the archive
@@ -21,6 +22,12 @@ _PLAIN = {
     ("builtins", "frozenset"): frozenset,
     ("__builtin__", "set"): set,
     ("__builtin__", "frozenset"): frozenset,
+}
+_OTHER_WEIGHTS = {
+    b"\x80": "a pickle: torch before 1.6 saved so; with that model's code, load it and torch.save it again",
+    b"\x89HDF": "an HDF5 file (Keras), not weights of torch",
+    b"\x1f\x8b": "compressed by gzip: unpack it",
+    b"{": "a file of safetensors: weights without their network",  # after eight bytes of length
 }
 _TASK_OF_CLASS = {
     "DetectionModel": Task.detect,
@@ -96,9 +103,24 @@ def _read_pickle(path: Path) -> bytes:
                 raise _refused(path, f"has a structure of {members['data.pkl'].file_size} bytes")
             return archive.read(members["data.pkl"])
     except zipfile.BadZipFile as error:
-        raise _refused(path, "is empty, cut short or not a .pt file at all") from error
+        raise _no_archive(path) from error
     except (OSError, NotImplementedError, RuntimeError, EOFError) as error:  # unreadable, encrypted, damaged member
         raise _refused(path, f"cannot be read ({error})") from error
+
+
+def _no_archive(path: Path) -> ConfigError:
+    """What a file is that is not the archive torch.save writes."""
+    head = read_head(path)
+    if other := other_file(path, head):
+        return ConfigError(Problem("model", f"{path} {other.what}", other.cure))
+    if head.startswith(b"PK\3\4"):
+        size = path.stat().st_size
+        instead = "download or copy it again, and compare its size with that of the source"
+        return ConfigError(Problem("model", f"{path} is cut short: {size} bytes, and its end is missing", instead))
+    for start, kind in _OTHER_WEIGHTS.items():
+        if head.startswith(start, 8 if start == b"{" else 0):
+            return _refused(path, f"is {kind}")
+    return _refused(path, "is not a .pt file: it begins with " + repr(head[:12])[1:])
 
 
 def _unpickle(content: bytes, path: Path) -> tuple[Any, set[str]]:

@@ -1,0 +1,119 @@
+"""What in the images and labels of a split makes training impossible, with file, line and cure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from yoloscale.config.errors import Problem
+from yoloscale.config.schema import Task
+from yoloscale.data import check_images, label_places
+from yoloscale.data.check_verdict import Verdict
+from yoloscale.data.file_kinds import other_file, read_head
+from yoloscale.data.label_formats import Cause, Setting, explain
+
+_NAMED_FILES = 5
+_NAMED_CAUSES = 3
+
+
+def problems_of_split(split: str, verdicts: Sequence[Verdict], setting: Setting, root: Path) -> list[Problem]:
+    """Fatal problems of a split of the dataset below `root`."""
+    key = f"data.{split}"
+    if outside := [verdict for verdict in verdicts if verdict.labels and verdict.labels.outside]:
+        return list(_outside(key, outside, verdicts, setting))
+    good = [verdict for verdict in verdicts if not verdict.skipped]
+    if not good:
+        return list(_none_left(key, verdicts, setting))
+    if (
+        split == "train"
+        and setting.task is not Task.classify
+        and not any(verdict.labels is not None for verdict in good)
+    ):
+        cause = label_places.find(root, [v.image for v in good], [v.label_file for v in good])
+        return [Problem(key, f"no image has a label file: {cause.found}", cause.cure)]
+    if setting.task in (Task.segment, Task.obb, Task.semantic):
+        return list(_boxes(key, [v for v in good if v.labels and v.labels.objects and not v.labels.polygons], setting))
+    return []
+
+
+def commonest_cause(verdicts: Sequence[Verdict], setting: Setting) -> str:
+    """How most of the skipped images of a split are mended; empty if none is skipped or it is not known."""
+    groups = _by_reason([verdict for verdict in verdicts if verdict.skipped])
+    if not groups:
+        return ""
+    cause = _cause(groups[0][0], setting)
+    return f"{cause.found}: {cause.cure}" if cause.cure else ""
+
+
+def _outside(key: str, outside: list[Verdict], verdicts: Sequence[Verdict], setting: Setting) -> Iterator[Problem]:
+    count = setting.rules.classes
+    instead = f"write 0 … {count - 1} there, or add the class to names: in {setting.yaml}"
+    if _counted_from_one(outside, verdicts, count):
+        instead = (
+            f"the classes of all labels run from 1: subtract one, or add a class before the others in {setting.yaml}"
+        )
+    for verdict in outside[:_NAMED_FILES]:
+        assert verdict.labels is not None
+        assert verdict.labels.outside is not None
+        line, kind = verdict.labels.outside
+        found = f"{verdict.label_file} line {line}: class {kind}; names ends at {count - 1}"
+        yield Problem(key, found, instead)
+    if len(outside) > _NAMED_FILES:
+        found = f"{len(outside) - _NAMED_FILES} more files have a class that is not in names"
+        yield Problem(key, found, "`yoloscale data check` after mending these shows the next ones")
+
+
+def _counted_from_one(outside: list[Verdict], verdicts: Sequence[Verdict], count: int) -> bool:
+    kinds = {verdict.labels.outside[1] for verdict in outside if verdict.labels and verdict.labels.outside}
+    zeros = any(verdict.labels.per_class[0] for verdict in verdicts if verdict.labels)
+    return kinds == {count} and not zeros and count > 1
+
+
+def _none_left(key: str, verdicts: Sequence[Verdict], setting: Setting) -> Iterator[Problem]:
+    groups = _by_reason(verdicts)
+    for group in groups[:_NAMED_CAUSES]:
+        cause, first = _cause(group[0], setting), group[0]
+        line = f" line {first.labels.line}" if first.labels and first.labels.line else ""
+        file = first.label_file if first.labels and first.labels.corrupt else first.image
+        part = "" if len(groups) == 1 else f", {len(group)} because of this"
+        found = f"none of the {len(verdicts)} images can be used{part}: {file}{line}: {cause.found}"
+        cure = cause.cure or "replace these files by images that open"
+        yield Problem(key, found, cure)
+
+
+def _by_reason(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
+    """Skipped images of one reason together, the commonest first."""
+    groups: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        reason = re.sub(r"'[^']*'|/\S*|[-\d.]+", "#", verdict.skipped)
+        groups.setdefault(reason, []).append(verdict)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _cause(verdict: Verdict, setting: Setting) -> Cause:
+    labels = verdict.labels
+    if labels is None or not labels.corrupt:
+        try:
+            other = other_file(verdict.image, read_head(verdict.image))
+        except OSError:
+            other = None
+        return Cause(verdict.skipped, other.cure if other else "")
+    try:
+        text = Path(verdict.label_file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        return Cause(f"cannot be read: {error}", "write it anew as UTF-8 text, or delete it")
+
+    def shape() -> tuple[int, int]:
+        return check_images.open_image(verdict.image).shape
+
+    return explain(verdict.label_file, text, labels.line, labels.corrupt, setting, shape)
+
+
+def _boxes(key: str, boxes: list[Verdict], setting: Setting) -> Iterator[Problem]:
+    if not boxes:
+        return
+    task = setting.task
+    needed = "four corners: class x1 y1 … x4 y4" if task is Task.obb else "polygons: class x1 y1 x2 y2 x3 y3 …"
+    found = f"{len(boxes)} label files hold boxes, not {needed.split(':')[0]}; the first is {boxes[0].label_file}"
+    yield Problem(key, found, f"the task {task.value} needs {needed}; with boxes take a detection model")

@@ -1,0 +1,61 @@
+"""What lies in place of an image, a label file or weights, told by the first bytes: pointers, web pages, nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+HEAD_BYTES = 512  # that `other_file` wants to see
+
+_LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
+_ANNEX = (b"/annex/objects/", b"../.git/annex/", b".git/annex/objects/")
+_PAGE = (b"<!doctype html", b"<html", b"<head")
+_AGAIN = "download or copy it again, and compare its size with that of the source"
+
+
+@dataclass(frozen=True)
+class OtherFile:
+    """A file that is not what its name says."""
+
+    what: str  # completes "FILE …"
+    cure: str
+
+
+def other_file(path: Path | str, head: bytes) -> OtherFile | None:
+    """What a file is that begins with `head` (all of it if shorter than HEAD_BYTES); None for ordinary content."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not head:
+        return OtherFile("is empty", _AGAIN)
+    if text.startswith(_LFS):
+        return OtherFile("is a Git LFS pointer: what it points to was not downloaded", _pull(Path(path)))
+    if text.startswith(_ANNEX):
+        return OtherFile("is a git-annex pointer: what it points to was not downloaded", "run `git annex get .` there")
+    if text[:16].lower().startswith(_PAGE):
+        return OtherFile(f"is a web page{_title(text)}", f"{_AGAIN}: the address wants a login or a confirmation")
+    if text.startswith((b"<?xml", b"<Error>")) and (code := re.search(rb"<Code>(\w+)</Code>", text)):
+        return OtherFile(f"is the answer of a server: {code[1].decode()}", f"{_AGAIN}: the server refused it")
+    if not head.strip(b"\0"):
+        return OtherFile("begins with nothing but zeros: it was never written to its end", _AGAIN)
+    return None
+
+
+def read_head(path: Path | str) -> bytes:
+    """The first HEAD_BYTES of a file. Raises OSError."""
+    with open(path, "rb") as file:  # noqa: PTH123  # a Path for each of millions of files costs more than the read
+        return file.read(HEAD_BYTES)
+
+
+def _pull(path: Path) -> str:
+    """How the content of LFS pointers is had, and where."""
+    for folder in path.absolute().parents:
+        if (folder / ".git").exists():
+            return f"run `git lfs pull` in {folder}"
+    return (
+        "run `git lfs pull` in the clone that it comes from, and copy it again (a zip from the web has pointers only)"
+    )
+
+
+def _title(text: bytes) -> str:
+    found = re.search(rb"<title[^>]*>\s*([^<]{1,80})", text, re.IGNORECASE)
+    return f" ({' '.join(found[1].decode('utf-8', 'replace').split())})" if found else ""

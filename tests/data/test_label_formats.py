@@ -1,0 +1,203 @@
+"""Labels in other formats or other places: the cause, with file and line, and the cure."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.schema import Task
+from yoloscale.data.check import check
+
+BOX = "0 0.5 0.5 0.2 0.2"
+
+
+def dataset(root: Path, label: str = BOX, *, images: str = "images", extra: str = "") -> Path:
+    """Two images of 200 x 100 pixels in train and in val, each with the label."""
+    for split in ("train", "val"):
+        folder, labels = root / images / split, root / "labels" / split
+        folder.mkdir(parents=True)
+        labels.mkdir(parents=True)
+        for number in range(2):
+            cv2.imwrite(str(folder / f"{split}{number}.jpg"), np.zeros((100, 200, 3), np.uint8))
+            (labels / f"{split}{number}.txt").write_text(f"{label}\n")
+    source = root / "data.yaml"
+    source.write_text(f"train: {images}/train\nval: {images}/val\nnames: [cat, traffic light]\n{extra}")
+    return source
+
+
+def problems(source: Path, task: Task = Task.detect) -> tuple[Problem, ...]:
+    with pytest.raises(ConfigError) as raised:
+        check(source, task)
+    return raised.value.problems
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "found", "cure"),
+    [
+        (
+            Task.detect,
+            f"{BOX} 0.87",
+            "line 1: labels require 5 columns, not 6: column 6 looks like a confidence",
+            "sed",
+        ),
+        (
+            Task.detect,
+            f"{BOX}\n1 0.2 0.2 0.1 0.1 0.5",
+            "line 2: lines have different numbers",
+            "class x y width height",
+        ),
+        (Task.detect, f"{BOX} 12", "column 6 looks like a track", "sed"),
+        (Task.detect, f"{BOX} 0.87 12", "columns 6 and 7 look like a confidence and a track", "sed"),
+        (Task.detect, "0 20 10 120 60", "pixels of an image of 200 x 100", "bottom: 0 0.35 0.35 0.5 0.5"),
+        (Task.detect, "0 100 50 40 20", "pixels of an image of 200 x 100", "width and height: 0 0.5 0.5 0.2 0.2"),
+        (Task.detect, "0 0.9 0.5 1.02 0.2", "1.02; the image ends at 0 and 1", "0 0.695 0.5 0.61 0.2"),
+        (Task.detect, "0 -0.02 0.5 0.2 0.2", "negative label values: -0.02", "0 0.04 0.5 0.08 0.2"),
+        (
+            Task.detect,
+            "0 1 0.1 1.1 0.1 1.1 0.9 1 0.9",
+            "the image ends at 0 and 1",
+            "0 1 0.1 1 0.1 1 0.9 1 0.9",
+        ),
+        (Task.detect, "0,0.5,0.5,0.2,0.2", "separates values by commas", "sed -i 's/, */ /g'"),
+        (Task.detect, "0; 0.5; 0.5; 0.2; 0.2", "separates values by semicolons", "sed -i 's/; */ /g'"),
+        (Task.detect, "0 0,5 0,5 0,2 0,2", "decimals with a comma: 0,5", "sed -i 's/,/./g'"),
+        (Task.detect, "traffic light 0.5 0.5 0.2 0.2", "names the class instead of its index", "s/^traffic light /1 /"),
+        (Task.detect, "dog 0.5 0.5 0.2 0.2", "names the class instead of its index: dog", "0 cat, 1 traffic light"),
+        (Task.detect, "# my labels\n0 0.5 0.5 0.2 0.2", "line 1: has a heading or a comment", "take that line out"),
+        (Task.detect, f"class x y w h\n{BOX}", "line 1: has a heading or a comment", "take that line out"),
+        (Task.detect, "0 0.5 0.5 0.2 wide", "no number: wide", "class x y width height"),
+        (Task.detect, '{"shapes": []}', "holds JSON", "format YOLO"),
+        (Task.detect, "<annotation>", "holds XML", "format YOLO"),
+        (Task.detect, "Car 0.00 0 -1.57 59 15 62 18 1.6 1.7 3.6 -1.1 1.7 21 -1.6", "KITTI", "columns 5 to 8"),
+        (Task.obb, "2 3 40 3 40 30 2 30 plane 0", "DOTA", "convert_dota_to_yolo_obb"),
+        (Task.obb, f"{BOX} 0.78", "a box and, perhaps, its angle", "four corners"),
+        (Task.detect, "0.5 0.5 0.2 0.2 1", "the class in its last column", "awk"),
+        (Task.detect, "0.5 0.5 0.2 0.2", "the class seems to be missing", "class x y width height"),
+        (Task.segment, f"0 0.1 0.1 0.9 0.1 0.9 0.9\n{BOX}", "line 2: labels mix", "0 0.4 0.4 0.6 0.4 0.6 0.6 0.4 0.6"),
+        (Task.segment, "0 0.1 0.1 0.9 0.1 0.9 0.9 0.2", "odd number", "class x1 y1 x2 y2 x3 y3"),
+        (Task.detect, f"{BOX} 0.4 0.4 2 0.6 0.6 1", "2 keypoints of x, y and visibility", "kpt_shape: [2, 3]"),
+        (Task.detect, "2 0.5 0.5 0.2 0.2", "line 1: class 2; names ends at 1", "run from 1: subtract one"),
+    ],
+)
+def test_labels_of_another_format(task: Task, label: str, found: str, cure: str, tmp_path: Path) -> None:
+    said = problems(dataset(tmp_path, label), task)
+    assert {problem.key for problem in said} == {"data.train", "data.val"}
+    assert f"{tmp_path}/labels/train/train0.txt line " in said[0].found or "line" not in found
+    assert found in said[0].found
+    assert cure in said[0].instead
+
+
+@pytest.mark.parametrize(
+    ("label", "shape", "found", "cure"),
+    [
+        (f"{BOX} 0.4 0.4 2 0.6 0.6 1", "[2, 2]", "2 keypoints of x, y and visibility", "kpt_shape: [2, 3]"),
+        (f"{BOX} 0.4 0.4 0.6 0.6", "[2, 3]", "2 keypoints of x, y; ", "kpt_shape: [2, 2]"),
+        (f"{BOX} 0.4 0.4 2 0.6 0.6 0 0 0 0", "[2, 3]", "3 keypoints of x, y and visibility", "kpt_shape: [3, 3]"),
+        (BOX, "[2, 3]", "boxes without keypoints", "detection model"),
+    ],
+)
+def test_keypoints_that_are_not_as_kpt_shape_says(
+    label: str, shape: str, found: str, cure: str, tmp_path: Path
+) -> None:
+    said = problems(dataset(tmp_path, label, extra=f"kpt_shape: {shape}\n"), Task.pose)
+    assert "train0.txt line 1" in said[0].found
+    assert found in said[0].found
+    assert cure in said[0].instead
+
+
+@pytest.mark.parametrize("label", ["0,0.5,0.5,0.2,0.2", f"{BOX} 0.8", f"{BOX} 0.8 12", "traffic light 0.5 0.5 0.2 0.2"])
+def test_the_command_that_is_named_mends_the_files(label: str, tmp_path: Path) -> None:
+    source = dataset(tmp_path / "my data", label)
+    for problem in problems(source):
+        command = problem.instead[problem.instead.index("sed ") :]
+        subprocess.run(["bash", "-c", command], check=True)
+    assert check(source, Task.detect).splits["train"].objects == 2
+
+
+def beside(root: Path) -> Path:
+    source = dataset(root)
+    for split in ("train", "val"):
+        for label in (root / "labels" / split).iterdir():
+            label.rename(root / "images" / split / label.name)
+    shutil.rmtree(root / "labels")
+    return source
+
+
+def in_one_folder(root: Path) -> Path:
+    source = dataset(root)
+    for split in ("train", "val"):
+        for label in (root / "labels" / split).iterdir():
+            label.rename(root / "labels" / label.name)
+        (root / "labels" / split).rmdir()
+    return source
+
+
+def with_the_suffix_of_the_image(root: Path) -> Path:
+    source = dataset(root)
+    for label in (root / "labels").rglob("*.txt"):
+        label.rename(label.with_suffix(".jpg.txt"))
+    return source
+
+
+@pytest.mark.parametrize("spoil", [beside, in_one_folder, with_the_suffix_of_the_image])
+def test_labels_in_other_places_and_the_command_that_moves_them(spoil: object, tmp_path: Path) -> None:
+    source = spoil(tmp_path / "my data")  # type: ignore[operator]
+    (problem,) = problems(source)
+    assert "no image has a label file" in problem.found
+    assert f"{tmp_path}/my data/labels/train/train0.txt" in problem.found
+    subprocess.run(["bash", "-c", problem.instead], check=True)
+    assert check(source, Task.detect).splits["train"].labelled == 2
+
+
+def test_images_in_a_folder_of_another_name(tmp_path: Path) -> None:
+    source = dataset(tmp_path, images="JPEGImages")
+    (problem,) = problems(source)
+    assert "this one is called JPEGImages/" in problem.found
+    command, _, rest = problem.instead.partition(", and write images in place of JPEGImages")
+    assert rest
+    subprocess.run(["bash", "-c", command], check=True)
+    source.write_text(source.read_text().replace("JPEGImages", "images"))
+    assert check(source, Task.detect).splits["train"].labelled == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found", "cure"),
+    [
+        ("annotations/instances_train.json", json.dumps({"images": [], "annotations": []}), "COCO", "convert_coco("),
+        ("Annotations/train0.xml", "<annotation><object><bndbox>", "Pascal VOC", "YOLO"),
+        ("labels/train/train1.json", '{"shapes": []}', "LabelMe", "YOLO"),
+        ("train.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\n", "a table of boxes", "YOLO"),
+        ("labels.zip", "PK", "the archive", "unpack"),
+        ("labels/train/other.txt", BOX, "none of them called as an image", "train0.txt for train0.jpg"),
+        ("labels/train/TRAIN0.TXT", BOX, "is spelt otherwise", "mv "),
+        ("readme.md", "", "there is no", "put a .txt file"),
+    ],
+)
+def test_labels_of_other_tools_beside_a_dataset_without_any(
+    name: str, content: str, found: str, cure: str, tmp_path: Path
+) -> None:
+    source = dataset(tmp_path)
+    for label in (tmp_path / "labels").rglob("*.txt"):
+        label.unlink()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
+    (problem,) = problems(source)
+    assert problem.key == "data.train"
+    assert found in problem.found
+    assert cure in problem.instead
+
+
+def test_a_part_that_is_skipped_is_listed_with_the_cure(tmp_path: Path) -> None:
+    source = dataset(tmp_path)
+    (tmp_path / "labels/train/train1.txt").write_text("0 12 10 40 44\n")
+    train = check(source, Task.detect).splits["train"]
+    assert train.skipped[0].endswith(f"({tmp_path}/labels/train/train1.txt line 1)")
+    assert "divide x and width" in train.cure
+    assert any("most of them: " in line for line in check(source, Task.detect).warnings())
