@@ -166,22 +166,6 @@ def test_configs_of_ones_own(tmp_path: Path) -> None:
     assert (config.epochs, config.model.name) == (7, "ours")
 
 
-@pytest.mark.parametrize(
-    ("content", "key", "text"),
-    [
-        ("epoch: 7", "epoch in experiment/mine.yaml", "epochs"),
-        ("epochs: many", "epochs in experiment/mine.yaml", "whole number"),
-        ("cluster: {node: 7}", "cluster.node in experiment/mine.yaml", "cluster.nodes"),
-        ("device: 0", "device in experiment/mine.yaml", "cluster.gpus"),
-    ],
-)
-def test_a_mistake_in_a_file_names_key_and_file(tmp_path: Path, content: str, key: str, text: str) -> None:
-    (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{content}\n")
-    found = problems("--config-dir", str(tmp_path), "experiment=mine")
-    assert text in found[key]
-
-
 def test_this_machines_own_settings_are_optional(tmp_path: Path) -> None:
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "default.yaml").write_text("# @package _global_\npaths:\n  cache: /scratch\n")

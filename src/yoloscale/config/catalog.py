@@ -40,6 +40,7 @@ class Catalog:
     groups: Mapping[str, tuple[str, ...]]
     architectures: Mapping[str, Path] = field(default_factory=dict)
     datasets: Mapping[str, Path] = field(default_factory=dict)
+    shipped: frozenset[str] = frozenset()  # groups of ours: every config has an option of each
 
     def option(self, group: str, word: str) -> str | None:
         """The group option of this name, in any letter case."""
@@ -52,7 +53,10 @@ class Catalog:
 
 
 def read_catalog(folders: list[Path]) -> Catalog:
-    """List the groups of some config folders, and the YAML files of the installed Ultralytics (not imported)."""
+    """List the groups of some config folders, and the YAML files of the installed Ultralytics (not imported).
+
+    The first folder is ours.
+    """
     groups: dict[str, set[str]] = {}
     for folder in folders:
         for file in folder.glob("*/*.yaml"):
@@ -61,6 +65,7 @@ def read_catalog(folders: list[Path]) -> Catalog:
         groups={group: tuple(sorted(options)) for group, options in groups.items() if group != "hydra"},
         architectures=_installed("models/**/*.yaml"),
         datasets=_installed("datasets/*.yaml"),
+        shipped=frozenset(file.parent.name for file in folders[0].glob("*/*.yaml")),
     )
 
 

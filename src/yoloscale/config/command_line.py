@@ -66,6 +66,7 @@ def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
     if name == "hydra" or name.startswith(("hydra.", "hydra/")):
         return [token]
     if name in catalog.groups and "." not in name:
+        key = key.lstrip("+") if name in catalog.shipped else key  # it is in every config, to be replaced
         return [f"{key}={_group_choice(name, value, catalog)}"]
     if name.startswith("sweep.params."):
         raise ConfigError(Problem(name, "values to sweep over, without -m", "write yoloscale train -m …"))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -17,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from yoloscale.config import command_line, flags
+from yoloscale.config import command_line, flags, recipes
 from yoloscale.config.catalog import read_catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.hydra_flags import run_hydra_flags
@@ -32,6 +33,8 @@ from yoloscale.config.typed import from_plain
 __all__ = ["assignments", "compose", "hydra_arguments", "run_hydra_flags"]
 
 _DEFAULT_IMGSZ = {Task.classify: 224}  # pixels; Ultralytics' own, 640 for every other task
+
+_SEARCHED = re.compile(r"^hydra\.searchpath=\['file://(.+)'\]$")
 
 TaskOf = Callable[[Path], "Task | None"]
 
@@ -154,8 +157,8 @@ def compose_tree(config_name: str, overrides: list[str], *, with_hydra: bool = F
         with initialize_config_dir(str(configs_folder()), job_name="yoloscale", version_base="1.3"):
             tree = hydra_compose(config_name, overrides, return_hydra_config=True)
         return tree if with_hydra else _without_hydra(tree, say)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_from_hydra(error)) from error
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(_in_recipes(overrides) or [_from_hydra(error)]) from error
     except AssertionError as error:  # Hydra's answer to a key below a group that is null
         raise ConfigError(_below_null(overrides)) from error
 
@@ -210,6 +213,24 @@ def _problems_of(override: Override, tree: DictConfig) -> list[Problem]:
     except (OmegaConfBaseException, ValueError):
         return [Problem(key, f"{value!r}", f"write {describe(key)}")]
     return []
+
+
+def _in_recipes(overrides: Iterable[str]) -> list[Problem]:
+    """What is wrong with the person's own files, where that is why Hydra did not compose."""
+    overrides = list(overrides)
+    folders = [Path(found) for override in overrides for found in _SEARCHED.findall(override)]
+    tree = complete_tree()
+
+    def value_problem(key: str, value: Any) -> str | None:
+        if isinstance(value, str) and "${" in value:
+            return None
+        try:
+            OmegaConf.update(tree, key, value, merge=True)
+        except (OmegaConfBaseException, ValueError):
+            return describe(key)
+        return None
+
+    return recipes.problems([configs_folder(), *folders], overrides, value_problem)
 
 
 def _below_null(overrides: Iterable[str]) -> list[Problem]:
