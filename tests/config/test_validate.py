@@ -82,7 +82,6 @@ def test_the_defaults_can_start() -> None:
         ("name", "", None),
         ("quantize", 8, None),
         ("distill_model", "yolo26x.pt", None),
-        ("rect", True, False),
         ("profile", True, False),
         ("batch", 15, 16),
         ("batch", -1, 2),

@@ -26,7 +26,7 @@ class Numbers:
     def __len__(self) -> int:
         return ORDER.samples
 
-    def sample(self, index: int, mosaic_closed: bool) -> dict[str, Any]:
+    def sample(self, index: int, mosaic_closed: bool, shape: tuple[int, int] | None = None) -> dict[str, Any]:
         return {"index": index, "closed": mosaic_closed, "drawn": random.random()}
 
     def collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

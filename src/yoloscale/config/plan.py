@@ -104,7 +104,7 @@ def plan(config: Config, *, ranks: int | None = None, batch: int | None = None) 
         ConfigError: the step does not divide over these ranks; it names numbers of ranks that work.
     """
     planned = _planned(config, batch)
-    actual = _deal(planned, world_size(config) if ranks is None else ranks, config.cluster.sync_bn)
+    actual = _deal(planned, world_size(config) if ranks is None else ranks, config.cluster.sync_bn, config.rect)
     if actual is None:
         raise ConfigError(_impossible(config, planned, world_size(config) if ranks is None else ranks))
     return BatchPlan(planned, actual)
@@ -143,12 +143,13 @@ def _planned(config: Config, batch: int | None) -> Split:
     return Split(ranks, images // ranks, max(round(config.nbs / images), 1))
 
 
-def _deal(planned: Split, ranks: int, sync_bn: bool) -> Split | None:
+def _deal(planned: Split, ranks: int, sync_bn: bool, rect: bool) -> Split | None:
     """The planned optimiser step on other ranks; None if it does not divide.
 
     Whole micro-batches go to other ranks where their number divides. Else the images of the step are cut into the
     largest micro-batches that divide, none larger than planned, as memory was sized for those. SyncBN computes over
-    all ranks of a forward pass, so there the forward pass stays what it was.
+    all ranks of a forward pass, so there the forward pass stays what it was. With `rect` the images of a planned batch
+    have one shape, so none of the micro-batches lies in two of those.
     """
     if ranks == planned.ranks:
         return planned
@@ -158,7 +159,8 @@ def _deal(planned: Split, ranks: int, sync_bn: bool) -> Split | None:
     share, rest = divmod(planned.step_images, ranks)
     if rest:
         return None
-    largest = max(images for images in range(1, planned.per_rank + 1) if share % images == 0)
+    sizes = [images for images in range(1, planned.per_rank + 1) if share % images == 0]
+    largest = max(images for images in sizes if not rect or planned.forward_batch % images == 0)
     return Split(ranks, largest, share // largest)
 
 

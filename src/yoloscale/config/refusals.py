@@ -9,8 +9,6 @@ UNSUPPORTED: dict[str, str] = {
     "quantize": "quantisation-aware training is not supported: train without it, quantise the finished weights with "
     "`yolo export model=RUN/weights/best.pt format=… quantize=8`",
     "distill_model": "knowledge distillation is not supported: leave it out, or use `yolo train`",
-    "rect": "batches of like-shaped images cannot be drawn in the shuffled order that is the same on any number of "
-    "ranks: leave it out",
     "profile": "speed profiling of exported formats is not part of training: leave it out, see `yolo benchmark`",
     "augment": "validation with test-time augmentation is for finished weights: leave it out, then "
     "`yolo val model=RUN/weights/best.pt augment=True`",

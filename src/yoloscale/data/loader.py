@@ -25,6 +25,7 @@ class SampleKey(NamedTuple):
     epoch: int
     sample: int
     mosaic_closed: bool
+    shape: tuple[int, int] | None = None  # (height, width) of the images of its batch, if that has one of its own
 
 
 class SampleSource(Protocol):
@@ -32,15 +33,17 @@ class SampleSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def sample(self, index: int, mosaic_closed: bool) -> dict[str, Any]:
-        """One augmented sample; draws from the global host generators only."""
+    def sample(self, index: int, mosaic_closed: bool, shape: tuple[int, int] | None = None) -> dict[str, Any]:
+        """One augmented sample, of this (height, width); draws from the global host generators only."""
         ...
 
     def collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]: ...
 
 
 class SeededSamples(Dataset[dict[str, Any]]):
-    """Samples whose augmentation depends on (seed, epoch, index) alone, not on who loads them or what came before.
+    """Samples that depend on (seed, epoch, index) and the shape of their batch alone.
+
+    Not on who loads them, or what came before.
 
     Loading a sample leaves the host generators seeded by it; who draws random numbers seeds first, always.
     """
@@ -51,7 +54,7 @@ class SeededSamples(Dataset[dict[str, Any]]):
 
     def __getitem__(self, key: SampleKey) -> dict[str, Any]:
         seed_host(derive("sample", self._seed, key.epoch, key.sample))
-        return self._source.sample(key.sample, key.mosaic_closed)
+        return self._source.sample(key.sample, key.mosaic_closed, key.shape)
 
 
 class MicroBatchKeys:
@@ -71,7 +74,7 @@ class MicroBatchKeys:
             closed = self._mosaic_closed(epoch)
             for index in range(first, self._order.steps):
                 for micro in self._order.step(epoch, index, self._rank).micro_batches:
-                    yield [SampleKey(epoch, sample, closed) for sample in micro.samples]
+                    yield [SampleKey(epoch, sample, closed, micro.shape) for sample in micro.samples]
             epoch, first = epoch + 1, 0
 
 

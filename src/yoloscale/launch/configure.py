@@ -34,7 +34,19 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     problems = validate(config)
     if problems:
         raise ConfigError(problems)
+    if line := rect_remark(config):
+        say(line)
     return config
+
+
+def rect_remark(config: Config) -> str | None:
+    """What `rect=true` does beyond its name, as in `yolo train`; None without it."""
+    if not config.rect:
+        return None
+    model = config.model.weights or config.model.architecture or ""
+    if config.model.task is Task.classify or "rtdetr" in Path(model).name.lower():
+        return f"rect=true has no effect on {config.model.name}: its images are square, as in `yolo train`"
+    return "rect=true: batches of like-shaped images, without mosaic, mixup and cutmix, as in `yolo train`"
 
 
 def _frozen(config: Config) -> Config | None:

@@ -77,7 +77,7 @@ def _fixed_batches(config: Config, parts: Parts, ranks: Ranks) -> Batches:
     layout = _layout(parts.learner.module)
     batches = []
     for micro in parts.order.step(0, 0, ranks.rank).micro_batches:
-        loaded = parts.samples.collate([samples[SampleKey(0, sample, False)] for sample in micro.samples])
+        loaded = parts.samples.collate([samples[SampleKey(0, sample, False, micro.shape)] for sample in micro.samples])
         batch = parts.learner.preprocess(loaded)
         batch["img"] = batch["img"].contiguous(memory_format=layout)
         batches.append(batch)

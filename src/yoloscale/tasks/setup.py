@@ -128,7 +128,7 @@ def build(
     samples, evaluation, chosen = _data(config, run, trainer, ranks, caches, dealt.actual.per_rank, say)
     learner.prepare_loss()
     _warn(run, ranks, difference(config, dealt))
-    order = _order(config, len(samples), dealt)
+    order = _order(config, samples, dealt)
     if not config.cluster.sync_bn or ranks.world_size == 1:
         refuse_single_values(order, trainer.args, learner.stride)
     optimizer = learner.build_optimizer(len(samples), batch, dealt.planned.accumulate, config.epochs)
@@ -170,9 +170,9 @@ def _warn(run: RunDirectory, ranks: Ranks, message: str | None) -> None:
         events.warn(run, message)
 
 
-def _order(config: Config, images: int, dealt: BatchPlan) -> SampleOrder:
+def _order(config: Config, source: UltralyticsSamples, dealt: BatchPlan) -> SampleOrder:
     """How the images are dealt out. Raises ConfigError for a batch that SyncBN could not be fed with on all ranks."""
-    batch, actual = dealt.global_batch, dealt.actual
+    batch, actual, images = dealt.global_batch, dealt.actual, len(source)
     if config.cluster.sync_bn and images < batch:
         found, instead = f"true, and {images} images do not fill one batch of {batch}", "set a smaller batch"
         raise ConfigError(Problem("cluster.sync_bn", found, instead))
@@ -184,6 +184,7 @@ def _order(config: Config, images: int, dealt: BatchPlan) -> SampleOrder:
         seed=config.seed,
         drop_last=bool(config.compile) or config.cluster.sync_bn,
         planned_batch=batch,
+        rectangles=source.rectangles,
     )
 
 
@@ -272,6 +273,9 @@ def _data(
         images = loading.Images((train, validation), (trainer.args.imgsz, trainer.args.task), caches / "images")
         loading.cache_images(config, run, ranks, images, threads=share, spared=spared, say=say)
     samples = UltralyticsSamples(train, trainer.args)
+    _refuse_other_shapes(ranks, samples)
+    if config.rect and samples.rectangles is None:
+        _warn(run, ranks, "rect=true has no effect: Ultralytics trains this model on square images")
     chosen = loading.choose(run, ranks, samples, per_rank, workers)
     return samples, UltralyticsEvaluation(trainer, validation, ranks, chosen.workers), chosen
 
@@ -293,6 +297,16 @@ def _refuse_unlike(ranks: Ranks, images: Mapping[str, Sequence[str]]) -> None:
             what = f"{others} images" if others != count else f"{count} images of other names or in another order"
             found = f"rank {other} on {host} sees {what} in {part}, rank 0 on {first} {count}"
             raise ConfigError(Problem("data", found, "give every node the same copy, and remove *.cache files there"))
+
+
+def _refuse_other_shapes(ranks: Ranks, samples: UltralyticsSamples) -> None:
+    """Collective. Raise ConfigError unless batches of like shapes are the same on all ranks: images of equal shapes."""
+    if samples.rectangles is None:
+        return
+    seen = group.gather_objects((ranks.host, samples.rectangles.digest()))
+    if other := next((rank for rank, each in enumerate(seen) if each[1] != seen[0][1]), None):
+        found = f"rank {other} on {seen[other][0]} sees training images of other sizes than rank 0 on {seen[0][0]}"
+        raise ConfigError(Problem("data", found, "give every node the same copy, and remove *.cache files there"))
 
 
 def _schedule(args: Any) -> Schedule:

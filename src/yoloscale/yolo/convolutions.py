@@ -13,7 +13,7 @@ from yoloscale.config.schema import Config
 
 def is_tuned(config: Config, device: torch.device) -> bool:
     """Measuring pays on CUDA where images keep one size, and where sums may come out otherwise in each run. Pure."""
-    return device.type == "cuda" and not config.deterministic and not config.multi_scale
+    return device.type == "cuda" and not (config.deterministic or config.multi_scale or config.rect)
 
 
 @contextmanager

@@ -16,15 +16,17 @@ DETECTION_LIKE = frozenset({"detect", "segment", "pose", "obb"})
 def build(trainer: Any) -> tuple[Any, Any]:
     """The training and the validation set; writes label caches, so ranks take turns.
 
-    Caching of decoded images is ours (`data.cache`), so Ultralytics' own is switched off. What depends on both sets
+    Caching of decoded images is ours (`data.cache`), so Ultralytics' own is switched off. Validation is rectangular
+    whatever `rect` says, as in `yolo train`. What depends on both sets
     (class weights, the number of detections kept) is set on the trainer's model.
     """
     args = trainer.args
     cached, args.cache = args.cache, False
+    rectangular, args.rect = args.rect, False  # ours, too (`data.rectangles`); Ultralytics would sort the images
     with signs_of_life():
         train = trainer.build_dataset(trainer.data["train"], "train", args.batch)
         validation = trainer.build_dataset(trainer.data[args.split], "val", BATCH)
-    args.cache = cached
+    args.cache, args.rect = cached, rectangular
     for dataset in (train, validation):
         if hasattr(dataset, "im_files"):
             dataset.cache = "ram"  # Ultralytics' word for: no buffer of recently loaded images
