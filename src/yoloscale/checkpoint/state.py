@@ -13,7 +13,8 @@
 | run_id | whose state it is; empty in a run of before there were ids |
 | seed | the run's seed: order, augmentation and in-step randomness are functions of it, so no generator has a state |
 
-The learning rate and the loss weights that change by epoch are functions of the position; they are not stored.
+The learning rate and the loss weights that change by epoch are functions of the position; they are not stored. With
+`time=` the learning rate is one of the clock.
 """
 
 from __future__ import annotations

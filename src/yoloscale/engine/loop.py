@@ -17,8 +17,9 @@ from yoloscale.engine.pace import Pace
 from yoloscale.engine.protocols import Batch, Evaluation, Observer
 from yoloscale.engine.replicas import ReplicasDifferError, difference
 from yoloscale.engine.schedule import Schedule
-from yoloscale.engine.step import StepOutcome, Stepper
+from yoloscale.engine.step import TOLD, StepOutcome, Stepper
 from yoloscale.engine.stragglers import Stragglers, describe
+from yoloscale.engine.time_limit import Pending, Spent, spent
 from yoloscale.engine.trace import trace_record
 from yoloscale.engine.votes import Ballot, Stop
 
@@ -70,7 +71,7 @@ class Limits:
     """When a run ends, and how often it is evaluated.
 
     Args:
-        hours: ends after this much training, whatever `epochs` says; the schedule follows (`time=`).
+        hours: ends after this much training, whatever `epochs` says; the schedule follows its clock (`time=`).
         patience: epochs without a better fitness; 0 never stops early.
         evaluate_every_epoch: `val=`; the last epoch is always evaluated.
         save: `save=`; without it only the final weights are published.
@@ -120,6 +121,7 @@ class Loop:
         self._is_hopeless, self._machine = is_hopeless, machine
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
+        self._spent: Spent | None = None  # of the time limit, as all ranks have agreed
         self._evaluation_s: float | None = None  # of the last one
         self._epoch_began = 0.0
         self._went_back_to: int | None = None  # optimiser steps done, by the first of several roll-backs in a row
@@ -130,6 +132,8 @@ class Loop:
         """Collective. Train, evaluate and save until there is a reason to end."""
         position = self.progress.position
         self._started = time.monotonic() - self.progress.clock
+        if self._limits.hours:
+            self._spent = Spent(min(self.progress.clock / (self._limits.hours * 3600), 1.0), 0.0)
         while position.epoch < position.epochs:
             stop = self._train_epoch()
             if stop is None:  # back at an earlier position
@@ -184,14 +188,16 @@ class Loop:
             self._stepper.optimizer,
             position.epoch,
             (step.start + step.total) / self._order.samples,
-            position.epochs,
+            self._spent.epochs or position.epochs if self._spent else position.epochs,
             recovery.scale,
+            share=self._spent.share if self._spent else None,
         )
         if self._load is None:
             self._load = self._open_loader(self.progress)
-        if self._limits.hours and self._seconds() > self._limits.hours * 3600 and self._rank == 0:
+        if self._limits.hours and self._rank == 0 and self._is_last_step():
             self._ballot.ask(Stop.time_limit)
         outcome = self._step_or_rescue(step, self._load)
+        self._spent = Spent(*outcome.told) if self._limits.hours else None
         position.step += 1
         position.total += 1
         if self._limits.trace:
@@ -212,7 +218,9 @@ class Loop:
     def _step_or_rescue(self, step: OptimiserStep, load: Callable[[], Batch]) -> StepOutcome:
         """The step; if it fails here or another rank is gone, what was done before it is saved where possible."""
         try:
-            return self._stepper(step, load, lambda batch: self._observer.batch(self.progress.position.total, batch))
+            told = self._measure(ahead=2) if self._limits.hours and self._rank == 0 else (0.0,) * TOLD
+            total = self.progress.position.total
+            return self._stepper(step, load, lambda batch: self._observer.batch(total, batch), told)
         except Exception:
             # amid bad steps the weights may be what is bad: two such states would push the good ones out
             if self._stepper.break_off() and self.progress.recovery.skipped == 0:
@@ -319,8 +327,21 @@ class Loop:
         """Collective. With a time limit: how many epochs will fit, by rank 0's clock."""
         assert self._limits.hours is not None
         epochs = math.ceil(self._limits.hours * 3600 / (self._seconds() / epoch))
-        epochs, over = group.broadcast_object((epochs, self._seconds() > self._limits.hours * 3600))
+        over = self._seconds() >= self._limits.hours * 3600
+        epochs, over, self._spent = group.broadcast_object((epochs, over, self._measure(ahead=1)))
         return max(epochs, epoch), last or over or epochs <= epoch
+
+    def _is_last_step(self) -> bool:
+        """Whether the time limit is over at the end of a step that begins now, by the clock of this rank."""
+        return self._seconds() + self._pace.mean_step_s >= (self._limits.hours or math.inf) * 3600
+
+    def _measure(self, ahead: int) -> Spent:
+        """How much of the time limit is over so many steps from now on, by the clock of this rank."""
+        assert self._limits.hours is not None
+        step, steps = self.progress.position.step, self._order.steps
+        pending = Pending(steps - step or steps, steps, self.progress.position.epoch + step / steps)
+        limit_s, evaluation_s = self._limits.hours * 3600, self._evaluation_s or 0.0
+        return spent(self._seconds(), limit_s, pending, self._pace.mean_step_s, evaluation_s, ahead)
 
     def _seconds(self) -> float:
         """Seconds of this run's training, earlier starts included."""

@@ -22,12 +22,18 @@ class Pace:
         self._last: float | None = None
         self._outcome: StepOutcome | None = None
         self._step_s = 0.0
+        self._steps = 0
         self._warm = False
 
     @property
     def images_per_s(self) -> float:
         """Training images per second over all ranks since the second step of this process."""
         return self._images / self._seconds if self._seconds else 0.0
+
+    @property
+    def mean_step_s(self) -> float:
+        """Seconds of a step since the second one of this process; 0 before."""
+        return self._seconds / self._steps if self._steps else 0.0
 
     def start_epoch(self) -> None:
         self._epoch_seconds = self._epoch_images = 0.0
@@ -41,6 +47,7 @@ class Pace:
         if self._warm:
             self._seconds += seconds
             self._images += images
+            self._steps += 1
             self._epoch_seconds += seconds
             self._epoch_images += images
         self._warm, self._last, self._outcome, self._step_s = True, now, outcome, seconds

@@ -30,21 +30,32 @@ class Schedule:
     warmup_bias_lr: float
     momentum: float
 
-    def factor(self, epoch: int, epochs: int) -> float:
+    def factor(self, epoch: float, epochs: float) -> float:
         """Multiple of the initial learning rate in `epoch` (from 0) of `epochs`."""
         if self.cosine:
             return max((1 - math.cos(epoch * math.pi / epochs)) / 2, 0) * (self.lrf - 1) + 1
         return max(1 - epoch / epochs, 0) * (1.0 - self.lrf) + self.lrf
 
-    def apply(self, optimizer: Optimizer, epoch: int, fraction: float, epochs: int, scale: float = 1.0) -> None:
+    def apply(
+        self,
+        optimizer: Optimizer,
+        epoch: int,
+        fraction: float,
+        epochs: float,
+        scale: float = 1.0,
+        *,
+        share: float | None = None,
+    ) -> None:
         """Set every group's learning rate (and momentum) for a step that ends `fraction` of the way through `epoch`.
 
-        `scale` multiplies all learning rates; recovery from a run of non-finite steps lowers it.
+        `scale` multiplies all learning rates; recovery from a run of non-finite steps lowers it. `share`: how much of
+        the schedule is over, where a time limit decides and not the epochs; at 1 the learning rate is the final one.
         """
         warmup = min(self.warmup_epochs, max(epochs - 1, 0))
         done = epoch + fraction
         for group in optimizer.param_groups:
-            target = group["initial_lr"] * self.factor(epoch, epochs)
+            factor = self.factor(epoch, epochs) if share is None else self.factor(share, 1.0)
+            target = group["initial_lr"] * factor
             if done < warmup:
                 start = self.warmup_bias_lr if group.get("param_group") == "bias" else 0.0
                 target = float(np.interp(done, [0, warmup], [start, target]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
@@ -27,7 +27,9 @@ from yoloscale.engine.stragglers import Times
 from yoloscale.engine.votes import VOTES, Ballot, Stop, decide
 
 MAXIMUM_NORM = 10.0  # Ultralytics clips gradients at this 2-norm
-NUMBERS = VOTES + 17  # floats that travel with the gradients: votes, samples, loss, and up to 15 named parts of it
+PARTS = VOTES + 17  # floats that travel with the gradients: votes, samples, loss, and up to 15 named parts of it,
+TOLD = 2  # and what a caller has to tell
+NUMBERS = PARTS + TOLD
 
 
 @dataclass
@@ -36,7 +38,7 @@ class StepOutcome:
 
     `losses` are means per image over the whole step, `loss` the sum that was differentiated, `norm` the gradients'
     norm before clipping. `applied` is False if the loss or a gradient was not finite and the update was left out.
-    `save`: some rank was asked for a checkpoint. `times`: of every rank, in rank order.
+    `save`: some rank was asked for a checkpoint. `times`: of every rank, in rank order. `told`: summed over the ranks.
     """
 
     stop: Stop
@@ -46,6 +48,7 @@ class StepOutcome:
     losses: dict[str, float]
     applied: bool
     times: Times
+    told: tuple[float, ...]
     samples: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)  # this rank's (micro-batch, sample ids)
 
 
@@ -81,10 +84,16 @@ class Stepper:
         self._buffers_before = [buffer.clone() for buffer in self._buffers]
         self._is_before_update = False
 
-    def __call__(self, step: OptimiserStep, load: Callable[[], Batch], watch: Callable[[Batch], None]) -> StepOutcome:
+    def __call__(
+        self,
+        step: OptimiserStep,
+        load: Callable[[], Batch],
+        watch: Callable[[Batch], None],
+        told: Sequence[float] = (0.0,) * TOLD,
+    ) -> StepOutcome:
         """Collective. Train on the micro-batches of `step`, which `load` delivers one after the other.
 
-        `watch` is shown each micro-batch after preprocessing.
+        `watch` is shown each micro-batch after preprocessing. `told`: numbers of which all ranks get the sum.
         """
         HEARTBEAT.at(COMPUTING)
         self._clock.start()
@@ -107,7 +116,7 @@ class Stepper:
                 self.gradients.start_last_backward()
             weight = 1.0 if self.learner.reduction == "sum" else len(micro.samples) / step.total
             self._backward(batch, weight, len(micro.samples))
-        outcome = self._reduce(step)
+        outcome = self._reduce(step, told)
         outcome.samples = samples
         self._update(outcome)
         return outcome
@@ -131,10 +140,11 @@ class Stepper:
         self.gradients.numbers[VOTES + 1] += loss.detach()
         self.gradients.numbers[VOTES + 2 : VOTES + 2 + len(values)] += values * count
 
-    def _reduce(self, step: OptimiserStep) -> StepOutcome:
+    def _reduce(self, step: OptimiserStep, told: Sequence[float]) -> StepOutcome:
         images = float(sum(len(micro.samples) for micro in step.micro_batches))
         numbers = self.gradients.numbers
         numbers[: VOTES + 1] += torch.tensor([*self._ballot.vote(), images], device=numbers.device)
+        numbers[PARTS:NUMBERS] += torch.tensor(told, device=numbers.device)
         mine = NUMBERS + 2 * self._rank
         numbers[mine : mine + 2] += torch.tensor(self._clock.stop(), device=numbers.device)
         with PEERS.waiting() if self._world_size > 1 else nullcontext():
@@ -145,12 +155,12 @@ class Stepper:
             numbers_here = torch.cat([norm.reshape(1), numbers]).cpu()  # one copy, and one wait for the device
         measured, *sums = numbers_here[: 1 + NUMBERS].tolist()
         HEARTBEAT.at(UPDATING)
-        trained, loss, *parts = sums[VOTES:]
+        trained, loss, *parts = sums[VOTES:PARTS]
         losses = {name: value / trained for name, value in zip(self._names, parts, strict=False)}
         finite = measured < float("inf") and isfinite(loss)  # a comparison with NaN is False
         stop, save = decide(sums[:VOTES])
         times = numbers_here[1 + NUMBERS :].view(-1, 2).numpy()
-        return StepOutcome(stop, save, loss, measured, losses, finite, times)
+        return StepOutcome(stop, save, loss, measured, losses, finite, times, tuple(sums[PARTS:]))
 
     def _update(self, outcome: StepOutcome) -> None:
         """Update the parameters, or leave them: every rank holds the same gradients, so all do the same."""
