@@ -34,8 +34,8 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     problems = validate(config)
     if problems:
         raise ConfigError(problems)
-    if line := rect_remark(config):
-        say(line)
+    if about_rect := rect_remark(config):
+        say(about_rect)
     return config
 
 
