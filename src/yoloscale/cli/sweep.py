@@ -104,7 +104,7 @@ def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, i
         if is_new:  # as with a run that was refused, nothing of it stays
             shutil.rmtree(sweep.path)
         raise
-    announce(sweep, submission.job, len(submission.indices))
+    announce(sweep, submission.jobs, len(submission.indices))
     return 0
 
 
@@ -112,7 +112,7 @@ def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
     from yoloscale.cli.submit import write_out
     from yoloscale.launch.slurm.render import script_of
     from yoloscale.sweep.freeze import proposed_directory, refuse_if_taken
-    from yoloscale.sweep.submit import array_job, refuse_if_nothing, unfinished
+    from yoloscale.sweep.submit import array_job, refuse_if_nothing, said_of_others, script_jobs, unfinished
 
     refuse_if_taken(found)
     proposed = proposed_directory(found)
@@ -120,7 +120,10 @@ def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
     indices = unfinished(proposed) if is_sweep_directory(proposed.path) else list(range(len(found.points)))
     refuse_if_nothing(proposed, indices, failed_only=False)
     print(f"sweep {shown(proposed.path)}\npoints {len(indices)}", file=sys.stderr)
-    write_out(script_of(array_job(found.first, proposed, words, indices)))
+    first, *others = script_jobs(array_job(found.first, proposed, words, indices), indices)
+    if others:
+        print(said_of_others(first, len(others)), file=sys.stderr)
+    write_out(script_of(first))
     return 0
 
 
@@ -182,9 +185,11 @@ def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float, as_json: b
     return 1 if left else 0
 
 
-def announce(sweep: SweepDirectory, job: str, count: int) -> None:
+def announce(sweep: SweepDirectory, jobs: Sequence[str], count: int) -> None:
     """Say what was submitted, and how to follow it."""
-    path = shown(sweep.path)
-    print(f"sweep {path}\njob   {job} submitted: {counted(count, 'point')}")
-    print(f"logs  {shown(sweep.job / f'slurm-{job}_INDEX.out')}")
+    path, job = shown(sweep.path), ",".join(jobs)
+    several = f" in {len(jobs)} arrays, as large as the site takes them" if len(jobs) > 1 else ""
+    print(f"sweep {path}\njob   {job} submitted: {counted(count, 'point')}{several}")
+    array = jobs[0] if len(jobs) == 1 else "ARRAY"
+    print(f"logs  {shown(sweep.job / f'slurm-{array}_INDEX.out')}")
     print(f"  yoloscale status {path}\n  yoloscale cancel {path}\n  squeue -j {shlex.quote(job)}")

@@ -57,7 +57,7 @@ def submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is
             if is_new:
                 shutil.rmtree(sweep.path)
             raise
-    announce(sweep, submission.job, len(submission.indices))
+    announce(sweep, submission.jobs, len(submission.indices))
     return 0
 
 
@@ -72,12 +72,16 @@ def _print_script(planned: PlannedSearch, tokens: Sequence[str]) -> int:
     from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.search.search import Search, open_search
     from yoloscale.sweep.search.submit import job_for, open_indices
+    from yoloscale.sweep.submit import said_of_others, script_jobs
 
     sweep = proposed_directory(planned.probes)
     search = Search(sweep, planned.space, planned.settings, planned.base)
     indices = open_indices(open_search(sweep)) if is_sweep(sweep.path) else list(range(search.total))
     print(f"sweep {shown(sweep.path)}\npoints {len(indices)}", file=sys.stderr)
-    write_out(script_of(job_for(search, ["train", *_named(planned, sweep, tokens)], indices)))
+    first, *others = script_jobs(job_for(search, ["train", *_named(planned, sweep, tokens)], indices), indices)
+    if others:
+        print(said_of_others(first, len(others)), file=sys.stderr)
+    write_out(script_of(first))
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _FIRST_PORT, _PORTS = 15000, 16000  # below the range that Linux takes ports for outgoing connections from
+FIRST_POINT = "YOLOSCALE_FIRST_POINT"  # ARRAY:INDEX
 _SPECIAL_STEP = 0xFFFFFF00  # numbers above are SLURM's own: the batch script, the shell of salloc
 
 
@@ -51,6 +52,18 @@ def job_of(environ: Mapping[str, str]) -> str | None:
     if "SLURM_ARRAY_JOB_ID" in environ and "SLURM_ARRAY_TASK_ID" in environ:
         return f"{environ['SLURM_ARRAY_JOB_ID']}_{environ['SLURM_ARRAY_TASK_ID']}"
     return environ["SLURM_JOB_ID"]
+
+
+def point_of(environ: Mapping[str, str]) -> int | None:
+    """The index of a sweep's point that this element of an array trains; None outside of one.
+
+    A sweep with more points than the site's largest array has several; the script of such an array says which point
+    its element 0 is, with the array's id before it, as a job may be submitted from within another.
+    """
+    if "SLURM_ARRAY_TASK_ID" not in environ:
+        return None
+    array, _, first = environ.get(FIRST_POINT, "").partition(":")
+    return int(environ["SLURM_ARRAY_TASK_ID"]) + (int(first) if array == environ.get("SLURM_ARRAY_JOB_ID") else 0)
 
 
 def restarts_of(environ: Mapping[str, str]) -> int:

@@ -20,6 +20,7 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     from yoloscale.config.resolve import adopt, resolve
     from yoloscale.config.service_variables import unread, with_variables
     from yoloscale.config.validate import validate
+    from yoloscale.launch.slurm.limits import site_problems
     from yoloscale.launch.slurm.site import with_site_cpus
 
     config = compose(tokens, task_of, say)
@@ -31,7 +32,7 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
         say(line)
     config = with_variables(config, frozen)
     config = resolve(config if frozen is None else adopt(config, frozen))
-    problems = validate(config)
+    problems = [*validate(config), *site_problems(config, say)]
     if problems:
         raise ConfigError(problems)
     if about_rect := rect_remark(config):

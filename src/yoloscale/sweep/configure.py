@@ -22,6 +22,7 @@ from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
 from yoloscale.launch.claim import default_name
 from yoloscale.launch.configure import never_typed, task_of
+from yoloscale.launch.slurm.limits import site_problems
 from yoloscale.launch.slurm.site import with_site_cpus
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
@@ -102,7 +103,9 @@ def configure_all(points: Sequence[Point], machine: Machine | None = None, say: 
         frozen = _frozen(folder / str(name) / folder_name) if goes_on else None
         configured.append(ConfiguredPoint(point, folder_name, config, resolved(config, frozen, machine)))
     found_problems = [[*never_typed(each.composed), *validate(each.config, machine)] for each in configured]
-    told = [*_settings(composed[0].sweep, composed[0].cluster), *gathered(found_problems, names)]
+    of_all = [*_settings(composed[0].sweep, composed[0].cluster)]
+    of_all += site_problems(configured[0].config, say, points=len(configured))
+    told = [*of_all, *gathered(found_problems, names)]
     if problems := told or [*_other_clusters(configured), *_same(configured)]:
         raise ConfigError(problems)
     sweep = ConfiguredSweep(folder, name, tuple(configured), machine)

@@ -13,18 +13,23 @@ from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.topology import differences
 from yoloscale.launch.slurm.job import SlurmJob
+from yoloscale.launch.slurm.limits import ask_array_limits
+from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.launch.slurm.submit import submit
 from yoloscale.runs import events
+from yoloscale.runs.arrays import put_down
+from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.sweep.arrays import jobs_of, parts_of, ranges, submit_parts
 from yoloscale.sweep.search.search import base_of
 
 
 @dataclass(frozen=True)
 class Submission:
-    """An array that was submitted: its id, and the indices of the points in it."""
+    """What was submitted: ids of arrays, one if the site takes so large a one, and the indices of all points."""
 
-    job: str
+    jobs: tuple[str, ...]
     indices: tuple[int, ...]
 
 
@@ -68,13 +73,36 @@ def launcher_of(sweep: SweepDirectory, indices: Sequence[int]) -> Launcher:
 
 
 def submit_points(sweep: SweepDirectory, typed: Sequence[str], indices: Sequence[int]) -> Submission:
-    """Submit these points in one call of sbatch; the caller has taken the sweep. Raises ConfigError."""
+    """Submit these points, in one array if the site takes it; the caller has taken the sweep. Raises ConfigError."""
     runs = sweep.runs()
     config = _config_of_all(sweep, indices)
-    job = submit(array_job(config, sweep, typed, indices))
-    for index in indices:
-        events.record(runs[index], events.SUBMITTED, job=f"{job}_{index}")
-    return Submission(job, tuple(indices))
+    parts = parts_of(indices, ask_array_limits())
+    arrays, waiting = list[str](), list[tuple[RunDirectory, str]]()
+    try:
+        for array, part in submit_parts(array_job(config, sweep, typed, indices), parts, submit):
+            arrays.append(array)
+            waiting += [(runs[index], part.element_of(array, index)) for index in part.indices]
+            for run, job in waiting[-len(part.indices) :]:
+                events.record(run, events.SUBMITTED, job=job)
+    except ConfigError:
+        for run, job in waiting:
+            record_cancel(run, job)
+        raise
+    put_down(sweep, arrays)
+    return Submission(tuple(arrays), tuple(indices))
+
+
+def script_jobs(job: SlurmJob, indices: Sequence[int]) -> list[SlurmJob]:
+    """The jobs whose scripts would be submitted for these points."""
+    return jobs_of(job, parts_of(indices, ask_array_limits()))
+
+
+def said_of_others(first: SlurmJob, others: int) -> str:
+    """What the script of the first of several arrays leaves out."""
+    return (
+        f"this is the script of {first.array}; the site takes no larger array: the same without --dry-run submits "
+        f"{others} more"
+    )
 
 
 def _config_of_all(sweep: SweepDirectory, indices: Sequence[int]) -> Config:
@@ -122,17 +150,6 @@ def refuse_if_missing(sweep: SweepDirectory, indices: Sequence[int]) -> None:
     if missing and not base_of(sweep).exists():
         found = f"{sweep.name!r}: {len(missing)} of its points are not there any more, the first: {missing[0]}"
         raise ConfigError(Problem("SWEEP", found, "type the sweep's own command again: it makes them anew"))
-
-
-def ranges(indices: Iterable[int]) -> str:
-    """Indices as sbatch writes them: 0, 1, 2, 5 is `0-2,5`."""
-    parts = list[list[int]]()
-    for index in sorted(indices):
-        if parts and parts[-1][1] == index - 1:
-            parts[-1][1] = index
-        else:
-            parts.append([index, index])
-    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)
 
 
 def _is_open(status: Status, *, failed_only: bool) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.runs import events
+from yoloscale.runs.arrays import together_with
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.scheduler import nobody
 from yoloscale.runs.status import statuses
@@ -24,8 +25,8 @@ def refuse_after_failures(run: RunDirectory, job: str) -> None:
     most = read(sweep).settings.max_failures
     if most is None or any(_is_launch_in(record, job) for record in events.history(run)):
         return
-    found = statuses(sweep.runs(), nobody)
-    failed = [each.name for each in found if each.state == "failed" and str(each.job).partition("_")[0] == array]
+    found, arrays = statuses(sweep.runs(), nobody), together_with(sweep, array)
+    failed = [each.name for each in found if each.state == "failed" and str(each.job).partition("_")[0] in arrays]
     if len(failed) >= most:
         record_cancel(run, job)
         said = f"{most}, and {len(failed)} failed, the first: {failed[0]}"

@@ -24,6 +24,7 @@ class SlurmJob:
         working_folder: where the person typed, and where the script runs.
         typed: words after `yoloscale` that make the folder if it is not there: a script printed by --dry-run.
         array: indices of the points of a sweep, as sbatch writes them (`0-7`); None for a run.
+        first: the point that element 0 of the array trains; above 0 where the site's arrays are too small for all.
         asks: whether an element asks the study of a search for its point before its ranks start.
     """
 
@@ -34,6 +35,7 @@ class SlurmJob:
     working_folder: Path
     typed: tuple[str, ...]
     array: str | None = None
+    first: int = 0
     asks: bool = False
     launcher_python: str = sys.executable
 

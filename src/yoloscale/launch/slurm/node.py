@@ -15,7 +15,7 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
-from yoloscale.config.slurm_step import SlurmStep, step_of
+from yoloscale.config.slurm_step import SlurmStep, point_of, step_of
 from yoloscale.launch.attempt import Observer
 from yoloscale.launch.attempts import newest_saved, run_attempts
 from yoloscale.launch.claim import Claim, lock
@@ -60,10 +60,10 @@ def run_of(folder: Path, environ: Mapping[str, str]) -> RunDirectory:
     """The run that this job, or this element of an array, trains."""
     if not is_sweep(folder):
         return RunDirectory(folder)
-    index = environ.get("SLURM_ARRAY_TASK_ID")
+    index = point_of(environ)
     if index is None:
         raise ConfigError(Problem(str(folder), "a sweep, in a job that is no array", "submit it with --array"))
-    return SweepDirectory(folder).run_of(int(index))
+    return SweepDirectory(folder).run_of(index)
 
 
 def refuse_wrong_shape(config: Config, step: SlurmStep | None) -> None:

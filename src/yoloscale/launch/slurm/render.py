@@ -13,6 +13,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import templates_folder
 from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.config.slurm import OPTIONS, is_exclusive, passed_through
+from yoloscale.config.slurm_step import FIRST_POINT
 from yoloscale.launch.slurm.job import SlurmJob, warning_s
 
 TEMPLATE = "job.sbatch.j2"
@@ -46,7 +47,7 @@ def render(job: SlurmJob) -> str:
     )
     environment.filters["sh"] = shell_word
     try:
-        return environment.get_template(path.name).render(
+        script = environment.get_template(path.name).render(
             flags=[flag(name, value) for name, value in options(job)],
             srun=srun_flags(cluster),
             job=job,
@@ -58,6 +59,11 @@ def render(job: SlurmJob) -> str:
         )
     except (TemplateError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(_wrong_template(path, error)) from None
+    if job.first and FIRST_POINT not in script:
+        found = "it has nothing of job.first, and the site takes the points of this sweep in several arrays only"
+        instead = f"write the lines about {FIRST_POINT} into it, as they stand in {templates_folder() / TEMPLATE}"
+        raise ConfigError(Problem("cluster.template", found, instead))
+    return script
 
 
 def options(job: SlurmJob) -> list[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.slurm_step import job_of
+from yoloscale.config.slurm_step import job_of, point_of
 from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.directory import take
@@ -25,7 +25,8 @@ NO_POINT = 3
 def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     """0 with a point to train, 1 with one that cannot be trained, 2 without a study, 3 without a point."""
     search = open_search(SweepDirectory(Path(arguments[0])))
-    index, job = int(environ["SLURM_ARRAY_TASK_ID"]), job_of(environ)
+    index, job = point_of(environ), job_of(environ)
+    assert index is not None, "the script of an array"
     with take(search.sweep, PATIENCE_S):
         if index in {point.index for point in search.sweep.points()}:
             return 0

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.launch.slurm.job import SlurmJob
+from yoloscale.launch.slurm.limits import ask_array_limits
+from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.launch.slurm.submit import submit
 from yoloscale.runs import events
+from yoloscale.runs.arrays import put_down
 from yoloscale.runs.scheduler import Ask, Silence, ask
 from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.sweep.arrays import parts_of, submit_parts
 from yoloscale.sweep.search.search import Search
 from yoloscale.sweep.submit import Submission, array_job, unfinished
 from yoloscale.system.files import write_whole
@@ -36,19 +40,27 @@ def open_indices(search: Search, *, failed_only: bool = False) -> list[int]:
 
 
 def submit_search(search: Search, words: Sequence[str], indices: Sequence[int]) -> Submission:
-    """Submit these places in one call of sbatch; the caller has taken the sweep. Raises ConfigError."""
+    """Submit these places, in one array if the site takes it; the caller has taken the sweep. Raises ConfigError."""
     if not indices:
         states = [status.state for status in statuses(search.sweep.runs())]
         found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "all are queued"
         instead = "`yoloscale status SWEEP`; more sweep.search.trials go on with it"
         raise ConfigError(Problem("SWEEP", f"{search.sweep.name!r}: {found}; nothing is left to submit", instead))
-    job = submit(job_for(search, words, indices))
     points = {point.index: search.sweep.run(point.name) for point in search.sweep.points()}
-    for index in indices:
-        if index in points:
-            events.record(points[index], events.SUBMITTED, job=f"{job}_{index}")
-    _put_down(search.sweep, {str(index): f"{job}_{index}" for index in indices if index not in points})
-    return Submission(job, tuple(indices))
+    parts, jobs, arrays = parts_of(indices, ask_array_limits()), dict[int, str](), list[str]()
+    try:
+        for array, part in submit_parts(job_for(search, words, indices), parts, submit):
+            arrays.append(array)
+            jobs |= {index: part.element_of(array, index) for index in part.indices}
+            for index in points.keys() & set(part.indices):
+                events.record(points[index], events.SUBMITTED, job=jobs[index])
+    except ConfigError:
+        for index in points.keys() & jobs.keys():
+            record_cancel(points[index], jobs[index])
+        raise
+    _put_down(search.sweep, {str(index): job for index, job in jobs.items() if index not in points})
+    put_down(search.sweep, arrays)
+    return Submission(tuple(arrays), tuple(indices))
 
 
 def queued(sweep: SweepDirectory, asked: Ask = ask) -> dict[int, str]:

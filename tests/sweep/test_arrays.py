@@ -1,0 +1,144 @@
+"""A sweep of more points than the site's largest array: several arrays, and each element knows its point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import load
+from yoloscale.config.schema import ClusterConfig
+from yoloscale.config.slurm_step import FIRST_POINT, point_of
+from yoloscale.launch.slurm import failures
+from yoloscale.launch.slurm.job import SlurmJob
+from yoloscale.launch.slurm.limits import ArrayLimits
+from yoloscale.launch.slurm.node import run_of
+from yoloscale.launch.slurm.render import render
+from yoloscale.runs import events
+from yoloscale.runs.arrays import put_down, together_with
+from yoloscale.sweep import arrays as arrays_module
+from yoloscale.sweep import submit as submit_module
+from yoloscale.sweep.arrays import jobs_of, parts_of
+from yoloscale.sweep.submit import script_jobs, submit_points
+
+from .conftest import Frozen
+
+POINTS = ("name=s", "lr0=0.1,0.2,0.3,0.4,0.5", "optimizer=SGD", "cluster=slurm", "device=cpu")
+
+
+def job(folder: Path, **cluster: Any) -> SlurmJob:
+    return SlurmJob(ClusterConfig(**cluster), "s", folder, folder, folder, ("train",), array="0")
+
+
+@pytest.mark.parametrize(
+    ("indices", "limits", "expected"),
+    [
+        (range(5), None, [(0, "0-4")]),
+        (range(1001), ArrayLimits(1001, 1001), [(0, "0-1000")]),
+        (range(1002), ArrayLimits(1001, 1001), [(0, "0-1000"), (1001, "0")]),
+        (range(10), ArrayLimits(4, 4), [(0, "0-3"), (4, "0-3"), (8, "0-1")]),
+        (range(10), ArrayLimits(100, 4), [(0, "0-3"), (0, "4-7"), (0, "8-9")]),
+        ([2, 9, 10, 30], ArrayLimits(8, 8), [(0, "2"), (9, "0-1"), (30, "0")]),
+        ([7, 5, 1], ArrayLimits(8, 2), [(0, "1,5"), (0, "7")]),
+    ],
+)
+def test_as_few_arrays_as_the_limits_allow(
+    tmp_path: Path, indices: Any, limits: ArrayLimits | None, expected: list[tuple[int, str]]
+) -> None:
+    parts = parts_of(indices, limits)
+    assert sorted(indices) == [index for part in parts for index in part.indices]
+    assert [(each.first, each.array) for each in jobs_of(job(tmp_path), parts)] == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}, 3),
+        ({"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", FIRST_POINT: "7:1000"}, 1003),
+        ({"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", FIRST_POINT: "6:1000"}, 3),
+        ({"SLURM_JOB_ID": "7"}, None),
+    ],
+)
+def test_an_element_knows_its_point(environ: dict[str, str], expected: int | None) -> None:
+    assert point_of(environ) == expected
+
+
+def test_the_script_says_it_and_a_template_that_does_not_is_refused(tmp_path: Path) -> None:
+    first, second = jobs_of(job(tmp_path), parts_of(range(4), ArrayLimits(2, 2)))
+    assert FIRST_POINT not in render(first)
+    assert f'export {FIRST_POINT}="$SLURM_ARRAY_JOB_ID:2"' in render(second)
+    (tmp_path / "own.j2").write_text("#!/bin/bash\n")
+    *_, second = jobs_of(job(tmp_path, template="own.j2"), parts_of(range(4), ArrayLimits(2, 2)))
+    with pytest.raises(ConfigError, match=FIRST_POINT):
+        render(second)
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> list[SlurmJob]:
+    """A site whose arrays have two elements at most; the jobs that it gets, numbered from 41, the third is refused."""
+    jobs: list[SlurmJob] = []
+
+    def submit(given: SlurmJob) -> str:
+        if len(jobs) == 3:
+            raise ConfigError(Problem("cluster.account", "too many jobs", "wait"))
+        jobs.append(given)
+        return str(40 + len(jobs))
+
+    monkeypatch.setattr(submit_module, "submit", submit)
+    monkeypatch.setattr(submit_module, "ask_array_limits", lambda: ArrayLimits(2, 2))
+    return jobs
+
+
+def test_every_point_is_on_record_with_the_element_that_trains_it(frozen: Frozen, site: list[SlurmJob]) -> None:
+    sweep = frozen(*POINTS).directory
+    submission = submit_points(sweep, ["train"], range(5))
+    assert submission.jobs == ("41", "42", "43")
+    assert [(each.first, each.array) for each in site] == [(0, "0-1"), (2, "0-1"), (4, "0")]
+    recorded = [events.history(run)[-1]["job"] for run in sweep.runs()]
+    assert recorded == ["41_0", "41_1", "42_0", "42_1", "43_0"]
+    environ = {"SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": "1", FIRST_POINT: "42:2"}
+    assert run_of(sweep.path, environ).name == "lr0=0.4"
+    assert together_with(sweep, "42") == {"41", "42", "43"}
+    assert [each.array for each in script_jobs(site[0], range(5))] == ["0-1", "0-1", "0"]
+
+
+def test_arrays_that_go_one_after_the_other_keep_the_number_at_a_time(frozen: Frozen, site: list[SlurmJob]) -> None:
+    sweep = frozen(*POINTS, "cluster.array_parallelism=1", "cluster.dependency=afterok:9").directory
+    submit_points(sweep, ["train"], range(5))
+    assert [each.cluster.dependency for each in site] == ["afterok:9", "afterok:9,afterany:41", "afterok:9,afterany:42"]
+    assert load(sweep.runs()[0].config).cluster.dependency == "afterok:9"
+
+
+def test_of_several_arrays_all_are_submitted_or_none(
+    frozen: Frozen, site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = frozen(*POINTS[:1], "seed=range(0,7)", *POINTS[2:]).directory
+    typed: list[list[str]] = []
+    monkeypatch.setattr(arrays_module, "call", typed.append)
+    with pytest.raises(ConfigError, match="too many jobs"):
+        submit_points(sweep, ["train"], range(7))
+    assert typed == [["scancel", "41", "42", "43"]]
+    assert [events.history(run)[-1]["event"] for run in sweep.runs()[:6]] == [events.EXITED] * 6
+    assert events.history(sweep.runs()[6]) == []
+
+
+def test_failures_in_any_of_the_arrays_count(frozen: Frozen, site: list[SlurmJob]) -> None:
+    sweep = frozen(*POINTS, "sweep.max_failures=1").directory
+    submit_points(sweep, ["train"], range(5))
+    runs = sweep.runs()
+    events.record(runs[0], events.FAILED, attempt=1, rank=0, error="x", collateral=False, gave_up=True, job="41_0")
+    events.record(runs[0], events.EXITED, attempt=1, exit_code=1, job="41_0")
+    with pytest.raises(ConfigError, match="max_failures"):
+        failures.refuse_after_failures(runs[4], "43_0")
+
+
+def test_ids_that_are_used_again_are_those_of_the_newest_submission(frozen: Frozen) -> None:
+    sweep = frozen(*POINTS).directory
+    sweep.job.mkdir(exist_ok=True)
+    assert together_with(sweep, "5") == {"5"}
+    put_down(sweep, ["5", "6"])
+    put_down(sweep, ["6"])
+    assert together_with(sweep, "5") == {"5", "6"}
+    assert together_with(sweep, "6") == {"6"}
