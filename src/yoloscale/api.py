@@ -13,6 +13,7 @@ from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Launcher
+from yoloscale.config.words import from_values
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.claim import Claim
 from yoloscale.launch.once import refuse_several
@@ -115,7 +116,7 @@ class Run:
         from yoloscale.launch.start import ready_again
 
         refuse_several(["resume"])
-        changes = [*overrides, *keyword_tokens(values)]
+        changes = [*overrides, *from_values(values)]
         _start(ready_again(self._run, print, changes), ["resume", str(self.path), *changes], is_new=False)
         return self
 
@@ -139,7 +140,7 @@ def train(*overrides: str, **values: Any) -> Run:
     from yoloscale.launch.start import ready
 
     refuse_several(["train"])
-    tokens = [*overrides, *keyword_tokens(values)]
+    tokens = [*overrides, *from_values(values)]
     config = configure(tokens, print)
     if config.cluster.nodes > 1 and config.cluster.launcher is Launcher.local:
         raise ConfigError(
@@ -149,7 +150,7 @@ def train(*overrides: str, **values: Any) -> Run:
         )
     is_new, is_named = not proposed_run(config).path.exists(), config.name is not None
     taken = ready(config, tokens, print)
-    name = [] if is_named else keyword_tokens({"name": taken.run.name})
+    name = [] if is_named else from_values({"name": taken.run.name})
     _start(taken, ["train", *tokens, *name], is_new=is_new)
     return Run(taken.run.path)
 
@@ -212,7 +213,7 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     from yoloscale.sweep.search.ready import wants_search
 
     refuse_several(["train"])
-    tokens = [*overrides, *keyword_tokens(values)]
+    tokens = [*overrides, *from_values(values)]
     return Sweep(_start_search(tokens) if wants_search(tokens) else _start_grid(tokens))
 
 
@@ -271,21 +272,3 @@ def _start(taken: Claim, words: list[str], *, is_new: bool) -> None:
 def all_runs(folder: str | PathLike[str] = "runs") -> list[Run]:
     """The runs in a folder, oldest first; called as `yoloscale.runs()`."""
     return [Run(run.path) for run in listed_runs(Path(folder))]
-
-
-def keyword_tokens(values: dict[str, Any]) -> list[str]:
-    """Python values as command-line tokens that give the same values back."""
-    from yoloscale.config.catalog import read_catalog
-    from yoloscale.config.locations import configs_folder
-    from yoloscale.config.quoting import quote
-
-    groups = read_catalog([configs_folder()]).groups
-    tokens: list[str] = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            tokens += keyword_tokens({f"{key}.{inner}": item for inner, item in value.items()})
-        elif key in groups and isinstance(value, str):
-            tokens.append(f"{key}={quote(value) if key in ('model', 'data') else value}")
-        else:
-            tokens.append(f"{key}={quote(value)}")
-    return tokens

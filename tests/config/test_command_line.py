@@ -3,12 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from yoloscale.config import flags
+from yoloscale.config import command_line, flags
 from yoloscale.config.catalog import Catalog, read_catalog
-from yoloscale.config.command_line import rewrite
-from yoloscale.config.errors import ConfigError
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import configs_folder
+from yoloscale.config.words import words
 
 CATALOG = Catalog(
     groups={
@@ -21,6 +22,10 @@ CATALOG = Catalog(
     architectures={"yolo12": Path("absent/yolo12.yaml")},
     datasets={"new-set": Path("absent/New-Set.yaml")},
 )
+
+
+def rewrite(typed: list[str], catalog: Catalog) -> tuple[list[str], list[Problem]]:
+    return command_line.rewrite(words(typed), catalog)
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +73,30 @@ def _empty_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("train", []),
         ("mode=train", []),
         ("resume=False", []),
+        ("cfg=None", []),
+        ("data=None", []),
+        ("data=coco8.yaml,", ["data=coco8"]),
+        ("model=yolo26n,", ["model=yolo26n"]),
+        ("mode='train'", []),
+        ("half=False", ["quantize=null"]),
+        ("half", ["quantize=16"]),
+        ("int8=True", ["quantize=8"]),
+        ("end2end=True", ["nms=false"]),
+        ("end2end=False", ["nms=null"]),
+        ("imgsz=64,48", ["imgsz=64"]),
+        ("imgsz=(48, 64)", ["imgsz=64"]),
+        ("imgsz=[96]", ["imgsz=96"]),
+        ("close_mosaic=False", ["close_mosaic=0"]),
+        ("multi_scale=True", ["multi_scale=1"]),
+        ("freeze=False", ["freeze=0"]),
+        ("time=0", ["time=null"]),
+        ("cache=None", ["cache=false"]),
+        ("pretrained=None", ["pretrained=true"]),
+        ("amp=BF16", ["amp='bf16'"]),
+        ("fraction=1", ["fraction=1.0"]),
+        ("save_dir=out/a", ["paths.runs='out'", "name='a'"]),
+        ("format=onnx", []),
+        ("exist_ok", []),
         ("exist_ok=False", []),
         ("device=cpu", ["cluster.device=cpu"]),
         ("device=0", ["cluster.device=cuda", "cluster.gpus=[0]", "cluster.procs_per_node=1"]),
@@ -98,8 +127,64 @@ def test_what_is_typed_and_what_hydra_gets(typed: str, overrides: list[str]) -> 
     assert rewrite([typed], CATALOG) == (overrides, [])
 
 
-def test_equals_signs_standing_alone() -> None:
-    assert rewrite(["epochs", "=", "5", "cos_lr"], CATALOG) == (["epochs=5", "cos_lr=true"], [])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["epochs", "=", "5"],
+        ["epochs=", "5"],
+        ["epochs", "=5"],
+        ["epochs = 5"],
+        ["epochs=5,"],
+        ["epochs=7", "epochs=5"],
+    ],
+)
+def test_equals_signs_standing_alone(typed: list[str]) -> None:
+    assert rewrite([*typed, "cos_lr"], CATALOG) == (["epochs=5", "cos_lr=true"], [])
+
+
+@pytest.mark.parametrize("typed", [["freeze=[0,", "1]"], ["freeze=", "[0,1]"], ["freeze", "=[0,", "1,", "]"]])
+def test_a_list_in_several_words(typed: list[str]) -> None:
+    (override,), problems = rewrite(typed, CATALOG)
+    assert not problems
+    assert OverridesParser.create().parse_override(override).value() == [0, 1]
+
+
+def test_brackets_that_are_never_closed_take_no_other_argument() -> None:
+    assert words(["name=[a", "epochs=5"]) == ["name=[a", "epochs=5"]
+
+
+def test_the_last_of_an_argument_that_stands_for_several_keys_counts() -> None:
+    assert rewrite(["device=0,1", "device=cpu"], CATALOG) == (["cluster.device=cpu"], [])
+    assert rewrite(["model=yolo26n.yaml", "model=yolo26n-seg"], CATALOG) == (["model=yolo26n-seg"], [])
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("format=onnx", "yolo export"),
+        ("source=bus.jpg", "yolo predict"),
+        ("tracker=botsort.yaml", "yolo predict"),
+        ("label_smoothing=0.1", "removed"),
+        ("exist_ok=True", "overwrites no run"),
+        ("half=True", "amp="),
+        ("quantize=fp32", "amp="),
+        ("imgsz=64,48", "imgsz=64"),
+        ("multi_scale=True", "multi_scale=1"),
+        ("show=True", "yolo predict"),
+    ],
+)
+def test_what_has_no_effect_is_taken_with_one_line(typed: str, line: str) -> None:
+    said = list[str]()
+    assert command_line.rewrite(words([typed]), CATALOG, said.append)[1] == []
+    assert len(said) == 1
+    assert line in said[0]
+
+
+@pytest.mark.parametrize("typed", ["format=torchscript", "show=False", "half=False", "int8=0", "save_dir=None"])
+def test_defaults_are_dropped_in_silence(typed: str) -> None:
+    said = list[str]()
+    assert command_line.rewrite(words([typed]), CATALOG, said.append)[1] == []
+    assert said == []
 
 
 @pytest.mark.parametrize("key", ["cluster.env.1A", "cluster.env.A B", "cluster.sbatch.--hold", "cluster.env."])
@@ -157,10 +242,6 @@ def test_architectures_of_the_installed_ultralytics_without_a_group_file() -> No
         ("modle=yolo26n", "modle", "model"),
         ("resume=True", "resume", "yoloscale resume RUN"),
         ("resume=runs/last.pt", "resume", "yoloscale resume RUN"),
-        ("source=bus.jpg", "source", "yolo predict"),
-        ("format=onnx", "format", "yolo export"),
-        ("exist_ok=True", "exist_ok", "name="),
-        ("half", "half", "amp"),
         ("device=-1", "device", "device=0,1"),
         ("device=mps", "device", "device=cpu"),
         ("device=0,0", "device", "its own"),

@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 import yoloscale
-from yoloscale.api import Run, RunFailed, keyword_tokens
+from yoloscale.api import Run, RunFailed
 from yoloscale.config.compose import compose
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Config
+from yoloscale.config.words import from_values
 from yoloscale.launch.claim import claim, lock, named_run
 from yoloscale.launch.start import ready, run_in_background
 from yoloscale.runs import events
@@ -123,8 +124,8 @@ def test_a_supervisor_that_cannot_start_is_no_started_run(
 
 def test_keyword_values_are_data() -> None:
     name = "it's ${epochs} $(touch x), [a]=b \\ {c}"
-    tokens = keyword_tokens({"name": name, "epochs": 3, "classes": [0, 2], "cluster": {"procs_per_node": 4}})
-    config = compose([*tokens, *keyword_tokens({"cluster": "local", "model": "yolo26n", "data": "coco8"})])
+    tokens = from_values({"name": name, "epochs": 3, "classes": [0, 2], "cluster": {"procs_per_node": 4}})
+    config = compose([*tokens, *from_values({"cluster": "local", "model": "yolo26n", "data": "coco8"})])
     assert (config.name, config.epochs, config.classes) == (name, 3, [0, 2])
     assert config.cluster.procs_per_node == 4
     assert config.data.source == "coco8.yaml"
@@ -134,4 +135,4 @@ def test_a_path_with_odd_characters_is_data(tmp_path: Path) -> None:
     source = tmp_path / "my, 'data' $(x) ${y}=1" / "data.yaml"
     source.parent.mkdir()
     source.write_text("path: .\ntrain: images\nval: images\nnames: [a]\n")
-    assert compose(keyword_tokens({"data": source})).data.source == str(source)
+    assert compose(from_values({"data": source})).data.source == str(source)

@@ -1,4 +1,4 @@
-"""What a `yolo` user types, as overrides in Hydra's grammar. Pure: tokens in, tokens out."""
+"""What a `yolo` user types, as overrides in Hydra's grammar. Pure: arguments in, overrides out."""
 
 from __future__ import annotations
 
@@ -10,43 +10,30 @@ from yoloscale.config import choices
 from yoloscale.config.catalog import Catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import FREE, LIST_LIKE, describe, is_group, is_text, known, members, nearest
-from yoloscale.config.quoting import is_quoted, quote_text, unquote, without_interpolation
-from yoloscale.config.refusals import HARMLESS, NOT_OURS, WRITTEN_ELSEWHERE
+from yoloscale.config.quoting import is_quoted, literal, quote_text, unquote, without_interpolation
+from yoloscale.config.refusals import NOT_OURS, advice, remark
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.schema import Task
+from yoloscale.config.words import arguments_in, file_of
 
 _PLUGINS = ("hydra/sweeper", "hydra/launcher", "hydra.sweeper", "hydra.launcher")
-_SWITCHES = frozenset(key for key, hint in known().items() if bool in members(hint) and "." not in key)
 _BARE_PARENTHESIS = re.compile(r"(?<!\\)([()])")
 _TYPED_KEY = re.compile(r"cluster\.\w+\.[A-Za-z_][A-Za-z0-9_-]*")
 _INTERPOLATION = re.compile(r"\$\{\s*(?:oc\.\w+:|hydra[.:]|([\w.]+)\s*\})")
 
 
-def rewrite(tokens: Iterable[str], catalog: Catalog, say: Say = silent) -> tuple[list[str], list[Problem]]:
-    """Turn tokens into overrides that Hydra understands; those that cannot be are told as problems.
+def rewrite(arguments: Iterable[str], catalog: Catalog, say: Say = silent) -> tuple[list[str], list[Problem]]:
+    """Turn arguments, as `words` returns them, into overrides that Hydra understands, and problems where there is none.
 
-    `say` gets a line for each that is taken and does nothing.
+    `say` gets a line for each that is taken and does nothing, or other than it seems.
     """
     overrides, problems = list[str](), list[Problem]()
-    for token in join_equals(list(tokens)):
+    for argument in arguments:
         try:
-            overrides += _rewrite_one(token, catalog, say)
+            overrides += _rewrite_one(argument, catalog, say)
         except ConfigError as error:
             problems += error.problems
     return overrides, problems
-
-
-def join_equals(tokens: list[str]) -> list[str]:
-    """`epochs = 5` typed as three words is one argument, as for `yolo`."""
-    joined: list[str] = []
-    waiting = list(tokens)
-    while waiting:
-        token = waiting.pop(0)
-        if token == "=" and joined and waiting:
-            joined[-1] += "=" + waiting.pop(0)
-        else:
-            joined.append(token)
-    return joined
 
 
 def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
@@ -59,8 +46,10 @@ def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
     name = key.lstrip("+").partition("@")[0]
     if special := _SPECIAL.get(name):
         return special(value, catalog)
+    if name == "cfg" and (file := file_of(token)):
+        arguments_in(file)  # raises: `words` puts the arguments of a file that can be read in its place
     if name in NOT_OURS:
-        return _refused(name, value)
+        return _not_ours(name, value, say)
     if name.startswith(_PLUGINS) and not name.startswith("hydra.sweeper.params"):
         raise ConfigError(Problem(name, f"{value!r}: Hydra's plugins start nothing here", _instead_of_plugin(name)))
     if name == "hydra" or name.startswith(("hydra.", "hydra/")):
@@ -77,7 +66,7 @@ def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
         return [f"++{name}={_text(value)}"]
     if name not in known():
         raise ConfigError(unknown_key(name))
-    return [f"{key}={_value(name, value)}"]
+    return [f"{key}={_value(name, value, say)}"]
 
 
 def _instead_of_plugin(name: str) -> str:
@@ -88,7 +77,7 @@ def _instead_of_plugin(name: str) -> str:
 
 def unknown_key(name: str) -> Problem:
     """The problem of a key that is not in the schema, with the nearest that is."""
-    if hint := WRITTEN_ELSEWHERE.get(name) or NOT_OURS.get(name):
+    if hint := advice(name):
         return Problem(name, "no key of the schema", hint)
     candidates = [key for key in known() if not is_group(key) or "." not in key]
     near = nearest(name, [*candidates, "experiment"], count=3)
@@ -104,23 +93,17 @@ def _deletion(token: str) -> str:
 
 
 def _bare_word(word: str) -> list[str]:
-    if word in _SWITCHES:
-        return [f"{word}=true"]
-    if word in Task.__members__:
-        return [f"model.task={word}"]
-    if word == "train":
-        return []
     if word in known():
         raise ConfigError(Problem(word, "a key without a value", f"write {word}=… ({describe(word)})"))
     if word in NOT_OURS:
-        raise ConfigError(Problem(word, "no argument of train", NOT_OURS[word]))
+        raise ConfigError(Problem(word, "a key without a value", str(advice(word))))
     raise ConfigError(Problem(word, "an argument without `=`", unknown_key(word).instead))
 
 
-def _refused(name: str, value: str) -> list[str]:
-    if value.lower() in HARMLESS.get(name, ()):
-        return []
-    raise ConfigError(Problem(name, f"{value!r}, but this is no argument of train", NOT_OURS[name]))
+def _not_ours(name: str, value: str, say: Say) -> list[str]:
+    if line := remark(name, literal(value)):
+        say(line)
+    return []
 
 
 def _group_choice(group: str, value: str, catalog: Catalog) -> str:
@@ -139,31 +122,90 @@ def _group_choice(group: str, value: str, catalog: Catalog) -> str:
     return f"[{','.join(words)}]" if len(words) > 1 or value.startswith("[") else value
 
 
-def _value(name: str, value: str) -> str:
+def _value(name: str, value: str, say: Say) -> str:
     """The value in Hydra's grammar, by the type of its key."""
     hint = known()[name]
     if name == "cluster.export" and value.lower() not in ("none", "null"):
         words = [unquote(word.strip()) for word in value.strip("[]()").split(",")]
         return f"[{','.join(quote_text(word) for word in words if word)}]"  # also what is no name: it is told later
+    if special := _BY_NAME.get(name):
+        value = special(value, say)
+    if value.lower() in ("true", "false") and _is_counted(name):
+        value = _one_or_none(name, value, say)
     if name in LIST_LIKE:
         return _list_like(value, always=any(typing.get_origin(member) is list for member in members(hint)))
-    if not is_text(name):
-        value = value.removesuffix(",")
     if value.lower() in ("none", "null"):
         return "null"
     if bool in members(hint) and value.lower() in ("true", "false"):
         return value.lower()
+    if not is_text(name):
+        value = value.removesuffix(",")
     if int in members(hint) and float not in members(hint):
         return _whole_number(value)
     return _text(value) if is_text(name) and int not in members(hint) else value
+
+
+def _is_counted(name: str) -> bool:
+    """Whether True and False are numbers to `yolo` where they stand for this argument."""
+    kinds = set(members(known()[name]))
+    is_number = not kinds.isdisjoint((int, float)) and bool not in kinds
+    return name in ("scale", "freeze") or (is_number and "." not in name and name != "imgsz")
+
+
+def _one_or_none(name: str, value: str, say: Say) -> str:
+    if value.lower() == "false":
+        return "0"
+    say(f"{name}={value} counts as {name}=1, as for `yolo train`")
+    return "1"
+
+
+def _imgsz(value: str, say: Say) -> str:
+    size = literal(value)
+    if not isinstance(size, (list, tuple)) or not size or not all(type(side) is int for side in size):
+        return value
+    if len(size) > 1:
+        say(f"imgsz={value}: training takes squares, of the larger side, as `yolo train` does: imgsz={max(size)}")
+    return str(max(size))
+
+
+def _quantize(value: str, say: Say) -> str:
+    if line := remark("quantize", literal(value)):
+        say(line)
+    return value
+
+
+def _hours(value: str, say: Say) -> str:
+    """No hours are no limit, as for `yolo`."""
+    number = literal(value)
+    return "null" if isinstance(number, (bool, int, float)) and number == 0 else value
+
+
+def _unless_none(otherwise: str) -> Callable[[str, Say], str]:
+    return lambda value, say: otherwise if literal(value) is None else value
+
+
+def _fraction(value: str, say: Say) -> str:
+    """The whole, however it is written."""
+    return "1.0" if type(whole := literal(value)) is int and whole == 1 else value
+
+
+_BY_NAME: dict[str, Callable[[str, Say], str]] = {
+    "imgsz": _imgsz,
+    "quantize": _quantize,
+    "time": _hours,
+    "cache": _unless_none("false"),
+    "pretrained": _unless_none("true"),
+    "fraction": _fraction,
+    "amp": lambda value, say: value.lower(),
+}
 
 
 def _list_like(value: str, *, always: bool) -> str:
     """`0,2`, `(0,2)` and `[0,2]` are one list; with `always`, `0` is one too."""
     if value.lower() in ("none", "null"):
         return "null"
-    if value.startswith("(") and value.endswith(")"):
-        value = f"[{value[1:-1].rstrip(',')}]"
+    if value[:1] + value[-1:] in ("()", "[]"):
+        value = f"[{value[1:-1].rstrip(', ')}]"
     wrap = value != "" and value[0] not in "['\"$" and (always or "," in value)
     return f"[{value.strip(',')}]" if wrap else value
 
@@ -228,13 +270,14 @@ def _task(value: str, _: Catalog) -> list[str]:
 
 def _choice(resolve: Callable[[str, Catalog], list[str]]) -> Callable[[str, Catalog], list[str]]:
     def rewrite_choice(value: str, catalog: Catalog) -> list[str]:
-        return resolve(unquote(value), catalog)
+        word = unquote(value)
+        return [] if word.lower() in ("none", "null") else resolve(word, catalog)
 
     return rewrite_choice
 
 
 def _name(value: str, _: Catalog) -> list[str]:
-    return ["name=null"] if value.lower() in ("none", "null") else [f"name={_text(value)}"]
+    return ["name=null"] if value.lower() in ("", "none", "null") else [f"name={_text(value)}"]
 
 
 def _objectives(value: str, _: Catalog) -> list[str]:

@@ -79,8 +79,18 @@ def finished(
         plain["data"]["shapes"] = None  # left by a recipe whose dataset was replaced
     if plain["pretrained"] is not True and model["architecture"] is not None:
         model["weights"] = None
+    _place(plain)
     _anchor_paths(plain, is_own or is_own_name)
     return plain
+
+
+def _place(plain: dict[str, Any]) -> None:
+    """`name=exp/fold1` is the run fold1 in the folder exp, and `name=model` the model's own name, as for `yolo`."""
+    name = plain["name"]
+    if name == "model":
+        plain["name"] = plain["model"]["name"]
+    elif name is not None and "/" in name and Path(name).name:
+        plain["paths"]["runs"], plain["name"] = str(Path(plain["paths"]["runs"], name).parent), Path(name).name
 
 
 def hydra_arguments(argv: Sequence[str], say: Say = silent) -> tuple[str, list[str]]:

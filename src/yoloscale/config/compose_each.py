@@ -82,7 +82,7 @@ class _Composer:
         try:
             given = flags.split(argv)
             sources, catalog = self._read(given)
-            checked = [self._check(token, catalog) for token in command_line.join_equals(list(given.tokens))]
+            checked = [self._check(token, catalog) for token in given.tokens]
             if problems := [p for one in checked for p in one.rewriting] + [p for one in checked for p in one.checking]:
                 return ConfigError(problems)
             overrides = [*sources.search_path, *(override for one in checked for override in one.overrides)]

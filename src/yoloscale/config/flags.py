@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import known, nearest
-from yoloscale.config.refusals import FOREIGN_FLAGS, NOT_OURS
+from yoloscale.config.locations import configs_folder
+from yoloscale.config.refusals import FOREIGN_FLAGS, advice
+from yoloscale.config.words import arguments_of_yolo, switches, words
 
 _WITH_VALUE = {
     "--cfg": "cfg",
@@ -32,12 +36,14 @@ _SWITCHES = {
     "-r": "run",
 }
 _VALUE_IS_OPTIONAL = {"info": {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}}
+_PRINTED = {"job", "hydra", "all"}  # what Hydra's --cfg prints
+_NUMBER = re.compile(r"-\d.*")
 _PRINTING = ("cfg", "info", "hydra-help")
 
 
 @dataclass(frozen=True)
 class Flags:
-    """The flags given, by long name without dashes, and the other tokens in their order."""
+    """The flags given, by long name without dashes, and the arguments beside them, as `words` returns them."""
 
     given: dict[str, str] = field(default_factory=dict)
     tokens: tuple[str, ...] = ()
@@ -54,15 +60,17 @@ class Flags:
 
 
 def split(argv: Iterable[str]) -> Flags:
-    """Tell flags from overrides. Raises ConfigError that lists the flags nobody knows."""
+    """Tell flags from arguments; files of arguments (`cfg=FILE`) are read. Raises ConfigError for all unknown flags."""
     waiting, given, tokens, problems = list(argv), dict[str, str](), list[str](), list[Problem]()
     while waiting:
         token = waiting.pop(0)
-        if not token.startswith("-"):
+        if not token.startswith("-") or _NUMBER.fullmatch(token):
             tokens.append(token)
             continue
         word, equals, value = token.partition("=")
-        if word in _SWITCHES and not equals:
+        if word == "--cfg" and _is_file(value if equals else next(iter(waiting), "")):
+            tokens.append(f"cfg={value if equals else waiting.pop(0)}")  # `yolo`'s, not Hydra's
+        elif word in _SWITCHES and not equals:
             given[_SWITCHES[word]] = ""
         elif word in _WITH_VALUE:
             name = _WITH_VALUE[word]
@@ -74,23 +82,32 @@ def split(argv: Iterable[str]) -> Flags:
                 given[name] = waiting.pop(0)
             else:
                 problems.append(Problem(word, "needs a value", f"write {word} VALUE"))
-        elif equals and word.lstrip("-") in known():  # `--epochs=5`, which `yolo` takes too
-            tokens.append(token.lstrip("-"))
+        elif word.startswith("--") and _is_argument(word.lstrip("-"), has_value=bool(equals)):
+            tokens.append(token.lstrip("-"))  # `--epochs=5`, which `yolo` takes too
         else:
             problems.append(_unknown(word))
             if not equals and waiting and "=" not in waiting[0] and not waiting[0].startswith("-"):
                 waiting.pop(0)  # its value
     if problems:
         raise ConfigError(problems)
-    return Flags(given, tuple(tokens))
+    folders = [configs_folder(), *(Path(given[name]) for name in ("config-dir",) if name in given)]
+    return Flags(given, tuple(words(tokens, folders)))
+
+
+def _is_argument(name: str, *, has_value: bool) -> bool:
+    return name in arguments_of_yolo() | known().keys() | {"experiment"} if has_value else name in switches()
+
+
+def _is_file(value: str) -> bool:
+    return value not in _PRINTED and value.lower().endswith((".yaml", ".yml"))
 
 
 def _unknown(word: str) -> Problem:
     key = word.lstrip("-").replace("-", "_")
     if key in FOREIGN_FLAGS:
         return Problem(word, "no flag of this command", f"write {FOREIGN_FLAGS[key]}=…")
-    if key in NOT_OURS:
-        return Problem(word, "no flag of this command", NOT_OURS[key])
+    if hint := advice(key):
+        return Problem(word, "no flag of this command", hint)
     if keys := nearest(key, known()):
         return Problem(word, "no flag of this command; arguments have no dashes", f"write {keys[0]}=…")
     flags = nearest(word, [*_WITH_VALUE, *_SWITCHES])

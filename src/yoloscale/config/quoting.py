@@ -6,10 +6,12 @@ Inside quotes Hydra reads `\'` as `'`, and backslashes as themselves unless they
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _BEFORE_QUOTE = re.compile(r"(\\*)('|\Z)")
@@ -57,6 +59,23 @@ def unquote(token: str) -> str:
     mark = token[0]
     inner = re.sub(rf"(\\*)({mark}|\Z)", _halve, token[1:-1])
     return _ESCAPED_DOLLAR_BRACE.sub(lambda match: match[1][: len(match[1]) // 2] + "${", inner)
+
+
+def literal(text: str) -> Any:
+    """The Python value that typed text stands for, as `yolo` reads it.
+
+    None, True and False in any letter case, `null`, quoted text, numbers and lists; what is none of these is text.
+    """
+    text = text.strip()
+    words = {"none": None, "null": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    if is_quoted(text):
+        return unquote(text)
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
 
 
 def _halve(match: re.Match[str]) -> str:

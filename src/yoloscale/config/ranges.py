@@ -11,7 +11,7 @@ _UNIT = (
     "dropout lr0 lrf cls_pw momentum weight_decay warmup_momentum warmup_bias_lr hsv_h hsv_s hsv_v translate "
     "perspective flipud fliplr bgr mosaic mixup cutmix copy_paste erasing conf iou multi_scale dlam"
 )
-_NOT_NEGATIVE = "warmup_epochs box cls dfl pose kobj rle angle dlog dgrad dis patience workers close_mosaic seed"
+_NOT_NEGATIVE = "warmup_epochs box cls dfl pose kobj rle angle dlog dgrad dis patience workers seed"
 _AT_LEAST_ONE = (
     "epochs nbs max_det mask_ratio cluster.nodes cluster.min_nodes cluster.procs_per_node cluster.threads "
     "cluster.cpus_per_task cluster.array_parallelism"
@@ -23,7 +23,6 @@ RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(_NOT_NEGATIVE.split(), (0, _INFINITY)),
     **dict.fromkeys(_AT_LEAST_ONE.split(), (1, _INFINITY)),
     "imgsz": (32, _INFINITY),
-    "save_period": (-1, _INFINITY),
     "degrees": (-360, 360),
     "shear": (-90, 90),
     "checkpoint.keep": (2, _INFINITY),
@@ -128,7 +127,8 @@ def _wrong_scale(value: Any) -> Problem | None:
 def _wrong_fraction(value: Any) -> Problem | None:
     entries = value if isinstance(value, list) else [value]
     fits = all(_is_share(entry) or (_is_count(entry) and entry > 1) for entry in entries[:2])
-    if fits and (not isinstance(value, list) or len(value) == 2):
+    fits = fits and all(_is_share(entry) or _is_count(entry) or entry == 0.0 for entry in entries[2:])  # 0: no test
+    if fits and (not isinstance(value, list) or len(value) in (2, 3)):
         return None
     return Problem("fraction", repr(value), "write a share above 0 up to 1, a count above 1, or both: fraction=0.5,100")
 

@@ -22,7 +22,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
-from yoloscale.config import command_line, flags
+from yoloscale.config import flags
 from yoloscale.config.catalog import Catalog, read_catalog
 from yoloscale.config.compose import config_sources
 from yoloscale.config.errors import ConfigError, Problem
@@ -77,7 +77,7 @@ def expand(tokens: Sequence[str], say: Say = silent) -> list[Point]:
     catalog = read_catalog(sources.folders)
     slots, problems = dict[str, list[Choice]](), list[Problem]()
     has_several = False
-    typed = command_line.join_equals(list(given.tokens))
+    typed = given.tokens
     for token in with_params(typed, sources, catalog, lambda token: is_swept(token, catalog)):
         key = token.partition("=")[0].strip()
         try:

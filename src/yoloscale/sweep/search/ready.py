@@ -133,7 +133,7 @@ def anchored(tokens: Sequence[str]) -> list[str]:
     for name, value in given.given.items():
         path = str(Path(value).absolute()) if name == "config-dir" else value
         found.append(f"--{name}={path}" if value else f"--{name}")
-    return [*found, *map(_anchored, command_line.join_equals(list(given.tokens)))]
+    return [*found, *map(_anchored, given.tokens)]
 
 
 def _anchored(token: str) -> str:

@@ -180,7 +180,7 @@ def read_space(tokens: Sequence[str], say: Say = silent) -> Space:
     sources = config_sources(flags.Flags(named))
     catalog = read_catalog(sources.folders)
     parts, problems = dict[str, "str | Dimension"](), list[Problem]()
-    typed = command_line.join_equals(list(given.tokens))
+    typed = given.tokens
     for token in with_params(typed, sources, catalog, lambda token: is_swept(token, catalog)):
         key = token.partition("=")[0].strip()
         try:

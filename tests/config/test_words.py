@@ -1,0 +1,122 @@
+"""The arguments of files: `cfg=FILE`, and recipes that hold the flat keys of `yolo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from yoloscale.config.compose import compose
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.schema import Config, Device, Task
+from yoloscale.config.words import from_values
+
+WRITTEN = {
+    "task": "segment",
+    "mode": "train",
+    "model": "yolo26n-seg.yaml",
+    "data": "coco8-seg.yaml",
+    "epochs": 7,
+    "imgsz": [96, 64],
+    "device": "cpu",
+    "project": "out/ul",
+    "name": "a",
+    "exist_ok": False,
+    "time": None,
+    "multi_scale": False,
+    "freeze": [0, "23.cv2"],
+    "format": "torchscript",
+    "half": False,
+    "lr0": 0.02,
+    "cfg": None,
+    "tracker": "tracktrack.yaml",
+    "save_dir": "runs/segment/a",
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiment").mkdir()
+    path = tmp_path / "experiment" / "mine.yaml"
+    path.write_text(yaml.safe_dump(WRITTEN, sort_keys=False))
+    return path
+
+
+def arrives(config: Config) -> None:
+    assert config.model.task is Task.segment
+    assert (config.model.weights, config.data.source) == (None, "coco8-seg.yaml")
+    assert (config.epochs, config.imgsz, config.lr0, config.freeze) == (7, 96, 0.02, [0, "23.cv2"])
+    assert config.cluster.device is Device.cpu
+    assert (config.paths.runs, config.name, config.multi_scale) == ("out/ul", "a", 0.0)
+
+
+def test_a_file_of_arguments_is_read_as_if_it_was_typed(file: Path) -> None:
+    arrives(compose([f"cfg={file}"]))
+    arrives(compose(["--cfg", str(file)]))
+    arrives(compose([f"--cfg={file}"]))
+    arrives(compose(from_values({"cfg": file})))
+
+
+def test_its_arguments_are_taken_from_python(file: Path) -> None:
+    arrives(compose(from_values(yaml.safe_load(file.read_text()))))
+
+
+def test_its_words_are_taken_as_a_shell_hands_them_over(file: Path) -> None:
+    arrives(compose([f"{key}={value}" for key, value in WRITTEN.items()]))
+
+
+def test_a_recipe_of_flat_keys_is_read_like_it(file: Path) -> None:
+    arrives(compose(["--config-dir", str(file.parent.parent), "experiment=mine"]))
+    arrives(compose(["--config-dir", str(file.parent.parent), "+experiment=mine"]))
+
+
+def test_what_is_typed_wins_wherever_it_stands(file: Path) -> None:
+    for argv in (["epochs=3", f"cfg={file}"], [f"cfg={file}", "epochs=3"], ["epochs = 3", f"cfg = {file}"]):
+        assert compose(argv).epochs == 3
+
+
+def test_the_task_of_the_files_model_gives_way_to_a_model_that_is_typed(file: Path) -> None:
+    assert compose([f"cfg={file}", "model=yolo26n-pose.yaml"]).model.task is Task.pose
+
+
+def test_one_line_says_what_of_it_is_not_taken(file: Path) -> None:
+    said = list[str]()
+    compose([f"cfg={file}", "imgsz=64"], None, said.append)
+    assert [line.partition("=")[0] for line in said] == ["save_dir"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [(None, "there is no such file"), ("- a", "no keys"), ("a: [1\nb: 2", ":2:"), ("a: b: c", ":1:")],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str | None, found: str) -> None:
+    path = tmp_path / "x.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        compose([f"cfg={path}", "epoch=3"])
+    assert [problem.key for problem in raised.value.problems] == ["cfg", "epoch"]
+    assert found in raised.value.problems[0].found
+
+
+def test_all_problems_of_a_file_are_told_at_once(file: Path) -> None:
+    file.write_text("epochs: many\nlearning_rate: 0.1\noptimizer: SGD\ntask: detection\n")
+    with pytest.raises(ConfigError) as raised:
+        compose([f"cfg={file}"])
+    assert {problem.key for problem in raised.value.problems} == {"epochs", "learning_rate", "task"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "runs", "name"),
+    [
+        (["name=exp/fold1"], "runs/exp", "fold1"),
+        (["name=exp/fold1", "project=out"], "out/exp", "fold1"),
+        (["name=a/b/c", "paths.runs=p"], "p/a/b", "c"),
+        (["name=model"], "runs", "yolo26n"),
+    ],
+)
+def test_names_as_yolo_reads_them(typed: list[str], runs: str, name: str) -> None:
+    config = compose(typed)
+    assert (config.paths.runs, config.name) == (runs, name)
