@@ -67,10 +67,10 @@ def words_of(typed: Sequence[str]) -> list[str] | None:
 
     None where it does not. Raises ConfigError where it does not say which run.
     """
-    from yoloscale.config.command_line import join_equals
     from yoloscale.config.quoting import unquote
+    from yoloscale.config.words import join_equals
 
-    pairs = [(key.strip().lstrip("-+"), unquote(value.strip()), token) for token in join_equals(list(typed))
+    pairs = [(key.strip().lstrip("-+"), unquote(value.strip()), token) for token in join_equals(typed)
              for key, _, value in [token.partition("=")]]  # fmt: skip
     given = {key: value for key, value, token in pairs if "=" in token or key == "resume"}
     asked = given.get("resume")

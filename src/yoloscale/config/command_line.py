@@ -66,6 +66,8 @@ def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
         return [f"++{name}={_text(value)}"]
     if name not in known():
         raise ConfigError(unknown_key(name))
+    if name == "imgsz" and literal(value) is None:
+        return []  # the task's own
     return [f"{key}={_value(name, value, say)}"]
 
 
