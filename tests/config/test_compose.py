@@ -134,8 +134,8 @@ def test_the_command_line_wins_over_a_recipe() -> None:
 
 
 def test_all_problems_at_once() -> None:
-    found = problems("epoch=5", "lr0=abc", "batch=x", "cluster.device=tpu", "epochs=[1", "imgsz=320,640", "resume=true")
-    assert set(found) == {"epoch", "lr0", "batch", "cluster.device", "epochs", "imgsz", "resume"}
+    found = problems("epoch=5", "lr0=abc", "batch=x", "cluster.device=tpu", "epochs=[1", "lrf=0.1,0.2", "resume=true")
+    assert set(found) == {"epoch", "lr0", "batch", "cluster.device", "epochs", "lrf", "resume"}
     assert found["lr0"] == "'abc' | write a number"
     assert found["cluster.device"] == "'tpu' | write one of auto, cuda, cpu"
 

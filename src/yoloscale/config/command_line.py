@@ -264,7 +264,7 @@ def _project(value: str, _: Catalog) -> list[str]:
 def _task(value: str, _: Catalog) -> list[str]:
     word = unquote(value)
     if word.lower() in ("none", "null"):
-        return ["model.task=null"]
+        return []  # the model's own
     if word not in Task.__members__:
         raise ConfigError(Problem("task", f"{word!r}", f"one of {', '.join(Task.__members__)}"))
     return [f"model.task={word}"]
