@@ -12,11 +12,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Task
-from yoloscale.data import check_classes, check_images, check_problems, check_yaml
+from yoloscale.data import check_classes, check_paths, check_problems, check_yaml, image_lists
 from yoloscale.data.check_labels import LabelRules, Labels
 from yoloscale.data.check_report import DatasetReport, SplitReport
 from yoloscale.data.check_verdict import Verdict, judge, judge_alone, label_path
@@ -56,32 +57,12 @@ def check(
         files = [name for classes in found.values() for images in classes.values() for name in images]
         return _cached(cache, (source, task, split, deep), files, lambda: _classes_report(source, split, found, deep))
     dataset = check_yaml.read(source, datasets_folder, Reads(task, split, single_cls, flips))
-    images = _images(dataset, task, split)
+    images = check_paths.images(dataset, split)
     rules = _rules(dataset, task, single_cls)
     labels = [path for names in images.values() for name in names if (path := label_path(name, dataset, task))]
     key = (source, source.read_bytes(), task, split, deep, single_cls)
     files = [*labels, *(name for names in images.values() for name in names)]
     return _cached(cache, key, files, lambda: _yaml_report(dataset, task, rules, images, deep))
-
-
-def _images(dataset: DatasetYaml, task: Task, split: str) -> dict[str, list[str]]:
-    """Image files by split. Raises ConfigError for paths that do not exist or hold no images."""
-    problems = []
-    images: dict[str, list[str]] = {}
-    for name in dict.fromkeys(("train", split)):
-        paths = dataset.splits.get(name, ())
-        absent = [path for path in paths if not path.exists()]
-        if not paths or absent:
-            what = f"there is no {absent[0]}" if absent else f"missing in {dataset.file}"
-            problems.append(Problem(f"data.{name}", what, f"correct path: and {name}: in {dataset.file}"))
-            continue
-        images[name] = check_images.list_images(paths)
-        if not images[name]:
-            kinds = ", ".join(sorted(check_images.IMAGE_SUFFIXES))
-            problems.append(Problem(f"data.{name}", f"no images in {paths[0]}", f"put images there ({kinds})"))
-    if problems:
-        raise ConfigError(problems)
-    return images
 
 
 def _rules(dataset: DatasetYaml, task: Task, single_cls: bool) -> LabelRules:
@@ -96,6 +77,7 @@ def _yaml_report(
     splits, problems, notes = {}, [], []
     for split, names in images.items():
         verdicts = _in_threads(lambda image: judge(image, dataset, task, rules, deep), names)
+        verdicts = _with_lines(verdicts, dataset.splits[split])
         problems += check_problems.problems_of_split(split, verdicts, setting, dataset.root)
         splits[split] = _summary(verdicts, setting)
     if problems:
@@ -104,6 +86,19 @@ def _yaml_report(
         notes.append(f"{len(shared)} images are both trained on and evaluated on")
     classes = tuple(dataset.names[index] for index in sorted(dataset.names))
     return DatasetReport(str(dataset.file), task.value, classes, splits, tuple(notes), deep)
+
+
+def _with_lines(verdicts: list[Verdict], paths: Sequence[Path]) -> list[Verdict]:
+    """Images that are not there, with the line of the list that names them."""
+    if not any(verdict.skipped and not verdict.bytes for verdict in verdicts):
+        return verdicts
+    places = image_lists.places_of(paths)
+    return [
+        replace(verdict, skipped=f"{verdict.skipped} (listed in {places[verdict.image]})")
+        if verdict.skipped and not verdict.bytes and verdict.image in places
+        else verdict
+        for verdict in verdicts
+    ]
 
 
 def _summary(verdicts: list[Verdict], setting: Setting) -> SplitReport:

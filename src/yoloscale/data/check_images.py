@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from yoloscale.data import image_lists
 from yoloscale.data.file_kinds import HEAD_BYTES, other_file, read_head
 
 IMAGE_SUFFIXES = frozenset(
@@ -31,7 +32,7 @@ def list_images(paths: Iterable[Path]) -> list[str]:
         if path.is_dir():
             found += _below(path)
         else:
-            found += _listed_in(path)
+            found += [line.image for line in image_lists.lines_of(path)]
     return sorted(name for name in found if _is_image(name))
 
 
@@ -206,11 +207,6 @@ def _below(folder: Path) -> list[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [f"{parent}{os.sep}{name}" for name in files if not name.startswith(".")]
     return found
-
-
-def _listed_in(file: Path) -> list[str]:
-    lines = file.read_text(encoding="utf-8-sig").strip().splitlines()
-    return [str(file.parent) + line[1:] if line.startswith("./") else line for line in lines]
 
 
 def _is_image(name: str) -> bool:

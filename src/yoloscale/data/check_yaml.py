@@ -13,6 +13,7 @@ import yaml
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config, Task
 from yoloscale.data import check_keypoints, check_names
+from yoloscale.data.places import exists
 from yoloscale.data.yaml_marks import MarkedYaml, load, read_text
 from yoloscale.data.yaml_syntax import problem_of_content, problem_of_error
 
@@ -43,6 +44,11 @@ class Reads:
     single_cls: bool = False  # no class names then
     flips: bool = True  # images are mirrored
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits whose images are read."""
+        return tuple(dict.fromkeys(("train", self.split)))
+
     @classmethod
     def of(cls, config: Config, task: Task) -> Reads:
         """What a run of `config` reads."""
@@ -67,7 +73,7 @@ class DatasetYaml:
 
     def missing(self, *splits: str) -> list[Path]:
         """Paths of the given splits that do not exist."""
-        return [path for split in splits for path in self.splits.get(split, ()) if not path.exists()]
+        return [path for split in splits for path in self.splits.get(split, ()) if not exists(path)]
 
     def place(self, key: str, index: int | None = None) -> str:
         """`file:line` of a key, or of an entry of its list."""
@@ -205,7 +211,7 @@ def _remarks(marked: MarkedYaml, reads: Reads) -> tuple[str, ...]:
 
 def _root(file: Path, path: str | None, datasets_folder: Callable[[], Path]) -> Path:
     root = Path(path) if path else file.parent
-    if not root.exists() and not root.is_absolute():
+    if not exists(root) and not root.is_absolute():
         root = datasets_folder() / root
     return root.resolve()
 
@@ -214,7 +220,7 @@ def _paths(root: Path, given: str | list[str]) -> tuple[Path, ...]:
     if isinstance(given, list):
         return tuple((root / item).resolve() for item in given)
     path = (root / given).resolve()
-    if not path.exists() and given.startswith("../"):  # as Ultralytics: written for another place of the YAML
+    if not exists(path) and given.startswith("../"):  # as Ultralytics: written for another place of the YAML
         path = (root / given[3:]).resolve()
     return (path,)
 

@@ -12,10 +12,15 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
-from yoloscale.data import check_yaml, shapes, trees
+from yoloscale.data import check_paths, check_yaml, shapes, trees
 from yoloscale.data.check_yaml import Reads
 from yoloscale.data.fetch_process import FetchError, run_fetch
-from yoloscale.data.ultralytics_paths import CLASSIFICATION_NAMES, dataset_yamls, datasets_folder
+from yoloscale.data.ultralytics_paths import (
+    CLASSIFICATION_NAMES,
+    dataset_yamls,
+    datasets_folder,
+    known_datasets_folder,
+)
 
 _YAML_SUFFIXES = (".yaml", ".yml")
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".ndjson")
@@ -32,8 +37,8 @@ def locate(data: DataConfig, task: Task, cache: Path, split: str = "val") -> Pat
         _refuse_trees_for(task)
         return _existing(trees.source(cache))
     source = _resolve(data.source, task)
-    if missing := _missing(source, Reads(task, split, flips=False)):
-        raise _not_there(data.source, missing)
+    if missing := _missing(source, reads := Reads(task, split, flips=False)):
+        raise _absent(data.source, source, missing, reads)
     return source
 
 
@@ -66,9 +71,10 @@ def prepare(
             raise _not_there(data.source, missing, f"; downloading it failed: {error}") from error
         missing = _missing(source, reads)
     if missing:
-        raise _not_there(data.source, missing)
+        raise _absent(data.source, source, missing, reads)
     if task is not Task.classify:
-        for line in check_yaml.read(source, datasets_folder, reads).remarks:
+        dataset = check_yaml.read(source, datasets_folder, reads)
+        for line in (*dataset.remarks, *check_paths.remarks(dataset, reads.splits, known_datasets_folder)):
             say(line)
     return source
 
@@ -146,13 +152,22 @@ def _missing(source: Path, reads: Reads) -> list[Path]:
     """Paths that training needs and that do not exist."""
     if reads.task is Task.classify:
         return [] if source.is_dir() else [source]
-    return check_yaml.read(source, datasets_folder, reads).missing(*dict.fromkeys(("train", reads.split)))
+    return check_yaml.read(source, datasets_folder, reads).missing(*reads.splits)
 
 
 def _can_download(source: Path, reads: Reads) -> bool:
     if reads.task is Task.classify:
         return source.name in CLASSIFICATION_NAMES
     return bool(check_yaml.read(source, datasets_folder, reads).download)
+
+
+def _absent(written: str, source: Path, missing: list[Path], reads: Reads) -> ConfigError:
+    """What to write for paths that do not exist; for a dataset that is downloaded, where it would be."""
+    if reads.task is not Task.classify:
+        dataset = check_yaml.read(source, datasets_folder, reads)
+        if not dataset.download:
+            return ConfigError(check_paths.problems_of_missing(dataset, reads.splits, known_datasets_folder()))
+    return _not_there(written, missing)
 
 
 def _existing(path: Path) -> Path:

@@ -57,7 +57,12 @@ def datasets_folder() -> Path:
     Read from Ultralytics' settings; where there are none yet, a process that imports Ultralytics is asked (seconds),
     which writes them.
     """
+    return known_datasets_folder() or Path(run_fetch(["datasets-folder"], lambda text: None))
+
+
+def known_datasets_folder() -> Path | None:
+    """The same from the settings alone; None where there are none yet."""
     try:
         return Path(json.loads(settings_file().read_text(encoding="utf-8"))["datasets_dir"])
     except (OSError, ValueError, KeyError, TypeError):
-        return Path(run_fetch(["datasets-folder"], lambda text: None))
+        return None
