@@ -263,6 +263,7 @@ def _data(
     """Collective. Training samples, evaluation and loader workers of this rank; `per_rank`: its micro-batch."""
     with group.first_of_run_then_of_nodes(ranks):
         train, validation = datasets.build(trainer)
+    datasets.follow_first_rank(validation)
     _refuse_unlike(ranks, {"train": files(train), "val": files(validation)})
     share = ranks.cpu_share
     # on a CPU the ranks' own threads have the cores; what is left over may load

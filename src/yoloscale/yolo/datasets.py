@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from yoloscale.dist import group
 from yoloscale.dist.heartbeat import HEARTBEAT
 from yoloscale.yolo.evaluation import BATCH
 
@@ -41,6 +42,24 @@ def build(trainer: Any) -> tuple[Any, Any]:
     if args.task == "classify":
         trainer.model.transforms = validation.torch_transforms  # travels with the weights: predict uses it
     return train, validation
+
+
+def follow_first_rank(dataset: Any) -> None:
+    """Collective. Give a set that Ultralytics has sorted by aspect ratio the order that it has on rank 0.
+
+    Where CPUs have other vector instructions, numpy puts images of equal ratios in another order.
+    """
+    if not getattr(dataset, "rect", False):
+        return
+    place_of = {file: place for place, file in enumerate(sorted(dataset.im_files))}
+    mine = [place_of[file] for file in dataset.im_files]
+    first = group.broadcast_object(mine)
+    if first == mine or sorted(first) != sorted(mine):
+        return
+    here = {place: index for index, place in enumerate(mine)}
+    for name in ("im_files", "labels", "npy_files"):
+        values = getattr(dataset, name)
+        setattr(dataset, name, [values[here[place]] for place in first])
 
 
 @contextmanager
