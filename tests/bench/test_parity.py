@@ -1,4 +1,4 @@
-"""The arithmetic of scripts/parity.py."""
+"""The arithmetic of scripts/parity.py; and one comparison, on images of several shapes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests import mixed_images
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "parity.py"
 
@@ -73,3 +74,20 @@ def test_its_settings_compose_for_both_data_sets(parity: ModuleType, data: str) 
     config = compose(["--config-name=train", *parity.tokens_of(parsed), "seed=5"])
     assert (config.data.name, config.epochs, config.imgsz, config.amp, config.seed) == (data, 3, 64, False, 5)
     assert (config.model.weights, config.batch, config.nbs) == (None, 16, 16)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(2400)
+def test_batches_of_like_shapes_train_as_well_as_ultralytics_do(
+    parity: ModuleType, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From scratch; two models of one side, of other seeds, may differ by as much."""
+    monkeypatch.setenv("YOLOSCALE_CACHE", str(cache))
+    source = mixed_images.render(tmp_path / "mixed", train=256, val=64, seed=1)
+    typed = ["--epochs=16", f"data={source}", "rect=true", "imgsz=128", "plots=false", "workers=0"]
+    tokens = parity.tokens_of(parity.arguments().parse_args(typed))
+    (tmp_path / "parity").mkdir()
+    ours, yolo = parity.train_pair(tokens, 0, tmp_path / "parity", lambda line: None)
+    assert min(ours.validated, yolo.validated) > 0.3, "both have learnt"
+    assert ours.validated > yolo.validated - 0.1
+    assert ours.largest_difference < 1e-3
