@@ -55,7 +55,7 @@ class Catalog:
 def read_catalog(folders: list[Path]) -> Catalog:
     """List the groups of some config folders, and the YAML files of the installed Ultralytics (not imported).
 
-    The first folder is ours.
+    The first folder, if there is any, is ours.
     """
     groups: dict[str, set[str]] = {}
     for folder in folders:
@@ -65,7 +65,7 @@ def read_catalog(folders: list[Path]) -> Catalog:
         groups={group: tuple(sorted(options)) for group, options in groups.items() if group != "hydra"},
         architectures=_installed("models/**/*.yaml"),
         datasets=_installed("datasets/*.yaml"),
-        shipped=frozenset(file.parent.name for file in folders[0].glob("*/*.yaml")),
+        shipped=frozenset(file.parent.name for folder in folders[:1] for file in folder.glob("*/*.yaml")),
     )
 
 
