@@ -5,7 +5,7 @@ run = yoloscale.train(data="coco8", model="yolo26n", epochs=3)
 run.wait()
 print(run.metrics, run.best)
 for run in yoloscale.runs(): print(run.name, run.status().state)
-yoloscale.sweep("lr0=0.001,0.01", data="coco8", model="yolo26n").wait()
+yoloscale.sweep("imgsz=320,640", data="coco8", model="yolo26n").wait()
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _CallableRuns(ModuleType):
 
 
 class _CallableSweep(ModuleType):
-    """`yoloscale.sweep` is the package about many runs at once, and `yoloscale.sweep("lr0=0.001,0.01")` starts them."""
+    """`yoloscale.sweep` is the package about many runs at once, and `yoloscale.sweep("imgsz=320,640")` starts them."""
 
     def __call__(self, *overrides: str, **values: Any) -> Any:
         return importlib.import_module("yoloscale.api").sweep(*overrides, **values)

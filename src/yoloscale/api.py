@@ -206,7 +206,7 @@ class Sweep:
 def sweep(*overrides: str, **values: Any) -> Sweep:
     """Train several values of one key or more, as `yoloscale train -m` does, and return the sweep; in the background.
 
-    `overrides` are written as on the command line: "lr0=0.001,0.01", "seed=range(0,3)". `values` are as for `train`:
+    `overrides` are written as on the command line: "imgsz=320,640", "seed=range(0,3)". `values` are as for `train`:
     data for all points. With cluster="slurm" the points are submitted as one array. Raises ConfigError, with all
     problems, before anything is started.
     """

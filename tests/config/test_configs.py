@@ -26,6 +26,7 @@ from yoloscale.launch.slurm.job import job_for
 from yoloscale.launch.slurm.render import script_of
 from yoloscale.launch.spec import job_spec
 from yoloscale.sweep.configure import configure_all
+from yoloscale.sweep.effects import useless
 from yoloscale.sweep.points import Point, expand
 from yoloscale.sweep.search.space import read_space
 
@@ -66,9 +67,11 @@ def shown_commands() -> list[str]:
 
 def points(words: list[str]) -> list[Point]:
     """Of a sweep all; of a search those that show that all others are right, too."""
-    if any(word.startswith("sweep=") and has_search(word.removeprefix("sweep=")) for word in words):
-        return read_space(words).probes(frozenset(CATALOG.groups))
-    return expand(words)
+    return read_space(words).probes(frozenset(CATALOG.groups)) if has_search_in(words) else expand(words)
+
+
+def has_search_in(words: list[str]) -> bool:
+    return any(word.startswith("sweep=") and has_search(word.removeprefix("sweep=")) for word in words)
 
 
 def has_search(name: str) -> bool:
@@ -78,7 +81,10 @@ def has_search(name: str) -> bool:
 def started(command: str) -> Config:
     words = [word for word in shlex.split(command) if word not in ("--cfg", "job", "--dry-run")]
     if "-m" in words:
-        return configure_all(points(words)[:FIRST_POINTS], EIGHT_GPUS).first
+        searched = has_search_in(words)
+        sweep = configure_all(points(words)[: None if searched else FIRST_POINTS], EIGHT_GPUS, are_probes=searched)
+        assert not searched or useless(read_space(words), [each.composed for each in sweep.points])[0] == []
+        return sweep.first
     config = resolve(compose(words), EIGHT_GPUS)
     assert validate(config, EIGHT_GPUS) == []
     return config

@@ -196,13 +196,15 @@ def test_an_agents_run_is_wandbs_and_goes_on_as_such_and_mlflow_has_one_run(
     commands_with: Callable[[str], Any], closed_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stand-in for `wandb agent`: its variables, its file of values, and its command made from our sweep."""
-    written, _ = commands_with(closed_server).start("wandb", "sweep", *TINY, "lr0=0.01,0.02").communicate(timeout=60)
+    written, _ = (
+        commands_with(closed_server).start("wandb", "sweep", *TINY, "weight_decay=0.01,0.02").communicate(timeout=60)
+    )
     sweep = yaml.safe_load(written)
-    chosen = {"lr0": sweep["parameters"]["lr0"]["values"][1]}
+    chosen = {"weight_decay": sweep["parameters"]["weight_decay"]["values"][1]}
     words = [word for word in sweep["command"][2:] if word != "${args_no_hyphens}"]
     values = tmp_path / "wandb" / "sweep-abc" / "config-agentsid.yaml"
     values.parent.mkdir(parents=True)
-    values.write_text(yaml.safe_dump({"wandb_version": 1, "lr0": {"value": chosen["lr0"]}}))
+    values.write_text(yaml.safe_dump({"wandb_version": 1, "weight_decay": {"value": chosen["weight_decay"]}}))
     with monkeypatch.context() as patch:
         patch.setenv("WANDB_RUN_ID", "agentsid")
         patch.setenv("WANDB_SWEEP_ID", "abc")
@@ -220,7 +222,7 @@ def test_an_agents_run_is_wandbs_and_goes_on_as_such_and_mlflow_has_one_run(
     for found in fragments(done):
         (run,) = of_kind(found, "run")[:1]
         assert (run.run_id, run.project, run.sweep_id) == ("agentsid", "the-sweeps", "abc")
-        assert {u.key: json.loads(u.value_json) for u in run.config.update}["lr0"] == 0.02
+        assert {u.key: json.loads(u.value_json) for u in run.config.update}["weight_decay"] == 0.02
     assert len(fragments(done)) == 2
     assert_mlflow(tmp_path / "mlflow.db", done)
 
@@ -229,7 +231,7 @@ def assert_mlflow(file: Path, done: Any) -> None:
     with closing(sqlite3.connect(file)) as found:
         ((name, status, folder),) = found.execute("SELECT name, status, artifact_uri FROM runs")
         assert (name, status) == ("c", "FINISHED")
-        assert found.execute("SELECT value FROM params WHERE key = 'lr0'").fetchall() == [("0.02",)]
+        assert found.execute("SELECT value FROM params WHERE key = 'weight_decay'").fetchall() == [("0.02",)]
         points = found.execute("SELECT step FROM metrics WHERE key = 'metrics/mAP50_B' ORDER BY step").fetchall()
         assert [step for (step,) in points] == [line["step"] for line in done.metrics if line["kind"] == "eval"]
     assert {path.name for path in (Path(folder.removeprefix("file://")) / "weights").iterdir()} == {

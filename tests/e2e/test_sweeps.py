@@ -16,7 +16,7 @@ from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 POINT = (
     *("data.shapes.train_images=32", "data.shapes.val_images=16", "data.shapes.image_size=96", "data=shapes"),
     *("imgsz=64", "batch=16", "nbs=16", "epochs=3", "warmup_epochs=1", "workers=0", "plots=false", "debug.trace=true"),
-    *("model=yolo26n.yaml", "device=cpu", "cluster.procs_per_node=1", "cluster.threads=1"),
+    *("optimizer=AdamW", "model=yolo26n.yaml", "device=cpu", "cluster.procs_per_node=1", "cluster.threads=1"),
 )
 SWEEP = ("train", "-m", "name=cube", *POINT, "lr0=0.001,0.01", "momentum=0.8,0.9", "seed=0,1")
 STEPS = 6

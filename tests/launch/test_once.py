@@ -92,7 +92,7 @@ def test_from_python_too(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     for start in (yoloscale.train, yoloscale.sweep):
         with pytest.raises(ConfigError, match="in each of 2 processes"):
-            start("lr0=0.1,0.2")
+            start("weight_decay=0.1,0.2")
 
 
 def test_torchrun_itself(tmp_path: Path) -> None:

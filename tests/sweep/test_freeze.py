@@ -44,14 +44,16 @@ def files(folder: Path) -> dict[str, str]:
 def test_each_point_is_frozen_as_if_it_was_claimed_alone(
     frozen: Frozen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    typed = ["lr0=0.01,0.1", "model=yolo26n,yolo26n.yaml", "epochs=3", "amp=true", "logger=wandb"]
+    typed = ["weight_decay=0.01,0.1", "model=yolo26n,yolo26n.yaml", "epochs=3", "amp=true", "logger=wandb"]
     typed += ["logger.wandb.group=${model.name}", "batch=32", "device=cpu"]
     taken = frozen(*typed, "name=s")
     monkeypatch.setattr(launch_configure, "task_of", lambda path: None)
     monkeypatch.setattr(resolve_module, "this_machine", lambda: TWO_CPUS)
     points = expand(typed)
     assert [point.name for point in taken.directory.points()] == [
-        f"lr0={lr0},model={model}" for lr0 in ("0.01", "0.1") for model in ("yolo26n", "yolo26n.yaml")
+        f"weight_decay={weight_decay},model={model}"
+        for weight_decay in ("0.01", "0.1")
+        for model in ("yolo26n", "yolo26n.yaml")
     ]
     for point, run in zip(points, taken.directory.runs(), strict=True):
         alone = configure([*point.tokens, f"name={run.name}", "paths.runs=alone"])
@@ -67,17 +69,20 @@ def test_each_point_is_frozen_as_if_it_was_claimed_alone(
 
 
 def test_the_record(frozen: Frozen) -> None:
-    sweep = frozen("name=s", "epochs=3", "lr0=0.1,0.2").directory
+    sweep = frozen("name=s", "epochs=3", "weight_decay=0.1,0.2").directory
     assert sweep.path == Path("runs/s").absolute()
     assert yaml.safe_load(sweep.record.read_text()) == {
         "version": 1,
-        "overrides": ["name=s", "epochs=3", "lr0=0.1,0.2"],
+        "overrides": ["name=s", "epochs=3", "weight_decay=0.1,0.2"],
         "settings": {"params": {}, "parallel": None, "max_failures": None, "search": None},
-        "points": [{"name": "lr0=0.1", "overrides": ["lr0=0.1"]}, {"name": "lr0=0.2", "overrides": ["lr0=0.2"]}],
+        "points": [
+            {"name": "weight_decay=0.1", "overrides": ["weight_decay=0.1"]},
+            {"name": "weight_decay=0.2", "overrides": ["weight_decay=0.2"]},
+        ],
     }
-    assert sweep.run_of(1) == sweep.run("lr0=0.2")
-    assert yaml.safe_load(sweep.run_of(1).overrides.read_text()) == ["epochs=3", "lr0=0.2"]
-    assert load(sweep.run_of(1).config).name == "lr0=0.2"
+    assert sweep.run_of(1) == sweep.run("weight_decay=0.2")
+    assert yaml.safe_load(sweep.run_of(1).overrides.read_text()) == ["epochs=3", "weight_decay=0.2"]
+    assert load(sweep.run_of(1).config).name == "weight_decay=0.2"
     with pytest.raises(ConfigError, match="points 0 to 1"):
         sweep.run_of(2)
 
@@ -97,43 +102,47 @@ def test_a_damaged_record_says_so(tmp_path: Path, content: str) -> None:
 def test_names_of_sweeps(configured: Configured, frozen: Frozen) -> None:
     proposed = []
     for _ in range(2):
-        sweep = configured("lr0=0.1,0.2", "model=yolo26n", "data=coco8")
+        sweep = configured("weight_decay=0.1,0.2", "model=yolo26n", "data=coco8")
         proposed.append(proposed_directory(sweep).name)
-        assert frozen("lr0=0.1,0.2", "model=yolo26n", "data=coco8").directory.name == proposed[-1]
+        assert frozen("weight_decay=0.1,0.2", "model=yolo26n", "data=coco8").directory.name == proposed[-1]
     assert proposed == ["yolo26n-coco8-sweep", "yolo26n-coco8-sweep-2"]
     assert configured("model=yolo26n,yolo26s", "data=coco8").default_name == "coco8-sweep"
     assert configured("model=yolo26n,yolo26s", "data=coco8,coco").default_name == "sweep"
 
 
 def test_sweeps_are_listed_and_their_runs_found(frozen: Frozen) -> None:
-    frozen("name=s", "lr0=0.1,0.2")
+    frozen("name=s", "weight_decay=0.1,0.2")
     runs = Path("runs")
     assert [sweep.name for sweep in all_sweeps(runs)] == ["s"]
     assert all_sweeps(Path("absent")) == []
     assert all_runs(runs) == []
-    assert [run.name for run in all_runs(runs / "s")] == ["lr0=0.1", "lr0=0.2"]
-    assert find("s/lr0=0.1", runs).path == Path("runs/s/lr0=0.1").absolute()
+    assert [run.name for run in all_runs(runs / "s")] == ["weight_decay=0.1", "weight_decay=0.2"]
+    assert find("s/weight_decay=0.1", runs).path == Path("runs/s/weight_decay=0.1").absolute()
     assert find_sweep("s", runs) == find_sweep("runs/s", Path("elsewhere")) == SweepDirectory(Path("runs/s").absolute())
     assert find_sweep("t", runs) is None
-    with pytest.raises(ConfigError, match=r"sweep of 2 runs\n.*s/lr0=0.1"):
+    with pytest.raises(ConfigError, match=r"sweep of 2 runs\n.*s/weight_decay=0.1"):
         find("s", runs)
 
 
 @pytest.mark.parametrize(
     ("typed", "key", "said"),
     [
-        (["lr0=0.1,2"], "lr0", "2.0 (point lr0=2) | write at least 0, at most 1"),
-        (["lr0=0.1,2,3", "epochs=0"], "epochs", "0 | write at least 1"),
-        (["lr0=0.1,0.2", "batch=16,17"], "batch", "(2 of 4 points, the first: lr0=0.1,batch=17)"),
-        (["lr0=abc,0.2", "epohcs=3"], "epohcs", "no such key | did you mean epochs"),
-        (["lr0=0.1,abc"], "lr0", "'abc' (point lr0=abc) | write a number"),
+        (["weight_decay=0.1,2"], "weight_decay", "2.0 (point weight_decay=2) | write at least 0, at most 1"),
+        (["weight_decay=0.1,2,3", "epochs=0"], "epochs", "0 | write at least 1"),
+        (["weight_decay=0.1,0.2", "batch=16,17"], "batch", "(2 of 4 points, the first: weight_decay=0.1,batch=17)"),
+        (["weight_decay=abc,0.2", "epohcs=3"], "epohcs", "no such key | did you mean epochs"),
+        (["weight_decay=0.1,abc"], "weight_decay", "'abc' (point weight_decay=abc) | write a number"),
         (["model=yolo26n,nope", "seed=0,1"], "model", "(2 of 4 points, the first: model=nope,seed=0)"),
         (["experiment=smoke,smok"], "experiment", "(point experiment=smok)"),
-        (["lr0=0.1,0.10"], "--multirun", "lr0=0.1 is the same run as lr0=0.1"),
+        (["weight_decay=0.1,0.10"], "--multirun", "weight_decay=0.1 is the same run as weight_decay=0.1"),
         (["model=yolo26n,yolo26n.pt"], "--multirun", "model=yolo26n.pt is the same run as model=yolo26n"),
-        (["lr0=0.1,0.2", "name=a${lr0}"], "name", "the points differ in it"),
-        (["lr0=0.1,0.2", "name=a/b"], "name", "'a/b' | write paths.runs=FOLDER name=NAME; a name is one folder"),
-        (["lr0=0.1,0.2", "cluster.planned_ranks=2"], "cluster.planned_ranks", "leave it out"),
+        (["weight_decay=0.1,0.2", "name=a${weight_decay}"], "name", "the points differ in it"),
+        (
+            ["weight_decay=0.1,0.2", "name=a/b"],
+            "name",
+            "'a/b' | write paths.runs=FOLDER name=NAME; a name is one folder",
+        ),
+        (["weight_decay=0.1,0.2", "cluster.planned_ranks=2"], "cluster.planned_ranks", "leave it out"),
         (["seed=1,2", "cluster.max_restarts='${seed}'"], "cluster.max_restarts", "one job array"),
     ],
 )
@@ -157,7 +166,7 @@ def test_a_recipe_gives_some_points_another_cluster(configured: Configured, tmp_
 
 def test_of_very_many_problems_some_are_shown(configured: Configured) -> None:
     with pytest.raises(ConfigError) as raised:
-        configured("lr0=range(2,502)")
+        configured("weight_decay=range(2,502)")
     assert len(raised.value.problems) == 11
     assert raised.value.problems[-1].found == "490 more problems"
 
@@ -171,24 +180,28 @@ def test_the_same_command_again_goes_on(frozen: Frozen) -> None:
 
 
 def test_a_point_that_was_removed_comes_back(frozen: Frozen) -> None:
-    sweep = frozen("name=s", "lr0=0.1,0.2").directory
+    sweep = frozen("name=s", "weight_decay=0.1,0.2").directory
     before = load(sweep.run_of(0).config)
     sweep.run_of(0).config.unlink()
-    frozen("name=s", "lr0=0.1,0.2")
+    frozen("name=s", "weight_decay=0.1,0.2")
     again = load(sweep.run_of(0).config)
     assert again.id not in (None, before.id), "another run, which old ranks of the removed one do not take for theirs"
     assert again == replace(before, id=again.id)
 
 
 def test_another_config_is_refused_with_the_difference(frozen: Frozen) -> None:
-    before = files(frozen("name=s", "lr0=0.1,0.2", "epochs=3").directory.path)
+    before = files(frozen("name=s", "weight_decay=0.1,0.2", "epochs=3").directory.path)
     with pytest.raises(ConfigError) as raised:
-        frozen("name=s", "lr0=0.1,0.2", "epochs=4", "seed=7")
+        frozen("name=s", "weight_decay=0.1,0.2", "epochs=4", "seed=7")
     found = problems(raised)
     assert set(found) == {"epochs", "seed"}
     assert found["epochs"].startswith("3 in sweep 's' → 4 now | give another name=")
-    with pytest.raises(ConfigError, match=r"only there: lr0=0\.2; only here: lr0=0\.3, lr0=0\.4, lr0=0\.5 and 1 more"):
-        frozen("name=s", "lr0=0.1,0.3,0.4,0.5,0.6", "epochs=3")
+    with pytest.raises(
+        ConfigError,
+        match=r"only there: weight_decay=0\.2; "
+        r"only here: weight_decay=0\.3, weight_decay=0\.4, weight_decay=0\.5 and 1 more",
+    ):
+        frozen("name=s", "weight_decay=0.1,0.3,0.4,0.5,0.6", "epochs=3")
     assert files(Path("runs/s")) == before
 
 
@@ -213,12 +226,23 @@ def test_what_is_no_sweep_is_left_alone(frozen: Frozen, name: str) -> None:
     (runs / "file").touch()
     (runs / "run").mkdir()
     (runs / "run" / "config.yaml").write_text("{}")
-    (runs / "used" / "lr0=0.1" / "logs").mkdir(parents=True)
+    (runs / "used" / "weight_decay=0.1" / "logs").mkdir(parents=True)
     before = sorted(runs.rglob("*"))
     with pytest.raises(ConfigError) as raised:
-        frozen(f"name={name}", "lr0=0.1,0.2")
+        frozen(f"name={name}", "weight_decay=0.1,0.2")
     assert "give another name=" in problems(raised)["name"]
     assert sorted(runs.rglob("*")) == before
+
+
+def test_a_sweep_whose_range_was_counted_in_binary_fractions_goes_on(frozen: Frozen) -> None:
+    """As earlier versions froze it: the same command takes the third point for what it is."""
+    sweep = frozen("name=s", "weight_decay=range(0.1,0.35,0.1)").directory
+    old = sweep.run_of(2).config
+    old.write_text(old.read_text().replace("weight_decay: 0.3\n", "weight_decay: 0.30000000000000004\n"))
+    before = files(sweep.path)
+    frozen("name=s", "weight_decay=range(0.1,0.35,0.1)")
+    assert files(sweep.path) == before
+    assert load(old).weight_decay == 0.1 + 0.2
 
 
 def test_a_freeze_that_was_killed_is_done_again(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,10 +259,12 @@ def test_a_freeze_that_was_killed_is_done_again(frozen: Frozen, monkeypatch: pyt
 
     monkeypatch.setattr(freeze_module, "write", dies)
     with pytest.raises(Killed):
-        frozen("name=s", "lr0=0.1,0.2,0.3")
+        frozen("name=s", "weight_decay=0.1,0.2,0.3")
     assert not is_sweep(Path("runs/s"))
     assert all_sweeps(Path("runs")) == []
-    RunDirectory(Path("runs/s/lr0=0.2").absolute()).config.write_text("")  # the power went before it was on disk
+    RunDirectory(Path("runs/s/weight_decay=0.2").absolute()).config.write_text(
+        ""
+    )  # the power went before it was on disk
 
     def dies_at_the_second(*arguments: object) -> None:
         written.append(arguments)
@@ -248,12 +274,17 @@ def test_a_freeze_that_was_killed_is_done_again(frozen: Frozen, monkeypatch: pyt
 
     monkeypatch.setattr(freeze_module, "freeze_point", dies_at_the_second)
     with pytest.raises(Killed):
-        frozen("name=s", "lr0=0.1,0.2,0.4")
+        frozen("name=s", "weight_decay=0.1,0.2,0.4")
     monkeypatch.setattr(freeze_module, "freeze_point", real_point)
     monkeypatch.setattr(freeze_module, "write", real_write)
-    sweep = frozen("name=s", "lr0=0.2,0.4").directory
-    assert {entry.name for entry in sweep.path.iterdir()} == {"job", "sweep.yaml", "lr0=0.2", "lr0=0.4"}
-    assert [load(run.config).lr0 for run in sweep.runs()] == [0.2, 0.4]
+    sweep = frozen("name=s", "weight_decay=0.2,0.4").directory
+    assert {entry.name for entry in sweep.path.iterdir()} == {
+        "job",
+        "sweep.yaml",
+        "weight_decay=0.2",
+        "weight_decay=0.4",
+    }
+    assert [load(run.config).weight_decay for run in sweep.runs()] == [0.2, 0.4]
 
 
 def test_sweep_yaml_is_written_last(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,8 +296,8 @@ def test_sweep_yaml_is_written_last(frozen: Frozen, monkeypatch: pytest.MonkeyPa
         real(sweep, record)
 
     monkeypatch.setattr(freeze_module, "write", write)
-    frozen("name=s", "lr0=0.1,0.2")
-    assert seen == [{"lr0=0.1", "lr0=0.2"}]
+    frozen("name=s", "weight_decay=0.1,0.2")
+    assert seen == [{"weight_decay=0.1", "weight_decay=0.2"}]
 
 
 def freeze_one(typed: list[str]) -> tuple[str, bool]:
@@ -304,7 +335,7 @@ def test_without_locks_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_points_need_is_prepared_once(configured: Configured, tmp_path: Path) -> None:
     said: list[str] = []
     typed = ["data.shapes.train_images=8", "data.shapes.val_images=8", "data.shapes.image_size=64"]
-    sweep = configured("lr0=0.1,0.2", "seed=range(0,3)", f"paths.cache={tmp_path}/cache", *typed)
+    sweep = configured("weight_decay=0.1,0.2", "seed=range(0,3)", f"paths.cache={tmp_path}/cache", *typed)
     prepared = prepare_all(sweep, said.append)
     assert len([line for line in said if line.startswith("rendering")]) == 1
     assert [each.config.model.task for each in prepared.points] == ["detect"] * 6
@@ -325,7 +356,7 @@ def test_nothing_is_written_if_a_point_cannot_be_prepared(tmp_path: Path) -> Non
 
 def test_a_thousand_points_in_seconds() -> None:
     typed = [
-        "lr0=" + ",".join(f"{n / 1000}" for n in range(1, 51)),
+        "weight_decay=" + ",".join(f"{n / 1000}" for n in range(1, 51)),
         "model=yolo26n,yolo26s",
         "seed=range(0,10)",
         "name=s",
@@ -337,5 +368,5 @@ def test_a_thousand_points_in_seconds() -> None:
             took.append(time.process_time() - started)
     runs = taken.directory.runs()
     assert len(runs) == 1000
-    assert {load_own(run.config).lr0 for run in runs} == {n / 1000 for n in range(1, 51)}
+    assert {load_own(run.config).weight_decay for run in runs} == {n / 1000 for n in range(1, 51)}
     assert min(took) < 4.0

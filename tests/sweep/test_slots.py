@@ -96,7 +96,7 @@ def test_points_are_not_tied_to_gpus_and_another_parallel_is_no_other_config(
 ) -> None:
     """Which of them a point gets is decided when it starts, maybe on another machine."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    words = ("name=s", "lr0=0.1,0.2", "device=2,3", "cluster.procs_per_node=1")
+    words = ("name=s", "weight_decay=0.1,0.2", "device=2,3", "cluster.procs_per_node=1")
     assert configured(*words, machine=GPUS).slots.gpus == ("2", "3")
     run = frozen(*words, machine=GPUS).directory.run_of(0)
     assert load(run.config).cluster.gpus is None

@@ -17,7 +17,7 @@ from yoloscale.sweep.submit import submit_points, unfinished
 
 from .conftest import Frozen
 
-POINTS = ("name=s", "lr0=0.1,0.2,0.3", "cluster=slurm", "device=cpu")
+POINTS = ("name=s", "weight_decay=0.1,0.2,0.3", "cluster=slurm", "device=cpu")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_what_nobody_works_on_is_submitted_and_on_record(frozen: Frozen, submitt
     assert unfinished(sweep) == [0, 1, 2], "frozen only"
     first.result.write_text("{}")
     here = {"attempt": 1, "host": "another", "pid": 7}
-    events.record(second, events.ATTEMPT_LAUNCHED, **here)  # as `resume s/lr0=0.2 cluster.launcher=local` does
+    events.record(second, events.ATTEMPT_LAUNCHED, **here)  # as `resume s/weight_decay=0.2 cluster.launcher=local` does
     assert unfinished(sweep) == [2]
     submit_points(sweep, ["train"], [2])
     assert [job.array for job in submitted] == ["2"]
@@ -66,7 +66,7 @@ def test_points_that_were_moved_apart_are_no_array(
     sweep: SweepDirectory = frozen(*POINTS).directory
     for index, cluster in moved.items():
         move(sweep.run_of(index), **cluster)
-    with pytest.raises(ConfigError, match=r"in point lr0=0\.2") as error:
+    with pytest.raises(ConfigError, match=r"in point weight_decay=0\.2") as error:
         submit_points(sweep, ["resume"], indices)
     assert [problem.key for problem in error.value.problems] == [key]
     assert not submitted

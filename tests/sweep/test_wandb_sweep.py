@@ -21,18 +21,32 @@ def as_the_agent_types(sweep: dict[str, Any], **values: Any) -> list[str]:
 
 
 def test_lists_are_a_grid() -> None:
-    typed = ["-m", "lr0=0.1,1e-3", "model=yolo26n,yolo26s", "seed=range(0,3)", "amp=true,false", "epochs=3", "name=x"]
+    typed = [
+        "-m",
+        "weight_decay=0.1,1e-3",
+        "model=yolo26n,yolo26s",
+        "seed=range(0,3)",
+        "amp=true,false",
+        "epochs=3",
+        "name=x",
+    ]
     sweep = wandb_sweep(typed, method="grid")
     assert (sweep["name"], sweep["method"]) == ("x", "grid")
     assert sweep["metric"] == {"name": "fitness", "goal": "maximize"}
     assert sweep["parameters"] == {
-        "lr0": {"values": [0.1, 0.001]},
+        "weight_decay": {"values": [0.1, 0.001]},
         "model": {"values": ["yolo26n", "yolo26s"]},
         "seed": {"values": [0, 1, 2]},
         "amp": {"values": ["true", "false"]},
     }
-    config = compose(as_the_agent_types(sweep, lr0=0.001, model="yolo26s", seed=2, amp="false"))
-    assert (config.lr0, config.model.name, config.seed, config.amp, config.epochs) == (0.001, "yolo26s", 2, False, 3)
+    config = compose(as_the_agent_types(sweep, weight_decay=0.001, model="yolo26s", seed=2, amp="false"))
+    assert (config.weight_decay, config.model.name, config.seed, config.amp, config.epochs) == (
+        0.001,
+        "yolo26s",
+        2,
+        False,
+        3,
+    )
     assert config.name is None, "of which there would be one only"
     assert config.logger.wandb is not None
 
@@ -44,12 +58,17 @@ def test_words_with_digits_are_no_numbers() -> None:
 
 def test_intervals_are_distributions() -> None:
     sweep = wandb_sweep(
-        ["lr0=tag(log,interval(1e-4,1e-1))", "momentum=interval(0.6,0.98)", "batch=16,32", "seed=int(interval(1,9))"]
+        [
+            "weight_decay=tag(log,interval(1e-4,1e-1))",
+            "lrf=interval(0.6,0.98)",
+            "batch=16,32",
+            "seed=int(interval(1,9))",
+        ]
     )
     assert sweep["method"] == "bayes"
     assert sweep["parameters"] == {
-        "lr0": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1},
-        "momentum": {"distribution": "uniform", "min": 0.6, "max": 0.98},
+        "weight_decay": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1},
+        "lrf": {"distribution": "uniform", "min": 0.6, "max": 0.98},
         "batch": {"values": [16, 32]},
         "seed": {"distribution": "int_uniform", "min": 1, "max": 9},
     }
@@ -59,8 +78,8 @@ def test_intervals_are_distributions() -> None:
     ("typed", "method", "found"),
     [
         (["epochs=3"], None, "nothing to sweep over"),
-        (["lr0=interval(0,0.1)"], "grid", "an interval in a grid"),
-        (["lr0=interval(1,0.1)"], None, "not below"),
+        (["weight_decay=interval(0,0.1)"], "grid", "an interval in a grid"),
+        (["weight_decay=interval(1,0.1)"], None, "not below"),
         (["epochz=interval(1,2)"], None, "no such key"),
     ],
 )
@@ -71,5 +90,5 @@ def test_what_is_no_sweep_is_refused(typed: list[str], method: str | None, found
 
 
 def test_a_logger_of_ones_own_stays() -> None:
-    words = wandb_sweep(["lr0=0.1,0.2", "logger=wandb_offline", "sweep.parallel=2"])["command"]
+    words = wandb_sweep(["weight_decay=0.1,0.2", "logger=wandb_offline", "sweep.parallel=2"])["command"]
     assert words == ["yoloscale", "train", "logger=wandb_offline", "${args_no_hyphens}"]

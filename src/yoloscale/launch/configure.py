@@ -17,6 +17,7 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     `say` gets the remarks.
     """
     from yoloscale.config.compose import compose
+    from yoloscale.config.effects import remarks
     from yoloscale.config.resolve import adopt, resolve
     from yoloscale.config.service_variables import unread, with_variables
     from yoloscale.config.validate import validate
@@ -37,6 +38,8 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
         raise ConfigError(problems)
     if about_rect := rect_remark(config):
         say(about_rect)
+    for line in remarks(config, typed_keys(tokens), left_out={"rect"}):
+        say(line)
     return config
 
 
@@ -48,6 +51,11 @@ def rect_remark(config: Config) -> str | None:
     if config.model.task is Task.classify or "rtdetr" in Path(model).name.lower():
         return f"rect=true has no effect on {config.model.name}: its images are square, as in `yolo train`"
     return "rect=true: batches of like-shaped images, without mosaic, mixup and cutmix, as in `yolo train`"
+
+
+def typed_keys(tokens: Sequence[str]) -> set[str]:
+    """The keys of what was typed, without Hydra's marks."""
+    return {token.partition("=")[0].strip().lstrip("+") for token in tokens}
 
 
 def _frozen(config: Config) -> Config | None:

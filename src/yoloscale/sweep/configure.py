@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from yoloscale.config.compose_each import compose_each
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load_own
 from yoloscale.config.machine import Machine, this_machine
-from yoloscale.config.remarks import Say, silent
+from yoloscale.config.remarks import Say, once, silent
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.config.service_variables import unread, with_variables
@@ -21,11 +21,12 @@ from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
 from yoloscale.launch.claim import default_name
-from yoloscale.launch.configure import never_typed, task_of
+from yoloscale.launch.configure import never_typed, task_of, typed_keys
 from yoloscale.launch.slurm.limits import site_problems
 from yoloscale.launch.slurm.site import with_site_cpus
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
+from yoloscale.sweep.effects import same_training, say_remarks
 from yoloscale.sweep.names import folder_names
 from yoloscale.sweep.points import Point
 from yoloscale.sweep.problems import gathered
@@ -82,13 +83,18 @@ class ConfiguredSweep:
         return SweepDirectory(self.folder / name)
 
 
-def configure_all(points: Sequence[Point], machine: Machine | None = None, say: Say = silent) -> ConfiguredSweep:
+def configure_all(
+    points: Sequence[Point], machine: Machine | None = None, say: Say = silent, *, are_probes: bool = False
+) -> ConfiguredSweep:
     """Compose, resolve and validate every point. Raises ConfigError with the problems of all of them.
 
     What is left open is decided by this machine, or, if there is a sweep of that name, as it was when that was frozen.
     `say` gets each remark once.
+
+    Args:
+        are_probes: of a search: two that train the same are no fault then.
     """
-    machine, names = machine or this_machine(), folder_names(points)
+    machine, names, say = machine or this_machine(), folder_names(points), once(say)
     found = compose_each([point.tokens for point in points], task_of, say)
     composed = [config for config in found if isinstance(config, Config)]
     if len(composed) < len(found):
@@ -106,8 +112,12 @@ def configure_all(points: Sequence[Point], machine: Machine | None = None, say: 
     of_all = [*_settings(composed[0].sweep, composed[0].cluster)]
     of_all += site_problems(configured[0].config, say, points=len(configured))
     told = [*of_all, *gathered(found_problems, names)]
-    if problems := told or [*_other_clusters(configured), *_same(configured)]:
+    problems = told or [*_other_clusters(configured), *_same(configured)]
+    if not problems and not goes_on and not are_probes:  # what an earlier version began goes on
+        problems = same_training([each.config for each in configured], names)
+    if problems:
         raise ConfigError(problems)
+    _remark(configured, say)
     sweep = ConfiguredSweep(folder, name, tuple(configured), machine)
     if sweep.first.cluster.launcher is Launcher.local:
         _ = sweep.slots
@@ -120,10 +130,20 @@ def resolved(composed: Config, frozen: Config | None, machine: Machine) -> Confi
     Which GPUs a point has on this machine is decided when it starts, among those that the sweep has.
     """
     composed = with_variables(with_site_cpus(composed), frozen, in_sweep=True)
-    found = resolve(composed if frozen is None else adopt(composed, frozen), machine)
+    found = resolve(composed if frozen is None else adopt(_as_rounded_in(frozen, composed), frozen), machine)
     if found.cluster.launcher is Launcher.local and found.cluster.device is Device.cuda:
         found = replace(found, cluster=replace(found.cluster, gpus=None))
     return found
+
+
+def _as_rounded_in(frozen: Config, composed: Config) -> Config:
+    """The config with floats as frozen where rounding is all that differs: ranges were counted in binary fractions."""
+    pairs = {field.name: (getattr(frozen, field.name), getattr(composed, field.name)) for field in fields(composed)}
+    return replace(composed, **{name: old for name, (old, new) in pairs.items() if _is_rounded(old, new)})
+
+
+def _is_rounded(old: object, new: object) -> bool:
+    return isinstance(old, float) and isinstance(new, float) and old != new and f"{old:.12g}" == f"{new:.12g}"
 
 
 def _settings(sweep: SweepConfig, cluster: ClusterConfig) -> list[Problem]:
@@ -138,6 +158,12 @@ def _settings(sweep: SweepConfig, cluster: ClusterConfig) -> list[Problem]:
     if sweep.max_failures is not None and sweep.max_failures < 1:
         problems.append(Problem("sweep.max_failures", f"{sweep.max_failures}", "write at least 1, or leave it out"))
     return problems
+
+
+def _remark(points: Sequence[ConfiguredPoint], say: Say) -> None:
+    swept = {choice.key for each in points for choice in each.point.swept}
+    typed = {key for each in points for key in typed_keys(each.point.tokens)}
+    say_remarks((each.config for each in points), swept, typed, say)
 
 
 def _frozen(folder: Path) -> Config | None:

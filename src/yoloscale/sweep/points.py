@@ -35,7 +35,7 @@ from yoloscale.sweep.decimals import left_out, numbers
 from yoloscale.sweep.yaml_params import LISTS, with_params
 
 MAX_POINTS = 10_000
-HOW = "give a key several values, like lr0=0.001,0.01 or seed=range(0,3)"
+HOW = "give a key several values, like imgsz=320,640 or seed=range(0,3)"
 
 # One for all points, or text in which a comma is a comma.
 NEVER_SWEPT = frozenset({"name", "project", "device", "logger.wandb.notes", *NOT_OURS})

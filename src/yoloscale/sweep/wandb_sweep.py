@@ -1,4 +1,4 @@
-"""What is typed after `train -m` as a sweep of W&B's: its server picks the points, its agents start them. Pure."""
+"""What is typed after `train -m` as a sweep of W&B's: its server picks the points, its agents start them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from yoloscale.config.catalog import read_catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.flags import split
+from yoloscale.config.locations import configs_folder
 from yoloscale.config.remarks import Say, silent
+from yoloscale.sweep.effects import composable, useless
 from yoloscale.sweep.search.space import Choices, Dimension, Interval, read_space
 
 METHODS = ("grid", "random", "bayes")
@@ -25,8 +28,13 @@ def wandb_sweep(
     space = read_space(tokens, say)
     if not space.dimensions:
         raise ConfigError(
-            Problem("--multirun", "nothing to sweep over", "give a key several values, like lr0=0.001,0.01")
+            Problem("--multirun", "nothing to sweep over", "give a key several values, like imgsz=320,640")
         )
+    problems, lines = useless(space, composable(space.probes(frozenset(read_catalog([configs_folder()]).groups))))
+    if problems:
+        raise ConfigError(problems)
+    for line in lines:
+        say(line)
     method = method or ("grid" if all(isinstance(each, Choices) for each in space.dimensions) else "bayes")
     infinite = [each.key for each in space.dimensions if each.values is None]
     if method == "grid" and infinite:

@@ -134,7 +134,7 @@ def test_after_a_failure_no_other_starts_and_what_is_killed_goes_on_with_resume(
 @pytest.mark.long
 def test_the_same_command_goes_on_after_a_killed_submission_and_a_killed_array(account: Any, tmp_path: Path) -> None:
     """The command dies when SLURM has the array and nobody has noted it; then both arrays are ended half-way."""
-    varied = ("lr0=0.01,0.02", "momentum=0.8,0.9", "seed=1,2", "cluster.array_parallelism=2")
+    varied = ("optimizer=SGD", "lr0=0.01,0.02", "momentum=0.8,0.9", "seed=1,2", "cluster.array_parallelism=2")
     points = sweep(account, *varied, steps=30, step_s=0.1, save_every=5, is_submitted=False)
     runs, words = points.runs(), ("yoloscale", "train", "-m", "name=points", *WHERE, *varied)
     assert len(runs) == 8

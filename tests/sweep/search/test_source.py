@@ -260,7 +260,7 @@ def test_nothing_is_left_of_a_search_that_is_wrong(make: Make, tmp_path: Path) -
     with pytest.raises(ConfigError):
         make("lr0=interval(0,2)", "model=yolo26n.yaml")
     with pytest.raises(ConfigError):
-        make("lr0=interval(0,1)", "model=yolo26n.yaml", "data=path/to/no.yaml")
+        make("lrf=interval(0,1)", "model=yolo26n.yaml", "data=path/to/no.yaml")
     assert not (tmp_path / "runs").exists()
 
 

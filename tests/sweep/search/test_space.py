@@ -127,8 +127,8 @@ def test_settings_that_cannot_work_are_told_before_anything_starts(settings: Sea
 
 def test_a_value_that_a_list_has_twice_is_told_before_anything_starts() -> None:
     with pytest.raises(ConfigError) as raised:
-        plan_search(["-m", "sweep=random", "lr0=0.1,0.2,0.1", "seed=1,2", "model=yolo26n.yaml", "device=cpu"])
-    assert [(problem.key, problem.found) for problem in raised.value.problems] == [("lr0", "'0.1', 2 times")]
+        plan_search(["-m", "sweep=random", "lrf=0.1,0.2,0.1", "seed=1,2", "model=yolo26n.yaml", "device=cpu"])
+    assert [(problem.key, problem.found) for problem in raised.value.problems] == [("lrf", "'0.1', 2 times")]
 
 
 def test_a_finite_space_has_no_more_points_than_it_has() -> None:

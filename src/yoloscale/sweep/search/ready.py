@@ -27,11 +27,12 @@ from yoloscale.runs import study as studies
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
 from yoloscale.sweep.directory import make_first_free, take
+from yoloscale.sweep.effects import useless
 from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search
 from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
-from yoloscale.sweep.search.settings import problems_of
+from yoloscale.sweep.search.settings import problems_of, remarks_of
 from yoloscale.sweep.search.space import Space, read_space
 
 SPACE = "space"  # an attribute of the study
@@ -76,9 +77,14 @@ def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
     problems = problems_of(settings, space, first)
     groups = frozenset(read_catalog([configs_folder()]).groups)
     try:
-        probes = configure_all(space.probes(groups), say=say)
+        probes = configure_all(space.probes(groups), say=say, are_probes=True)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
+    if probes.name is None or not is_sweep(probes.directory(probes.name).path):  # what is there goes on as it is
+        useless_problems, lines = useless(space, [each.composed for each in probes.points])
+        problems += useless_problems
+        for line in [*lines, *remarks_of(settings)]:
+            say(line)
     if problems:
         raise ConfigError(problems)
     search = PlannedSearch(tuple(typed), space, settings, probes)

@@ -35,6 +35,20 @@ def problems_of(search: SearchConfig, space: Space, config: Config) -> list[Prob
     return [*problems, *_twice(space), *_sampling(search, space)]
 
 
+def remarks_of(search: SearchConfig) -> list[str]:
+    """A line for each setting that differs from its default and is read by nobody."""
+    default, lines = SearchConfig(), list[str]()
+    if search.pruner is not Pruner.none:
+        return []
+    if search.min_epochs != default.min_epochs:
+        add = "add sweep.search.pruner=median"
+        lines.append(f"sweep.search.min_epochs={search.min_epochs}: no effect without a pruner; {add}")
+    if search.startup_trials != default.startup_trials and search.sampler in (Sampler.random, Sampler.grid):
+        why = f"with sampler={search.sampler.value} and no pruner, where all points are as the first ones"
+        lines.append(f"sweep.search.startup_trials={search.startup_trials}: no effect {why}; leave it out")
+    return lines
+
+
 def total(search: SearchConfig, space: Space) -> int:
     """How many points there will be: a finite space may have fewer than are wanted."""
     return search.trials if space.size is None else min(search.trials, space.size)

@@ -1,0 +1,104 @@
+"""Swept and searched arguments that change nothing: told before anything is made. Composes configs, else pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING
+
+from yoloscale.config.compose_each import compose_each
+from yoloscale.config.effects import NoEffect, canonical, remarks, without_effect
+from yoloscale.config.errors import Problem
+from yoloscale.config.remarks import Say
+from yoloscale.config.schema import Config
+from yoloscale.launch.configure import task_of
+from yoloscale.sweep.points import Point
+from yoloscale.sweep.problems import gathered
+
+if TYPE_CHECKING:
+    from yoloscale.sweep.search.space import Space
+
+MAX_TRIED = 64  # combinations of values that may give an argument an effect; of more, it is taken to have one
+
+
+def composable(points: Sequence[Point]) -> list[Config]:
+    """The configs of those points that can be composed."""
+    found = compose_each([point.tokens for point in points], task_of)
+    return [config for config in found if isinstance(config, Config)]
+
+
+def same_training(configs: Sequence[Config], names: Sequence[str]) -> list[Problem]:
+    """Problems of points that differ in arguments without effect only, so that they train the same twice.
+
+    Args:
+        configs: of every point.
+        names: what the points are called.
+    """
+    reasons = [without_effect(config) for config in configs]
+    alike = defaultdict[str, list[int]](list)
+    for index, (config, found) in enumerate(zip(configs, reasons, strict=True)):
+        alike[repr(canonical(config, found))].append(index)
+    problems: list[list[Problem]] = [[] for _ in configs]
+    for indices in (same for same in alike.values() if len(same) > 1):
+        for index in indices:
+            for key, reason in reasons[index].items():
+                if len({repr(getattr(configs[other], key)) for other in indices}) > 1:
+                    problems[index].append(_swept(key, reason, "swept"))
+    return gathered(problems, names)
+
+
+def useless(space: Space, configs: Sequence[Config]) -> tuple[list[Problem], list[str]]:
+    """Problems of dimensions without effect anywhere in a space, and lines about those without effect in parts of it.
+
+    `configs`: of the space's probes.
+    """
+    reasons = [without_effect(config) for config in configs]
+    problems, lines = list[Problem](), list[str]()
+    for dimension in space.dimensions:
+        key = dimension.key
+        having = [found[key] for found in reasons if key in found]
+        if not having:
+            continue
+        if len(having) == len(reasons) and not _has_effect(space, key, having):
+            problems.append(_swept(key, having[0], "searched"))
+        elif reason := _of_a_list(space, having):
+            lines.append(f"{key}: at some points no effect {reason.because}; {reason.instead}")
+    return problems, lines
+
+
+def say_remarks(configs: Iterable[Config], swept: Iterable[str], typed: Iterable[str], say: Say) -> None:
+    """Say which arguments that all points share have no effect; `typed` are the keys that were."""
+    swept = set(swept)
+    for config in configs:
+        for line in remarks(config, set(typed) - swept, left_out=swept):
+            say(line)
+
+
+def _swept(key: str, reason: NoEffect, how: str) -> Problem:
+    return Problem(key, f"{how}, but no effect {reason.because}", f"{reason.instead}; or give {key} one value")
+
+
+def _of_a_list(space: Space, reasons: Sequence[NoEffect]) -> NoEffect | None:
+    """The reason that a value of another dimension is which has few values: the end of an interval is no point."""
+    few = {dimension.key for dimension in space.dimensions if dimension.values is not None}
+    return next((reason for reason in reasons if not reason.is_own and few.intersection(reason.settings)), None)
+
+
+def _has_effect(space: Space, key: str, reasons: Sequence[NoEffect]) -> bool:
+    """Whether other values of the settings that take the effect away, as far as these are searched, give it one."""
+    dimensions = {dimension.key: dimension for dimension in space.dimensions}
+    varied = set[str]()
+    while more := {name for reason in reasons for name in reason.settings} & dimensions.keys() - varied - {key}:
+        varied |= more
+        values = {name: dimensions[name].probes() for name in sorted(varied)}
+        if prod(map(len, values.values())) > MAX_TRIED:
+            return True
+        first = space.first()
+        tried = [{**first, **dict(zip(values, chosen, strict=True))} for chosen in product(*values.values())]
+        found = [without_effect(config) for config in composable([space.point(0, each) for each in tried])]
+        if not all(key in each for each in found):
+            return True
+        reasons = [each[key] for each in found]
+    return False
