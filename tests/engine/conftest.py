@@ -117,6 +117,7 @@ class ToyRun:
         is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
         hosts: Sequence[str] = ("this host",),
         trace: bool = True,
+        callbacks: Any = None,
         **limits: Any,
     ) -> None:
         self.directory, self.ranks = RunDirectory(folder), ranks or Ranks()
@@ -167,6 +168,7 @@ class ToyRun:
             ballot=self.ballot,
             hosts=hosts,
             is_hopeless=is_hopeless,
+            callbacks=callbacks,
         )
 
     def run(self) -> Outcome:

@@ -127,7 +127,7 @@ def _group_choice(group: str, value: str, catalog: Catalog) -> str:
 def _value(name: str, value: str, say: Say) -> str:
     """The value in Hydra's grammar, by the type of its key."""
     hint = known()[name]
-    if name == "cluster.export" and value.lower() not in ("none", "null"):
+    if name in ("cluster.export", "callbacks") and value.lower() not in ("none", "null"):
         words = [unquote(word.strip()) for word in value.strip("[]()").split(",")]
         return f"[{','.join(quote_text(word) for word in words if word)}]"  # also what is no name: it is told later
     if special := _BY_NAME.get(name):

@@ -298,6 +298,8 @@ def _anchor_paths(plain: dict[str, Any], is_own: Callable[[str], bool]) -> None:
         value = parent[key]
         if isinstance(value, str) and Path(value).exists() and (len(Path(value).parts) > 1 or is_own(value)):
             parent[key] = str(Path(value).absolute())
+    if plain["callbacks"]:
+        plain["paths"]["code"] = str(Path(plain["paths"]["code"] or ".").expanduser().absolute())
 
 
 def is_own_name(file_name: str) -> bool:

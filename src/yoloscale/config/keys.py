@@ -14,7 +14,12 @@ from typing import Any, Union
 from yoloscale.config.schema import Config
 
 # Arguments that take one value or several: a comma makes a list of them, never a sweep.
-LIST_LIKE = frozenset({"classes", "freeze", "scale", "fraction", "cluster.gpus", "logger.wandb.tags", "cluster.export"})
+LIST_LIKE = frozenset(
+    {
+        *("classes", "freeze", "scale", "fraction", "callbacks"),
+        *("cluster.gpus", "logger.wandb.tags", "cluster.export"),
+    }
+)
 
 FREE = ("cluster.sbatch.", "cluster.env.")  # mappings: any key below these
 

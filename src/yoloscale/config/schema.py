@@ -185,6 +185,7 @@ class DebugConfig:
 class PathsConfig:
     """Folders, relative to the working folder unless absolute."""
 
+    code: str | None = None  # with callbacks: where their modules lie; None: the working folder
     runs: str = "runs"  # one run directory per run; not part of the frozen config
     cache: str | None = None  # rendered and fetched data, weights; None: $YOLOSCALE_CACHE, else ~/.cache/yoloscale
 
@@ -194,6 +195,7 @@ class Config(TrainArguments):
     """One training run."""
 
     name: str | None = None
+    callbacks: list[str] = field(default_factory=list)  # module:function, or event=module:function
     id: str | None = None  # of this run and no other, made when it is frozen first; never typed by people
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)

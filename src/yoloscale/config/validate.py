@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from yoloscale.config import families, ranges
+from yoloscale.config import callbacks, families, ranges
 from yoloscale.config.arguments import TrainArguments
 from yoloscale.config.catalog import task_of_name
 from yoloscale.config.errors import ConfigError, Problem
@@ -27,7 +27,7 @@ def validate(config: Config, machine: Machine | None = None) -> list[Problem]:
     """Problems of a resolved config on a machine (this one, unless another is given); empty if it can start."""
     machine = machine or this_machine()
     problems = [*ranges.check(config), *_unsupported(config), *_name(config.name)]
-    problems += [*_model(config), *_data(config)]
+    problems += [*_model(config), *_data(config), *callbacks.parse(config.callbacks)[1]]
     problems += [*_cluster(config.cluster), *_gpus(config.cluster, machine), *_batch(config)]
     return [*problems, *logger_problems(config.logger)]
 

@@ -40,7 +40,7 @@ def run_fetch(arguments: Sequence[str], say: Callable[[str], None]) -> str:
     try:
         answer = json.loads(output)
     except ValueError:
-        raise FetchError(last or f"the downloading process ended with exit code {process.returncode}") from None
+        raise FetchError(last or f"the process that was to answer ended with exit code {process.returncode}") from None
     if "error" in answer:
         raise FetchError(str(answer["error"]))
     return str(answer["answer"])

@@ -35,6 +35,7 @@ PUBLISHING = Phase("publishing weights")
 PREPARING = Phase("preparing an evaluation", is_long=True)  # the first one imports what training does without
 EVALUATING = Phase("evaluating")
 MEASURING = Phase("computing the metrics", is_long=True)
+CALLING = Phase("calling a callback", is_long=True)
 FINISHING = Phase("finishing the run", is_long=True)
 
 

@@ -13,8 +13,9 @@ from yoloscale.checkpoint.state import Progress, Recovery
 from yoloscale.data.order import OptimiserStep, SampleOrder
 from yoloscale.dist import group
 from yoloscale.dist.heartbeat import HEARTBEAT
+from yoloscale.engine.called import Called
 from yoloscale.engine.pace import Pace
-from yoloscale.engine.protocols import Batch, Evaluation, Observer
+from yoloscale.engine.protocols import Batch, Callbacks, Evaluation, Observer
 from yoloscale.engine.replicas import ReplicasDifferError, difference
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import TOLD, StepOutcome, Stepper
@@ -48,6 +49,10 @@ class Keeper(Protocol):
     def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
         """Not collective: rank 0 copies the averaged weights. The next `save` writes them to weights/last.pt, and to
         best.pt if this epoch (from 1) is the best so far."""
+        ...
+
+    def close(self) -> None:
+        """Not collective. Return when nothing is being written."""
         ...
 
     def restore(self, before: int | None = None) -> Progress | None:
@@ -108,8 +113,9 @@ class Loop:
         hosts: Sequence[str] = ("this host",),
         is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
         machine: Callable[[], Mapping[str, float]] = dict,
+        callbacks: Callbacks | None = None,
     ) -> None:
-        """`hosts`: of every rank, in rank order.
+        """`hosts`: of every rank, in rank order. `callbacks`: on all ranks or on none.
 
         `machine`: collective; what an epoch's record says of the hardware.
         `is_hopeless`: collective; whether the run is to end after this epoch (from 1), whose metrics are these.
@@ -118,7 +124,7 @@ class Loop:
         self._rank, self.progress, self._open_loader = rank, progress, open_loader
         self._evaluation, self._keeper, self._observer, self._ballot = evaluation, keeper, observer, ballot
         self._pace, self._stragglers, self._hosts = Pace(), Stragglers(), hosts
-        self._is_hopeless, self._machine = is_hopeless, machine
+        self._is_hopeless, self._machine, self._called = is_hopeless, machine, Called(callbacks, stepper)
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
         self._spent: Spent | None = None  # of the time limit, as all ranks have agreed
@@ -134,6 +140,7 @@ class Loop:
         self._started = time.monotonic() - self.progress.clock
         if self._limits.hours:
             self._spent = Spent(min(self.progress.clock / (self._limits.hours * 3600), 1.0), 0.0)
+        self._called.start(self.progress)
         while position.epoch < position.epochs:
             stop = self._train_epoch()
             if stop is None:  # back at an earlier position
@@ -152,6 +159,7 @@ class Loop:
     def _train_epoch(self) -> Stop | None:
         """Train the rest of the epoch; returns the reason to stop that all ranks agreed on, None after a roll-back."""
         progress, position = self.progress, self.progress.position
+        self._called.epoch(progress)
         self._stepper.learner.start_epoch(position.epoch, position.epochs)
         self._stepper.learner.train_mode()
         self._pace.start_epoch()
@@ -202,6 +210,8 @@ class Loop:
         position.total += 1
         if self._limits.trace:
             self._observer.trace(trace_record(position.total, outcome, self._stepper.learner.module))
+        if self._called.wants_end:
+            self._ballot.ask(Stop.time_limit, "a callback")  # the votes of the next step decide, on all ranks alike
         self._pace.step(step.total, outcome, self.progress.means)
         if self._rank == 0:
             self._tell(outcome)
@@ -219,13 +229,17 @@ class Loop:
         """The step; if it fails here or another rank is gone, what was done before it is saved where possible."""
         try:
             told = self._measure(ahead=2) if self._limits.hours and self._rank == 0 else (0.0,) * TOLD
-            total = self.progress.position.total
-            return self._stepper(step, load, lambda batch: self._observer.batch(total, batch), told)
+            return self._stepper(step, load, self._show, told)
         except Exception:
             # amid bad steps the weights may be what is bad: two such states would push the good ones out
             if self._stepper.break_off() and self.progress.recovery.skipped == 0:
                 self._keeper.rescue(self._now())
             raise
+
+    def _show(self, batch: Batch) -> None:
+        """A micro-batch is about to be trained on."""
+        self._observer.batch(self.progress.position.total, batch)
+        self._called.batch()
 
     def _recover(self, outcome: StepOutcome) -> None:
         """Count steps that were not finite and left out; after too many in a row go back to the last checkpoint."""
@@ -270,7 +284,7 @@ class Loop:
         """Evaluate, publish, save; returns whether the run ends here."""
         position, best = self.progress.position, self.progress.best
         epoch, metrics = position.epoch + 1, {}
-        last = over or epoch >= position.epochs
+        last = self._called.trained(self.progress) or over or epoch >= position.epochs
         trained = self._pace.epoch_record(self.progress, self._stepper.optimizer)
         if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
             self._compare_replicas()
@@ -284,6 +298,7 @@ class Loop:
                 return False
             if best.fitness is None or fitness > best.fitness or best.fitness == 0:
                 best.fitness, best.epoch = fitness, epoch
+            self._called.evaluated(metrics, best.fitness)
         last |= bool(self._limits.patience) and best.fitness is not None and epoch - best.epoch >= self._limits.patience
         if self._limits.hours:
             position.epochs, last = self._replan(epoch, last)
@@ -291,7 +306,7 @@ class Loop:
             last = True
             self._observer.event("pruned", epoch=epoch)
         self._observer.epoch({**trained, **self._machine(), **metrics, "epoch": epoch, "time": self._seconds()})
-        if self._limits.save or last:
+        if is_published := self._limits.save or last:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
         position.epoch, position.step = epoch, 0
         if position.total >= self._went_back_from:
@@ -300,6 +315,11 @@ class Loop:
         if last:
             position.epochs = epoch  # a start after this one has nothing left to train
         self._keeper.save(self._now(), "epoch")
+        if self._called.saved(is_published, self._keeper.close) and not last:
+            last, position.epochs = True, epoch  # it is saved again, as the last one
+            if not is_published:
+                self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
+            self._keeper.save(self._now(), "epoch")
         return last
 
     def _compare_replicas(self) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from yoloscale.checkpoint.state import Progress
 
 Batch = dict[str, Any]
 
@@ -59,3 +62,39 @@ class Observer(Protocol):
         ...
 
     def trace(self, record: Mapping[str, Any]) -> None: ...
+
+
+class Callbacks(Protocol):
+    """A person's own functions, called where Ultralytics calls its callbacks. Every rank has them and calls alike."""
+
+    @property
+    def wants_files(self) -> bool:
+        """Whether `saved` is to be called on this rank once the weights of an epoch are on disk."""
+        ...
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether one of the functions has asked for the end of the run on this rank; stays so."""
+        ...
+
+    def train_start(self, progress: Progress) -> None: ...
+
+    def epoch_start(self, progress: Progress) -> None: ...
+
+    def batch_start(self) -> None: ...
+
+    def batch_end(self, loss: torch.Tensor, named: Mapping[str, torch.Tensor]) -> None:
+        """A micro-batch of this rank is done, and the update, too, if it was the last one of its step."""
+        ...
+
+    def epoch_end(self, progress: Progress) -> None:
+        """All steps of an epoch are done, none of its evaluation."""
+        ...
+
+    def evaluated(self, metrics: Mapping[str, float], best: float | None) -> None:
+        """The metrics of the epoch, and the best fitness so far."""
+        ...
+
+    def saved(self) -> None: ...
+
+    def fit_epoch_end(self) -> None: ...

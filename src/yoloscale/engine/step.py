@@ -31,6 +31,8 @@ PARTS = VOTES + 17  # floats that travel with the gradients: votes, samples, los
 TOLD = 2  # and what a caller has to tell
 NUMBERS = PARTS + TOLD
 
+MicroBatchDone = Callable[[torch.Tensor, dict[str, torch.Tensor]], None]
+
 
 @dataclass
 class StepOutcome:
@@ -78,6 +80,7 @@ class Stepper:
         self._precision, self._ballot, self._seed = precision, ballot, seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._names: tuple[str, ...] = ()
+        self.micro_batch_done: MicroBatchDone | None = None  # called with the loss and its parts, detached
         self._model = dict(learner.module.state_dict())  # the live tensors: made once, since it takes milliseconds
         self._average = dict(average.module.state_dict())
         self._buffers = [buffer for buffer in learner.module.buffers() if buffer.numel() > 0]
@@ -115,10 +118,14 @@ class Stepper:
             if position == len(step.micro_batches) - 1:
                 self.gradients.start_last_backward()
             weight = 1.0 if self.learner.reduction == "sum" else len(micro.samples) / step.total
-            self._backward(batch, weight, len(micro.samples))
+            done = self._backward(batch, weight, len(micro.samples))
+            if self.micro_batch_done is not None and position < len(step.micro_batches) - 1:
+                self.micro_batch_done(*done)
         outcome = self._reduce(step, told)
         outcome.samples = samples
         self._update(outcome)
+        if self.micro_batch_done is not None and step.micro_batches:
+            self.micro_batch_done(*done)
         return outcome
 
     def _preprocess(self, step: OptimiserStep, batch: Batch) -> Batch:
@@ -129,8 +136,9 @@ class Stepper:
         batch["img"] = batch["img"].contiguous(memory_format=self._format)
         return batch
 
-    def _backward(self, batch: Batch, weight: float, count: int) -> None:
-        """Forward and backward of one micro-batch; adds its weighted loss and named losses to the numbers."""
+    def _backward(self, batch: Batch, weight: float, count: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Forward and backward of one micro-batch; adds its weighted loss and named losses, which it returns, to the
+        numbers."""
         with self._precision.autocast():
             loss, named = self.learner.loss(batch)
             loss = loss.float().sum() * weight
@@ -139,6 +147,7 @@ class Stepper:
         values = torch.stack([value.detach().float().reshape(()) for value in named.values()])
         self.gradients.numbers[VOTES + 1] += loss.detach()
         self.gradients.numbers[VOTES + 2 : VOTES + 2 + len(values)] += values * count
+        return loss.detach(), named
 
     def _reduce(self, step: OptimiserStep, told: Sequence[float]) -> StepOutcome:
         images = float(sum(len(micro.samples) for micro in step.micro_batches))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +11,7 @@ from yoloscale.config import families
 from yoloscale.config.catalog import read_catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
-from yoloscale.config.remarks import Say
+from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, Task
 
@@ -27,6 +28,7 @@ def prepare(config: Config, say: Say) -> Config:
         instead = "pip install 'yoloscale[tensorboard]', or write logger=default"
         raise ConfigError(Problem("logger.tensorboard", "the package tensorboard is not installed", instead))
     cache = cache_folder(config.paths)
+    _refuse_callbacks(config)
     task = _prepare_model(config, cache, say)
     reads = Reads.of(config, task)
     source = sources.prepare(config.data, task, cache, say, reads)
@@ -34,6 +36,21 @@ def prepare(config: Config, say: Say) -> Config:
     for line in report.warnings():
         say(line)
     return replace(config, model=replace(config.model, task=task))
+
+
+def _refuse_callbacks(config: Config) -> None:
+    """Raise ConfigError unless the callbacks can be imported; it is tried in a process of its own."""
+    from yoloscale.data.fetch_process import FetchError, run_fetch
+
+    if not config.callbacks:
+        return
+    try:
+        answer = run_fetch(["callbacks", config.paths.code or str(Path.cwd()), *config.callbacks], silent)
+    except FetchError as error:
+        instead = "import them by hand: they end Python, or break it"
+        raise ConfigError(Problem("callbacks", f"importing {', '.join(config.callbacks)}: {error}", instead)) from error
+    if problems := [Problem(*words) for words in json.loads(answer)]:
+        raise ConfigError(problems)
 
 
 def _prepare_model(config: Config, cache: Path, say: Say) -> Task:

@@ -25,12 +25,22 @@ from yoloscale.tasks.setup import Parts
 from yoloscale.tasks.trial import was_pruned
 from yoloscale.yolo import cost, plots, weights
 from yoloscale.yolo.calibration import calibrate
+from yoloscale.yolo.trainer_view import TrainerView
 
 
 def finish(
-    config: Config, run: RunDirectory, ranks: Ranks, parts: Parts, observer: RunObserver, summary: dict[str, Any]
+    config: Config,
+    run: RunDirectory,
+    ranks: Ranks,
+    parts: Parts,
+    observer: RunObserver,
+    summary: dict[str, Any],
+    callbacks: TrainerView | None = None,
 ) -> None:
-    """Collective. Evaluate the published best weights as `yolo val` would, draw, and write result.json last."""
+    """Collective. Evaluate the published best weights as `yolo val` would, draw, and write result.json last.
+
+    The callbacks are told after the drawing: one that fails leaves a run that is not finished.
+    """
     started = time.monotonic()
     # by one rank for all: on another node a file may not be seen yet
     chosen = run.weights / group.by_first(lambda: "best.pt" if (run.weights / "best.pt").exists() else "last.pt")
@@ -40,10 +50,12 @@ def finish(
             calibrate(path, parts.evaluation.dataset, parts.trainer)
     group.barrier()
     metrics = parts.evaluation.final(chosen, plots=config.plots)
+    if ranks.is_first and config.plots:
+        _draw(run, parts, observer)
+    if callbacks is not None:
+        callbacks.finished(metrics)
     if not ranks.is_first:
         return
-    if config.plots:
-        _draw(run, parts, observer)
     seconds = time.monotonic() - started
     events.record(run, events.EVALUATED, epoch=summary["epochs"], metrics=metrics, seconds=seconds, final=True)
     fitness = metrics.pop("fitness", None)

@@ -36,6 +36,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.system import numa
 from yoloscale.tasks import loading
 from yoloscale.yolo import datasets
+from yoloscale.yolo.callbacks import registry
 from yoloscale.yolo.convolutions import is_tuned
 from yoloscale.yolo.evaluation import UltralyticsEvaluation
 from yoloscale.yolo.learner import UltralyticsLearner
@@ -113,7 +114,7 @@ def build(
     if not config.compile:
         stay_eager()
     caches = cache_folder(config.paths)
-    trainer, args, task, rtdetr = _trainer(config, run, device, caches)
+    trainer, args, task, rtdetr = _trainer(config, run, ranks, device, caches)
     precision = choose(config.amp, device)
     if device.type == "cuda":
         allow_tf32(precision.name != "fp32")
@@ -151,7 +152,9 @@ def build(
     return Parts(trainer, learner, samples, evaluation, dealt, order, stepper, _schedule(args), precision, chosen)
 
 
-def _trainer(config: Config, run: RunDirectory, device: torch.device, caches: Path) -> tuple[Any, Any, Task, bool]:
+def _trainer(
+    config: Config, run: RunDirectory, ranks: Ranks, device: torch.device, caches: Path
+) -> tuple[Any, Any, Task, bool]:
     """Ultralytics' trainer with its dataset, its arguments, the task, and whether the model is an RT-DETR."""
     model, pretrained = _sources(config, caches)
     task, rtdetr = config.model.task, is_rtdetr(model)
@@ -159,7 +162,10 @@ def _trainer(config: Config, run: RunDirectory, device: torch.device, caches: Pa
     batch = max(int(config.batch) // planned_ranks(config), 1) if config.batch >= 1 else 1
     args = arguments(config, task, locate(config.data, task, caches, config.split), model, batch)
     args.pretrained = pretrained
-    trainer = make_trainer(args, task, rtdetr, device, run.path, {})
+    called = registry(config.callbacks, config.paths.code)
+    trainer = make_trainer(args, task, rtdetr, device, run.path, {"callbacks": called})
+    if ranks.is_first:
+        trainer.run_callbacks("on_pretrain_routine_start")
     trainer.data = trainer.get_dataset()
     return trainer, args, task, rtdetr
 

@@ -38,6 +38,7 @@ from yoloscale.tasks.trial import Trial
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
 from yoloscale.yolo.messages import listening
+from yoloscale.yolo.trainer_view import TrainerView
 
 STOP_AT_VARIABLE = "YOLOSCALE_STOP_AT"  # seconds since the epoch; the launcher sets it from cluster.time
 FEWEST_CPUS = 2  # of a rank on a GPU
@@ -63,6 +64,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     trial = Trial(config, run, ranks)
     loaders: list[MicroBatchLoader] = []
     gpus = GpuWatch(device)
+    callbacks = _callbacks(config, ranks, parts)
     loop = Loop(
         parts.stepper,
         parts.order,
@@ -78,6 +80,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         hosts=[str(process["host"]) for process in processes],
         is_hopeless=trial.is_hopeless,
         machine=gpus.of_all,
+        callbacks=callbacks,
     )
     _say_started(run, ranks, attempt, parts, progress)
     try:
@@ -92,10 +95,12 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         _end_if_lost(run, ranks)
         if outcome is Outcome.finished:
             with worker_deaths_named():
-                finish(config, run, ranks, parts, observer, loop.summary())
+                finish(config, run, ranks, parts, observer, loop.summary(), callbacks)
             trial.tell()
         else:
             _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome, trackers)
+        if callbacks is not None:
+            callbacks.teardown()
     except BaseException as error:
         close_failed(trackers, run, error)
         raise
@@ -104,6 +109,13 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     group.barrier()
     watchdog.close()
     return EXIT_CODES[outcome]
+
+
+def _callbacks(config: Config, ranks: Ranks, parts: Parts) -> TrainerView | None:
+    """What the person's own functions are called with; None where there are none."""
+    if not config.callbacks:
+        return None
+    return TrainerView(parts.trainer, parts.stepper, parts.order, parts.plan, is_first=ranks.is_first)
 
 
 def _say(run: RunDirectory, ranks: Ranks, attempt: int, phase: str) -> None:

@@ -98,6 +98,8 @@ class UltralyticsEvaluation:
     @torch.inference_mode()
     def _pass(self, validator: Any, model: nn.Module, with_loss: bool) -> dict[str, float]:
         """Run this rank's batches through the validator; returns the mean losses over the batches of all ranks."""
+        self._trainer.validator = validator
+        validator.run_callbacks("on_val_start")
         validator.init_metrics(model)
         validator.jdict = []
         sums: dict[str, float] = {}
@@ -105,6 +107,7 @@ class UltralyticsEvaluation:
         HEARTBEAT.at(EVALUATING)
         for number, batch in enumerate(self._loader):
             HEARTBEAT.at(EVALUATING)  # each batch is a sign of life
+            validator.run_callbacks("on_val_batch_start")
             validator.batch_i = number
             batch = validator.preprocess(batch)
             predictions = model(batch["img"])
@@ -118,6 +121,7 @@ class UltralyticsEvaluation:
             if validator.args.plots and number < 3 and self._ranks.is_first:
                 validator.plot_val_samples(batch, number)
                 validator.plot_predictions(batch, predictions, number)
+            validator.run_callbacks("on_val_batch_end")
         shares = group.gather_objects((images, sums))
         total = sum(count for count, _ in shares)
         names = next((list(part) for _, part in shares if part), [])
@@ -138,5 +142,6 @@ class UltralyticsEvaluation:
             metrics = {name: float(value) for name, value in stats.items()}
             validator.finalize_metrics()
             validator.print_results()
+            validator.run_callbacks("on_val_end")
             metrics |= {f"val/{name}": value for name, value in losses.items()}
         return group.broadcast_object(metrics)

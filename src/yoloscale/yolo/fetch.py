@@ -3,6 +3,7 @@
     dataset SOURCE TASK    a dataset YAML, or for classification a name; into Ultralytics' datasets folder
     weights NAME FOLDER    a released .pt file
     datasets-folder        where datasets go
+    callbacks FOLDER WORD… what keeps callbacks from being called, as JSON: a list of problems
 
 Progress goes to stderr, one JSON object to stdout: {"answer": …} or {"error": …}.
 Exit codes: 0 done, 1 failed, 2 usage.
@@ -128,6 +129,15 @@ class _Staging:
             vars(module)["DATASETS_DIR"] = folder
 
 
+def callback_problems(words: Sequence[str], folder: str) -> str:
+    """The problems of callbacks, imported here as a rank imports them; it may take what torch takes."""
+    from yoloscale.yolo import callbacks, runtime
+
+    runtime.prepare(1, allow_pickle=False)
+    found = callbacks.problems(words, folder)
+    return json.dumps([(problem.key, problem.found, problem.instead) for problem in found])
+
+
 def _answer(arguments: Sequence[str]) -> str:
     match list(arguments):
         case ["dataset", source, task]:
@@ -138,6 +148,8 @@ def _answer(arguments: Sequence[str]) -> str:
             from ultralytics.utils import DATASETS_DIR
 
             return str(DATASETS_DIR)
+        case ["callbacks", folder, *words]:
+            return callback_problems(words, folder)
     raise ValueError(f"unknown request {list(arguments)}: see the docstring of {__name__}")
 
 

@@ -1,0 +1,136 @@
+"""Functions of a person's own, imported by their path and called on events as Ultralytics calls callbacks."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from yoloscale.config.callbacks import EVENTS, Callback, parse
+from yoloscale.config.errors import Problem
+from yoloscale.config.keys import nearest
+from yoloscale.dist.heartbeat import CALLING, HEARTBEAT
+
+Registry = dict[str, list[Callable[[Any], None]]]
+
+
+class CallbackError(Exception):
+    """A callback failed; the message names it, its event, and where in its own file."""
+
+
+def registry(words: Sequence[str], folder: str | None) -> Registry:
+    """The callbacks of a run by event, every event with a list, as Ultralytics' trainers and validators take them.
+
+    `folder` is put in front of the places that modules are found in. Raises what an import raises.
+    """
+    found: Registry = {event: [] for event in EVENTS}
+    callbacks, problems = parse(words)
+    assert not problems, "the launcher refuses words that name no event"
+    if callbacks:
+        _look_in(folder)
+    for callback in callbacks:
+        found[callback.event].append(_named(callback, resolve(callback)))
+    return found
+
+
+def problems(words: Sequence[str], folder: str | None) -> list[Problem]:
+    """What keeps the callbacks from being called, found by importing them; for a process of its own."""
+    callbacks, found = parse(words)
+    _look_in(folder)
+    for callback in callbacks:
+        try:
+            function = resolve(callback)
+        except AttributeError as error:
+            found.append(_no_such(callback, error))
+            continue
+        except BaseException as error:  # a module may call sys.exit
+            found.append(_not_imported(callback, error, folder))
+            continue
+        if problem := _not_callable(callback, function):
+            found.append(problem)
+    return found
+
+
+def resolve(callback: Callback) -> Any:
+    """The function. Raises what importing its module raises, and AttributeError if the module has no such thing."""
+    module: Any = importlib.import_module(callback.module)
+    found = module
+    for name in callback.attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            raise AttributeError(name, name=name, obj=found) from error
+    return found
+
+
+def _look_in(folder: str | None) -> None:
+    if folder is not None and folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def _named(callback: Callback, function: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """The function, whose errors name it."""
+
+    def call(instance: Any) -> None:
+        with HEARTBEAT.during(CALLING):
+            try:
+                function(instance)
+            except Exception as error:
+                where = _own_line(error, callback)
+                what = f"{type(error).__name__}: {error}".partition("\n")[0]  # Ultralytics' errors may be pages
+                said = f"the callback {callback} of {callback.event} failed{where}: {what}"
+                raise CallbackError(said) from error
+
+    return call
+
+
+def _own_line(error: BaseException, callback: Callback) -> str:
+    """`, FILE:LINE` of the deepest line that is not of Python's import machinery or an installed package."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f", {error.filename}:{error.lineno}"
+    module = sys.modules.get(callback.module)
+    own = getattr(module, "__file__", None)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == own or not ("importlib" in frame.filename or "site-packages" in frame.filename)
+    ]
+    frames = [frame for frame in frames if frame.filename != __file__]
+    return f", {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def _not_imported(callback: Callback, error: BaseException, folder: str | None) -> Problem:
+    said = str(error) or type(error).__name__
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing is not None and f"{callback.module}.".startswith(f"{missing}."):
+        found = f"{callback}: there is no module {missing!r}"
+        path = Path(folder or ".") / f"{callback.module.replace('.', '/')}.py"
+        return Problem("callbacks", found, f"write it to {path}, or say where it lies: paths.code=FOLDER")
+    where = _own_line(error, callback)
+    found = f"{callback} cannot be imported{where}: {type(error).__name__}: {said}"
+    return Problem("callbacks", found, "correct it there; it is imported on every rank")
+
+
+def _no_such(callback: Callback, error: AttributeError) -> Problem:
+    names = [name for name in dir(error.obj) if not name.startswith("_")] if error.obj is not None else []
+    near = nearest(str(error.name), names)
+    instead = f"did you mean {near[0]}?" if near else "write the name of a function that it has"
+    return Problem("callbacks", f"{callback}: it has no {error.name!r}", instead)
+
+
+def _not_callable(callback: Callback, function: Any) -> Problem | None:
+    if not callable(function):
+        found = f"{callback} is a {type(function).__name__}, no function"
+        return Problem("callbacks", found, "name a function that takes the trainer (or, for on_val_…, the validator)")
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError:
+        found = f"{callback}{inspect.signature(function)} cannot be called with one argument"
+        return Problem("callbacks", found, "let it take the trainer (or, for on_val_…, the validator) and no more")
+    except ValueError:  # a builtin without a signature
+        return None
+    return None
