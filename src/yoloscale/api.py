@@ -207,13 +207,14 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     """Train several values of one key or more, as `yoloscale train -m` does, and return the sweep; in the background.
 
     `overrides` are written as on the command line: "imgsz=320,640", "seed=range(0,3)". `values` are as for `train`:
-    data for all points. With cluster="slurm" the points are submitted as one array. Raises ConfigError, with all
-    problems, before anything is started.
+    data for all points, but for data=["a.yaml", "b.yaml"]: a run for each. With cluster="slurm" the points are
+    submitted as one array. Raises ConfigError, with all problems, before anything is started.
     """
+    from yoloscale.config.each_dataset import with_each_dataset
     from yoloscale.sweep.search.ready import wants_search
 
     refuse_several(["train"])
-    tokens = [*overrides, *from_values(values)]
+    tokens = with_each_dataset([*overrides, *from_values(values)])
     return Sweep(_start_search(tokens) if wants_search(tokens) else _start_grid(tokens))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yoloscale.cli.ending import shown
 from yoloscale.cli.watch import run_detached, run_watched, say
@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.cli.sweep import is_sweep
     from yoloscale.config.compose import run_hydra_flags
+    from yoloscale.config.each_dataset import with_each_dataset
     from yoloscale.launch.claim import named_run
     from yoloscale.launch.configure import configure
 
@@ -40,6 +41,7 @@ def main(arguments: list[str]) -> int:
     answered = run_hydra_flags(flags.rest)
     if answered is not None:
         return answered
+    flags = replace(flags, rest=with_each_dataset(flags.rest, say))
     if is_sweep(flags.rest):
         refuse_for_sweeps(flags)
         return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from yoloscale.config import families
 from yoloscale.config.catalog import Catalog, task_of_architecture, task_of_name
+from yoloscale.config.each_dataset import ALL_AT_ONCE, elements
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import nearest
 from yoloscale.config.quoting import quote
@@ -66,6 +67,9 @@ def data(word: str, catalog: Catalog) -> list[str]:
         return [f"data={option}"]
     if installed := catalog.datasets.get(stem.lower()):
         return _custom_data(installed.stem, installed.name)
+    if several := elements(word) or ("," in word and [part.strip() for part in word.split(",")]):
+        each = f"for a run of each, write yoloscale train data=[{','.join(several)}]"
+        raise ConfigError(Problem("data", f"{word!r} for one run", f"{each}; {ALL_AT_ONCE}"))
     raise _no_such("data", word, catalog, [*catalog.groups.get("data", ()), *catalog.datasets])
 
 
