@@ -35,7 +35,7 @@ class TrainArguments:
     cos_lr: bool = False
     close_mosaic: int = 10  # last epochs without mosaic
     amp: bool | str = True  # True, False (on GPUs TF32), "fp16", "bf16", "fp32"
-    fraction: Any = 1.0  # share (0, 1] or count > 1 of the training images, or [train, val]
+    fraction: Any = 1.0  # share (0, 1] or count > 1 of the training images, or [train, val], or [train, val, test]
     profile: bool = False
     freeze: Any = None  # first N layers, or a list of layer indices or module names
     multi_scale: float = 0.0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from yoloscale.config.quoting import quote, unquote
 from yoloscale.config.remarks import Say, silent
+from yoloscale.config.words import join_equals
 
 _ELEMENT = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,'"]*?)\s*(?:,|\Z)""", re.DOTALL)
 ALL_AT_ONCE = "for one model of all of them, write a dataset YAML with lists below train: and val:"
@@ -33,7 +34,7 @@ def with_each_dataset(tokens: Sequence[str], say: Say = silent) -> list[str]:
     What is no list of datasets stays as it was typed. `say` gets a line if there are several.
     """
     joined, several = list[str](), False
-    for token in _lists_in_one_word(tokens):
+    for token in join_equals(tokens):
         key, _, value = token.partition("=")
         datasets = elements(value) if key.strip() == "data" else None
         if datasets is not None:
@@ -43,15 +44,3 @@ def with_each_dataset(tokens: Sequence[str], say: Say = silent) -> list[str]:
         joined.append(token)
     is_sweep = "-m" in joined or "--multirun" in joined
     return joined if is_sweep or not several else ["-m", *joined]
-
-
-def _lists_in_one_word(tokens: Sequence[str]) -> list[str]:
-    """`data=[a, b]`, which a shell cuts in two, is one."""
-    joined = list[str]()
-    for token in tokens:
-        before = joined[-1] if joined else ""
-        if before.startswith(("data=[", "data=(")) and before[-1] not in "])" and "=" not in token:
-            joined[-1] += token
-        else:
-            joined.append(token)
-    return joined

@@ -55,7 +55,7 @@ def check(config: Config) -> list[Problem]:
     problems += [_not_positive(key, _at(config, key)) for key in _POSITIVE]
     problems += [_not_a_choice(key, _at(config, key), choices) for key, choices in _CHOICES.items()]
     problems += [_wrong_classes(config.classes), _wrong_freeze(config.freeze)]
-    problems += [_wrong_scale(config.scale), _wrong_fraction(config.fraction)]
+    problems += [_wrong_scale(config.scale), _wrong_fraction(config.fraction, config.split)]
     return [problem for problem in problems if problem is not None]
 
 
@@ -124,13 +124,16 @@ def _wrong_scale(value: Any) -> Problem | None:
     return Problem("scale", repr(value), "write a gain from 0 to 1, or the least and the largest like scale=0.5,1.5")
 
 
-def _wrong_fraction(value: Any) -> Problem | None:
+def _wrong_fraction(value: Any, split: str) -> Problem | None:
+    """As Ultralytics takes it: of training alone, or of train and val, and test, which may be left nothing."""
     entries = value if isinstance(value, list) else [value]
     fits = all(_is_share(entry) or (_is_count(entry) and entry > 1) for entry in entries[:2])
-    fits = fits and all(_is_share(entry) or _is_count(entry) or entry == 0.0 for entry in entries[2:])  # 0: no test
+    fits = fits and all(_is_share(entry) or _is_count(entry) or entry == 0.0 for entry in entries[2:])
+    fits = fits and not (split == "test" and entries[2:] and entries[2] == 0)
     if fits and (not isinstance(value, list) or len(value) in (2, 3)):
         return None
-    return Problem("fraction", repr(value), "write a share above 0 up to 1, a count above 1, or both: fraction=0.5,100")
+    instead = "write a share above 0 up to 1, a count above 1, or one for each of train, val, test: fraction=0.5,100"
+    return Problem("fraction", repr(value), instead)
 
 
 def _is_share(value: Any) -> bool:

@@ -21,7 +21,7 @@ def prepare(config: Config, say: Say) -> Config:
 
     `say` gets a line for everything that takes time. Raises ConfigError before anything of the run exists.
     """
-    from yoloscale.data import check, sources
+    from yoloscale.data import check, fraction, sources
     from yoloscale.data.check_yaml import Reads
 
     if config.logger.tensorboard and find_spec("tensorboard") is None:
@@ -35,6 +35,9 @@ def prepare(config: Config, say: Say) -> Config:
     report = check.check(source, task, split=reads.split, single_cls=reads.single_cls, flips=reads.flips, cache=cache)
     for line in report.warnings():
         say(line)
+    for split in dict.fromkeys(("train", reads.split)):
+        if loss := fraction.remark(source, task, split, config.fraction, report):
+            say(loss)
     return replace(config, model=replace(config.model, task=task))
 
 
