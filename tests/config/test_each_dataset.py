@@ -48,6 +48,7 @@ def test_all_else_stays_as_it_was_typed(typed: list[str]) -> None:
 def test_a_list_of_one_is_that_one() -> None:
     assert with_each_dataset(["data=[coco8]"]) == ["data='coco8'"]
     assert configure(with_each_dataset(["data=['coco8.yaml',]", "device=cpu"])).data.name == "coco8"
+    assert configure(["data=['coco8']", "device=cpu"]).data.name == "coco8", "from Python"
 
 
 def test_brackets_within_quotes_are_text() -> None:

@@ -67,7 +67,10 @@ def data(word: str, catalog: Catalog) -> list[str]:
         return [f"data={option}"]
     if installed := catalog.datasets.get(stem.lower()):
         return _custom_data(installed.stem, installed.name)
-    if several := elements(word) or ("," in word and [part.strip() for part in word.split(",")]):
+    several = elements(word) or ([part.strip() for part in word.split(",")] if "," in word else [])
+    if len(several) == 1:
+        return data(several[0], catalog)
+    if several:
         each = f"for a run of each, write yoloscale train data=[{','.join(several)}]"
         raise ConfigError(Problem("data", f"{word!r} for one run", f"{each}; {ALL_AT_ONCE}"))
     raise _no_such("data", word, catalog, [*catalog.groups.get("data", ()), *catalog.datasets])
