@@ -148,7 +148,7 @@ def test_it_is_taken_if_and_only_if_ultralytics_takes_it(
         ("train: a\nval: b\nnames: {{ classes }}\n", 3, "placeholder", "value itself"),
         ("train: a\nval: 2024-13-45\nnames: [c]\n", 2, "taken for a date", "'2024-13-45'"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n", 1, "Git LFS", "git lfs pull"),
-        ("\n<!DOCTYPE html>\n", 1, "web page", "raw text"),
+        ("\n<!DOCTYPE html>\n", 1, "web page", "download"),
         ("train = a\nval = b\n", 1, "with =", "write train: a"),
         ("- a\n", 1, "holds a list", "names:"),
     ],

@@ -105,7 +105,7 @@ def _no_list(marked: MarkedYaml, names: Any) -> Problem:
         return Problem("data.names", f"{place}: is the number {names}", f"write nc: {names}, or list the names")
     if isinstance(names, str):
         for file in (marked.file.parent / names, Path(names)):
-            if file.is_file() and (lines := _lines_of(file)):
+            if file.is_file() and (lines := lines_of_file(file)):
                 found = f"{place}: is the path of a file; YAML wants the names themselves"
                 return Problem("data.names", found, f"write {_line(lines)}")
         return Problem("data.names", f"{place}: is the text {names!r}, not a list", f"write {_line(_split(names))}")
@@ -121,12 +121,12 @@ def _split(names: str) -> list[str] | dict[int, str]:
     return [entry for entry in entries if entry]
 
 
-def _lines_of(file: Path) -> list[str]:
-    """Darknet's .names and CVAT's classes.txt: one class a line."""
+def lines_of_file(file: Path) -> list[str]:
+    """Names from Darknet's .names or a classes.txt, one a line; none if it cannot be read."""
     try:
         return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):
-        return []  # no list of names: the caller proposes something else
+        return []
 
 
 def _problem_of_ids(marked: MarkedYaml, names: dict[Any, Any]) -> Problem | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
-from yoloscale.data import check_paths, check_yaml, shapes, trees
+from yoloscale.data import check_paths, check_yaml, foreign_files, shapes, trees
 from yoloscale.data.check_yaml import Reads
 from yoloscale.data.fetch_process import FetchError, run_fetch
 from yoloscale.data.ultralytics_paths import (
@@ -110,8 +110,10 @@ def _resolve(source: str, task: Task) -> Path:
         return _resolve_classes(source, path)
     if path.is_dir():
         return _yaml_in(path)
-    if path.is_file() and path.suffix in _YAML_SUFFIXES:
+    if path.is_file() and path.suffix.lower() in _YAML_SUFFIXES:
         return path.absolute()
+    if path.is_file() and not source.lower().endswith(_ARCHIVE_SUFFIXES):
+        raise ConfigError(foreign_files.problem_of_file(path))
     known = dataset_yamls()
     for name in (source, f"{source}.yaml"):
         if name in known:
@@ -139,13 +141,24 @@ def _resolve_classes(source: str, path: Path) -> Path:
 
 def _yaml_in(folder: Path) -> Path:
     """The one dataset YAML in a folder, or the one named as the folder is."""
-    found = [path for suffix in _YAML_SUFFIXES for path in sorted(folder.glob(f"*{suffix}"))]
+    found = _yamls_below(folder)
     if len(found) > 1:
         found = [path for path in found if path.stem == folder.name] or found
     if len(found) == 1:
         return found[0].absolute()
-    what = "no dataset YAML" if not found else f"{len(found)} YAML files"
-    raise ConfigError(Problem("data", f"the folder {folder} holds {what}", "write the path of the dataset YAML"))
+    if not found:
+        raise ConfigError(foreign_files.problem_of_folder(folder))
+    names = ", ".join(str(path.relative_to(folder)) for path in found[:5]) + (", …" if len(found) > 5 else "")
+    what = f"{len(found)} YAML files: {names}"
+    raise ConfigError(Problem("data", f"the folder {folder} holds {what}", f"write one: data={found[0]}"))
+
+
+def _yamls_below(folder: Path) -> list[Path]:
+    """As Ultralytics looks: .yaml before .yml, the folder itself before those in it."""
+    for suffix in _YAML_SUFFIXES:
+        if found := sorted(folder.glob(f"*{suffix}")) or sorted(folder.rglob(f"*{suffix}")):
+            return found
+    return []
 
 
 def _missing(source: Path, reads: Reads) -> list[Path]:

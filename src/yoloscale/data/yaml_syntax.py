@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from yoloscale.config.errors import Problem
+from yoloscale.data.file_kinds import HEAD_BYTES, other_file
 from yoloscale.data.yaml_marks import compose, line_of, scalars, value_of
 
 _KEYS = "write path:, train:, val: and names:, each on a line"
@@ -50,11 +51,10 @@ def problem_of_content(file: Path, text: str, content: Any) -> Problem:
 
 
 def _no_yaml_at_all(file: Path, text: str) -> Problem | None:
-    start = text.lstrip("\ufeff \t\r\n")[:60]
-    if start.startswith("version https://git-lfs"):
-        return Problem("data", f"{file}:1: is a pointer of Git LFS, not the file itself", "run `git lfs pull` there")
-    if start.startswith("<"):
-        return Problem("data", f"{file}:1: is a web page or XML, no YAML", "download the file itself (its raw text)")
+    if text and (other := other_file(file, text[:HEAD_BYTES].encode())):
+        return Problem("data", f"{file}:1: {other.what}", other.cure)
+    if text.lstrip("\ufeff \t\r\n").startswith("<"):
+        return Problem("data", f"{file}:1: is XML, no YAML", "write the path of the dataset YAML")
     return None
 
 
