@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from yoloscale.config.compose_each import compose_each
 from yoloscale.config.effects import canonical, remarks, without_effect
+from yoloscale.config.locations import configs_folder
 from yoloscale.config.schema import Config, ModelConfig, Task
 
 
@@ -123,3 +125,11 @@ def test_weights_of_ones_own_may_be_of_a_family_that_knows_no_rect() -> None:
 )
 def test_which_configs_train_the_same(one: dict[str, Any], other: dict[str, Any], are_alike: bool) -> None:
     assert (canonical(config(**one)) == canonical(config(**other))) is are_alike
+
+
+def test_recipes_set_nothing_without_effect() -> None:
+    names = sorted(path.stem for path in (configs_folder() / "experiment").glob("*.yaml"))
+    assert "shapes_demo" in names
+    for name, found in zip(names, compose_each([[f"experiment={name}"] for name in names]), strict=True):
+        assert isinstance(found, Config), name
+        assert remarks(found) == [], name
