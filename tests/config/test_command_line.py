@@ -87,7 +87,7 @@ def _empty_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("imgsz=(48, 64)", ["imgsz=64"]),
         ("imgsz=[96]", ["imgsz=96"]),
         ("close_mosaic=False", ["close_mosaic=0"]),
-        ("multi_scale=True", ["multi_scale=1"]),
+        ("multi_scale=True", ["multi_scale=1.0"]),
         ("freeze=False", ["freeze=0"]),
         ("time=0", ["time=null"]),
         ("cache=None", ["cache=false"]),
@@ -169,7 +169,8 @@ def test_the_last_of_an_argument_that_stands_for_several_keys_counts() -> None:
         ("half=True", "amp="),
         ("quantize=fp32", "amp="),
         ("imgsz=64,48", "imgsz=64"),
-        ("multi_scale=True", "multi_scale=1"),
+        ("multi_scale=True", "meant 0.5"),
+        ("patience=True", "patience=1"),
         ("show=True", "yolo predict"),
     ],
 )
@@ -295,3 +296,11 @@ def test_unknown_flags_name_the_key(argv: list[str], hint: str) -> None:
         flags.split(argv)
     assert len(raised.value.problems) == 1
     assert hint in raised.value.problems[0].instead
+
+
+def test_an_argument_of_a_newer_ultralytics_is_dropped_at_its_default_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "argument_defaults", lambda: {"new_thing": 0.5})
+    assert rewrite(["new_thing=0.5"], CATALOG) == ([], [])
+    overrides, problems = rewrite(["new_thing=0.6"], CATALOG)
+    assert (overrides, [problem.key for problem in problems]) == ([], ["new_thing"])
+    assert "installed Ultralytics" in problems[0].found

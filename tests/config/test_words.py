@@ -101,11 +101,15 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str | None, f
     assert found in raised.value.problems[0].found
 
 
-def test_all_problems_of_a_file_are_told_at_once(file: Path) -> None:
-    file.write_text("epochs: many\nlearning_rate: 0.1\noptimizer: SGD\ntask: detection\n")
+def test_all_problems_of_a_file_are_told_at_once_with_its_lines(file: Path) -> None:
+    file.write_text("epochs: many\nlearning_rate: 0.1\noptimizer: SGD\ntask: detection\nlrf: much\n")
     with pytest.raises(ConfigError) as raised:
-        compose([f"cfg={file}"])
-    assert {problem.key for problem in raised.value.problems} == {"epochs", "learning_rate", "task"}
+        compose([f"cfg={file}", "batch=x", "lrf=more"])
+    assert [problem.key for problem in raised.value.problems] == [f"{file}:2", f"{file}:4", f"{file}:1", "batch", "lrf"]
+    assert raised.value.problems[0].found == "learning_rate: no such key"
+    with pytest.raises(ConfigError) as raised:
+        compose(["--config-dir", str(file.parent.parent), "experiment=mine", "epochs=2"])
+    assert {problem.key for problem in raised.value.problems} == {f"{file}:2", f"{file}:4", f"{file}:5"}
 
 
 @pytest.mark.parametrize(

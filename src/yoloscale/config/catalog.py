@@ -6,7 +6,9 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -74,6 +76,13 @@ def _installed(pattern: str) -> dict[str, Path]:
     if spec is None or spec.origin is None:
         return {}
     return {file.stem.lower(): file for file in (Path(spec.origin).parent / "cfg").glob(pattern)}
+
+
+@lru_cache(maxsize=1)
+def argument_defaults() -> dict[str, Any]:
+    """Every argument of the installed Ultralytics (not imported) with its default; empty where it is not installed."""
+    files = _installed("default.yaml")
+    return dict(yaml.safe_load(files["default"].read_text(encoding="utf-8"))) if files else {}
 
 
 def task_of_architecture(file: Path) -> Task | None:

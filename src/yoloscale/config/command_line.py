@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterable
 
 from yoloscale.config import choices
-from yoloscale.config.catalog import Catalog
+from yoloscale.config.catalog import Catalog, argument_defaults
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import FREE, LIST_LIKE, describe, is_group, is_text, known, members, nearest
 from yoloscale.config.quoting import is_quoted, literal, quote_text, unquote, without_interpolation
@@ -65,10 +65,21 @@ def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
             raise ConfigError(Problem(name, "no such key", instead))
         return [f"++{name}={_text(value)}"]
     if name not in known():
-        raise ConfigError(unknown_key(name))
+        return _of_another_release(name, value)
     if name == "imgsz" and literal(value) is None:
         return []  # the task's own
     return [f"{key}={_value(name, value, say)}"]
+
+
+def _of_another_release(name: str, value: str) -> list[str]:
+    """An argument that the installed Ultralytics has and this version does not know: dropped at its default."""
+    defaults = argument_defaults()
+    if name not in defaults:
+        raise ConfigError(unknown_key(name))
+    if literal(value) == defaults[name]:
+        return []
+    found = f"{value}, an argument of the installed Ultralytics that yoloscale does not know yet"
+    raise ConfigError(Problem(name, found, f"leave it out: it is at {defaults[name]} then"))
 
 
 def _instead_of_plugin(name: str) -> str:
@@ -191,10 +202,18 @@ def _fraction(value: str, say: Say) -> str:
     return "1.0" if type(whole := literal(value)) is int and whole == 1 else value
 
 
+def _multi_scale(value: str, say: Say) -> str:
+    if literal(value) is not True:
+        return value
+    say("multi_scale=True is multi_scale=1.0, as for `yolo train`: up to twice imgsz; older releases meant 0.5 by it")
+    return "1.0"
+
+
 _BY_NAME: dict[str, Callable[[str, Say], str]] = {
     "imgsz": _imgsz,
     "quantize": _quantize,
     "time": _hours,
+    "multi_scale": _multi_scale,
     "cache": _unless_none("false"),
     "pretrained": _unless_none("true"),
     "fraction": _fraction,

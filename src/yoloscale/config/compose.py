@@ -99,7 +99,7 @@ def hydra_arguments(argv: Sequence[str], say: Say = silent) -> tuple[str, list[s
     sources = config_sources(given)
     overrides, problems = command_line.rewrite(given.tokens, read_catalog(sources.folders), say)
     if problems := problems + check(overrides):
-        raise ConfigError(problems)
+        raise ConfigError(flags.placed(problems, argv))
     return sources.config_name, sources.search_path + overrides
 
 

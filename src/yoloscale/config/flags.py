@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import known, nearest
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.refusals import FOREIGN_FLAGS, advice
-from yoloscale.config.words import arguments_of_yolo, switches, words
+from yoloscale.config.words import arguments_of_yolo, places_of, switches, words
 
 _WITH_VALUE = {
     "--cfg": "cfg",
@@ -47,6 +47,7 @@ class Flags:
 
     given: dict[str, str] = field(default_factory=dict)
     tokens: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()  # the same before that
 
     @property
     def prints_and_exits(self) -> bool:
@@ -90,8 +91,24 @@ def split(argv: Iterable[str]) -> Flags:
                 waiting.pop(0)  # its value
     if problems:
         raise ConfigError(problems)
-    folders = [configs_folder(), *(Path(given[name]) for name in ("config-dir",) if name in given)]
-    return Flags(given, tuple(words(tokens, folders)))
+    return Flags(given, tuple(words(tokens, _folders(given))), tuple(tokens))
+
+
+def placed(problems: Iterable[Problem], argv: Iterable[str]) -> list[Problem]:
+    """Problems of arguments that come from a file (`cfg=FILE`) told with file and line."""
+    given = split(argv)
+    places = places_of(given.typed, _folders(given.given))
+    return [
+        Problem(places[problem.key], f"{problem.key}: {problem.found}", problem.instead)
+        if problem.key in places
+        else problem
+        for problem in problems
+    ]
+
+
+def _folders(given: Mapping[str, str]) -> list[Path]:
+    """Where recipes lie."""
+    return [configs_folder(), *(Path(given[name]) for name in ("config-dir",) if name in given)]
 
 
 def _is_argument(name: str, *, has_value: bool) -> bool:

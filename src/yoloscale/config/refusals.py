@@ -132,7 +132,8 @@ def remark(key: str, value: Any) -> str | None:
     """
     if key == "quantize":
         has_none = unsupported(key, value, None) is None and value is not None
-        return f"quantize={value} has no effect in training: amp= is its precision" if has_none else None
+        said = f"quantize={value} (half=) has no effect in training: amp= is its precision"
+        return said if has_none else None
     if key in WITHOUT_EFFECT:
         default = WITHOUT_EFFECT[key]
         if isinstance(default, bool) and not isinstance(value, bool):

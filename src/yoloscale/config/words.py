@@ -179,6 +179,20 @@ def arguments_in(file: Path) -> list[str]:
     return [_spelled(token) for token in from_values(content) if _name(token) != "cfg"]
 
 
+def places_of(tokens: Sequence[str], folders: Sequence[Path] = ()) -> dict[str, str]:
+    """`FILE:LINE` of each argument that comes from a file that the tokens name, and is not typed beside it."""
+    typed = [_spelled(token) for token in join_equals(tokens)]
+    places = dict[str, str]()
+    for file in reversed([file for token in typed if (file := file_of(token, folders)) is not None]):
+        try:
+            root = yaml.compose(file.read_text(encoding="utf-8-sig", errors="replace"), Loader=yaml.SafeLoader)
+        except (OSError, yaml.YAMLError):
+            continue  # told by `arguments_in`
+        for key, _ in root.value if isinstance(root, yaml.MappingNode) else ():
+            places[str(key.value)] = f"{file}:{key.start_mark.line + 1}"
+    return {name: place for name, place in places.items() if name not in map(_name, typed)}
+
+
 def _mapping(file: Path) -> dict[str, Any]:
     instead = "write cfg=path/to/arguments.yaml, a YAML file of arguments of `yolo train` like lr0: 0.01"
     try:

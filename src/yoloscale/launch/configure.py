@@ -18,6 +18,7 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     """
     from yoloscale.config.compose import compose
     from yoloscale.config.effects import remarks
+    from yoloscale.config.flags import placed
     from yoloscale.config.resolve import adopt, resolve
     from yoloscale.config.service_variables import unread, with_variables
     from yoloscale.config.validate import validate
@@ -35,7 +36,7 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     config = resolve(config if frozen is None else adopt(config, frozen))
     problems = [*validate(config), *site_problems(config, say)]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(placed(problems, tokens))
     if about_rect := rect_remark(config):
         say(about_rect)
     for line in remarks(config, typed_keys(tokens), left_out={"rect"}):

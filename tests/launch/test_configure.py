@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.launch.configure import configure
+
+
+def test_a_value_out_of_range_in_a_file_of_arguments_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "arguments.yaml"
+    file.write_text("device: cpu\nepochs: 0\nsplit: dev\nnbs: 0\n")
+    with pytest.raises(ConfigError) as raised:
+        configure([f"cfg={file}", "nbs=-1", "epochs=0", "optimizer=sgdd"])
+    assert {problem.key for problem in raised.value.problems} == {f"{file}:3", "nbs", "epochs", "optimizer"}
