@@ -55,8 +55,9 @@ def rect_remark(config: Config) -> str | None:
 
 
 def typed_keys(tokens: Sequence[str]) -> set[str]:
-    """The keys of what was typed, without Hydra's marks."""
-    return {token.partition("=")[0].strip().lstrip("+") for token in tokens}
+    """The keys of what was typed, without Hydra's marks; none of an args.yaml: a program wrote its default values."""
+    keys = {token.partition("=")[0].strip().lstrip("+") for token in tokens}
+    return set() if "save_dir" in keys else keys
 
 
 def _frozen(config: Config) -> Config | None:
