@@ -53,6 +53,18 @@ def problems(home: Path, text: str, file: str = "work/det/data.yaml") -> str:
         ("train: images/train'\nval: images/val\n", "data.yaml:1", "a character too many", "write train: images/train"),
         ("train: images/train\nval: '`images/val` '\n", "data.yaml:2", "a character too many", "write val: images/val"),
         ("train: images/train\nval: images/val;\n", "data.yaml:2", "a character too many", "write val: images/val"),
+        (
+            "train: images/train <br />\nval: images/val\n",
+            "data.yaml:1",
+            "words that are no path",
+            "train: images/train",
+        ),
+        (
+            "train: images/train\nval: images/val#new\n",
+            "data.yaml:2",
+            "words that are no path",
+            "write val: images/val",
+        ),
         ("train: E:\\a\\images\\train\nval: images/val\n", "data.yaml:1", "Windows path", "write train: images/train"),
         ("train: E:\\a\\parts\nval: images/val\n", "data.yaml:1", "Windows path", "the folder of the images"),
         ("train: images\\train\nval: images/val\n", "data.yaml:1", "backslashes", "write train: images/train"),

@@ -151,6 +151,14 @@ def test_it_is_taken_if_and_only_if_ultralytics_takes_it(
         ("\n<!DOCTYPE html>\n", 1, "web page", "download"),
         ("train = a\nval = b\n", 1, "with =", "write train: a"),
         ("- a\n", 1, "holds a list", "names:"),
+        ("{\ntrain: a\nval: b\n}\n", 1, "between { and }", "leave { and } out"),
+        ("train: a\nval: b\nnames:\n  0: 'it's'\n", 4, "apostrophe", "between double quotes"),
+        ("train: a\nval: b\nnames: ['a', 'ox's']\n", 3, "apostrophe", "between double quotes"),
+        ('"train": "a",\n"val": "b"\n', 1, "a comma behind the value", 'write "train": "a"'),
+        ("train: a\nval: b\nnames: [c],\n", 3, "a comma behind the value", "write names: [c]"),
+        ("train：a\nval: b\nnames: [c]\n", 1, "full-width colon", "write train: a"),
+        ("text = '''\ntrain: a\nval: b\n'''\n", 1, "is no key with a value", "take the line out"),
+        ("%cat x\ntrain: a\n", 1, "%", "write"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_told_by_line_cause_and_cure(

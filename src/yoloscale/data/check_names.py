@@ -114,7 +114,7 @@ def _no_list(marked: MarkedYaml, names: Any) -> Problem:
 
 def _split(names: str) -> list[str] | dict[int, str]:
     """The names that a text was meant to be: with commas, with blanks, or as `0:cat 1:dog`."""
-    entries = [entry.strip() for entry in names.strip("[]{}()").split("," if "," in names else None)]
+    entries = [entry.strip(" \t'\"\\") for entry in names.strip("\\[]{}()").split("," if "," in names else None)]
     numbered = re.findall(r"(\d+)\s*[:\s]\s*(\S+)", names)
     if numbered and "".join(map("".join, numbered)) == re.sub(r"[:\s]", "", names):
         return {int(index): name for index, name in numbered}
@@ -186,7 +186,9 @@ def _remark_on_id(file: Path, key: yaml.Node) -> Iterator[str]:
 def _remark_on_name(file: Path, index: int, node: yaml.Node) -> Iterator[str]:
     value = value_of(node)
     if not isinstance(node, yaml.ScalarNode):
-        yield f"{file}:{line_of(node)}: class {index} is a list or mapping and gets the name {value}; write one name"
+        alone = next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else None
+        instead = f"write {alone}" if alone is not None else "write one name"
+        yield f"{file}:{line_of(node)}: class {index} is a list or mapping and gets the name {value}; {instead}"
     elif not isinstance(value, str) and str(value) != node.value:
         if not node.value:
             yield f"{file}:{line_of(node)}: class {index} has no name and gets {value}; write one"

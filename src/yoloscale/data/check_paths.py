@@ -7,6 +7,7 @@ folder of the YAML. `../x` alone may also be `x`; an entry of a list may not.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -149,10 +150,11 @@ def _bases(dataset: DatasetYaml, path: str) -> Iterable[Path]:
 
 def _problem_of_path(dataset: DatasetYaml, one: _Given, datasets: Path | None) -> Problem:
     key, found = f"data.{one.key}", f"{one.place}: there is no {one.path}"
-    stripped = one.written.strip(_STRAY)
-    if stripped != one.written and exists(dataset.root / stripped):
-        found = f"{one.place}: {shown(one.written)} begins or ends with a character too many"
-        return Problem(key, found, _write(one, stripped))
+    stripped, first = one.written.strip(_STRAY), re.split(r"[ #<]", one.written.strip())[0]
+    for less, more in ((stripped, "a character too many"), (first, "words that are no path")):
+        if less not in ("", one.written) and exists(dataset.root / less):
+            found = f"{one.place}: {shown(one.written)} begins or ends with {more}"
+            return Problem(key, found, _write(one, less))
     if windows := _windows(one):
         found = f"{one.place}: {windows}"
     expanded = os.path.expandvars(os.path.expanduser(one.written))  # noqa: PTH111  # text, with its slashes

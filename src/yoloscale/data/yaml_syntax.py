@@ -16,6 +16,8 @@ _KEYS = "write path:, train:, val: and names:, each on a line"
 _ESCAPE = re.compile(r'"[^"]*\\')
 _KEY = re.compile(r"(?:path|train|val|validation|test|nc|names|kpt_shape|flip_idx):")
 _NO_SPACE = re.compile(rf"\s*{_KEY.pattern}\S")
+_APOSTROPHE = re.compile(r"(?:^|[\s\[,{:])('[^',\]}]*'\w)")
+_COMMA = re.compile(r"[\w\"]+:.*[\]}\"'],\s*$")
 _SPECIAL = "@`%&*!"  # characters with a meaning of their own where a value begins
 
 
@@ -73,6 +75,15 @@ def _cause_in_line(line: str) -> tuple[str, str] | None:
             instead = f"write the folder's path on this machine: {key}: /path/to/images"
             return f"{cause}, and this is a Windows path, which this machine does not have", instead
         return cause, f"write {key}: {value.strip().replace(chr(92), '/')}"
+    if "：" in line:
+        return "a full-width colon", f"write {line.strip().replace('：', ': ')}"
+    if found := _APOSTROPHE.search(line):
+        return (
+            "an apostrophe ends what is between single quotes",
+            f'put {found[1]}… between double quotes: "{found[1][1:]}…"',
+        )
+    if _COMMA.match(line) and line.count("[") == line.count("]"):
+        return "a comma behind the value", f"write {line.strip().rstrip(',')}"
     if _NO_SPACE.match(line):
         key, _, value = line.partition(":")
         return "no space behind the colon", f"write {key.strip()}: {value.strip()}"
@@ -89,6 +100,8 @@ def _cause_of_message(error: yaml.MarkedYAMLError, lines: list[str], number: int
         return "the quote that begins here does not end", "write the same quote at the end of the value", begun
     if special := _special_character(error, lines, number):
         return f"{special[0]} has a meaning of its own in YAML", special[1], number
+    if "flow" in doing and begun <= len(lines) and lines[begun - 1].strip() == "{":
+        return "the keys stand between { and }, without commas", "leave { and } out", begun
     if "flow" in doing:
         closing = "}" if "mapping" in doing else "]"
         found = f"the list or mapping that begins here has no {closing}, or no comma in line {number}"
@@ -100,6 +113,10 @@ def _cause_of_message(error: yaml.MarkedYAMLError, lines: list[str], number: int
     if "mapping values" in said and len(re.findall(r":(?:\s|$)", written)) > 1:
         key, _, value = written.partition(":")
         return "a second colon in the value", f"write {key}: '{value.strip()}'", number
+    above = next((n for n in range(number - 1, 0, -1) if lines[n - 1].strip()), 0)
+    if "mapping values" in said and above and not re.search(r":(?:\s|$)|^\s*-\s", lines[above - 1]):
+        found = f"{lines[above - 1].strip()!r} is no key with a value"
+        return found, "write a colon and a space behind the key, or take the line out", above
     if "find expected ':'" in said:
         return "a key without a colon", "write key: value, with a space behind the colon", begun
     if any(word in said for word in ("mapping values", "expected key", "block end", "'-' indicator", "document start")):
