@@ -10,6 +10,7 @@ from yoloscale.config.catalog import Catalog, task_of_architecture, task_of_name
 from yoloscale.config.each_dataset import ALL_AT_ONCE, elements
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import nearest
+from yoloscale.config.node_paths import expanded, is_of_a_job, variables_in
 from yoloscale.config.quoting import quote
 from yoloscale.config.schema import PathsConfig, Task
 
@@ -23,6 +24,7 @@ _OF_A_RUN = (
 
 def model(word: str, catalog: Catalog) -> list[str]:
     """Hydra overrides for `model=word`; the word is data, already unquoted. Raises ConfigError."""
+    word = expanded(word, keeps=is_of_a_job)
     suffix, stem = Path(word).suffix.lower(), Path(word).stem
     if problem := families.of_name(word):
         raise ConfigError(problem)
@@ -60,7 +62,7 @@ def data(word: str, catalog: Catalog) -> list[str]:
     path = Path(word)
     if option := catalog.option("data", word):
         return [f"data={option}"]
-    if word and (_is_own_file(word) or path.exists()):
+    if word and (variables_in(word) or _is_own_file(word) or path.exists()):
         return _custom_data(path.stem if path.suffix.lower() in _YAML else path.name, word)
     stem = path.stem if path.suffix.lower() in _YAML else word
     if option := catalog.option("data", stem):

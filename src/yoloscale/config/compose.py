@@ -25,8 +25,19 @@ from yoloscale.config.hydra_flags import run_hydra_flags
 from yoloscale.config.hydra_settings import refuse_sweep, refuse_typed_sweep, unread
 from yoloscale.config.keys import describe, is_group, known
 from yoloscale.config.locations import configs_folder
+from yoloscale.config.node_paths import expanded, is_of_a_job
 from yoloscale.config.remarks import Say, silent
-from yoloscale.config.schema import Config, DataConfig, LoggerConfig, MlflowConfig, ShapesConfig, Task, WandbConfig
+from yoloscale.config.schema import (
+    Config,
+    DataCheck,
+    DataConfig,
+    Launcher,
+    LoggerConfig,
+    MlflowConfig,
+    ShapesConfig,
+    Task,
+    WandbConfig,
+)
 from yoloscale.config.sweep import SearchConfig, SweepConfig
 from yoloscale.config.typed import from_plain
 
@@ -294,6 +305,12 @@ def _anchor_paths(plain: dict[str, Any], is_own: Callable[[str], bool]) -> None:
     """
     data, model = plain["data"], plain["model"]
     paths = ((data, "source"), (model, "weights"), (model, "architecture"), (plain, "pretrained"))
+    is_on_slurm = plain["cluster"]["launcher"] is Launcher.slurm
+    keeps = is_of_a_job if is_on_slurm else lambda name: False
+    for parent, key in paths:
+        is_later = is_on_slurm and data["check"] is DataCheck.later and parent is data
+        if isinstance(parent[key], str) and not is_later:
+            parent[key] = expanded(parent[key], keeps=keeps)
     for parent, key in (*paths, (plain["cluster"], "template")):
         value = parent[key]
         if isinstance(value, str) and Path(value).exists() and (len(Path(value).parts) > 1 or is_own(value)):

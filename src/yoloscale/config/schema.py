@@ -41,6 +41,13 @@ class Device(str, Enum):
     cpu = "cpu"
 
 
+class DataCheck(str, Enum):
+    """When the dataset is looked at: before anything is made, or by the launcher of each node of a SLURM job."""
+
+    now = "now"
+    later = "later"
+
+
 class Interval(str, Enum):
     """When to save within an epoch: as often as it costs least time (Young and Daly), or never."""
 
@@ -99,6 +106,7 @@ class DataConfig:
     name: str = "shapes"
     source: str = "shapes"
     shapes: ShapesConfig | None = None  # only with source=shapes
+    check: DataCheck | None = None  # None: later, if the path has variables of a SLURM job; else now
 
 
 @dataclass

@@ -10,6 +10,7 @@ import difflib
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.node_paths import on_node
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
 from yoloscale.data import check_paths, check_yaml, foreign_files, shapes, trees
@@ -36,7 +37,7 @@ def locate(data: DataConfig, task: Task, cache: Path, split: str = "val") -> Pat
     if data.source == "trees":
         _refuse_trees_for(task)
         return _existing(trees.source(cache))
-    source = _resolve(data.source, task)
+    source = _resolve(on_node("data", data.source), task)
     if missing := _missing(source, reads := Reads(task, split, flips=False)):
         raise _absent(data.source, source, missing, reads)
     return source
@@ -59,7 +60,7 @@ def prepare(
     if data.source == "trees":
         _refuse_trees_for(task)
         return trees.prepare(cache, say)
-    source = _resolve(data.source, task)
+    source = _resolve(on_node("data", data.source), task)
     reads = reads or Reads(task)
     missing = _missing(source, reads)
     if missing and _can_download(source, reads):
@@ -84,6 +85,7 @@ def locate_weights(name_or_path: str, cache: Path) -> Path:
 
     No side effects. Raises ConfigError if it is not there.
     """
+    name_or_path = on_node("model", name_or_path)
     if found := _weights(name_or_path, cache):
         return found
     raise _no_weights(name_or_path, "is neither in the working folder nor in the cache")
@@ -91,6 +93,7 @@ def locate_weights(name_or_path: str, cache: Path) -> Path:
 
 def prepare_weights(name_or_path: str, cache: Path, say: Say) -> Path:
     """As `locate_weights`, but a released name that is not there is downloaded into the cache."""
+    name_or_path = on_node("model", name_or_path)
     if found := _weights(name_or_path, cache):
         return found
     if not _is_released_name(name_or_path):

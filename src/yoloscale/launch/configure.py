@@ -16,6 +16,7 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     What is left open is decided by this machine, or, if there is a run of that name, as it was when that was frozen.
     `say` gets the remarks.
     """
+    from yoloscale.config import node_paths
     from yoloscale.config.compose import compose
     from yoloscale.config.effects import remarks
     from yoloscale.config.flags import placed
@@ -37,6 +38,8 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     problems = [*validate(config), *site_problems(config, say)]
     if problems:
         raise ConfigError(placed(problems, tokens))
+    for line in node_paths.remarks(config):
+        say(line)
     if about_rect := rect_remark(config):
         say(about_rect)
     for line in remarks(config, typed_keys(tokens), left_out={"rect"}):

@@ -11,6 +11,7 @@ from yoloscale.config import families
 from yoloscale.config.catalog import read_catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
+from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, Task
@@ -21,24 +22,34 @@ def prepare(config: Config, say: Say) -> Config:
 
     `say` gets a line for everything that takes time. Raises ConfigError before anything of the run exists.
     """
-    from yoloscale.data import check, fraction, sources
-    from yoloscale.data.check_yaml import Reads
-
     if config.logger.tensorboard and find_spec("tensorboard") is None:
         instead = "pip install 'yoloscale[tensorboard]', or write logger=default"
         raise ConfigError(Problem("logger.tensorboard", "the package tensorboard is not installed", instead))
     cache = cache_folder(config.paths)
     _refuse_callbacks(config)
     task = _prepare_model(config, cache, say)
-    reads = Reads.of(config, task)
-    source = sources.prepare(config.data, task, cache, say, reads)
+    if is_checked_later(config):
+        return replace(config, model=replace(config.model, task=task))
+    check_data(config, task, say)
+    return replace(config, model=replace(config.model, task=task))
+
+
+def check_data(config: Config, task: Task, say: Say) -> None:
+    """Fetch, render and check the dataset. Raises ConfigError."""
+    from yoloscale.data import check, fraction, sources
+    from yoloscale.data.check_yaml import Reads
+
+    cache, reads = cache_folder(config.paths), Reads.of(config, task)
+    try:
+        source = sources.prepare(config.data, task, cache, say, reads)
+    except ConfigError as error:
+        raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
     report = check.check(source, task, split=reads.split, single_cls=reads.single_cls, flips=reads.flips, cache=cache)
     for line in report.warnings():
         say(line)
     for split in dict.fromkeys(("train", reads.split)):
         if loss := fraction.remark(source, task, split, config.fraction, report):
             say(loss)
-    return replace(config, model=replace(config.model, task=task))
 
 
 def _refuse_callbacks(config: Config) -> None:
@@ -67,9 +78,17 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> Task:
     if weights is None:
         assert model.task is not None, "a model without weights names its task"
         return model.task
+    if is_weights_of_nodes(config):
+        if model.task is None:
+            unknown = f"not known before the job starts, as {weights} is there on the nodes only"
+            raise ConfigError(Problem("model.task", unknown, f"write task=, one of {', '.join(Task.__members__)}"))
+        return model.task
     from yoloscale.data import sources, weights_file
 
-    path = sources.prepare_weights(weights, cache, say)
+    try:
+        path = sources.prepare_weights(weights, cache, say)
+    except ConfigError as error:
+        raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
     found = weights_file.inspect(path)
     task_said = found.task.value if found.task else None
     if model.weights and (problem := families.of_weights(path, found.model_class, found.architecture, task_said)):

@@ -10,10 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
+from yoloscale.config.node_paths import is_checked_later
 from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import SlurmStep, point_of, step_of
 from yoloscale.launch.attempt import Observer
@@ -22,6 +24,7 @@ from yoloscale.launch.claim import Claim, lock
 from yoloscale.launch.joining import join_attempts
 from yoloscale.launch.nodes import wait_for_first_node
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, Outcome
+from yoloscale.launch.prepare import check_data
 from yoloscale.launch.restarts import cause
 from yoloscale.launch.slurm.failures import refuse_after_failures
 from yoloscale.launch.slurm.record import record_failure
@@ -89,6 +92,7 @@ def _first(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
         if (ended := _note_requeue(run, config, step)) is not None:
             return ended
         end_leftovers(run, _say)
+        check_on_node(run, config, step)
         return run_attempts(run, config, _observer(), step=step)
     finally:
         taken.release()
@@ -117,8 +121,29 @@ def _note_requeue(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome
 
 
 def _other(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
+    check_on_node(run, config, step)
     announced = wait_for_first_node(run, config, step.node, _say, start=step.start)
     return join_attempts(run, config, announced, _observer(), node_rank=step.node, step=step)
+
+
+def check_on_node(run: RunDirectory, config: Config, step: SlurmStep) -> None:
+    """Check a dataset that is there on the nodes only. Raises ConfigError, which is on record as the end of the run.
+
+    Where the run may go on with fewer nodes only the first one speaks for it.
+    """
+    if not is_checked_later(config):
+        return
+    assert config.model.task is not None, "the launcher that froze the config has put it in"
+    try:
+        check_data(config, config.model.task, _say)
+    except ConfigError as error:
+        where, others = os.uname().nodename, ""
+        if step.node > 0:
+            others = "; cluster.setup is run on the first node: there `srun --ntasks-per-node=1 …` does it on each"
+        told = ConfigError([replace(each, instead=each.instead + others) for each in error.problems])
+        if step.node == 0 or config.cluster.min_nodes in (None, config.cluster.nodes):
+            record_failure(run, step.job, f"on {where}: {told}")
+        raise told from None
 
 
 def _take(run: RunDirectory, step: SlurmStep) -> Claim:

@@ -1,0 +1,98 @@
+"""Paths with variables in `data=` and `model=`: those that are known where a person types, and those of the nodes.
+
+`$NAME`, `${NAME}` and Hydra's `${oc.env:NAME}` or `${oc.env:NAME,DEFAULT}` are variables; a file that is really called
+so comes first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.resolve import starting_weights
+from yoloscale.config.schema import Config, DataCheck, Launcher
+
+_VARIABLE = re.compile(r"\$(?:\{(?:oc\.env:)?([A-Za-z_]\w*)(?:,([^}]*))?\}|([A-Za-z_]\w*))")
+_OF_A_JOB = ("TMPDIR", "TMP", "TEMP")  # sites give each job its own
+
+
+def is_of_a_job(name: str) -> bool:
+    """Whether a variable has another value in a SLURM job, whatever it has where the job is submitted."""
+    return name.startswith("SLURM_") or name in _OF_A_JOB
+
+
+def expanded(
+    path: str, environ: Mapping[str, str] = os.environ, keeps: Callable[[str], bool] = lambda name: False
+) -> str:
+    """The path with the values of its variables; those that are not set, or are to be kept, stay as `$NAME` would."""
+    if "$" not in path or Path(path).exists():
+        return path
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match[1] or match[3], match[2]
+        if keeps(name):
+            return match[0]
+        return environ.get(name) or (default if default is not None else match[0])
+
+    return _VARIABLE.sub(value, path)
+
+
+def variables_in(path: str) -> list[str]:
+    """Names of the variables in a path, each once; none if there is a file of this very name."""
+    if "$" not in path or Path(path).exists():
+        return []
+    return list(dict.fromkeys(match[1] or match[3] for match in _VARIABLE.finditer(path)))
+
+
+def on_node(key: str, path: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The path as it is on this machine. Raises ConfigError where one of its variables is not set."""
+    found = expanded(path, environ)
+    if missing := variables_in(found):
+        where, names = os.uname().nodename, ", ".join(f"${name}" for name in missing)
+        instead = (
+            f"set {names} in the environment, or by cluster.env.{missing[0]}=… or cluster.setup; or write the path"
+        )
+        raise ConfigError(Problem(key, f"{path!r}: {names} is not set on {where}", instead))
+    return found
+
+
+def is_checked_later(config: Config) -> bool:
+    """Whether the dataset is looked at on the nodes only: as `data.check` says, else if it takes a job's variables."""
+    if config.cluster.launcher is not Launcher.slurm or config.data.check is DataCheck.now:
+        return False
+    return config.data.check is DataCheck.later or bool(variables_in(config.data.source))
+
+
+def is_weights_of_nodes(config: Config) -> bool:
+    """Whether the weights are a file that is there on the nodes only."""
+    weights = starting_weights(config)
+    if config.cluster.launcher is not Launcher.slurm or weights is None or config.data.check is DataCheck.now:
+        return False
+    is_absent = config.data.check is DataCheck.later and len(Path(weights).parts) > 1 and not Path(weights).exists()
+    return is_absent or bool(variables_in(weights))
+
+
+def remarks(config: Config) -> list[str]:
+    """A line for each path that is looked at later than a person may think, or for a word without effect."""
+    found = []
+    if is_checked_later(config):
+        found.append(f"data={config.data.source} is looked for, and checked, on the nodes when the job starts")
+    if is_weights_of_nodes(config):
+        found.append(f"model={starting_weights(config)} is looked for on the nodes when the job starts")
+    if config.data.check is DataCheck.later and config.cluster.launcher is not Launcher.slurm:
+        found.append("data.check=later does nothing without cluster=slurm: the ranks run here, and it is checked now")
+    return found
+
+
+def or_later(problem: Problem, config: Config) -> Problem:
+    """The problem of a dataset that is not here, with the word for one that is there on the nodes."""
+    if config.cluster.launcher is not Launcher.slurm or problem.key not in ("data", "model"):
+        return problem
+    path = config.data.source if problem.key == "data" else str(starting_weights(config))
+    if len(Path(path).parts) < 2 or Path(path).expanduser().exists():
+        return problem
+    instead = f"{problem.instead}; if it is there on the nodes only, add data.check=later"
+    return Problem(problem.key, problem.found, instead)
