@@ -22,6 +22,7 @@ from yoloscale.data.ultralytics_paths import (
     datasets_folder,
     known_datasets_folder,
 )
+from yoloscale.data.ultralytics_settings import into_cache, kept_weights
 
 _YAML_SUFFIXES = (".yaml", ".yml")
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".ndjson")
@@ -92,13 +93,18 @@ def locate_weights(name_or_path: str, cache: Path) -> Path:
 
 
 def prepare_weights(name_or_path: str, cache: Path, say: Say) -> Path:
-    """As `locate_weights`, but a released name that is not there is downloaded into the cache."""
+    """As `locate_weights`, but a released name that is not there comes into the cache.
+
+    From the folder where Ultralytics keeps weights by its settings, else it is downloaded.
+    """
     name_or_path = on_node("model", name_or_path)
     if found := _weights(name_or_path, cache):
         return found
     if not _is_released_name(name_or_path):
         raise _no_weights(name_or_path, "does not exist")
     name = _with_suffix(name_or_path)
+    if kept := kept_weights(name):
+        return into_cache(kept, cache / "weights")
     say(f"downloading {name} (once; kept in the cache)")
     try:
         return Path(run_fetch(["weights", name, str(cache / "weights")], say))

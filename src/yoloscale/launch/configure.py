@@ -23,6 +23,7 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     from yoloscale.config.resolve import adopt, resolve
     from yoloscale.config.service_variables import unread, with_variables
     from yoloscale.config.validate import validate
+    from yoloscale.data.ultralytics_settings import unheld
     from yoloscale.launch.slurm.limits import site_problems
     from yoloscale.launch.slurm.site import with_site_cpus
 
@@ -38,7 +39,7 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     problems = [*validate(config), *site_problems(config, say)]
     if problems:
         raise ConfigError(placed(problems, tokens))
-    for line in node_paths.remarks(config):
+    for line in [*unheld(config), *node_paths.remarks(config)]:
         say(line)
     if about_rect := rect_remark(config):
         say(about_rect)
