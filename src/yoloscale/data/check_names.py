@@ -32,6 +32,8 @@ def problems(marked: MarkedYaml) -> list[Problem]:
     """Why Ultralytics would not train with these names."""
     content = marked.content
     names = content.get("names")
+    if names is None and (ids := [key for key in content if isinstance(key, int) and not isinstance(key, bool)]):
+        return [_not_indented(marked, ids)]
     if names is None and "nc" not in content:
         return [_no_names(marked)]
     result = _problems_of_count(marked)
@@ -85,6 +87,13 @@ def _whole(count: Any) -> int | None:
         return int(float(count)) if float(count) == int(float(count)) else None
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _not_indented(marked: MarkedYaml, ids: list[int]) -> Problem:
+    found = (
+        f"{marked.place('names')}: is empty, as the lines below it are not indented: {ids[0]}: {marked.content[ids[0]]}"
+    )
+    return Problem("data.names", found, f"write {_line({key: marked.content[key] for key in ids})}, or indent them")
 
 
 def _no_names(marked: MarkedYaml) -> Problem:

@@ -18,6 +18,10 @@ _KEY = re.compile(r"(?:path|train|val|validation|test|nc|names|kpt_shape|flip_id
 _NO_SPACE = re.compile(rf"\s*{_KEY.pattern}\S")
 _APOSTROPHE = re.compile(r"(?:^|[\s\[,{:])('[^',\]}]*'\w)")
 _COMMA = re.compile(r"[\w\"]+:.*[\]}\"'],\s*$")
+_BEHIND_QUOTES = re.compile(
+    r"""(?P<lead>\s*(?:-\s+)?(?:[^'":#]+:\s+)?)(?P<quote>['"])(?P<text>(?:(?!(?P=quote)).)*)(?P=quote)"""
+    r"""(?P<behind>\s*[^\s#,:\]}].*)"""
+)
 _SPECIAL = "@`%&*!"  # characters with a meaning of their own where a value begins
 
 
@@ -98,6 +102,10 @@ def _cause_of_message(error: yaml.MarkedYAMLError, lines: list[str], number: int
     written = lines[number - 1].strip() if number <= len(lines) else ""
     if "quoted scalar" in doing:
         return "the quote that begins here does not end", "write the same quote at the end of the value", begun
+    if behind := _BEHIND_QUOTES.match(lines[number - 1] if number <= len(lines) else ""):
+        whole = (behind["text"] + behind["behind"]).strip().replace("'", "")
+        lead = behind["lead"].strip()
+        return f"text behind the closing quote: {behind['behind'].strip()}", f"write {lead} '{whole}'", number
     if special := _special_character(error, lines, number):
         return f"{special[0]} has a meaning of its own in YAML", special[1], number
     if "flow" in doing and begun <= len(lines) and lines[begun - 1].strip() == "{":
@@ -132,8 +140,10 @@ def _special_character(error: yaml.MarkedYAMLError, lines: list[str], number: in
     if value[:1] in _SPECIAL and value:
         lead = f"{key}: " if colon else "- " if written.strip().startswith("- ") else ""
         return value[0], f"write {lead}'{value}'"
-    column = error.problem_mark.column if error.problem_mark else len(written)
-    if "token" in str(error.problem) and written[column : column + 1] in _SPECIAL:
+    is_alias = any(word in str(error.context) for word in ("alias", "anchor"))
+    mark = error.context_mark if is_alias else error.problem_mark
+    column = mark.column if mark else len(written)
+    if (is_alias or "token" in str(error.problem)) and written[column : column + 1] in _SPECIAL:
         entry = re.split(r"[,\]}]", written[column:])[0].strip()
         return (written[column], f"write '{entry}'") if entry else None
     return None
