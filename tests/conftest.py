@@ -93,6 +93,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[OWN_FOLDERS].cleanup()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what an ordinary run leaves out; what it skips for want of something is listed by `-rs`."""
+    if "not long" in config.option.markexpr:
+        terminalreporter.line(
+            "left out: tests that take minutes (make test-long), fetch something (-m network), need a GPU (-m gpu)"
+        )
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `-n 2`, one process has all tests of a file, which share what they make, and one has all of the cluster."""

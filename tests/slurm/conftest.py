@@ -17,8 +17,8 @@ ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED"
 
 
 def script(*words: str | Path, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
-    """Run scripts/slurm-cluster. A test without the rights for it is skipped, but fails in CI."""
-    command = [str(SCRIPT), *map(str, words)]
+    """Run scripts/slurm-cluster. A test without the rights or packages for it is skipped, but fails in CI."""
+    command = [str(SCRIPT), *map(str, words), *(["--no-install"] if words[0] == "up" else [])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     if done.returncode == CANNOT_BE_MADE_HERE:
         missing = f"a SLURM cluster cannot be made here: {done.stderr.strip()}"
