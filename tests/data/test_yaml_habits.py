@@ -125,7 +125,9 @@ HABITS = [
         layout="out (1)/29-17",
         names=("0", "1"),
     ),
-    Habit("braces around the whole", "{{\n" + ROBOFLOW + "nc: 1\nnames: ['a']\n}}\n", ("data.yaml:1", "leave { and } out")),
+    Habit(
+        "braces around the whole", "{{\n" + ROBOFLOW + "nc: 1\nnames: ['a']\n}}\n", ("data.yaml:1", "leave { and } out")
+    ),
     Habit(
         "classes not indented",
         "train: train/images\nval: valid/images\nnc: 2\nnames:\n0: person\n1: bicycle\n",
