@@ -16,7 +16,7 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.data import check_images, image_lists
 from yoloscale.data.check_yaml import DatasetYaml
-from yoloscale.data.places import WINDOWS, exists, find_tail, near, parts_of, shown, unescaped
+from yoloscale.data.places import EVERYWHERE, WINDOWS, exists, find_tail, near, parts_of, shown, unescaped
 
 _STRAY = " \t\r\n'\"`,;"
 _LOOKED_AT = 2_000  # files of a folder without images
@@ -181,10 +181,13 @@ def _meant(dataset: DatasetYaml, one: _Given, datasets: Path | None) -> str | No
     inner, outer = (dataset.root, dataset.file.parent), (Path.cwd(), *([datasets] if datasets else []))
     tail = find_tail(parts, inner, shortest=2)
     if tail is None:
-        plain = dataset.root.joinpath(*parts) if _windows(one) else one.path
-        if other := near(plain):
-            inside = other.is_relative_to(dataset.root)
-            return str(other.relative_to(dataset.root)) if inside else str(other)
+        foreign = bool(_windows(one)) or Path(one.written).is_absolute()
+        counts = (2, 1) if parts and parts[-1].lower() not in EVERYWHERE else (2,)
+        likely = [dataset.root.joinpath(*parts[-count:]) for count in counts if foreign and len(parts) >= count]
+        for path in likely if _windows(one) else [one.path, *likely]:
+            if other := near(path):
+                inside = other.is_relative_to(dataset.root)
+                return str(other.relative_to(dataset.root)) if inside else str(other)
         tail = find_tail(parts, outer, shortest=2) or find_tail(parts, (*inner, *outer))
     if tail is None:
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|[A-Za-z]:[\t\n\r\a\b\f\v]|\\\\")  # a drive or a share; escapes may have been read
 _SAME_WORDS = ({"val", "valid", "validation"}, {"train", "training"}, {"test", "testing"}, {"images", "imgs", "image"})
 
-_EVERYWHERE = {"images", "imgs", "image", "labels", "data"}
+EVERYWHERE = {"images", "imgs", "image", "labels", "data"}
 _ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"})
 
 
@@ -44,7 +44,7 @@ def find_tail(parts: Sequence[str], bases: Iterable[Path], shortest: int = 1) ->
     unique = list(dict.fromkeys(bases))
     for skipped in range(len(parts)):
         tail = parts[skipped:]
-        if ".." in tail or (skipped and (len(tail) < shortest or (tail[0].lower() in _EVERYWHERE and len(tail) == 1))):
+        if ".." in tail or (skipped and (len(tail) < shortest or (tail[0].lower() in EVERYWHERE and len(tail) == 1))):
             continue
         for base in unique:
             if exists(base.joinpath(*tail)):
