@@ -31,6 +31,12 @@ import pytest
             "optimizer: ignoring 'lr0=0.3' and so on...",
             False,
         ),
+        (
+            logging.INFO,
+            "\x1b[34m\x1b[1malbumentations: \x1b[0mBlur(p=0.1),\n OneOf()",
+            "albumentations: Blur(p=0.1), OneOf()",
+            False,
+        ),
     ],
 )
 def test_what_is_told(level: int, logged: str, text: str | None, is_warning: bool) -> None:

@@ -306,6 +306,12 @@ def _objectives(value: str, _: Catalog) -> list[str]:
     return ["++sweep.search.objectives=" + _BARE_PARENTHESIS.sub(r"\\\1", value)]
 
 
+def _augmentations(value: str, _: Catalog) -> list[str]:
+    """A file's name is text; a list in Hydra's grammar, or null, is taken as it is."""
+    as_it_is = value.startswith(("[", "{")) or value.lower() in ("null", "none")
+    return [f"augmentations={value.replace('None', 'null') if as_it_is else _text(value)}"]
+
+
 _SPECIAL: dict[str, Callable[[str, Catalog], list[str]]] = {
     "model": _choice(choices.model),
     "data": _choice(choices.data),
@@ -313,5 +319,6 @@ _SPECIAL: dict[str, Callable[[str, Catalog], list[str]]] = {
     "project": _project,
     "task": _task,
     "name": _name,
+    "augmentations": _augmentations,
     "sweep.search.objectives": _objectives,
 }

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from yoloscale.config import command_line, flags, recipes
+from yoloscale.config import augmentations, command_line, flags, recipes
 from yoloscale.config.catalog import read_catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.hydra_flags import run_hydra_flags
@@ -92,6 +92,7 @@ def finished(
         model["weights"] = None
     _place(plain)
     _anchor_paths(plain, is_own or is_own_name)
+    plain["augmentations"] = augmentations.read(plain["augmentations"])
     return plain
 
 

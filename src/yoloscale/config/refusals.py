@@ -70,7 +70,6 @@ NOT_OURS: dict[str, str] = {
     "save_dir": "write project=FOLDER name=NAME: the run directory is FOLDER/NAME",
     "mode": "the command is the mode: `yoloscale train …`",
     "cfg": "write cfg=path/to/arguments.yaml, a YAML file of arguments of `yolo train`",
-    "augmentations": "custom Albumentations pipelines are Python objects and cannot travel to the ranks: leave it out",
     "half": "write amp=true or amp=fp16",
     "int8": UNSUPPORTED["quantize"],
     "end2end": "write nms=false (end to end) or leave it out",

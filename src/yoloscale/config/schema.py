@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from yoloscale.config.arguments import TrainArguments
 from yoloscale.config.slurm import SlurmConfig
@@ -203,6 +204,7 @@ class Config(TrainArguments):
     """One training run."""
 
     name: str | None = None
+    augmentations: Any = None  # Albumentations: a YAML file, which is frozen as the list that it holds
     callbacks: list[str] = field(default_factory=list)  # module:function, or event=module:function
     id: str | None = None  # of this run and no other, made when it is frozen first; never typed by people
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -27,6 +27,7 @@ def prepare(config: Config, say: Say) -> Config:
         raise ConfigError(Problem("logger.tensorboard", "the package tensorboard is not installed", instead))
     cache = cache_folder(config.paths)
     _refuse_callbacks(config)
+    _refuse_augmentations(config)
     task = _prepare_model(config, cache, say)
     if is_checked_later(config):
         return replace(config, model=replace(config.model, task=task))
@@ -50,6 +51,23 @@ def check_data(config: Config, task: Task, say: Say) -> None:
     for split in dict.fromkeys(("train", reads.split)):
         if loss := fraction.remark(source, task, split, config.fraction, report):
             say(loss)
+
+
+def _refuse_augmentations(config: Config) -> None:
+    """Raise ConfigError unless Albumentations makes the transforms; it is tried in a process of its own."""
+    from yoloscale.data.fetch_process import FetchError, run_fetch
+
+    if not config.augmentations:
+        return
+    if find_spec("albumentations") is None:
+        instead = "pip install 'yoloscale[augmentations]' (or albumentations), on every node; or leave them out"
+        raise ConfigError(Problem("augmentations", "the package albumentations is not installed", instead))
+    try:
+        answer = run_fetch(["augmentations", json.dumps(config.augmentations)], silent)
+    except FetchError as error:
+        raise ConfigError(Problem("augmentations", str(error), "import albumentations by hand: it fails")) from error
+    if problems := [Problem(*words) for words in json.loads(answer)]:
+        raise ConfigError(problems)
 
 
 def _refuse_callbacks(config: Config) -> None:

@@ -43,7 +43,17 @@ def needs(config: Config) -> str:
     """All that `prepare` reads of a config, to compare it with that of others."""
     model = config.model, config.pretrained
     images = config.data, config.split, config.single_cls, config.fliplr > 0 or config.flipud > 0
-    return repr((model, images, config.logger.tensorboard, config.paths.cache, config.callbacks, config.paths.code))
+    return repr(
+        (
+            model,
+            images,
+            config.logger.tensorboard,
+            config.paths.cache,
+            config.callbacks,
+            config.paths.code,
+            config.augmentations,
+        )
+    )
 
 
 def _with_task(each: ConfiguredPoint, task: Task) -> ConfiguredPoint:

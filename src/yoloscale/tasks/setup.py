@@ -35,7 +35,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system import numa
 from yoloscale.tasks import loading
-from yoloscale.yolo import datasets
+from yoloscale.yolo import augmentations, datasets
 from yoloscale.yolo.callbacks import registry
 from yoloscale.yolo.convolutions import is_tuned
 from yoloscale.yolo.evaluation import UltralyticsEvaluation
@@ -162,6 +162,9 @@ def _trainer(
     batch = max(int(config.batch) // planned_ranks(config), 1) if config.batch >= 1 else 1
     args = arguments(config, task, locate(config.data, task, caches, config.split), model, batch)
     args.pretrained = pretrained
+    augmentations.adapt()
+    if config.augmentations is not None:
+        args.augmentations = augmentations.serialised(config.augmentations)
     called = registry(config.callbacks, config.paths.code)
     trainer = make_trainer(args, task, rtdetr, device, run.path, {"callbacks": called})
     if ranks.is_first:
@@ -283,8 +286,25 @@ def _data(
     _refuse_other_shapes(ranks, samples)
     if config.rect and samples.rectangles is None:
         _warn(run, ranks, "rect=true has no effect: Ultralytics trains this model on square images")
+    _refuse_other_augmentations(config, ranks, samples)
     chosen = loading.choose(run, ranks, samples, per_rank, workers)
     return samples, UltralyticsEvaluation(trainer, validation, ranks, chosen.workers), chosen
+
+
+def _refuse_other_augmentations(config: Config, ranks: Ranks, samples: UltralyticsSamples) -> None:
+    """Collective. Raise ConfigError unless what is asked for is applied, by the same package on all ranks.
+
+    Ultralytics has transforms of its own where the package is installed, so ranks without it train on other images.
+    """
+    if config.augmentations and not samples.has_albumentations:
+        found = f"{counted(len(config.augmentations), 'transform')}, but the images of this task take none"
+        raise ConfigError(Problem("augmentations", found, "leave it out (classify has auto_augment= and erasing=)"))
+    seen = group.gather_objects((ranks.host, augmentations.installed()))
+    other = next((rank for rank, each in enumerate(seen) if each[1] != seen[0][1]), None)
+    if other is not None and samples.has_albumentations and config.augmentations != []:
+        found = f"rank {other} on {seen[other][0]} has {seen[other][1]}, rank 0 on {seen[0][0]} {seen[0][1]}"
+        instead = "install the same on every node, or write augmentations=[], with which none are applied"
+        raise ConfigError(Problem("augmentations", found, instead))
 
 
 def _refuse_unlike(ranks: Ranks, images: Mapping[str, Sequence[str]]) -> None:

@@ -3,6 +3,7 @@
     dataset SOURCE TASK    a dataset YAML, or for classification a name; into Ultralytics' datasets folder
     weights NAME FOLDER    a released .pt file
     datasets-folder        where datasets go
+    augmentations ITEMS    what Albumentations does not know of them, as JSON: a list of problems; ITEMS are JSON, too
     callbacks FOLDER WORD… what keeps callbacks from being called, as JSON: a list of problems
 
 Progress goes to stderr, one JSON object to stdout: {"answer": …} or {"error": …}.
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Task
 from yoloscale.data.once import locked
 
@@ -138,6 +140,17 @@ def callback_problems(words: Sequence[str], folder: str) -> str:
     return json.dumps([(problem.key, problem.found, problem.instead) for problem in found])
 
 
+def augmentation_problems(items: Sequence[dict[str, Any]]) -> str:
+    """The problems of Albumentations transforms, made here as a rank makes them."""
+    from yoloscale.yolo import augmentations
+
+    try:
+        augmentations.serialised(items)
+    except ConfigError as error:
+        return json.dumps([(problem.key, problem.found, problem.instead) for problem in error.problems])
+    return "[]"
+
+
 def _answer(arguments: Sequence[str]) -> str:
     match list(arguments):
         case ["dataset", source, task]:
@@ -150,6 +163,8 @@ def _answer(arguments: Sequence[str]) -> str:
             return str(DATASETS_DIR)
         case ["callbacks", folder, *words]:
             return callback_problems(words, folder)
+        case ["augmentations", items]:
+            return augmentation_problems(json.loads(items))
     raise ValueError(f"unknown request {list(arguments)}: see the docstring of {__name__}")
 
 

@@ -18,6 +18,7 @@ _PREFIX = re.compile(r"^(WARNING|ERROR)\b[^\w'\"]*")  # Ultralytics' formatter w
 _PICTOGRAMS = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]")
 # said of each run, by the level of information: 'optimizer=auto' found, ignoring 'lr0=0.01' …
 _IGNORED_ARGUMENT = re.compile(r"\bignoring '\w+=")
+_ALBUMENTATIONS = re.compile(r"^(\x1b\[[0-9;]*m)*albumentations: \S*\w")  # which are applied, beside its own
 _MEASURED = re.compile(r"Slow image access")  # the speed of a few files just then, which is no fault of the run
 
 
@@ -60,7 +61,8 @@ def listening() -> Iterator[list[Message]]:
 
 def worth_telling(level: int, logged: str) -> Message | None:
     """The message of a log record, in one plain line; None if it is no more than news of what was asked for."""
-    if level < logging.WARNING and ("\n" in logged or not _IGNORED_ARGUMENT.search(logged)):
+    is_news = level < logging.WARNING and not _ALBUMENTATIONS.search(logged)
+    if is_news and ("\n" in logged or not _IGNORED_ARGUMENT.search(logged)):
         return None
     text = plain(logged)
     is_warning = level >= logging.WARNING and not _MEASURED.search(text)

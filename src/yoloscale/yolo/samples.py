@@ -11,6 +11,7 @@ from torch.utils.data import default_collate
 
 from yoloscale.data.cache import Image, NodeImages, Read
 from yoloscale.data.rectangles import Rectangles
+from yoloscale.yolo.augmentations import seed_by_sample
 
 
 class UltralyticsSamples:
@@ -29,9 +30,12 @@ class UltralyticsSamples:
         if hasattr(dataset, "close_mosaic"):  # all but classification
             assert dataset.cache == "ram", "mosaic would draw from a buffer"
             dataset.transforms = dataset.build_transforms(hyp=copy(args))
+            self.has_albumentations = seed_by_sample(dataset.transforms, bool(getattr(args, "augmentations", None)))
             self._closed = copy(dataset)
             self._closed.close_mosaic(hyp=copy(args))
+            seed_by_sample(self._closed.transforms, bool(getattr(args, "augmentations", None)))
         else:
+            self.has_albumentations = False
             self._closed = dataset
 
     def __len__(self) -> int:
