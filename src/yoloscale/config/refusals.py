@@ -11,15 +11,8 @@ UNSUPPORTED: dict[str, str] = {
     "quantize": "quantisation-aware training is not supported: train without it, quantise the finished weights with "
     "`yolo export model=RUN/weights/best.pt format=… quantize=8`",
     "distill_model": "knowledge distillation is not supported: leave it out, or use `yolo train`",
-    "profile": "speed profiling of exported formats is not part of training: leave it out, see `yolo benchmark`",
-    "augment": "validation with test-time augmentation is for finished weights: leave it out, then "
-    "`yolo val model=RUN/weights/best.pt augment=True`",
-    "visualize": "pictures of each false detection are for finished weights: leave it out, then "
-    "`yolo val model=RUN/weights/best.pt visualize=True`",
-    "save_txt": "label files of the predictions are for finished weights: leave it out, then "
-    "`yolo val model=RUN/weights/best.pt save_txt=True`",
-    "save_conf": "it belongs to save_txt: leave it out, then `yolo val model=RUN/weights/best.pt save_txt=True "
-    "save_conf=True`",
+    "profile": "it measures exported formats for the loggers of Ultralytics, which do not run here: leave it out, then "
+    "`yolo benchmark model=RUN/weights/best.pt`",
 }
 
 _PREDICT = "it belongs to prediction: `yolo predict model=RUN/weights/best.pt source=path/to/images {}=…`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,8 @@ from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, o
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, Task
+
+BOXES = (Task.detect, Task.segment, Task.pose, Task.obb)  # tasks whose validators write and draw what they find
 
 
 def prepare(config: Config, say: Say) -> Config:
@@ -46,11 +49,34 @@ def check_data(config: Config, task: Task, say: Say) -> None:
     except ConfigError as error:
         raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
     report = check.check(source, task, split=reads.split, single_cls=reads.single_cls, flips=reads.flips, cache=cache)
-    for line in report.warnings():
+    for line in (*report.warnings(), *without_effect(config, task)):
         say(line)
     for split in dict.fromkeys(("train", reads.split)):
         if loss := fraction.remark(source, task, split, config.fraction, report):
             say(loss)
+
+
+def without_effect(config: Config, task: Task) -> list[str]:
+    """A line for each option of the final evaluation that does nothing there, as in Ultralytics."""
+    lines = list[str]()
+    boxes = task in BOXES
+    if config.save_txt and not boxes:
+        lines.append(f"save_txt=true writes nothing for {task.value}: it is for {_or(BOXES)}")
+    if config.save_conf and not config.save_txt:
+        lines.append("save_conf=true does nothing without save_txt=true, whose lines it adds the confidence to")
+    if config.visualize and not boxes:
+        lines.append(f"visualize=true draws nothing for {task.value}: it is for {_or(BOXES)}")
+    elif config.visualize and not config.plots:
+        lines.append("visualize=true draws nothing with plots=false")
+    if config.augment and (task is not Task.detect or config.nms is False):
+        why = "with nms=false" if task is Task.detect else f"for {task.value}"
+        lines.append(f"augment=true does nothing {why}: only detection with NMS has test-time augmentation")
+    return lines
+
+
+def _or(tasks: Sequence[Task]) -> str:
+    names = [task.value for task in tasks]
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _refuse_augmentations(config: Config) -> None:

@@ -19,12 +19,14 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.objectives import GFLOPS, LATENCY, PARAMETERS, objectives_of
 from yoloscale.system.files import write_whole
+from yoloscale.tasks import remarks
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.publish import publish
 from yoloscale.tasks.setup import Parts
 from yoloscale.tasks.trial import was_pruned
 from yoloscale.yolo import cost, plots, weights
 from yoloscale.yolo.calibration import calibrate
+from yoloscale.yolo.messages import listening
 from yoloscale.yolo.trainer_view import TrainerView
 
 
@@ -49,7 +51,9 @@ def finish(
             run.check()
             calibrate(path, parts.evaluation.dataset, parts.trainer)
     group.barrier()
-    metrics = parts.evaluation.final(chosen, plots=config.plots)
+    with listening() as heard:  # of a model that is not augmented in tests, say
+        metrics = parts.evaluation.final(chosen, plots=config.plots)
+    remarks.tell(run, ranks, heard)
     if ranks.is_first and config.plots:
         _draw(run, parts, observer)
     if callbacks is not None:

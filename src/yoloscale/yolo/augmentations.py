@@ -106,7 +106,11 @@ class _Seeded:
         seed = torch.initial_seed()
         if hasattr(self._composition, "set_random_state"):  # earlier ones draw from the global generators
             self._composition.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        return self._composition(**data)
+        made = self._composition(**data)
+        for name in ("image", "mask"):  # AlbumentationsX hands out views, into which OpenCV cannot write
+            if isinstance(made.get(name), np.ndarray):
+                made[name] = np.ascontiguousarray(made[name])
+        return made
 
 
 def _library() -> Any:

@@ -7,6 +7,7 @@ Every rank takes a run of consecutive batches of 16 images, as `yolo val` does (
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, MEASURING, PREPARING
 from yoloscale.dist.peers import PEERS
 from yoloscale.yolo.convolutions import untuned
 from yoloscale.yolo.numerics import full_precision
+from yoloscale.yolo.plots import wait as plots_drawn
 from yoloscale.yolo.weights import published
 
 BATCH = 16  # images; rectangular batches depend on it, so it is `yolo val`'s default and not a setting
@@ -66,8 +68,11 @@ class UltralyticsEvaluation:
         return self._finish(validator, losses)
 
     def final(self, weights: Path, plots: bool) -> dict[str, float]:
-        """Collective. Metrics of a published `.pt`, as `YOLO(weights).val()` computes them, but for TF32; draws the
-        plots."""
+        """Collective. Metrics of a published `.pt`, as `YOLO(weights).val()` computes them, but for TF32.
+
+        Draws the plots, and does what `augment`, `save_txt`, `save_conf` and `visualize` ask for: these are no matter
+        of the evaluations between epochs, whose files this one would replace.
+        """
         model = AutoBackend(
             model=published(weights),
             device=self._trainer.device,
@@ -76,17 +81,19 @@ class UltralyticsEvaluation:
             end2end=self._trainer.args.nms is False,
             verbose=False,
         )
-        validator = self._validator(plots=plots)
+        validator = self._validator(plots=plots, is_final=True)
         validator.training = False
         validator.stride = model.stride
         with full_precision():
             losses = self._pass(validator, model.eval(), with_loss=False)
         return self._finish(validator, losses)
 
-    def _validator(self, plots: bool) -> Any:
+    def _validator(self, plots: bool, is_final: bool = False) -> Any:
         HEARTBEAT.at(PREPARING)
         args = copy(self._trainer.args)
         args.plots, args.compile, args.batch = plots, False, BATCH
+        if not is_final:
+            args.augment = args.save_txt = args.visualize = False
         self._trainer.args, kept = args, self._trainer.args
         validator = self._trainer.get_validator()
         self._trainer.args = kept
@@ -100,7 +107,10 @@ class UltralyticsEvaluation:
         """Run this rank's batches through the validator; returns the mean losses over the batches of all ranks."""
         self._trainer.validator = validator
         validator.run_callbacks("on_val_start")
-        validator.init_metrics(model)
+        # with save_txt it removes the files of a start before this one, and no rank goes on until it has
+        with PEERS.waiting() if validator.args.save_txt and self._ranks.world_size > 1 else nullcontext():
+            validator.init_metrics(model)
+        augment = {"augment": True} if validator.args.augment else {}
         validator.jdict = []
         sums: dict[str, float] = {}
         images = 0
@@ -110,7 +120,7 @@ class UltralyticsEvaluation:
             validator.run_callbacks("on_val_batch_start")
             validator.batch_i = number
             batch = validator.preprocess(batch)
-            predictions = model(batch["img"])
+            predictions = model(batch["img"], **augment)
             if with_loss:
                 count = len(batch["img"])
                 images += count
@@ -121,6 +131,8 @@ class UltralyticsEvaluation:
             if validator.args.plots and number < 3 and self._ranks.is_first:
                 validator.plot_val_samples(batch, number)
                 validator.plot_predictions(batch, predictions, number)
+            if validator.args.plots and validator.args.visualize:
+                plots_drawn()  # a thread and an image each
             validator.run_callbacks("on_val_batch_end")
         shares = group.gather_objects((images, sums))
         total = sum(count for count, _ in shares)
