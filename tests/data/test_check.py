@@ -171,7 +171,7 @@ def test_a_classification_folder(copied: Callable[[Task], Path]) -> None:
     }
     (root / "val" / "unicorn").mkdir()
     (root / "val" / "unicorn" / "a.jpg").write_bytes(b"x")
-    assert "unicorn" in problems(root, Task.classify)[0].found
+    assert "1 images of val are left out: train/ has no class unicorn" in check(root, Task.classify).notes
     shutil.rmtree(root / "val")
     assert problems(root, Task.classify)[0].key == "data.val"
     shutil.rmtree(root / "train")

@@ -194,6 +194,22 @@ def test_labels_of_other_tools_beside_a_dataset_without_any(
     assert cure in problem.instead
 
 
+@pytest.mark.parametrize("place", ["images/val", "labels", "annotations/val", None])
+def test_an_evaluated_split_without_labels_is_told(place: str | None, tmp_path: Path) -> None:
+    """Ultralytics trains, and its metrics stay at 0."""
+    source = dataset(tmp_path)
+    for label in (tmp_path / "labels/val").iterdir():
+        if place is None:
+            label.unlink()
+        else:
+            (tmp_path / place).mkdir(parents=True, exist_ok=True)
+            label.rename(tmp_path / place / label.name)
+    (line,) = check(source, Task.detect).warnings()
+    assert line.startswith("no image of val has a label file, so that its metrics are 0: ")
+    assert f"{tmp_path}/labels/val/val0.txt" in line
+    assert place is None or f"{tmp_path}/{place}/val0.txt" in line
+
+
 def test_a_part_that_is_skipped_is_listed_with_the_cure(tmp_path: Path) -> None:
     source = dataset(tmp_path)
     (tmp_path / "labels/train/train1.txt").write_text("0 12 10 40 44\n")

@@ -72,7 +72,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     assert "images/val" in problem(str(file)).found
     assert "coco8 " in problem("coco88").instead + " "
     assert "no dataset and no file" in problem("there/is/no.yaml").found
-    assert "archive" in problem("some.zip").found
+    assert "not unpacked yet" in problem("some.zip").found
     assert "classification dataset" in problem("imagenette").found
     assert "is a dataset YAML" in problem("coco8", Task.classify).found
     assert "holds no dataset YAML" in problem(str(tmp_path / "datasets")).found

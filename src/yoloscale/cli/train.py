@@ -47,6 +47,8 @@ def main(arguments: list[str]) -> int:
         return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
     config = configure(flags.rest, say)
     refuse_bad_combination(config, flags)
+    if flags.dry_run:
+        _say_outlook(config)
     if config.cluster.launcher is Launcher.slurm:
         return _on_slurm(config, flags)
     if flags.dry_run:
@@ -146,6 +148,15 @@ def _named(tokens: list[str], config: Config) -> list[str]:
     from yoloscale.launch.claim import proposed_run
 
     return tokens if config.name is not None else [*tokens, f"name={proposed_run(config).name}"]
+
+
+def _say_outlook(config: Config) -> None:
+    """Say which data would be converted, unpacked, fetched or split before a start."""
+    from yoloscale.config.locations import cache_folder
+    from yoloscale.data import sources
+
+    for line in sources.outlook(config.data, config.model.task, cache_folder(config.paths)):
+        say(line)
 
 
 def _dry_run(config: Config, flags: OwnFlags) -> int:

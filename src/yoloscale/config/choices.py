@@ -15,6 +15,7 @@ from yoloscale.config.quoting import quote
 from yoloscale.config.schema import PathsConfig, Task
 
 _YAML = (".yaml", ".yml")
+_PACKED = (".ndjson", ".zip", ".tar", ".tgz")
 _DEPTH = 3  # of what lies in a run: checkpoints/step-000000001/state.pt
 _OF_A_RUN = (
     *("weights", "checkpoints", "logs", "job", "events", "config.yaml", "args.yaml", "overrides.yaml"),
@@ -63,7 +64,7 @@ def data(word: str, catalog: Catalog) -> list[str]:
     if option := catalog.option("data", word):
         return [f"data={option}"]
     if word and (variables_in(word) or _is_own_file(word) or path.exists()):
-        return _custom_data(path.stem if path.suffix.lower() in _YAML else path.name, word)
+        return _custom_data(_name_of_data(word), word)
     stem = path.stem if path.suffix.lower() in _YAML else word
     if option := catalog.option("data", stem):
         return [f"data={option}"]
@@ -76,6 +77,12 @@ def data(word: str, catalog: Catalog) -> list[str]:
         each = f"for a run of each, write yoloscale train data=[{','.join(several)}]"
         raise ConfigError(Problem("data", f"{word!r} for one run", f"{each}; {ALL_AT_ONCE}"))
     raise _no_such("data", word, catalog, [*catalog.groups.get("data", ()), *catalog.datasets])
+
+
+def _name_of_data(word: str) -> str:
+    """What the run is named after: the file or folder, of an address without what signs it."""
+    path = Path(word.partition("?")[0].partition("#")[0] if "://" in word else word)
+    return path.stem if path.suffix.lower() in (*_YAML, *_PACKED) else path.name
 
 
 def _is_own_file(word: str) -> bool:

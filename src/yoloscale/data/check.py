@@ -18,6 +18,7 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Task
 from yoloscale.data import check_classes, check_paths, check_problems, check_yaml, image_lists
+from yoloscale.data.check_classes import ClassFolders
 from yoloscale.data.check_labels import LabelRules, Labels
 from yoloscale.data.check_report import DatasetReport, SplitReport
 from yoloscale.data.check_verdict import Verdict, judge, judge_alone, label_path
@@ -29,6 +30,7 @@ from yoloscale.system.files import write_whole
 VERSION = 2  # of the rules: another number, another cached result
 _THREADS = 16  # file systems answer many questions at once, also when few CPUs ask
 _CHUNK = 256
+_MEASURED_BY_BOXES = (Task.detect, Task.segment, Task.pose)  # boxes with sides along the image's
 
 
 def check(
@@ -48,21 +50,19 @@ def check(
     """
     source = source.absolute()
     if task is Task.classify:
-        found = {
-            name: check_classes.images_by_class(path)
-            for name, path in check_classes.split_folders(source, split).items()
-        }
-        if problems := check_classes.problems(source, split, found):
+        found = check_classes.read(source, split, single_class=single_cls)
+        if problems := check_classes.problems(found, split):
             raise ConfigError(problems)
-        files = [name for classes in found.values() for images in classes.values() for name in images]
-        return _cached(cache, (source, task, split, deep), files, lambda: _classes_report(source, split, found, deep))
+        files = [name for classes in found.splits.values() for images in classes.values() for name in images]
+        key = (source, task, split, deep, found.classes, found.names, found.unknown)
+        return _cached(cache, key, files, lambda: _classes_report(found, split, deep))
     dataset = check_yaml.read(source, datasets_folder, Reads(task, split, single_cls, flips))
     images = check_paths.images(dataset, split)
     rules = _rules(dataset, task, single_cls)
     labels = [path for names in images.values() for name in names if (path := label_path(name, dataset, task))]
-    key = (source, source.read_bytes(), task, split, deep, single_cls)
+    question = (source, source.read_bytes(), task, split, deep, single_cls)
     files = [*labels, *(name for names in images.values() for name in names)]
-    return _cached(cache, key, files, lambda: _yaml_report(dataset, task, rules, images, deep))
+    return _cached(cache, question, files, lambda: _yaml_report(dataset, task, rules, images, deep))
 
 
 def _rules(dataset: DatasetYaml, task: Task, single_cls: bool) -> LabelRules:
@@ -79,7 +79,9 @@ def _yaml_report(
         verdicts = _in_threads(lambda image: judge(image, dataset, task, rules, deep), names)
         verdicts = _with_lines(verdicts, dataset.splits[split])
         problems += check_problems.problems_of_split(split, verdicts, setting, dataset.root)
-        splits[split] = _summary(verdicts, setting)
+        if note := check_problems.without_labels(split, verdicts, dataset.root):
+            notes.append(note)
+        splits[split] = _summary(verdicts, setting, evaluated=split != "train" and task in _MEASURED_BY_BOXES)
     if problems:
         raise ConfigError(problems)
     if shared := set(images["train"]) & {name for split, names in images.items() if split != "train" for name in names}:
@@ -101,7 +103,7 @@ def _with_lines(verdicts: list[Verdict], paths: Sequence[Path]) -> list[Verdict]
     ]
 
 
-def _summary(verdicts: list[Verdict], setting: Setting) -> SplitReport:
+def _summary(verdicts: list[Verdict], setting: Setting, *, evaluated: bool) -> SplitReport:
     good = [verdict for verdict in verdicts if not verdict.skipped]
     labels = [verdict.labels or Labels() for verdict in good]
     total: Counter[int] = Counter()
@@ -109,6 +111,7 @@ def _summary(verdicts: list[Verdict], setting: Setting) -> SplitReport:
         total.update(label.per_class)
     pictures = not total and all(verdict.labels is not None for verdict in good)
     labelled = len(good) if pictures else sum(bool(label.per_class) for label in labels)
+    edges = [label.edges for label in labels if evaluated and (label.edges.boxes or label.edges.flat)]
     return SplitReport(
         images=len(verdicts),
         bytes=sum(verdict.bytes for verdict in verdicts),
@@ -121,6 +124,10 @@ def _summary(verdicts: list[Verdict], setting: Setting) -> SplitReport:
         duplicates=sum(label.duplicates for label in labels),
         skipped=_skipped(verdicts),
         rewritten=_rewritten(verdicts),
+        over_edge=sum(edge.boxes for edge in edges),
+        flat=sum(edge.flat for edge in edges),
+        attainable=round(1 - sum(edge.missed for edge in edges) / max(sum(total.values()), 1), 4),
+        edge_example=check_problems.edge_example(good) if edges else "",
         cure=check_problems.commonest_cause(verdicts, setting),
     )
 
@@ -133,23 +140,24 @@ def _rewritten(verdicts: list[Verdict]) -> tuple[str, ...]:
     return tuple(sorted(verdict.image for verdict in verdicts if verdict.rewritten))
 
 
-def _classes_report(root: Path, split: str, found: dict[str, dict[str, list[str]]], deep: bool) -> DatasetReport:
-    setting = Setting(root, Task.classify, LabelRules(len(found["train"])), {})
+def _classes_report(found: ClassFolders, split: str, deep: bool) -> DatasetReport:
+    root, named = found.root, dict(zip(found.classes, found.names, strict=True))
+    setting = Setting(root, Task.classify, LabelRules(len(named)), {})
     splits, problems = {}, []
-    for name, classes in found.items():
+    for name, classes in found.splits.items():
         images = [image for files in classes.values() for image in files]
         verdicts = _in_threads(lambda image: judge_alone(image, deep), images)
         problems += check_problems.problems_of_split(name, verdicts, setting, root)
         bad = {verdict.image for verdict in verdicts if verdict.skipped}
-        counts = {kind: sum(image not in bad for image in files) for kind, files in classes.items()}
+        counts = {named[kind]: sum(image not in bad for image in files) for kind, files in classes.items()}
         size, skipped = sum(verdict.bytes for verdict in verdicts), _skipped(verdicts)
         splits[name] = SplitReport(
             len(images), size, len(images) - len(bad), 0, 0, counts, 0, skipped, _rewritten(verdicts)
         )
     if problems:
         raise ConfigError(problems)
-    notes = tuple(check_classes.notes(split, found))
-    return DatasetReport(str(root), Task.classify.value, tuple(found["train"]), splits, notes, deep)
+    notes = tuple(check_classes.notes(found, split))
+    return DatasetReport(str(root), Task.classify.value, found.names, splits, notes, deep)
 
 
 def _in_threads(judge: Callable[[str], Verdict], images: Sequence[str]) -> list[Verdict]:

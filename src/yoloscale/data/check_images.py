@@ -33,7 +33,7 @@ def list_images(paths: Iterable[Path]) -> list[str]:
             found += _below(path)
         else:
             found += [line.image for line in image_lists.lines_of(path)]
-    return sorted(name for name in found if _is_image(name))
+    return sorted(name for name in found if is_image(name))
 
 
 def companion(image: str, folder: str, suffix: str) -> str:
@@ -209,5 +209,6 @@ def _below(folder: Path) -> list[str]:
     return found
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file is an image by the suffix of its name."""
     return name.rpartition(".")[2].lower() in IMAGE_SUFFIXES

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))  # of mAP50-95
 _LARGEST, _SMALLEST = 1.01, -0.01  # relative coordinates, with Ultralytics' tolerance
 
 
@@ -26,6 +28,20 @@ class LabelRules:
 
 
 @dataclass(frozen=True)
+class Edges:
+    """Boxes that reach over the edge of the image. Training clips them, validation compares with the whole box.
+
+    A model that has learnt the part inside perfectly meets only those thresholds of mAP50-95 (0.50, 0.55 … 0.95) that
+    the overlap of the part with the whole reaches.
+    """
+
+    boxes: int = 0  # that miss a threshold because of it
+    flat: int = 0  # without width or height: no prediction overlaps with them
+    missed: float = 0.0  # thresholds, in tenths of a box, summed over both
+    line: int = 0  # of the first of `boxes`
+
+
+@dataclass(frozen=True)
 class Labels:
     """What is in a label file. `corrupt` says why training skips the image; then nothing else is counted."""
 
@@ -35,6 +51,7 @@ class Labels:
     polygons: bool = False  # lines are polygons, not boxes
     per_class: Counter[int] = field(default_factory=Counter)
     duplicates: int = 0
+    edges: Edges = Edges()
 
     @property
     def objects(self) -> int:
@@ -67,9 +84,10 @@ def read_labels(text: str, rules: LabelRules) -> Labels:
         return Labels(corrupt=str(error), line=numbered[error.row][0], outside=outside)
     if outside:
         return Labels(outside=outside)
-    unique = {row.tobytes(): int(row[0]) for row in values}
-    counts = Counter([0] * len(unique) if rules.single_class else unique.values())
-    return Labels(polygons=polygons, per_class=counts, duplicates=len(values) - len(unique))
+    unique = {row.tobytes(): (row, number) for row, (number, _) in zip(values, numbered, strict=True)}
+    counts = Counter(0 if rules.single_class else int(row[0]) for row, _ in unique.values())
+    edges = _edges([(_box_around(row) if polygons else row[1:5], number) for row, number in unique.values()])
+    return Labels(polygons=polygons, per_class=counts, duplicates=len(values) - len(unique), edges=edges)
 
 
 def _numbers(tokens: list[str], row: int) -> array[float]:
@@ -132,6 +150,25 @@ def _check_values(rows: list[array[float]], polygons: bool, rules: LabelRules) -
     for index, row in enumerate(rows):
         if row[0] % 1:
             raise _CorruptError("a class is not a whole number", index)
+
+
+def _edges(boxes: Sequence[tuple[array[float], int]]) -> Edges:
+    missed = [(overlap_inside(box), number) for box, number in boxes]
+    over = [(overlap, number) for overlap, number in missed if 0 < overlap < _THRESHOLDS[-1]]
+    flat = sum(overlap == 0 for overlap, _ in missed)
+    tenths = sum(sum(overlap < threshold for threshold in _THRESHOLDS) for overlap, _ in over)
+    line = min((number for _, number in over), default=0)
+    return Edges(len(over), flat, tenths / len(_THRESHOLDS) + flat, line)
+
+
+def overlap_inside(box: Sequence[float]) -> float:
+    """Intersection over union of a box (centre, width, height, relative) and its part in the image; 0 if it is flat."""
+    x, y, width, height = box
+    if width <= 0 or height <= 0:
+        return 0.0
+    inside_x = min(x + width / 2, 1.0) - max(x - width / 2, 0.0)
+    inside_y = min(y + height / 2, 1.0) - max(y - height / 2, 0.0)
+    return max(inside_x, 0.0) * max(inside_y, 0.0) / (width * height)
 
 
 def _box_around(row: array[float]) -> array[float]:

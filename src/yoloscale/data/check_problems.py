@@ -11,7 +11,7 @@ from yoloscale.config.schema import Task
 from yoloscale.data import check_images, label_places
 from yoloscale.data.check_verdict import Verdict
 from yoloscale.data.file_kinds import other_file, read_head
-from yoloscale.data.label_formats import Cause, Setting, explain
+from yoloscale.data.label_formats import Cause, Setting, explain, inside
 
 _NAMED_FILES = 5
 _NAMED_CAUSES = 3
@@ -37,6 +37,15 @@ def problems_of_split(split: str, verdicts: Sequence[Verdict], setting: Setting,
     return []
 
 
+def without_labels(split: str, verdicts: Sequence[Verdict], root: Path) -> str:
+    """That an evaluated split has no label file at all, which training takes, and where they are; else empty."""
+    good = [verdict for verdict in verdicts if not verdict.skipped]
+    if split == "train" or not good or any(verdict.labels is not None for verdict in good):
+        return ""
+    cause = label_places.find(root, [v.image for v in good], [v.label_file for v in good])
+    return f"no image of {split} has a label file, so that its metrics are 0: {cause.found}; {cause.cure}"
+
+
 def commonest_cause(verdicts: Sequence[Verdict], setting: Setting) -> str:
     """How most of the skipped images of a split are mended; empty if none is skipped or it is not known."""
     groups = _by_reason([verdict for verdict in verdicts if verdict.skipped])
@@ -44,6 +53,16 @@ def commonest_cause(verdicts: Sequence[Verdict], setting: Setting) -> str:
         return ""
     cause = _cause(groups[0][0], setting)
     return f"{cause.found}: {cause.cure}" if cause.cure else ""
+
+
+def edge_example(verdicts: Sequence[Verdict]) -> str:
+    """Where the first box over the edge is, and what to write there; empty if there is none."""
+    for verdict in verdicts:
+        if verdict.labels and (number := verdict.labels.edges.line):
+            words = Path(verdict.label_file).read_text(encoding="utf-8-sig").splitlines()[number - 1].split()
+            line = inside(words, polygon=verdict.labels.polygons)
+            return f"write {line} in {verdict.label_file} line {number}, and so on"
+    return ""
 
 
 def _outside(key: str, outside: list[Verdict], verdicts: Sequence[Verdict], setting: Setting) -> Iterator[Problem]:

@@ -24,12 +24,24 @@ class SplitReport:
     duplicates: int  # repeated label lines, which training leaves out
     skipped: tuple[str, ...]  # "file: reason", sorted: corrupt images and labels, images without mask or depth map
     rewritten: tuple[str, ...] = ()  # JPEGs that the first scan of Ultralytics writes anew, sorted
+    over_edge: int = 0  # boxes of an evaluated split that reach so far over the edge of their image that it costs mAP
+    flat: int = 0  # boxes of an evaluated split without width or height
+    attainable: float = 1.0  # about the mAP50-95 of a model that finds the parts inside perfectly
+    edge_example: str = ""  # file and line of the first box over the edge, and the line to write
     cure: str = ""  # how most of `skipped` are mended, where that is known
 
     def remarks(self) -> Iterator[str]:
         """What training does with some files that a person may not expect."""
         if self.duplicates:
             yield f"{counted(self.duplicates, 'repeated label line')} left out"
+        if self.over_edge:
+            yield (
+                f"{self.over_edge} of {counted(self.objects, 'box', 'boxes')} reach over the edge of their image: "
+                f"training sees the part inside, validation compares with the whole box, so mAP50-95 ends at about "
+                f"{self.attainable:.2f}; {self.edge_example}"
+            )
+        if self.flat:
+            yield f"{counted(self.flat, 'box', 'boxes')} without width or height: validation counts them as not found"
         if self.rewritten:
             yield (
                 f"{counted(len(self.rewritten), 'JPEG')} with bytes behind the end: Ultralytics decodes and writes "
@@ -80,6 +92,7 @@ class DatasetReport:
 
     def warnings(self) -> Iterator[str]:
         """What training skips, and why, for somebody who did not ask for the whole report."""
+        yield from self.notes
         for name, split in self.splits.items():
             yield from (f"{name}: {line}" for line in split.remarks())
             if split.skipped:

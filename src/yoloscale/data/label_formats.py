@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yoloscale.config.schema import Task
-from yoloscale.data.check_labels import LabelRules
+from yoloscale.data.check_labels import LabelRules, overlap_inside
 from yoloscale.data.file_kinds import HEAD_BYTES, other_file
 
 _LINE = "class x y width height"
@@ -80,6 +80,15 @@ def explain(
         if cause := recognise(case):
             return cause
     return Cause(corrupt, f"write lines of {wanted(setting)}, each coordinate relative to the image (0 … 1)")
+
+
+def inside(words: Sequence[str], *, polygon: bool) -> str:
+    """A label line with its box, or its polygon, clipped to the image."""
+    if polygon:
+        return _joined(words[0], [min(max(value, 0.0), 1.0) for value in _numbers(words[1:])])
+    x, y, width, height = _numbers(words[1:5])
+    edges = (max(x - width / 2, 0.0), max(y - height / 2, 0.0), min(x + width / 2, 1.0), min(y + height / 2, 1.0))
+    return " ".join([_boxed(words[0], *edges), *words[5:]])
 
 
 def wanted(setting: Setting) -> str:
@@ -271,19 +280,16 @@ def _outside_image(case: _Case) -> Cause | None:
     values = case.values[1:]
     if not values or not ("not relative" in case.corrupt or "negative" in case.corrupt):
         return None
-    inside = "the image ends at 0 and 1 (−0.01 and 1.01 are taken)"
+    found = f"{case.corrupt}; the image ends at 0 and 1 (−0.01 and 1.01 are taken)"
     if len(values) == 4 and min(values[2:]) >= 0:
-        x, y, width, height = values
-        edges = (max(x - width / 2, 0), max(y - height / 2, 0), min(x + width / 2, 1), min(y + height / 2, 1))
-        if edges[0] < edges[2] and edges[1] < edges[3]:
-            return Cause(
-                f"{case.corrupt}; {inside}", f"write the part that is in the image: {_boxed(case.row[0], *edges)}"
-            )
+        if overlap_inside(values) > 0:
+            clipped = inside(case.row, polygon=False)
+            return Cause(found, f"write the part that is in the image: {clipped}")
     elif case.setting.task is not Task.pose and len(values) % 2 == 0 and len(values) >= 6:
-        clipped = _joined(case.row[0], [min(max(value, 0.0), 1.0) for value in values])
+        clipped = inside(case.row, polygon=True)
         shown = clipped if len(clipped) < 120 else f"{clipped[:110]} …"
-        return Cause(f"{case.corrupt}; {inside}", f"write the part that is in the image: {shown}")
-    return Cause(f"{case.corrupt}; {inside}", f"write {wanted(case.setting)}, from 0 to 1")
+        return Cause(found, f"write the part that is in the image: {shown}")
+    return Cause(found, f"write {wanted(case.setting)}, from 0 to 1")
 
 
 def _boxed(kind: str, left: float, top: float, right: float, bottom: float) -> str:

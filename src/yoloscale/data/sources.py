@@ -10,10 +10,10 @@ import difflib
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.node_paths import on_node
+from yoloscale.config.node_paths import expanded, on_node, variables_in
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
-from yoloscale.data import check_paths, check_yaml, foreign_files, shapes, trees
+from yoloscale.data import check_classes, check_paths, check_yaml, class_split, foreign_files, packed, shapes, trees
 from yoloscale.data.check_yaml import Reads
 from yoloscale.data.fetch_process import FetchError, run_fetch
 from yoloscale.data.ultralytics_paths import (
@@ -25,7 +25,6 @@ from yoloscale.data.ultralytics_paths import (
 from yoloscale.data.ultralytics_settings import into_cache, kept_weights
 
 _YAML_SUFFIXES = (".yaml", ".yml")
-_ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".ndjson")
 
 
 def locate(data: DataConfig, task: Task, cache: Path, split: str = "val") -> Path:
@@ -38,9 +37,11 @@ def locate(data: DataConfig, task: Task, cache: Path, split: str = "val") -> Pat
     if data.source == "trees":
         _refuse_trees_for(task)
         return _existing(trees.source(cache))
-    source = _resolve(on_node("data", data.source), task)
+    source = _resolve(packed.locate(on_node("data", data.source), task, cache), task)
     if missing := _missing(source, reads := Reads(task, split, flips=False)):
         raise _absent(data.source, source, missing, reads)
+    if task is Task.classify and class_split.is_unsplit(source):
+        return _existing(class_split.locate(source, cache))
     return source
 
 
@@ -61,7 +62,7 @@ def prepare(
     if data.source == "trees":
         _refuse_trees_for(task)
         return trees.prepare(cache, say)
-    source = _resolve(on_node("data", data.source), task)
+    source = _resolve(packed.prepare(on_node("data", data.source), task, cache, say), task)
     reads = reads or Reads(task)
     missing = _missing(source, reads)
     if missing and _can_download(source, reads):
@@ -74,11 +75,25 @@ def prepare(
         missing = _missing(source, reads)
     if missing:
         raise _absent(data.source, source, missing, reads)
+    if task is Task.classify and class_split.is_unsplit(source):
+        return class_split.prepare(source, cache, say)
     if task is not Task.classify:
         dataset = check_yaml.read(source, datasets_folder, reads)
         for line in (*dataset.remarks, *check_paths.remarks(dataset, reads.splits, known_datasets_folder)):
             say(line)
     return source
+
+
+def outlook(data: DataConfig, task: Task | None, cache: Path) -> list[str]:
+    """What `prepare` would convert, unpack, fetch or split, for a dry run; nothing is touched. Raises ConfigError."""
+    source = expanded(data.source)
+    if source in ("shapes", "trees") or variables_in(source):
+        return []
+    said = [packed.outlook(source, cache)]
+    path = Path(source).expanduser()
+    if task is Task.classify and class_split.is_unsplit(path):
+        said.append(class_split.outlook(path, cache))
+    return [line for line in said if line]
 
 
 def locate_weights(name_or_path: str, cache: Path) -> Path:
@@ -118,18 +133,15 @@ def _resolve(source: str, task: Task) -> Path:
     if task is Task.classify:
         return _resolve_classes(source, path)
     if path.is_dir():
-        return _yaml_in(path)
+        return _yaml_in(path, task)
     if path.is_file() and path.suffix.lower() in _YAML_SUFFIXES:
         return path.absolute()
-    if path.is_file() and not source.lower().endswith(_ARCHIVE_SUFFIXES):
+    if path.is_file():
         raise ConfigError(foreign_files.problem_of_file(path))
     known = dataset_yamls()
     for name in (source, f"{source}.yaml"):
         if name in known:
             return known[name]
-    if source.lower().endswith(_ARCHIVE_SUFFIXES) or "://" in source:
-        instead = "unpack it and write the path of its dataset YAML"
-        raise ConfigError(Problem("data", f"{source!r} is an archive or an address", instead))
     if source in CLASSIFICATION_NAMES:
         instead = "write a classification model (model=yolo26n-cls)"
         raise ConfigError(Problem("data", f"{source!r} is a classification dataset, the task is {task.value}", instead))
@@ -148,13 +160,16 @@ def _resolve_classes(source: str, path: Path) -> Path:
     raise _unknown(source, [*CLASSIFICATION_NAMES, "shapes"])
 
 
-def _yaml_in(folder: Path) -> Path:
+def _yaml_in(folder: Path, task: Task) -> Path:
     """The one dataset YAML in a folder, or the one named as the folder is."""
     found = _yamls_below(folder)
     if len(found) > 1:
         found = [path for path in found if path.stem == folder.name] or found
     if len(found) == 1:
         return found[0].absolute()
+    if not found and check_classes.looks_like_classes(folder):
+        instead = "write a classification model: model=yolo26n-cls"
+        raise ConfigError(Problem("model", f"a model for {task.value}, but {folder} holds folders of classes", instead))
     if not found:
         raise ConfigError(foreign_files.problem_of_folder(folder))
     names = ", ".join(str(path.relative_to(folder)) for path in found[:5]) + (", …" if len(found) > 5 else "")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.data import check_classes
 from yoloscale.dist import group
 from yoloscale.dist.heartbeat import HEARTBEAT
 from yoloscale.yolo.evaluation import BATCH
@@ -28,6 +31,8 @@ def build(trainer: Any) -> tuple[Any, Any]:
         train = trainer.build_dataset(trainer.data["train"], "train", args.batch)
         validation = trainer.build_dataset(trainer.data[args.split], "val", BATCH)
     args.cache, args.rect = cached, rectangular
+    if args.task == "classify" and not args.single_cls:
+        _refuse_other_classes(Path(args.data), tuple(train.base.classes))
     for dataset in (train, validation):
         if hasattr(dataset, "im_files"):
             dataset.cache = "ram"  # Ultralytics' word for: no buffer of recently loaded images
@@ -60,6 +65,14 @@ def follow_first_rank(dataset: Any) -> None:
     for name in ("im_files", "labels", "npy_files"):
         values = getattr(dataset, name)
         setattr(dataset, name, [values[here[place]] for place in first])
+
+
+def _refuse_other_classes(root: Path, classes: tuple[str, ...]) -> None:
+    """The check before the run has counted the classes; raise ConfigError where this release counts otherwise."""
+    checked = tuple(name for name in check_classes.class_names(root)[0] if (root / "train" / name).is_dir())
+    if classes != checked:
+        found = f"Ultralytics finds the class folders {', '.join(classes)}, the check {', '.join(checked)}"
+        raise ConfigError(Problem("data", found, f"leave only folders of images in {root / 'train'}"))
 
 
 @contextmanager
