@@ -43,7 +43,7 @@ def train(tmp_path: Path, cache: Path) -> Typed:
             "cluster.partition",
             "invalid partition specified: nope; Batch job submission failed",
         ),
-        (["cluster.nodes=99", "batch=198"], "cluster.nodes", "Batch job submission failed: "),
+        (["cluster.nodes=99", "batch=198"], "cluster.nodes", "a job in partition main has 4 at most"),
         (["cluster.constraint=nope"], "cluster.constraint", "Invalid feature specification"),
         (["cluster.sbatch.hold=1"], "cluster.sbatch", "option '--hold' doesn't allow an argument"),
     ],

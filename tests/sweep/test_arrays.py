@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ from yoloscale.config.schema import ClusterConfig
 from yoloscale.config.slurm_step import FIRST_POINT, point_of
 from yoloscale.launch.slurm import failures
 from yoloscale.launch.slurm.job import SlurmJob
-from yoloscale.launch.slurm.limits import ArrayLimits
+from yoloscale.launch.slurm.limits import ArrayLimits, Site, site_problems
 from yoloscale.launch.slurm.node import run_of
 from yoloscale.launch.slurm.render import render
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down, together_with
 from yoloscale.sweep import arrays as arrays_module
+from yoloscale.sweep import configure as configure_module
 from yoloscale.sweep import submit as submit_module
 from yoloscale.sweep.arrays import jobs_of, parts_of
+from yoloscale.sweep.configure import configure_all
+from yoloscale.sweep.points import expand
+from yoloscale.sweep.search import ready as ready_module
+from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.submit import script_jobs, submit_points
 
 from .conftest import Frozen
@@ -142,3 +148,24 @@ def test_ids_that_are_used_again_are_those_of_the_newest_submission(frozen: Froz
     put_down(sweep, ["6"])
     assert together_with(sweep, "5") == {"5", "6"}
     assert together_with(sweep, "6") == {"6"}
+
+
+def test_a_search_of_more_points_than_jobs_may_be_submitted_is_refused_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site(config="MaxJobCount             = 50\n")
+    for module in (configure_module, ready_module):
+        monkeypatch.setattr(module, "site_problems", partial(site_problems, asked=lambda: site))
+    words = ["cluster=slurm", "device=cpu", "optimizer=SGD", "sweep=random", "lr0=interval(0.001,0.1)"]
+    plan_search([*words, "sweep.search.trials=50"])
+    with pytest.raises(ConfigError, match="51 points") as raised:
+        plan_search([*words, "sweep.search.trials=51"])
+    assert [problem.key for problem in raised.value.problems] == ["sweep"]
+
+
+def test_the_points_of_a_sweep_say_once_that_their_data_is_on_the_nodes(frozen: Frozen) -> None:
+    said: list[str] = []
+    configure_all(expand([*POINTS, "data=$SLURM_TMPDIR/parts/data.yaml"]), say=said.append)
+    assert [line for line in said if "SLURM_TMPDIR" in line] == [
+        "data=$SLURM_TMPDIR/parts/data.yaml is looked for, and checked, on the nodes when the job starts"
+    ]

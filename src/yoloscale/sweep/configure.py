@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
+from yoloscale.config import node_paths
 from yoloscale.config.compose_each import compose_each
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load_own
@@ -20,6 +21,7 @@ from yoloscale.config.service_variables import unread, with_variables
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
+from yoloscale.data.ultralytics_settings import unheld
 from yoloscale.launch.claim import default_name
 from yoloscale.launch.configure import never_typed, task_of, typed_keys
 from yoloscale.launch.slurm.limits import site_problems
@@ -101,7 +103,8 @@ def configure_all(
         raise ConfigError(gathered([_problems(config) for config in found], names))
     folder = Path(_common(composed, "paths.runs", lambda config: config.paths.runs)).expanduser().absolute()
     name = _common(composed, "name", lambda config: config.name)
-    for line in unread(composed[0], in_sweep=True):
+    first = composed[0]
+    for line in [*unread(first, in_sweep=True), *unheld(first), *node_paths.remarks(first)]:
         say(line)
     goes_on = name is not None and is_sweep(folder / name)
     configured = []

@@ -23,6 +23,7 @@ from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.sweep import SearchConfig, SweepConfig
 from yoloscale.config.wording import another
 from yoloscale.launch.configure import task_of
+from yoloscale.launch.slurm.limits import site_problems
 from yoloscale.runs import study as studies
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
@@ -32,7 +33,7 @@ from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_s
 from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
-from yoloscale.sweep.search.settings import problems_of, remarks_of
+from yoloscale.sweep.search.settings import problems_of, remarks_of, total
 from yoloscale.sweep.search.space import Space, read_space
 
 SPACE = "space"  # an attribute of the study
@@ -82,7 +83,7 @@ def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
         raise ConfigError([*problems, *error.problems]) from None
     if probes.name is None or not is_sweep(probes.directory(probes.name).path):  # what is there goes on as it is
         useless_problems, lines = useless(space, [each.composed for each in probes.points])
-        problems += useless_problems
+        problems += [*useless_problems, *site_problems(probes.first, silent, points=total(settings, space))]
         for line in [*lines, *remarks_of(settings)]:
             say(line)
     if problems:
