@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
+from yoloscale.config.locations import working_folder
 from yoloscale.config.mig import own_instance
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config
@@ -59,6 +60,7 @@ def main(argv: list[str]) -> int:
     config: Config | None = None
     try:
         config = load(run.config)
+        os.chdir(working_folder(config.origin))  # what is relative in a dataset's YAML refers to it
         _check_topology(config, ranks)
         return _train(config, run, ranks, attempt, ballot)
     except ConfigError as error:

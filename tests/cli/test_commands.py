@@ -64,7 +64,7 @@ def test_help_and_version(yoloscale: Yoloscale) -> None:
         (["logs", "it's $(touch x)", "--rank", "7"], "attempt-1/rank-0.log"),
         (["cancel", "it's $(touch x)"], "nothing to cancel"),
         (["interrupt", "it's $(touch x)", "--kill"], "no ranks on record that run now"),
-        (["resume", "it's $(touch x)", "epochs=4"], "goes on as it was configured"),
+        (["resume", "it's $(touch x)", "lr0=0.5"], "goes on as it was configured"),
         (["train", "--node-rank", "x"], "whole number"),
         (["train", "--node-rank", "1"], "cluster.nodes"),
         (["train", "cluster=slurm", "cluster.nodes=2", "device=cpu", "--node-rank", "1"], "srun starts a launcher"),

@@ -81,7 +81,9 @@ def test_another_config_under_the_same_name_lists_the_difference(config: Make) -
     other.epochs, other.paths.cache = 7, "/elsewhere"
     with pytest.raises(ConfigError) as caught:
         claim(other, [])
-    assert {problem.key for problem in caught.value.problems} == {"epochs"}, "where it runs may change"
+    (problem,) = caught.value.problems
+    assert problem.key == "epochs", "where it runs may change"
+    assert "`yoloscale resume run epochs=7`" in problem.instead
     assert "100 in run 'run' → 7 now" in str(caught.value)
 
 
@@ -132,15 +134,15 @@ def test_a_batch_sized_at_the_first_start_binds_once_there_was_one(config: Make,
 
 @pytest.mark.parametrize("where", [["cluster.procs_per_node=1"], ["device=cpu", "cluster.threads=3"]])
 def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where: list[str]) -> None:
-    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda *_: None)
+    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, _: config)
     made = config()
     made.model.architecture, made.model.task = "yolo26n.yaml", Task.detect
     taken = claim(made, [])
     with pytest.raises(ConfigError, match="being trained already"):
         ready_again(taken.run, print, where)
     taken.release()
-    with pytest.raises(ConfigError, match="give a new name="):
-        ready_again(taken.run, print, [*where, "epochs=3"])
+    with pytest.raises(ConfigError, match=r"yoloscale train .*lr0=0\.5.* name=run-2"):
+        ready_again(taken.run, print, [*where, "lr0=0.5"])
     assert load(taken.run.config).cluster == replace(made.cluster, planned_ranks=2)
     ready_again(taken.run, print, where).release()
     (moved,) = events.history(taken.run)
@@ -151,7 +153,7 @@ def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where:
 
 
 def test_resumed_elsewhere_from_python(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda *_: None)
+    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, _: config)
     monkeypatch.setattr("yoloscale.launch.start.run_in_background", lambda taken: taken.release())
     made = config()
     made.model.architecture, made.model.task = "yolo26n.yaml", Task.detect

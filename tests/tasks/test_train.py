@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from yoloscale.checkpoint.state import Position, Progress
+from yoloscale.config.schema import Config, OriginConfig
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.votes import Ballot, Stop
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.train import STOP_AT_VARIABLE, _watch_for_requests, too_few_cpus
+from yoloscale.tasks.train import STOP_AT_VARIABLE, _watch_for_requests, follow_length, too_few_cpus
 
 
 def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
@@ -42,3 +44,21 @@ def test_gpus_with_too_few_cpus_are_told() -> None:
     assert "rank 1 on node2 and 1 more have 1 CPU" in str(too_few_cpus(ranks))
     assert "cluster.cpus_per_task=" in str(too_few_cpus(ranks))
     assert too_few_cpus([{**each, "device": "cpu"} for each in ranks]) is None
+
+
+@pytest.mark.parametrize(
+    ("epoch", "planned", "config", "epochs"),
+    [
+        (3, 10, Config(epochs=10), 10),
+        (3, 10, Config(epochs=20, origin=OriginConfig(epochs=10, epochs_done=3)), 20),
+        (3, 10, Config(epochs=5, origin=OriginConfig(epochs=10, epochs_done=2)), 5),
+        (7, 7, Config(epochs=10), 7),  # it has stopped early, and was killed before it was finished
+        (7, 7, Config(epochs=20, origin=OriginConfig(epochs=10, epochs_done=7)), 20),  # asked for after that
+        (7, 7, Config(epochs=20, origin=OriginConfig(epochs=10, epochs_done=3)), 7),  # asked for before
+        (3, 40, Config(epochs=10, time=1.0), 40),
+        (3, 40, Config(epochs=10), 10),  # `time=` was taken away
+    ],
+)
+def test_the_epochs_of_now_are_those_of_the_config(epoch: int, planned: int, config: Config, epochs: int) -> None:
+    progress = Progress(position=Position(epoch=epoch, epochs=planned))
+    assert follow_length(config, progress).position.epochs == epochs

@@ -107,7 +107,8 @@ def _requeued(record: Mapping[str, Any], progress: Progress) -> str:
 def _moved(record: Mapping[str, Any], progress: Progress) -> str:
     before, now = record.get("from", {}), record.get("to", {})
     changes = ", ".join(f"{key} {json.dumps(before.get(key))} → {json.dumps(value)}" for key, value in now.items())
-    return _join(f"goes on with {changes}", str(record.get("plan", "")))
+    said = [_join(f"goes on with {changes}", str(record.get("plan", "")))] if changes else []
+    return "\n".join([*said, *(f"  {line}" for line in record.get("remarks", []))])
 
 
 _EVENT_LINES: dict[str, Callable[[Mapping[str, Any], Progress], str]] = {

@@ -71,18 +71,19 @@ def refuse_flags(*, is_local: bool, prepare: bool, detach: bool) -> None:
 def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, detach: bool) -> int:
     """Go on with what is unfinished, or with what failed: here, or as another array."""
     from yoloscale.cli import sweep_local, sweep_search
-    from yoloscale.sweep.changes import changed_settings
+    from yoloscale.sweep.changes import change_points, changed_settings
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.freeze import change_settings
     from yoloscale.sweep.submit import launcher_of, refuse_if_missing, unfinished
 
-    settings = changed_settings(changes, read(sweep).settings)
+    settings, words = changed_settings(changes, read(sweep).settings)
     indices = unfinished(sweep, failed_only=failed_only)
     refuse_if_missing(sweep, indices)
     is_local = launcher_of(sweep, indices) is Launcher.local
     refuse_flags(is_local=is_local, prepare=False, detach=detach)
+    runs = sweep.runs()
+    change_points(sweep, [runs[index] for index in indices], words, say)
     if is_local:
-        runs = sweep.runs()
         sweep_local.check_again(sweep, [runs[index] for index in indices], settings)
     with take(sweep):
         change_settings(sweep, settings)

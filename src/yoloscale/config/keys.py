@@ -21,13 +21,15 @@ LIST_LIKE = frozenset(
     }
 )
 
+_OURS = ("origin",)  # written when a run is frozen
+
 FREE = ("cluster.sbatch.", "cluster.env.")  # mappings: any key below these
 
 
 @lru_cache(maxsize=1)
 def known() -> Mapping[str, Any]:
     """Type hint of every key a person may set, by dotted name; groups (`cluster`) are keys too."""
-    return dict(_flatten(Config, ""))
+    return {key: hint for key, hint in _flatten(Config, "") if key.partition(".")[0] not in _OURS}
 
 
 def _flatten(schema: type, prefix: str) -> Iterable[tuple[str, Any]]:

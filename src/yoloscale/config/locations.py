@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from yoloscale.config.schema import PathsConfig
+from yoloscale.config.schema import OriginConfig, PathsConfig
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -24,6 +24,12 @@ def configs_folder() -> Path:
 def templates_folder() -> Path:
     """The sbatch templates."""
     return _shipped("_slurm", "slurm")
+
+
+def working_folder(origin: OriginConfig) -> Path:
+    """The folder that a run was first started in, if it is there; else the one of now."""
+    folder = Path(origin.folder) if origin.folder is not None else Path.cwd()
+    return folder if folder.is_dir() else Path.cwd()
 
 
 def cache_folder(paths: PathsConfig) -> Path:

@@ -85,6 +85,11 @@ def planned_ranks(config: Config) -> int:
     return config.cluster.planned_ranks or world_size(config)
 
 
+def planned_batch(config: Config) -> int | float:
+    """The global batch that the optimiser steps were planned with at the first start; below 1: still to be sized."""
+    return config.origin.batch or config.batch
+
+
 def describe(config: Config) -> str:
     """The plan of a resolved and validated config in words, also where the batch is still to be sized on the GPU."""
     if not is_automatic(config.batch):
@@ -98,15 +103,17 @@ def plan(config: Config, *, ranks: int | None = None, batch: int | None = None) 
 
     Args:
         ranks: that take part; None: those of the config.
-        batch: the global batch, a multiple of the planned ranks; None: `config.batch`, which then is such a number.
+        batch: the planned global batch, a multiple of the planned ranks; None: that of the config, which then is one.
 
     Raises:
         ConfigError: the step does not divide over these ranks; it names numbers of ranks that work.
     """
-    planned = _planned(config, batch)
-    actual = _deal(planned, world_size(config) if ranks is None else ranks, config.cluster.sync_bn, config.rect)
+    planned, ranks = _planned(config, batch), world_size(config) if ranks is None else ranks
+    if config.origin.batch is not None and config.batch != planned.forward_batch:
+        return BatchPlan(planned, _rebatched(config, planned, ranks))
+    actual = _deal(planned, ranks, config.cluster.sync_bn, config.rect)
     if actual is None:
-        raise ConfigError(_impossible(config, planned, world_size(config) if ranks is None else ranks))
+        raise ConfigError(_impossible(config, planned, ranks))
     return BatchPlan(planned, actual)
 
 
@@ -115,6 +122,11 @@ def difference(config: Config, made: BatchPlan) -> str | None:
     if not made.is_changed:
         return None
     before, now = made.planned, made.actual
+    if now.ranks == before.ranks:
+        return (
+            f"micro-batches of {now.per_rank} instead of {counted(before.per_rank, 'image')}: the same samples in each "
+            "optimiser step, but batch norm sees groups of that size, so results differ"
+        )
     ranks = f"{counted(now.ranks, 'rank')} instead of {before.ranks}"
     statistics = f"batch norm's running statistics, which evaluation reads, are averaged over {ranks}"
     if config.cluster.sync_bn:
@@ -137,7 +149,7 @@ def difference(config: Config, made: BatchPlan) -> str | None:
 
 def _planned(config: Config, batch: int | None) -> Split:
     """The split of the first start. Accumulation is Ultralytics' rule: max(round(nbs / batch), 1)."""
-    images, ranks = int(config.batch) if batch is None else batch, planned_ranks(config)
+    images, ranks = int(planned_batch(config)) if batch is None else batch, planned_ranks(config)
     assert images >= ranks, "validate the config first"
     assert images % ranks == 0, "validate the config first"
     return Split(ranks, images // ranks, max(round(config.nbs / images), 1))
@@ -162,6 +174,30 @@ def _deal(planned: Split, ranks: int, sync_bn: bool, rect: bool) -> Split | None
     sizes = [images for images in range(1, planned.per_rank + 1) if share % images == 0]
     largest = max(images for images in sizes if not rect or planned.forward_batch % images == 0)
     return Split(ranks, largest, share // largest)
+
+
+def _rebatched(config: Config, planned: Split, ranks: int) -> Split:
+    """The planned optimiser step in forward passes of another `batch`. Raises ConfigError if it does not divide."""
+
+    def split(batch: int) -> Split | None:
+        per_rank, rest = divmod(batch, ranks)
+        share, more = divmod(planned.step_images, ranks)
+        if rest or more or per_rank < 1 or share % per_rank:
+            return None
+        # short forward passes are left out, or a planned batch is of one shape: none may lie in two planned ones
+        is_whole = config.compile or config.cluster.sync_bn or config.rect
+        return None if is_whole and planned.forward_batch % batch else Split(ranks, per_rank, share // per_rank)
+
+    if (found := split(int(config.batch))) is not None:
+        return found
+    possible = [batch for batch in range(1, planned.step_images + 1) if split(batch) is not None]
+    near = sorted(sorted(possible, key=lambda batch: abs(batch - config.batch))[: 2 * _SHOWN])
+    instead = f"write batch={', '.join(map(str, near))}" if near else f"go on with {_listed([1, planned.ranks])}"
+    found_words = (
+        f"forward passes of {int(config.batch)} images do not make up the {planned.step_images} images of an optimiser "
+        f"step (planned for {planned}) over {counted(ranks, 'rank')}"
+    )
+    raise ConfigError(Problem("batch", found_words, instead))
 
 
 def _impossible(config: Config, planned: Split, ranks: int) -> Problem:

@@ -38,7 +38,11 @@ def adopt(config: Config, frozen: Config) -> Config:
     """
     cluster = _adopt_cluster(config.cluster, frozen.cluster)
     is_open = config.amp is True and str(frozen.amp) in (_BF16, _FP32)  # what `true` was resolved to on a CPU
-    return replace(config, cluster=cluster, amp=frozen.amp if is_open else config.amp)
+    # relative paths in the YAML of another place are read from where that place is typed
+    kept = frozen.origin.folder if config.data.source == frozen.data.source else None
+    mine = config.origin
+    origin = replace(frozen.origin, folder=mine.folder or kept, dataset=mine.dataset or frozen.origin.dataset)
+    return replace(config, cluster=cluster, amp=frozen.amp if is_open else config.amp, origin=origin)
 
 
 def _adopt_cluster(cluster: ClusterConfig, frozen: ClusterConfig) -> ClusterConfig:

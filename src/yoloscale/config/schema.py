@@ -200,6 +200,17 @@ class PathsConfig:
 
 
 @dataclass
+class OriginConfig:
+    """What a run was first started with, as far as it goes on otherwise or it must be known later. Never typed."""
+
+    folder: str | None = None  # the working folder: relative paths in a dataset's YAML and its lists refer to it
+    dataset: str | None = None  # training images and fingerprint (data/identity.py); None: it was not looked at
+    batch: int | None = None  # the global batch that the optimiser steps were planned with; None: `batch`
+    epochs: int | None = None  # that `optimizer=auto` was decided by; None: `epochs`
+    epochs_done: int | None = None  # when `epochs` was changed: a run that had ended there goes on
+
+
+@dataclass
 class Config(TrainArguments):
     """One training run."""
 
@@ -216,3 +227,4 @@ class Config(TrainArguments):
     paths: PathsConfig = field(default_factory=PathsConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)  # not part of the frozen config
     trial: TrialConfig | None = None  # only in runs of a search
+    origin: OriginConfig = field(default_factory=OriginConfig)

@@ -1,76 +1,76 @@
-"""A run that goes on elsewhere: which settings may change, and what it is frozen with then. Pure."""
+"""A run that goes on elsewhere or otherwise: what it is frozen with then, and what differs between two. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from enum import Enum
 from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.keys import FREE
-from yoloscale.config.plan import planned_ranks
-from yoloscale.config.resolve import adopt, resolve
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
-from yoloscale.config.slurm import SlurmConfig
+from yoloscale.config.plan import is_automatic, planned_ranks
+from yoloscale.config.resuming import ASKED, FREE, FREE_GROUPS, Done, is_asked
+from yoloscale.config.schema import Config, Device
 
-_NO_DIFFERENCE = ("name", "paths.", "sweep.", "cluster.planned_ranks")  # the machine's, the sweep's, and our own
+# the machine's, the sweep's, and our own
+_NO_DIFFERENCE = ("name", "paths.", "sweep.", "cluster.planned_ranks", "origin.")
 _ID = "id"  # of the run, whatever it is configured as
 KEPT = ("exact_reduce", "sync_bn")  # of the cluster group: these change numbers, all others say where
+_RENDERED = ("shapes", "trees")
 
 
-def moved(frozen: Config, wanted: Config) -> Config:
-    """A frozen config with all that a resolved one may change about it: where it runs.
+def moved(frozen: Config, wanted: Config, done: Done | None = None) -> Config:
+    """A frozen config with all that a resolved one may change about it: where it runs, and what changes no training.
 
-    Mixed precision that was left to the device (`amp=true`) is what the CPU has for it, where a run moves to CPUs.
+    `done`, for who asks by `resume`: what changes its length is taken, too (config/resuming.py). Mixed precision that
+    was left to the device (`amp=true`) is what the CPU has for it, where a run moves to CPUs.
     """
     kept = {name: getattr(frozen.cluster, name) for name in KEPT}
     cluster = replace(wanted.cluster, **kept, planned_ranks=planned_ranks(frozen))
     moves_to_cpu = wanted.cluster.device is Device.cpu and frozen.cluster.device is not Device.cpu
-    return replace(frozen, cluster=cluster, amp=wanted.amp if moves_to_cpu and frozen.amp is True else frozen.amp)
+    amp = wanted.amp if moves_to_cpu and frozen.amp is True else frozen.amp
+    free: dict[str, Any] = {name: getattr(wanted, name) for name in (*FREE, *FREE_GROUPS)}
+    free["paths"] = replace(wanted.paths, runs=frozen.paths.runs)
+    model = replace(frozen.model, allow_pickle=wanted.model.allow_pickle)
+    origin = frozen.origin
+    if is_same_dataset(frozen, wanted):
+        free["data"] = wanted.data
+        its_own = (
+            origin.folder if _is_same_place(frozen, wanted) else None
+        )  # another place is read from where it is typed
+        folder, dataset = wanted.origin.folder or its_own, wanted.origin.dataset or origin.dataset
+        origin = replace(origin, folder=folder, dataset=dataset)
+    found = replace(frozen, cluster=cluster, amp=amp, model=model, origin=origin, **free)
+    return found if done is None else _prolonged(found, wanted, done)
 
 
-def changed(frozen: Config, tokens: Sequence[str]) -> Config:
-    """A frozen config with what a person typed to go on elsewhere, in the grammar of `train`; resolved.
-
-    `cluster=GROUP` puts that group in place of all settings. Raises ConfigError that lists what may not change. Not
-    validated.
-    """
-    from yoloscale.config.compose import assignments, compose
-
-    given = assignments(tokens)
-    if problems := [_fixed(key, value) for key, value in given if not _says_where(key, value)]:
-        raise ConfigError(problems)
-    if any(key == "cluster" for key, _ in given):
-        cluster = compose(tokens).cluster
-    else:
-        cluster = _with_values(frozen.cluster, {key.removeprefix("cluster."): value for key, value in given})
-    return moved(frozen, resolve(adopt(replace(frozen, cluster=cluster), frozen)))
+def is_same_dataset(frozen: Config, wanted: Config) -> bool:
+    """Whether two configs name one dataset, as far as it was looked at; it may lie elsewhere."""
+    if _is_same_place(frozen, wanted):
+        return True
+    if frozen.data.source in _RENDERED or wanted.data.source in _RENDERED:
+        return False
+    digests = frozen.origin.dataset, wanted.origin.dataset
+    return None in digests or digests[0] == digests[1]
 
 
-def _with_values(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
-    """A cluster section with values by their keys below `cluster`; those of free mappings come beside what is there."""
-    cluster = _left_open(frozen, typed)
-    for key, value in typed.items():
-        name, _, inner = key.partition(".")
-        if inner:
-            mapping = {**getattr(cluster, name), inner: value}
-            value = {known: kept for known, kept in mapping.items() if kept is not None}
-        cluster = replace(cluster, **{name: value})
-    return cluster
+def _is_same_place(frozen: Config, wanted: Config) -> bool:
+    return replace(frozen.data, name=wanted.data.name, check=wanted.data.check) == wanted.data
 
 
-def _left_open(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
-    """What a run goes on with where nothing is typed: as it is frozen, as far as that makes sense beside what is."""
-    open_now = dict[str, Any](device=Device.auto, procs_per_node=None, gpus=None, backend=None)
-    if frozen.launcher is Launcher.slurm and typed.get("launcher") is Launcher.local:
-        blank = ClusterConfig()
-        asked_of_slurm = [field.name for field in fields(SlurmConfig)]
-        open_now |= {name: getattr(blank, name) for name in (*asked_of_slurm, "nodes", "time")}
-    if typed.get("nodes", open_now.get("nodes")) == 1:
-        open_now |= {"rdzv_endpoint": None, "min_nodes": None}  # they are for several
-    return replace(frozen, **open_now)
+def _prolonged(found: Config, wanted: Config, done: Done) -> Config:
+    """The config with what may be asked for, and with what was planned put down."""
+    asked = {key: getattr(wanted, key) for key in ASKED if is_asked(key, found)}
+    origin = found.origin
+    if is_automatic(asked["batch"]):
+        asked["batch"] = found.batch
+    elif asked["batch"] != found.batch:
+        planned = origin.batch or (done.batch if is_automatic(found.batch) else int(found.batch))
+        origin = replace(origin, batch=planned if planned != asked["batch"] else None)
+    if (epochs := asked.get("epochs", found.epochs)) != found.epochs:
+        planned = origin.epochs or found.epochs
+        origin = replace(origin, epochs=planned if planned != epochs else None, epochs_done=done.epochs)
+    return replace(found, **asked, origin=origin)
 
 
 def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
@@ -88,22 +88,6 @@ def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
             continue
         found.append((key, old_value, new_value))
     return found
-
-
-def _says_where(key: str, value: object) -> bool:
-    if key == "cluster":
-        return isinstance(value, str)
-    if key.startswith(FREE):
-        return True
-    names = {field.name for field in fields(ClusterConfig)} - {*KEPT, "planned_ranks"}
-    return key.startswith("cluster.") and key.removeprefix("cluster.") in names
-
-
-def _fixed(key: str, value: object) -> Problem:
-    found = "null" if value is None else f"{value}"
-    return Problem(
-        key, found, "a run goes on as it was configured, only on other ranks: to train otherwise, give a new name="
-    )
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from yoloscale.config.arguments import TrainArguments
 from yoloscale.config.catalog import task_of_name
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.machine import Machine, this_machine
-from yoloscale.config.plan import is_automatic, plan, planned_ranks, world_size
+from yoloscale.config.plan import is_automatic, plan, planned_batch, planned_ranks, world_size
 from yoloscale.config.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
@@ -165,7 +165,7 @@ def _batch(config: Config) -> list[Problem]:
     if not 1 <= batch < float("inf") or batch != int(batch):  # nan neither
         instead = "write a whole number of images, -1, or a share of GPU memory below 1"
         return [Problem("batch", f"{batch}", instead)]
-    planned = planned_ranks(config)
+    planned, batch = planned_ranks(config), planned_batch(config)
     if batch % planned:
         lower, upper = int(batch // planned * planned), int(-(-batch // planned) * planned)
         near = " or ".join(f"batch={near}" for near in (lower, upper) if near > 0)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Task
-from yoloscale.data import check_classes, check_paths, check_problems, check_yaml, image_lists
+from yoloscale.data import check_classes, check_paths, check_problems, check_yaml, identity, image_lists
 from yoloscale.data.check_classes import ClassFolders
 from yoloscale.data.check_labels import LabelRules, Labels
 from yoloscale.data.check_report import DatasetReport, SplitReport
@@ -27,7 +27,7 @@ from yoloscale.data.label_formats import Setting
 from yoloscale.data.ultralytics_paths import datasets_folder
 from yoloscale.system.files import write_whole
 
-VERSION = 2  # of the rules: another number, another cached result
+VERSION = 3  # of the rules: another number, another cached result
 _THREADS = 16  # file systems answer many questions at once, also when few CPUs ask
 _CHUNK = 256
 _MEASURED_BY_BOXES = (Task.detect, Task.segment, Task.pose)  # boxes with sides along the image's
@@ -55,14 +55,27 @@ def check(
             raise ConfigError(problems)
         files = [name for classes in found.splits.values() for images in classes.values() for name in images]
         key = (source, task, split, deep, found.classes, found.names, found.unknown)
-        return _cached(cache, key, files, lambda: _classes_report(found, split, deep))
+        listed = {name: [image for images in by.values() for image in images] for name, by in found.splits.items()}
+
+        def classes_report() -> DatasetReport:
+            about = (task, found.names)
+            return replace(_classes_report(found, split, deep), digest=identity.digest(listed, lambda _: None, about))
+
+        return _cached(cache, key, files, classes_report)
     dataset = check_yaml.read(source, datasets_folder, Reads(task, split, single_cls, flips))
     images = check_paths.images(dataset, split)
     rules = _rules(dataset, task, single_cls)
     labels = [path for names in images.values() for name in names if (path := label_path(name, dataset, task))]
     question = (source, source.read_bytes(), task, split, deep, single_cls)
     files = [*labels, *(name for names in images.values() for name in names)]
-    return _cached(cache, question, files, lambda: _yaml_report(dataset, task, rules, images, deep))
+    masks = Path(dataset.masks_dir).name if dataset.masks_dir else None
+    about = (task, dataset.names, dataset.kpt_shape, masks, dataset.depth_scale, dataset.label_mapping)
+
+    def report() -> DatasetReport:
+        found = _yaml_report(dataset, task, rules, images, deep)
+        return replace(found, digest=identity.digest(images, lambda image: label_path(image, dataset, task), about))
+
+    return _cached(cache, question, files, report)
 
 
 def _rules(dataset: DatasetYaml, task: Task, single_cls: bool) -> LabelRules:

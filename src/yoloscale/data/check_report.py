@@ -59,6 +59,7 @@ class DatasetReport:
     splits: dict[str, SplitReport]
     notes: tuple[str, ...] = field(default=())  # worth knowing, no reason to stop
     deep: bool = False  # whether every image was opened
+    digest: str | None = None  # of names, sizes and labels (data/identity.py)
 
     def as_json(self) -> dict[str, Any]:
         """Plain containers."""

@@ -275,6 +275,7 @@ class Loop:
         if restored is None:
             raise FloatingPointError(f"{reason}, and no checkpoint is left to go back to; lower lr0 or set amp=false")
         restored.recovery = Recovery(scale, rollbacks, skipped_in_all=recovery.skipped_in_all)
+        restored.position.epochs = self.progress.position.epochs  # they may have been changed since
         self.progress, self._agreed_at = restored, restored.position.total
         self._load = None  # the stream restarts at the restored position
         message = f"{reason}: back to step {restored.position.total}, step size × {scale}"

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -19,8 +19,10 @@ import yaml
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze, new_id
 from yoloscale.config.plan import world_size
-from yoloscale.config.schema import Config
+from yoloscale.config.remarks import Say, silent
+from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.config.slurm_step import job_of
+from yoloscale.launch import anew
 from yoloscale.launch.move import move, moved_run
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory, owned
@@ -49,11 +51,11 @@ class Claim:
         os.close(self.descriptor)
 
 
-def claim(config: Config, overrides: list[str]) -> Claim:
+def claim(config: Config, overrides: list[str], say: Say = silent) -> Claim:
     """Make or take up the run directory of a resolved config, lock it, and freeze the config into it.
 
     Sets `config.name` where none was given. A run that is there goes on where this config says. Raises ConfigError if
-    it is finished, in use, or another one.
+    it is finished, in use, or another one. `say` gets a line for what a run that goes on has otherwise by now.
     """
     if config.name is None:
         run = _make_first_free(config)
@@ -71,7 +73,7 @@ def claim(config: Config, overrides: list[str]) -> Claim:
             freeze(_planned(config), run.config)  # last: a folder with config.yaml is a run
             taken.own()
         else:
-            move(taken.run, config)
+            move(taken.run, config, overrides, say)
     except BaseException:
         taken.release()
         raise
@@ -150,19 +152,26 @@ def refuse_if_taken(run: RunDirectory, config: Config) -> None:
     moved_run(run, config)
 
 
-def finished_problem(run: RunDirectory) -> Problem:
-    """What to say to somebody who starts or resumes a finished run."""
-    weights = shlex.quote(f"model={run.best_weights}")
-    return Problem(
-        "name",
-        f"run {run.name!r} is finished: {run.path}",
-        f"give another name= to start a new run; `yoloscale train {weights} name=…` goes on from its weights",
-    )
+def finished_problem(run: RunDirectory, changes: Sequence[str] = ()) -> Problem:
+    """What to say to somebody who starts or resumes a finished run, with `changes` as typed.
+
+    More epochs do not go on from its end, where the learning rate is almost nothing: they are another run.
+    """
+    said = f"run {run.name!r} is finished: {run.path}"
+    instead = f"give another name= to start a new run; trained on from its weights:\n{anew.command(run, changes)}"
+    return Problem("name", said, instead)
 
 
 def _planned(config: Config) -> Config:
-    """The config of a first start: later ones keep its id and its split of the batch."""
-    return replace(config, id=new_id(), cluster=replace(config.cluster, planned_ranks=world_size(config)))
+    """The config of a first start: later ones keep its id, its split of the batch and its working folder."""
+    cluster = replace(config.cluster, planned_ranks=world_size(config))
+    origin = replace(config.origin, folder=config.origin.folder or str(Path.cwd()))
+    return replace(config, id=new_id(), cluster=cluster, origin=origin, paths=anchored(config.paths))
+
+
+def anchored(paths: PathsConfig) -> PathsConfig:
+    """Folders of a run as they are from here: it may go on from another folder."""
+    return paths if paths.cache is None else replace(paths, cache=str(Path(paths.cache).expanduser().absolute()))
 
 
 def default_name(config: Config) -> str:

@@ -78,6 +78,10 @@ def never_typed(config: Config) -> list[Problem]:
     own = {
         "cluster.planned_ranks": (config.cluster.planned_ranks, "the ranks of a run's first start are put down"),
         "id": (config.id, "every run gets one"),
+        **{
+            f"origin.{key}": (value, "what a run's first start found is put down")
+            for key, value in vars(config.origin).items()
+        },
     }
     return [
         Problem(key, f"{value}", f"leave it out: {why} by itself")

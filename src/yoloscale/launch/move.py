@@ -1,57 +1,133 @@
-"""Taking an unfinished run to other ranks, devices or nodes: checked, frozen and put on record."""
+"""Taking an unfinished run to other ranks, devices or nodes, or on otherwise: checked, frozen and put on record."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.freeze import freeze, load
-from yoloscale.config.plan import describe, is_automatic, plan, world_size
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import dump, freeze, load
+from yoloscale.config.plan import describe, difference, is_automatic, plan, world_size
+from yoloscale.config.remarks import Say, silent
+from yoloscale.config.resuming import Done, is_asked, remarks
 from yoloscale.config.schema import Config
-from yoloscale.config.topology import differences, moved
+from yoloscale.config.topology import differences, is_same_dataset, moved
 from yoloscale.config.wording import another
+from yoloscale.launch import anew
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.files import write_whole
 
 
-def moved_run(run: RunDirectory, wanted: Config) -> Config:
+def moved_run(run: RunDirectory, wanted: Config, *, by_resume: bool = False) -> Config:
     """What a run is to be frozen with when it goes on as wanted; the frozen config itself if nothing differs.
 
-    Raises ConfigError, with every key, if more than where it runs is to change, or if its batch does not divide.
+    Raises ConfigError, with every key, if more than may is to change, or if its batch does not divide. What may only be
+    asked for `by_resume` is not taken from a command that has the same name by chance.
     """
-    frozen, batch = load(run.config), _chosen_batch(run)
-    found = moved(frozen, wanted)
-    if problems := [another(*entry, of=f"run {run.name!r}") for entry in differences(found, wanted)]:
+    frozen, done = load(run.config), done_by(run)
+    found = moved(frozen, wanted, done if by_resume else None)
+    if problems := _problems(run, frozen, found, wanted):
         raise ConfigError(problems)
+    if found.epochs != frozen.epochs and found.epochs <= done.epochs:
+        instead = f"write epochs={done.epochs + 1} or more; weights/last.pt is what these have come to"
+        raise ConfigError(Problem("epochs", f"{found.epochs}, and {done.epochs} are done", instead))
     if not is_automatic(found.batch):
         plan(found)
-    elif batch is not None:
-        plan(found, batch=batch)
+    elif done.batch is not None:
+        plan(found, batch=done.batch)
     else:  # sized at the first start, and there was none
         found = replace(found, cluster=replace(found.cluster, planned_ranks=world_size(found)))
     return found
 
 
-def move(run: RunDirectory, wanted: Config) -> None:
+def move(
+    run: RunDirectory, wanted: Config, typed: Sequence[str] | None = None, say: Say = silent, *, by_resume: bool = False
+) -> None:
     """Freeze what a run goes on with in place of what it was frozen with, if that differs; the caller has its lock.
 
+    `typed`: all that would be typed to start the run so. `say` gets a line for what makes it another run than it was.
     Raises ConfigError as `moved_run` does.
     """
-    frozen, found = load(run.config), moved_run(run, wanted)
-    changes = differences(frozen, found)
+    frozen, found = load(run.config), moved_run(run, wanted, by_resume=by_resume)
+    changes, batch = differences(frozen, found), done_by(run).batch
+    lines = said(frozen, found)
+    for line in lines:
+        say(f"run {run.name!r} goes on with {line}")
     if found == frozen:
         return
     run.check()
+    if typed is not None and changes:
+        write_whole(run.overrides, dump(list(typed)))
     freeze(found, run.config)
     before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
-    batch = _chosen_batch(run)
-    words = describe(found) if batch is None else str(plan(found, batch=batch))
-    if changes:
-        events.record(run, events.MOVED, **{"from": before, "to": now, "plan": words})
+    words = str(plan(found, batch=batch)) if batch is not None and is_automatic(found.batch) else describe(found)
+    if changes or lines:
+        events.record(run, events.MOVED, **{"from": before, "to": now, "plan": words, "remarks": lines})
 
 
-def _chosen_batch(run: RunDirectory) -> int | None:
-    """The global batch that the first start trained with; None before there was one."""
-    started = (record for record in events.history(run) if record["event"] == events.TRAINING_STARTED)
-    return next((int(record["batch"]) for record in started), None)
+def said(frozen: Config, found: Config) -> list[str]:
+    """What makes the run another one than it would have been: each as the end of the sentence `it goes on with …`."""
+    lines = remarks(frozen, found)
+    if found.batch != frozen.batch and not is_automatic(found.batch) and (told := difference(found, plan(found))):
+        lines.append(f"batch={found.batch} instead of {frozen.origin.batch or frozen.batch}: {told}")
+    before, now = frozen.origin.dataset, found.origin.dataset
+    if frozen.data != found.data and None in (before, now):
+        lines.append(f"data in {found.data.source}; whether it is the same was not looked at, as {_why(before)}")
+    elif before is not None and before != now:
+        counted = (
+            f"{_images(before)} training images, now {_images(now)}" if _images(before) != _images(now) else "others"
+        )
+        lines.append(
+            f"data in {found.data.source} as it is now: its images or labels ({counted}) are not those of the start "
+            "before, so the samples are others, too"
+        )
+    return lines
+
+
+def done_by(run: RunDirectory) -> Done:
+    """What a run has behind it, by its events."""
+    history = events.history(run)
+    batches = (int(record["batch"]) for record in history if record["event"] == events.TRAINING_STARTED)
+    epochs = [int(record["epoch"]) for record in history if record["event"] == events.CHECKPOINT_SAVED]
+    return Done(epochs[-1] if epochs else 0, next(batches, None))
+
+
+def _problems(run: RunDirectory, frozen: Config, found: Config, wanted: Config) -> list[Problem]:
+    different = differences(found, wanted)
+    problems = [_another(run, frozen, *entry) for entry in different if not entry[0].startswith("data.")]
+    if len(problems) < len(different):
+        problems.append(_other_data(run, frozen, wanted))
+    return problems
+
+
+def _another(run: RunDirectory, frozen: Config, key: str, old: str, new: str) -> Problem:
+    problem = another(key, old, new, of=f"run {run.name!r}")
+    if not is_asked(key, frozen):
+        return problem
+    instead = f"`yoloscale resume {run.name} {key}={new}` goes on with it so; else {problem.instead}"
+    return replace(problem, instead=instead)
+
+
+def _other_data(run: RunDirectory, frozen: Config, wanted: Config) -> Problem:
+    """The problem of a dataset that is not the one of the run's first start."""
+    old, new = frozen.origin.dataset, wanted.origin.dataset
+    what = "it is another dataset"
+    if not is_same_dataset(frozen, wanted) and old is not None and new is not None:
+        what = "its images, labels or classes are others"
+        if _images(old) != _images(new):
+            what = f"it has {_images(new)} training images instead of {_images(old)}"
+    found = f"{wanted.data.source} instead of {frozen.data.source}, and {what}"
+    instead = "a run goes on with the dataset that it was started with, wherever that lies; to train on another:"
+    return Problem("data", found, f"{instead}\n{anew.command(run, [f'data={wanted.data.source}'])}")
+
+
+def _why(digest: str | None) -> str:
+    if digest is None:
+        return "the run was started by a version that kept no fingerprint, or where its data was not looked at"
+    return "it is not looked at here"
+
+
+def _images(digest: str | None) -> str:
+    return (digest or "?").partition(":")[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 from yoloscale.config import families
 from yoloscale.config.catalog import read_catalog
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.locations import cache_folder
+from yoloscale.config.locations import cache_folder, working_folder
 from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
@@ -21,10 +23,32 @@ BOXES = (Task.detect, Task.segment, Task.pose, Task.obb)  # tasks whose validato
 
 
 def prepare(config: Config, say: Say) -> Config:
-    """Fetch, render and check what the config names; the config with its task filled in.
+    """Fetch, render and check what the config names; the config with its task, and what `origin` says of folder and
+    dataset, filled in.
 
-    `say` gets a line for everything that takes time. Raises ConfigError before anything of the run exists.
+    Relative paths in a dataset's YAML are read from the folder that the run was first started in. `say` gets a line for
+    everything that takes time. Raises ConfigError before anything of the run exists.
     """
+    folder = working_folder(config.origin)
+    with _standing_in(folder):
+        task, dataset = _prepare(config, say)
+    origin = replace(config.origin, folder=str(folder), dataset=dataset)
+    return replace(config, model=replace(config.model, task=task), origin=origin)
+
+
+@contextlib.contextmanager
+def _standing_in(folder: Path) -> Iterator[None]:
+    """Within, the folder is the working folder, as it will be for the ranks."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _prepare(config: Config, say: Say) -> tuple[Task, str | None]:
+    """The task, and the fingerprint of the dataset; None if it is looked at later."""
     if config.logger.tensorboard and find_spec("tensorboard") is None:
         instead = "pip install 'yoloscale[tensorboard]', or write logger=default"
         raise ConfigError(Problem("logger.tensorboard", "the package tensorboard is not installed", instead))
@@ -32,14 +56,11 @@ def prepare(config: Config, say: Say) -> Config:
     _refuse_callbacks(config)
     _refuse_augmentations(config)
     task = _prepare_model(config, cache, say)
-    if is_checked_later(config):
-        return replace(config, model=replace(config.model, task=task))
-    check_data(config, task, say)
-    return replace(config, model=replace(config.model, task=task))
+    return task, None if is_checked_later(config) else check_data(config, task, say)
 
 
-def check_data(config: Config, task: Task, say: Say) -> None:
-    """Fetch, render and check the dataset. Raises ConfigError."""
+def check_data(config: Config, task: Task, say: Say) -> str | None:
+    """Fetch, render and check the dataset; its training images and fingerprint. Raises ConfigError."""
     from yoloscale.data import check, fraction, sources
     from yoloscale.data.check_yaml import Reads
 
@@ -54,6 +75,8 @@ def check_data(config: Config, task: Task, say: Say) -> None:
     for split in dict.fromkeys(("train", reads.split)):
         if loss := fraction.remark(source, task, split, config.fraction, report):
             say(loss)
+    train = report.splits["train"]
+    return None if report.digest is None else f"{train.images - len(train.skipped)}:{report.digest}"
 
 
 def without_effect(config: Config, task: Task) -> list[str]:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Config
-from yoloscale.config.topology import changed
+from yoloscale.config.typed_again import changed
 from yoloscale.config.validate import validate
-from yoloscale.launch import stragglers
+from yoloscale.launch import anew, stragglers
 from yoloscale.launch.attempt import Observer
 from yoloscale.launch.attempts import run_attempts
 from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
-from yoloscale.launch.move import move, moved_run
+from yoloscale.launch.move import done_by, move, moved_run
 from yoloscale.launch.outcome import Outcome
 from yoloscale.launch.prepare import prepare
 from yoloscale.launch.process import start_detached
@@ -66,7 +68,7 @@ def ready(config: Config, overrides: list[str], say: Say) -> Claim:
     """Prepare all that a new or taken-up run needs, then take its directory. Raises ConfigError."""
     if config.name is not None:
         refuse_if_taken(named_run(config, config.name), config)
-    taken = claim(prepare(config, say), overrides)
+    taken = claim(prepare(config, say), overrides, say)
     try:
         end_leftovers(taken.run, say)
     except BaseException:
@@ -78,28 +80,55 @@ def ready(config: Config, overrides: list[str], say: Say) -> Claim:
 def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Claim:
     """Take an unfinished run up where it stopped, with the config it was frozen with. Raises ConfigError.
 
-    `changes` are cluster settings as typed, to go on elsewhere; they are frozen and put on record.
+    `changes` are settings as typed, to go on elsewhere or otherwise; they are frozen and put on record.
     """
     if is_finished(run):
-        raise ConfigError(finished_problem(run))
+        raise ConfigError(finished_problem(run, changes))
     wanted_again(run, changes)  # before anything is written into the folder, and again under the lock
     run.job.mkdir(exist_ok=True)
     taken = lock(run)
     try:
         end_leftovers(taken.run, say)
-        wanted = wanted_again(run, changes)
-        prepare(wanted, say)
-        move(taken.run, wanted)
+        wanted = _prepared_again(run, wanted_again(run, changes), say)
+        typed = [*anew.without(anew.typed_for(run), [anew.key_of(change) for change in changes]), *changes]
+        move(taken.run, wanted, typed, say, by_resume=True)
     except BaseException:
         taken.release()
         raise
     return taken
 
 
+def _prepared_again(run: RunDirectory, wanted: Config, say: Say) -> Config:
+    """As `prepare`; what is wrong with the data may be that it lies elsewhere by now."""
+    try:
+        return prepare(wanted, say)
+    except ConfigError as error:
+        told = shlex.quote(str(run.path))
+        moved_data = f"if it lies elsewhere by now: yoloscale resume {told} data=PATH"
+        raise ConfigError(
+            [
+                replace(problem, instead=f"{problem.instead}\n{moved_data}")
+                if problem.key.partition(".")[0] == "data"
+                else problem
+                for problem in error.problems
+            ]
+        ) from error
+
+
 def asked(run: RunDirectory, changes: Sequence[str]) -> Config:
     """What a run is asked to go on with: as it is frozen, but for changes as typed. Not validated, but for these."""
     frozen = load(run.config)
-    return changed(frozen, changes) if changes else frozen
+    if frozen.origin.folder is None:
+        frozen = replace(frozen, origin=replace(frozen.origin, folder=_first_folder(run)))
+    return changed(frozen, changes, lambda: anew.command(run, changes), done_by(run)) if changes else frozen
+
+
+def _first_folder(run: RunDirectory) -> str | None:
+    """Where a run was started that was frozen by a version that did not put the folder down."""
+    try:
+        return str(json.loads(run.launch_record(1).read_text(encoding="utf-8"))["working_folder"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
@@ -107,7 +136,7 @@ def wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
     config = asked(run, changes)
     if problems := validate(config):  # this machine may have fewer GPUs than the one it was frozen on
         raise ConfigError(problems)
-    return moved_run(run, config)
+    return moved_run(run, config, by_resume=True)
 
 
 def run_here(taken: Claim, observer: Observer, *, worker: str = WORKER) -> Outcome:

@@ -17,7 +17,7 @@ from yoloscale.config.quoting import without_interpolation
 from yoloscale.config.schema import Config
 from yoloscale.config.typed import to_plain
 
-_NOT_OF_THE_TRAINING = ("name", "id", "cluster", "paths", "logger", "sweep", "trial")
+_NOT_OF_THE_TRAINING = ("name", "id", "cluster", "paths", "logger", "sweep", "trial", "origin")
 _CHOSEN = ("model", "data")  # groups whose options stand for a whole section
 _CUSTOM = "custom"
 _LOCAL = "local"

@@ -4,24 +4,149 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from yoloscale.config.compose import assignments
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.freeze import freeze, load
+from yoloscale.config.remarks import Say, once
+from yoloscale.config.resuming import Done, is_free
+from yoloscale.config.schema import Config
 from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.topology import differences, moved
+from yoloscale.config.typed_again import changed
+from yoloscale.config.validate import validate
+from yoloscale.launch import anew
+from yoloscale.launch.claim import lock
+from yoloscale.launch.move import move, moved_run
+from yoloscale.launch.prepare import prepare
+from yoloscale.launch.start import asked
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory, read, write
+from yoloscale.sweep.directory import take
+from yoloscale.sweep.prepare import needs
+from yoloscale.sweep.problems import gathered
+from yoloscale.sweep.search.ready import anchored
+from yoloscale.sweep.search.search import base_of, open_search
 
 CHANGEABLE = ("sweep.parallel", "sweep.max_failures")
 
 
-def changed_settings(tokens: Sequence[str], frozen: SweepConfig) -> SweepConfig:
-    """A sweep's settings with `parallel` and `max_failures` as typed. Raises ConfigError for anything else."""
-    given = dict(assignments(tokens))
-    instead = "type the sweep's own command with it, and the same name="
-    problems = [Problem(key, "beside the name of a sweep", instead) for key in given if key not in CHANGEABLE]
+def changed_settings(tokens: Sequence[str], frozen: SweepConfig) -> tuple[SweepConfig, list[str]]:
+    """A sweep's settings with `parallel` and `max_failures` as typed, and the words that are for its points.
+
+    Points take what changes nothing about their training (config/resuming.py), and where their data lies: the others of
+    the sweep are finished as they were. Raises ConfigError for anything else.
+    """
+    given = {key: value for token in tokens for key, value in assignments([token])}
+    instead = (
+        "points are compared, and some may be finished: resume one by itself, SWEEP/POINT, or type the sweep's own "
+    )
+    instead += "command with it, and the same name= for where they run, another one else"
+    taken = {key: key in CHANGEABLE or is_free(key) or key.partition(".")[0] == "data" for key in given}
+    problems = [Problem(key, "beside the name of a sweep", instead) for key in given if not taken[key]]
+    settings = {key: value for key, value in given.items() if key in CHANGEABLE}
     problems += [
         Problem(key, f"{value}", "write at least 1, or null for no limit")
-        for key, value in given.items()
-        if key in CHANGEABLE and value is not None and value < 1
+        for key, value in settings.items()
+        if value is not None and value < 1
     ]
     if problems:
         raise ConfigError(problems)
-    return replace(frozen, **{key.removeprefix("sweep."): value for key, value in given.items()})
+    changed_to = {key.removeprefix("sweep."): value for key, value in settings.items()}
+    words = [token for token in anchored(tokens) if not anew.key_of(token).startswith("sweep.")]
+    return replace(frozen, **changed_to), words
+
+
+def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Sequence[str], say: Say) -> None:
+    """Let points go on as typed, and those of a search that are still to come: frozen anew and put on record.
+
+    Nothing is written before every point is known to be right; what they need is looked after once. Raises ConfigError.
+    """
+    if not words:
+        return
+    if swept := [key for key in map(anew.key_of, words) if key in _swept(sweep)]:
+        raise ConfigError([Problem(key, "what the points differ in", "leave it out") for key in swept])
+    bases = [base_of(sweep)] if base_of(sweep).exists() else []
+    found, done = list[Config | ConfigError](), dict[str, Config | ConfigError]()
+    for config in [*(_asked(run, words) for run in runs), *(_asked_of_base(load(base), words) for base in bases)]:
+        if isinstance(config, Config):
+            key = needs(config)
+            if key not in done:
+                done[key] = _prepared(config, say)
+            config = _with_findings(config, done[key])
+        found.append(config)
+    checked = [_checked(run, config) for run, config in zip(runs, found, strict=False)]
+    checked += [_checked_base(base, config) for base, config in zip(bases, found[len(runs) :], strict=True)]
+    problems = [each.problems if isinstance(each, ConfigError) else () for each in checked]
+    if told := gathered(problems, [*(run.name for run in runs), *("the points to come" for _ in bases)]):
+        raise ConfigError(told)
+    configs, say = [each for each in checked if isinstance(each, Config)], once(say)
+    for run, config in zip(runs, configs, strict=False):
+        run.job.mkdir(exist_ok=True)
+        taken = lock(run)
+        try:
+            typed = [*anew.without(anew.typed_for(run), [anew.key_of(word) for word in words]), *words]
+            move(taken.run, config, typed, say, by_resume=True)
+        finally:
+            taken.release()
+    with take(sweep):
+        for base, config in zip(bases, configs[len(runs) :], strict=True):
+            freeze(config, base)
+        record = read(sweep)
+        typed = [*anew.without(record.overrides, [anew.key_of(word) for word in words]), *words]
+        write(sweep, replace(record, overrides=tuple(typed)))  # points to come are composed of these
+
+
+def _swept(sweep: SweepDirectory) -> set[str]:
+    """The keys that the points differ in."""
+    record = read(sweep)
+    searched = open_search(sweep).space.description() if record.settings.search is not None else []
+    chosen = {anew.key_of(override) for point in record.points for override in point.overrides}
+    return chosen | {str(each["key"]) for each in searched}
+
+
+def _asked(run: RunDirectory, words: Sequence[str]) -> Config | ConfigError:
+    try:
+        config = asked(run, words)
+        return ConfigError(problems) if (problems := validate(config)) else config
+    except ConfigError as error:
+        return error
+
+
+def _asked_of_base(frozen: Config, words: Sequence[str]) -> Config | ConfigError:
+    try:
+        return changed(frozen, words, lambda: "yoloscale train -m …", Done())
+    except ConfigError as error:
+        return error
+
+
+def _prepared(config: Config, say: Say) -> Config | ConfigError:
+    try:
+        return prepare(config, say)
+    except ConfigError as error:
+        return error
+
+
+def _with_findings(config: Config, prepared: Config | ConfigError) -> Config | ConfigError:
+    if isinstance(prepared, ConfigError):
+        return prepared
+    origin = replace(config.origin, folder=prepared.origin.folder, dataset=prepared.origin.dataset)
+    return replace(config, origin=origin)
+
+
+def _checked_base(base: Path, config: Config | ConfigError) -> Config | ConfigError:
+    if isinstance(config, ConfigError):
+        return config
+    found = moved(load(base), config, Done())
+    if different := differences(found, config):
+        told = "the points to come are trained on the dataset that the others were"
+        return ConfigError([Problem(key, f"{new} instead of {old}", told) for key, old, new in different])
+    return found
+
+
+def _checked(run: RunDirectory, config: Config | ConfigError) -> Config | ConfigError:
+    try:
+        return config if isinstance(config, ConfigError) else moved_run(run, config, by_resume=True)
+    except ConfigError as error:
+        return error

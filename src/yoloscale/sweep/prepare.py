@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.remarks import Say
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema import Config
 from yoloscale.launch.prepare import prepare
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep
 from yoloscale.sweep.problems import gathered
@@ -17,26 +17,24 @@ def prepare_all(sweep: ConfiguredSweep, say: Say) -> ConfiguredSweep:
 
     `say` gets a line for everything that takes time. Raises ConfigError with what is wrong with any of them.
     """
-    done = dict[str, Task | tuple[Problem, ...]]()
+    done = dict[str, Config | tuple[Problem, ...]]()
     for each in sweep.points:
         key = needs(each.config)
         if key not in done:
             done[key] = _prepare(each.config, say)
     results = [done[needs(each.config)] for each in sweep.points]
-    problems = [() if isinstance(result, Task) else result for result in results]
+    problems = [() if isinstance(result, Config) else result for result in results]
     if told := gathered(problems, [each.name for each in sweep.points]):
         raise ConfigError(told)
-    tasks = [result for result in results if isinstance(result, Task)]
-    return replace(sweep, points=tuple(map(_with_task, sweep.points, tasks)))
+    prepared = [result for result in results if isinstance(result, Config)]
+    return replace(sweep, points=tuple(map(_with_findings, sweep.points, prepared)))
 
 
-def _prepare(config: Config, say: Say) -> Task | tuple[Problem, ...]:
+def _prepare(config: Config, say: Say) -> Config | tuple[Problem, ...]:
     try:
-        task = prepare(config, say).model.task
+        return prepare(config, say)
     except ConfigError as error:
         return error.problems
-    assert task is not None, "it is what preparing a model finds out"
-    return task
 
 
 def needs(config: Config) -> str:
@@ -51,11 +49,18 @@ def needs(config: Config) -> str:
             config.paths.cache,
             config.callbacks,
             config.paths.code,
+            config.origin.folder,
             config.augmentations,
         )
     )
 
 
-def _with_task(each: ConfiguredPoint, task: Task) -> ConfiguredPoint:
-    composed, config = (replace(one, model=replace(one.model, task=task)) for one in (each.composed, each.config))
-    return replace(each, composed=composed, config=config)
+def _with_findings(each: ConfiguredPoint, prepared: Config) -> ConfiguredPoint:
+    """A point with the task of its model, and what preparing found of its dataset and the folder."""
+    task, found = prepared.model.task, prepared.origin
+
+    def with_findings(one: Config) -> Config:
+        origin = replace(one.origin, folder=found.folder, dataset=found.dataset)
+        return replace(one, model=replace(one.model, task=task), origin=origin)
+
+    return replace(each, composed=with_findings(each.composed), config=with_findings(each.config))

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.mig import VISIBLE
-from yoloscale.config.plan import BatchPlan, difference, plan, planned_ranks
+from yoloscale.config.plan import BatchPlan, difference, plan, planned_batch, planned_ranks
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Config, Task
 from yoloscale.config.wording import counted
@@ -132,7 +132,8 @@ def build(
     order = _order(config, samples, dealt)
     if not config.cluster.sync_bn or ranks.world_size == 1:
         refuse_single_values(order, trainer.args, learner.stride)
-    optimizer = learner.build_optimizer(len(samples), batch, dealt.planned.accumulate, config.epochs)
+    epochs = config.origin.epochs or config.epochs  # `auto` stays what it was when they are changed
+    optimizer = learner.build_optimizer(len(samples), batch, dealt.planned.accumulate, epochs)
     if not config.compile:
         step_eagerly(optimizer)
     average = AveragedModel(learner.module)  # before: it is evaluated and published, with batch norms as they were
@@ -159,7 +160,8 @@ def _trainer(
     model, pretrained = _sources(config, caches)
     task, rtdetr = config.model.task, is_rtdetr(model)
     assert task is not None, "the launcher writes the task into the frozen config"
-    batch = max(int(config.batch) // planned_ranks(config), 1) if config.batch >= 1 else 1
+    planned = planned_batch(config)
+    batch = max(int(planned) // planned_ranks(config), 1) if planned >= 1 else 1
     args = arguments(config, task, locate(config.data, task, caches, config.split), model, batch)
     args.pretrained = pretrained
     augmentations.adapt()
@@ -233,8 +235,8 @@ def _channels_last(config: Config, device: torch.device) -> bool:
 
 def _size_batch(config: Config, run: RunDirectory, trainer: Any, precision: Precision, ranks: Ranks) -> int:
     """Collective. The planned global batch; sized on the GPU at the first start of a run that leaves it open."""
-    if config.batch >= 1:
-        return int(config.batch)
+    if (planned := planned_batch(config)) >= 1:
+        return int(planned)
     earlier = [event["batch"] for event in events.history(run) if event["event"] == events.TRAINING_STARTED]
     if chosen := group.broadcast_object(earlier[0] if earlier else None):
         trainer.batch_size = trainer.args.batch = chosen // planned_ranks(config)

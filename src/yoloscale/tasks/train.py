@@ -57,7 +57,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         parts = build(config, run, ranks, device, steps, ballot, partial(_say, run, ranks, attempt))
     remarks.tell(run, ranks, heard)
     keeper = make_keeper(config, run, ranks, parts, when=_when(config, run, attempt), save_period=config.save_period)
-    progress = keeper.restore() or _first_progress(config, run)
+    progress = follow_length(config, keeper.restore() or _first_progress(config, run))
     _watch_for_requests(run, ranks, ballot)
     trackers = open_trackers(config, run, ranks, progress, attempt)
     observer = _observer(config, run, ranks, progress, trackers, attempt)
@@ -193,6 +193,18 @@ def _end_if_lost(run: RunDirectory, ranks: Ranks) -> None:
 def _first_progress(config: Config, run: RunDirectory) -> Progress:
     progress = Progress(seed=config.seed, run_id=run.run_id)
     progress.position.epochs = config.epochs
+    return progress
+
+
+def follow_length(config: Config, progress: Progress) -> Progress:
+    """The progress with the epochs of the config, which may have been changed since its checkpoint was written.
+
+    What has ended early stays ended, unless the epochs were changed after that. With `time=` the epochs follow from it.
+    """
+    position, asked_at = progress.position, config.origin.epochs_done
+    has_ended = position.epoch >= position.epochs
+    if config.time is None and (not has_ended or (asked_at is not None and position.epoch <= asked_at)):
+        position.epochs = config.epochs
     return progress
 
 

@@ -1,0 +1,93 @@
+"""What may change about a run that goes on, key by key. Pure.
+
+| keys | what a change does | taken |
+| --- | --- | --- |
+| cluster, but for exact_reduce and sync_bn | says where it runs; the optimiser steps stay (config/plan.py) | always |
+| data, where the images and labels are the same | says where they lie | always |
+| workers, cache, loggers, checkpoints, plots, …: `FREE` | nothing about the training | always |
+| batch, epochs, time, patience, close_mosaic, …: `ASKED` | the run is not the one that was planned | by resume |
+| all others | another training: the state it would go on from was made by the old values | never |
+
+A run of a search is compared with the others of it: of `ASKED`, it takes `batch` and `channels_last` only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yoloscale.config.schema import Config
+
+# at the root; loader workers and caches give the same samples, the rest is what is written beside the training
+FREE = frozenset(
+    {
+        *("workers", "cache", "verbose", "plots", "save", "save_period", "save_json"),
+        *("profile", "visualize", "save_txt", "save_conf"),
+    }
+)
+FREE_GROUPS = ("checkpoint", "logger", "debug", "paths")
+FREE_BELOW = (*(f"{group}." for group in FREE_GROUPS), "model.allow_pickle")
+ASKED = ("batch", "epochs", "time", "patience", "close_mosaic", "val", "augment", "channels_last")
+IN_A_SEARCH = ("batch", "channels_last")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run has behind it: whole epochs, and the global batch of the first start; None: there was none."""
+
+    epochs: int = 0
+    batch: int | None = None
+
+
+def is_free(key: str) -> bool:
+    """Whether a change of the key changes nothing about the training."""
+    return key in FREE or key in FREE_GROUPS or key.startswith(FREE_BELOW)
+
+
+def is_asked(key: str, frozen: Config) -> bool:
+    """Whether a change of the key is taken by whoever asks for it with `resume`."""
+    return key in ASKED and (frozen.trial is None or key in IN_A_SEARCH)
+
+
+def consequence(key: str, frozen: Config, found: Config) -> str | None:
+    """What follows from a change of one of `ASKED`, as a part of a sentence; None where another key tells it."""
+    epochs, closing = found.epochs, found.close_mosaic
+    ends = (
+        f"mosaic ends after epoch {max(epochs - closing, 0)}"
+        if closing and found.mosaic
+        else "mosaic stays on to the end"
+    )
+    ends = "mosaic is off" if found.mosaic and closing >= epochs else ends
+    told: dict[str, str] = {
+        "epochs": f"from here on, the learning rate is that of a run of {epochs} epochs; {ends}",
+        "time": "the training of before counts, and the length and the learning rate follow"
+        if found.time is not None
+        else f"the length and the learning rate are again those of {epochs} epochs",
+        "patience": "it decides when the run stops early, counted from its best epoch"
+        if found.patience
+        else "the run does not stop early",
+        "close_mosaic": ends,
+        "val": "each epoch is evaluated"
+        if found.val
+        else "only the last epoch is evaluated, so the best of the others is not known",
+        "augment": "the final metrics are not comparable with those of before",
+        "channels_last": "the same results but for the order of floating-point sums",
+    }
+    return told.get(key)
+
+
+def remarks(frozen: Config, found: Config) -> list[str]:
+    """A line for each change after which the run is not the one that was planned; `batch` is told by its plan."""
+    lines = []
+    for key in ASKED:
+        before, now = getattr(frozen, key), getattr(found, key)
+        if before != now and (what := consequence(key, frozen, found)) is not None:
+            lines.append(f"{key}={_said(now)} instead of {_said(before)}: {what}")
+    return lines
+
+
+def _said(value: object) -> str:
+    return (
+        {None: "null", True: "true", False: "false"}.get(value, str(value))
+        if isinstance(value, (bool, type(None)))
+        else str(value)
+    )

@@ -1,0 +1,147 @@
+"""What is typed to go on with a run, put onto the config that it was frozen with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.resolve import adopt, resolve
+from yoloscale.config.resuming import ASKED, FREE_GROUPS, Done
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig
+from yoloscale.config.slurm import SlurmConfig
+from yoloscale.config.topology import KEPT, differences, moved
+
+_SECTIONS = ("cluster", "data", "model", *FREE_GROUPS)  # a group that is named takes the place of all its settings
+_NEVER = {
+    "name": "leave it out: a run keeps its name",
+    "experiment": "write the keys that are to change, not a recipe",
+    "sweep": "leave it out: it is for `train -m`",
+    "trial": "leave it out: a search writes it",
+    "origin": "leave it out: what a run's first start found is put down by itself",
+    "id": "leave it out: a run keeps its own",
+    "cluster.planned_ranks": "leave it out: the ranks of a run's first start are put down by itself",
+}
+
+
+def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done: Done) -> Config:
+    """A frozen config with what a person typed to go on with, in the grammar of `train`; resolved.
+
+    Raises ConfigError that lists what may not change, with the command that `anew` gives: it starts another run from
+    the weights. Not validated.
+    """
+    from yoloscale.config.compose import assignments, compose
+
+    given = assignments(tokens)
+    if problems := [problem for key, value in given if (problem := _never(frozen, key, value)) is not None]:
+        raise ConfigError(problems)
+    groups = [key for key, value in given if key in _SECTIONS and isinstance(value, (str, list))]
+    wanted = frozen
+    if groups:
+        composed = compose(tokens)
+        wanted = replace(frozen, **{group: getattr(composed, group) for group in groups})
+        kept = [name for name in KEPT if f"cluster.{name}" not in dict(given)]
+        wanted.cluster = replace(wanted.cluster, **{name: getattr(frozen.cluster, name) for name in kept})
+    leaves = {key: value for key, value in given if key.partition(".")[0] not in groups}
+    if "cluster" not in groups:
+        of_cluster = {key.removeprefix("cluster."): value for key, value in leaves.items() if _is_of_cluster(key)}
+        wanted = replace(wanted, cluster=_with_values(frozen.cluster, of_cluster))
+    for key, value in leaves.items():
+        if not _is_of_cluster(key):
+            wanted = _with_leaf(wanted, key, value)
+    wanted = replace(_anchored(wanted, frozen), origin=OriginConfig())
+    wanted = adopt(wanted, frozen)
+    there = resolve(wanted)
+    found = moved(frozen, there, done)
+    # what resolving fills in is no wish of the person's
+    wanted = replace(wanted, cluster=there.cluster, amp=wanted.amp if "amp" in leaves else found.amp)
+    if problems := _fixed(frozen, found, wanted, anew):
+        raise ConfigError(problems)
+    return found
+
+
+def _is_of_cluster(key: str) -> bool:
+    return key.startswith("cluster.")
+
+
+def _never(frozen: Config, key: str, value: object) -> Problem | None:
+    if key in _SECTIONS and value is None:
+        return Problem(f"~{key}", "a group that is taken out", f"write {key}=GROUP, or what is to change below it")
+    name = key if key in _NEVER else key.partition(".")[0]
+    if name not in _NEVER or value is None or (name == "name" and value == frozen.name):
+        return None
+    return Problem(key, f"{value}", _NEVER[name])
+
+
+def _with_leaf(config: Any, key: str, value: Any, whole: str | None = None) -> Any:
+    """A config, or a group of it, with one value put in. Raises ConfigError below a group that is not switched on."""
+    name, _, inner = key.partition(".")
+    if not inner:
+        return replace(config, **{name: value})
+    whole = whole or key
+    group = getattr(config, name)
+    if group is None:
+        above = whole.removesuffix(f".{inner}")
+        instead = f"add {above.replace('.', '=')}" if above.startswith("logger.") else "leave it out"
+        raise ConfigError(Problem(whole, f"{value}, but {above} is not switched on", instead))
+    if not dataclasses.is_dataclass(group):
+        return replace(config, **{name: {**group, inner: value}})
+    return replace(config, **{name: _with_leaf(group, inner, value, whole)})
+
+
+def _anchored(config: Config, frozen: Config) -> Config:
+    """With the paths that are typed as they are from here, whatever folder the run was started in."""
+    source, cache = config.data.source, config.paths.cache
+    if source != frozen.data.source and len(Path(source).parts) > 1 and Path(source).exists():
+        config = replace(config, data=replace(config.data, source=str(Path(source).absolute())))
+    if cache is not None and cache != frozen.paths.cache:
+        config = replace(config, paths=replace(config.paths, cache=str(Path(cache).expanduser().absolute())))
+    return config
+
+
+def _fixed(frozen: Config, found: Config, wanted: Config, anew: Callable[[], str]) -> list[Problem]:
+    """What is wanted and does not go with the state that a run would go on from; data as one problem."""
+    different = differences(found, wanted)
+    keys = {key: (old, new) for key, old, new in different}
+    if any(key.startswith("data.") for key in keys):
+        keys = {key: values for key, values in keys.items() if not key.startswith("data.")}
+        keys["data"] = (frozen.data.source, wanted.data.source)
+    if not keys:
+        return []
+    command = anew()
+    return [Problem(key, f"{new} instead of {old}", _instead(key, frozen, command)) for key, (old, new) in keys.items()]
+
+
+def _instead(key: str, frozen: Config, command: str) -> str:
+    if key in ASKED and frozen.trial is not None:
+        said = "a run of a search is compared with the others, which are as long"
+    else:
+        said = "a run goes on as it was configured, as the state that it goes on from was made by that"
+    return f"{said}: leave it out, or start another run from its weights:\n{command}"
+
+
+def _with_values(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
+    """A cluster section with values by their keys below `cluster`; those of free mappings come beside what is there."""
+    cluster = _left_open(frozen, typed)
+    for key, value in typed.items():
+        name, _, inner = key.partition(".")
+        if inner:
+            mapping = {**getattr(cluster, name), inner: value}
+            value = {known: kept for known, kept in mapping.items() if kept is not None}
+        cluster = replace(cluster, **{name: value})
+    return cluster
+
+
+def _left_open(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
+    """What a run goes on with where nothing is typed: as it is frozen, as far as that makes sense beside what is."""
+    open_now = dict[str, Any](device=Device.auto, procs_per_node=None, gpus=None, backend=None)
+    if frozen.launcher is Launcher.slurm and typed.get("launcher") is Launcher.local:
+        blank = ClusterConfig()
+        asked_of_slurm = [field.name for field in fields(SlurmConfig)]
+        open_now |= {name: getattr(blank, name) for name in (*asked_of_slurm, "nodes", "time")}
+    if typed.get("nodes", open_now.get("nodes")) == 1:
+        open_now |= {"rdzv_endpoint": None, "min_nodes": None}  # they are for several
+    return replace(frozen, **open_now)

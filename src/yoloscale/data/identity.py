@@ -1,0 +1,64 @@
+"""Whether a dataset is the same one, wherever it lies: told from names, sizes and labels; no image is opened.
+
+The launcher's counterpart of `yolo/fingerprint.py`, which needs Ultralytics' data sets: it is taken before any rank
+starts, of the files as they are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+_THREADS, _CHUNK = 16, 256
+_TEXT = ".txt"
+
+
+def digest(splits: Mapping[str, Sequence[str]], label_of: Callable[[str], str | None], about: object) -> str:
+    """A sha256 over the images of each split, by their names below the folder that they share, in any order.
+
+    `label_of`: the label file of an image, if there is one; its text counts, of a picture its size. `about`: what else
+    of the dataset training depends on (names of classes, keypoints).
+    """
+    whole = sha256(repr(about).encode())
+    for split, images in sorted(splits.items()):
+        whole.update(f"{split}\0{len(images)}\0".encode())
+        for entry in sorted(_entries(images, label_of)):
+            whole.update(entry)
+    return whole.hexdigest()[:32]
+
+
+def _entries(images: Sequence[str], label_of: Callable[[str], str | None]) -> Iterable[bytes]:
+    common = os.path.commonpath([os.path.dirname(image) for image in images]) if images else ""  # noqa: PTH120
+
+    def entries_of(chunk: Sequence[str]) -> list[bytes]:
+        return [_entry(os.path.relpath(image, common), image, label_of(image)) for image in chunk]
+
+    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return [entry for part in pool.map(entries_of, chunks) for entry in part]
+
+
+def _entry(name: str, image: str, label: str | None) -> bytes:
+    made = sha256(os.fsencode(name))
+    made.update(f"\0{_size(image)}\0".encode())
+    if label is not None:
+        made.update(_content(label) if label.endswith(_TEXT) else str(_size(label)).encode())
+    return made.digest()
+
+
+def _size(file: str) -> int:
+    try:
+        return Path(file).stat().st_size
+    except OSError:
+        return -1
+
+
+def _content(label: str) -> bytes:
+    """A label's lines, without what an editor or a copy from another system changes about their ends."""
+    try:
+        return b"\n".join(line.strip() for line in Path(label).read_bytes().splitlines())
+    except OSError:
+        return b"absent"

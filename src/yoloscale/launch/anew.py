@@ -1,0 +1,79 @@
+"""The command that starts another run from the weights of one that cannot go on as it is wanted."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import yaml
+
+from yoloscale.config.freeze import load, parse
+from yoloscale.config.schema import Config, PathsConfig
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.sweep_directory import is_sweep
+
+# what the new run has from the weights, or by itself
+_REPLACED = ("name", "model", "pretrained", "resume", "paths.runs", "project", "-m", "--multirun", "--detach")
+_RECIPES = ("cfg", "experiment", "--config-name")
+_ALSO = {"device": ("cluster.device", "cluster.gpus", "cluster.procs_per_node"), "task": ("model",)}
+
+
+def command(run: RunDirectory, changes: Sequence[str] = ()) -> str:
+    """`yoloscale train` as it was typed for a run, with changes, from its best weights (else its last), as another run.
+
+    Of a run that has no weights yet, from the beginning.
+    """
+    weights = next((file for file in (run.best_weights, run.weights / "last.pt") if file.is_file()), None)
+    config, typed = load(run.config), typed_for(run)
+    kept = [] if weights is not None else [token for token in typed if key_of(token) in ("model", "pretrained")]
+    last = {key_of(word): word for word in typed}  # of a key that was typed twice, the second
+    words = [*kept, *without(typed, [*_REPLACED, *map(key_of, changes)])]
+    words = [_where_it_lies(word, config) for word in words if word == last[key_of(word)]] + list(changes)
+    if weights is not None:
+        words.insert(0, f"model={_shown(weights)}")
+        if config.pretrained is not True and any(key_of(word) in _RECIPES for word in words):
+            words.append("pretrained=true")
+    folder = run.path.parent.parent if is_sweep(run.path.parent) else run.path.parent
+    if folder != Path(PathsConfig().runs).absolute():
+        words.append(f"paths.runs={_shown(folder)}")
+    names = (f"{run.name}-{number}" for number in count(2))
+    words.append(f"name={next(name for name in names if not (folder / name).exists())}")
+    return f"yoloscale train {shlex.join(words)}"
+
+
+def typed_for(run: RunDirectory) -> list[str]:
+    """What overrides.yaml holds; nothing where it cannot be read."""
+    try:
+        content = parse(run.overrides.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return []
+    return [str(token) for token in content] if isinstance(content, list) else []
+
+
+def key_of(token: str) -> str:
+    """The key of a token as typed, or the word itself."""
+    key = token.partition("=")[0].strip()
+    return key if key.startswith("--") else key.lstrip("+~")
+
+
+def without(tokens: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Tokens less those for any of the keys, or for what lies below them."""
+    gone = {*keys, *(also for key in keys for also in _ALSO.get(key, ()))}
+    return [
+        token
+        for token in tokens
+        if not any(key_of(token) == key or key_of(token).startswith(f"{key}.") for key in gone)
+    ]
+
+
+def _where_it_lies(token: str, config: Config) -> str:
+    """The dataset's path as it was frozen: the one that was typed may be read from another folder only."""
+    source = config.data.source
+    return f"data={_shown(Path(source))}" if key_of(token) == "data" and Path(source).is_absolute() else token
+
+
+def _shown(file: Path) -> str:
+    here = Path.cwd()
+    return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)

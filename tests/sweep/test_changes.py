@@ -1,0 +1,104 @@
+"""A sweep whose points go on otherwise: where their data lies, and what changes nothing about their training."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.freeze import load
+from yoloscale.config.sweep import SweepConfig
+from yoloscale.runs import events
+from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.sweep.changes import change_points, changed_settings
+from yoloscale.sweep.ready import ready
+from yoloscale.sweep.search.ready import plan_search
+from yoloscale.sweep.search.ready import ready as ready_search
+from yoloscale.sweep.search.search import ask_point, base_of, open_search
+
+COMMON = ("name=s", "model=yolo26n.yaml", "device=cpu", "cluster.procs_per_node=1", "data=a/data.yaml", "optimizer=SGD")
+
+
+@pytest.fixture(autouse=True)
+def _dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("YOLOSCALE_CACHE", str(tmp_path / "cache"))
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (tmp_path / "a" / kind / split).mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(tmp_path / "a" / "images" / split / "1.jpg")
+        (tmp_path / "a" / "labels" / split / "1.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "a" / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [a, b]\n")
+
+
+def grid() -> SweepDirectory:
+    tokens = [*COMMON, "lr0=0.1,0.2"]
+    with ready(tokens, lambda _: None) as taken:
+        return taken.directory
+
+
+def go_on(sweep: SweepDirectory, *tokens: str) -> list[str]:
+    said: list[str] = []
+    _, words = changed_settings(tokens, SweepConfig())
+    change_points(sweep, sweep.runs(), words, said.append)
+    return said
+
+
+def test_all_points_go_on_with_data_that_was_moved(tmp_path: Path) -> None:
+    sweep = grid()
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    assert go_on(sweep, "data=b/data.yaml", "workers=3", "checkpoint.keep=5") == []
+    for run, rate in zip(sweep.runs(), (0.1, 0.2), strict=True):
+        frozen = load(run.config)
+        assert (frozen.lr0, frozen.workers, frozen.checkpoint.keep) == (rate, 3, 5)
+        assert frozen.data.source == str(tmp_path / "b" / "data.yaml")
+        typed = yaml.safe_load(run.overrides.read_text())
+        assert f"data={tmp_path}/b/data.yaml" in typed
+        assert "data=a/data.yaml" not in typed
+        assert set(events.history(run)[-1]["to"]) == {"data.source", "workers", "checkpoint.keep"}
+    assert f"data={tmp_path}/b/data.yaml" in read(sweep).overrides
+    with ready([*COMMON[:-2], "data=b/data.yaml", COMMON[-1], "lr0=0.1,0.2", "workers=3"], lambda _: None) as taken:
+        assert not taken.is_new, "and so does the sweep's own command"
+
+
+def test_what_would_make_points_incomparable_is_refused(tmp_path: Path) -> None:
+    sweep = grid()
+    before = [run.config.read_bytes() for run in sweep.runs()]
+    for token in ("epochs=3", "batch=8", "lr0=0.5", "device=cpu", "cluster.threads=1", "model=yolo11n"):
+        with pytest.raises(ConfigError, match="beside the name of a sweep"):
+            go_on(sweep, token, "workers=0")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "b" / "labels" / "train" / "1.txt").write_text("1 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(ConfigError, match="its images, labels or classes are others"):
+        go_on(sweep, "data=b/data.yaml")
+    assert [run.config.read_bytes() for run in sweep.runs()] == before
+    assert "data=a/data.yaml" in read(sweep).overrides
+
+
+def test_what_the_points_differ_in_stays() -> None:
+    with ready([*COMMON, "workers=1,2"], lambda _: None) as taken:
+        pass
+    with pytest.raises(ConfigError, match="what the points differ in"):
+        go_on(taken.directory, "workers=0")
+
+
+def test_points_of_a_search_that_are_still_to_come_go_on_so_too(tmp_path: Path) -> None:
+    tokens = [*COMMON, "sweep=random", "sweep.search.trials=3", "lr0=interval(0.001,0.1)"]
+    search = ready_search(plan_search(tokens), lambda _: None)
+    first = ask_point(search, 0)
+    assert first is not None
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    go_on(search.sweep, "data=b/data.yaml", "workers=3")
+    moved = str(tmp_path / "b" / "data.yaml")
+    assert load(base_of(search.sweep)).data.source == load(first[0].config).data.source == moved
+    second = ask_point(open_search(search.sweep), 1)
+    assert second is not None
+    assert second[1] is None
+    frozen = load(second[0].config)
+    assert (frozen.data.source, frozen.workers) == (moved, 3)
+    with pytest.raises(ConfigError, match="what the points differ in"):
+        change_points(search.sweep, [], ["lr0=0.1"], print)
