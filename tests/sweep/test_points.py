@@ -86,6 +86,13 @@ def test_commas_that_sweep_nothing(one_value: str) -> None:
     assert expanded(one_value, "lr0=1,2") == [f"{one_value} lr0=1", f"{one_value} lr0=2"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "one_value"), [("cos_lr", "cos_lr=true"), ("segment", "task=segment"), ("epochs=5,", "epochs=5")]
+)
+def test_short_words_of_yolo_are_whole_in_a_point(typed: str, one_value: str) -> None:
+    assert expanded(typed, "lr0=1,2") == [f"{one_value} lr0=1", f"{one_value} lr0=2"]
+
+
 AMBIGUOUS = {
     "freeze=0,10": ("freeze=[0,10]", "freeze=choice(0,10)"),
     "classes=0,1,2": ("classes=[0,1,2]", "classes=choice(0,1,2)"),
@@ -155,7 +162,7 @@ def test_an_end_that_a_step_leads_to_is_told_about() -> None:
 
 def test_habits_of_the_command_line() -> None:
     assert expanded("lr0", "=", "1,2", "-m", "--epochs=3") == ["lr0=1 epochs=3", "lr0=2 epochs=3"]
-    assert expanded("lr0=1,2", "epochs=3", "lr0=5,6") == ["epochs=3 lr0=5", "epochs=3 lr0=6"]
+    assert expanded("lr0=1,2", "epochs=3", "lr0=5,6") == ["lr0=5 epochs=3", "lr0=6 epochs=3"]
     assert expanded("cos_lr", "segment", "epochs=5,", "lr0=1,2")[0] == "cos_lr=true task=segment epochs=5 lr0=1"
 
 

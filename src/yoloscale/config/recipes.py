@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from yoloscale.config.catalog import Catalog, read_catalog
 from yoloscale.config.errors import Problem
 from yoloscale.config.keys import FREE, describe, is_group, known, nearest
-from yoloscale.config.refusals import NOT_OURS, WRITTEN_ELSEWHERE
+from yoloscale.config.refusals import advice
 
 GLOBAL = "# @package _global_"
 _PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
@@ -223,7 +223,7 @@ def _custom(group: str, text: str) -> str:
 
 
 def _meant(name: str) -> str:
-    if hint := WRITTEN_ELSEWHERE.get(name) or NOT_OURS.get(name):
+    if hint := advice(name):
         return hint
     near = nearest(name, [key for key in known() if not is_group(key)], count=3)
     return f"did you mean {' or '.join(near)}?" if near else "`yoloscale train --cfg job` lists every key"

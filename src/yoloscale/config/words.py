@@ -17,7 +17,7 @@ import yaml
 
 from yoloscale.config.arguments import TrainArguments
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.keys import known, members
+from yoloscale.config.keys import LIST_LIKE, known, members
 from yoloscale.config.quoting import literal, quote, unquote
 from yoloscale.config.refusals import NOT_OURS, WITHOUT_EFFECT, WRITTEN_ELSEWHERE
 from yoloscale.config.schema import Task
@@ -108,7 +108,9 @@ def _spelled(token: str) -> str:
             return f"{name}=true"
         return f"task={name}" if name in Task.__members__ else "mode=train" if name == "train" else token
     if name in arguments_of_yolo():
-        return f"{name}={value.strip().removesuffix(',')}"
+        value = value.strip()
+        is_list = name in LIST_LIKE and "," in value[:-1]  # there the comma says so
+        return f"{name}={value if is_list else value.removesuffix(',')}"
     return token
 
 
@@ -122,7 +124,6 @@ def _last_of_each(tokens: Iterable[str]) -> list[str]:
     for number, token in enumerate(tokens):
         name = _name(token)
         slot = name if "=" in token and name in arguments_of_yolo() else f"{number} {token}"
-        kept.pop(slot, None)
         kept[slot] = token
     return list(kept.values())
 
