@@ -67,7 +67,7 @@ def test_probes_are_all_values_and_both_ends_and_combinations_of_groups() -> Non
 REFUSED = {
     "close_mosaic=interval(1,5)": ("close_mosaic", "write int(interval(1,5))"),
     "lr0=interval(5,1)": ("lr0", "write the smaller one first"),
-    "lr0=tag(log,interval(0,1))": ("lr0", "start above 0"),
+    "weight_decay=tag(log,interval(0,1))": ("weight_decay", "start above 0"),
     "mosaic=tag(log,range(0.1,1,0.1))": ("mosaic", "leave the step out"),
     "amp=interval(0,1)": ("amp", "true or false"),
     "optimizer=interval(0,1)": ("optimizer", "commas between them"),
