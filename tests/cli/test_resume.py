@@ -64,5 +64,5 @@ def test_every_verb_knows_a_run_of_ultralytics(yoloscale: Yoloscale, tmp_path: P
     (weights.parent / "results.csv").write_text("epoch,time\n1,2.5\n2,5.0\n")
     done = yoloscale(*typed)
     assert done.returncode == 2
-    command = "yoloscale train cfg=ul/a/args.yaml model=ul/a/weights/last.pt epochs=1 name=a"
+    command = "yoloscale train cfg=ul/a/args.yaml model=ul/a/weights/last.pt epochs=1 name=a-2"
     assert command in done.stderr

@@ -38,7 +38,7 @@ def test_any_path_of_an_ultralytics_run_tells_what_trains_on_from_it(
     found, command = told(f"my runs/exp{within}")
     assert "cannot be resumed exactly" in found
     assert "30 of 100 epochs" in found
-    words = ["cfg=my runs/exp/args.yaml", "model=my runs/exp/weights/last.pt", "epochs=70", "name=exp"]
+    words = ["cfg=my runs/exp/args.yaml", "model=my runs/exp/weights/last.pt", "epochs=70", "name=exp-2"]
     assert command == ["yoloscale", "train", *words]
 
 
@@ -46,12 +46,14 @@ def test_any_path_of_an_ultralytics_run_tells_what_trains_on_from_it(
 def test_the_weights_that_were_named_are_trained_on(tmp_path: Path, named: str) -> None:
     run = make(tmp_path / "exp", epochs=100, done=100, weights=("last.pt", named))
     _, command = told(f"{run}/weights/{named}")
-    assert command[2:] == [f"cfg={run}/args.yaml", f"model={run}/weights/{named}", "name=exp"], "of a finished run, all"
+    assert command[2:] == [f"cfg={run}/args.yaml", f"model={run}/weights/{named}", "name=exp-2"], (
+        "of a finished run, all"
+    )
 
 
 def test_a_run_that_was_stopped_before_it_had_weights_starts_anew(tmp_path: Path) -> None:
     run = make(tmp_path / "exp", epochs=3, done=0, weights=())
-    assert told(str(run))[1] == ["yoloscale", "train", f"cfg={run}/args.yaml", "name=exp"]
+    assert told(str(run))[1] == ["yoloscale", "train", f"cfg={run}/args.yaml", "name=exp-2"]
 
 
 def test_loose_weights_are_trained_on(tmp_path: Path) -> None:

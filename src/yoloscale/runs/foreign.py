@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shlex
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def _command(run: UltralyticsRun, weights: Path | None) -> str:
     if weights is not None:
         words.append(f"model={_shown(weights)}")
         words += [f"epochs={run.epochs_left}"] if run.epochs_left is not None else []
-    words.append(f"name={run.folder.name}")
+    names = (f"{run.folder.name}-{number}" for number in count(2))  # the arguments say the same `project`
+    words.append(f"name={next(name for name in names if not (run.folder.parent / name).exists())}")
     return f"yoloscale train {shlex.join(words)}"
 
 
