@@ -62,11 +62,11 @@ def test_a_recipe_may_sweep(place: str) -> None:
 
 
 def test_a_point_can_be_started_alone_with_what_it_puts_down(frozen: Callable[..., TakenSweep]) -> None:
-    flag = written("sweep/mine.yaml", "params: {lr0: '0.001,0.01'}")
+    flag = written("sweep/mine.yaml", "params: {weight_decay: '0.001,0.01'}")
     sweep = frozen(flag, "name=s", "sweep=mine", "sweep.parallel=1", "epochs=1").directory
     run = sweep.runs()[1]
     alone = yaml.safe_load(run.overrides.read_text())
-    assert alone == [flag, "lr0=0.01", "epochs=1"]
+    assert alone == [flag, "weight_decay=0.01", "epochs=1"]
     point = load(run.config)
     assert replace(point, cluster=ClusterConfig()) == replace(
         resolve(compose(alone), TWO_CPUS), name=run.name, id=point.id, cluster=ClusterConfig()
@@ -130,7 +130,7 @@ def test_files_are_read_where_the_rest_only_goes_together_with_a_swept_group() -
         ("params: {lr0: []}", "sweep=mine", "sweep.params.lr0", "no values"),
         ("params: {model: yolo26n,yolo26s}", "sweep=mine", "sweep.params.yolo26s", "quotes"),
         ("params: {}", "sweep=mine", "--multirun", "nothing to sweep over"),
-        ("parms: {}", "sweep=mine", "sweep.parms", "no such key"),
+        ("parms: {}", "sweep=mine", "configs/sweep/mine.yaml:1", "sweep.parms: no such key"),
         ("params: {lr0: 'range(3,3)'}", "sweep=mine", "lr0", "no values"),
         ("params: {lr0: '${nope}'}", "sweep=mine", "sweep.params", "nope"),
         ("params: {}", "sweep=mine,default", "sweep", "one value"),
