@@ -69,7 +69,7 @@ def test_a_point_can_be_started_alone_with_what_it_puts_down(frozen: Callable[..
     assert alone == [flag, "weight_decay=0.01", "epochs=1"]
     point = load(run.config)
     assert replace(point, cluster=ClusterConfig()) == replace(
-        resolve(compose(alone), TWO_CPUS), name=run.name, id=point.id, cluster=ClusterConfig()
+        resolve(compose(alone), TWO_CPUS), name=run.name, id=point.id, origin=point.origin, cluster=ClusterConfig()
     )
 
 
