@@ -49,6 +49,11 @@ def eight_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         path = tmp_path / "my-configs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
+    written = tmp_path / "path" / "to" / "args.yaml"
+    written.parent.mkdir(parents=True)
+    written.write_text(
+        "task: detect\nmode: train\nmodel: yolo26n.yaml\ndata: coco8.yaml\nlr0: 0.02\n", encoding="utf-8"
+    )
 
 
 def answers(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
