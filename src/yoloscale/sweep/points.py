@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
@@ -149,7 +150,8 @@ def _ambiguous(name: str, value: str, override: Override) -> Problem | None:
         return None
     if FUNCTION.match(value) or any(element is None or isinstance(element, list) for element in found.list):
         return None
-    instead = f"write {name}=[{value}] for all points, or {name}=choice({value}) for a point each"
+    one, each = shlex.quote(f"{name}=[{value}]"), shlex.quote(f"{name}=choice({value})")
+    instead = f"write {one} for all points, or {each} for a point each"
     return Problem(name, f"{value} with -m: one list, or a value for each point?", instead)
 
 
