@@ -162,6 +162,12 @@ def test_epochs_leave_what_was_decided_by_them() -> None:
     assert "a run of 300 epochs; mosaic ends after epoch 290" in line
 
 
+def test_another_time_is_put_down_with_the_epochs_done() -> None:
+    again = typed(frozen(time=1.0), "time=2")
+    assert (again.time, again.origin.epochs, again.origin.epochs_done) == (2.0, None, 3)
+    assert typed(frozen(time=1.0), "time=1").origin.epochs_done is None
+
+
 def test_a_run_of_a_search_is_as_long_as_the_others() -> None:
     run = frozen(trial=TrialConfig(1, "../study.journal", SearchConfig()))
     assert typed(run, "workers=0", "batch=8").batch == 8

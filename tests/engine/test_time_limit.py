@@ -99,6 +99,24 @@ def test_epochs_typed_beside_it_do_not_matter(toy_run: ToyRuns, clock: FakeTime)
     assert run.loop.progress.position.epoch == pytest.approx(500 / 50, abs=1)
 
 
+def test_one_epoch_typed_beside_it_is_not_the_last(toy_run: ToyRuns, clock: FakeTime) -> None:
+    run = start(lambda **options: toy_run(**{**options, "epochs": 1}), clock, 500)
+    run.run()
+    assert run.loop.progress.position.epoch == pytest.approx(500 / 50, abs=1)
+
+
+def test_a_run_that_goes_on_with_more_time_does_not_end_where_it_was_planned_to(
+    toy_run: ToyRuns, clock: FakeTime
+) -> None:
+    stopped = start(toy_run, clock, 140, stop_at=6)  # within its third epoch, planned as the last one
+    assert stopped.run() is Outcome.preempted
+    position = stopped.loop.progress.position
+    assert position.epochs == position.epoch + 1
+    resumed = start(toy_run, clock, 1000)
+    assert resumed.run() is Outcome.finished
+    assert resumed.loop.summary()["seconds"] == pytest.approx(1000, abs=2 * STEP_S)
+
+
 def test_time_is_counted_over_restarts(toy_run: ToyRuns, clock: FakeTime) -> None:
     whole = start(lambda **options: toy_run(folder="whole", **options), clock, 600)
     whole.run()

@@ -62,3 +62,13 @@ def test_gpus_with_too_few_cpus_are_told() -> None:
 def test_the_epochs_of_now_are_those_of_the_config(epoch: int, planned: int, config: Config, epochs: int) -> None:
     progress = Progress(position=Position(epoch=epoch, epochs=planned))
     assert follow_length(config, progress).position.epochs == epochs
+
+
+@pytest.mark.parametrize(
+    ("hours", "epochs_done", "epochs"),
+    [(2.0, 7, 8), (2.0, None, 7), (2.0, 3, 7), (0.5, 7, 7)],  # asked for after its end, never, before, and too little
+)
+def test_a_run_whose_time_was_over_goes_on_with_more(hours: float, epochs_done: int | None, epochs: int) -> None:
+    progress = Progress(position=Position(epoch=7, epochs=7), clock=3600.0)
+    config = Config(time=hours, origin=OriginConfig(epochs_done=epochs_done))
+    assert follow_length(config, progress).position.epochs == epochs

@@ -207,7 +207,7 @@ class OriginConfig:
     dataset: str | None = None  # training images and fingerprint (data/identity.py); None: it was not looked at
     batch: int | None = None  # the global batch that the optimiser steps were planned with; None: `batch`
     epochs: int | None = None  # that `optimizer=auto` was decided by; None: `epochs`
-    epochs_done: int | None = None  # when `epochs` was changed: a run that had ended there goes on
+    epochs_done: int | None = None  # when `epochs` or `time` was changed: a run that had ended there goes on
 
 
 @dataclass

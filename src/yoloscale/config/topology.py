@@ -70,6 +70,8 @@ def _prolonged(found: Config, wanted: Config, done: Done) -> Config:
     if (epochs := asked.get("epochs", found.epochs)) != found.epochs:
         planned = origin.epochs or found.epochs
         origin = replace(origin, epochs=planned if planned != epochs else None, epochs_done=done.epochs)
+    if asked.get("time", found.time) != found.time:
+        origin = replace(origin, epochs_done=done.epochs)
     return replace(found, **asked, origin=origin)
 
 

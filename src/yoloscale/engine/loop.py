@@ -285,7 +285,8 @@ class Loop:
         """Evaluate, publish, save; returns whether the run ends here."""
         position, best = self.progress.position, self.progress.best
         epoch, metrics = position.epoch + 1, {}
-        last = self._called.trained(self.progress) or over or epoch >= position.epochs
+        last = self._called.trained(self.progress) or over
+        last |= not self._limits.hours and epoch >= position.epochs  # with a time limit the plan may be of another one
         trained = self._pace.epoch_record(self.progress, self._stepper.optimizer)
         if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
             self._compare_replicas()

@@ -199,12 +199,16 @@ def _first_progress(config: Config, run: RunDirectory) -> Progress:
 def follow_length(config: Config, progress: Progress) -> Progress:
     """The progress with the epochs of the config, which may have been changed since its checkpoint was written.
 
-    What has ended early stays ended, unless the epochs were changed after that. With `time=` the epochs follow from it.
+    What has ended stays ended, unless `epochs` or `time` was changed after that. With `time=` the epochs follow from
+    it, one more at first where some of it is left.
     """
-    position, asked_at = progress.position, config.origin.epochs_done
+    position, epochs_done = progress.position, config.origin.epochs_done
     has_ended = position.epoch >= position.epochs
-    if config.time is None and (not has_ended or (asked_at is not None and position.epoch <= asked_at)):
+    may_go_on = not has_ended or (epochs_done is not None and position.epoch <= epochs_done)
+    if config.time is None and may_go_on:
         position.epochs = config.epochs
+    elif config.time is not None and has_ended and may_go_on and progress.clock < config.time * 3600:
+        position.epochs = position.epoch + 1
     return progress
 
 
