@@ -66,6 +66,15 @@ def test_they_are_called_by_event_in_their_order(folder: Path) -> None:
     assert found["on_val_end"] == []
 
 
+def test_an_exit_is_an_error_that_says_how_to_end_the_run(folder: Path) -> None:
+    from yoloscale.yolo.callbacks import CallbackError, registry
+
+    (folder / "own_quitting.py").write_text("import sys\n\ndef on_train_epoch_end(trainer):\n    sys.exit()\n")
+    (call,) = registry(["own_quitting:on_train_epoch_end"], str(folder))["on_train_epoch_end"]
+    with pytest.raises(CallbackError, match=r"SystemExit.*trainer\.stop = True"):
+        call(None)
+
+
 def test_an_error_names_the_callback_its_event_and_its_line(folder: Path) -> None:
     from yoloscale.yolo.callbacks import CallbackError, registry
 
@@ -135,6 +144,7 @@ def test_a_trainer_has_what_callbacks_read(parts_of: Callable[..., Any], folder:
         view.batch_end(torch.tensor(part), {"box_loss": torch.tensor(part)})
     view.epoch_end(progress)
     view.evaluated({"metrics/mAP50(B)": 0.5, "val/box_loss": 1.0, "fitness": 0.4}, 0.4)
+    assert (trainer.stopper.best_epoch, trainer.stopper.best_fitness) == (1, 0.4)
     view.saved()
     view.fit_epoch_end()
     view.finished({"metrics/mAP50(B)": 0.6, "fitness": 0.5})

@@ -16,6 +16,7 @@ from yoloscale.config.keys import nearest
 from yoloscale.dist.heartbeat import CALLING, HEARTBEAT
 
 Registry = dict[str, list[Callable[[Any], None]]]
+_INSTEAD_OF_EXIT = " (to end the run, evaluated and saved, set trainer.stop = True)"
 
 
 class CallbackError(Exception):
@@ -79,9 +80,10 @@ def _named(callback: Callback, function: Callable[[Any], Any]) -> Callable[[Any]
         with HEARTBEAT.during(CALLING):
             try:
                 function(instance)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 where = _own_line(error, callback)
                 what = f"{type(error).__name__}: {error}".partition("\n")[0]  # Ultralytics' errors may be pages
+                what += _INSTEAD_OF_EXIT if isinstance(error, SystemExit) else ""
                 said = f"the callback {callback} of {callback.event} failed{where}: {what}"
                 raise CallbackError(said) from error
 

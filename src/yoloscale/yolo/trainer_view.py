@@ -67,6 +67,9 @@ class TrainerView:
         self._at(progress)
         self._trainer.start_epoch = progress.position.epoch
         self._trainer.best_fitness = progress.best.fitness
+        if progress.best.fitness is not None:
+            self._trainer.stopper.best_fitness = progress.best.fitness
+            self._trainer.stopper.best_epoch = progress.best.epoch
         self._trainer.train_time_start = time.time() - progress.clock
         self._trainer.epoch_time_start = time.time()
         self._tell("on_pretrain_routine_end")
@@ -101,6 +104,9 @@ class TrainerView:
     def evaluated(self, metrics: Mapping[str, float], best: float | None) -> None:
         self._measured(metrics)
         self._trainer.best_fitness = best
+        stopper = self._trainer.stopper  # it decides nothing here: the loop does
+        if best is not None and (best > stopper.best_fitness or stopper.best_fitness == 0):
+            stopper.best_fitness, stopper.best_epoch = best, self._trainer.epoch + 1
 
     def saved(self) -> None:
         self._tell("on_model_save")
