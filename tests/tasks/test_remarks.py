@@ -44,6 +44,14 @@ def test_a_thousand_different_messages_are_counted() -> None:
     remarks = merge([("node", [Message(f"about {word(rank)}", True)] if rank else []) for rank in range(1000)])
     assert len(remarks) == MOST_OF_OTHERS + 1
     assert remarks[-1].message.startswith(f"{999 - MOST_OF_OTHERS} more messages")
+    assert remarks[-1].rank == MOST_OF_OTHERS + 1, "the first of those that are left out: rank 0 says nothing"
+
+
+def test_a_second_start_that_measures_other_figures_says_it_no_more(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    for figure in (0.25, 3.5):
+        tell(run, Ranks(), [Message(f"Slow image access (ping: {figure} ms)", False)])
+    assert [event["message"] for event in events.history(run)] == ["Slow image access (ping: 0.25 ms)"]
 
 
 def test_a_second_start_says_it_no_more(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ def tell(run: RunDirectory, ranks: Ranks, heard: Sequence[Message]) -> None:
     of_all = group.gather_objects((ranks.host, tuple(heard)))
     if not ranks.is_first:
         return
-    known = {record.get("message") for record in events.history(run)}
+    known = {_without_numbers(str(record.get("message"))) for record in events.history(run)}
     for remark in merge(of_all):
-        if remark.message not in known:
+        if _without_numbers(remark.message) not in known:
             event = events.WARNING if remark.is_warning else events.REMARK
             fields = dataclasses.asdict(remark)
             del fields["is_warning"]
@@ -42,21 +42,25 @@ def merge(of_all: Sequence[tuple[str, Sequence[Message]]]) -> list[SetUpRemark]:
     speakers: dict[str, list[int]] = {}
     for rank, (_, messages) in enumerate(of_all):
         for message in messages:
-            key = _NUMBER.sub("0", message.text)
+            key = _without_numbers(message.text)
             first.setdefault(key, message)
             speakers.setdefault(key, []).append(rank)
-    remarks, left_out = list[SetUpRemark](), 0
+    remarks, left_out = list[SetUpRemark](), list[int]()  # the first rank of each that is left out
     for key, message in first.items():
         ranks = speakers[key]
         if ranks[0] == 0:
             remarks.append(SetUpRemark(message.text, message.is_warning, rank=0))
         elif sum(remark.rank > 0 for remark in remarks) == MOST_OF_OTHERS:
-            left_out += 1
+            left_out.append(ranks[0])
         else:
             more = f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
             who = f"rank {ranks[0]} on {of_all[ranks[0]][0]}{more}"
             remarks.append(SetUpRemark(f"{who}: {message.text}", message.is_warning, rank=ranks[0]))
     if left_out:
-        said = f"{counted(left_out, 'more message')} of other ranks while they were set up"
-        remarks.append(SetUpRemark(said, True, rank=MOST_OF_OTHERS))
+        said = f"{counted(len(left_out), 'more message')} of other ranks while they were set up"
+        remarks.append(SetUpRemark(said, True, rank=left_out[0]))
     return remarks
+
+
+def _without_numbers(message: str) -> str:
+    return _NUMBER.sub("0", message)
