@@ -81,14 +81,19 @@ def test_its_settings_compose_for_both_data_sets(parity: ModuleType, data: str) 
 def test_batches_of_like_shapes_train_as_well_as_ultralytics_do(
     parity: ModuleType, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From scratch. Ultralytics, whose epochs all have the batches from wide to tall, may come out well behind."""
+    """From scratch, on one rank, with shapes that each have a rectangle of their own: both sides form like batches.
+
+    They do so in other orders (all epochs of Ultralytics' go from wide to tall), and with one seed: hence 0.15.
+    """
     monkeypatch.setenv("YOLOSCALE_CACHE", str(cache))
-    source = mixed_images.render(tmp_path / "mixed", train=256, val=64, seed=1)
+    sizes = (*mixed_images.SIZES[:-1], (128, 32))  # 128 × 40 would share the rectangle of 128 × 64
+    source = mixed_images.render(tmp_path / "mixed", train=256, val=64, sizes=sizes, seed=1)
     typed = ["--epochs=16", f"data={source}", "rect=true", "imgsz=128", "plots=false", "workers=0"]
+    typed.append("cluster.procs_per_node=1")
     tokens = parity.tokens_of(parity.arguments().parse_args(typed))
     (tmp_path / "parity").mkdir()
     ours, yolo = parity.train_pair(tokens, 0, tmp_path / "parity", lambda line: None)
     assert ours.validated > 0.3
     assert yolo.validated > 0.15, "both have learnt"
-    assert ours.validated > yolo.validated - 0.1
+    assert ours.validated == pytest.approx(yolo.validated, abs=0.15)
     assert ours.largest_difference < 1e-3
