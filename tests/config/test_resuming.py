@@ -152,6 +152,16 @@ def test_a_batch_sized_on_the_gpu_is_what_was_planned() -> None:
         typed(again, "batch=-1")  # it has a size by now
 
 
+def test_albumentations_can_be_switched_off_and_no_more() -> None:
+    run = frozen()
+    again = typed(run, "augmentations=[]")
+    assert again.augmentations == []
+    assert remarks(run, again) == ["augmentations=[] instead of null: from here on, no Albumentations are applied"]
+    given = replace(run, augmentations=[{"Blur": {}}])
+    assert [key for key, *_ in differences(moved(run, given, Done(3, 16)), given)] == ["augmentations"]
+    assert moved(run, again) == run, "only resume asks for it"
+
+
 def test_epochs_leave_what_was_decided_by_them() -> None:
     again = typed(frozen(), "epochs=300")
     assert (again.epochs, again.origin.epochs, again.origin.epochs_done) == (300, 100, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -82,6 +83,28 @@ def test_what_the_package_does_not_know_is_told(item: dict[str, Any], said: str)
 def test_a_task_whose_images_take_none_is_told(parts_of: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="auto_augment"):
         parts_of("classify", augmentations=STRONG)
+
+
+def test_no_transforms_need_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    from yoloscale.yolo import augmentations
+
+    monkeypatch.setitem(sys.modules, "albumentations", None)
+    augmentations.adapt()
+    assert augmentations.serialised([]) == []
+
+
+def test_a_package_that_cannot_be_imported_ends_only_what_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from yoloscale.yolo import augmentations
+
+    def broken() -> Any:
+        raise ValueError("numpy.dtype size changed")
+
+    monkeypatch.setattr(augmentations, "_library", broken)
+    monkeypatch.setattr(augmentations, "version", lambda package: "2.0.8")
+    augmentations.adapt()
+    assert augmentations.installed() == "albumentations 2.0.8, which cannot be imported"
+    with pytest.raises(ConfigError, match="cannot be imported: ValueError: numpy.dtype"):
+        augmentations.serialised([{"Blur": {}}])
 
 
 def unlike(ranks: Any, group: Any, versions: list[str], asked: Any) -> str:

@@ -6,6 +6,7 @@
 | data, where the images and labels are the same | says where they lie | always |
 | workers, cache, loggers, checkpoints, plots, …: `FREE` | nothing about the training | always |
 | batch, epochs, time, patience, close_mosaic, …: `ASKED` | the run is not the one that was planned | by resume |
+| augmentations, to `[]` | no Albumentations from here on: nodes have others, say | by resume |
 | all others | another training: the state it would go on from was made by the old values | never |
 
 A run of a search is compared with the others of it: of `ASKED`, it takes `batch` and `channels_last` only.
@@ -27,6 +28,7 @@ FREE = frozenset(
 FREE_GROUPS = ("checkpoint", "logger", "debug", "paths")
 FREE_BELOW = (*(f"{group}." for group in FREE_GROUPS), "model.allow_pickle")
 ASKED = ("batch", "epochs", "time", "patience", "close_mosaic", "val", "augment", "channels_last")
+AUGMENTATIONS = "augmentations"
 IN_A_SEARCH = ("batch", "channels_last")
 
 
@@ -43,9 +45,10 @@ def is_free(key: str) -> bool:
     return key in FREE or key in FREE_GROUPS or key.startswith(FREE_BELOW)
 
 
-def is_asked(key: str, frozen: Config) -> bool:
-    """Whether a change of the key is taken by whoever asks for it with `resume`."""
-    return key in ASKED and (frozen.trial is None or key in IN_A_SEARCH)
+def is_asked(key: str, frozen: Config, wanted: Config) -> bool:
+    """Whether a change of the key to what is wanted is taken by whoever asks for it with `resume`."""
+    is_off = key == AUGMENTATIONS and wanted.augmentations == []
+    return (key in ASKED or is_off) and (frozen.trial is None or key in IN_A_SEARCH)
 
 
 def consequence(key: str, frozen: Config, found: Config) -> str | None:
@@ -69,6 +72,7 @@ def consequence(key: str, frozen: Config, found: Config) -> str | None:
         "val": "each epoch is evaluated"
         if found.val
         else "only the last epoch is evaluated, so the best of the others is not known",
+        AUGMENTATIONS: "from here on, no Albumentations are applied",
         "augment": "the final metrics are not comparable with those of before",
         "channels_last": "the same results but for the order of floating-point sums",
     }
@@ -78,7 +82,7 @@ def consequence(key: str, frozen: Config, found: Config) -> str | None:
 def remarks(frozen: Config, found: Config) -> list[str]:
     """A line for each change after which the run is not the one that was planned; `batch` is told by its plan."""
     lines = []
-    for key in ASKED:
+    for key in (*ASKED, AUGMENTATIONS):
         before, now = getattr(frozen, key), getattr(found, key)
         if before != now and (what := consequence(key, frozen, found)) is not None:
             lines.append(f"{key}={_said(now)} instead of {_said(before)}: {what}")

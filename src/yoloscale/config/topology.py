@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from yoloscale.config.plan import is_automatic, planned_ranks
-from yoloscale.config.resuming import ASKED, FREE, FREE_GROUPS, Done, is_asked
+from yoloscale.config.resuming import ASKED, AUGMENTATIONS, FREE, FREE_GROUPS, Done, is_asked
 from yoloscale.config.schema import Config, Device
 
 # the machine's, the sweep's, and our own
@@ -60,7 +60,7 @@ def _is_same_place(frozen: Config, wanted: Config) -> bool:
 
 def _prolonged(found: Config, wanted: Config, done: Done) -> Config:
     """The config with what may be asked for, and with what was planned put down."""
-    asked = {key: getattr(wanted, key) for key in ASKED if is_asked(key, found)}
+    asked = {key: getattr(wanted, key) for key in (*ASKED, AUGMENTATIONS) if is_asked(key, found, wanted)}
     origin = found.origin
     if is_automatic(asked["batch"]):
         asked["batch"] = found.batch

@@ -96,15 +96,19 @@ def done_by(run: RunDirectory) -> Done:
 
 def _problems(run: RunDirectory, frozen: Config, found: Config, wanted: Config) -> list[Problem]:
     different = differences(found, wanted)
-    problems = [_another(run, frozen, *entry) for entry in different if not entry[0].startswith("data.")]
+    problems = [
+        _another(run, *entry, may_resume=is_asked(entry[0], frozen, wanted))
+        for entry in different
+        if not entry[0].startswith("data.")
+    ]
     if len(problems) < len(different):
         problems.append(_other_data(run, frozen, wanted))
     return problems
 
 
-def _another(run: RunDirectory, frozen: Config, key: str, old: str, new: str) -> Problem:
+def _another(run: RunDirectory, key: str, old: str, new: str, *, may_resume: bool) -> Problem:
     problem = another(key, old, new, of=f"run {run.name!r}")
-    if not is_asked(key, frozen):
+    if not may_resume:
         return problem
     instead = f"`yoloscale resume {run.name} {key}={new}` goes on with it so; else {problem.instead}"
     return replace(problem, instead=instead)

@@ -27,21 +27,34 @@ NONE = "no albumentations"
 
 
 def installed() -> str:
-    """Which package is installed, with its version."""
+    """Which package is installed, with its version, and whether it is broken."""
     for package in PACKAGES:
         try:
-            return f"{package} {version(package)}"
+            found = f"{package} {version(package)}"
         except PackageNotFoundError:
             continue
+        try:
+            _library()
+        except Exception:
+            return f"{found}, which cannot be imported"
+        return found
     return NONE
 
 
 def serialised(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The transforms as Ultralytics takes them in its arguments: as A.to_dict writes them.
 
-    Raises ConfigError with every transform or argument that the installed package does not know.
+    Raises ConfigError with every transform or argument that the installed package does not know, or where there are
+    transforms and it cannot be imported.
     """
-    library, problems, made = _library(), list[Problem](), list[Any]()
+    if not items:
+        return []
+    try:
+        library = _library()
+    except Exception as error:
+        found = f"{installed()}: {type(error).__name__}: {error}"
+        raise ConfigError(Problem(KEY, found, "install one that can be imported, or leave them out")) from error
+    problems, made = list[Problem](), list[Any]()
     for item in items:
         try:
             made.append(_made(library, item))
@@ -56,11 +69,12 @@ def adapt() -> None:
     """Let Ultralytics compose transforms of space with AlbumentationsX, too; call it before a data set is made.
 
     That has other names for two arguments, and Ultralytics leaves all transforms out, with no more than a line of
-    information, if its composition fails.
+    information, if its composition fails. A package that cannot be imported is left to those who ask for it.
     """
-    if installed() == NONE:
+    try:
+        library = _library()
+    except Exception:
         return
-    library = _library()
     for name in ("BboxParams", "KeypointParams"):
         cls = getattr(library, name)
         if inspect.isclass(cls) and "format" not in inspect.signature(cls.__init__).parameters:
