@@ -129,6 +129,7 @@ def test_an_error_of_one_is_the_runs(toy_run: ToyRuns) -> None:
 
     with pytest.raises(ValueError, match="mine"):
         toy_run(epochs=2, callbacks=Broken()).run()
+    assert toy_run(epochs=2).loop.progress.position.total == 3, "the epoch that was trained is saved"
 
 
 def stops_alone(ranks: Any, group: Any, folder: str) -> dict[str, Any]:

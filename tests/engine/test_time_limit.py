@@ -41,12 +41,16 @@ def test_training_ends_at_the_limit_or_before_the_evaluation_amid_which_it_falls
 
 
 def test_the_share_grows_to_one_and_no_further() -> None:
-    shares = [spent(clock, 1000, Pending(5, 10, 1.0), 10, 0, ahead=1).share for clock in range(0, 1100, 50)]
+    shares = [
+        spent(clock, 1000, Pending(5, 10, 1.0), step_s=10, evaluation_s=0, ahead=1).share
+        for clock in range(0, 1100, 50)
+    ]
     assert all(before <= after for before, after in pairwise(shares))
     assert shares[0] == 0.01
     assert shares[-1] == 1.0
-    assert spent(500, 1000, Pending(10, 10, 4.0), 10, 0, ahead=0).epochs == 8.0
-    assert spent(500, 1000, Pending(10, 10, 4.0), 0, 0, ahead=1) == (0.5, 0.0), "no step was measured yet"
+    assert spent(500, 1000, Pending(10, 10, 4.0), step_s=10, evaluation_s=0, ahead=0).epochs == 8.0
+    unmeasured = spent(500, 1000, Pending(10, 10, 4.0), step_s=0, evaluation_s=0, ahead=1)
+    assert unmeasured == (0.5, 0.0), "no step was measured yet"
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from yoloscale.checkpoint.state import Progress, Recovery
 from yoloscale.data.order import OptimiserStep, SampleOrder
 from yoloscale.dist import group
 from yoloscale.dist.heartbeat import HEARTBEAT
-from yoloscale.engine.called import Called
+from yoloscale.engine.callback_calls import CallbackCalls
 from yoloscale.engine.pace import Pace
 from yoloscale.engine.protocols import Batch, Callbacks, Evaluation, Observer
 from yoloscale.engine.replicas import ReplicasDifferError, difference
@@ -25,6 +25,8 @@ from yoloscale.engine.trace import trace_record
 from yoloscale.engine.votes import Ballot, Stop
 
 EVALUATION_WORTH_A_CHECKPOINT_S = 30.0  # what a kill during an evaluation would otherwise cost, beside the evaluation
+
+T = TypeVar("T")
 
 
 class Keeper(Protocol):
@@ -124,7 +126,7 @@ class Loop:
         self._rank, self.progress, self._open_loader = rank, progress, open_loader
         self._evaluation, self._keeper, self._observer, self._ballot = evaluation, keeper, observer, ballot
         self._pace, self._stragglers, self._hosts = Pace(), Stragglers(), hosts
-        self._is_hopeless, self._machine, self._called = is_hopeless, machine, Called(callbacks, stepper)
+        self._is_hopeless, self._machine, self._calls = is_hopeless, machine, CallbackCalls(callbacks, stepper)
         self._load: Callable[[], Batch] | None = None
         self._started = 0.0
         self._spent: Spent | None = None  # of the time limit, as all ranks have agreed
@@ -140,7 +142,7 @@ class Loop:
         self._started = time.monotonic() - self.progress.clock
         if self._limits.hours:
             self._spent = Spent(min(self.progress.clock / (self._limits.hours * 3600), 1.0), 0.0)
-        self._called.start(self.progress)
+        self._calls.start(self.progress)
         while position.epoch < position.epochs:
             stop = self._train_epoch()
             if stop is None:  # back at an earlier position
@@ -159,7 +161,7 @@ class Loop:
     def _train_epoch(self) -> Stop | None:
         """Train the rest of the epoch; returns the reason to stop that all ranks agreed on, None after a roll-back."""
         progress, position = self.progress, self.progress.position
-        self._called.epoch(progress)
+        self._calls.epoch(progress)
         self._stepper.learner.start_epoch(position.epoch, position.epochs)
         self._stepper.learner.train_mode()
         self._pace.start_epoch()
@@ -210,7 +212,7 @@ class Loop:
         position.total += 1
         if self._limits.trace:
             self._observer.trace(trace_record(position.total, outcome, self._stepper.learner.module))
-        if self._called.wants_end:
+        if self._calls.wants_end:
             self._ballot.ask(Stop.time_limit, "a callback")  # the votes of the next step decide, on all ranks alike
         self._pace.step(step.total, outcome, self.progress.means)
         if self._rank == 0:
@@ -239,7 +241,7 @@ class Loop:
     def _show(self, batch: Batch) -> None:
         """A micro-batch is about to be trained on."""
         self._observer.batch(self.progress.position.total, batch)
-        self._called.batch()
+        self._calls.batch()
 
     def _recover(self, outcome: StepOutcome) -> None:
         """Count steps that were not finite and left out; after too many in a row go back to the last checkpoint."""
@@ -285,13 +287,13 @@ class Loop:
         """Evaluate, publish, save; returns whether the run ends here."""
         position, best = self.progress.position, self.progress.best
         epoch, metrics = position.epoch + 1, {}
-        last = self._called.trained(self.progress) or over
+        last = self._or_rescue(lambda: self._calls.trained(self.progress)) or over
         last |= not self._limits.hours and epoch >= position.epochs  # with a time limit the plan may be of another one
         trained = self._pace.epoch_record(self.progress, self._stepper.optimizer)
         if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
             self._compare_replicas()
             started = time.monotonic()
-            metrics = self._evaluate_or_rescue()
+            metrics = self._or_rescue(lambda: self._evaluation(self._stepper.average.module))
             self._evaluation_s = time.monotonic() - started
             self._observer.event("evaluated", epoch=epoch, metrics=metrics, seconds=self._evaluation_s)
             fitness = metrics.get("fitness", float("nan"))
@@ -300,7 +302,7 @@ class Loop:
                 return False
             if best.fitness is None or fitness > best.fitness or best.fitness == 0:
                 best.fitness, best.epoch = fitness, epoch
-            self._called.evaluated(metrics, best.fitness)
+            self._calls.evaluated(metrics, best.fitness)
         last |= bool(self._limits.patience) and best.fitness is not None and epoch - best.epoch >= self._limits.patience
         if self._limits.hours:
             position.epochs, last = self._replan(epoch, last)
@@ -317,7 +319,7 @@ class Loop:
         if last:
             position.epochs = epoch  # a start after this one has nothing left to train
         self._keeper.save(self._now(), "epoch")
-        if self._called.saved(is_published, self._keeper.close) and not last:
+        if self._calls.saved(is_published, self._keeper.close) and not last:
             last, position.epochs = True, epoch  # it is saved again, as the last one
             if not is_published:
                 self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
@@ -334,10 +336,10 @@ class Loop:
             raise ReplicasDifferError(complaint)
         self._agreed_at = self.progress.position.total
 
-    def _evaluate_or_rescue(self) -> dict[str, float]:
-        """Collective. The metrics; if it fails here or another rank is gone, the epoch that was trained is saved."""
+    def _or_rescue(self, collective: Callable[[], T]) -> T:
+        """Collective. What it returns; if it fails here or another rank is gone, the epoch that was trained is saved."""
         try:
-            return self._evaluation(self._stepper.average.module)
+            return collective()
         except Exception:
             self._keeper.rescue(self._now())
             raise
@@ -363,7 +365,8 @@ class Loop:
         step, steps = self.progress.position.step, self._order.steps
         pending = Pending(steps - step or steps, steps, self.progress.position.epoch + step / steps)
         limit_s, evaluation_s = self._limits.hours * 3600, self._evaluation_s or 0.0
-        return spent(self._seconds(), limit_s, pending, self._pace.mean_step_s, evaluation_s, ahead)
+        step_s = self._pace.mean_step_s
+        return spent(self._seconds(), limit_s, pending, step_s=step_s, evaluation_s=evaluation_s, ahead=ahead)
 
     def _seconds(self) -> float:
         """Seconds of this run's training, earlier starts included."""

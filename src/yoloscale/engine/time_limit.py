@@ -27,7 +27,7 @@ class Pending(NamedTuple):
     epochs: float
 
 
-def spent(clock_s: float, limit_s: float, pending: Pending, step_s: float, evaluation_s: float, ahead: int) -> Spent:
+def spent(clock_s: float, limit_s: float, pending: Pending, *, step_s: float, evaluation_s: float, ahead: int) -> Spent:
     """At the end of the step that is `ahead` steps from now on.
 
     Args:

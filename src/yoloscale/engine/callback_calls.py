@@ -10,7 +10,7 @@ from yoloscale.engine.protocols import Callbacks
 from yoloscale.engine.step import Stepper
 
 
-class Called:
+class CallbackCalls:
     """Calls the callbacks; without any, nothing happens and nothing is collective. All ranks have some or none have."""
 
     def __init__(self, callbacks: Callbacks | None, stepper: Stepper) -> None:
