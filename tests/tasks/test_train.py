@@ -9,8 +9,10 @@ from yoloscale.checkpoint.state import Position, Progress
 from yoloscale.config.schema import Config, OriginConfig
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.votes import Ballot, Stop
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.train import STOP_AT_VARIABLE, _watch_for_requests, follow_length, too_few_cpus
+from yoloscale.tasks.train import STOP_AT_VARIABLE, _tear_down, _watch_for_requests, follow_length, too_few_cpus
+from yoloscale.yolo.callbacks import CallbackError
 
 
 def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
@@ -35,6 +37,19 @@ def test_a_file_system_that_cannot_say_asks_for_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too long"):
         unanswerable.stop_request.exists()
     assert wish(unanswerable) == (Stop.none, None)
+
+
+def test_an_error_at_the_very_end_is_a_warning_that_names_it(tmp_path: Path) -> None:
+    class Broken:
+        def teardown(self) -> None:
+            raise CallbackError("the callback hooks:teardown of teardown failed")
+
+    run: Any = RunDirectory(tmp_path)
+    callbacks: Any = Broken()
+    _tear_down(run, Ranks(), callbacks)
+    (warning,) = events.history(run)
+    assert warning["event"] == events.WARNING
+    assert "hooks:teardown of teardown failed" in warning["message"]
 
 
 def test_gpus_with_too_few_cpus_are_told() -> None:

@@ -35,6 +35,7 @@ def finish(
     run: RunDirectory,
     ranks: Ranks,
     parts: Parts,
+    *,
     observer: RunObserver,
     summary: dict[str, Any],
     callbacks: TrainerView | None = None,

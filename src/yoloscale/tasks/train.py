@@ -21,6 +21,7 @@ from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import FINISHING, HEARTBEAT
 from yoloscale.dist.peers import PEERS
+from yoloscale.dist.watchdog import Watchdog
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.votes import Ballot
 from yoloscale.runs import events, jsonl
@@ -37,6 +38,7 @@ from yoloscale.tasks.tracking import close_failed, close_timeout_s, open_tracker
 from yoloscale.tasks.trial import Trial
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
+from yoloscale.yolo.callbacks import CallbackError
 from yoloscale.yolo.messages import listening
 from yoloscale.yolo.trainer_view import TrainerView
 
@@ -95,20 +97,40 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         _end_if_lost(run, ranks)
         if outcome is Outcome.finished:
             with worker_deaths_named():
-                finish(config, run, ranks, parts, observer, loop.summary(), callbacks)
+                finish(config, run, ranks, parts, observer=observer, summary=loop.summary(), callbacks=callbacks)
             trial.tell()
         else:
             _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome, trackers)
-        if callbacks is not None:
-            callbacks.teardown()
+        _tear_down(run, ranks, callbacks)
     except BaseException as error:
         close_failed(trackers, run, error)
         raise
     trackers.close(EXIT_CODES[outcome], close_timeout_s(outcome))
+    return _leave(watchdog, outcome)
+
+
+def _leave(watchdog: Watchdog, outcome: Outcome) -> int:
+    """Collective. Wait for the others; returns the exit code."""
     PEERS.are_leaving = True
     group.barrier()
     watchdog.close()
     return EXIT_CODES[outcome]
+
+
+def _tear_down(run: RunDirectory, ranks: Ranks, callbacks: TrainerView | None) -> None:
+    """Collective. Call `teardown` when every rank has done its part; an error in it is a warning: the rest is done."""
+    if callbacks is None:
+        return
+    group.barrier()
+    complaint = None
+    try:
+        callbacks.teardown()
+    except CallbackError as error:
+        complaint = f"rank {ranks.rank} on {ranks.host}: {error}"
+    complaints = [each for each in group.gather_objects(complaint) if each is not None]
+    if complaints and ranks.is_first:
+        more = f", and on {len(complaints) - 1} more" if len(complaints) > 1 else ""
+        events.warn(run, complaints[0] + more)
 
 
 def _callbacks(config: Config, ranks: Ranks, parts: Parts) -> TrainerView | None:
