@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests import mixed_images
+from tests.e2e import self_stop
 from tests.e2e.conftest import Commands, Done
-
-from yoloscale.runs import events
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -36,13 +33,10 @@ def yoloscale(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def stopped(yoloscale: Commands, data: str) -> Done:
+def stopped(yoloscale: Commands, data: str, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """On four ranks, stopped by SIGTERM within its first epoch."""
-    process = yoloscale.start_training("stopped", *ARGUMENTS, *FIXED, "workers=1", data, ranks=4)
-    yoloscale.until(process, "stopped", 1)
-    started = next(e for e in events.history(yoloscale.run_of("stopped")) if e["event"] == events.ATTEMPT_STARTED)
-    os.kill(started["processes"][0]["pid"], signal.SIGTERM)
-    done = yoloscale.finish(process, "stopped", 75, 240)
+    itself = self_stop.arguments(tmp_path_factory.mktemp("hooks") / "own")
+    done = yoloscale.train("stopped", *ARGUMENTS, *FIXED, *itself, "workers=1", data, ranks=4, code=75)
     assert len(done.trace) % STEPS_PER_EPOCH, "stopped within an epoch"
     return done
 
