@@ -103,7 +103,7 @@ def test_a_package_that_cannot_be_imported_ends_only_what_asks_for_it(monkeypatc
     monkeypatch.setattr(augmentations, "version", lambda package: "2.0.8")
     augmentations.adapt()
     assert augmentations.installed() == "albumentations 2.0.8, which cannot be imported"
-    with pytest.raises(ConfigError, match="cannot be imported: ValueError: numpy.dtype"):
+    with pytest.raises(ConfigError, match="cannot be imported: ValueError: numpy"):
         augmentations.serialised([{"Blur": {}}])
 
 

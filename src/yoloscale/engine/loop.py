@@ -337,7 +337,7 @@ class Loop:
         self._agreed_at = self.progress.position.total
 
     def _or_rescue(self, collective: Callable[[], T]) -> T:
-        """Collective. What it returns; if it fails here or another rank is gone, the epoch that was trained is saved."""
+        """Collective. What it returns; if it fails here or another rank is gone, the trained epoch is saved."""
         try:
             return collective()
         except Exception:
