@@ -10,7 +10,7 @@ import yaml
 from yoloscale.config.compose import compose
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Config, Device, Task
-from yoloscale.config.words import from_values
+from yoloscale.config.words import from_values, words
 
 WRITTEN = {
     "task": "segment",
@@ -105,11 +105,19 @@ def test_all_problems_of_a_file_are_told_at_once_with_its_lines(file: Path) -> N
     file.write_text("epochs: many\nlearning_rate: 0.1\noptimizer: SGD\ntask: detection\nlrf: much\n")
     with pytest.raises(ConfigError) as raised:
         compose([f"cfg={file}", "batch=x", "lrf=more"])
-    assert [problem.key for problem in raised.value.problems] == [f"{file}:2", f"{file}:4", f"{file}:1", "batch", "lrf"]
+    assert [problem.key for problem in raised.value.problems] == [f"{file}:2", f"{file}:4", f"{file}:1", "lrf", "batch"]
     assert raised.value.problems[0].found == "learning_rate: no such key"
     with pytest.raises(ConfigError) as raised:
         compose(["--config-dir", str(file.parent.parent), "experiment=mine", "epochs=2"])
     assert {problem.key for problem in raised.value.problems} == {f"{file}:2", f"{file}:4", f"{file}:5"}
+
+
+@pytest.mark.parametrize("key", ["cluster.nodes", "sweep.search.trials", "seed"])
+def test_the_last_value_counts_also_where_it_was_the_first(key: str) -> None:
+    last = f"{key}=1"
+    assert words([last, f"{key}=2", last])[-1] == last
+    assert words(words([last, f"{key}=2", last])) == words([last, f"{key}=2", last])
+    assert words(["half=True", "int8=False"]) == ["quantize=16"]
 
 
 @pytest.mark.parametrize(

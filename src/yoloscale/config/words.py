@@ -145,7 +145,7 @@ def _renamed(tokens: list[str]) -> list[str]:
             renamed += [f"project={quote(folder.parent)}", f"name={quote(folder.name)}"]
         else:
             renamed.append(token)
-    return list(dict.fromkeys(renamed))
+    return list(dict.fromkeys(reversed(renamed)))[::-1]  # of what is there twice the last counts
 
 
 def _bits(values: Mapping[str, Any]) -> str:
