@@ -81,6 +81,16 @@ def test_the_task_of_the_files_model_gives_way_to_a_model_that_is_typed(file: Pa
     assert compose([f"cfg={file}", "model=yolo26n-pose.yaml"]).model.task is Task.pose
 
 
+@pytest.mark.parametrize("key", ["task", "model.task"])
+def test_a_task_counts_on_either_side_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.pt").write_bytes(b"")
+    for typed in ([f"{key}=segment", "epochs=3", "model=./a.pt"], ["model=./a.pt", f"{key}=segment", "epochs=3"]):
+        assert words(words(typed)) == words(typed)
+        config = compose(typed)
+        assert (config.model.task, config.model.weights, config.epochs) == (Task.segment, str(tmp_path / "a.pt"), 3)
+
+
 def test_one_line_says_what_of_it_is_not_taken(file: Path) -> None:
     said = list[str]()
     compose([f"cfg={file}", "imgsz=64"], None, said.append)

@@ -64,7 +64,7 @@ def words(tokens: Sequence[str], folders: Sequence[Path] = ()) -> list[str]:
     given = [token for opened in files for token in opened]
     if any(_name(token) == "model" for token in rest):
         given = [token for token in given if _name(token) != "task"]  # it was the task of the file's model
-    return _last_of_each(_renamed(_last_of_each([*given, *rest])))
+    return _task_behind_model(_last_of_each(_renamed(_last_of_each([*given, *rest]))))
 
 
 def join_equals(tokens: Iterable[str]) -> list[str]:
@@ -126,6 +126,14 @@ def _last_of_each(tokens: Iterable[str]) -> list[str]:
         slot = name if "=" in token and name in arguments_of_yolo() else f"{number} {token}"
         kept[slot] = token
     return list(kept.values())
+
+
+def _task_behind_model(tokens: list[str]) -> list[str]:
+    """The task that is typed counts wherever it stands: a model, read later, would say its own or none."""
+    model = next((number for number, token in enumerate(tokens) if _name(token) == "model"), 0)
+    before, behind = tokens[:model], tokens[model:]
+    tasks = [token for token in before if _name(token) in ("task", "model.task")]
+    return [*(token for token in before if token not in tasks), *behind[:1], *tasks, *behind[1:]]
 
 
 def _renamed(tokens: list[str]) -> list[str]:
