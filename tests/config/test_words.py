@@ -91,6 +91,18 @@ def test_a_task_counts_on_either_side_of_the_model(tmp_path: Path, monkeypatch: 
         assert (config.model.task, config.model.weights, config.epochs) == (Task.segment, str(tmp_path / "a.pt"), 3)
 
 
+def test_a_run_that_was_resumed_can_be_trained_on(file: Path) -> None:
+    """Ultralytics writes into its arguments from which file it went on."""
+    file.write_text(yaml.safe_dump({**WRITTEN, "model": "a/last.pt", "resume": "a/last.pt"}))
+    assert compose([f"cfg={file}", "model=yolo26n-seg.yaml"]).epochs == 7
+    for typed in ([f"cfg={file}"], [f"cfg={file}", "model=yolo26n.yaml", "resume=a/last.pt"]):
+        with pytest.raises(ConfigError, match="yoloscale resume RUN"):
+            compose(typed)
+    file.write_text(yaml.safe_dump({**WRITTEN, "resume": True}))
+    with pytest.raises(ConfigError, match="yoloscale resume RUN"):
+        compose([f"cfg={file}", "model=yolo26n-seg.yaml"])
+
+
 def test_one_line_says_what_of_it_is_not_taken(file: Path) -> None:
     said = list[str]()
     compose([f"cfg={file}", "imgsz=64"], None, said.append)

@@ -63,8 +63,13 @@ def words(tokens: Sequence[str], folders: Sequence[Path] = ()) -> list[str]:
             files.insert(0, opened)  # of two files the first wins, as for `yolo`
     given = [token for opened in files for token in opened]
     if any(_name(token) == "model" for token in rest):
-        given = [token for token in given if _name(token) != "task"]  # it was the task of the file's model
+        given = [token for token in given if _name(token) != "task" and not _resumes_file(token)]  # of its model
     return _task_behind_model(_last_of_each(_renamed(_last_of_each([*given, *rest]))))
+
+
+def _resumes_file(token: str) -> bool:
+    """Whether an argument says, as Ultralytics writes it down, from which file its run went on."""
+    return _name(token) == "resume" and unquote(token.partition("=")[2].strip()).endswith(".pt")
 
 
 def join_equals(tokens: Iterable[str]) -> list[str]:
