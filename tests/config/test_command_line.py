@@ -9,7 +9,7 @@ from yoloscale.config import command_line, flags
 from yoloscale.config.catalog import Catalog, read_catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import configs_folder
-from yoloscale.config.words import words
+from yoloscale.config.words import join_equals, words
 
 CATALOG = Catalog(
     groups={
@@ -147,6 +147,17 @@ def test_a_list_in_several_words(typed: list[str]) -> None:
     (override,), problems = rewrite(typed, CATALOG)
     assert not problems
     assert OverridesParser.create().parse_override(override).value() == [0, 1]
+
+
+@pytest.mark.parametrize("flag", ["-m", "--multirun", "--dry-run"])
+def test_a_flag_is_no_value(flag: str) -> None:
+    assert join_equals(["project=", flag, "seed=0,1"]) == ["project=", flag, "seed=0,1"]
+    assert join_equals(["project", "=", flag, "seed=0,1"]) == ["project=", flag, "seed=0,1"]
+
+
+@pytest.mark.parametrize("number", ["-1", "-.5", "-1e-3", "-inf", "-1,0,1"])
+def test_a_negative_number_is_a_value(number: str) -> None:
+    assert join_equals(["lr0=", number, "-m"]) == join_equals(["lr0", "=", number, "-m"]) == [f"lr0={number}", "-m"]
 
 
 def test_brackets_that_are_never_closed_take_no_other_argument() -> None:

@@ -25,6 +25,7 @@ from yoloscale.config.schema import Task
 _OF_YOLO_ONLY = frozenset({"task", "mode", "device", "project", *NOT_OURS})  # keys that no recipe of Hydra's has
 _BARE = frozenset({"half", "int8", "end2end", "exist_ok", *(k for k, v in WITHOUT_EFFECT.items() if v is False)})
 _KEY = re.compile(r"[A-Za-z_]\w*")
+_FLAG = re.compile(r"-(?![\d.]|(?:inf|nan)\b)")
 
 
 @lru_cache(maxsize=1)
@@ -73,13 +74,17 @@ def _resumes_file(token: str) -> bool:
 
 
 def join_equals(tokens: Iterable[str]) -> list[str]:
-    """`epochs = 5`, `epochs= 5` and `epochs =5` are one argument, as for `yolo`; so is `freeze=[0, 1]` in two words."""
+    """`epochs = 5`, `epochs= 5` and `epochs =5` are one argument, as for `yolo`; so is `freeze=[0, 1]` in two words.
+
+    A flag, like the `-m` behind `project=`, is nobody's value; a negative number is one.
+    """
     joined, waiting = list[str](), list(tokens)
     while waiting:
         token = waiting.pop(0)
-        if token == "=" and joined and waiting:
+        has_value = bool(waiting) and not _FLAG.match(waiting[0])
+        if token == "=" and joined and has_value:
             token = f"{joined.pop()}={waiting.pop(0)}"
-        elif _KEY.fullmatch(token[:-1]) and token.endswith("=") and waiting and "=" not in waiting[0]:
+        elif _KEY.fullmatch(token[:-1]) and token.endswith("=") and has_value and "=" not in waiting[0]:
             token += waiting.pop(0)
         elif token.startswith("=") and joined and "=" not in joined[-1]:
             token = joined.pop() + token
