@@ -38,6 +38,8 @@ def _empty_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     [
         ("epochs=100", ["epochs=100"]),
         ("epochs=1e2", ["epochs=100"]),
+        ("epochs=007", ["epochs=7"]),
+        ("seed=9007199254740993", ["seed=9007199254740993"]),  # no float has it
         ("epochs=5,", ["epochs=5"]),
         ("lr0=1e-3", ["lr0=1e-3"]),
         ("batch=0.7", ["batch=0.7"]),

@@ -232,7 +232,11 @@ def _list_like(value: str, *, always: bool) -> str:
 
 
 def _whole_number(value: str) -> str:
-    """`1e2` is 100, as for `yolo`; anything else stays as it was typed."""
+    """`1e2` is 100, as for `yolo`; digits stay, which a float would round; so does anything else."""
+    try:
+        return str(int(value))
+    except ValueError:
+        pass
     try:
         number = float(value)
     except ValueError:
