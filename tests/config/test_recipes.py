@@ -112,6 +112,17 @@ def test_no_yaml(tell: Tell) -> None:
     assert (line, found.partition(":")[0]) == (3, "no YAML")
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("!mine 0.1", "no value: "), ("!!python/name:os.system", "no value: "), ("2024-13-45", "'2024-13-45'")],
+)
+def test_a_value_that_is_none_is_told_with_its_line(tell: Tell, value: str, said: str) -> None:
+    (line, found, instead), *others = tell(f"{GLOBAL}epochs: 3\nlr0: {value}\nname: 2024-13-45\nepoch: 3\n")
+    assert (line, instead) == (3, "write a number")
+    assert found.startswith(f"lr0: {said}")
+    assert [other for _, other, _ in others] == ["epoch: no such key"]
+
+
 def test_a_plus_before_a_group_that_every_config_has_is_taken() -> None:
     assert compose(["+experiment=smoke"]) == compose(["experiment=smoke"])
     assert compose(["+model=yolo11n"]) == compose(["model=yolo11n"])

@@ -190,8 +190,20 @@ class _Reader:
                 self._read_key(group_file, f"{name}.", inner_key, inner)
         elif is_group(name) and isinstance(value, yaml.ScalarNode) and value.value not in ("null", "~", ""):
             self._read_text_of_group(group_file, line, name, value.value)
-        elif not is_group(name) and (wanted := self._value_problem(name, _plain(value))) is not None:
-            self._tell(group_file, line, f"{name}: {_shown(value)}", f"write {wanted}")
+        elif not is_group(name):
+            self._read_value(group_file, line, name, value)
+
+    def _read_value(self, group_file: GroupFile, line: int, name: str, value: yaml.Node) -> None:
+        try:
+            plain = _plain(value)
+        except yaml.YAMLError as error:  # a tag of another program
+            said = getattr(error, "problem", None) or "cannot be read"
+            self._tell(group_file, _line(value), f"{name}: no value: {said}", f"write {describe(name)}")
+            return
+        except ValueError:  # a date of a 13th month, which Hydra takes as text
+            plain = value.value
+        if (wanted := self._value_problem(name, plain)) is not None:
+            self._tell(group_file, line, f"{name}: {plain!r}", f"write {wanted}")
 
     def _read_text_of_group(self, group_file: GroupFile, line: int, name: str, text: str) -> None:
         option = self._catalog.option(name, text.removesuffix(".yaml")) if name in self._catalog.shipped else None
@@ -231,10 +243,6 @@ def _meant(name: str) -> str:
 
 def _plain(node: yaml.Node) -> Any:
     return yaml.constructor.SafeConstructor().construct_object(node, deep=True)
-
-
-def _shown(node: yaml.Node) -> str:
-    return repr(_plain(node))
 
 
 def _line(node: yaml.Node) -> int:

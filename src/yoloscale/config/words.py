@@ -223,6 +223,8 @@ def _mapping(file: Path) -> dict[str, Any]:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         said = getattr(error, "problem", None) or "cannot be read"
         raise ConfigError(Problem("cfg", f"{file}:{line}: no YAML: {said}", "mend the line")) from None
+    except ValueError as error:  # a date of a 13th month
+        raise ConfigError(Problem("cfg", f"{str(file)!r}: no YAML: {error}", "write text in quotes")) from None
     if content is not None and not isinstance(content, dict):
         raise ConfigError(Problem("cfg", f"{str(file)!r}: no keys with values", instead))
     return {str(key): value for key, value in (content or {}).items()}
