@@ -121,6 +121,8 @@ def test_weights_of_ones_own_may_be_of_a_family_that_knows_no_rect() -> None:
         ({"warmup_epochs": 1.0, "epochs": 1}, {"warmup_epochs": 3.0, "epochs": 1}, True),
         ({"copy_paste_mode": "flip"}, {"copy_paste_mode": "mixup"}, True),
         ({"seed": 1}, {"seed": 2}, False),
+        ({"momentum": 0.8}, {"momentum": 0.9}, False),  # above 10,000 steps it counts
+        ({"warmup_momentum": 0.8, "epochs": 1}, {"warmup_momentum": 0.9, "epochs": 1}, True),
     ],
 )
 def test_which_configs_train_the_same(one: dict[str, Any], other: dict[str, Any], are_alike: bool) -> None:

@@ -68,6 +68,7 @@ def test_points_that_train_the_same_are_refused(tokens: list[str], told: list[st
         ["mosaic=0.5,1", "close_mosaic=0,10"],
         ["workers=0,2", "seed=1"],
         ["weight_decay=0,0.001", "nbs=16,64"],
+        ["momentum=0.8,0.9"],
     ],
 )
 def test_points_that_differ_are_taken(tokens: list[str]) -> None:
@@ -84,6 +85,7 @@ def test_points_that_differ_are_taken(tokens: list[str]) -> None:
         ),
         (["close_mosaic=int(interval(1,9))", "mosaic=interval(0,1)"], []),
         (["weight_decay=interval(0,0.01)", "lr0=0.05"], ["lr0=0.05: no effect"]),
+        (["momentum=interval(0.8,0.9)"], ["momentum: no effect with optimizer=auto up to 10,000 optimizer steps"]),
     ],
 )
 def test_a_search_in_part_of_which_an_argument_counts_is_taken(tokens: list[str], lines: list[str]) -> None:

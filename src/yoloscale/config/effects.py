@@ -27,6 +27,7 @@ class NoEffect:
         instead: what to write to give it one.
         settings: keys whose values make it so.
         is_own: the value itself does: another one of this argument may have an effect.
+        is_by_steps: it holds up to a number of optimizer steps, which the config alone does not tell.
     """
 
     acts_as: Any
@@ -34,6 +35,7 @@ class NoEffect:
     instead: str
     settings: tuple[str, ...]
     is_own: bool = False
+    is_by_steps: bool = False
 
 
 _DEFAULTS = TrainArguments()
@@ -66,7 +68,7 @@ _ADAMS = ("adam", "adamax", "adamw", "nadam", "radam")
 def without_effect(config: Config) -> dict[str, NoEffect]:
     """The arguments of a composed config whose values do not count, each with the reason."""
     found = dict[str, NoEffect]()
-    for rule in (_task, _optimizer, _schedule, _warm_up, _mosaic, _patience, _beside):
+    for rule in (_task, _optimizer, _schedule, _warm_up, _mosaic, _patience, _beside, _steps):
         for key, reason in rule(config):
             found.setdefault(key, reason)
     return found
@@ -75,7 +77,7 @@ def without_effect(config: Config) -> dict[str, NoEffect]:
 def canonical(config: Config, reasons: dict[str, NoEffect] | None = None) -> Config:
     """A config that trains the same, with one value for each argument whose value does not count."""
     reasons = without_effect(config) if reasons is None else reasons
-    return replace(config, **{key: reason.acts_as for key, reason in reasons.items()})
+    return replace(config, **{key: reason.acts_as for key, reason in reasons.items() if not reason.is_by_steps})
 
 
 def remarks(config: Config, typed: Collection[str] = (), left_out: Collection[str] = ()) -> list[str]:
@@ -133,12 +135,18 @@ def _optimizer(config: Config) -> Iterator[tuple[str, NoEffect]]:
     if name == "auto":
         why = "with optimizer=auto, which chooses its own"
         yield from _inert(why, instead, ("optimizer",), "lr0", "warmup_bias_lr")
-        why = "with optimizer=auto up to 10,000 optimizer steps, where it takes AdamW with a momentum of its own"
-        yield from _inert(why, f"{instead} (MuSGD is what it takes above)", ("optimizer",), "momentum")
-        yield from _inert(why, f"{instead} (MuSGD is what it takes above)", ("optimizer",), "warmup_momentum")
     elif name in _ADAMS:
         why = f"with optimizer={config.optimizer}, whose momentum has no warm-up"
         yield from _inert(why, "write optimizer=SGD, MuSGD or RMSProp", ("optimizer",), "warmup_momentum")
+
+
+def _steps(config: Config) -> Iterator[tuple[str, NoEffect]]:
+    """What counts in long trainings only."""
+    if str(config.optimizer).lower() == "auto":
+        why = "with optimizer=auto up to 10,000 optimizer steps, where it takes AdamW with a momentum of its own"
+        instead = "write optimizer=SGD, AdamW or another by name (MuSGD is what it takes above)"
+        for key, reason in _inert(why, instead, ("optimizer",), "momentum", "warmup_momentum"):
+            yield key, replace(reason, is_by_steps=True)
 
 
 def _schedule(config: Config) -> Iterator[tuple[str, NoEffect]]:

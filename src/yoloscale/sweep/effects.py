@@ -62,6 +62,9 @@ def useless(space: Space, configs: Sequence[Config]) -> tuple[list[Problem], lis
         if not having:
             continue
         if len(having) == len(reasons) and not _has_effect(space, key, having):
+            if having[0].is_by_steps:
+                lines.append(_by_steps(key, having[0]))
+                continue
             problems.append(_swept(key, having[0], "searched"))
         elif reason := _of_a_list(space, having):
             lines.append(f"{key}: at some points no effect {reason.because}; {reason.instead}")
@@ -69,15 +72,25 @@ def useless(space: Space, configs: Sequence[Config]) -> tuple[list[Problem], lis
 
 
 def say_remarks(configs: Iterable[Config], swept: Iterable[str], typed: Iterable[str], say: Say) -> None:
-    """Say which arguments that all points share have no effect; `typed` are the keys that were."""
+    """Say which arguments have no effect: of those that all points share, and of those swept whose steps decide.
+
+    `typed`: the keys that were.
+    """
     swept = set(swept)
     for config in configs:
+        for key, reason in without_effect(config).items():
+            if key in swept and reason.is_by_steps:
+                say(_by_steps(key, reason))
         for line in remarks(config, set(typed) - swept, left_out=swept):
             say(line)
 
 
 def _swept(key: str, reason: NoEffect, how: str) -> Problem:
     return Problem(key, f"{how}, but no effect {reason.because}", f"{reason.instead}; or give {key} one value")
+
+
+def _by_steps(key: str, reason: NoEffect) -> str:
+    return f"{key}: no effect {reason.because}; {reason.instead}"
 
 
 def _of_a_list(space: Space, reasons: Sequence[NoEffect]) -> NoEffect | None:

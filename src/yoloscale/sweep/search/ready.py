@@ -18,7 +18,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import quote_text
-from yoloscale.config.remarks import Say, silent
+from yoloscale.config.remarks import Say, once, silent
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.sweep import SearchConfig, SweepConfig
 from yoloscale.config.wording import another
@@ -70,7 +70,7 @@ def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
 
     `say` gets each remark once.
     """
-    typed = anchored(tokens)
+    typed, say = anchored(tokens), once(say)
     space = read_space(typed, say)
     first = compose(space.point(0, space.first()).tokens, task_of, in_sweep=True)
     assert first.sweep.search is not None, "asked by `wants_search`"
