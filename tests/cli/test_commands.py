@@ -227,7 +227,6 @@ def test_flags_of_data_are_answered_or_refused(yoloscale: Yoloscale, tmp_path: P
         (["lr0=0.1,7"], "point lr0=7"),
         (["seed=1,2", "sweep.parallel=10000"], "10000 points of 1 rank need 10000 CPUs"),
         (["seed=1,2", "sweep.max_failures=0"], "write at least 1"),
-        (["seed=1,2", "name=a/b"], "a name is one folder"),
     ],
 )
 def test_a_sweep_that_cannot_start_leaves_nothing(

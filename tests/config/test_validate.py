@@ -53,7 +53,6 @@ def test_the_defaults_can_start() -> None:
         ("workers", -1, 0),
         ("seed", -1, 0),
         ("nbs", 0, 1),
-        ("save_period", -2, -1),
         ("optimizer", "sdg", "adamw"),
         ("cache", "disc", "disk"),
         ("amp", "fp8", "bf16"),

@@ -168,8 +168,8 @@ def test_on_cuda_the_clock_tells_the_step_before(monkeypatch: pytest.MonkeyPatch
 def test_the_loop_warns_once_the_first_step_is_over(
     toy_run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def as_if_of_two_ranks(stepper: Stepper, step: OptimiserStep) -> StepOutcome:
-        return replace(reduce(stepper, step), times=np.array([OwnTime(0.4, 0.2), QUICK]))
+    def as_if_of_two_ranks(stepper: Stepper, step: OptimiserStep, told: Sequence[float]) -> StepOutcome:
+        return replace(reduce(stepper, step, told), times=np.array([OwnTime(0.4, 0.2), QUICK]))
 
     reduce = Stepper._reduce
     monkeypatch.setattr(Stepper, "_reduce", as_if_of_two_ranks)

@@ -137,11 +137,6 @@ def test_sweeps_are_listed_and_their_runs_found(frozen: Frozen) -> None:
         (["weight_decay=0.1,0.10"], "--multirun", "weight_decay=0.1 is the same run as weight_decay=0.1"),
         (["model=yolo26n,yolo26n.pt"], "--multirun", "model=yolo26n.pt is the same run as model=yolo26n"),
         (["weight_decay=0.1,0.2", "name=a${weight_decay}"], "name", "the points differ in it"),
-        (
-            ["weight_decay=0.1,0.2", "name=a/b"],
-            "name",
-            "'a/b' | write paths.runs=FOLDER name=NAME; a name is one folder",
-        ),
         (["weight_decay=0.1,0.2", "cluster.planned_ranks=2"], "cluster.planned_ranks", "leave it out"),
         (["seed=1,2", "cluster.max_restarts='${seed}'"], "cluster.max_restarts", "one job array"),
     ],

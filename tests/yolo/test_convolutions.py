@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ def test_an_evaluation_tunes_nothing_and_training_does_again(monkeypatch: pytest
             raise InterruptedError
 
     evaluation = UltralyticsEvaluation.__new__(UltralyticsEvaluation)
+    evaluation._trainer = SimpleNamespace()
     with pytest.raises(InterruptedError):
         evaluation._pass(Validator(), torch.nn.Identity(), with_loss=False)
     assert seen == [False]

@@ -12,6 +12,7 @@ from yoloscale.config.schema import Config, Launcher
 from yoloscale.runs import events
 
 MAX_DRY_RUN_NODES = 8
+BUILT_IN = ("shapes", "trees")  # datasets that are made here
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ def _named(tokens: list[str], config: Config) -> list[str]:
 
 def _say_outlook(config: Config) -> None:
     """Say which data would be converted, unpacked, fetched or split before a start."""
+    if config.data.source in BUILT_IN:
+        return
     from yoloscale.config.locations import cache_folder
     from yoloscale.data import sources
 

@@ -225,6 +225,7 @@ def _list_like(value: str, *, always: bool) -> str:
     """`0,2`, `(0,2)` and `[0,2]` are one list; with `always`, `0` is one too."""
     if value.lower() in ("none", "null"):
         return "null"
+    value = value.removesuffix(",") if value[-2:] in ("],", "),") else value
     if value[:1] + value[-1:] in ("()", "[]"):
         value = f"[{value[1:-1].rstrip(', ')}]"
     wrap = value != "" and value[0] not in "['\"$" and (always or "," in value)

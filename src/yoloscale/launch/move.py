@@ -89,7 +89,9 @@ def said(frozen: Config, found: Config) -> list[str]:
 def done_by(run: RunDirectory) -> Done:
     """What a run has behind it, by its events."""
     history = events.history(run)
-    batches = (int(record["batch"]) for record in history if record["event"] == events.TRAINING_STARTED)
+    batches = (
+        int(record["batch"]) for record in history if "batch" in record and record["event"] == events.TRAINING_STARTED
+    )
     epochs = [int(record["epoch"]) for record in history if record["event"] == events.CHECKPOINT_SAVED]
     return Done(epochs[-1] if epochs else 0, next(batches, None))
 
