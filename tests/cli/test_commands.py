@@ -24,7 +24,7 @@ Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
 def failed_run(tmp_path: Path) -> RunDirectory:
     run = RunDirectory(tmp_path / "work" / "runs" / "it's $(touch x)")
     run.attempt_logs(1).mkdir(parents=True)
-    run.config.write_text("{}")
+    run.config.write_text("cluster: {procs_per_node: 1, device: cpu, backend: gloo, planned_ranks: 1}")
     host = socket.gethostname()
     events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=os.getpid(), argv=[])
     processes = [{"rank": 0, "host": host, "pid": 1, "device": "cpu"}]

@@ -27,6 +27,9 @@ def test_an_evaluation_tunes_nothing_and_training_does_again(monkeypatch: pytest
     seen = []
 
     class Validator:
+        args = SimpleNamespace(save_txt=False)
+        run_callbacks = staticmethod(lambda event: None)
+
         def init_metrics(self, model: object) -> None:
             seen.append(cudnn.benchmark)
             raise InterruptedError
