@@ -12,6 +12,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE_GROUPS, Done
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig
+from yoloscale.config.service_variables import with_variables
 from yoloscale.config.slurm import SlurmConfig
 from yoloscale.config.topology import KEPT, differences, moved
 
@@ -40,8 +41,9 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
         raise ConfigError(problems)
     groups = [key for key, value in given if key in _SECTIONS and isinstance(value, (str, list))]
     wanted = frozen
-    if groups:
-        composed = compose(tokens)
+    if groups:  # a path has the variables of the node where the run is on SLURM
+        is_placed = "cluster" in groups or "cluster.launcher" in dict(given)
+        composed = compose([*tokens, *([] if is_placed else [f"cluster.launcher={frozen.cluster.launcher.value}"])])
         wanted = replace(frozen, **{group: getattr(composed, group) for group in groups})
         kept = [name for name in KEPT if f"cluster.{name}" not in dict(given)]
         wanted.cluster = replace(wanted.cluster, **{name: getattr(frozen.cluster, name) for name in kept})
@@ -52,6 +54,8 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
     for key, value in leaves.items():
         if not _is_of_cluster(key):
             wanted = _with_leaf(wanted, key, value)
+    if "logger" in groups:
+        wanted = with_variables(wanted, frozen)
     wanted = replace(_anchored(wanted, frozen), origin=OriginConfig())
     wanted = adopt(wanted, frozen)
     there = resolve(wanted)
