@@ -9,13 +9,15 @@ from yoloscale.config.arguments import TrainArguments
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.machine import Machine
 from yoloscale.config.plan import plan
-from yoloscale.config.resolve import resolve
+from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE, FREE_GROUPS, Done, remarks
 from yoloscale.config.schema import (
     ClusterConfig,
     Config,
+    DataCheck,
     DataConfig,
     Device,
+    Launcher,
     LoggerConfig,
     ModelConfig,
     OriginConfig,
@@ -201,3 +203,46 @@ def test_data_may_lie_elsewhere_and_be_read_from_another_folder() -> None:
         with pytest.raises(ConfigError) as error:
             typed(run, token)
         assert [problem.key for problem in error.value.problems] == ["data"]
+
+
+@pytest.mark.parametrize("before", ["8:abc", None])
+@pytest.mark.parametrize("check", [DataCheck.now, DataCheck.later])
+def test_data_elsewhere_that_cannot_be_compared_is_taken_where_it_is_asked_for(
+    before: str | None, check: DataCheck
+) -> None:
+    run = frozen(origin=OriginConfig(folder="/old", dataset=before))
+    there = replace(run.cluster, launcher=Launcher.slurm)
+    wanted = replace(run, data=DataConfig("mine", "/new/data.yaml", check=check), cluster=there, origin=OriginConfig())
+    is_compared_later = before is not None and check is DataCheck.now
+    assert bool(differences(moved(run, wanted), wanted)) is not is_compared_later, "by a command of the same name"
+    asked = moved(run, wanted, Done(3, 16))
+    assert differences(asked, wanted) == []
+    assert asked.origin.dataset is None, "the fingerprint is that of the data before"
+    same = replace(wanted, data=replace(run.data, check=check))
+    assert moved(run, same).origin.dataset == before
+
+
+def test_the_fingerprint_of_a_run_is_not_that_of_data_elsewhere() -> None:
+    run = frozen()
+    elsewhere = replace(run, data=DataConfig("mine", "/new/data.yaml"), origin=OriginConfig())
+    assert adopt(elsewhere, run).origin.dataset is None
+    assert adopt(replace(run, origin=OriginConfig()), run).origin.dataset == "8:abc"
+
+
+def test_a_path_typed_for_a_run_on_slurm_keeps_the_variables_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/login")
+    run = frozen()
+    on_slurm = replace(run, cluster=replace(run.cluster, launcher=Launcher.slurm, partition="gpu"))
+    assert typed(on_slurm, "data='$TMPDIR/a.yaml'").data.source == "$TMPDIR/a.yaml"
+    assert typed(run, "data='$TMPDIR/a.yaml'").data.source == "/login/a.yaml"
+
+
+def test_a_logger_that_is_added_takes_what_is_open_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    wandb = typed(frozen(), "logger=wandb", "logger.wandb.entity=me").logger.wandb
+    assert wandb is not None
+    assert (wandb.project, wandb.entity, wandb.job_type) == ("mine", "me", "train")
+    before = frozen(logger=LoggerConfig(wandb=WandbConfig(project="first")))
+    again = typed(before, "logger=wandb").logger.wandb
+    assert again is not None
+    assert again.project == "first"

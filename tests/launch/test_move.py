@@ -19,6 +19,7 @@ from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
 from yoloscale.launch.claim import claim
 from yoloscale.launch.configure import configure
+from yoloscale.launch.move import not_compared
 from yoloscale.launch.start import ready, ready_again
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -112,6 +113,18 @@ def test_a_run_of_before_there_were_fingerprints(run: RunDirectory, tmp_path: Pa
     shutil.move(tmp_path / "a", tmp_path / "b")
     (line,) = again(run, "data=b/data.yaml")
     assert "whether it is the same was not looked at" in line
+    assert load(run.config).origin.dataset is not None
+
+
+def test_its_own_command_does_not_take_data_that_cannot_be_compared(run: RunDirectory, tmp_path: Path) -> None:
+    make(tmp_path / "b")
+    elsewhere = configure([*TYPED, "data=b/data.yaml"])
+    assert not_compared(run, configure(TYPED)) is None
+    assert "data=" in str(not_compared(run, elsewhere)), "a dry run says so"
+    freeze(replace(load(run.config), origin=OriginConfig()), run.config)
+    with pytest.raises(ConfigError, match=r"cannot be told(.|\n)*yoloscale resume run data="):
+        ready(configure([*TYPED, "data=b/data.yaml"]), TYPED, print)
+    ready(configure(TYPED), TYPED, print).release()
     assert load(run.config).origin.dataset is not None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import yaml
 from PIL import Image
 
 from yoloscale.config.errors import ConfigError
-from yoloscale.config.freeze import load
+from yoloscale.config.freeze import freeze, load
+from yoloscale.config.schema import OriginConfig
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory, read
@@ -63,6 +65,20 @@ def test_all_points_go_on_with_data_that_was_moved(tmp_path: Path) -> None:
     assert f"data={tmp_path}/b/data.yaml" in read(sweep).overrides
     with ready([*COMMON[:-2], "data=b/data.yaml", COMMON[-1], "lr0=0.1,0.2", "workers=3"], lambda _: None) as taken:
         assert not taken.is_new, "and so does the sweep's own command"
+
+
+def test_the_command_of_a_sweep_says_what_its_points_go_on_with_otherwise(tmp_path: Path) -> None:
+    sweep = grid()
+    (tmp_path / "a" / "labels" / "train" / "1.txt").write_text("1 0.5 0.5 0.2 0.2\n")
+    said: list[str] = []
+    with ready([*COMMON, "lr0=0.1,0.2"], said.append):
+        pass
+    assert len([line for line in said if "sweep 's' goes on with data" in line and "as it is now" in line]) == 1
+    for run in sweep.runs():  # of a version that kept no fingerprint
+        freeze(replace(load(run.config), origin=OriginConfig()), run.config)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(ConfigError, match=r"data\.source"):
+        ready([*COMMON, "lr0=0.1,0.2", "data=b/data.yaml"], lambda _: None)
 
 
 def test_what_would_make_points_incomparable_is_refused(tmp_path: Path) -> None:

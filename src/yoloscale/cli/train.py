@@ -10,6 +10,7 @@ from yoloscale.cli.watch import run_detached, run_watched, say
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
 
 MAX_DRY_RUN_NODES = 8
 BUILT_IN = ("shapes", "trees")  # datasets that are made here
@@ -132,6 +133,7 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
     run = proposed_run(config)
     refuse_if_taken(run, config)
     if flags.dry_run:
+        _say_not_compared(run, config)
         return print_script(config, run, words)
     if allocation_of() is not None and not flags.prepare:
         refuse_too_small(config)
@@ -162,6 +164,13 @@ def _say_outlook(config: Config) -> None:
         say(line)
 
 
+def _say_not_compared(run: RunDirectory, config: Config) -> None:
+    from yoloscale.launch.move import not_compared
+
+    if (line := not_compared(run, config)) is not None:
+        say(line)
+
+
 def _dry_run(config: Config, flags: OwnFlags) -> int:
     """Print what would be started; nothing is made, fetched or started."""
     from yoloscale.config.plan import describe
@@ -171,6 +180,7 @@ def _dry_run(config: Config, flags: OwnFlags) -> int:
 
     run = proposed_run(config)
     refuse_if_taken(run, config)
+    _say_not_compared(run, config)
     attempt = events.last_attempt(events.history(run)) + 1
     print(f"run   {shown(run.path)}")
     print(f"plan  {describe(config)}")

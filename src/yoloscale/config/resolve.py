@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from yoloscale.config.machine import Machine, this_machine
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ShapesConfig
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig, ShapesConfig
 from yoloscale.config.slurm import CPUS_PER_GPU, gpus_of, is_exclusive, lacks_cpus
 
 _CPU_RANKS = 2
@@ -38,10 +38,9 @@ def adopt(config: Config, frozen: Config) -> Config:
     """
     cluster = _adopt_cluster(config.cluster, frozen.cluster)
     is_open = config.amp is True and str(frozen.amp) in (_BF16, _FP32)  # what `true` was resolved to on a CPU
-    # relative paths in the YAML of another place are read from where that place is typed
-    kept = frozen.origin.folder if config.data.source == frozen.data.source else None
-    mine = config.origin
-    origin = replace(frozen.origin, folder=mine.folder or kept, dataset=mine.dataset or frozen.origin.dataset)
+    # another place is looked at, and relative paths in its YAML are read from where that place is typed
+    kept, mine = frozen.origin if config.data.source == frozen.data.source else OriginConfig(), config.origin
+    origin = replace(frozen.origin, folder=mine.folder or kept.folder, dataset=mine.dataset or kept.dataset)
     return replace(config, cluster=cluster, amp=frozen.amp if is_open else config.amp, origin=origin)
 
 

@@ -1,4 +1,7 @@
-"""A run that goes on elsewhere or otherwise: what it is frozen with then, and what differs between two. Pure."""
+"""A run that goes on elsewhere or otherwise: what it is frozen with then, and what differs between two.
+
+Pure, but for a dataset's path with a `$` in it, of which it is asked whether there is such a file.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from dataclasses import asdict, replace
 from enum import Enum
 from typing import Any
 
+from yoloscale.config.node_paths import is_checked_later
 from yoloscale.config.plan import is_automatic, planned_ranks
 from yoloscale.config.resuming import ASKED, AUGMENTATIONS, FREE, FREE_GROUPS, Done, is_asked
-from yoloscale.config.schema import Config, Device
+from yoloscale.config.schema import Config, Device, OriginConfig
 
 # the machine's, the sweep's, and our own
 _NO_DIFFERENCE = ("name", "paths.", "sweep.", "cluster.planned_ranks", "origin.")
@@ -22,8 +26,9 @@ _RENDERED = ("shapes", "trees")
 def moved(frozen: Config, wanted: Config, done: Done | None = None) -> Config:
     """A frozen config with all that a resolved one may change about it: where it runs, and what changes no training.
 
-    `done`, for who asks by `resume`: what changes its length is taken, too (config/resuming.py). Mixed precision that
-    was left to the device (`amp=true`) is what the CPU has for it, where a run moves to CPUs.
+    `done`, for who asks by `resume`: what changes its length is taken, too (config/resuming.py), and data elsewhere
+    that nobody can compare, whose fingerprint is None then. Mixed precision that was left to the device (`amp=true`) is
+    what the CPU has for it, where a run moves to CPUs.
     """
     kept = {name: getattr(frozen.cluster, name) for name in KEPT}
     cluster = replace(wanted.cluster, **kept, planned_ranks=planned_ranks(frozen))
@@ -33,28 +38,34 @@ def moved(frozen: Config, wanted: Config, done: Done | None = None) -> Config:
     free["paths"] = replace(wanted.paths, runs=frozen.paths.runs)
     model = replace(frozen.model, allow_pickle=wanted.model.allow_pickle)
     origin = frozen.origin
-    if is_same_dataset(frozen, wanted):
+    if is_same_dataset(frozen, wanted, is_asked=done is not None):
         free["data"] = wanted.data
-        its_own = (
-            origin.folder if _is_same_place(frozen, wanted) else None
-        )  # another place is read from where it is typed
-        folder, dataset = wanted.origin.folder or its_own, wanted.origin.dataset or origin.dataset
+        # another place is read from where it is typed, and has a fingerprint of its own
+        own = origin if is_same_place(frozen, wanted) else OriginConfig()
+        folder, dataset = wanted.origin.folder or own.folder, wanted.origin.dataset or own.dataset
         origin = replace(origin, folder=folder, dataset=dataset)
     found = replace(frozen, cluster=cluster, amp=amp, model=model, origin=origin, **free)
     return found if done is None else _prolonged(found, wanted, done)
 
 
-def is_same_dataset(frozen: Config, wanted: Config) -> bool:
-    """Whether two configs name one dataset, as far as it was looked at; it may lie elsewhere."""
-    if _is_same_place(frozen, wanted):
+def is_same_dataset(frozen: Config, wanted: Config, *, is_asked: bool) -> bool:
+    """Whether two configs name one dataset; it may lie elsewhere.
+
+    Where it cannot be compared, as it was not looked at or is not to be, it is the same if it `is_asked` for by name.
+    Before it is looked at it may be the same: it is asked again then.
+    """
+    if is_same_place(frozen, wanted):
         return True
     if frozen.data.source in _RENDERED or wanted.data.source in _RENDERED:
         return False
     digests = frozen.origin.dataset, wanted.origin.dataset
-    return None in digests or digests[0] == digests[1]
+    if None not in digests:
+        return digests[0] == digests[1]
+    return is_asked or (frozen.origin.dataset is not None and not is_checked_later(wanted))
 
 
-def _is_same_place(frozen: Config, wanted: Config) -> bool:
+def is_same_place(frozen: Config, wanted: Config) -> bool:
+    """Whether the dataset of two configs is read from the same path."""
     return replace(frozen.data, name=wanted.data.name, check=wanted.data.check) == wanted.data
 
 

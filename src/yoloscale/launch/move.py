@@ -12,7 +12,7 @@ from yoloscale.config.plan import describe, difference, is_automatic, plan, worl
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resuming import Done, is_asked, remarks
 from yoloscale.config.schema import Config
-from yoloscale.config.topology import differences, is_same_dataset, moved
+from yoloscale.config.topology import differences, is_same_dataset, is_same_place, moved
 from yoloscale.config.wording import another
 from yoloscale.launch import anew
 from yoloscale.runs import events
@@ -86,6 +86,14 @@ def said(frozen: Config, found: Config) -> list[str]:
     return lines
 
 
+def not_compared(run: RunDirectory, wanted: Config) -> str | None:
+    """What to say of a run that is taken up with data elsewhere that nobody has looked at yet; None for others."""
+    frozen = load(run.config) if run.config.exists() else None
+    if frozen is None or is_same_place(frozen, wanted) or wanted.origin.dataset is not None:
+        return None
+    return f"data={wanted.data.source} is compared with that of run {run.name!r} when it starts"
+
+
 def done_by(run: RunDirectory) -> Done:
     """What a run has behind it, by its events."""
     history = events.history(run)
@@ -119,13 +127,16 @@ def _another(run: RunDirectory, key: str, old: str, new: str, *, may_resume: boo
 def _other_data(run: RunDirectory, frozen: Config, wanted: Config) -> Problem:
     """The problem of a dataset that is not the one of the run's first start."""
     old, new = frozen.origin.dataset, wanted.origin.dataset
-    what = "it is another dataset"
-    if not is_same_dataset(frozen, wanted) and old is not None and new is not None:
+    what, instead = "it is another dataset", ""
+    if is_same_dataset(frozen, wanted, is_asked=True) and None in (old, new):
+        what = f"whether it is the same cannot be told: {_why(old)}"
+        instead = f"`yoloscale resume {run.name} data={wanted.data.source}` goes on with it if it is; "
+    elif old is not None and new is not None:
         what = "its images, labels or classes are others"
         if _images(old) != _images(new):
             what = f"it has {_images(new)} training images instead of {_images(old)}"
     found = f"{wanted.data.source} instead of {frozen.data.source}, and {what}"
-    instead = "a run goes on with the dataset that it was started with, wherever that lies; to train on another:"
+    instead += "a run goes on with the dataset that it was started with, wherever that lies; to train on another:"
     return Problem("data", found, f"{instead}\n{anew.command(run, [f'data={wanted.data.source}'])}")
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import Entries, dump, entries, load_own, new_id
 from yoloscale.config.plan import is_automatic, plan, world_size
+from yoloscale.config.remarks import Say, silent
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.wording import another
 from yoloscale.launch.claim import anchored, lock
-from yoloscale.launch.move import move
+from yoloscale.launch.move import move, said
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
@@ -30,11 +31,12 @@ from yoloscale.system.files import write_whole
 _MAX_NAMED = 3
 
 
-def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str]) -> TakenSweep:
+def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str], say: Say = silent) -> TakenSweep:
     """Make the sweep's folder and every point's run directory, or take up a sweep of that name; locked.
 
-    `typed` is put on record. Points that are there stay as they are, but for where they run. Raises ConfigError if the
-    folder holds something else, another sweep, or points of another config.
+    `typed` is put on record. Points that are there stay as they are, but for where they run; `say` gets a line for what
+    makes them others. Raises ConfigError if the folder holds something else, another sweep, or points of another
+    config.
     """
     if sweep.name is None:
         directory = make_first_free(sweep.default_name, sweep.directory)
@@ -48,7 +50,7 @@ def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str]) -> TakenSweep:
             refuse_if_foreign(directory)
             _freeze_new(directory, sweep, typed)
         else:
-            _take_up(directory, sweep)
+            _take_up(directory, sweep, say)
     except BaseException:
         taken.release()
         raise
@@ -119,9 +121,12 @@ def planned(config: Config, name: str) -> Config:
     return replace(config, name=name, paths=paths, sweep=SweepConfig(), cluster=cluster, origin=origin)
 
 
-def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:
+def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep, say: Say) -> None:
     known: Entries = {}
     moves = _moves(directory, sweep)
+    going_on = [(run, found) for run, _, found in moves if found is not None and not run.result.exists()]
+    for line in dict.fromkeys(line for run, found in going_on for line in said(load_own(run.config), found)):
+        say(f"sweep {directory.name!r} goes on with {line}")
     for run, each, found in moves:
         if found is None:
             freeze_point(run, each, known)  # somebody removed it
