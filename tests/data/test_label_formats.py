@@ -65,10 +65,11 @@ def problems(source: Path, task: Task = Task.detect) -> tuple[Problem, ...]:
             "the image ends at 0 and 1",
             "0 1 0.1 1 0.1 1 0.9 1 0.9",
         ),
-        (Task.detect, "0,0.5,0.5,0.2,0.2", "separates values by commas", "sed -i 's/, */ /g'"),
-        (Task.detect, "0; 0.5; 0.5; 0.2; 0.2", "separates values by semicolons", "sed -i 's/; */ /g'"),
-        (Task.detect, "0 0,5 0,5 0,2 0,2", "decimals with a comma: 0,5", "sed -i 's/,/./g'"),
-        (Task.detect, "traffic light 0.5 0.5 0.2 0.2", "names the class instead of its index", "s/^traffic light /1 /"),
+        (Task.detect, "0,0.5,0.5,0.2,0.2", "separates values by commas", "/^[^[:space:]]*,/s/, */ /g"),
+        (Task.detect, "0; 0.5; 0.5; 0.2; 0.2", "separates values by semicolons", "/^[^[:space:]]*;/s/; */ /g"),
+        (Task.detect, "0 0,5 0,5 0,2 0,2", "decimals with a comma: 0,5", "/s/,/./g"),
+        (Task.segment, "0 12,30 60,30 60,80", "no number: 12,30", "class x1 y1 x2 y2 x3 y3"),
+        (Task.detect, "traffic light 0.5 0.5 0.2 0.2", "names the class instead of its index", "s/^traffic light ("),
         (Task.detect, "dog 0.5 0.5 0.2 0.2", "names the class instead of its index: dog", "0 cat, 1 traffic light"),
         (Task.detect, "# my labels\n0 0.5 0.5 0.2 0.2", "line 1: has a heading or a comment", "take that line out"),
         (Task.detect, f"class x y w h\n{BOX}", "line 1: has a heading or a comment", "take that line out"),
@@ -112,13 +113,35 @@ def test_keypoints_that_are_not_as_kpt_shape_says(
     assert cure in said[0].instead
 
 
-@pytest.mark.parametrize("label", ["0,0.5,0.5,0.2,0.2", f"{BOX} 0.8", f"{BOX} 0.8 12", "traffic light 0.5 0.5 0.2 0.2"])
-def test_the_command_that_is_named_mends_the_files(label: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("0,0.5,0.5,0.2,0.2", "0; 0.5; 0.5; 0.2; 0.2", "0 0,5 0,5 0,2 0,2", "0.5 0.5 0.2 0.2 1", "0.5 .5 .2 .2 1\r"),
+        *(f"{BOX} 0.8", f"{BOX} 0.8 12", f"{BOX} 12", f"{BOX} 0.8\r", "traffic light 0.5 0.5 0.2 0.2"),
+    ],
+)
+def test_the_command_that_is_named_mends_the_files_and_no_other_line(label: str, tmp_path: Path) -> None:
     source = dataset(tmp_path / "my data", label)
+    others = "0 0.5 0.5 0.2 0.3\n1 0 1 0.25 1\n1 0.1 0.1 0.9 0.1 0.9 0.9\ntraffic light, red 0.1\n"
+    kept = [tmp_path / f"my data/labels/{split}/other.txt" for split in ("train", "val")]
+    for file in (*kept, tmp_path / "t"):
+        file.write_text(others)
     for problem in problems(source):
-        command = problem.instead[problem.instead.index("sed ") :]
-        subprocess.run(["bash", "-c", command], check=True)
+        command = problem.instead[problem.instead.index(": ") + 2 :]
+        subprocess.run(["bash", "-c", command], check=True, cwd=tmp_path)
     assert check(source, Task.detect).splits["train"].objects == 2
+    assert [file.read_text() for file in (*kept, tmp_path / "t")] == [others] * 3
+
+
+def test_the_command_for_a_class_leaves_a_class_whose_name_begins_alike(tmp_path: Path) -> None:
+    source = dataset(tmp_path, "traffic 0.5 0.5 0.2 0.2")
+    source.write_text(source.read_text().replace("cat", "traffic"))
+    other = tmp_path / "labels/train/other.txt"
+    other.write_text("traffic light 0.3 0.5 0.2 0.2\n")
+    command = problems(source)[0].instead.partition(": ")[2]
+    subprocess.run(["bash", "-c", command], check=True)
+    assert other.read_text() == "traffic light 0.3 0.5 0.2 0.2\n"
+    assert (tmp_path / "labels/train/train0.txt").read_text() == f"{BOX}\n"
 
 
 def beside(root: Path) -> Path:

@@ -14,6 +14,9 @@ from yoloscale.data.file_kinds import HEAD_BYTES, other_file
 
 _LINE = "class x y width height"
 _PERCENT = 100
+_BLANKS, _WORD = "[[:space:]]+", "[^[:space:]]+"  # of sed
+# a line whose coordinates, read with points, lie in 0 … 1 (2: a visible keypoint); of sed and of Python
+_DECIMAL_LINE = r"^[0-9]+([ \t]+(0([.,][0-9]+)?|1([.,]0+)?|2))+[ \t\r]*$"
 _NEAR = 1.5  # larger than the image by more than half of it: not a box over its edge, but other units
 
 
@@ -53,9 +56,13 @@ class _Case:
         return _numbers(self.row)
 
     @property
-    def sed(self) -> str:
-        """The files that a command may mend."""
-        return f"{shlex.quote(str(Path(self.file).parent))}/*.txt"
+    def folder(self) -> str:
+        """The folder of the file and others, for a shell; a command for them leaves lines of another format alone."""
+        return shlex.quote(str(Path(self.file).parent))
+
+    def sed(self, script: str) -> str:
+        """A command that edits the lines of the folder's files, and keeps them as they were under .bak."""
+        return f"find {self.folder} -maxdepth 1 -name '*.txt' -exec sed -i.bak -E {shlex.quote(script)} {{}} +"
 
     def all_numbers(self) -> tuple[tuple[float, ...], ...]:
         """All lines as numbers; empty if any holds something else."""
@@ -113,11 +120,12 @@ def _commas(case: _Case) -> Cause | None:
     for separator, name in ((",", "commas"), (";", "semicolons")):
         parts = [part for word in case.row for part in word.split(separator) if part]
         if separator in case.row[0] and len(parts) >= 5 and (len(case.row) == 1 or case.row[0].endswith(separator)):
-            cure = f"put blanks there: sed -i 's/{separator} */ /g' {case.sed}"
+            cure = f"put blanks there: {case.sed(f'/^[^[:space:]]*{separator}/s/{separator} */ /g')}"
             return Cause(f"separates values by {name}: {' '.join(case.row)[:60]}", cure)
-    decimal = [word for word in case.row if word.count(",") == 1 and word.replace(",", "").lstrip("-").isdigit()]
-    if decimal:
-        return Cause(f"writes decimals with a comma: {decimal[0]}", f"write points: sed -i 's/,/./g' {case.sed}")
+    decimal = [word for word in case.row if "," in word]
+    if decimal and len(case.row) >= 5 and re.match(_DECIMAL_LINE, " ".join(case.row)):
+        script = "/" + _DECIMAL_LINE.replace(r" \t\r", "[:space:]").replace(r" \t", "[:space:]") + "/s/,/./g"
+        return Cause(f"writes decimals with a comma: {decimal[0]}", f"write points: {case.sed(script)}")
     return None
 
 
@@ -147,7 +155,8 @@ def _class_names(case: _Case) -> Cause | None:
         known = ", ".join(f"{index} {each}" for index, each in list(case.setting.names.items())[:5])
         cure = f"write the index of a class in names: ({known}), or add {name} there: {case.setting.yaml}"
     elif re.fullmatch(r"[\w -]+", name):
-        cure = f"write its index: sed -i 's/^{name} /{index} /' {case.sed}"
+        script = rf"s/^{name} ([-0-9.])/{index} \1/"
+        cure = f"write its index: {case.sed(script)}"
     else:
         cure = f"write its index: {index}"
     return Cause(f"names the class instead of its index: {name}", cure)
@@ -193,23 +202,23 @@ def _more_columns(case: _Case) -> Cause | None:
     widths = {len(row) for row in rows}
     if widths not in ({6}, {7}):
         return None
-    last, cut = [row[-1] for row in rows], case.sed
+    last = [row[-1] for row in rows]
     whole = all(value % 1 == 0 for value in last)
     if widths == {7}:
         if not (whole and max(last) > 1 and all(0 <= row[5] <= 1 for row in rows)):
             return None
-        what, columns = "columns 6 and 7 look like a confidence and a track", 2
+        what, extra = "columns 6 and 7 look like a confidence and a track", f"{_BLANKS}{_WORD}{_BLANKS}[0-9]+(\\.0*)?"
     elif case.setting.task is Task.obb:
         found = f"{case.corrupt}: a box and, perhaps, its angle"
         return Cause(found, "write the four corners: class x1 y1 x2 y2 x3 y3 x4 y4, relative to the image")
     elif all(0 <= value <= 1 for value in last) and not whole:
-        what, columns = "column 6 looks like a confidence (save_conf=true writes one)", 1
+        what, extra = "column 6 looks like a confidence (save_conf=true writes one)", f"{_BLANKS}{_WORD}"
     elif whole:
-        what, columns = "column 6 looks like a track or a flag", 1
+        what, extra = "column 6 looks like a track or a flag", f"{_BLANKS}{_WORD}"
     else:
         return None
-    ending = r"[[:space:]]+[^[:space:]]+" * columns
-    cure = f"take it out: sed -i -E 's/{ending}[[:space:]]*$//' {cut}"
+    script = rf"s/^[[:space:]]*({_WORD}({_BLANKS}{_WORD}){{4}}){extra}[[:space:]]*$/\1/"
+    cure = f"take it out: {case.sed(script)}"
     return Cause(f"{case.corrupt}: {what}" if widths == {6} else what, cure)
 
 
@@ -217,8 +226,11 @@ def _class_last(case: _Case) -> Cause | None:
     rows = case.all_numbers()
     if {len(row) for row in rows} != {5} or all(row[0] % 1 == 0 for row in rows) or any(row[4] % 1 for row in rows):
         return None
-    cure = f'put it first: for f in {case.sed}; do awk \'{{print $5,$1,$2,$3,$4}}\' "$f" > t && mv t "$f"; done'
-    return Cause("has the class in its last column", cure)
+    swapped = r"NF==5 && $1 ~ /^[0-9]*\.[0-9]*[1-9]/ && $5 ~ /^[0-9]+(\.0*)?\r?$/"
+    program = f'{swapped} {{sub(/\\r$/, ""); print $5,$1,$2,$3,$4; next}} 1'
+    keep = 'mv "$f" "$f.bak" && mv "$f.new" "$f"'
+    cure = f'for f in {case.folder}/*.txt; do awk {shlex.quote(program)} "$f" > "$f.new" && {keep}; done'
+    return Cause("has the class in its last column", f"put it first: {cure}")
 
 
 def _mixed(case: _Case) -> Cause | None:
