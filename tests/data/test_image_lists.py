@@ -157,3 +157,15 @@ def test_images_that_are_not_there_are_told_with_their_line(folder: Path) -> Non
         f"{folder}/images/train/gone.png: cannot be read: No such file or directory (listed in {folder}/train.txt:2)"
     )
     assert empty.endswith(f"(listed in {folder}/train.txt:4)")
+
+
+def test_the_command_for_utf_16_keeps_a_list_that_lies_in_the_working_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "data.yaml").write_text("train: list.txt\nval: images/val\nnames: [a]\n")
+    (folder / "list.txt").write_bytes("./images/train/0.png\n".encode("utf-16"))
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError) as raised:
+        check.check(Path("data.yaml"), Task.detect)
+    subprocess.run(["bash", "-c", raised.value.problems[0].instead], check=True)
+    assert check.check(Path("data.yaml"), Task.detect).splits["train"].images == 1

@@ -98,8 +98,8 @@ def _no_text(key: str, file: Path, error: UnicodeDecodeError, suffixes: Iterable
     if start.startswith(b"PK\x03\x04"):
         return Problem(key, f"{file} is a zip archive", "unpack it and write the folder of its images")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        name = shlex.quote(str(file))
-        cure = f"iconv -f UTF-16 -t UTF-8 {name} > list.txt && mv list.txt {name}"
+        name, new = shlex.quote(str(file.absolute())), shlex.quote(f"{file.absolute()}.utf8")
+        cure = f"iconv -f UTF-16 -t UTF-8 {name} > {new} && mv {new} {name}"
         return Problem(key, f"{file}:1: is UTF-16, as editors on Windows write it, not UTF-8", cure)
     line = error.object[: error.start].count(b"\n") + 1
     found = f"{file}:{line}: is not UTF-8 (byte 0x{error.object[error.start]:02x})"
