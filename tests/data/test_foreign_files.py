@@ -114,3 +114,16 @@ def test_a_yaml_below_a_folder_is_found_as_ultralytics_finds_it(folder: Path, tm
     told = problem(tmp_path)
     assert "2 YAML files: my set/fourth.yaml, my set/third.yaml" in told.found
     assert told.instead == f"write one: data={folder}/fourth.yaml"
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "all.txt", "data.data", "data.yaml.txt"])
+def test_a_dataset_yaml_that_is_there_is_named_and_not_overwritten(name: str, folder: Path) -> None:
+    content = {
+        "classes.txt": "bolt\n",
+        "all.txt": "./images/train/0.png\n",
+        "data.data": "train = all.txt\nclasses = 1\n",
+        "data.yaml.txt": "train: a\n",
+    }
+    (folder / name).write_text(content[name])
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [bolt]\n")
+    assert problem(folder / name).instead == f"write data='{folder}/data.yaml'"

@@ -23,7 +23,8 @@ def problem_of_file(file: Path) -> Problem:
     """Why a file that is there is no dataset YAML, and what to write."""
     if file.name.lower().endswith((".yaml.txt", ".yml.txt")):
         named = file.with_suffix("")
-        return Problem("data", f"{file} is a YAML with .txt behind its name", _command("mv", file, named))
+        told = _existing(named) or _command("mv", "-n", file, named)
+        return Problem("data", f"{file} is a YAML with .txt behind its name", told)
     if is_image(file.name, IMAGE_SUFFIXES):
         return Problem("data", f"{file} is an image", _UNTOLD)
     if file.suffix == ".pt":
@@ -36,8 +37,9 @@ def problem_of_file(file: Path) -> Problem:
         )
     if _lists_images(file):
         given = {"train": str(file.absolute()), "val": str(file.absolute())}
-        told = _write(file.parent / "data.yaml", {**given, "names": _names_beside(file.parent)})
-        return Problem("data", f"{file} is a list of images", f"{told}; with a list of its own for val")
+        content = {**given, "names": _names_beside(file.parent)}
+        told = _write(file.parent / "data.yaml", content, "; with a list of its own for val")
+        return Problem("data", f"{file} is a list of images", told)
     if file.suffix == ".json" and '"annotations"' in text:
         instead = "from ultralytics.data.converter import convert_coco; convert_coco(labels_dir=…) writes YOLO's labels"
         return Problem("data", f"{file} holds annotations as COCO writes them", instead)
@@ -99,12 +101,19 @@ def _text(file: Path) -> str:
         return ""  # what is in it is not told then
 
 
-def _write(target: Path, content: dict[str, object]) -> str:
-    """A shell command that writes a YAML."""
+def _existing(target: Path) -> str:
+    """What to write if a YAML is there already, which no command may overwrite; else empty."""
+    return f"write data={shlex.quote(str(target))}" if target.exists() else ""
+
+
+def _write(target: Path, content: dict[str, object], more: str = "") -> str:
+    """A shell command that writes a YAML, with `more` behind it; the YAML's path if it is there."""
+    if told := _existing(target):
+        return told
     names = content.get("names")
     text = yaml.safe_dump(content, default_flow_style=None, sort_keys=False, allow_unicode=True, width=2**20)
     assert names is None or isinstance(names, list)
-    return f"printf '%s\\n' {' '.join(map(shlex.quote, text.splitlines()))} > {shlex.quote(str(target))}"
+    return f"printf '%s\\n' {' '.join(map(shlex.quote, text.splitlines()))} > {shlex.quote(str(target))}{more}"
 
 
 def _command(*words: object) -> str:
