@@ -23,7 +23,7 @@ def make(root: Path) -> Path:
         for kind in ("images", "labels"):
             (root / kind / split).mkdir(parents=True)
         for number in range(3):
-            picture(root / "images" / split / f"{number}.jpg", 32 + 32 * number)
+            picture(root / "images" / split / f"{number}.{'png' if number == 2 else 'jpg'}", 32 + 32 * number)
             (root / "labels" / split / f"{number}.txt").write_text(f"{number % 2} 0.5 0.5 0.2 0.2\n1 0.2 0.2 0.1 0.1\n")
     (root / "data.yaml").write_text(YAML)
     return root
@@ -65,6 +65,25 @@ def test_line_ends_and_the_cache_make_no_difference(tmp_path: Path) -> None:
     assert digest(root, cache=tmp_path / "cache") == first
 
 
+def test_a_jpeg_that_the_first_scan_writes_anew_makes_no_difference(tmp_path: Path) -> None:
+    image = make(tmp_path) / "images" / "train" / "0.jpg"
+    image.write_bytes(image.read_bytes() + bytes(8))
+    first = digest(tmp_path)
+    Image.open(image).save(image, "JPEG", subsampling=0, quality=100)
+    assert digest(tmp_path) == first
+
+
+def test_a_list_may_mix_absolute_and_relative_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = digest(make(tmp_path))
+    images = [f"{tmp_path}/images/train/0.jpg", "images/train/1.jpg", "./images/train/2.png"]
+    (tmp_path / "list.txt").write_text("\n".join(images))
+    (tmp_path / "data.yaml").write_text(YAML.replace("images/train", "list.txt"))
+    for label in (tmp_path / "labels" / "train").glob("1.txt"):  # of a line without a slash before images/
+        label.rename(tmp_path / "images" / "train" / "1.txt")
+    monkeypatch.chdir(tmp_path)
+    assert digest(tmp_path) == first
+
+
 def _relabel(root: Path) -> None:
     (root / "labels" / "val" / "1.txt").write_text("0 0.5 0.5 0.2 0.2\n")
 
@@ -75,7 +94,7 @@ def _rename(root: Path) -> None:
 
 
 def _resize(root: Path) -> None:
-    picture(root / "images" / "train" / "2.jpg", 320)
+    picture(root / "images" / "train" / "2.png", 320)
 
 
 def _add(root: Path) -> None:

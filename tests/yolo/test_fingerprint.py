@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from yoloscale.yolo.fingerprint import digest
 
@@ -50,3 +52,10 @@ def test_classification() -> None:
 
     assert digest(folders("/a", 1)) == digest(folders("/b", 1))
     assert digest(folders("/a", 1)) != digest(folders("/a", 0))
+
+
+def test_absolute_and_relative_names_may_be_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mixed = dataset(str(tmp_path), ("1", BOX), ("2", BOX))
+    mixed.labels[1]["im_file"] = "2.jpg"
+    assert digest(mixed) == digest(dataset("/a", ("1", BOX), ("2", BOX)))

@@ -1,5 +1,7 @@
 """Whether a dataset is the same one, wherever it lies: told from names, sizes and labels; no image is opened.
 
+The sizes of JPEGs are left out: the first scan of Ultralytics writes those anew that have bytes behind their end.
+
 The launcher's counterpart of `yolo/fingerprint.py`, which needs Ultralytics' data sets: it is taken before any rank
 starts, of the files as they are.
 """
@@ -14,6 +16,7 @@ from pathlib import Path
 
 _THREADS, _CHUNK = 16, 256
 _TEXT = ".txt"
+_REWRITTEN = (".jpg", ".jpeg")
 
 
 def digest(splits: Mapping[str, Sequence[str]], label_of: Callable[[str], str | None], about: object) -> str:
@@ -31,7 +34,7 @@ def digest(splits: Mapping[str, Sequence[str]], label_of: Callable[[str], str | 
 
 
 def _entries(images: Sequence[str], label_of: Callable[[str], str | None]) -> Iterable[bytes]:
-    common = os.path.commonpath([os.path.dirname(image) for image in images]) if images else ""  # noqa: PTH120
+    common = os.path.commonpath([os.path.dirname(os.path.abspath(image)) for image in images]) if images else ""  # noqa: PTH100, PTH120
 
     def entries_of(chunk: Sequence[str]) -> list[bytes]:
         return [_entry(os.path.relpath(image, common), image, label_of(image)) for image in chunk]
@@ -43,7 +46,7 @@ def _entries(images: Sequence[str], label_of: Callable[[str], str | None]) -> It
 
 def _entry(name: str, image: str, label: str | None) -> bytes:
     made = sha256(os.fsencode(name))
-    made.update(f"\0{_size(image)}\0".encode())
+    made.update(b"\0\0" if image.lower().endswith(_REWRITTEN) else f"\0{_size(image)}\0".encode())
     if label is not None:
         made.update(_content(label) if label.endswith(_TEXT) else str(_size(label)).encode())
     return made.digest()

@@ -45,5 +45,5 @@ def _entry(name: str, fields: Sequence[tuple[str, Any]]) -> bytes:
 
 
 def _below_common(files: Sequence[str]) -> list[str]:
-    common = os.path.commonpath([os.path.dirname(file) for file in files]) if files else ""  # noqa: PTH120
+    common = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files]) if files else ""  # noqa: PTH100, PTH120
     return [os.path.relpath(file, common) for file in files]
