@@ -10,6 +10,7 @@ from tests import mixed_images
 
 from yoloscale.config.schema import Config, Task
 from yoloscale.data import check
+from yoloscale.data import fraction as fraction_module
 from yoloscale.data.fraction import count, entry, remark
 from yoloscale.launch.prepare import prepare
 
@@ -77,3 +78,20 @@ def test_it_is_said_before_the_start_and_once(tmp_path: Path) -> None:
     lines: list[str] = []
     prepare(config, lines.append)
     assert len([line for line in lines if line.startswith("fraction:")]) == 1
+
+
+def test_a_dataset_without_val_may_evaluate_its_test(tmp_path: Path) -> None:
+    source = by_class(tmp_path, (0, 1, 2))
+    for number in range(3):
+        (tmp_path / "labels" / "val" / f"{number:04d}.txt").write_text(f"{number} 0.5 0.5 0.2 0.2\n")
+    source.write_text(source.read_text().replace("val: images/val", "val:\ntest: images/val"))
+    report = check.check(source, Task.detect, split="test")
+    assert "the first 2 of 3 images of test" in str(remark(source, Task.detect, "test", [1.0, 1.0, 2], report))
+
+
+def test_no_label_is_read_where_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = by_class(tmp_path, (0, 0, 1, 1))
+    report = check.check(source, Task.detect)
+    monkeypatch.setattr(fraction_module, "_READS", 1)
+    monkeypatch.setattr(fraction_module, "_classes_of", lambda *_: pytest.fail("labels were read"))
+    assert remark(source, Task.detect, "train", 2, report) is None

@@ -40,13 +40,15 @@ def remark(source: Path, task: Task, split: str, fraction: Any, report: DatasetR
     classes = [name for name, objects in report.splits[split].per_class.items() if objects]
     if left == 1.0 or len(classes) < 2 or task in (Task.classify, Task.depth):
         return None
-    dataset = check_yaml.read(source, datasets_folder)
+    dataset = check_yaml.read(source, datasets_folder, check_yaml.Reads(task, split, flips=False))
     if task is Task.semantic and dataset.masks_dir:
         return None
     images = sorted(check_images.list_images(dataset.splits[split]))
     first = images[: count(len(images), left)]
-    seen = _classes_of(first[:_READS], len(classes))
-    if len(seen) >= len(classes) or len(first) > _READS:
+    if len(first) > _READS:
+        return None
+    seen = _classes_of(first, len(classes))
+    if len(seen) >= len(classes):
         return None
     names = [dataset.names.get(index, str(index)) for index in sorted(seen)]
     has = f"{len(names)} of {len(classes)} classes" + (f" ({', '.join(names[:5])}{', …' if names[5:] else ''})")
