@@ -420,3 +420,43 @@ def test_what_is_left_of_a_killed_start_is_no_dataset(tmp_path: Path) -> None:
         build_once(target, killed)
     opened = sources.prepare(DataConfig(source=str(file)), Task.detect, tmp_path / "cache", quiet)
     assert check(opened, Task.detect).splits["val"].images == 2
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("place", ["inside", "checksum"])
+def test_archives_that_are_damaged_are_told(suffix: str, place: str, tmp_path: Path) -> None:
+    root = dataset(tmp_path / "set")
+    (root / "noise").write_bytes(np.random.default_rng(0).bytes(2_000_000))
+    file = tmp_path / f"set.tar.{suffix}"
+    with tarfile.open(file, f"w:{suffix}") as archive:  # type: ignore[call-overload]
+        archive.add(root, "set")
+    content = bytearray(file.read_bytes())
+    at = len(content) - 6 if place == "checksum" else len(content) // 2
+    content[at : at + 4] = bytes(255 - byte for byte in content[at : at + 4])
+    file.write_bytes(content)
+    told = problem(str(file), Task.detect, tmp_path / "cache")
+    assert str(file) in told.found
+    assert not list((tmp_path / "cache" / "opened").glob("set-*"))
+
+
+def test_images_of_an_export_that_failed_do_not_serve_another_one(
+    served: tuple[Path, str, list[str]], tmp_path: Path
+) -> None:
+    folder, address, _ = served
+    for number, name in enumerate("abc"):
+        picture(folder / f"{name}.jpg", number)
+    header = {"type": "dataset", "task": "detect", "class_names": {"0": "a"}}
+
+    def export(*names: str) -> str:
+        splits = zip(names, ("train", "val"), strict=True)
+        images = [
+            {"type": "image", "file": "1.jpg", "url": f"{address}/{name}.jpg", "split": split, "annotations": {}}
+            for name, split in splits
+        ]
+        (folder / "parts.ndjson").write_text(lines(header, *images))
+        return f"{address}/parts.ndjson"
+
+    assert "cannot be had" in problem(export("a", "absent"), Task.detect, tmp_path / "cache").found
+    file = sources.prepare(DataConfig(source=export("c", "b")), Task.detect, tmp_path / "cache", quiet)
+    (image,) = (file.parent / "images" / "train").iterdir()
+    assert image.read_bytes() == (folder / "c.jpg").read_bytes()

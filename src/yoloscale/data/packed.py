@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import lzma
 import re
 import shutil
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
@@ -23,6 +25,7 @@ from yoloscale.data.once import build_once
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".gz", ".xz", ".bz2")
 _OTHER_ARCHIVES = (".7z", ".rar", ".zst")
+_AGAIN = "download or copy it again, and compare its size with that of the source"
 _YAML = (".yaml", ".yml")
 
 
@@ -157,7 +160,8 @@ def _convert(file: Path, partial: Path, say: Say) -> None:
     dataset = ndjson.read(file)
     if dataset.remark:
         say(dataset.remark)
-    waiting = partial.with_name(f"{partial.name.rsplit('.', 2)[0]}.images")  # hidden, as partial is
+    content = hashlib.sha256(file.read_bytes()).hexdigest()[:8]  # images are numbered, in each export otherwise
+    waiting = partial.with_name(f"{partial.name.rsplit('.', 2)[0]}.{content}.images")  # hidden, as partial is
     waiting.mkdir(exist_ok=True)
     ndjson.write(dataset, waiting, say)
     for entry in waiting.iterdir():
@@ -175,13 +179,24 @@ def _unpack(file: Path, named: str, partial: Path) -> None:
             with tarfile.open(file) as archive_of_tar:
                 _refuse_too_large(sum(member.size for member in archive_of_tar), named, partial)
                 archive_of_tar.extractall(partial, filter="data")
+                _read_to_end(archive_of_tar)
         else:
-            instead = "download or copy it again, and compare its size with that of the source"
-            raise ConfigError(Problem("data", f"{named} is cut short, or neither zip nor tar", instead))
+            raise ConfigError(Problem("data", f"{named} is cut short, or neither zip nor tar", _AGAIN))
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as error:
         raise ConfigError(Problem("data", f"{named} cannot be unpacked: {error}", "unpack it yourself")) from error
+    except (OSError, lzma.LZMAError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file system: no room, for one
+        raise ConfigError(Problem("data", f"{named} is damaged: {error}", _AGAIN)) from error
     for found in (path for suffix in _YAML for path in partial.rglob(f"*{suffix}")):
         _free_of_path(found)
+
+
+def _read_to_end(archive: tarfile.TarFile) -> None:
+    """The checksum of a compressed stream lies behind the last member, and is compared when it is read."""
+    assert archive.fileobj is not None
+    while archive.fileobj.read(2**20):
+        pass
 
 
 def _refuse_too_large(size: int, named: str, folder: Path) -> None:
