@@ -14,6 +14,7 @@ from ultralytics.data.utils import check_image
 
 from yoloscale.data import check_images
 from yoloscale.data.check_images import glance, open_image
+from yoloscale.data.file_kinds import read_head
 
 
 def encoded(suffix: str, size: int = 40) -> bytes:
@@ -78,3 +79,17 @@ def test_sound_images_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
         file = tmp_path / name
         file.write_bytes(CASES[name])
         assert glance(str(file)).skipped == ""
+
+
+def test_a_glance_reads_only_the_two_ends_of_a_file(tmp_path: Path) -> None:
+    def bytes_read() -> int:
+        return int(Path("/proc/thread-self/io").read_text().split()[1])
+
+    image = tmp_path / "a.png"
+    image.write_bytes(encoded(".png", 200))
+    before = bytes_read()
+    asking = bytes_read() - before
+    before = bytes_read()
+    glance(str(image))
+    read_head(image)
+    assert 1024 <= bytes_read() - before - asking <= 1024 + 32

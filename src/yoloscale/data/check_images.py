@@ -70,8 +70,11 @@ class Opened:
 
 
 def glance(path: str) -> Opened:
-    """Judge an image by its first and last bytes; open it only if these are unusual. Raises OSError."""
-    with open(path, "rb") as file:  # noqa: PTH123  # a Path for each of millions of files costs more than the read
+    """Judge an image by its first and last bytes; open it only if these are unusual. Raises OSError.
+
+    Without a buffer, which network file systems fill with megabytes.
+    """
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # a Path for each of millions of files costs more than the read
         head = file.read(HEAD_BYTES)
         file.seek(-min(_TAIL_BYTES, len(head)), os.SEEK_END)
         tail = file.read()
@@ -117,7 +120,7 @@ def _jpeg_end(path: str, shape: tuple[int, int]) -> Opened:
     """Ultralytics decodes and writes anew a JPEG that does not end as JPEGs do; where it cannot, the image is lost."""
     from PIL import Image
 
-    with open(path, "rb") as file:  # noqa: PTH123  # as in glance
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # as in glance
         file.seek(-2, os.SEEK_END)
         if file.read() == _JPEG_END:
             return Opened("", shape)

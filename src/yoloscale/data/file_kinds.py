@@ -41,8 +41,8 @@ def other_file(path: Path | str, head: bytes) -> OtherFile | None:
 
 
 def read_head(path: Path | str) -> bytes:
-    """The first HEAD_BYTES of a file. Raises OSError."""
-    with open(path, "rb") as file:  # noqa: PTH123  # a Path for each of millions of files costs more than the read
+    """The first HEAD_BYTES of a file, and no more of it. Raises OSError."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # a Path for each of millions of files costs more than the read
         return file.read(HEAD_BYTES)
 
 
