@@ -190,6 +190,34 @@ def test_images_in_a_folder_of_another_name(tmp_path: Path) -> None:
     assert check(source, Task.detect).splits["train"].labelled == 2
 
 
+def test_a_folder_images_that_is_there_is_not_moved_into(tmp_path: Path) -> None:
+    source = dataset(tmp_path, images="JPEGImages")
+    (tmp_path / "images").mkdir()
+    subprocess.run(["bash", "-c", problems(source)[0].instead], check=True)
+    assert not list((tmp_path / "images").iterdir())
+    assert check(source, Task.detect).splits["train"].labelled == 2
+
+
+def test_classes_do_not_run_from_1_where_a_file_holds_class_0(tmp_path: Path) -> None:
+    for problem in problems(dataset(tmp_path, "0 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2")):
+        assert "subtract one" not in problem.instead
+
+
+def test_images_in_folders_of_splits_beside_one_folder_of_labels(tmp_path: Path) -> None:
+    source = dataset(tmp_path)
+    for split in ("train", "val"):
+        (tmp_path / "images" / split).rename(tmp_path / split)
+        for label in (tmp_path / "labels" / split).iterdir():
+            label.rename(tmp_path / "labels" / label.name)
+        (tmp_path / "labels" / split).rmdir()
+    (tmp_path / "images").rmdir()
+    source.write_text(source.read_text().replace("images/", ""))
+    for _ in ("train", "val"):
+        cure = problems(source)[0].instead if _ == "train" else next(iter(check(source, Task.detect).warnings()))
+        subprocess.run(["bash", "-c", cure[cure.index("mkdir ") :]], check=True)
+    assert [split.labelled for split in check(source, Task.detect).splits.values()] == [2, 2]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "found", "cure"),
     [

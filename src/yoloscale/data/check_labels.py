@@ -48,6 +48,7 @@ class Labels:
     corrupt: str = ""
     line: int = 0  # from 1, the first one that makes it corrupt
     outside: tuple[int, int] | None = None  # line and class of the first class that `names` does not have
+    lowest: int = 0  # class of all lines, where one is outside
     polygons: bool = False  # lines are polygons, not boxes
     per_class: Counter[int] = field(default_factory=Counter)
     duplicates: int = 0
@@ -74,16 +75,17 @@ def read_labels(text: str, rules: LabelRules) -> Labels:
         return Labels()
     rows = [_without_keypoints(tokens, rules) for _, tokens in numbered]
     polygons = not rules.pose and any(len(row) > 6 for row in rows)
-    outside = None
+    outside, lowest = None, 0
     try:
         values = [_numbers(tokens, row) for row, tokens in enumerate(rows)]
         _check_columns(values, polygons, rules)
         outside = _outside(numbered, values, rules)
+        lowest = min(int(row[0]) for row in values if row[0] % 1 == 0) if outside else 0
         _check_values(values, polygons, rules)
     except _CorruptError as error:
-        return Labels(corrupt=str(error), line=numbered[error.row][0], outside=outside)
+        return Labels(corrupt=str(error), line=numbered[error.row][0], outside=outside, lowest=lowest)
     if outside:
-        return Labels(outside=outside)
+        return Labels(outside=outside, lowest=lowest)
     unique = {row.tobytes(): (row, number) for row, (number, _) in zip(values, numbered, strict=True)}
     counts = Counter(0 if rules.single_class else int(row[0]) for row, _ in unique.values())
     edges = _edges([(_box_around(row) if polygons else row[1:5], number) for row, number in unique.values()])

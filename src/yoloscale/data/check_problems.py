@@ -86,6 +86,7 @@ def _outside(key: str, outside: list[Verdict], verdicts: Sequence[Verdict], sett
 def _counted_from_one(outside: list[Verdict], verdicts: Sequence[Verdict], count: int) -> bool:
     kinds = {verdict.labels.outside[1] for verdict in outside if verdict.labels and verdict.labels.outside}
     zeros = any(verdict.labels.per_class[0] for verdict in verdicts if verdict.labels)
+    zeros |= any(verdict.labels.lowest < 1 for verdict in outside if verdict.labels)
     return kinds == {count} and not zeros and count > 1
 
 

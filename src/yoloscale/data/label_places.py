@@ -12,6 +12,7 @@ from yoloscale.data.label_formats import Cause
 
 _LOOKED_AT = 50_000  # files below the dataset's folder
 _SAMPLE = 50  # images whose labels are looked for
+_SPLITS = ("train", "val", "valid", "validation", "test")  # as folders are called
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 _EXPORT = (
     "export the labels again in the format YOLO, or write one .txt file an image: class x y width height, relative"
@@ -80,14 +81,16 @@ def _elsewhere(asked: _Question, files: list[Path]) -> Cause | None:
 
 
 def _unlike(images: Path, labels: Path) -> tuple[Path, Path] | None:
-    """The one folder in which two paths of the same depth differ, in both."""
+    """The one folder in which two paths of the same depth differ, in both, where it can be called images and labels."""
     if len(images.parts) != len(labels.parts):
         return None
     differ = [i for i, (a, b) in enumerate(zip(images.parts, labels.parts, strict=True)) if a != b]
     if len(differ) != 1:
         return None
     depth = differ[0] + 1
-    return Path(*images.parts[:depth]), Path(*labels.parts[:depth])
+    folder, other = Path(*images.parts[:depth]), Path(*labels.parts[:depth])
+    occupied = folder.with_name("images").exists() or (other.name != "labels" and other.with_name("labels").exists())
+    return None if occupied or folder.name.lower() in _SPLITS else (folder, other)
 
 
 def _move(old: Path, new: Path) -> str:
