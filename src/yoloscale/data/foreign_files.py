@@ -37,7 +37,7 @@ def problem_of_file(file: Path) -> Problem:
         )
     if _lists_images(file):
         given = {"train": str(file.absolute()), "val": str(file.absolute())}
-        content = {**given, "names": _names_beside(file.parent)}
+        content: dict[str, object] = {**given, "names": _names_beside(file.parent)}
         told = _write(file.parent / "data.yaml", content, "; with a list of its own for val")
         return Problem("data", f"{file} is a list of images", told)
     if file.suffix == ".json" and '"annotations"' in text:
