@@ -124,7 +124,12 @@ def test_files_are_read_where_the_rest_only_goes_together_with_a_swept_group() -
     ("text", "typed", "key", "said"),
     [
         ("params: {classes: [0, 1]}", "sweep=mine", "sweep.params.classes", '"[0,1]" for all points, or "choice(0,1)"'),
-        ("params: {freeze: '0,10'}", "sweep=mine", "freeze", "freeze=[0,10] for all points, or freeze=choice(0,10)"),
+        (
+            "params: {freeze: '0,10'}",
+            "sweep=mine",
+            "freeze",
+            "'freeze=[0,10]' for all points, or 'freeze=choice(0,10)'",
+        ),
         ("params: {scale: '0.3,0.9'}", "sweep=mine", "scale", "scale=choice(0.3,0.9)"),
         ("params: {lr0: ''}", "sweep=mine", "sweep.params.lr0", "no values"),
         ("params: {lr0: []}", "sweep=mine", "sweep.params.lr0", "no values"),

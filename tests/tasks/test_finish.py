@@ -32,7 +32,7 @@ def chosen_weights(ranks: Any, steps: Any, folder: Path, published: list[list[st
         trainer=SimpleNamespace(args=SimpleNamespace(task="detect")), evaluation=SimpleNamespace(final=final)
     )
     with pytest.raises(EvaluatedError) as evaluated:
-        finish(Config(name="run"), run, ranks, parts, None, {})  # type: ignore[arg-type]  # stand-ins
+        finish(Config(name="run"), run, ranks, parts, observer=None, summary={})  # type: ignore[arg-type]  # stand-ins
     return str(evaluated.value)
 
 
