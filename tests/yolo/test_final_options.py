@@ -117,7 +117,7 @@ def test_they_do_what_yolo_val_does_on_one_rank_and_on_two(
     [
         ({}, Task.detect, []),
         ({"save_txt": True, "save_conf": True, "visualize": True, "augment": True}, Task.detect, []),
-        ({"save_conf": True}, Task.pose, ["save_conf=true does nothing without save_txt"]),
+        ({"save_conf": True}, Task.pose, ["save_conf=true: no effect without save_txt"]),
         (
             {"save_txt": True, "visualize": True},
             Task.classify,
@@ -129,8 +129,10 @@ def test_they_do_what_yolo_val_does_on_one_rank_and_on_two(
     ],
 )
 def test_what_does_nothing_is_said(changes: dict[str, Any], task: Task, said: list[str]) -> None:
+    from yoloscale.config import effects
     from yoloscale.launch.prepare import without_effect
 
-    lines = without_effect(replace(Config(), **changes), task)
+    config = replace(Config(), **changes)
+    lines = [*effects.remarks(config), *without_effect(config, task)]  # both are said at a start, nothing twice
     assert len(lines) == len(said)
     assert all(part in line for part, line in zip(said, lines, strict=True))

@@ -85,8 +85,6 @@ def without_effect(config: Config, task: Task) -> list[str]:
     boxes = task in BOXES
     if config.save_txt and not boxes:
         lines.append(f"save_txt=true writes nothing for {task.value}: it is for {_or(BOXES)}")
-    if config.save_conf and not config.save_txt:
-        lines.append("save_conf=true does nothing without save_txt=true, whose lines it adds the confidence to")
     if config.visualize and not boxes:
         lines.append(f"visualize=true draws nothing for {task.value}: it is for {_or(BOXES)}")
     elif config.visualize and not config.plots:
