@@ -11,14 +11,14 @@ from pathlib import Path
 
 def stop(trainer):
     done = Path(__file__).with_name("stopped")
-    if os.environ["RANK"] == "0" and not done.exists():
+    if os.environ.get("RANK", "0") == "0" and not done.exists():
         done.touch()
         os.kill(os.getpid(), signal.SIGTERM)
 """
 
 
 def arguments(folder: Path) -> tuple[str, str]:
-    """Arguments of a run whose rank 0 gets SIGTERM after its first micro-batch: it ends after the step of that one, or
+    """Arguments of a run whose rank 0 gets SIGTERM after its first micro-batch (a run of one rank has no RANK): it ends after the step of that one, or
     where that was the last of the step, after the second. It goes on undisturbed when it is resumed.
 
     `folder`: for a module of its own; not there yet.
