@@ -18,7 +18,7 @@ def stop(trainer):
 
 
 def arguments(folder: Path) -> tuple[str, str]:
-    """Arguments of a run whose rank 0 gets SIGTERM after its first micro-batch (a run of one rank has no RANK): it ends after the step of that one, or
+    """Arguments of a run whose rank 0 gets SIGTERM after its first micro-batch: it ends after the step of that one, or
     where that was the last of the step, after the second. It goes on undisturbed when it is resumed.
 
     `folder`: for a module of its own; not there yet.
