@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-long lint clean
+.PHONY: help setup train test test-long test-augmentations lint clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name purpose; do printf '  make %-10s %s\n' "$$name" "$$purpose"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name purpose; do printf '  make %-18s %s\n' "$$name" "$$purpose"; done
 
 setup: $(VENV)/.ready-dev ## .venv with the project and what its tests need; nothing to do the second time
 
@@ -24,6 +24,9 @@ test: $(VENV)/.ready-dev ## the tests, without those that take minutes each
 
 test-long: $(VENV)/.ready-dev ## the tests that take minutes each, or fetch something
 	$(BIN)/python -m pytest -n 2 -m '(long or network) and not gpu' $(ARGS)
+
+test-augmentations: $(VENV)/.ready-augmentations ## those that need Albumentations, in an environment of their own
+	$(VENV)/augmentations/bin/python -m pytest -m '' tests/yolo/test_augmentations.py tests/e2e/test_augmentations.py $(ARGS)
 
 lint: $(VENV)/.ready-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -40,3 +43,6 @@ $(VENV)/.ready: pyproject.toml scripts/setup
 
 $(VENV)/.ready-dev: pyproject.toml scripts/setup
 	scripts/setup dev
+
+$(VENV)/.ready-augmentations: $(VENV)/.ready-dev
+	scripts/setup augmentations
