@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from yoloscale.config.compose_each import compose_each
-from yoloscale.config.effects import canonical, remarks, without_effect
+from yoloscale.config.effects import canonical, remarks, told_by_file, without_effect
+from yoloscale.config.families import Family, family_of_name
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.schema import Config, ModelConfig, Task
 
@@ -14,6 +15,7 @@ def config(task: Task | None = Task.detect, **arguments: Any) -> Config:
     return Config(model=ModelConfig(task=task, weights="yolo26n.pt"), **arguments)
 
 
+RECT = "rect=true: batches of like-shaped images, without mosaic, mixup and cutmix, as in `yolo train`"
 SAID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "the defaults": ({}, []),
     "rates of auto": (
@@ -57,8 +59,9 @@ SAID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "rectangles": (
         {"rect": True, "mosaic": 0.5, "mixup": 0.1, "close_mosaic": 5},
         [
+            RECT,
             "mosaic=0.5, mixup=0.1, close_mosaic=5: no effect with rect=true, whose images are not put together; "
-            "leave rect=true out"
+            "leave rect=true out",
         ],
     ),
     "mixup to close": ({"mosaic": 0.0, "mixup": 0.1, "close_mosaic": 5}, []),
@@ -67,6 +70,22 @@ SAID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "of another task, with null": (
         {"auto_augment": None},
         ["auto_augment=null: no effect in task=detect, only in classify; leave it out"],
+    ),
+    "options of the final evaluation": ({"save_txt": True, "save_conf": True, "visualize": True, "augment": True}, []),
+    "confidences of nothing": (
+        {"save_conf": True},
+        ["save_conf=true: no effect without save_txt; add save_txt=true"],
+    ),
+    "no plots": (
+        {"visualize": True, "plots": False},
+        ["visualize=true: no effect with plots=false; leave plots=false out"],
+    ),
+    "augmentation without NMS": (
+        {"augment": True, "nms": False},
+        [
+            "augment=true: no effect with nms=false: only detection with NMS has test-time augmentation; "
+            "leave nms=false out"
+        ],
     ),
     "nbs below the batch: weight decay is scaled by it": ({"nbs": 8, "batch": 16}, []),
 }
@@ -86,6 +105,8 @@ def test_what_is_said_of_one_run(arguments: dict[str, Any], lines: list[str]) ->
         (Task.obb, {"angle": 2.0, "kobj": 2.0, "dropout": 0.1}, {"kobj", "dropout"}),
         (Task.depth, {"dlam": 0.5, "box": 1.0, "mosaic": 0.0, "conf": 0.3}, {"box", "mosaic", "conf"}),
         (Task.semantic, {"cls_pw": 0.5, "iou": 0.5}, {"iou"}),
+        (Task.classify, {"save_txt": True, "visualize": True}, {"save_txt", "visualize"}),
+        (Task.obb, {"save_txt": True, "visualize": True, "augment": True}, {"augment"}),
         (None, {"box": 1.0, "mosaic": 0.0, "lr0": 0.5}, {"lr0"}),
     ],
 )
@@ -101,12 +122,68 @@ def test_typed_at_its_default_a_value_is_told_of_too() -> None:
     assert remarks(config(), {"lr0"}, left_out={"lr0"}) == []
 
 
+def of(weights: str, **arguments: Any) -> Config:
+    return Config(model=ModelConfig(task=Task.detect, weights=weights), **arguments)
+
+
 def test_weights_of_ones_own_may_be_of_a_family_that_knows_no_rect() -> None:
-    own = Config(model=ModelConfig(task=Task.detect, weights="runs/x/weights/best.pt"), rect=True, mosaic=0.5)
+    own = of("runs/x/weights/best.pt", rect=True, mosaic=0.5)
     assert not {"mosaic", "rect"} & without_effect(own).keys()
-    released = Config(model=ModelConfig(task=Task.detect, weights="rtdetr-l.pt"), rect=True, mosaic=0.5, box=3.0)
+    assert remarks(own) == []
+    released = of("rtdetr-l.pt", rect=True, mosaic=0.5, box=3.0)
     assert {"rect", "box"} <= without_effect(released).keys()
     assert "mosaic" not in without_effect(released)
+
+
+@pytest.mark.parametrize(
+    ("word", "family"),
+    [
+        ("rtdetr-l.pt", Family.rtdetr),
+        ("RTDETR-resnet50.yaml", Family.rtdetr),
+        ("yolov10b.pt", Family.yolov10),
+        ("yolo26n-p2.yaml", Family.two_heads),
+        ("weights/yolo26x.pt", Family.two_heads),
+        ("yolov5nu.pt", None),
+        ("yolov9c.pt", Family.yolo),
+        ("yolo12n.yaml", Family.yolo),
+        ("best.pt", None),
+        ("my-rtdetr-l.pt", None),
+        ("", None),
+    ],
+)
+def test_a_released_name_tells_the_family(word: str, family: Family | None) -> None:
+    assert family_of_name(word) is family
+
+
+@pytest.mark.parametrize(
+    ("arguments", "family", "parts"),
+    [
+        ({"augment": True}, Family.rtdetr, ["augment=true: no effect with an RT-DETR"]),
+        ({"augment": True}, Family.yolov10, ["augment=true: no effect with a YOLOv10"]),
+        ({"augment": True, "nms": False}, Family.two_heads, ["augment=true: no effect with nms=false"]),
+        ({"augment": True, "nms": False}, Family.yolo, []),
+        ({"rect": True}, Family.yolo, [RECT]),
+        ({"rect": True}, Family.rtdetr, ["rect=true: no effect with an RT-DETR"]),
+        ({"rect": True, "lr0": 0.1}, None, []),
+    ],
+)
+def test_the_file_of_a_model_adds_what_its_name_does_not_tell(
+    arguments: dict[str, Any], family: Family | None, parts: list[str]
+) -> None:
+    own = of("best.pt", **arguments)
+    lines = told_by_file(own, own, family)
+    assert len(lines) == len(parts)
+    assert all(map(str.startswith, lines, parts))
+    if family is not None:
+        names = {"rtdetr": "rtdetr-l.pt", "yolov10": "yolov10n.pt", "two_heads": "yolo26n.pt", "yolo": "yolo11n.pt"}
+        released = of(names[family.name], **arguments)
+        assert told_by_file(released, released, family) == [], "said when it was configured"
+
+
+def test_the_task_that_a_file_tells_adds_its_remarks() -> None:
+    known = config(Task.classify, box=3.0, lr0=0.1)
+    [line] = told_by_file(config(None, box=3.0, lr0=0.1), known, None)
+    assert line.startswith("box=3.0: no effect in task=classify")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from yoloscale.config.effects import canonical, without_effect
-from yoloscale.config.schema import ModelConfig, Task
+from yoloscale.config.families import family_of_content
+from yoloscale.config.schema import Config, ModelConfig, Task
 from yoloscale.data.seeds import seed_all
 
 Parts = Callable[..., Any]
@@ -26,6 +27,7 @@ OTHER: dict[str, Any] = {  # a value that is neither the default nor that of a c
     **{"lr0": 0.1, "lrf": 0.5, "cos_lr": True, "momentum": 0.5, "warmup_epochs": 1.5, "warmup_momentum": 0.3},
     **{"warmup_bias_lr": 0.02, "save_conf": True, "cls_remap": False, "rect": True},
     **{"conf": 0.4, "iou": 0.2, "max_det": 7, "agnostic_nms": True},
+    **{"augment": True, "save_txt": True, "visualize": True},
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{task.value: (task.value, {}) for task in Task},
@@ -101,6 +103,31 @@ def test_what_has_an_effect_is_seen(parts_of: Parts) -> None:
     for changed, trait in (({"lr0": 0.1}, "rates"), ({"mosaic": 0.0}, "samples"), ({"box": 1.0}, "loss")):
         after = traits(parts_of("segment", **{"optimizer": "SGD", **changed}), 2, 1)
         assert differing(before[trait], after[trait])
+
+
+@pytest.mark.parametrize("nms", [None, False])
+@pytest.mark.parametrize("architecture", ["yolov8n", "yolo11n", "yolov10n", "yolo26n", "yolo26n-p2", "rtdetr"])
+def test_test_time_augmentation_is_said_to_have_no_effect_where_it_has_none(
+    small_rtdetr: Path, architecture: str, nms: bool | None
+) -> None:
+    """Asked of Ultralytics' own models, by the name of a released one and by the architecture of any."""
+    from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel
+
+    torch.manual_seed(0)
+    if architecture == "rtdetr":
+        model = RTDETRDetectionModel(str(small_rtdetr), verbose=False).eval()
+    else:
+        model = DetectionModel(f"{architecture}.yaml", verbose=False).eval()
+        model.end2end = nms is False
+    with torch.inference_mode():
+        plain, augmented = (model(torch.rand(1, 3, 64, 64).fill_(0.5), augment=augment)[0] for augment in (False, True))
+    is_inert = plain.shape == augmented.shape and torch.equal(plain, augmented)
+    name = "rtdetr-l" if architecture == "rtdetr" else architecture
+    config = Config(model=ModelConfig(task=Task.detect, weights=f"{name}.pt"), augment=True, nms=nms)
+    assert ("augment" in without_effect(config)) is is_inert
+    own = replace(config, model=ModelConfig(task=Task.detect, weights="best.pt"))
+    assert "augment" not in without_effect(own), "not known before the file is looked into"
+    assert ("augment" in without_effect(own, family_of_content(model.yaml))) is is_inert
 
 
 def test_every_claim_is_in_a_case(config_of: Parts) -> None:

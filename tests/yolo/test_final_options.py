@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from tests.yolo.test_evaluation import SOURCE, train_a_little
 
 from yoloscale.config.freeze import freeze, load
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema import Config
 
 OPTIONS: dict[str, Any] = {"augment": True, "save_txt": True, "save_conf": True, "visualize": True}
 
@@ -110,29 +109,3 @@ def test_they_do_what_yolo_val_does_on_one_rank_and_on_two(
     for ranks in (1, 2):
         assert texts(tmp_path / f"run-{ranks}") == written
         assert pictures(tmp_path / f"run-{ranks}") == pictures(folder)
-
-
-@pytest.mark.parametrize(
-    ("changes", "task", "said"),
-    [
-        ({}, Task.detect, []),
-        ({"save_txt": True, "save_conf": True, "visualize": True, "augment": True}, Task.detect, []),
-        ({"save_conf": True}, Task.pose, ["save_conf=true: no effect without save_txt"]),
-        (
-            {"save_txt": True, "visualize": True},
-            Task.classify,
-            ["save_txt=true writes nothing", "visualize=true draws"],
-        ),
-        ({"visualize": True, "plots": False}, Task.segment, ["nothing with plots=false"]),
-        ({"augment": True}, Task.obb, ["augment=true does nothing for obb"]),
-        ({"augment": True, "nms": False}, Task.detect, ["augment=true does nothing with nms=false"]),
-    ],
-)
-def test_what_does_nothing_is_said(changes: dict[str, Any], task: Task, said: list[str]) -> None:
-    from yoloscale.config import effects
-    from yoloscale.launch.prepare import without_effect
-
-    config = replace(Config(), **changes)
-    lines = [*effects.remarks(config), *without_effect(config, task)]  # both are said at a start, nothing twice
-    assert len(lines) == len(said)
-    assert all(part in line for part, line in zip(said, lines, strict=True))

@@ -1,19 +1,19 @@
 """Arguments whose value changes nothing under the other settings of a config. Pure; nothing is opened.
 
-Only what holds whatever the dataset and the weights are: read in Ultralytics' trainers, losses, data sets and
-validators and in our loop, and compared with them by tests. What another value would not change in training and
-evaluation counts as no effect.
+Only what holds whatever the dataset is: read in Ultralytics' trainers, losses, data sets and validators and in our
+loop, and compared with them by tests. What another value would not change in training and evaluation counts as no
+effect. `family` is that of the model where its file was looked into, else what the name of a released one tells.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from yoloscale.config.arguments import TrainArguments
+from yoloscale.config.families import Family, family_of_name
 from yoloscale.config.schema import Config, Task
 
 
@@ -43,6 +43,8 @@ _BOXES = frozenset({Task.detect, Task.segment, Task.pose, Task.obb})
 _ALL = frozenset(Task)
 _BY_KEY: dict[str, Collection[Task]] = {  # tasks in which an argument is read at all
     **dict.fromkeys(("box", "dfl", "cls", "conf", "iou", "max_det", "agnostic_nms"), _BOXES),
+    **dict.fromkeys(("save_txt", "save_conf", "visualize"), _BOXES),
+    "augment": {Task.detect},
     **dict.fromkeys(("pose", "kobj", "rle"), frozenset({Task.pose})),
     **dict.fromkeys(("dlog", "dgrad", "dlam"), frozenset({Task.depth})),
     "angle": {Task.obb},
@@ -58,17 +60,18 @@ _BY_KEY: dict[str, Collection[Task]] = {  # tasks in which an argument is read a
         _ALL - {Task.classify, Task.depth},
     ),
 }
-_RTDETR = re.compile(r"rtdetr-\w+", re.IGNORECASE)
-_YOLO = re.compile(r"yolo(v\d+|\d+)[a-z]?", re.IGNORECASE)  # what Ultralytics has released
+_RECT = "rect=true: batches of like-shaped images, without mosaic, mixup and cutmix, as in `yolo train`"
 _MIXES = ("mosaic", "mixup", "cutmix", "copy_paste")
 _WARM_UP = ("warmup_momentum", "warmup_bias_lr")
 _ADAMS = ("adam", "adamax", "adamw", "nadam", "radam")
 
 
-def without_effect(config: Config) -> dict[str, NoEffect]:
+def without_effect(config: Config, family: Family | None = None) -> dict[str, NoEffect]:
     """The arguments of a composed config whose values do not count, each with the reason."""
+    family = _family_of(config, family)
+    of_model, of_mosaic = partial(_model, family=family), partial(_mosaic, family=family)
     found = dict[str, NoEffect]()
-    for rule in (_task, _optimizer, _schedule, _warm_up, _mosaic, _patience, _beside, _steps):
+    for rule in (of_model, _optimizer, _schedule, _warm_up, of_mosaic, _patience, _beside, _steps):
         for key, reason in rule(config):
             found.setdefault(key, reason)
     return found
@@ -80,18 +83,27 @@ def canonical(config: Config, reasons: dict[str, NoEffect] | None = None) -> Con
     return replace(config, **{key: reason.acts_as for key, reason in reasons.items() if not reason.is_by_steps})
 
 
-def remarks(config: Config, typed: Collection[str] = (), left_out: Collection[str] = ()) -> list[str]:
-    """A line for each reason why arguments that somebody has set have no effect.
+def remarks(
+    config: Config, typed: Collection[str] = (), left_out: Collection[str] = (), family: Family | None = None
+) -> list[str]:
+    """A line for each reason why arguments that somebody has set have no effect, and for what `rect=true` switches off.
 
     `typed`: keys that count as set at their default value, too. `left_out`: keys of which nothing is said.
     """
     lines: dict[tuple[str, str], list[str]] = {}
-    for key, reason in without_effect(config).items():
+    for key, reason in without_effect(config, family).items():
         value = getattr(config, key)
         is_set = value != getattr(_DEFAULTS, key) or (key in typed and not reason.is_own)
         if is_set and key not in left_out and not (reason.is_own and value == reason.acts_as):
             lines.setdefault((reason.because, reason.instead), []).append(f"{key}={said(value)}")
-    return [f"{', '.join(words)}: no effect {because}; {instead}" for (because, instead), words in lines.items()]
+    found = [f"{', '.join(words)}: no effect {because}; {instead}" for (because, instead), words in lines.items()]
+    return [_RECT, *found] if _is_rect(config, _family_of(config, family)) and "rect" not in left_out else found
+
+
+def told_by_file(config: Config, known: Config, family: Family | None) -> list[str]:
+    """Remarks that a model's file adds to those of `config`: it tells the task (in `known`) or the family."""
+    before = remarks(config)
+    return [line for line in remarks(known, family=family) if line not in before]
 
 
 def said(value: Any) -> str:
@@ -101,13 +113,23 @@ def said(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _family_of(config: Config, family: Family | None) -> Family | None:
+    return family or family_of_name(config.model.weights or config.model.architecture or "")
+
+
+def _is_rect(config: Config, family: Family | None) -> bool:
+    """Whether `rect=true` is known to count: a detection model of one's own may be an RT-DETR, which has no such."""
+    is_known = config.model.task is not Task.detect or family not in (None, Family.rtdetr)
+    return config.rect and is_known and config.model.task not in (None, Task.classify)
+
+
 def _inert(because: str, instead: str, settings: tuple[str, ...], *keys: str) -> Iterator[tuple[str, NoEffect]]:
     for key in keys:
         yield key, NoEffect(getattr(_DEFAULTS, key), because, instead, settings)
 
 
-def _task(config: Config) -> Iterator[tuple[str, NoEffect]]:
-    """Losses, labels and augmentations of other tasks."""
+def _model(config: Config, family: Family | None) -> Iterator[tuple[str, NoEffect]]:
+    """Losses, labels and augmentations of other tasks and families."""
     task = config.model.task
     if task is None:
         return
@@ -119,15 +141,22 @@ def _task(config: Config) -> Iterator[tuple[str, NoEffect]]:
     if task is Task.classify and config.auto_augment:
         policy = f"with auto_augment={config.auto_augment}, which has colours of its own"
         yield from _inert(policy, "write auto_augment=null", ("auto_augment",), "hsv_h", "hsv_s", "hsv_v")
-    if task is Task.detect and _RTDETR.fullmatch(_stem(config)):
+    if task is Task.detect:
+        yield from _of_family(config, family)
+
+
+def _of_family(config: Config, family: Family | None) -> Iterator[tuple[str, NoEffect]]:
+    if family is Family.rtdetr:
         own = "with an RT-DETR, whose loss has gains of its own"
         yield from _inert(own, "leave it out", ("model",), "box", "cls", "dfl", "cls_pw")
         yield from _inert("with an RT-DETR, which needs no NMS", "leave it out", ("model",), "iou")
         yield from _inert("with an RT-DETR, whose images are square", "leave it out", ("model",), "rect")
-
-
-def _stem(config: Config) -> str:
-    return Path(config.model.weights or config.model.architecture or "").stem
+        yield from _inert("with an RT-DETR, which has no test-time augmentation", "leave it out", ("model",), "augment")
+    elif family is Family.yolov10:
+        yield from _inert("with a YOLOv10, which has no test-time augmentation", "leave it out", ("model",), "augment")
+    elif config.nms is False and family is Family.two_heads:
+        why = "with nms=false: only detection with NMS has test-time augmentation"
+        yield from _inert(why, "leave nms=false out", ("nms",), "augment")
 
 
 def _optimizer(config: Config) -> Iterator[tuple[str, NoEffect]]:
@@ -166,7 +195,7 @@ def _warm_up(config: Config) -> Iterator[tuple[str, NoEffect]]:
         yield from _inert(why, instead, ("warmup_epochs",), *_WARM_UP)
 
 
-def _mosaic(config: Config) -> Iterator[tuple[str, NoEffect]]:
+def _mosaic(config: Config, family: Family | None) -> Iterator[tuple[str, NoEffect]]:
     if config.model.task is None:
         return
     if config.time is None and config.close_mosaic and config.close_mosaic >= config.epochs:
@@ -175,9 +204,7 @@ def _mosaic(config: Config) -> Iterator[tuple[str, NoEffect]]:
         yield from _inert(why, instead, ("close_mosaic", "epochs"), *_MIXES, "copy_paste_mode")
         own = f"beyond the {config.epochs} of epochs={config.epochs}"
         yield "close_mosaic", NoEffect(config.epochs, own, "write fewer", ("close_mosaic", "epochs"), is_own=True)
-    # weights of one's own may be an RT-DETR, which knows no rect
-    is_rect = config.rect and (config.model.task is not Task.detect or _YOLO.fullmatch(_stem(config)) is not None)
-    if is_rect:
+    if _is_rect(config, family):
         why = "with rect=true, whose images are not put together"
         yield from _inert(why, "leave rect=true out", ("rect",), "mosaic", "mixup", "cutmix")
         if not config.copy_paste:
@@ -202,6 +229,8 @@ def _beside(config: Config) -> Iterator[tuple[str, NoEffect]]:
         yield from _inert("without distill_model", "leave it out", ("distill_model",), "dis")
     if not config.save_txt:
         yield from _inert("without save_txt", "add save_txt=true", ("save_txt",), "save_conf")
+    if not config.plots:
+        yield from _inert("with plots=false", "leave plots=false out", ("plots",), "visualize")
     if config.pretrained is False:
         why = "with pretrained=false: there are no weights whose classes it could match"
         yield from _inert(why, "leave it out", ("pretrained",), "cls_remap")

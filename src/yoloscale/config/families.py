@@ -1,4 +1,4 @@
-"""Models that Ultralytics opens and that cannot be trained here, each with the nearest one that can.
+"""Families of models: those whose arguments differ, and those that cannot be trained here, with the nearest that can.
 
 Told by a released file's name, by the modules of an architecture YAML, and by the class that a `.pt` file holds.
 """
@@ -6,6 +6,7 @@ Told by a released file's name, by the modules of an architecture YAML, and by t
 from __future__ import annotations
 
 import re
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,35 @@ _FOREIGN = {  # packages whose classes a `.pt` of another project names
     "mmengine": ("a model of OpenMMLab", "write model={}"),
 }
 _YOLOV5 = re.compile(r"(yolov5[nsmlx]6?)(?:u)?")
+_SIZES = r"[a-z]?(?:-p[26])?"  # what Ultralytics has released
+
+
+class Family(Enum):
+    """Detection models, by what their arguments do."""
+
+    rtdetr = re.compile(r"rtdetr-\w+")
+    yolov10 = re.compile(rf"yolov10{_SIZES}")  # its head is end to end, and of a class of its own
+    two_heads = re.compile(rf"yolo26{_SIZES}")  # with NMS, or end to end
+    yolo = re.compile(rf"yolo(?:v\d+|\d+){_SIZES}")  # any other
+
+
+def family_of_name(word: str) -> Family | None:
+    """The family of a released detection model's name or file; None of a file of one's own, which may be of any."""
+    stem = Path(word).stem.lower()
+    return next((family for family in Family if family.value.fullmatch(stem)), None)
+
+
+def family_of_content(architecture: dict[str, Any]) -> Family | None:
+    """The family of a detection model by its architecture's YAML, which a `.pt` file holds too; None without a head."""
+    try:
+        head = str(architecture["head"][-1][2])
+    except (KeyError, IndexError, TypeError):
+        return None
+    if head == "RTDETRDecoder":
+        return Family.rtdetr
+    if head == "v10Detect":
+        return Family.yolov10
+    return Family.two_heads if architecture.get("end2end") else Family.yolo
 
 
 def of_name(word: str) -> Problem | None:
@@ -71,11 +101,11 @@ def of_name(word: str) -> Problem | None:
 
 def of_architecture(file: Path) -> Problem | None:
     """The problem of an architecture YAML by its modules; None if it may be trained, or is not to be read at all."""
+    content = content_of(file)
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
         layers = [*(content.get("backbone") or []), *content["head"]]
         modules = [str(layer[2]) for layer in layers]
-    except (OSError, UnicodeError, yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError):
+    except (KeyError, IndexError, TypeError):
         return None  # whoever builds the model says what is wrong with it
     for family, own in (("YOLO-World", WORLD), ("YOLOE", YOLOE)):
         if used := [module for module in modules if module in own]:
@@ -87,6 +117,15 @@ def of_architecture(file: Path) -> Problem | None:
     meant = f"write {near[0]}, or one of" if near else "write one of"
     found = f"{file.name} ends in {modules[-1]}, a head that no trainer here knows"
     return Problem("model", found, f"{meant} {', '.join(sorted(TRAINED_HEADS))}")
+
+
+def content_of(file: Path) -> dict[str, Any]:
+    """What an architecture YAML holds; empty if it is not to be read, which whoever builds the model tells."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def of_weights(path: Path, model_class: str, architecture: dict[str, Any], task: str | None) -> Problem | None:

@@ -39,23 +39,9 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     problems = [*validate(config), *site_problems(config, say)]
     if problems:
         raise ConfigError(placed(problems, tokens))
-    for line in [*unheld(config), *node_paths.remarks(config)]:
-        say(line)
-    if about_rect := rect_remark(config):
-        say(about_rect)
-    for line in remarks(config, typed_keys(tokens), left_out={"rect"}):
+    for line in [*unheld(config), *node_paths.remarks(config), *remarks(config, typed_keys(tokens))]:
         say(line)
     return config
-
-
-def rect_remark(config: Config) -> str | None:
-    """What `rect=true` does beyond its name, as in `yolo train`; None without it."""
-    if not config.rect:
-        return None
-    model = config.model.weights or config.model.architecture or ""
-    if config.model.task is Task.classify or "rtdetr" in Path(model).name.lower():
-        return f"rect=true has no effect on {config.model.name}: its images are square, as in `yolo train`"
-    return "rect=true: batches of like-shaped images, without mosaic, mixup and cutmix, as in `yolo train`"
 
 
 def typed_keys(tokens: Sequence[str]) -> set[str]:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from yoloscale.config import families
 from yoloscale.config.catalog import read_catalog
+from yoloscale.config.effects import told_by_file
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.families import Family
 from yoloscale.config.locations import cache_folder, working_folder
 from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, Task
-
-BOXES = (Task.detect, Task.segment, Task.pose, Task.obb)  # tasks whose validators write and draw what they find
 
 
 def prepare(config: Config, say: Say) -> Config:
@@ -55,7 +55,9 @@ def _prepare(config: Config, say: Say) -> tuple[Task, str | None]:
     cache = cache_folder(config.paths)
     _refuse_callbacks(config)
     _refuse_augmentations(config)
-    task = _prepare_model(config, cache, say)
+    task, family = _prepare_model(config, cache, say)
+    for line in told_by_file(config, replace(config, model=replace(config.model, task=task)), family):
+        say(line)
     return task, None if is_checked_later(config) else check_data(config, task, say)
 
 
@@ -70,34 +72,13 @@ def check_data(config: Config, task: Task, say: Say) -> str | None:
     except ConfigError as error:
         raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
     report = check.check(source, task, split=reads.split, single_cls=reads.single_cls, flips=reads.flips, cache=cache)
-    for line in (*report.warnings(), *without_effect(config, task)):
+    for line in report.warnings():
         say(line)
     for split in dict.fromkeys(("train", reads.split)):
         if loss := fraction.remark(source, task, split, config.fraction, report):
             say(loss)
     train = report.splits["train"]
     return None if report.digest is None else f"{train.images - len(train.skipped)}:{report.digest}"
-
-
-def without_effect(config: Config, task: Task) -> list[str]:
-    """A line for each option of the final evaluation that does nothing there, as in Ultralytics."""
-    lines = list[str]()
-    boxes = task in BOXES
-    if config.save_txt and not boxes:
-        lines.append(f"save_txt=true writes nothing for {task.value}: it is for {_or(BOXES)}")
-    if config.visualize and not boxes:
-        lines.append(f"visualize=true draws nothing for {task.value}: it is for {_or(BOXES)}")
-    elif config.visualize and not config.plots:
-        lines.append("visualize=true draws nothing with plots=false")
-    if config.augment and (task is not Task.detect or config.nms is False):
-        why = "with nms=false" if task is Task.detect else f"for {task.value}"
-        lines.append(f"augment=true does nothing {why}: only detection with NMS has test-time augmentation")
-    return lines
-
-
-def _or(tasks: Sequence[Task]) -> str:
-    names = [task.value for task in tasks]
-    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _refuse_augmentations(config: Config) -> None:
@@ -132,22 +113,27 @@ def _refuse_callbacks(config: Config) -> None:
         raise ConfigError(problems)
 
 
-def _prepare_model(config: Config, cache: Path, say: Say) -> Task:
-    """The task of the model; released weights are fetched, a `.pt` file is looked into without running any of it.
+def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family | None]:
+    """The task of the model, and the family if its file is here; released weights are fetched.
+
+    A `.pt` file is looked into without running any of it.
 
     Weights that are loaded into another architecture (`pretrained=path`) may be of another task: what fits is taken.
     """
     weights, model = starting_weights(config), config.model
-    if model.weights is None and (problem := _untrained(str(model.architecture))):
-        raise ConfigError(problem)
+    family = None
+    if model.weights is None and (file := _architecture_file(str(model.architecture))) is not None:
+        if problem := families.of_architecture(file):  # it may have been written in a recipe
+            raise ConfigError(problem)
+        family = families.family_of_content(families.content_of(file))
     if weights is None:
         assert model.task is not None, "a model without weights names its task"
-        return model.task
+        return model.task, family
     if is_weights_of_nodes(config):
         if model.task is None:
             unknown = f"not known before the job starts, as {weights} is there on the nodes only"
             raise ConfigError(Problem("model.task", unknown, f"write task=, one of {', '.join(Task.__members__)}"))
-        return model.task
+        return model.task, family
     from yoloscale.data import sources, weights_file
 
     try:
@@ -171,15 +157,13 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> Task:
         raise ConfigError(problems)
     task = model.task or found.task
     assert task is not None
-    return task
+    return task, families.family_of_content(found.architecture) if model.weights else family
 
 
-def _untrained(architecture: str) -> Problem | None:
-    """The problem of an architecture that was written in a recipe; a file of one's own, or one of Ultralytics'."""
-    file: Path | None = Path(architecture)
-    if not Path(architecture).is_file():
-        file = read_catalog([]).architecture(Path(architecture).stem)
-    return families.of_architecture(file) if file is not None else None
+def _architecture_file(architecture: str) -> Path | None:
+    """A file of one's own, or one of Ultralytics'."""
+    own = Path(architecture)
+    return own if own.is_file() else read_catalog([]).architecture(own.stem)
 
 
 def _foreign(path: Path, names: tuple[str, ...]) -> Problem:

@@ -67,7 +67,7 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
         return
     if swept := [key for key in map(anew.key_of, words) if key in _swept(sweep)]:
         raise ConfigError([Problem(key, "what the points differ in", "leave it out") for key in swept])
-    bases = [base_of(sweep)] if base_of(sweep).exists() else []
+    say, bases = once(say), [base_of(sweep)] if base_of(sweep).exists() else []
     found, done = list[Config | ConfigError](), dict[str, Config | ConfigError]()
     for config in [*(_asked(run, words) for run in runs), *(_asked_of_base(load(base), words) for base in bases)]:
         if isinstance(config, Config):
@@ -81,7 +81,7 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
     problems = [each.problems if isinstance(each, ConfigError) else () for each in checked]
     if told := gathered(problems, [*(run.name for run in runs), *("the points to come" for _ in bases)]):
         raise ConfigError(told)
-    configs, say = [each for each in checked if isinstance(each, Config)], once(say)
+    configs = [each for each in checked if isinstance(each, Config)]
     for run, config in zip(runs, configs, strict=False):
         run.job.mkdir(exist_ok=True)
         taken = lock(run)

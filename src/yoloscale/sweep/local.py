@@ -19,8 +19,8 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load, load_own
 from yoloscale.config.machine import this_machine
-from yoloscale.config.remarks import Say
-from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.remarks import Say, once
+from yoloscale.config.schema import Launcher
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
@@ -135,7 +135,7 @@ def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -
             raise ConfigError(Problem(key, found, instead))
     if problems := gathered([validate(config, machine) for config in configs], [run.name for run in runs]):
         raise ConfigError(problems)
-    different: dict[str, Config] = {needs(config): config for config in configs}
+    say, different = once(say), {needs(config): config for config in configs}
     for config in different.values():
         prepare(config, say)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.remarks import Say
+from yoloscale.config.remarks import Say, once
 from yoloscale.config.schema import Config
 from yoloscale.launch.prepare import prepare
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep
@@ -15,9 +15,9 @@ from yoloscale.sweep.problems import gathered
 def prepare_all(sweep: ConfiguredSweep, say: Say) -> ConfiguredSweep:
     """Fetch, render and check what the points name; the sweep with their tasks filled in.
 
-    `say` gets a line for everything that takes time. Raises ConfigError with what is wrong with any of them.
+    `say` gets each line once. Raises ConfigError with what is wrong with any of them.
     """
-    done = dict[str, Config | tuple[Problem, ...]]()
+    say, done = once(say), dict[str, Config | tuple[Problem, ...]]()
     for each in sweep.points:
         key = needs(each.config)
         if key not in done:
@@ -38,9 +38,10 @@ def _prepare(config: Config, say: Say) -> Config | tuple[Problem, ...]:
 
 
 def needs(config: Config) -> str:
-    """All that `prepare` reads of a config, to compare it with that of others."""
+    """All that `prepare` reads of a config, to compare it with that of others; less what it only remarks on."""
     model = config.model, config.pretrained
-    images = config.data, config.split, config.single_cls, config.fliplr > 0 or config.flipud > 0
+    flips = config.fliplr > 0 or config.flipud > 0
+    images = config.data, config.split, config.single_cls, flips, config.fraction
     return repr(
         (
             model,
