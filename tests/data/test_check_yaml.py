@@ -178,6 +178,8 @@ def test_a_file_that_is_no_yaml_is_told_by_line_cause_and_cure(
         ("train: lists/train.txt\nnames: [c]\n", "data.yaml", "val: lists/train.txt evaluates on those"),
         ("train:\nval: b\nnames: [c]\n", "data.yaml:1", "is empty"),
         ("val: b\nvalidation: c\nnames: [c]\ntrain: {a: b}\n", "data.yaml:4", "write text or a list"),
+        ("val: b\nflip_idx: 0, 2,1\nnames: [c]\ntrain: a\n", "data.yaml:2", "write flip_idx: [0, 2, 1]"),
+        ("val: b\nkpt_shape: (17, 3)\nnames: [c]\ntrain: a\n", "data.yaml:2", "write kpt_shape: [17, 3]"),
         ("val: b\npath: 2024\nnames: [c]\ntrain: a\n", "data.yaml:2", "'2024'"),
         ("val: b\ntrain:\n- a\n- 7\nnames: [c]\n", "data.yaml:4", "entry 7"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from ultralytics.data.utils import check_cls_dataset
 from ultralytics.utils import DEFAULT_CFG
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.remarks import silent
 from yoloscale.config.schema import DataConfig, Task
 from yoloscale.data import class_split, sources
 from yoloscale.data.check import check
@@ -131,6 +133,32 @@ def test_class_folders_are_split_as_ultralytics_splits_them(layout: dict[str, in
     )
     assert ours == expected
     assert check(split, Task.classify).splits["train"].images > 0
+
+
+def test_splits_in_capitals_are_no_classes(tmp_path: Path) -> None:
+    root = folders(tmp_path / "my pets", {"Train/cat": 2, "Train/dog": 2, "Val/cat": 1, "Val/dog": 1})
+    with pytest.raises(ConfigError) as raised:
+        class_split.prepare(root, tmp_path / "cache", silent)
+    subprocess.run(["bash", "-c", raised.value.problems[0].instead], check=True)
+    assert check(root, Task.classify).splits["val"].per_class == {"cat": 1, "dog": 1}
+
+
+@pytest.mark.parametrize(
+    ("layout", "found", "instead"),
+    [
+        ({"train/cat": 2, "train/dog": 2}, "has no folder val/", "write data={root}/train, of which 80 % "),
+        ({"train": 2, "val": 2}, "{root}/train holds no class folders", "put images into {root}/train/CLASS/"),
+        ({"test/cat": 2, "val/dog": 2}, "has no folder train/", "put images into {root}/train/CLASS/"),
+    ],
+)
+def test_folders_that_cannot_be_trained_on_are_one_problem(
+    layout: dict[str, int], found: str, instead: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check(folders(tmp_path / "pets", layout), Task.classify)
+    (problem,) = raised.value.problems
+    assert found.format(root=tmp_path / "pets") in problem.found
+    assert problem.instead.startswith(instead.format(root=tmp_path / "pets"))
 
 
 def test_another_image_makes_another_split(tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ def test_labels_are_missed_where_a_path_begins_with_images(
         ("./images/train/0.png\n".encode("utf-16"), ":1: is UTF-16", "iconv"),
         (b"./images/train/0.png\n./images/train/\xe4.png\n", ":2: is not UTF-8 (byte 0xe4)", "UTF-8"),
         (b"PK\x03\x04\xff\xfe", "zip archive", "unpack"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "Git LFS pointer", "git lfs pull"),
     ],
 )
 def test_files_that_list_no_images(text: str | bytes, found: str, instead: str, folder: Path) -> None:

@@ -84,7 +84,7 @@ def problems(source: Path, task: Task = Task.detect) -> tuple[Problem, ...]:
         (Task.segment, f"0 0.1 0.1 0.9 0.1 0.9 0.9\n{BOX}", "line 2: labels mix", "0 0.4 0.4 0.6 0.4 0.6 0.6 0.4 0.6"),
         (Task.segment, "0 0.1 0.1 0.9 0.1 0.9 0.9 0.2", "odd number", "class x1 y1 x2 y2 x3 y3"),
         (Task.detect, f"{BOX} 0.4 0.4 2 0.6 0.6 1", "2 keypoints of x, y and visibility", "kpt_shape: [2, 3]"),
-        (Task.detect, "2 0.5 0.5 0.2 0.2", "line 1: class 2; names ends at 1", "run from 1: subtract one"),
+        (Task.detect, "2 0.5 0.5 0.2 0.2", "run from 1: ", "or subtract one from the class of each line: for "),
     ],
 )
 def test_labels_of_another_format(task: Task, label: str, found: str, cure: str, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_keypoints_that_are_not_as_kpt_shape_says(
     "label",
     [
         *("0,0.5,0.5,0.2,0.2", "0; 0.5; 0.5; 0.2; 0.2", "0 0,5 0,5 0,2 0,2", "0.5 0.5 0.2 0.2 1", "0.5 .5 .2 .2 1\r"),
-        *(f"{BOX} 0.8", f"{BOX} 0.8 12", f"{BOX} 12", f"{BOX} 0.8\r", "traffic light 0.5 0.5 0.2 0.2"),
+        *(f"{BOX} 0.8", f"{BOX} 0.8 12", f"{BOX} 12 0.8", f"{BOX} 12", f"{BOX} 0.8\r", "traffic light 0.5 0.5 0.2 0.2"),
     ],
 )
 def test_the_command_that_is_named_mends_the_files_and_no_other_line(label: str, tmp_path: Path) -> None:
@@ -133,15 +133,39 @@ def test_the_command_that_is_named_mends_the_files_and_no_other_line(label: str,
     assert [file.read_text() for file in (*kept, tmp_path / "t")] == [others] * 3
 
 
-def test_the_command_for_a_class_leaves_a_class_whose_name_begins_alike(tmp_path: Path) -> None:
+def test_the_command_for_names_of_classes_writes_all_and_tells_those_that_begin_alike_apart(tmp_path: Path) -> None:
     source = dataset(tmp_path, "traffic 0.5 0.5 0.2 0.2")
     source.write_text(source.read_text().replace("cat", "traffic"))
     other = tmp_path / "labels/train/other.txt"
     other.write_text("traffic light 0.3 0.5 0.2 0.2\n")
     command = problems(source)[0].instead.partition(": ")[2]
     subprocess.run(["bash", "-c", command], check=True)
-    assert other.read_text() == "traffic light 0.3 0.5 0.2 0.2\n"
+    assert other.read_text() == "1 0.3 0.5 0.2 0.2\n"
     assert (tmp_path / "labels/train/train0.txt").read_text() == f"{BOX}\n"
+
+
+def test_classes_that_run_from_1_are_one_problem_a_split_and_subtracted_once(tmp_path: Path) -> None:
+    source = dataset(tmp_path, "1 0.5 0.5 0.2 0.2\n2.0 0.1 0.1 0.2 0.2")
+    said = problems(source)
+    assert [problem.key for problem in said] == ["data.train", "data.val"]
+    assert "labels/train/train0.txt line 2: class 2; names ends at 1" in said[0].found
+    for problem in (*said, *said):
+        subprocess.run(["bash", "-c", problem.instead.partition(": ")[2]], check=True)
+    assert check(source, Task.detect).splits["train"].per_class == {"cat": 2, "traffic light": 2}
+    assert (tmp_path / "labels/val/val0.txt").read_text() == "0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.2 0.2\n"
+
+
+def test_labels_in_utf_16_and_the_command_that_leaves_others_alone(tmp_path: Path) -> None:
+    source = dataset(tmp_path)
+    for label in (tmp_path / "labels").rglob("*.txt"):
+        label.write_text(f"{BOX}\n", encoding="utf-16")
+    other = tmp_path / "labels/train/other.txt"
+    other.write_text(f"{BOX}\n")
+    for problem in problems(source):
+        assert "0.txt: is UTF-16" in problem.found
+        subprocess.run(["bash", "-c", problem.instead], check=True)
+    assert check(source, Task.detect).splits["train"].labelled == 2
+    assert other.read_text() == f"{BOX}\n"
 
 
 def beside(root: Path) -> Path:
@@ -169,14 +193,41 @@ def with_the_suffix_of_the_image(root: Path) -> Path:
     return source
 
 
-@pytest.mark.parametrize("spoil", [beside, in_one_folder, with_the_suffix_of_the_image])
+def with_a_suffix_in_capitals(root: Path) -> Path:
+    source = dataset(root)
+    for label in (root / "labels").rglob("*.txt"):
+        label.rename(label.with_suffix(".TXT"))
+    return source
+
+
+PLACES = [beside, in_one_folder, with_the_suffix_of_the_image, with_a_suffix_in_capitals]
+
+
+@pytest.mark.parametrize("spoil", PLACES)
 def test_labels_in_other_places_and_the_command_that_moves_them(spoil: object, tmp_path: Path) -> None:
     source = spoil(tmp_path / "my data")  # type: ignore[operator]
-    (problem,) = problems(source)
-    assert "no image has a label file" in problem.found
-    assert f"{tmp_path}/my data/labels/train/train0.txt" in problem.found
-    subprocess.run(["bash", "-c", problem.instead], check=True)
-    assert check(source, Task.detect).splits["train"].labelled == 2
+    train, val = problems(source)
+    assert "no image has a label file" in train.found
+    assert f"{tmp_path}/my data/labels/train/train0.txt" in train.found
+    assert "no image of val has a label file" in val.found
+    for problem in (train, val):
+        subprocess.run(["bash", "-c", problem.instead], check=True)
+    assert [split.labelled for split in check(source, Task.detect).splits.values()] == [2, 2]
+
+
+@pytest.mark.parametrize("spoil", [None, *PLACES[2:]])
+def test_the_labels_of_another_split_are_not_moved(spoil: object, tmp_path: Path) -> None:
+    source = dataset(tmp_path)
+    for image in (tmp_path / "images/val").iterdir():  # called as in train
+        image.rename(image.with_name(image.name.replace("val", "train")))
+        label = tmp_path / "labels/val" / f"{image.stem}.txt"
+        label.rename(label.with_name(label.name.replace("val", "train")))
+    shutil.rmtree(tmp_path / "labels/train")
+    if spoil is with_a_suffix_in_capitals or spoil is with_the_suffix_of_the_image:
+        end = ".TXT" if spoil is with_a_suffix_in_capitals else ".jpg.txt"
+        for label in list((tmp_path / "labels/val").iterdir()):
+            label.rename(label.with_suffix(end))
+    assert problems(source)[0].instead == "put a .txt file of that name for each image"
 
 
 def test_images_in_a_folder_of_another_name(tmp_path: Path) -> None:
@@ -239,8 +290,9 @@ def test_labels_of_other_tools_beside_a_dataset_without_any(
         label.unlink()
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(content)
-    (problem,) = problems(source)
+    problem, *others = problems(source)
     assert problem.key == "data.train"
+    assert all(other.key == "data.val" and other.instead != problem.instead for other in others)
     assert found in problem.found
     assert cure in problem.instead
 

@@ -87,16 +87,17 @@ def _yaml_report(
     dataset: DatasetYaml, task: Task, rules: LabelRules, images: dict[str, list[str]], deep: bool
 ) -> DatasetReport:
     setting = Setting(dataset.file, task, rules, dataset.names)
-    splits, problems, notes = {}, [], []
+    splits, problems, unlabelled = {}, [], []
     for split, names in images.items():
         verdicts = _in_threads(lambda image: judge(image, dataset, task, rules, deep), names)
         verdicts = _with_lines(verdicts, dataset.splits[split])
         problems += check_problems.problems_of_split(split, verdicts, setting, dataset.root)
-        if note := check_problems.without_labels(split, verdicts, dataset.root):
-            notes.append(note)
+        unlabelled += check_problems.without_labels(split, verdicts, dataset.root)
         splits[split] = _summary(verdicts, setting, evaluated=split != "train" and task in _MEASURED_BY_BOXES)
     if problems:
-        raise ConfigError(problems)
+        cures = {problem.instead for problem in problems}
+        raise ConfigError(problems + [problem for problem in unlabelled if problem.instead not in cures])
+    notes = [f"{each.found}; {each.instead}" for each in unlabelled]
     if shared := set(images["train"]) & {name for split, names in images.items() if split != "train" for name in names}:
         notes.append(f"{len(shared)} images are both trained on and evaluated on")
     classes = tuple(dataset.names[index] for index in sorted(dataset.names))

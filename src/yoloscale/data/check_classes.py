@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -66,6 +66,13 @@ def problems(found: ClassFolders, split: str) -> list[Problem]:
         for name in dict.fromkeys(("train", split))
         if name not in found.splits
     ]
+    if "train" not in found.splits:
+        return result
+    if not found.classes:
+        return [*result, Problem("data.train", f"{root}/train holds no class folders", layout)]
+    if result:
+        instead = f"write data={root}/train, of which 80 % of each class are then trained on, or {layout}"
+        result = [replace(problem, instead=instead) for problem in result]
     for name, classes in found.splits.items():
         unknown = {kind: count for kind, count in found.unknown.get(name, {}).items() if count}
         if any(classes.values()):
@@ -74,10 +81,7 @@ def problems(found: ClassFolders, split: str) -> list[Problem]:
             what = f"has none of the classes of train/ ({_some(found.classes)}), but {_some(unknown)}"
             result.append(Problem(f"data.{name}", what, f"name the folders in {root / name} as those in train/"))
         else:
-            what = (
-                f"{root / name} holds {_some(classes)} without images" if classes else "train/ holds no class folders"
-            )
-            result.append(Problem(f"data.{name}", what, layout))
+            result.append(Problem(f"data.{name}", f"{root / name} holds {_some(classes)} without images", layout))
     return result
 
 

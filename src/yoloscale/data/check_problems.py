@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,10 +12,11 @@ from yoloscale.config.schema import Task
 from yoloscale.data import check_images, label_places
 from yoloscale.data.check_verdict import Verdict
 from yoloscale.data.file_kinds import other_file, read_head
-from yoloscale.data.label_formats import Cause, Setting, explain, inside
+from yoloscale.data.label_formats import Cause, Setting, explain, from_utf16, inside, subtract_one
 
 _NAMED_FILES = 5
 _NAMED_CAUSES = 3
+_NAMED_FOLDERS = 4
 
 
 def problems_of_split(split: str, verdicts: Sequence[Verdict], setting: Setting, root: Path) -> list[Problem]:
@@ -37,13 +39,14 @@ def problems_of_split(split: str, verdicts: Sequence[Verdict], setting: Setting,
     return []
 
 
-def without_labels(split: str, verdicts: Sequence[Verdict], root: Path) -> str:
-    """That an evaluated split has no label file at all, which training takes, and where they are; else empty."""
+def without_labels(split: str, verdicts: Sequence[Verdict], root: Path) -> list[Problem]:
+    """That an evaluated split has no label file at all, which training alone takes, and where they are."""
     good = [verdict for verdict in verdicts if not verdict.skipped]
     if split == "train" or not good or any(verdict.labels is not None for verdict in good):
-        return ""
+        return []
     cause = label_places.find(root, [v.image for v in good], [v.label_file for v in good])
-    return f"no image of {split} has a label file, so that its metrics are 0: {cause.found}; {cause.cure}"
+    found = f"no image of {split} has a label file, so that its metrics are 0: {cause.found}"
+    return [Problem(f"data.{split}", found, cause.cure)]
 
 
 def commonest_cause(verdicts: Sequence[Verdict], setting: Setting) -> str:
@@ -67,11 +70,10 @@ def edge_example(verdicts: Sequence[Verdict]) -> str:
 
 def _outside(key: str, outside: list[Verdict], verdicts: Sequence[Verdict], setting: Setting) -> Iterator[Problem]:
     count = setting.rules.classes
-    instead = f"write 0 … {count - 1} there, or add the class to names: in {setting.yaml}"
     if _counted_from_one(outside, verdicts, count):
-        instead = (
-            f"the classes of all labels run from 1: subtract one, or add a class before the others in {setting.yaml}"
-        )
+        yield _from_one(key, outside[0], verdicts, setting)
+        return
+    instead = f"write 0 … {count - 1} there, or add the class to names: in {setting.yaml}"
     for verdict in outside[:_NAMED_FILES]:
         assert verdict.labels is not None
         assert verdict.labels.outside is not None
@@ -88,6 +90,20 @@ def _counted_from_one(outside: list[Verdict], verdicts: Sequence[Verdict], count
     zeros = any(verdict.labels.per_class[0] for verdict in verdicts if verdict.labels)
     zeros |= any(verdict.labels.lowest < 1 for verdict in outside if verdict.labels)
     return kinds == {count} and not zeros and count > 1
+
+
+def _from_one(key: str, first: Verdict, verdicts: Sequence[Verdict], setting: Setting) -> Problem:
+    assert first.labels is not None
+    assert first.labels.outside is not None
+    line, kind = first.labels.outside
+    found = (
+        f"the classes of all labels run from 1: {first.label_file} line {line}: class {kind}; names ends at {kind - 1}"
+    )
+    instead = f"add a class before the others in {setting.yaml}, or subtract one from the class of each line"
+    folders = sorted({str(Path(verdict.label_file).parent) for verdict in verdicts if verdict.labels})
+    if len(folders) <= _NAMED_FOLDERS:
+        instead = f"{instead}: {subtract_one(folders)}"
+    return Problem(key, found, instead)
 
 
 def _none_left(key: str, verdicts: Sequence[Verdict], setting: Setting) -> Iterator[Problem]:
@@ -122,6 +138,8 @@ def _cause(verdict: Verdict, setting: Setting) -> Cause:
     try:
         text = Path(verdict.label_file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, UnicodeDecodeError) and error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return Cause("is UTF-16, as programs on Windows write it, not UTF-8", from_utf16(verdict.label_file))
         return Cause(f"cannot be read: {error}", "write it anew as UTF-8 text, or delete it")
 
     def shape() -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,6 +179,8 @@ def _problems_of_types(marked: MarkedYaml) -> list[Problem]:
             kind = _KINDS.get(type(value).__name__, type(value).__name__)
             single = str in types and not isinstance(value, (list, dict))
             instead = f"write {wanted}{f'; in quotes, {str(value)!r}, it is text' if single else ''}"
+            if types == (list,) and isinstance(value, str) and (numbers := re.findall(r"\d+", value)):
+                instead = f"write {key}: [{', '.join(numbers)}]"
             result.append(Problem(f"data.{key}", f"{place}: is {value!r} ({kind})", instead))
         elif key in _SPLITS and isinstance(value, list):
             wrong = next((index for index, item in enumerate(value) if not isinstance(item, str)), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shlex
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
@@ -33,8 +34,10 @@ def locate(root: Path, cache: Path) -> Path:
 
 
 def prepare(root: Path, cache: Path, say: Say) -> Path:
-    """Split the images of each class; return what `locate` returns. Raises ConfigError for fewer than two classes."""
+    """Split the images of each class; return what `locate` returns. Raises ConfigError for what is no split."""
     images = _images(root)
+    if splits := [name for name in images if name.lower() in _SPLITS]:
+        raise ConfigError(_capitals(root, splits))
     if len(images) < 2:
         raise ConfigError(_one_class(root, next(iter(images))))
     target = _target(root, images, cache)
@@ -98,6 +101,14 @@ def _target(root: Path, images: dict[str, list[Path]], cache: Path) -> Path:
     for kind, files in images.items():
         digest.update("".join(f"\0{kind}/{file}" for file in sorted(files)).encode("utf-8", "surrogateescape"))
     return cache / "splits" / f"{root.resolve().name}-{digest.hexdigest()[:12]}"
+
+
+def _capitals(root: Path, splits: list[str]) -> Problem:
+    found = (
+        f"{root} holds {', '.join(f'{name}/' for name in splits)}: they would be classes, as a split is written small"
+    )
+    moves = (f"mv {shlex.quote(str(root / name))} {shlex.quote(str(root / name.lower()))}" for name in splits)
+    return Problem("data", found, " && ".join(moves))
 
 
 def _one_class(root: Path, only: str) -> Problem:

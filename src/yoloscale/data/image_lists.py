@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yoloscale.config.errors import Problem
+from yoloscale.data.file_kinds import other_file, read_head
 from yoloscale.data.places import WINDOWS, find_tail, parts_of, shown
 
 _SAMPLE = 50  # lines of a list whose labels are looked for
@@ -60,7 +61,8 @@ def problem_of_list(key: str, file: Path, suffixes: Iterable[str], bases: Sequen
         return Problem(key, f"{file}: is empty", "write one path of an image a line")
     images = [line for line in lines if is_image(line.image, suffixes)]
     if not images:
-        return _no_image(key, file, lines[0])
+        other = other_file(file, read_head(file))
+        return Problem(key, f"{file}: {other.what}", other.cure) if other else _no_image(key, file, lines[0])
     if not any(os.path.exists(line.image) for line in images):  # noqa: PTH110  # a Path for each line costs more
         return _nowhere(key, file, images, bases)
     return _labels_missed(key, file, images)

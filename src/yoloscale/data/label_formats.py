@@ -17,6 +17,8 @@ _PERCENT = 100
 _BLANKS, _WORD = "[[:space:]]+", "[^[:space:]]+"  # of sed
 # a line whose coordinates, read with points, lie in 0 … 1 (2: a visible keypoint); of sed and of Python
 _DECIMAL_LINE = r"^[0-9]+([ \t]+(0([.,][0-9]+)?|1([.,]0+)?|2))+[ \t\r]*$"
+_PLAIN_NAME = r"(?![\d.]+$)[\w -]+"  # the name of a class that sed and a label file take, and that is no number
+_KEEP_AND_TAKE = 'mv "$f" "$f.bak" && mv "$f.new" "$f"'
 _NEAR = 1.5  # larger than the image by more than half of it: not a box over its edge, but other units
 
 
@@ -98,6 +100,20 @@ def inside(words: Sequence[str], *, polygon: bool) -> str:
     return " ".join([_boxed(words[0], *edges), *words[5:]])
 
 
+def subtract_one(folders: Sequence[str]) -> str:
+    """A command that makes classes that run from 1 run from 0, once: files that it has kept as .from1 stay."""
+    program = r"$1 ~ /^[1-9][0-9]*(\.0*)?$/ {$1 = $1 - 1} 1"
+    files = " ".join(f"{shlex.quote(folder)}/*.txt" for folder in folders)
+    new = f'mv "$f" "$f.from1" && awk {shlex.quote(program)} "$f.from1" > "$f"'
+    return f'for f in {files}; do [ -e "$f.from1" ] || {{ {new}; }}; done'
+
+
+def from_utf16(file: str) -> str:
+    """A command that rewrites the UTF-16 files in the folder of a label as UTF-8."""
+    marked = f"LC_ALL=C grep -rlaP --include='*.txt' '^(\\xff\\xfe|\\xfe\\xff)' {shlex.quote(str(Path(file).parent))}"
+    return f'{marked} | while read -r f; do iconv -f UTF-16 -t UTF-8 "$f" > "$f.new" && {_KEEP_AND_TAKE}; done'
+
+
 def wanted(setting: Setting) -> str:
     """What a label line of the task looks like."""
     if setting.task is Task.pose:
@@ -154,8 +170,10 @@ def _class_names(case: _Case) -> Cause | None:
     if index is None:
         known = ", ".join(f"{index} {each}" for index, each in list(case.setting.names.items())[:5])
         cure = f"write the index of a class in names: ({known}), or add {name} there: {case.setting.yaml}"
-    elif re.fullmatch(r"[\w -]+", name):
-        script = rf"s/^{name} ([-0-9.])/{index} \1/"
+    elif re.fullmatch(_PLAIN_NAME, name):
+        indices = {each: number for number, each in case.setting.names.items() if re.fullmatch(_PLAIN_NAME, each)}
+        indices[name] = index
+        script = "; ".join(rf"s/^{each} ([-0-9.])/{number} \1/" for each, number in indices.items())
         cure = f"write its index: {case.sed(script)}"
     else:
         cure = f"write its index: {index}"
@@ -205,9 +223,20 @@ def _more_columns(case: _Case) -> Cause | None:
     last = [row[-1] for row in rows]
     whole = all(value % 1 == 0 for value in last)
     if widths == {7}:
-        if not (whole and max(last) > 1 and all(0 <= row[5] <= 1 for row in rows)):
+        if not all(0 <= value <= 1 for row in rows for value in row[1:5]):
             return None
-        what, extra = "columns 6 and 7 look like a confidence and a track", f"{_BLANKS}{_WORD}{_BLANKS}[0-9]+(\\.0*)?"
+        number = r"[0-9]+(\.0*)?"
+        if whole and max(last) > 1 and all(0 <= row[5] <= 1 for row in rows):
+            what, extra = "a confidence and a track", f"{_BLANKS}{_WORD}{_BLANKS}{number}"
+        elif (
+            all(0 <= value <= 1 for value in last)
+            and all(row[5] % 1 == 0 for row in rows)
+            and max(row[5] for row in rows) > 1
+        ):
+            what, extra = "a track and a confidence", f"{_BLANKS}{number}{_BLANKS}{_WORD}"
+        else:
+            return None
+        what = f"columns 6 and 7 look like {what}"
     elif case.setting.task is Task.obb:
         found = f"{case.corrupt}: a box and, perhaps, its angle"
         return Cause(found, "write the four corners: class x1 y1 x2 y2 x3 y3 x4 y4, relative to the image")
@@ -228,8 +257,7 @@ def _class_last(case: _Case) -> Cause | None:
         return None
     swapped = r"NF==5 && $1 ~ /^[0-9]*\.[0-9]*[1-9]/ && $5 ~ /^[0-9]+(\.0*)?\r?$/"
     program = f'{swapped} {{sub(/\\r$/, ""); print $5,$1,$2,$3,$4; next}} 1'
-    keep = 'mv "$f" "$f.bak" && mv "$f.new" "$f"'
-    cure = f'for f in {case.folder}/*.txt; do awk {shlex.quote(program)} "$f" > "$f.new" && {keep}; done'
+    cure = f'for f in {case.folder}/*.txt; do awk {shlex.quote(program)} "$f" > "$f.new" && {_KEEP_AND_TAKE}; done'
     return Cause("has the class in its last column", f"put it first: {cure}")
 
 

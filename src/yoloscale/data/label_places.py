@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from yoloscale.data.check_images import companion, is_image
 from yoloscale.data.label_formats import Cause
 
 _LOOKED_AT = 50_000  # files below the dataset's folder
@@ -32,7 +33,7 @@ def find(root: Path, images: Sequence[str], expected: Sequence[str]) -> Cause:
     """Why none of `images` has its label file of `expected` (same order): what lies below `root` instead."""
     chosen = range(0, len(images), max(len(images) // _SAMPLE, 1))
     asked = _Question(root, tuple(Path(images[i]) for i in chosen), tuple(Path(expected[i]) for i in chosen))
-    files = list(_files(root))
+    files = _without_labels_of_others(asked, list(_files(root)))
     for look in (_elsewhere, _named_otherwise, _other_formats, _other_names):
         if cause := look(asked, files):
             return cause
@@ -49,6 +50,18 @@ def _files(root: Path) -> Iterator[Path]:
                 return
             if not name.startswith("."):
                 yield Path(parent, name)
+
+
+def _without_labels_of_others(asked: _Question, files: list[Path]) -> list[Path]:
+    """`files` but for the labels of images that are not asked for: those of another split, called alike."""
+    others = {companion(str(file), "labels", "") for file in files if is_image(file.name)}
+    others -= {str(path.with_suffix("")) for path in asked.expected}
+
+    def reads(file: Path) -> str:  # the path without suffixes, also of `a.jpg.txt`
+        name = file.with_suffix("")
+        return str(name.with_suffix("") if is_image(name.name) else name)
+
+    return [file for file in files if file.suffix.lower() != ".txt" or reads(file) not in others]
 
 
 def _elsewhere(asked: _Question, files: list[Path]) -> Cause | None:
@@ -106,9 +119,11 @@ def _named_otherwise(asked: _Question, files: list[Path]) -> Cause | None:
             cure = f'for f in {folder}/*{end}; do mv "$f" "${{f%{end}}}.txt"; done'
             return Cause(f"the label of {image.name} is called {found}; training reads {wanted}", cure)
         if found := loose.get(f"{image.stem}.txt".lower()):
-            return Cause(
-                f"{found} is spelt otherwise than {wanted}, which training reads", f"{_move(found, wanted)}, and so on"
-            )
+            why = f"{found} is spelt otherwise than {wanted}, which training reads"
+            if found.with_suffix(".txt") != wanted:
+                return Cause(why, f"{_move(found, wanted)}, and so on")
+            end = f"{shlex.quote(str(found.parent))}/*{found.suffix}"
+            return Cause(why, f'for f in {end}; do mv "$f" "${{f%{found.suffix}}}.txt"; done')
     return None
 
 

@@ -122,7 +122,7 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             for number, line in enumerate(opened, start=1):
                 if not line.strip():
                     continue
-                content = json.loads(line)
+                content = json.loads(line.rstrip())
                 if not isinstance(content, dict):
                     raise _wrong(file, number, f"holds {type(content).__name__}, not an object {{…}}")
                 yield number, content
@@ -138,9 +138,10 @@ def _split_off_val(file: Path, records: list[tuple[int, dict[str, Any]]]) -> tup
 
     Returns the positions of its records, and what to say.
     """
-    if any(record.get("split") == "val" for _, record in records):
+    splits = [_place(file, number, record)[0] for number, record in records]
+    if "val" in splits:
         return set(), ""
-    train = [position for position, (_, record) in enumerate(records) if record.get("split") == "train"]
+    train = [position for position, split in enumerate(splits) if split == "train"]
     if len(train) < 2:
         raise _wrong(file, 1, f"has {len(train)} images in train and none in val", "give images both splits")
     random.Random(0).shuffle(train)
