@@ -228,7 +228,7 @@ def _start_grid(tokens: list[str]) -> Path:
         is_on_slurm = launcher_of(made, indices) is Launcher.slurm
         if is_on_slurm:
             refuse_if_nothing(made, indices, failed_only=False)
-            submit_points(made, ["resume", str(made.path)], indices)
+            submit_points(made, ["resume", str(made.path)], indices, is_new=taken.is_new)
     if indices and not is_on_slurm:
         local.start_in_background(made)
     return made.path

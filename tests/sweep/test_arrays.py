@@ -19,6 +19,8 @@ from yoloscale.launch.slurm.node import run_of
 from yoloscale.launch.slurm.render import render
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down, together_with
+from yoloscale.runs.scheduler import Answer, Job
+from yoloscale.runs.slurm_commands import SlurmError
 from yoloscale.sweep import arrays as arrays_module
 from yoloscale.sweep import configure as configure_module
 from yoloscale.sweep import submit as submit_module
@@ -26,7 +28,10 @@ from yoloscale.sweep.arrays import jobs_of, parts_of
 from yoloscale.sweep.configure import configure_all
 from yoloscale.sweep.points import expand
 from yoloscale.sweep.search import ready as ready_module
+from yoloscale.sweep.search import submit as search_submit
 from yoloscale.sweep.search.ready import plan_search
+from yoloscale.sweep.search.ready import ready as ready_search
+from yoloscale.sweep.search.submit import queued, submit_search
 from yoloscale.sweep.submit import script_jobs, submit_points
 
 from .conftest import Frozen
@@ -128,6 +133,73 @@ def test_of_several_arrays_all_are_submitted_or_none(
     assert typed == [["scancel", "41", "42", "43"]]
     assert [events.history(run)[-1]["event"] for run in sweep.runs()[:6]] == [events.EXITED] * 6
     assert events.history(sweep.runs()[6]) == []
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_of_a_new_sweep_that_is_refused_nothing_stays(
+    frozen: Frozen, site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    sweep = frozen(*POINTS[:1], "seed=range(0,7)", *POINTS[2:]).directory
+    monkeypatch.setattr(arrays_module, "call", lambda argv: "")
+    with pytest.raises(ConfigError, match="too many jobs"):
+        submit_points(sweep, ["train"], range(7), is_new=is_new)
+    assert sweep.path.exists() is not is_new
+
+
+def refuse(argv: list[str]) -> str:
+    raise SlurmError(argv, "scancel: error: Unable to contact slurm controller")
+
+
+def test_arrays_that_cannot_be_taken_back_keep_their_points_and_are_named(
+    frozen: Frozen, site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = frozen(*POINTS[:1], "seed=range(0,7)", *POINTS[2:]).directory
+    monkeypatch.setattr(arrays_module, "call", refuse)
+    with pytest.raises(ConfigError) as raised:
+        submit_points(sweep, ["train"], range(7), is_new=True)
+    sbatch, scancel = raised.value.problems
+    assert (sbatch.key, sbatch.found) == ("cluster.account", "too many jobs")
+    assert "Unable to contact" in scancel.found
+    assert "41, 42, 43" in scancel.found
+    assert "scancel 41 42 43" in scancel.instead
+    last = [events.history(run)[-1:] for run in sweep.runs()]
+    assert [event["event"] for found in last for event in found] == [events.SUBMITTED] * 6
+    assert together_with(sweep, "41") == {"41", "42", "43"}
+
+
+def test_elements_of_a_search_that_cannot_be_taken_back_are_known_as_queued(
+    site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ready_module, "prepare_all", lambda probes, say: probes)
+    monkeypatch.setattr(search_submit, "submit", submit_module.submit)
+    monkeypatch.setattr(search_submit, "ask_array_limits", submit_module.ask_array_limits)
+    words = ["name=s", "cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "sweep.search.trials=7"]
+    search = ready_search(plan_search(words), print)
+    monkeypatch.setattr(arrays_module, "call", refuse)
+    with pytest.raises(ConfigError, match=r"too many jobs(.|\n)*scancel 41 42 43"):
+        submit_search(search, ["train"], range(7), is_new=True)
+    answer = Answer({job: Job(job, "PENDING") for job in ("41_0", "41_1", "42_0", "42_1", "43_0", "43_1")})
+    assert queued(search.sweep, lambda jobs: answer) == {
+        0: "41_0",
+        1: "41_1",
+        2: "42_0",
+        3: "42_1",
+        4: "43_0",
+        5: "43_1",
+    }
+    monkeypatch.setattr(arrays_module, "call", lambda argv: "")
+    site.clear()
+    with pytest.raises(ConfigError, match="too many jobs"):
+        submit_search(search, ["train"], range(7), is_new=True)
+    assert not search.sweep.path.exists()
+
+
+def test_jobs_that_have_ended_by_themselves_need_no_cancelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(argv: list[str]) -> str:
+        raise SlurmError(argv, f"scancel: error: {arrays_module.GONE} 41\nscancel: error: {arrays_module.GONE} 42")
+
+    monkeypatch.setattr(arrays_module, "call", gone)
+    arrays_module.cancel_jobs(["41", "42"])
 
 
 def test_failures_in_any_of_the_arrays_count(frozen: Frozen, site: list[SlurmJob]) -> None:

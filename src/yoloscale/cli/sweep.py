@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import sys
 import time
 from collections import Counter
@@ -99,12 +98,7 @@ def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, i
 
     indices = unfinished(sweep, failed_only=failed_only)
     refuse_if_nothing(sweep, indices, failed_only=failed_only)
-    try:
-        submission = submit_points(sweep, words, indices)
-    except ConfigError:
-        if is_new:  # as with a run that was refused, nothing of it stays
-            shutil.rmtree(sweep.path)
-        raise
+    submission = submit_points(sweep, words, indices, is_new=is_new)
     announce(sweep, submission.jobs, len(submission.indices))
     return 0
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from yoloscale.cli.ending import shown
 from yoloscale.cli.watch import say
-from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Launcher
 from yoloscale.config.sweep import Pruner
 from yoloscale.runs.sweep_directory import SweepDirectory
@@ -41,7 +39,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
 
 
 def submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is_new: bool = False) -> int:
-    """Submit what is left of a search; of one that is refused and new, nothing stays."""
+    """Submit what is left of a search."""
     from yoloscale.cli.sweep import announce
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.search.search import forget_removed, open_search
@@ -51,12 +49,7 @@ def submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is
     with take(sweep):
         if not failed_only:
             forget_removed(search)
-        try:
-            submission = submit_search(search, words, open_indices(search, failed_only=failed_only))
-        except ConfigError:
-            if is_new:
-                shutil.rmtree(sweep.path)
-            raise
+        submission = submit_search(search, words, open_indices(search, failed_only=failed_only), is_new=is_new)
     announce(sweep, submission.jobs, len(submission.indices))
     return 0
 

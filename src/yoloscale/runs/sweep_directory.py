@@ -1,6 +1,6 @@
 """The folder of a sweep: where its files lie, and which points it has. A point's folder below it is a run directory.
 
-runs/<sweep>/sweep.yaml    version, what the person typed, the points in order; written last of all
+runs/<sweep>/sweep.yaml    version, what the person typed, the points in order, a search's space; written last of all
 runs/<sweep>/job/          what was submitted; the lock of whoever writes here
 runs/<sweep>/<point>/      a run
 runs/<sweep>/study.journal, base.yaml    of a search only: sweep/search/search.py
@@ -36,11 +36,15 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class SweepRecord:
-    """What sweep.yaml holds: what was typed after `train`, the points in order, and the `sweep` group."""
+    """What sweep.yaml holds: what was typed after `train`, the points in order, and the `sweep` group.
+
+    space: of a search, as sweep/search/recorded.py reads it; None in what was begun before it was put down.
+    """
 
     overrides: tuple[str, ...]
     points: tuple[SweepPoint, ...]
     settings: SweepConfig = field(default_factory=SweepConfig)
+    space: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def read(sweep: SweepDirectory) -> SweepRecord:
         if content["version"] != VERSION:
             raise ValueError(f"version {content['version']}")
         points = tuple(map(_point, range(len(content["points"])), content["points"]))
-        return SweepRecord(tuple(content["overrides"]), points, build(SweepConfig, content["settings"]))
+        space = None if content.get("space") is None else tuple(content["space"])
+        return SweepRecord(tuple(content["overrides"]), points, build(SweepConfig, content["settings"]), space)
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(Problem(str(sweep.path), "it has no sweep.yaml", "give the folder of a sweep")) from None
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -117,6 +122,7 @@ def write(sweep: SweepDirectory, record: SweepRecord) -> None:
         "version": VERSION,
         "overrides": list(record.overrides),
         "settings": to_plain(record.settings),
+        **({} if record.space is None else {"space": list(record.space)}),
         "points": [_plain(index, point) for index, point in enumerate(record.points)],
     }
     write_whole(sweep.record, dump(content), synced=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.launch.slurm.job import SlurmJob
 from yoloscale.launch.slurm.limits import ArrayLimits
 from yoloscale.runs.slurm_commands import SlurmError, call
+
+AT_ONCE = 500  # ids on one command line
+GONE = "Invalid job id specified"
 
 
 @dataclass(frozen=True)
@@ -44,32 +48,48 @@ def jobs_of(job: SlurmJob, parts: Sequence[Part]) -> list[SlurmJob]:
     ]
 
 
+class ArraysLeftError(ConfigError):
+    """An array was refused, and those submitted before it could not be taken back: they wait, or run."""
+
+    def __init__(self, problems: Sequence[Problem], arrays: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.arrays = tuple(arrays)
+
+
 def submit_parts(job: SlurmJob, parts: Sequence[Part], submit: Callable[[SlurmJob], str]) -> Iterator[tuple[str, Part]]:
     """Submit one array after the other; yields the id of each with its part. If one is refused, none of them stays.
 
     With `cluster.array_parallelism` each begins when the one before has ended: so many points train at a time in all.
-    Raises ConfigError.
+    Raises ConfigError with what sbatch said; ArraysLeftError where arrays do stay, as scancel fails as well.
     """
     arrays = list[str]()
     for each, part in zip(jobs_of(job, parts), parts, strict=True):
         try:
             array = submit(_after(each, arrays[-1]) if arrays and each.cluster.array_parallelism else each)
-        except ConfigError:
-            cancel_arrays(arrays)
+        except ConfigError as error:
+            try:
+                cancel_jobs(arrays)
+            except SlurmError as failed:
+                raise ArraysLeftError([*error.problems, _left(arrays, failed)], arrays) from error
             raise
         arrays.append(array)
         yield array, part
 
 
-def cancel_arrays(arrays: Sequence[str]) -> None:
-    """Take arrays back that were submitted a moment ago. Raises ConfigError with the command to type if that fails."""
-    if not arrays:
-        return
-    try:
-        call(["scancel", *arrays])
-    except SlurmError as error:
-        instead = f"type scancel {' '.join(arrays)}: these were submitted, and one after them was refused"
-        raise ConfigError(Problem("scancel", error.said, instead)) from None
+def cancel_jobs(jobs: Iterable[str]) -> None:
+    """Take jobs out of the queue, or end them; some may have ended by themselves. Raises SlurmError."""
+    waiting = iter(jobs)
+    while some := list(islice(waiting, AT_ONCE)):
+        try:
+            call(["scancel", *some])
+        except SlurmError as error:
+            if not all(GONE in line for line in error.said.splitlines()):
+                raise
+
+
+def _left(arrays: Sequence[str], failed: SlurmError) -> Problem:
+    found = f"{failed.said}; in the queue with points of the sweep: {', '.join(arrays)}, submitted before that one"
+    return Problem("scancel", found, f"type scancel {' '.join(arrays)}, or leave them and submit the rest later")
 
 
 def ranges(indices: Iterable[int]) -> str:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from itertools import islice
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.slurm_commands import SlurmError, call
+from yoloscale.runs.slurm_commands import SlurmError
 from yoloscale.runs.status import Status, status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
+from yoloscale.sweep.arrays import cancel_jobs
 from yoloscale.sweep.search.submit import queued
 
 POLL_S = 3.0  # each time SLURM is asked
 LOCAL_POLL_S = 0.2
-AT_ONCE = 500  # ids on one command line
-GONE = "Invalid job id specified"
 
 
 def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: float = 120.0) -> tuple[int, int]:
@@ -80,11 +78,7 @@ def _is_taken(found: Status) -> bool:
 
 
 def _scancel(jobs: Iterable[str]) -> None:
-    waiting = iter(jobs)
-    while some := list(islice(waiting, AT_ONCE)):
-        try:
-            call(["scancel", *some])
-        except SlurmError as error:
-            if all(GONE in line for line in error.said.splitlines()):
-                continue  # some have ended by themselves meanwhile; the others are cancelled
-            raise ConfigError(Problem("scancel", error.said, "once SLURM answers, the same again")) from None
+    try:
+        cancel_jobs(jobs)
+    except SlurmError as error:
+        raise ConfigError(Problem("scancel", error.said, "once SLURM answers, the same again")) from None

@@ -27,6 +27,7 @@ from yoloscale.sweep.directory import take
 from yoloscale.sweep.prepare import needs
 from yoloscale.sweep.problems import gathered
 from yoloscale.sweep.search.ready import anchored
+from yoloscale.sweep.search.recorded import retyped
 from yoloscale.sweep.search.search import base_of, open_search
 
 CHANGEABLE = ("sweep.parallel", "sweep.max_failures")
@@ -95,15 +96,16 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
             freeze(config, base)
         record = read(sweep)
         typed = [*anew.without(record.overrides, [anew.key_of(word) for word in words]), *words]
-        write(sweep, replace(record, overrides=tuple(typed)))  # points to come are composed of these
+        space = None if record.space is None else retyped(record.space, words)  # points to come are composed of it
+        write(sweep, replace(record, overrides=tuple(typed), space=space))
 
 
 def _swept(sweep: SweepDirectory) -> set[str]:
     """The keys that the points differ in."""
     record = read(sweep)
-    searched = open_search(sweep).space.description() if record.settings.search is not None else []
+    searched = open_search(sweep).space.dimensions if record.settings.search is not None else ()
     chosen = {anew.key_of(override) for point in record.points for override in point.overrides}
-    return chosen | {str(each["key"]) for each in searched}
+    return chosen | {each.key for each in searched}
 
 
 def _asked(run: RunDirectory, words: Sequence[str]) -> Config | ConfigError:

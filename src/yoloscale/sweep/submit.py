@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from yoloscale.runs.arrays import put_down
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.sweep.arrays import jobs_of, parts_of, ranges, submit_parts
+from yoloscale.sweep.arrays import ArraysLeftError, jobs_of, parts_of, ranges, submit_parts
 from yoloscale.sweep.search.search import base_of
 
 
@@ -72,21 +73,31 @@ def launcher_of(sweep: SweepDirectory, indices: Sequence[int]) -> Launcher:
     return load(sweep.run(chosen[0].name).config).cluster.launcher
 
 
-def submit_points(sweep: SweepDirectory, typed: Sequence[str], indices: Sequence[int]) -> Submission:
-    """Submit these points, in one array if the site takes it; the caller has taken the sweep. Raises ConfigError."""
+def submit_points(
+    sweep: SweepDirectory, typed: Sequence[str], indices: Sequence[int], *, is_new: bool = False
+) -> Submission:
+    """Submit these points, in one array if the site takes it; the caller has taken the sweep.
+
+    Raises ConfigError as `submit_parts` does. As with a run that is refused, nothing of a new sweep stays then, unless
+    some of its arrays do: they read their points there.
+    """
     runs = sweep.runs()
-    config = _config_of_all(sweep, indices)
-    parts = parts_of(indices, ask_array_limits())
     arrays, waiting = list[str](), list[tuple[RunDirectory, str]]()
     try:
+        config, parts = _config_of_all(sweep, indices), parts_of(indices, ask_array_limits())
         for array, part in submit_parts(array_job(config, sweep, typed, indices), parts, submit):
             arrays.append(array)
             waiting += [(runs[index], part.element_of(array, index)) for index in part.indices]
             for run, job in waiting[-len(part.indices) :]:
                 events.record(run, events.SUBMITTED, job=job)
+    except ArraysLeftError:
+        put_down(sweep, arrays)
+        raise
     except ConfigError:
         for run, job in waiting:
             record_cancel(run, job)
+        if is_new:
+            shutil.rmtree(sweep.path)
         raise
     put_down(sweep, arrays)
     return Submission(tuple(arrays), tuple(indices))

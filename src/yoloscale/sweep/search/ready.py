@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -15,7 +15,8 @@ from yoloscale.config import command_line, flags
 from yoloscale.config.catalog import read_catalog
 from yoloscale.config.compose import check, compose
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.freeze import freeze, load
+from yoloscale.config.freeze import freeze
+from yoloscale.config.keys import is_group
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import quote_text
 from yoloscale.config.remarks import Say, once, silent
@@ -28,15 +29,15 @@ from yoloscale.runs import study as studies
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
 from yoloscale.sweep.directory import make_first_free, take
-from yoloscale.sweep.effects import useless
+from yoloscale.sweep.effects import composable, useless
 from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search
 from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
+from yoloscale.sweep.search.recorded import entry_of, plain
 from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
 from yoloscale.sweep.search.settings import problems_of, remarks_of, total
 from yoloscale.sweep.search.space import Space, read_space
 
-SPACE = "space"  # an attribute of the study
 _MAY_CHANGE = ("trials",)
 _BARE_PATH = re.compile(r"[^'\"\[\](){},=$\\]+")
 
@@ -90,7 +91,7 @@ def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
         raise ConfigError(problems)
     search = PlannedSearch(tuple(typed), space, settings, probes)
     if probes.name is not None:
-        refuse_if_taken(search)
+        refuse_if_taken(search, say)
     return search
 
 
@@ -113,12 +114,15 @@ def ready(search: PlannedSearch, say: Say) -> Search:
     return open_search(directory)
 
 
-def refuse_if_taken(search: PlannedSearch) -> None:
-    """Raise ConfigError if the folder of that name holds something else, or another search."""
+def refuse_if_taken(search: PlannedSearch, say: Say = silent) -> None:
+    """Raise ConfigError if the folder of that name holds something else, or another search.
+
+    `say` gets a line for what only an earlier version searched over.
+    """
     directory = search.probes.directory(str(search.probes.name))
     refuse_if_foreign(directory)
     if is_sweep(directory.path):
-        _compared(directory, search)
+        _compared(directory, search, say)
 
 
 def typed_objectives(tokens: Sequence[str]) -> dict[str, str]:
@@ -163,12 +167,11 @@ def _make(directory: SweepDirectory, search: PlannedSearch) -> None:
     remove_search(directory)
     try:
         studies.create(journal, search.settings)
-        studies.load(journal).set_user_attr(SPACE, search.space.description())
     except studies.StudyError as error:
         shutil.rmtree(directory.path)
         raise ConfigError(Problem("sweep.search", str(error), "see what keeps it from being written")) from error
     freeze(search.base, base_of(directory))
-    write(directory, SweepRecord(search.typed, (), _settings(search)))
+    write(directory, SweepRecord(search.typed, (), _settings(search), plain(search.space)))
 
 
 def _join(directory: SweepDirectory, search: PlannedSearch) -> None:
@@ -179,14 +182,28 @@ def _join(directory: SweepDirectory, search: PlannedSearch) -> None:
         write(directory, replace(record, settings=settings))
 
 
-def _compared(directory: SweepDirectory, search: PlannedSearch) -> Config:
+def _compared(directory: SweepDirectory, search: PlannedSearch, say: Say = silent) -> Config:
     """What the search goes on with. Raises ConfigError if that is another one than is there."""
     there = open_search(directory)
-    if problems := [*_other_settings(there, search.settings), *_other_space(there, search.space)]:
+    kept = _kept(there, search.space)
+    if problems := [*_other_settings(there, search.settings), *_other_space(there, search.space, kept)]:
         raise ConfigError(problems)
-    frozen = load(base_of(directory))
+    for key, found in kept.items():
+        say(f"{key}: {found}; search {directory.name!r} goes on with it as it began")
     first = search.probes.points[0]
-    return gone_on(directory, frozen, planned(resolved(first.composed, frozen, search.probes.machine), "base"))
+    wanted = planned(resolved(first.composed, there.base, search.probes.machine), "base")
+    searched = {field.name for field in fields(Config)} & {each.key for each in there.space.dimensions}
+    as_began = {key: getattr(there.base, key) for key in searched if not is_group(key)}
+    return gone_on(directory, there.base, replace(wanted, **as_began))
+
+
+def _kept(there: Search, wanted: Space) -> dict[str, str]:
+    """Dimensions that a search has without effect, each with why: earlier versions and their presets took them."""
+    missing = {each.key for each in there.space.dimensions} - {each.key for each in wanted.dimensions}
+    if not missing:
+        return {}
+    problems, _ = useless(there.space, composable(there.space.probes(frozenset())))
+    return {problem.key: problem.found for problem in problems if problem.key in missing}
 
 
 def _other_settings(there: Search, wanted: SearchConfig) -> list[Problem]:
@@ -196,28 +213,43 @@ def _other_settings(there: Search, wanted: SearchConfig) -> list[Problem]:
     return [another(f"sweep.search.{name}", str(old), str(new), of=of) for name, old, new in pairs if old != new]
 
 
-def _other_space(there: Search, wanted: Space) -> list[Problem]:
+def _other_space(there: Search, wanted: Space, kept: Collection[str]) -> list[Problem]:
     try:
-        old = studies.load(there.journal).user_attrs.get(SPACE)
+        studies.load(there.journal)
     except studies.StudyError as error:
         instead = "give another name= to start again; its runs stay as they are"
         return [Problem("study.journal", str(error), instead)]
-    before, after = ({each["key"]: each for each in found} for found in (old or [], wanted.description()))
-    different = [key for key in {**before, **after} if _rounded(before.get(key)) != _rounded(after.get(key))]
+    before, after = ({each.key: entry_of(each) for each in space.dimensions} for space in (there.space, wanted))
+    different = [
+        key for key in {**before, **after} if key not in kept and not _is_same(before.get(key), after.get(key))
+    ]
     of = f"search {there.sweep.name!r}"
     return [another(key, _said(before.get(key)), _said(after.get(key)), of=of) for key in different]
 
 
-def _rounded(dimension: dict[str, object] | None) -> dict[str, object]:
-    """Floats that differ by rounding only are one: earlier versions counted ranges in binary fractions."""
-    values = (dimension or {}).items()
+def _is_same(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
+    """Whether two dimensions are one. Earlier versions counted ranges in binary fractions.
+
+    So floats that differ by rounding only are the same; and rounding decided whether the end was part of a range.
+    """
+    if old is None or new is None:
+        return old is new
+    alike = [old]
+    if isinstance(old.get("step"), float):
+        alike += [{**old, "high": old["high"] - old["step"]}, {**old, "low": old["low"] + old["step"]}]
+    return any(_rounded(each) == _rounded(new) for each in alike)
+
+
+def _rounded(dimension: Mapping[str, Any]) -> dict[str, Any]:
+    values = ((name, value) for name, value in dimension.items() if name != "typed")
     return {name: f"{value:.12g}" if isinstance(value, float) else value for name, value in values}
 
 
-def _said(dimension: dict[str, object] | None) -> str:
+def _said(dimension: Mapping[str, Any] | None) -> str:
     if dimension is None:
         return "not searched"
-    return ", ".join(f"{name} {value}" for name, value in dimension.items() if name != "key" and value is not None)
+    said = ((name, value) for name, value in dimension.items() if name not in ("key", "typed"))
+    return ", ".join(f"{name} {value}" for name, value in said if value is not None)
 
 
 def _settings(search: PlannedSearch) -> SweepConfig:

@@ -36,8 +36,9 @@ from yoloscale.sweep.configure import ConfiguredPoint, resolved
 from yoloscale.sweep.freeze import freeze_point
 from yoloscale.sweep.points import Point
 from yoloscale.sweep.search import sampling
+from yoloscale.sweep.search.recorded import recorded_space
 from yoloscale.sweep.search.settings import total
-from yoloscale.sweep.search.space import Space, read_space
+from yoloscale.sweep.search.space import Space
 
 if TYPE_CHECKING:
     import optuna
@@ -83,7 +84,8 @@ def open_search(sweep: SweepDirectory) -> Search:
     record = read(sweep)
     if record.settings.search is None:
         raise ConfigError(Problem(str(sweep.path), "a sweep over given values, no search", "give it another name="))
-    return Search(sweep, read_space(record.overrides), record.settings.search, load(base_of(sweep)))
+    space = recorded_space(record, journal_of(sweep))
+    return Search(sweep, space, record.settings.search, load(base_of(sweep)))
 
 
 def free_index(search: Search) -> int | None:

@@ -44,6 +44,11 @@ class Choices:
     choices: tuple[Choice, ...]
 
     @property
+    def typed(self) -> str:
+        """The key as it was typed, with a `+` before it, say."""
+        return self.choices[0].token.partition("=")[0]
+
+    @property
     def values(self) -> tuple[str, ...]:
         """All values, as text."""
         return tuple(choice.token.partition("=")[2] for choice in self.choices)
@@ -157,14 +162,26 @@ class Space:
         for values in product(*(each.values or () for each in self.dimensions)):
             yield dict(zip(keys, values, strict=True))
 
-    def description(self) -> list[dict[str, Any]]:
-        """The dimensions as plain data, to be put on record and compared."""
-        return [
-            {"key": each.key, "choices": list(each.values)}
-            if isinstance(each, Choices)
-            else {"key": each.key, "low": each.low, "high": each.high, "step": each.step, "log": each.is_log}
-            for each in self.dimensions
-        ]
+
+@dataclass(frozen=True)
+class Arguments:
+    """What was typed after `yoloscale train -m`: its flags, then arguments, those of YAML files (`params`) included."""
+
+    flags: tuple[str, ...]
+    tokens: tuple[str, ...]
+    catalog: Catalog
+
+
+def read_arguments(tokens: Sequence[str]) -> Arguments:
+    """Tell flags from arguments, and read what YAML files sweep over. Raises ConfigError."""
+    given = flags.split(tokens)
+    if given.prints_and_exits:
+        raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
+    named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
+    sources = config_sources(flags.Flags(named))
+    catalog = read_catalog(sources.folders)
+    found = with_params(given.tokens, sources, catalog, lambda token: is_swept(token, catalog))
+    return Arguments(tuple(f"--{name}={value}" for name, value in named.items()), tuple(found), catalog)
 
 
 def read_space(tokens: Sequence[str], say: Say = silent) -> Space:
@@ -173,23 +190,17 @@ def read_space(tokens: Sequence[str], say: Say = silent) -> Space:
     Of a key given twice the last counts. Raises ConfigError with all that can be told without composing: values are
     checked when its probes are composed. `say` gets the remarks.
     """
-    given = flags.split(tokens)
-    if given.prints_and_exits:
-        raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
-    named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
-    sources = config_sources(flags.Flags(named))
-    catalog = read_catalog(sources.folders)
+    given = read_arguments(tokens)
     parts, problems = dict[str, "str | Dimension"](), list[Problem]()
-    typed = given.tokens
-    for token in with_params(typed, sources, catalog, lambda token: is_swept(token, catalog)):
+    for token in given.tokens:
         key = token.partition("=")[0].strip()
         try:
-            parts[key] = _part(token, catalog, say)
+            parts[key] = _part(token, given.catalog, say)
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return Space((*(f"--{name}={value}" for name, value in named.items()), *parts.values()))
+    return Space((*given.flags, *parts.values()))
 
 
 def _part(token: str, catalog: Catalog, say: Say) -> str | Dimension:

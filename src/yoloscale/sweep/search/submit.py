@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.launch.slurm.job import SlurmJob
@@ -15,7 +16,7 @@ from yoloscale.runs.arrays import put_down
 from yoloscale.runs.scheduler import Ask, Silence, ask
 from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.sweep.arrays import parts_of, submit_parts
+from yoloscale.sweep.arrays import ArraysLeftError, parts_of, submit_parts
 from yoloscale.sweep.search.search import Search
 from yoloscale.sweep.submit import Submission, array_job, unfinished
 from yoloscale.system.files import write_whole
@@ -39,8 +40,11 @@ def open_indices(search: Search, *, failed_only: bool = False) -> list[int]:
     return sorted([*found, *(index for index in range(search.total) if index not in taken)])
 
 
-def submit_search(search: Search, words: Sequence[str], indices: Sequence[int]) -> Submission:
-    """Submit these places, in one array if the site takes it; the caller has taken the sweep. Raises ConfigError."""
+def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], *, is_new: bool = False) -> Submission:
+    """Submit these places, in one array if the site takes it; the caller has taken the sweep.
+
+    Raises ConfigError, and leaves nothing of a new one, as `submit_points` does.
+    """
     if not indices:
         states = [status.state for status in statuses(search.sweep.runs())]
         found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "all are queued"
@@ -54,12 +58,16 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int]) 
             jobs |= {index: part.element_of(array, index) for index in part.indices}
             for index in points.keys() & set(part.indices):
                 events.record(points[index], events.SUBMITTED, job=jobs[index])
+    except ArraysLeftError:
+        _put_down(search.sweep, arrays, jobs, points)
+        raise
     except ConfigError:
         for index in points.keys() & jobs.keys():
             record_cancel(points[index], jobs[index])
+        if is_new:
+            shutil.rmtree(search.sweep.path)
         raise
-    _put_down(search.sweep, {str(index): job for index, job in jobs.items() if index not in points})
-    put_down(search.sweep, arrays)
+    _put_down(search.sweep, arrays, jobs, points)
     return Submission(tuple(arrays), tuple(indices))
 
 
@@ -81,8 +89,11 @@ def queued(sweep: SweepDirectory, asked: Ask = ask) -> dict[int, str]:
     return found
 
 
-def _put_down(sweep: SweepDirectory, jobs: dict[str, str]) -> None:
-    write_whole(sweep.job / "elements.json", json.dumps({**_read(sweep), **jobs}))
+def _put_down(sweep: SweepDirectory, arrays: Sequence[str], jobs: Mapping[int, str], points: Collection[int]) -> None:
+    """Put down what was submitted: arrays, and the jobs of places that have no point yet."""
+    asking = {str(index): job for index, job in jobs.items() if index not in points}
+    write_whole(sweep.job / "elements.json", json.dumps({**_read(sweep), **asking}))
+    put_down(sweep, arrays)
 
 
 def _read(sweep: SweepDirectory) -> dict[str, str]:
