@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from yoloscale.config.addresses import hidden
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Launcher
 from yoloscale.config.words import from_values
@@ -116,7 +117,7 @@ class Run:
         from yoloscale.launch.start import ready_again
 
         refuse_several(["resume"])
-        changes = [*overrides, *from_values(values)]
+        changes = hidden([*overrides, *from_values(values)])
         _start(ready_again(self._run, print, changes), ["resume", str(self.path), *changes], is_new=False)
         return self
 
@@ -140,7 +141,7 @@ def train(*overrides: str, **values: Any) -> Run:
     from yoloscale.launch.start import ready
 
     refuse_several(["train"])
-    tokens = [*overrides, *from_values(values)]
+    tokens = hidden([*overrides, *from_values(values)])
     config = configure(tokens, print)
     if config.cluster.nodes > 1 and config.cluster.launcher is Launcher.local:
         raise ConfigError(
@@ -214,7 +215,7 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     from yoloscale.sweep.search.ready import wants_search
 
     refuse_several(["train"])
-    tokens = with_each_dataset([*overrides, *from_values(values)])
+    tokens = with_each_dataset(hidden([*overrides, *from_values(values)]))
     return Sweep(_start_search(tokens) if wants_search(tokens) else _start_grid(tokens))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import http.server
 import json
 import os
@@ -11,7 +10,6 @@ import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,30 +46,6 @@ def dataset(root: Path, more: str = "") -> Path:
             (root / "labels" / split / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
     (root / "data.yaml").write_text(f"{more}train: images/train\nval: images/val\nnames: [cat, dog]\n")
     return root
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Path, str, list[str]]]:
-    """A folder, the address it is served at, and the paths that were asked for."""
-    folder, asked = tmp_path / "served", list[str]()
-    folder.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            super().do_GET()
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield folder, f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def problem(source: str, task: Task, cache: Path) -> Problem:

@@ -228,7 +228,5 @@ def test_a_run_killed_before_its_config_was_written_is_frozen_with_its_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     made = config()
-    made.paths.cache = "images"
     taken = claim(made, [])
     assert load(taken.run.config).origin.folder == str(tmp_path)
-    assert load(taken.run.config).paths.cache == str(tmp_path / "images")

@@ -118,7 +118,7 @@ def located(config: Config) -> tuple[Path, Path | None]:
 
     cache, weights = cache_folder(config.paths), starting_weights(config)
     assert config.model.task is not None, "prepare fills it in"
-    source = sources.locate(config.data, config.model.task, cache, config.split)
+    source = sources.locate(config.data, config.model.task, cache, config.split, config.origin.opened)
     return source, sources.locate_weights(weights, cache) if weights else None
 
 

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 
+from yoloscale.config.addresses import hidden
 from yoloscale.config.errors import ConfigError, Problem
 
 COMMANDS = {
@@ -77,7 +78,7 @@ def _dispatch(typed: list[str]) -> int:
 
         refuse_several(typed)
     module = importlib.import_module(f"yoloscale.cli.{typed[0]}")
-    return int(module.main(typed[1:]))
+    return int(module.main(hidden(typed[1:])))
 
 
 def _help() -> str:

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from yoloscale.config import augmentations, command_line, flags, recipes
+from yoloscale.config import addresses, augmentations, command_line, flags, recipes
 from yoloscale.config.catalog import read_catalog
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.hydra_flags import run_hydra_flags
@@ -312,10 +312,13 @@ def _anchor_paths(plain: dict[str, Any], is_own: Callable[[str], bool]) -> None:
         is_later = is_on_slurm and data["check"] is DataCheck.later and parent is data
         if isinstance(parent[key], str) and not is_later:
             parent[key] = expanded(parent[key], keeps=keeps)
+    data["source"] = addresses.hide(data["source"])
     for parent, key in (*paths, (plain["cluster"], "template")):
         value = parent[key]
         if isinstance(value, str) and Path(value).exists() and (len(Path(value).parts) > 1 or is_own(value)):
             parent[key] = str(Path(value).absolute())
+    if plain["paths"]["cache"]:
+        plain["paths"]["cache"] = str(Path(plain["paths"]["cache"]).expanduser().absolute())
     if plain["callbacks"]:
         plain["paths"]["code"] = str(Path(plain["paths"]["code"] or ".").expanduser().absolute())
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from omegaconf.errors import OmegaConfBaseException
 
+from yoloscale.config.addresses import hide
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
 from yoloscale.config.typed import build, from_plain, to_plain
@@ -75,7 +76,7 @@ def parse(text: str) -> Any:
 def load_own(path: Path) -> Config:
     """Read a config that was frozen here: as `load`, without a check of each value, at a twentieth of its time."""
     try:
-        return build(Config, parse(path.read_text(encoding="utf-8")))
+        return _without_secrets(build(Config, parse(path.read_text(encoding="utf-8"))))
     except (OSError, yaml.YAMLError, ValueError, TypeError):
         return load(path)
 
@@ -86,7 +87,7 @@ def load(path: Path) -> Config:
         plain = parse(path.read_text(encoding="utf-8"))
         if not isinstance(plain, dict):
             raise ValueError("it holds no keys")
-        return from_plain(plain)
+        return _without_secrets(from_plain(plain))
     except FileNotFoundError:
         raise ConfigError(
             Problem(str(path), "there is no such file", "give the folder of a run, one that holds config.yaml")
@@ -96,3 +97,9 @@ def load(path: Path) -> Config:
         raise ConfigError(
             Problem(str(path), f"not a config of this version: {reason}", "start the run again under a new name")
         ) from error
+
+
+def _without_secrets(config: Config) -> Config:
+    """What versions before have frozen with the dataset's address is for who fetches it alone."""
+    config.data.source = hide(config.data.source)
+    return config

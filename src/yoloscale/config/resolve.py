@@ -40,7 +40,10 @@ def adopt(config: Config, frozen: Config) -> Config:
     is_open = config.amp is True and str(frozen.amp) in (_BF16, _FP32)  # what `true` was resolved to on a CPU
     # another place is looked at, and relative paths in its YAML are read from where that place is typed
     kept, mine = frozen.origin if config.data.source == frozen.data.source else OriginConfig(), config.origin
-    origin = replace(frozen.origin, folder=mine.folder or kept.folder, dataset=mine.dataset or kept.dataset)
+    looked_at = mine if mine.dataset else kept
+    origin = replace(
+        frozen.origin, folder=mine.folder or kept.folder, dataset=looked_at.dataset, opened=looked_at.opened
+    )
     return replace(config, cluster=cluster, amp=frozen.amp if is_open else config.amp, origin=origin)
 
 

@@ -42,8 +42,9 @@ def moved(frozen: Config, wanted: Config, done: Done | None = None) -> Config:
         free["data"] = wanted.data
         # another place is read from where it is typed, and has a fingerprint of its own
         own = origin if is_same_place(frozen, wanted) else OriginConfig()
-        folder, dataset = wanted.origin.folder or own.folder, wanted.origin.dataset or own.dataset
-        origin = replace(origin, folder=folder, dataset=dataset)
+        folder, looked_at = wanted.origin.folder or own.folder, wanted.origin if wanted.origin.dataset else own
+        opened = None if is_checked_later(wanted) else looked_at.opened  # each node has its own
+        origin = replace(origin, folder=folder, dataset=looked_at.dataset, opened=opened)
     found = replace(frozen, cluster=cluster, amp=amp, model=model, origin=origin, **free)
     return found if done is None else _prolonged(found, wanted, done)
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import yaml
 
+from yoloscale.config.addresses import without_secrets
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Task
-from yoloscale.data.download import DownloadError, download, without_query
+from yoloscale.data.download import DownloadError, download
 
 _SPLITS = ("train", "val", "test")
 _DROPPED = {"type", "class_names", "path", "download", *_SPLITS}  # of the first line; `download` could run code
@@ -189,7 +190,7 @@ def _place(file: Path, number: int, record: Mapping[str, Any]) -> tuple[str, str
 
 def _target(record: Mapping[str, Any], name: str, index: int) -> str:
     """Ultralytics' name: the number of the image, after a content hash if there is one."""
-    stems = (Path(without_query(str(record.get("url") or ""))).stem, Path(name).stem)
+    stems = (Path(without_secrets(str(record.get("url") or ""))).stem, Path(name).stem)
     content = next((s.lower() for s in stems if len(s) == 32 and all(c in "0123456789abcdef" for c in s)), None)
     suffix = name.rsplit(".", 1)[-1]
     return f"{f'{content}_{index}' if content else index}.{suffix if suffix.isalnum() and len(suffix) <= 10 else 'jpg'}"

@@ -15,17 +15,23 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from yoloscale.config.addresses import UNREADABLE, is_address, without_secrets
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.node_paths import variables_in
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Task
-from yoloscale.data import ndjson
-from yoloscale.data.download import DownloadError, download, is_address, without_query
+from yoloscale.data import fetched, ndjson
+from yoloscale.data.download import DownloadError, Version, download
 from yoloscale.data.file_kinds import other_file, read_head
 from yoloscale.data.once import build_once
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".gz", ".xz", ".bz2")
 _OTHER_ARCHIVES = (".7z", ".rar", ".zst")
 _AGAIN = "download or copy it again, and compare its size with that of the source"
+_OPENING = (
+    "write the address with what opens it, also for a run that goes on, as it is kept nowhere (data='https://…?…', or "
+    "https://USER:PASSWORD@…); or put user and password for the host into ~/.netrc, readable by you alone"
+)
 _YAML = (".yaml", ".yml")
 
 
@@ -39,6 +45,9 @@ class Kind(enum.Enum):
 
 def kind_of(source: str) -> Kind | None:
     """What has to be done with a source first; None: nothing. Raises ConfigError for what cannot be opened here."""
+    if source.endswith(UNREADABLE):
+        instead = "write / as %2F, @ as %40, # as %23 and ? as %3F in its user and its password"
+        raise ConfigError(Problem("data", f"{source} begins an address that cannot be read", instead))
     if source.startswith("ul://") or "platform.ultralytics.com/" in source:
         instead = "export it there as NDJSON, and write data=path/to/file.ndjson"
         raise ConfigError(Problem("data", f"{source!r} is a dataset of Ultralytics' platform", instead))
@@ -47,7 +56,7 @@ def kind_of(source: str) -> Kind | None:
             instead = "copy it to a folder, and write the path of its dataset YAML"
             raise ConfigError(Problem("data", f"{source!r} is an address that cannot be opened here", instead))
         return None
-    name = (without_query(source) if is_address(source) else source).lower()
+    name = (without_secrets(source) if is_address(source) else source).lower()
     if name.endswith(".ndjson"):
         return Kind.ndjson
     if name.endswith(_ARCHIVES):
@@ -61,7 +70,7 @@ def kind_of(source: str) -> Kind | None:
     instead = (
         f"write one that ends in {', '.join((*_ARCHIVES[:4], '.ndjson', '.yaml'))}, or fetch it and write its path"
     )
-    raise ConfigError(Problem("data", f"{without_query(source)!r} does not say what it is", instead))
+    raise ConfigError(Problem("data", f"{without_secrets(source)!r} does not say what it is", instead))
 
 
 def locate(source: str, task: Task, cache: Path) -> str:
@@ -84,7 +93,7 @@ def prepare(source: str, task: Task, cache: Path, say: Say) -> str:
     kind = kind_of(source)
     if kind is None:
         return source
-    target = _target(source, cache)
+    target = fetched.choose(_base(source, cache), source, say) if is_address(source) else _target(source, cache)
     if not target.is_dir():
         if not is_address(source) and not _local(source).is_file():
             raise ConfigError(Problem("data", f"there is no {source}", "correct the path"))
@@ -99,13 +108,25 @@ def outlook(source: str, cache: Path) -> str:
     if kind is None:
         return ""
     target = _target(source, cache)
+    if target.is_dir() and is_address(source):
+        told = f"{kind.value} before ({fetched.date(target)}): {target}; a start asks whether it has changed"
+        return f"{_named(source)} was {told}"
     if target.is_dir():
         return f"{_named(source)} was {kind.value} before: {target}"
     return f"{_named(source)} would be {kind.value} into {target}"
 
 
+def remark_on_change(source: str, cache: Path, opened: Path) -> str | None:
+    """That a file is not the one any more that was opened into `opened`, as far as its size and time tell."""
+    if variables_in(source) or is_address(source) or not Path(source).is_file() or kind_of(source) is None:
+        return None
+    if _target(source, cache) in opened.parents:
+        return None
+    return f"{source} has another size or time than at the start of the run, which goes on with {opened}"
+
+
 def _named(source: str) -> str:
-    return without_query(source) if is_address(source) else source
+    return without_secrets(source) if is_address(source) else source
 
 
 def _local(source: str) -> Path:
@@ -115,8 +136,7 @@ def _local(source: str) -> Path:
 def _target(source: str, cache: Path) -> Path:
     """A folder for each source; for a file also for its size and time, the newest one if the file is gone."""
     if is_address(source):
-        clean = without_query(source)
-        return cache / "opened" / f"{_stem(Path(clean).name)}-{_digest(clean)}"
+        return fetched.newest(_base(source, cache))
     path = _local(source)
     name = f"{_stem(path.name)}-{_digest(str(path))}"
     try:
@@ -125,6 +145,12 @@ def _target(source: str, cache: Path) -> Path:
         made = sorted((cache / "opened").glob(f"{name}-*"), key=lambda folder: folder.stat().st_mtime)
         return made[-1] if made else cache / "opened" / name
     return cache / "opened" / f"{name}-{_digest(f'{status.st_size} {status.st_mtime_ns}')}"
+
+
+def _base(address: str, cache: Path) -> Path:
+    """The folder of what was fetched first from an address; others have its name and more."""
+    clean = without_secrets(address)
+    return cache / "opened" / f"{_stem(Path(clean).name)}-{_digest(clean)}"
 
 
 def _stem(name: str) -> str:
@@ -138,21 +164,24 @@ def _digest(text: str) -> str:
 
 
 def _build(source: str, kind: Kind, partial: Path, say: Say) -> None:
-    file = _local(source)
+    file, version = _local(source), Version()
     if is_address(source):
-        file = partial / Path(without_query(source)).name
+        file = partial / Path(without_secrets(source)).name
         try:
-            download(source, file)
+            version = download(source, file)
         except DownloadError as error:
-            raise ConfigError(Problem("data", str(error), "fetch it yourself, and write its path")) from error
+            instead = _OPENING if error.is_closed else "fetch it yourself, and write its path"
+            raise ConfigError(Problem("data", str(error), instead)) from error
     if other := other_file(file, read_head(file)):
         raise ConfigError(Problem("data", f"{_named(source)} {other.what}", other.cure))
     if kind is Kind.ndjson:
         _convert(file, partial, say)
     elif kind is Kind.archive:
         _unpack(file, _named(source), partial)
-    if is_address(source) and kind is not Kind.yaml:
-        file.unlink()
+    if is_address(source):
+        fetched.record(partial, version)
+        if kind is not Kind.yaml:
+            file.unlink()
 
 
 def _convert(file: Path, partial: Path, say: Say) -> None:

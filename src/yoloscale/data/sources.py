@@ -27,11 +27,14 @@ from yoloscale.data.ultralytics_settings import into_cache, kept_weights
 _YAML_SUFFIXES = (".yaml", ".yml")
 
 
-def locate(data: DataConfig, task: Task, cache: Path, split: str = "val") -> Path:
+def locate(data: DataConfig, task: Task, cache: Path, split: str = "val", opened: str | None = None) -> Path:
     """Return the dataset YAML (for classification: the folder of classes) that a worker opens; absolute.
 
+    `opened`: where the launcher has found it below the cache (`origin.opened`); then nothing else is looked for.
     No side effects. Raises ConfigError if it, or what the run trains and evaluates (`split`) on, is not there.
     """
+    if opened is not None:
+        return _opened(data, cache / opened, Reads(task, split, flips=False))
     if data.source == "shapes":
         return _existing(shapes.source(data.shapes or ShapesConfig(), task, cache))
     if data.source == "trees":
@@ -51,33 +54,49 @@ def prepare(
     cache: Path,
     say: Say,
     reads: Reads | None = None,
+    opened: str | None = None,
 ) -> Path:
     """Make the dataset be there: render, fetch or download it if it is not; return what `locate` returns.
 
     Raises ConfigError where that is impossible. `say` is told what takes time, and what of a YAML is taken otherwise
-    than it is written. `reads`: by default what a run of that task reads.
+    than it is written. `reads`: by default what a run of that task reads. `opened`: what a run that goes on was started
+    with, below the cache; if that is still there it is taken, whatever has become of its source.
     """
+    if opened is not None and (cache / opened).exists():
+        if line := packed.remark_on_change(expanded(data.source), cache, cache / opened):
+            say(line)
+        return _checked(data, cache / opened, reads or Reads(task), say)
     if data.source == "shapes":
         return shapes.render(data.shapes or ShapesConfig(), task, cache, say)
     if data.source == "trees":
         _refuse_trees_for(task)
         return trees.prepare(cache, say)
     source = _resolve(packed.prepare(on_node("data", data.source), task, cache, say), task)
-    reads = reads or Reads(task)
+    source = _checked(data, source, reads or Reads(task), say)
+    if task is Task.classify and class_split.is_unsplit(source):
+        return class_split.prepare(source, cache, say)
+    return source
+
+
+def below(cache: Path, source: Path) -> str | None:
+    """What `prepare` returned, relative to the cache; None for a dataset that lies elsewhere."""
+    return str(source.relative_to(cache)) if source.is_relative_to(cache) else None
+
+
+def _checked(data: DataConfig, source: Path, reads: Reads, say: Say) -> Path:
+    """A dataset whose images are there, downloaded if need be. Raises ConfigError if they are not."""
     missing = _missing(source, reads)
     if missing and _can_download(source, reads):
         say(f"downloading the dataset {data.source} to {datasets_folder()}")
-        request = source.name if task is Task.classify else str(source)
+        request = source.name if reads.task is Task.classify else str(source)
         try:
-            run_fetch(["dataset", request, task.value], say)
+            run_fetch(["dataset", request, reads.task.value], say)
         except FetchError as error:
             raise _not_there(data.source, missing, f"; downloading it failed: {error}") from error
         missing = _missing(source, reads)
     if missing:
         raise _absent(data.source, source, missing, reads)
-    if task is Task.classify and class_split.is_unsplit(source):
-        return class_split.prepare(source, cache, say)
-    if task is not Task.classify:
+    if reads.task is not Task.classify:
         dataset = check_yaml.read(source, datasets_folder, reads)
         for line in (*dataset.remarks, *check_paths.remarks(dataset, reads.splits, known_datasets_folder)):
             say(line)
@@ -205,6 +224,16 @@ def _absent(written: str, source: Path, missing: list[Path], reads: Reads) -> Co
         if not dataset.download:
             return ConfigError(check_paths.problems_of_missing(dataset, reads.splits, known_datasets_folder()))
     return _not_there(written, missing)
+
+
+def _opened(data: DataConfig, source: Path, reads: Reads) -> Path:
+    if not source.exists():
+        found = f"{source}, which {data.source} was opened into when the run was started, is not there"
+        instead = "`yoloscale resume RUN` opens it again; over several nodes, write a paths.cache that all of them see"
+        raise ConfigError(Problem("data", found, instead))
+    if missing := _missing(source, reads):
+        raise _absent(data.source, source, missing, reads)
+    return source
 
 
 def _existing(path: Path) -> Path:

@@ -20,7 +20,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze, new_id
 from yoloscale.config.plan import world_size
 from yoloscale.config.remarks import Say, silent
-from yoloscale.config.schema import Config, PathsConfig
+from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import job_of
 from yoloscale.launch import anew
 from yoloscale.launch.move import move, moved_run
@@ -166,12 +166,7 @@ def _planned(config: Config) -> Config:
     """The config of a first start: later ones keep its id, its split of the batch and its working folder."""
     cluster = replace(config.cluster, planned_ranks=world_size(config))
     origin = replace(config.origin, folder=config.origin.folder or str(Path.cwd()))
-    return replace(config, id=new_id(), cluster=cluster, origin=origin, paths=anchored(config.paths))
-
-
-def anchored(paths: PathsConfig) -> PathsConfig:
-    """Folders of a run as they are from here: it may go on from another folder."""
-    return paths if paths.cache is None else replace(paths, cache=str(Path(paths.cache).expanduser().absolute()))
+    return replace(config, id=new_id(), cluster=cluster, origin=origin)
 
 
 def default_name(config: Config) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from yoloscale.config import families
+from yoloscale.config import addresses, families
 from yoloscale.config.catalog import read_catalog
 from yoloscale.config.effects import told_by_file
 from yoloscale.config.errors import ConfigError, Problem
@@ -19,7 +19,7 @@ from yoloscale.config.locations import cache_folder, working_folder
 from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema import Config, OriginConfig, Task
 
 
 def prepare(config: Config, say: Say) -> Config:
@@ -31,8 +31,8 @@ def prepare(config: Config, say: Say) -> Config:
     """
     folder = working_folder(config.origin)
     with _standing_in(folder):
-        task, dataset = _prepare(config, say)
-    origin = replace(config.origin, folder=str(folder), dataset=dataset)
+        task, found = _prepare(config, say)
+    origin = replace(config.origin, folder=str(folder), dataset=found.dataset, opened=found.opened)
     return replace(config, model=replace(config.model, task=task), origin=origin)
 
 
@@ -47,8 +47,8 @@ def _standing_in(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def _prepare(config: Config, say: Say) -> tuple[Task, str | None]:
-    """The task, and the fingerprint of the dataset; None if it is looked at later."""
+def _prepare(config: Config, say: Say) -> tuple[Task, OriginConfig]:
+    """The task, and what `check_data` returns; nothing is known of a dataset that is looked at later."""
     if config.logger.tensorboard and find_spec("tensorboard") is None:
         instead = "pip install 'yoloscale[tensorboard]', or write logger=default"
         raise ConfigError(Problem("logger.tensorboard", "the package tensorboard is not installed", instead))
@@ -58,17 +58,23 @@ def _prepare(config: Config, say: Say) -> tuple[Task, str | None]:
     task, family = _prepare_model(config, cache, say)
     for line in told_by_file(config, replace(config, model=replace(config.model, task=task)), family):
         say(line)
-    return task, None if is_checked_later(config) else check_data(config, task, say)
+    if not is_checked_later(config):
+        return task, check_data(config, task, say)
+    if addresses.whole(config.data.source) != config.data.source:
+        found = f"{config.data.source} is opened by words that are not handed on to the nodes (data.check=later)"
+        instead = "leave data.check out: it is fetched here; or write data='$NAME', and set that variable on the nodes"
+        raise ConfigError(Problem("data", found, instead))
+    return task, OriginConfig()
 
 
-def check_data(config: Config, task: Task, say: Say) -> str | None:
-    """Fetch, render and check the dataset; its training images and fingerprint. Raises ConfigError."""
+def check_data(config: Config, task: Task, say: Say) -> OriginConfig:
+    """Fetch, render and check the dataset; its fingerprint, and where it lies in the cache. Raises ConfigError."""
     from yoloscale.data import check, fraction, sources
     from yoloscale.data.check_yaml import Reads
 
     cache, reads = cache_folder(config.paths), Reads.of(config, task)
     try:
-        source = sources.prepare(config.data, task, cache, say, reads)
+        source = sources.prepare(config.data, task, cache, say, reads, config.origin.opened)
     except ConfigError as error:
         raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
     report = check.check(source, task, split=reads.split, single_cls=reads.single_cls, flips=reads.flips, cache=cache)
@@ -78,7 +84,8 @@ def check_data(config: Config, task: Task, say: Say) -> str | None:
         if loss := fraction.remark(source, task, split, config.fraction, report):
             say(loss)
     train = report.splits["train"]
-    return None if report.digest is None else f"{train.images - len(train.skipped)}:{report.digest}"
+    dataset = None if report.digest is None else f"{train.images - len(train.skipped)}:{report.digest}"
+    return OriginConfig(dataset=dataset, opened=sources.below(cache, source))
 
 
 def _refuse_augmentations(config: Config) -> None:

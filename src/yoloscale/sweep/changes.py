@@ -133,7 +133,8 @@ def _prepared(config: Config, say: Say) -> Config | ConfigError:
 def _with_findings(config: Config, prepared: Config | ConfigError) -> Config | ConfigError:
     if isinstance(prepared, ConfigError):
         return prepared
-    origin = replace(config.origin, folder=prepared.origin.folder, dataset=prepared.origin.dataset)
+    found = prepared.origin
+    origin = replace(config.origin, folder=found.folder, dataset=found.dataset, opened=found.opened)
     return replace(config, origin=origin)
 
 

@@ -18,7 +18,7 @@ from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.wording import another
-from yoloscale.launch.claim import anchored, lock
+from yoloscale.launch.claim import lock
 from yoloscale.launch.move import move, said
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
@@ -115,7 +115,7 @@ def _own_overrides(each: ConfiguredPoint) -> list[str]:
 def planned(config: Config, name: str) -> Config:
     """The config of a point's first start: later ones keep its split of the batch."""
     ranks = config.cluster.planned_ranks or world_size(config)
-    paths = replace(anchored(config.paths), runs=PathsConfig().runs)  # not frozen; as `load` gives it back
+    paths = replace(config.paths, runs=PathsConfig().runs)  # not frozen; as `load` gives it back
     cluster = replace(config.cluster, planned_ranks=ranks)
     origin = replace(config.origin, folder=config.origin.folder or str(Path.cwd()))
     return replace(config, name=name, paths=paths, sweep=SweepConfig(), cluster=cluster, origin=origin)

@@ -51,6 +51,7 @@ def needs(config: Config) -> str:
             config.callbacks,
             config.paths.code,
             config.origin.folder,
+            config.origin.opened,
             config.augmentations,
         )
     )
@@ -61,7 +62,7 @@ def _with_findings(each: ConfiguredPoint, prepared: Config) -> ConfiguredPoint:
     task, found = prepared.model.task, prepared.origin
 
     def with_findings(one: Config) -> Config:
-        origin = replace(one.origin, folder=found.folder, dataset=found.dataset)
+        origin = replace(one.origin, folder=found.folder, dataset=found.dataset, opened=found.opened)
         return replace(one, model=replace(one.model, task=task), origin=origin)
 
     return replace(each, composed=with_findings(each.composed), config=with_findings(each.config))

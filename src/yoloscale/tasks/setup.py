@@ -162,7 +162,8 @@ def _trainer(
     assert task is not None, "the launcher writes the task into the frozen config"
     planned = planned_batch(config)
     batch = max(int(planned) // planned_ranks(config), 1) if planned >= 1 else 1
-    args = arguments(config, task, locate(config.data, task, caches, config.split), model, batch)
+    source = locate(config.data, task, caches, config.split, config.origin.opened)
+    args = arguments(config, task, source, model, batch)
     args.pretrained = pretrained
     augmentations.adapt()
     if config.augmentations is not None:
