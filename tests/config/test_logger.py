@@ -10,7 +10,7 @@ from wandb.sdk.lib.wbauth import wbnetrc
 
 from yoloscale.config import validate_logger
 from yoloscale.config.schema import LoggerConfig, MlflowConfig, WandbConfig, WandbMode
-from yoloscale.config.validate_logger import logger_problems
+from yoloscale.config.validate_logger import logger_problems, missing_packages
 from yoloscale.config.wandb_access import has_key, mode_of, server_of
 from yoloscale.config.wandb_package import api_hosts, own_server
 
@@ -199,7 +199,7 @@ def test_what_cannot_work_is_said_before_it_starts(logger: LoggerConfig, key: st
 
 def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validate_logger.importlib.util, "find_spec", lambda name: None)
-    problems = logger_problems(LoggerConfig(tensorboard=True, mlflow=MlflowConfig()))
+    problems = missing_packages(LoggerConfig(tensorboard=True, mlflow=MlflowConfig()))
     assert [problem.instead for problem in problems] == [
         "pip install 'yoloscale[tensorboard]'",
         "pip install 'yoloscale[mlflow]'",

@@ -12,6 +12,7 @@ from yoloscale.config.node_paths import (
     expanded,
     is_checked_later,
     is_weights_of_nodes,
+    may_be_weights_of_nodes,
     on_node,
     or_later,
     remarks,
@@ -103,6 +104,8 @@ def test_weights_may_be_on_the_nodes_only() -> None:
     assert is_weights_of_nodes(compose([*slurm, "model=/localscratch/best.pt", "data.check=later"]))
     assert not is_weights_of_nodes(compose([*slurm, "model=/localscratch/best.pt"]))
     assert not is_weights_of_nodes(compose([*slurm, "model=yolo26n.pt", "data.check=later"]))
+    here = compose([*slurm, f"model={Path(__file__)}.pt", "data.check=later"])
+    assert may_be_weights_of_nodes(here), "as a node sees it, where the file is there"
 
 
 def test_a_variable_that_a_node_does_not_have_is_named_with_its_host() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from typing import Any
 
@@ -131,10 +132,14 @@ def test_nodes_with_other_packages_are_refused_by_all_ranks(launch_ranks: Any) -
     assert launch_ranks(unlike, 2, [here, there], []) == ["alike", "alike"]
 
 
-def test_the_launcher_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from yoloscale.config.schema import Config
-    from yoloscale.launch import prepare
+def test_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a rank as by the launcher, which asks a process of its own."""
+    from yoloscale.yolo import augmentations
 
-    monkeypatch.setattr(prepare, "find_spec", lambda name: None)
+    def no_version(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setitem(sys.modules, "albumentations", None)
+    monkeypatch.setattr(augmentations, "version", no_version)
     with pytest.raises(ConfigError, match=r"yoloscale\[augmentations\]"):
-        prepare.prepare(Config(augmentations=STRONG), print)
+        augmentations.serialised(STRONG)

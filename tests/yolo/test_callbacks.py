@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from yoloscale.config.errors import ConfigError
+
 MODULE = """
 import json
 from pathlib import Path
@@ -49,6 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "own_broken.py").write_text("import json\n\ndef on_train_end(trainer)\n    pass\n")
     (tmp_path / "own_needy.py").write_text("from pathlib import Path\nimport no_such_package_of_anyone\n")
     (tmp_path / "own_exit.py").write_text("import sys\nsys.exit('no licence')\n")
+    (tmp_path / "own_old.py").write_text("import json\nold = json.no_more\n")
     yield tmp_path
     for name in set(sys.modules) - before:
         if name.startswith("own_"):
@@ -102,23 +105,56 @@ def test_an_error_names_the_callback_its_event_and_its_line(folder: Path) -> Non
         ("own_broken:on_train_end", "own_broken.py:3: SyntaxError"),
         ("own_needy:on_train_end", "own_needy.py:2: ModuleNotFoundError: No module named 'no_such_package_of_anyone'"),
         ("own_exit:on_train_end", "SystemExit: no licence"),
+        ("own_old:on_train_end", "own_old.py:2: AttributeError: module 'json' has no attribute 'no_more'"),
     ],
 )
 def test_what_cannot_be_called_is_told_with_file_and_line(folder: Path, word: str, said: str | None) -> None:
+    from yoloscale.yolo.callbacks import problems, registry
+
+    found = problems([word], str(folder))
+    assert (said or "") in "".join(str(problem) for problem, _ in found)
+    assert (said is None) == (not found)
+    if said is not None:
+        with pytest.raises(ConfigError) as raised:
+            registry([word], str(folder))
+        assert raised.value.problems == tuple(problem for problem, _ in found), "a rank says the same"
+
+
+@pytest.mark.parametrize(
+    ("word", "is_everywhere"),
+    [
+        ("own_hooks:on_train_begin", True),  # no event
+        ("on_train_end=own_hooks:limit", True),
+        ("own_hooks:on_train_epoch_end", True),
+        ("on_train_end=own_hooks:helpers", True),
+        ("own_absent:on_train_end", False),
+        ("own_needy:on_train_end", False),
+        ("on_train_end=json:dmps", False),  # another release of a package may have it
+    ],
+)
+def test_what_another_environment_may_have_is_told_apart(folder: Path, word: str, is_everywhere: bool) -> None:
     from yoloscale.yolo.callbacks import problems
 
-    found = "".join(str(problem) for problem in problems([word], str(folder)))
-    assert (said or "") in found
-    assert (said is None) == (found == "")
+    assert [certain for _, certain in problems([word], str(folder))] == [is_everywhere]
+
+
+def test_a_folder_that_is_not_mounted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from yoloscale.yolo.callbacks import problems
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    ((problem, _),) = problems(["own_absent:on_train_end"], str(tmp_path / "code"))
+    assert f"no folder {tmp_path / 'code'}" in problem.found
+    assert "cluster.container_mounts" in problem.instead
 
 
 def test_the_launcher_asks_a_process_of_its_own(folder: Path) -> None:
     from yoloscale.data.fetch_process import FetchError, run_fetch
 
     answer = run_fetch(["callbacks", str(folder), "own_hooks:on_train_start", "own_needy:on_train_end"], print)
-    ((key, found, _),) = json.loads(answer)
+    ((key, found, _, is_everywhere),) = json.loads(answer)
     assert key == "callbacks"
     assert "own_needy.py:2" in found
+    assert not is_everywhere
     (folder / "own_end.py").write_text("import os\nprint('noise')\nos._exit(7)\n")
     with pytest.raises(FetchError):
         run_fetch(["callbacks", str(folder), "own_end:on_train_end"], print)

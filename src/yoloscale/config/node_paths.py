@@ -66,13 +66,19 @@ def is_checked_later(config: Config) -> bool:
     return config.data.check is DataCheck.later or bool(variables_in(config.data.source))
 
 
-def is_weights_of_nodes(config: Config) -> bool:
-    """Whether the weights are a file that is there on the nodes only."""
+def may_be_weights_of_nodes(config: Config) -> bool:
+    """Whether the weights may be a file that is there on the nodes only, which the launcher has not looked into."""
     weights = starting_weights(config)
     if config.cluster.launcher is not Launcher.slurm or weights is None or config.data.check is DataCheck.now:
         return False
-    is_absent = config.data.check is DataCheck.later and len(Path(weights).parts) > 1 and not Path(weights).exists()
-    return is_absent or bool(variables_in(weights))
+    is_later = config.data.check is DataCheck.later and len(Path(weights).parts) > 1
+    return is_later or bool(variables_in(weights))
+
+
+def is_weights_of_nodes(config: Config) -> bool:
+    """Whether the weights are a file that is there on the nodes only; asked where the job is submitted."""
+    weights = starting_weights(config)
+    return may_be_weights_of_nodes(config) and (not Path(str(weights)).exists() or bool(variables_in(str(weights))))
 
 
 def remarks(config: Config) -> list[str]:

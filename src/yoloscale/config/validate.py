@@ -11,11 +11,12 @@ from yoloscale.config.catalog import task_of_name
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.machine import Machine, this_machine
 from yoloscale.config.plan import is_automatic, plan, planned_batch, planned_ranks, world_size
+from yoloscale.config.ranks_environment import other_environment
 from yoloscale.config.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
 from yoloscale.config.time_limit import GRAMMAR, limit_s
-from yoloscale.config.validate_logger import logger_problems
+from yoloscale.config.validate_logger import logger_problems, missing_packages
 from yoloscale.config.validate_slurm import slurm_only, slurm_problems
 
 NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
@@ -29,6 +30,8 @@ def validate(config: Config, machine: Machine | None = None) -> list[Problem]:
     problems = [*ranges.check(config), *_unsupported(config), *_name(config.name)]
     problems += [*_model(config), *_data(config), *callbacks.parse(config.callbacks)[1]]
     problems += [*_cluster(config.cluster), *_gpus(config.cluster, machine), *_batch(config)]
+    if other_environment(config.cluster) is None:  # else the launcher says it, and the ranks look
+        problems += missing_packages(config.logger)
     return [*problems, *logger_problems(config.logger)]
 
 

@@ -17,11 +17,15 @@ LOGIN_IN_URL = re.compile(r"://[^/\s@]+@")
 def logger_problems(logger: LoggerConfig) -> list[Problem]:
     """Problems of the group on this machine: the environment and ~/.netrc are looked at, no server is asked."""
     problems = [] if logger.wandb is None else _wandb(logger.wandb)
-    problems += [] if logger.mlflow is None else _mlflow(logger.mlflow)
+    return problems if logger.mlflow is None else [*problems, *_mlflow(logger.mlflow)]
+
+
+def missing_packages(logger: LoggerConfig) -> list[Problem]:
+    """Of loggers whose package this environment does not have."""
     wanted = {"tensorboard": logger.tensorboard, "mlflow": logger.mlflow is not None}
     missing = [extra for extra, is_wanted in wanted.items() if is_wanted and importlib.util.find_spec(extra) is None]
     found = "it is not installed"
-    return problems + [Problem(f"logger.{extra}", found, f"pip install 'yoloscale[{extra}]'") for extra in missing]
+    return [Problem(f"logger.{extra}", found, f"pip install 'yoloscale[{extra}]'") for extra in missing]
 
 
 def _wandb(wandb: WandbConfig) -> list[Problem]:

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from yoloscale.config import addresses, families
@@ -17,9 +16,11 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.families import Family
 from yoloscale.config.locations import cache_folder, working_folder
 from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
+from yoloscale.config.ranks_environment import tell_or_refuse
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, OriginConfig, Task
+from yoloscale.config.validate_logger import missing_packages
 
 
 def prepare(config: Config, say: Say) -> Config:
@@ -49,12 +50,10 @@ def _standing_in(folder: Path) -> Iterator[None]:
 
 def _prepare(config: Config, say: Say) -> tuple[Task, OriginConfig]:
     """The task, and what `check_data` returns; nothing is known of a dataset that is looked at later."""
-    if config.logger.tensorboard and find_spec("tensorboard") is None:
-        instead = "pip install 'yoloscale[tensorboard]', or write logger=default"
-        raise ConfigError(Problem("logger.tensorboard", "the package tensorboard is not installed", instead))
     cache = cache_folder(config.paths)
-    _refuse_callbacks(config)
-    _refuse_augmentations(config)
+    tell_or_refuse(missing_packages(config.logger), config, say)
+    _check_callbacks(config, say)
+    _check_augmentations(config, say)
     task, family = _prepare_model(config, cache, say)
     for line in told_by_file(config, replace(config, model=replace(config.model, task=task)), family):
         say(line)
@@ -88,25 +87,21 @@ def check_data(config: Config, task: Task, say: Say) -> OriginConfig:
     return OriginConfig(dataset=dataset, opened=sources.below(cache, source))
 
 
-def _refuse_augmentations(config: Config) -> None:
-    """Raise ConfigError unless Albumentations makes the transforms; it is tried in a process of its own."""
+def _check_augmentations(config: Config, say: Say) -> None:
+    """Let Albumentations make the transforms, in a process of its own. Raises ConfigError where it does not."""
     from yoloscale.data.fetch_process import FetchError, run_fetch
 
     if not config.augmentations:
         return
-    if find_spec("albumentations") is None:
-        instead = "pip install 'yoloscale[augmentations]' (or albumentations), on every node; or leave them out"
-        raise ConfigError(Problem("augmentations", "the package albumentations is not installed", instead))
     try:
         answer = run_fetch(["augmentations", json.dumps(config.augmentations)], silent)
     except FetchError as error:
         raise ConfigError(Problem("augmentations", str(error), "import albumentations by hand: it fails")) from error
-    if problems := [Problem(*words) for words in json.loads(answer)]:
-        raise ConfigError(problems)
+    tell_or_refuse([Problem(*words) for words in json.loads(answer)], config, say)
 
 
-def _refuse_callbacks(config: Config) -> None:
-    """Raise ConfigError unless the callbacks can be imported; it is tried in a process of its own."""
+def _check_callbacks(config: Config, say: Say) -> None:
+    """Import the callbacks, in a process of its own. Raises ConfigError where that fails for the ranks, too."""
     from yoloscale.data.fetch_process import FetchError, run_fetch
 
     if not config.callbacks:
@@ -115,9 +110,13 @@ def _refuse_callbacks(config: Config) -> None:
         answer = run_fetch(["callbacks", config.paths.code or str(Path.cwd()), *config.callbacks], silent)
     except FetchError as error:
         instead = "import them by hand: they end Python, or break it"
-        raise ConfigError(Problem("callbacks", f"importing {', '.join(config.callbacks)}: {error}", instead)) from error
-    if problems := [Problem(*words) for words in json.loads(answer)]:
-        raise ConfigError(problems)
+        found = Problem("callbacks", f"importing {', '.join(config.callbacks)}: {error}", instead)
+        tell_or_refuse([found], config, say)
+        return
+    findings = [(Problem(*words), is_everywhere) for *words, is_everywhere in json.loads(answer)]
+    if certain := [problem for problem, is_everywhere in findings if is_everywhere]:
+        raise ConfigError(certain)
+    tell_or_refuse([problem for problem, _ in findings], config, say)
 
 
 def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family | None]:

@@ -12,9 +12,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from yoloscale.config.effects import told_by_file
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.families import family_of_content
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.mig import VISIBLE
+from yoloscale.config.node_paths import may_be_weights_of_nodes
 from yoloscale.config.plan import BatchPlan, difference, plan, planned_batch, planned_ranks
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Config, Task
@@ -287,8 +290,9 @@ def _data(
         loading.cache_images(config, run, ranks, images, threads=share, spared=spared, say=say)
     samples = UltralyticsSamples(train, trainer.args)
     _refuse_other_shapes(ranks, samples)
-    if config.rect and samples.rectangles is None:
-        _warn(run, ranks, "rect=true has no effect: Ultralytics trains this model on square images")
+    if may_be_weights_of_nodes(config):
+        for line in told_by_file(config, config, family_of_content(trainer.model.yaml)):
+            _warn(run, ranks, line)
     _refuse_other_augmentations(config, ranks, samples)
     chosen = loading.choose(run, ranks, samples, per_rank, workers)
     return samples, UltralyticsEvaluation(trainer, validation, ranks, chosen.workers), chosen

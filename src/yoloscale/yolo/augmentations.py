@@ -52,6 +52,9 @@ def serialised(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     try:
         library = _library()
     except Exception as error:
+        if installed() == NONE:
+            instead = "pip install 'yoloscale[augmentations]' (or albumentations), on every node; or leave them out"
+            raise ConfigError(Problem(KEY, "the package albumentations is not installed", instead)) from error
         found = f"{installed()}: {type(error).__name__}: {error}"
         raise ConfigError(Problem(KEY, found, "install one that can be imported, or leave them out")) from error
     problems, made = list[Problem](), list[Any]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.config.callbacks import EVENTS, Callback, parse
-from yoloscale.config.errors import Problem
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import nearest
 from yoloscale.dist.heartbeat import CALLING, HEARTBEAT
 
@@ -26,33 +27,38 @@ class CallbackError(Exception):
 def registry(words: Sequence[str], folder: str | None) -> Registry:
     """The callbacks of a run by event, every event with a list, as Ultralytics' trainers and validators take them.
 
-    `folder` is put in front of the places that modules are found in. Raises what an import raises.
+    `folder` is put in front of the places that modules are found in. Raises ConfigError with what keeps them from being
+    called.
     """
-    found: Registry = {event: [] for event in EVENTS}
-    callbacks, problems = parse(words)
-    assert not problems, "the launcher refuses words that name no event"
+    if found := problems(words, folder):
+        raise ConfigError([problem for problem, _ in found])
+    called: Registry = {event: [] for event in EVENTS}
+    for callback in parse(words)[0]:
+        called[callback.event].append(_named(callback, resolve(callback)))
+    return called
+
+
+def problems(words: Sequence[str], folder: str | None) -> list[tuple[Problem, bool]]:
+    """What keeps the callbacks from being called, found by importing them.
+
+    Each with whether that holds in any environment: of a file in `folder` that could be imported, it does.
+    """
+    callbacks, told = parse(words)
+    found = [(problem, True) for problem in told]
     if callbacks:
         _look_in(folder)
     for callback in callbacks:
-        found[callback.event].append(_named(callback, resolve(callback)))
-    return found
-
-
-def problems(words: Sequence[str], folder: str | None) -> list[Problem]:
-    """What keeps the callbacks from being called, found by importing them; for a process of its own."""
-    callbacks, found = parse(words)
-    _look_in(folder)
-    for callback in callbacks:
         try:
-            function = resolve(callback)
+            importlib.import_module(callback.module)
+        except (Exception, SystemExit) as error:  # a module may call sys.exit
+            found.append((_not_imported(callback, error, folder), False))
+            continue
+        try:
+            problem = _not_callable(callback, resolve(callback))
         except AttributeError as error:
-            found.append(_no_such(callback, error))
-            continue
-        except BaseException as error:  # a module may call sys.exit
-            found.append(_not_imported(callback, error, folder))
-            continue
-        if problem := _not_callable(callback, function):
-            found.append(problem)
+            problem = _no_such(callback, error)
+        if problem is not None:
+            found.append((problem, _lies_in(folder, callback)))
     return found
 
 
@@ -66,6 +72,11 @@ def resolve(callback: Callback) -> Any:
         except AttributeError as error:
             raise AttributeError(name, name=name, obj=found) from error
     return found
+
+
+def _lies_in(folder: str | None, callback: Callback) -> bool:
+    file = getattr(sys.modules.get(callback.module), "__file__", None)
+    return folder is not None and file is not None and Path(file).is_relative_to(folder)
 
 
 def _look_in(folder: str | None) -> None:
@@ -111,6 +122,10 @@ def _not_imported(callback: Callback, error: BaseException, folder: str | None) 
     if missing is not None and f"{callback.module}.".startswith(f"{missing}."):
         found = f"{callback}: there is no module {missing!r}"
         path = Path(folder or ".") / f"{callback.module.replace('.', '/')}.py"
+        if folder is not None and not Path(folder).is_dir():  # a container has what is mounted only
+            found += f", and no folder {folder} on {os.uname().nodename}"
+            mounted = f"(in a container: cluster.container_mounts=[{folder}:{folder}])"
+            return Problem("callbacks", found, f"mount it there {mounted}, or say where it lies: paths.code=FOLDER")
         return Problem("callbacks", found, f"write it to {path}, or say where it lies: paths.code=FOLDER")
     where = _own_line(error, callback)
     found = f"{callback} cannot be imported{where}: {type(error).__name__}: {said}"

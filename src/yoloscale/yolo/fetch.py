@@ -4,7 +4,8 @@
     weights NAME FOLDER    a released .pt file
     datasets-folder        where datasets go
     augmentations ITEMS    what Albumentations does not know of them, as JSON: a list of problems; ITEMS are JSON, too
-    callbacks FOLDER WORD… what keeps callbacks from being called, as JSON: a list of problems
+    callbacks FOLDER WORD… what keeps callbacks from being called, as JSON: a list of problems, each with whether
+                           it holds in any environment
 
 Progress goes to stderr, one JSON object to stdout: {"answer": …} or {"error": …}.
 Exit codes: 0 done, 1 failed, 2 usage.
@@ -132,12 +133,12 @@ class _Staging:
 
 
 def callback_problems(words: Sequence[str], folder: str) -> str:
-    """The problems of callbacks, imported here as a rank imports them; it may take what torch takes."""
+    """The problems of callbacks, imported as a rank imports them; it may take what torch takes."""
     from yoloscale.yolo import callbacks, runtime
 
     runtime.prepare(1, allow_pickle=False)
     found = callbacks.problems(words, folder)
-    return json.dumps([(problem.key, problem.found, problem.instead) for problem in found])
+    return json.dumps([(problem.key, problem.found, problem.instead, is_certain) for problem, is_certain in found])
 
 
 def augmentation_problems(items: Sequence[dict[str, Any]]) -> str:
