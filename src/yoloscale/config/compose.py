@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,7 +40,7 @@ from yoloscale.config.schema import (
     WandbConfig,
 )
 from yoloscale.config.sweep import SearchConfig, SweepConfig
-from yoloscale.config.typed import from_plain
+from yoloscale.config.typed import build
 
 __all__ = ["assignments", "compose", "hydra_arguments", "run_hydra_flags"]
 
@@ -66,7 +67,7 @@ def compose(argv: Sequence[str], task_of: TaskOf | None = None, say: Say = silen
         plain = OmegaConf.to_container(_without_hydra(tree, say), resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(_from_hydra(error)) from error
-    return from_plain(finished(cast("dict[str, Any]", plain), overrides, task_of))
+    return build(Config, finished(cast("dict[str, Any]", plain), overrides, task_of))
 
 
 def finished(
@@ -193,13 +194,10 @@ def _without_hydra(tree: DictConfig, say: Say) -> DictConfig:
     return tree
 
 
-def check(overrides: Iterable[str], tree: DictConfig | None = None) -> list[Problem]:
-    """Check each override against the schema by itself, to name all that are wrong and not the first only.
-
-    `tree` is what `complete_tree` made, kept by who checks often.
-    """
+def check(overrides: Iterable[str]) -> list[Problem]:
+    """Check each override against the schema by itself, to name all that are wrong and not the first only."""
     parser, problems = OverridesParser.create(), list[Problem]()
-    tree = complete_tree() if tree is None else tree
+    tree = _complete_tree()
     for text in overrides:
         try:
             problems += _problems_of(parser.parse_override(text), tree)
@@ -209,8 +207,9 @@ def check(overrides: Iterable[str], tree: DictConfig | None = None) -> list[Prob
     return problems
 
 
-def complete_tree() -> DictConfig:
-    """The schema with no group that is null, to try values on."""
+@cache
+def _complete_tree() -> DictConfig:
+    """The schema with no group that is null, to try values on: whether one fits does not depend on those before it."""
     whole = Config(
         data=DataConfig(shapes=ShapesConfig()),
         logger=LoggerConfig(wandb=WandbConfig(), mlflow=MlflowConfig()),
@@ -241,7 +240,7 @@ def _in_recipes(overrides: Iterable[str]) -> list[Problem]:
     """What is wrong with the person's own files, where that is why Hydra did not compose."""
     overrides = list(overrides)
     folders = [Path(found) for override in overrides for found in _SEARCHED.findall(override)]
-    tree = complete_tree()
+    tree = _complete_tree()
 
     def value_problem(key: str, value: Any) -> str | None:
         if isinstance(value, str) and "${" in value:

@@ -23,7 +23,6 @@ from yoloscale.config.compose import (
     ConfigSources,
     TaskOf,
     check,
-    complete_tree,
     compose,
     compose_tree,
     config_sources,
@@ -72,7 +71,6 @@ class _Composer:
         self._task_of, self._say = task_of, say
         self._is_own = cache(is_own_name)
         self._parse = cache(OverridesParser.create().parse_override)
-        self._complete = complete_tree()
         self._sources: dict[tuple[tuple[str, str], ...], tuple[ConfigSources, Catalog]] = {}
         self._checked: dict[tuple[int, str], _Checked] = {}
         self._trees: dict[tuple[str, ...], DictConfig | ConfigError] = {}
@@ -104,7 +102,7 @@ class _Composer:
         key = id(catalog), token
         if key not in self._checked:
             overrides, problems = command_line.rewrite([token], catalog, self._say)
-            self._checked[key] = _Checked(tuple(overrides), tuple(problems), tuple(check(overrides, self._complete)))
+            self._checked[key] = _Checked(tuple(overrides), tuple(problems), tuple(check(overrides)))
         return self._checked[key]
 
     def _compose(self, sources: ConfigSources, catalog: Catalog, overrides: list[str]) -> dict[str, Any] | None:
