@@ -75,15 +75,23 @@ def test_objects_are_counted_by_class(copied: Callable[[Task], Path]) -> None:
     assert check(source, Task.detect, single_cls=True).splits["train"].per_class == {"item": 4}
 
 
-def test_a_class_outside_names_is_fatal_and_named(copied: Callable[[Task], Path]) -> None:
+def test_a_class_outside_names_is_a_corrupt_label_as_any_other(copied: Callable[[Task], Path]) -> None:
     source = copied(Task.detect)
     file = source.parent / "labels" / "val" / "000001.txt"
     file.write_text(f"\n{BOX}\n4 0.5 0.5 0.1 0.1\n")
+    report = check(source, Task.detect)
+    val = report.splits["val"]
+    image = source.parent / "images" / "val" / "000001.jpg"
+    assert val.skipped == (f"{image}: class 4; names ends at 3 ({file} line 3)",)
+    assert f"write 0 … 3 there, or add the class to names: in {source}" in val.cure
+    assert any(val.cure in line for line in report.warnings())
+    assert not check(source, Task.detect, single_cls=True).splits["val"].skipped
+    for file in (source.parent / "labels" / "val").iterdir():
+        file.write_text("0 0.5 0.5 0.1 0.1\n7 0.5 0.5 0.1 0.1\n")
     (problem,) = problems(source, Task.detect)
-    assert problem.key == "data.val"
-    assert f"{file} line 3: class 4" in problem.found
+    assert "none of the" in problem.found
+    assert "line 2: class 7" in problem.found
     assert "0 … 3" in problem.instead
-    check(source, Task.detect, single_cls=True)
 
 
 @pytest.mark.parametrize(
@@ -194,8 +202,7 @@ def test_the_result_is_kept_until_a_file_changes(
         patch.setattr(check_module, "judge", None)
         assert check(source, Task.detect, cache=tmp_path / "cache") == first
     (source.parent / "labels" / "train" / "000000.txt").write_text("9 0.5 0.5 0.2 0.2\n")
-    with pytest.raises(ConfigError):
-        check(source, Task.detect, cache=tmp_path / "cache")
+    assert check(source, Task.detect, cache=tmp_path / "cache").splits["train"].skipped
     (source.parent / "labels" / "train" / "000000.txt").write_text("0 0.5 0.5 0.2 0.2\n")
     assert check(source, Task.detect, cache=tmp_path / "cache") != first
 
@@ -315,7 +322,7 @@ def test_what_is_skipped_is_what_ultralytics_skips(rules: LabelRules, tmp_path: 
         )
         _, theirs, _, segments, _, *_, corrupt, message = verify_image_label(given)
         ours = read_labels(label.read_text(encoding="utf-8-sig"), rules)
-        assert bool(ours.corrupt or ours.outside) == bool(corrupt), (text, ours, message)
+        assert bool(ours.corrupt) == bool(corrupt), (text, ours, message)
         if not corrupt:
             kept += 1
             assert ours.objects == len(theirs), text

@@ -27,7 +27,7 @@ from yoloscale.data.label_formats import Setting
 from yoloscale.data.ultralytics_paths import datasets_folder
 from yoloscale.system.files import write_whole
 
-VERSION = 4  # of the rules: another number, another cached result
+VERSION = 5  # of the rules: another number, another cached result
 _THREADS = 16  # file systems answer many questions at once, also when few CPUs ask
 _CHUNK = 256
 _MEASURED_BY_BOXES = (Task.detect, Task.segment, Task.pose)  # boxes with sides along the image's

@@ -47,7 +47,7 @@ class Labels:
 
     corrupt: str = ""
     line: int = 0  # from 1, the first one that makes it corrupt
-    outside: tuple[int, int] | None = None  # line and class of the first class that `names` does not have
+    outside: tuple[int, int] | None = None  # line and class of the first class behind the end of `names`
     lowest: int = 0  # class of all lines, where one is outside
     polygons: bool = False  # lines are polygons, not boxes
     per_class: Counter[int] = field(default_factory=Counter)
@@ -85,7 +85,8 @@ def read_labels(text: str, rules: LabelRules) -> Labels:
     except _CorruptError as error:
         return Labels(corrupt=str(error), line=numbered[error.row][0], outside=outside, lowest=lowest)
     if outside:
-        return Labels(outside=outside, lowest=lowest)
+        line, kind = outside
+        return Labels(f"class {kind}; names ends at {rules.classes - 1}", line, outside, lowest)
     unique = {row.tobytes(): (row, number) for row, (number, _) in zip(values, numbered, strict=True)}
     counts = Counter(0 if rules.single_class else int(row[0]) for row, _ in unique.values())
     edges = _edges([(_box_around(row) if polygons else row[1:5], number) for row, number in unique.values()])
@@ -130,7 +131,7 @@ def _outside(
     if rules.single_class:
         return None
     for (number, _), row in zip(numbered, rows, strict=True):
-        if row[0] % 1 == 0 and not 0 <= row[0] < rules.classes:
+        if row[0] % 1 == 0 and row[0] >= rules.classes:
             return number, int(row[0])
     return None
 

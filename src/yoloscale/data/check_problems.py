@@ -14,7 +14,6 @@ from yoloscale.data.check_verdict import Verdict
 from yoloscale.data.file_kinds import other_file, read_head
 from yoloscale.data.label_formats import Cause, Setting, explain, from_utf16, inside, subtract_one
 
-_NAMED_FILES = 5
 _NAMED_CAUSES = 3
 _NAMED_FOLDERS = 4
 
@@ -22,8 +21,9 @@ _NAMED_FOLDERS = 4
 def problems_of_split(split: str, verdicts: Sequence[Verdict], setting: Setting, root: Path) -> list[Problem]:
     """Fatal problems of a split of the dataset below `root`."""
     key = f"data.{split}"
-    if outside := [verdict for verdict in verdicts if verdict.labels and verdict.labels.outside]:
-        return list(_outside(key, outside, verdicts, setting))
+    outside = [verdict for verdict in verdicts if verdict.labels and verdict.labels.outside]
+    if _counted_from_one(outside, verdicts, setting.rules.classes):
+        return [_from_one(key, outside[0], verdicts, setting)]
     good = [verdict for verdict in verdicts if not verdict.skipped]
     if not good:
         return list(_none_left(key, verdicts, setting))
@@ -68,24 +68,8 @@ def edge_example(verdicts: Sequence[Verdict]) -> str:
     return ""
 
 
-def _outside(key: str, outside: list[Verdict], verdicts: Sequence[Verdict], setting: Setting) -> Iterator[Problem]:
-    count = setting.rules.classes
-    if _counted_from_one(outside, verdicts, count):
-        yield _from_one(key, outside[0], verdicts, setting)
-        return
-    instead = f"write 0 … {count - 1} there, or add the class to names: in {setting.yaml}"
-    for verdict in outside[:_NAMED_FILES]:
-        assert verdict.labels is not None
-        assert verdict.labels.outside is not None
-        line, kind = verdict.labels.outside
-        found = f"{verdict.label_file} line {line}: class {kind}; names ends at {count - 1}"
-        yield Problem(key, found, instead)
-    if len(outside) > _NAMED_FILES:
-        found = f"{len(outside) - _NAMED_FILES} more files have a class that is not in names"
-        yield Problem(key, found, "`yoloscale data check` after mending these shows the next ones")
-
-
 def _counted_from_one(outside: list[Verdict], verdicts: Sequence[Verdict], count: int) -> bool:
+    """Whether it is no slip in some files, which are left out: what else there is has the wrong names, too."""
     kinds = {verdict.labels.outside[1] for verdict in outside if verdict.labels and verdict.labels.outside}
     zeros = any(verdict.labels.per_class[0] for verdict in verdicts if verdict.labels)
     zeros |= any(verdict.labels.lowest < 1 for verdict in outside if verdict.labels)

@@ -279,6 +279,13 @@ def _columns(case: _Case) -> Cause | None:
     return Cause(f"{case.corrupt} ({count} in this line)", f"write {wanted(case.setting)}")
 
 
+def _no_such_class(case: _Case) -> Cause | None:
+    if not case.corrupt.startswith("class "):
+        return None
+    last = case.setting.rules.classes - 1
+    return Cause(case.corrupt, f"write 0 … {last} there, or add the class to names: in {case.setting.yaml}")
+
+
 def _pixels(case: _Case) -> Cause | None:
     """Coordinates in pixels or per cent."""
     values = case.values[1:]
@@ -349,5 +356,5 @@ def _numbers(words: Sequence[str]) -> tuple[float, ...]:
 
 _RECOGNISERS: tuple[Callable[[_Case], Cause | None], ...] = (
     *(_markup, _commas, _dota, _kitti, _class_names, _text),
-    *(_keypoints, _more_columns, _class_last, _mixed, _columns, _pixels, _outside_image),
+    *(_keypoints, _more_columns, _class_last, _mixed, _columns, _no_such_class, _pixels, _outside_image),
 )
