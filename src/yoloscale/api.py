@@ -222,7 +222,8 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
 def _start_grid(tokens: list[str]) -> Path:
     from yoloscale.sweep import local
     from yoloscale.sweep.ready import ready as ready_sweep
-    from yoloscale.sweep.submit import launcher_of, refuse_if_nothing, submit_points, unfinished
+    from yoloscale.sweep.submit import launcher_of, refuse_if_nothing, submit_points
+    from yoloscale.sweep.unfinished import unfinished
 
     with ready_sweep(tokens, print) as taken:
         made, indices = taken.directory, unfinished(taken.directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down, together_with
 from yoloscale.runs.scheduler import Answer, Job
 from yoloscale.runs.slurm_commands import SlurmError
+from yoloscale.runs.sweep_directory import SweepPoint, read, write
 from yoloscale.sweep import arrays as arrays_module
 from yoloscale.sweep import configure as configure_module
 from yoloscale.sweep import submit as submit_module
@@ -233,6 +235,37 @@ def test_a_search_of_more_points_than_jobs_may_be_submitted_is_refused_as_a_whol
     with pytest.raises(ConfigError, match="51 points") as raised:
         plan_search([*words, "sweep.search.trials=51"])
     assert [problem.key for problem in raised.value.problems] == ["sweep"]
+
+
+def test_the_site_is_asked_for_the_points_that_are_left(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = frozen(*POINTS).directory
+    site = Site(config="MaxJobCount             = 2\n")
+    monkeypatch.setattr(configure_module, "site_problems", partial(site_problems, asked=lambda: site))
+    with pytest.raises(ConfigError, match="5 points"):
+        configure_all(expand(POINTS))
+    for run in sweep.runs()[:3]:
+        run.result.write_text('{"fitness": 0.5, "epochs": 1, "metrics": {}}')
+    assert len(configure_all(expand(POINTS)).points) == 5
+
+
+def test_the_site_is_asked_for_the_points_of_a_search_that_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for those that are tried before it starts."""
+    site = Site(config="MaxJobCount             = 3\n")
+    for module in (configure_module, ready_module):
+        monkeypatch.setattr(module, "site_problems", partial(site_problems, asked=lambda: site), raising=False)
+    monkeypatch.setattr(ready_module, "prepare_all", lambda probes, say: probes)
+    words = ["name=s", "cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "box=interval(1,9)"]
+    search = ready_search(plan_search([*words, "sweep.search.trials=3"]), print)
+    more = [*words, "sweep.search.trials=5"]
+    with pytest.raises(ConfigError, match="5 points"):
+        plan_search(more)
+    points = (SweepPoint(0, "trial-000", ()), SweepPoint(1, "trial-001", ()))
+    write(search.sweep, replace(read(search.sweep), points=points))
+    for point in points:
+        run = search.sweep.run(point.name)
+        run.path.mkdir()
+        run.result.write_text('{"fitness": 0.5, "epochs": 1, "metrics": {}}')
+    assert plan_search(more).settings.trials == 5
 
 
 def test_the_points_of_a_sweep_say_once_that_their_data_is_on_the_nodes(frozen: Frozen) -> None:

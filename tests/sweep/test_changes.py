@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,15 @@ import pytest
 import yaml
 from PIL import Image
 
+from yoloscale.cli.sweep import resume, train
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
 from yoloscale.config.sweep import SweepConfig
+from yoloscale.launch.claim import lock
 from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory, read
-from yoloscale.sweep.changes import change_points, changed_settings
+from yoloscale.sweep.changes import _room_for_files, change_points, changed_settings
 from yoloscale.sweep.ready import ready
 from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.ready import ready as ready_search
@@ -93,6 +96,64 @@ def test_what_would_make_points_incomparable_is_refused(tmp_path: Path) -> None:
         go_on(sweep, "data=b/data.yaml")
     assert [run.config.read_bytes() for run in sweep.runs()] == before
     assert "data=a/data.yaml" in read(sweep).overrides
+
+
+def test_nothing_is_written_while_somebody_has_a_point() -> None:
+    sweep = grid()
+    first, second = sweep.runs()
+    before = [path.read_bytes() for path in (first.config, first.overrides, second.config, sweep.record)]
+    second.job.mkdir(exist_ok=True)
+    taken = lock(second)
+    with pytest.raises(ConfigError, match=r"lr0=0\.2"):
+        go_on(sweep, "workers=3")
+    assert [path.read_bytes() for path in (first.config, first.overrides, second.config, sweep.record)] == before
+    lock(first).release()
+    taken.release()
+    go_on(sweep, "workers=3")
+    assert [load(run.config).workers for run in sweep.runs()] == [3, 3]
+
+
+def test_a_command_that_is_refused_changes_no_point() -> None:
+    sweep = grid()
+    before = [run.config.read_bytes() for run in sweep.runs()]
+    with pytest.raises(ConfigError, match=r"sweep\.parallel"):
+        resume(sweep, ["workers=3", "sweep.parallel=9999"], failed_only=False, detach=False)
+    assert [run.config.read_bytes() for run in sweep.runs()] == before
+
+
+def test_data_that_is_gone_may_lie_elsewhere(tmp_path: Path) -> None:
+    sweep = grid()
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(ConfigError, match=r"yoloscale resume \S*/runs/s data=PATH"):
+        resume(sweep, [], failed_only=False, detach=False)
+
+
+def test_there_is_room_for_the_locks_of_many_points() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        with _room_for_files(600):
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 600
+        with _room_for_files(10):
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 512
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 512
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("where", [[], ["cluster=slurm"]])
+def test_a_dry_run_says_what_happens_to_the_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], where: list[str]
+) -> None:
+    grid()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    shutil.make_archive(str(tmp_path / "c"), "zip", tmp_path / "b")
+    for data, said in (("b/data.yaml", "is compared with that of sweep 's'"), ("c.zip", "c.zip")):
+        tokens = ["-m", *COMMON, f"data={data}", "lr0=0.1,0.2", *where]
+        assert train(tokens, dry_run=True, prepare=False, detach=False) == 0
+        told = capsys.readouterr().err
+        assert len([line for line in told.splitlines() if said in line]) >= 1
+        assert len(set(told.splitlines())) == len(told.splitlines()), "each once"
 
 
 def test_what_the_points_differ_in_stays() -> None:

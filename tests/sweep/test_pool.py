@@ -29,7 +29,7 @@ from yoloscale.sweep import launchers
 from yoloscale.sweep.cancel import cancel_points
 from yoloscale.sweep.freeze import change_settings
 from yoloscale.sweep.grid import GridSource
-from yoloscale.sweep.submit import unfinished
+from yoloscale.sweep.unfinished import unfinished
 
 from .conftest import Frozen
 

@@ -13,7 +13,8 @@ from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import submit as submit_module
-from yoloscale.sweep.submit import submit_points, unfinished
+from yoloscale.sweep.submit import submit_points
+from yoloscale.sweep.unfinished import unfinished
 
 from .conftest import Frozen
 

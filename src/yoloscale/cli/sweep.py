@@ -34,6 +34,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     """Freeze the points of a sweep, and train them here or submit them as one array."""
     from yoloscale.cli import sweep_local, sweep_search
     from yoloscale.sweep.configure import configure_all
+    from yoloscale.sweep.freeze import refuse_if_taken
     from yoloscale.sweep.points import expand
     from yoloscale.sweep.ready import ready
     from yoloscale.sweep.search.ready import wants_search
@@ -44,6 +45,8 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     is_local = found.first.cluster.launcher is Launcher.local
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
     if dry_run:
+        refuse_if_taken(found)
+        say_ahead(found)
         return sweep_local.dry_run(found) if is_local else _print_script(found, tokens)
     with ready(tokens, say, found) as taken:
         sweep = taken.directory
@@ -54,6 +57,15 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
             words = ["train", *tokens, *([] if found.name is not None else [f"name={sweep.name}"])]
             return _submit(sweep, words, failed_only=False, is_new=taken.is_new)
     return sweep_local.start(sweep, failed_only=False, detach=detach)
+
+
+def say_ahead(found: ConfiguredSweep) -> None:
+    """Say in a dry run what happens to the data before a start: made ready, and compared with that of before."""
+    from yoloscale.cli.train import say_outlook
+    from yoloscale.sweep.freeze import say_not_compared
+
+    say_outlook(each.config for each in found.points)
+    say_not_compared(found, say)
 
 
 def refuse_flags(*, is_local: bool, prepare: bool, detach: bool) -> None:
@@ -70,20 +82,27 @@ def refuse_flags(*, is_local: bool, prepare: bool, detach: bool) -> None:
 def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, detach: bool) -> int:
     """Go on with what is unfinished, or with what failed: here, or as another array."""
     from yoloscale.cli import sweep_local, sweep_search
+    from yoloscale.sweep import local
     from yoloscale.sweep.changes import change_points, changed_settings
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.freeze import change_settings
-    from yoloscale.sweep.submit import launcher_of, refuse_if_missing, unfinished
+    from yoloscale.sweep.submit import launcher_of, refuse_if_missing
+    from yoloscale.sweep.unfinished import unfinished
 
     settings, words = changed_settings(changes, read(sweep).settings)
     indices = unfinished(sweep, failed_only=failed_only)
     refuse_if_missing(sweep, indices)
     is_local = launcher_of(sweep, indices) is Launcher.local
     refuse_flags(is_local=is_local, prepare=False, detach=detach)
-    runs = sweep.runs()
-    change_points(sweep, [runs[index] for index in indices], words, say)
-    if is_local:
-        sweep_local.check_again(sweep, [runs[index] for index in indices], settings)
+    points = sweep.runs()
+    runs = [points[index] for index in indices if points[index].config.exists()]  # a search makes the others anew
+    if is_local:  # before anything is written
+        local.frozen_slots(sweep, settings)
+        local.refuse_unlike(runs)
+    if words:
+        change_points(sweep, runs, words, say)
+    elif is_local:
+        local.ready_again(sweep, runs, say)
     with take(sweep):
         change_settings(sweep, settings)
         if not is_local and settings.search is None:
@@ -94,7 +113,8 @@ def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, 
 
 
 def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is_new: bool) -> int:
-    from yoloscale.sweep.submit import refuse_if_nothing, submit_points, unfinished
+    from yoloscale.sweep.submit import refuse_if_nothing, submit_points
+    from yoloscale.sweep.unfinished import unfinished
 
     indices = unfinished(sweep, failed_only=failed_only)
     refuse_if_nothing(sweep, indices, failed_only=failed_only)
@@ -106,10 +126,10 @@ def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, i
 def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
     from yoloscale.cli.submit import write_out
     from yoloscale.launch.slurm.render import script_of
-    from yoloscale.sweep.freeze import proposed_directory, refuse_if_taken
-    from yoloscale.sweep.submit import array_job, refuse_if_nothing, said_of_others, script_jobs, unfinished
+    from yoloscale.sweep.freeze import proposed_directory
+    from yoloscale.sweep.submit import array_job, refuse_if_nothing, said_of_others, script_jobs
+    from yoloscale.sweep.unfinished import unfinished
 
-    refuse_if_taken(found)
     proposed = proposed_directory(found)
     words = ["train", *tokens, *([] if found.name is not None else [f"name={proposed.name}"])]
     indices = unfinished(proposed) if is_sweep_directory(proposed.path) else list(range(len(found.points)))

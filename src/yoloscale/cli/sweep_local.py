@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 
 from yoloscale.cli.ending import shown
 from yoloscale.cli.sweep_display import SweepDisplay
-from yoloscale.cli.watch import say
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.wording import counted
 from yoloscale.launch.outcome import FAILED, FINISHED
-from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 if TYPE_CHECKING:
-    from yoloscale.config.sweep import SweepConfig
     from yoloscale.sweep.configure import ConfiguredSweep
     from yoloscale.sweep.local import PointSource
     from yoloscale.sweep.slots import Slots
@@ -46,23 +43,14 @@ def start(sweep: SweepDirectory, *, failed_only: bool, detach: bool) -> int:
     return _detached(sweep, failed_only=failed_only) if detach else _watched(sweep, source, display, slots)
 
 
-def check_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], settings: SweepConfig) -> None:
-    """Before points go on that were frozen earlier. Raises ConfigError."""
-    from yoloscale.sweep import local
-
-    local.frozen_slots(sweep, settings)
-    local.ready_again(sweep, runs, say)
-
-
 def dry_run(found: ConfiguredSweep) -> int:
     """Print the points and what each would be started with; nothing is made, fetched or started."""
     from yoloscale.config.plan import describe
     from yoloscale.launch.attempt import command
     from yoloscale.launch.spec import job_spec
-    from yoloscale.sweep.freeze import proposed_directory, refuse_if_taken
-    from yoloscale.sweep.submit import unfinished
+    from yoloscale.sweep.freeze import proposed_directory
+    from yoloscale.sweep.unfinished import unfinished
 
-    refuse_if_taken(found)
     sweep, slots = proposed_directory(found), found.slots
     left = set(unfinished(sweep)) if is_sweep(sweep.path) else set(range(len(found.points)))
     print(f"sweep {shown(sweep.path)}\nplan  {_plan(len(left), slots)}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) -> int:
     """Make a search, or join the one of that name, and train its points here or submit them as one array."""
     from yoloscale.cli import sweep_local
-    from yoloscale.cli.sweep import refuse_flags
+    from yoloscale.cli.sweep import refuse_flags, say_ahead
     from yoloscale.sweep.search.ready import plan_search, ready
 
     planned = plan_search(tokens, say)
@@ -27,6 +27,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
     print("\n".join(described(planned)), file=sys.stdout if is_local else sys.stderr, flush=True)
     if dry_run:
+        say_ahead(planned.probes)
         return 0 if is_local else _print_script(planned, tokens)
     search = ready(planned, say)
     if is_local:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from yoloscale.cli.ending import shown
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> int:
     config = configure(flags.rest, say)
     refuse_bad_combination(config, flags)
     if flags.dry_run:
-        _say_outlook(config)
+        say_outlook([config])
     if config.cluster.launcher is Launcher.slurm:
         return _on_slurm(config, flags)
     if flags.dry_run:
@@ -153,21 +154,22 @@ def _named(tokens: list[str], config: Config) -> list[str]:
     return tokens if config.name is not None else [*tokens, f"name={proposed_run(config).name}"]
 
 
-def _say_outlook(config: Config) -> None:
-    """Say which data would be converted, unpacked, fetched or split before a start."""
-    if config.data.source in BUILT_IN:
-        return
+def say_outlook(configs: Iterable[Config]) -> None:
+    """Say which data would be converted, unpacked, fetched or split before a start; of each dataset once."""
     from yoloscale.config.locations import cache_folder
     from yoloscale.data import sources
 
-    for line in sources.outlook(config.data, config.model.task, cache_folder(config.paths)):
-        say(line)
+    own = [config for config in configs if config.data.source not in BUILT_IN]
+    different = {repr((config.data, config.model.task, config.paths.cache)): config for config in own}
+    for config in different.values():
+        for line in sources.outlook(config.data, config.model.task, cache_folder(config.paths)):
+            say(line)
 
 
 def _say_not_compared(run: RunDirectory, config: Config) -> None:
     from yoloscale.launch.move import not_compared
 
-    if (line := not_compared(run, config)) is not None:
+    if (line := not_compared(run.config, config, of=f"run {run.name!r}")) is not None:
         say(line)
 
 

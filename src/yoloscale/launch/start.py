@@ -89,7 +89,7 @@ def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Cla
     taken = lock(run)
     try:
         end_leftovers(taken.run, say)
-        wanted = _prepared_again(run, wanted_again(run, changes), say)
+        wanted = prepared_again(run.path, wanted_again(run, changes), say)
         typed = [*anew.without(anew.typed_for(run), [anew.key_of(change) for change in changes]), *changes]
         move(taken.run, wanted, typed, say, by_resume=True)
     except BaseException:
@@ -98,12 +98,12 @@ def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Cla
     return taken
 
 
-def _prepared_again(run: RunDirectory, wanted: Config, say: Say) -> Config:
-    """As `prepare`; what is wrong with the data may be that it lies elsewhere by now."""
+def prepared_again(folder: Path, wanted: Config, say: Say) -> Config:
+    """As `prepare`, for the run or sweep in a folder: what is wrong may be that the data lies elsewhere by now."""
     try:
         return prepare(wanted, say)
     except ConfigError as error:
-        told = shlex.quote(str(run.path))
+        told = shlex.quote(str(folder))
         moved_data = f"if it lies elsewhere by now: yoloscale resume {told} data=PATH"
         raise ConfigError(
             [

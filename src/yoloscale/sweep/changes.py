@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from yoloscale.config.topology import differences, moved
 from yoloscale.config.typed_again import changed
 from yoloscale.config.validate import validate
 from yoloscale.launch import anew
-from yoloscale.launch.claim import lock
+from yoloscale.launch.claim import Claim, lock
 from yoloscale.launch.move import move, moved_run
 from yoloscale.launch.prepare import prepare
 from yoloscale.launch.start import asked
@@ -31,6 +33,7 @@ from yoloscale.sweep.search.recorded import retyped
 from yoloscale.sweep.search.search import base_of, open_search
 
 CHANGEABLE = ("sweep.parallel", "sweep.max_failures")
+_OWN_FILES = 100
 
 
 def changed_settings(tokens: Sequence[str], frozen: SweepConfig) -> tuple[SweepConfig, list[str]]:
@@ -62,7 +65,8 @@ def changed_settings(tokens: Sequence[str], frozen: SweepConfig) -> tuple[SweepC
 def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Sequence[str], say: Say) -> None:
     """Let points go on as typed, and those of a search that are still to come: frozen anew and put on record.
 
-    Nothing is written before every point is known to be right; what they need is looked after once. Raises ConfigError.
+    Nothing is written before every point is known to be right, and nobody else has one; what they need is looked after
+    once. Raises ConfigError.
     """
     if not words:
         return
@@ -77,27 +81,54 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
                 done[key] = _prepared(config, say)
             config = _with_findings(config, done[key])
         found.append(config)
-    checked = [_checked(run, config) for run, config in zip(runs, found, strict=False)]
-    checked += [_checked_base(base, config) for base, config in zip(bases, found[len(runs) :], strict=True)]
-    problems = [each.problems if isinstance(each, ConfigError) else () for each in checked]
-    if told := gathered(problems, [*(run.name for run in runs), *("the points to come" for _ in bases)]):
-        raise ConfigError(told)
-    configs = [each for each in checked if isinstance(each, Config)]
-    for run, config in zip(runs, configs, strict=False):
-        run.job.mkdir(exist_ok=True)
-        taken = lock(run)
-        try:
-            typed = [*anew.without(anew.typed_for(run), [anew.key_of(word) for word in words]), *words]
-            move(taken.run, config, typed, say, by_resume=True)
-        finally:
-            taken.release()
-    with take(sweep):
+    with _locked(sweep, runs) as taken:
+        checked = [_checked(run, config) for run, config in zip(runs, found, strict=False)]
+        checked += [_checked_base(base, config) for base, config in zip(bases, found[len(runs) :], strict=True)]
+        problems = [each.problems if isinstance(each, ConfigError) else () for each in checked]
+        if told := gathered(problems, [*(run.name for run in runs), *("the points to come" for _ in bases)]):
+            raise ConfigError(told)
+        configs, keys = [each for each in checked if isinstance(each, Config)], list(map(anew.key_of, words))
+        for claim, config in zip(taken, configs, strict=False):
+            move(claim.run, config, [*anew.without(anew.typed_for(claim.run), keys), *words], say, by_resume=True)
         for base, config in zip(bases, configs[len(runs) :], strict=True):
             freeze(config, base)
         record = read(sweep)
-        typed = [*anew.without(record.overrides, [anew.key_of(word) for word in words]), *words]
         space = None if record.space is None else retyped(record.space, words)  # points to come are composed of it
-        write(sweep, replace(record, overrides=tuple(typed), space=space))
+        write(sweep, replace(record, overrides=(*anew.without(record.overrides, keys), *words), space=space))
+
+
+@contextmanager
+def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[list[Claim]]:
+    """Take the sweep and all of these runs. Raises ConfigError that names each of them that somebody else has."""
+    with ExitStack() as stack:
+        stack.enter_context(_room_for_files(len(runs)))
+        stack.enter_context(take(sweep))
+        taken, problems = list[Claim](), list[Sequence[Problem]]()
+        for run in runs:
+            run.job.mkdir(exist_ok=True)
+            try:
+                taken.append(claim := lock(run))
+                stack.callback(claim.release)
+                problems.append(())
+            except ConfigError as error:
+                problems.append(error.problems)
+        if told := gathered(problems, [run.name for run in runs]):
+            raise ConfigError(told)
+        yield taken
+
+
+@contextmanager
+def _room_for_files(count: int) -> Iterator[None]:
+    """Let this process have so many files open beside its own: each lock is one, and 1024 are usual."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _OWN_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _swept(sweep: SweepDirectory) -> set[str]:

@@ -33,6 +33,7 @@ from yoloscale.sweep.names import folder_names
 from yoloscale.sweep.points import Point
 from yoloscale.sweep.problems import gathered
 from yoloscale.sweep.slots import Slots, plan_slots
+from yoloscale.sweep.unfinished import unfinished
 
 _Value = TypeVar("_Value")
 
@@ -94,7 +95,7 @@ def configure_all(
     `say` gets each remark once.
 
     Args:
-        are_probes: of a search: two that train the same are no fault then.
+        are_probes: of a search: two that train the same are no fault then, and they are not what is submitted.
     """
     machine, names, say = machine or this_machine(), folder_names(points), once(say)
     found = compose_each([point.tokens for point in points], task_of, say)
@@ -113,7 +114,8 @@ def configure_all(
         configured.append(ConfiguredPoint(point, folder_name, config, resolved(config, frozen, machine)))
     found_problems = [[*never_typed(each.composed), *validate(each.config, machine)] for each in configured]
     of_all = [*_settings(composed[0].sweep, composed[0].cluster)]
-    of_all += site_problems(configured[0].config, say, points=len(configured))
+    if not are_probes:
+        of_all += _site(configured, SweepDirectory(folder / str(name)) if goes_on else None, say)
     told = [*of_all, *gathered(found_problems, names)]
     problems = told or [*_other_clusters(configured), *_same(configured)]
     if not problems and not goes_on and not are_probes:  # what an earlier version began goes on
@@ -161,6 +163,14 @@ def _settings(sweep: SweepConfig, cluster: ClusterConfig) -> list[Problem]:
     if sweep.max_failures is not None and sweep.max_failures < 1:
         problems.append(Problem("sweep.max_failures", f"{sweep.max_failures}", "write at least 1, or leave it out"))
     return problems
+
+
+def _site(points: Sequence[ConfiguredPoint], begun: SweepDirectory | None, say: Say) -> list[Problem]:
+    """What the site says of the points that would be submitted: of a sweep that was begun, those that are left."""
+    first = points[0].config
+    if first.cluster.launcher is not Launcher.slurm:
+        return []
+    return site_problems(first, say, points=len(points) if begun is None else len(unfinished(begun)))
 
 
 def _remark(points: Sequence[ConfiguredPoint], say: Say) -> None:

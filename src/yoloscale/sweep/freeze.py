@@ -13,13 +13,13 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import Entries, dump, entries, load_own, new_id
 from yoloscale.config.plan import is_automatic, plan, world_size
-from yoloscale.config.remarks import Say, silent
+from yoloscale.config.remarks import Say, once, silent
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.wording import another
 from yoloscale.launch.claim import lock
-from yoloscale.launch.move import move, said
+from yoloscale.launch.move import move, not_compared, said
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
@@ -74,6 +74,19 @@ def refuse_if_taken(sweep: ConfiguredSweep) -> None:
     refuse_if_foreign(directory)
     if is_sweep(directory.path):
         _moves(directory, sweep)
+
+
+def say_not_compared(sweep: ConfiguredSweep, say: Say) -> None:
+    """Say, before a start, which data elsewhere the points that go on are then compared with."""
+    if sweep.name is None:
+        return
+    directory, say = sweep.directory(sweep.name), once(say)
+    going_on = ((directory.run(each.name), each) for each in sweep.points)
+    of = f"sweep {directory.name!r}"
+    candidates = [(run.config, each) for run, each in going_on if not run.result.exists()]
+    for config, each in [(directory.path / BASE, sweep.points[0]), *candidates]:
+        if (line := not_compared(config, each.config, of=of)) is not None:
+            say(line)
 
 
 def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequence[str]) -> None:

@@ -19,15 +19,15 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load, load_own
 from yoloscale.config.machine import this_machine
-from yoloscale.config.remarks import Say, once
+from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Launcher
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
-from yoloscale.launch.prepare import prepare
 from yoloscale.launch.process import start_detached
 from yoloscale.launch.spec import WORKER
+from yoloscale.launch.start import prepared_again
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.scheduler import nobody
@@ -120,10 +120,9 @@ def name_gpus(sweep: SweepDirectory, gpus: Sequence[int] | None) -> None:
         write_whole(file, json.dumps(list(gpus)))
 
 
-def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -> None:
-    """Check points that are to go on here, and see that all is there which they need. Raises ConfigError."""
+def refuse_unlike(runs: Sequence[RunDirectory]) -> None:
+    """Raise ConfigError unless these points are all to run here, and in the same way."""
     configs = [load_own(run.config) for run in runs]
-    machine = this_machine()
     if elsewhere := next((config for config in configs if config.cluster.launcher is not Launcher.local), None):
         found = f"{elsewhere.cluster.launcher.value} in some of its points, local in others"
         instead = "resume each point alone, or type the sweep's own command again"
@@ -133,11 +132,15 @@ def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -
             found = f"{there} in point {run.name}, {here} in point {runs[0].name}"
             instead = "resume that point alone, or type the sweep's own command again, for all to go on in one way"
             raise ConfigError(Problem(key, found, instead))
+
+
+def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -> None:
+    """Check points that are to go on here, and see that all is there which they need. Raises ConfigError."""
+    configs, machine = [load_own(run.config) for run in runs], this_machine()
     if problems := gathered([validate(config, machine) for config in configs], [run.name for run in runs]):
         raise ConfigError(problems)
-    say, different = once(say), {needs(config): config for config in configs}
-    for config in different.values():
-        prepare(config, say)
+    for config in {needs(config): config for config in configs}.values():
+        prepared_again(sweep.path, config, say)
 
 
 def start_in_background(sweep: SweepDirectory, *, failed_only: bool = False) -> int:

@@ -20,7 +20,7 @@ from yoloscale.launch.slurm.submit import submit
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import Status, statuses
+from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.arrays import ArraysLeftError, jobs_of, parts_of, ranges, submit_parts
 from yoloscale.sweep.search.search import base_of
@@ -51,15 +51,6 @@ def array_job(
         array=ranges(indices),
         asks=asks,
     )
-
-
-def unfinished(sweep: SweepDirectory, *, failed_only: bool = False) -> list[int]:
-    """Indices of the points that nobody works on and that have neither finished nor failed, or of those that failed.
-
-    Those that a machine took along are among both: they are shown as failed, and go on as unfinished.
-    """
-    found = statuses(sweep.runs())
-    return [index for index, status in enumerate(found) if _is_open(status, failed_only=failed_only)]
 
 
 def launcher_of(sweep: SweepDirectory, indices: Sequence[int]) -> Launcher:
@@ -161,11 +152,3 @@ def refuse_if_missing(sweep: SweepDirectory, indices: Sequence[int]) -> None:
     if missing and not base_of(sweep).exists():
         found = f"{sweep.name!r}: {len(missing)} of its points are not there any more, the first: {missing[0]}"
         raise ConfigError(Problem("SWEEP", found, "type the sweep's own command again: it makes them anew"))
-
-
-def _is_open(status: Status, *, failed_only: bool) -> bool:
-    if failed_only:
-        return status.state == "failed"
-    is_frozen_only = status.job is None and status.attempt == 0  # a point that was never submitted is pending, too
-    is_over = status.state == "finished" or (status.state == "failed" and not status.is_lost)
-    return not is_over and (is_frozen_only or not status.is_active)

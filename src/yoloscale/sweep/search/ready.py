@@ -37,6 +37,7 @@ from yoloscale.sweep.search.recorded import entry_of, plain
 from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
 from yoloscale.sweep.search.settings import problems_of, remarks_of, total
 from yoloscale.sweep.search.space import Space, read_space
+from yoloscale.sweep.search.submit import open_indices
 
 _MAY_CHANGE = ("trials",)
 _BARE_PATH = re.compile(r"[^'\"\[\](){},=$\\]+")
@@ -82,14 +83,16 @@ def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
         probes = configure_all(space.probes(groups), say=say, are_probes=True)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
-    if probes.name is None or not is_sweep(probes.directory(probes.name).path):  # what is there goes on as it is
+    search = PlannedSearch(tuple(typed), space, settings, probes)
+    begun = probes.directory(probes.name) if probes.name is not None else None
+    if begun is None or not is_sweep(begun.path):  # what is there goes on as it is
+        begun = None
         useless_problems, lines = useless(space, [each.composed for each in probes.points])
-        problems += [*useless_problems, *site_problems(probes.first, silent, points=total(settings, space))]
+        problems += useless_problems
         for line in [*lines, *remarks_of(settings)]:
             say(line)
-    if problems:
+    if problems := [*problems, *_site(search, begun, say)]:
         raise ConfigError(problems)
-    search = PlannedSearch(tuple(typed), space, settings, probes)
     if probes.name is not None:
         refuse_if_taken(search, say)
     return search
@@ -112,6 +115,16 @@ def ready(search: PlannedSearch, say: Say) -> Search:
         if probes.first.cluster.launcher is Launcher.local:
             name_gpus(directory, probes.points[0].composed.cluster.gpus)
     return open_search(directory)
+
+
+def _site(search: PlannedSearch, begun: SweepDirectory | None, say: Say) -> list[Problem]:
+    """What the site says of the elements that would be submitted: of a search that was begun, those that are left."""
+    if search.probes.first.cluster.launcher is not Launcher.slurm:
+        return []
+    points = total(search.settings, search.space)
+    if begun is not None:
+        points = len(open_indices(replace(open_search(begun), settings=search.settings)))
+    return site_problems(search.probes.first, say, points=points)
 
 
 def refuse_if_taken(search: PlannedSearch, say: Say = silent) -> None:

@@ -18,7 +18,8 @@ from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.arrays import ArraysLeftError, parts_of, submit_parts
 from yoloscale.sweep.search.search import Search
-from yoloscale.sweep.submit import Submission, array_job, unfinished
+from yoloscale.sweep.submit import Submission, array_job
+from yoloscale.sweep.unfinished import unfinished
 from yoloscale.system.files import write_whole
 
 

@@ -1,0 +1,23 @@
+"""Which points of a sweep are left to train."""
+
+from __future__ import annotations
+
+from yoloscale.runs.status import Status, statuses
+from yoloscale.runs.sweep_directory import SweepDirectory
+
+
+def unfinished(sweep: SweepDirectory, *, failed_only: bool = False) -> list[int]:
+    """Indices of the points that nobody works on and that have neither finished nor failed, or of those that failed.
+
+    Those that a machine took along are among both: they are shown as failed, and go on as unfinished.
+    """
+    found = statuses(sweep.runs())
+    return [index for index, status in enumerate(found) if _is_open(status, failed_only=failed_only)]
+
+
+def _is_open(status: Status, *, failed_only: bool) -> bool:
+    if failed_only:
+        return status.state == "failed"
+    is_frozen_only = status.job is None and status.attempt == 0  # a point that was never submitted is pending, too
+    is_over = status.state == "finished" or (status.state == "failed" and not status.is_lost)
+    return not is_over and (is_frozen_only or not status.is_active)
