@@ -12,7 +12,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A node with 16 CPUs to be used and nothing else known."""
     for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", cpus.LIMIT):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cpus, "_affinity", lambda: 16)
+    monkeypatch.setattr(cpus, "affinity", lambda: 16)
     monkeypatch.setattr(cpus, "_cgroup_quota", lambda: None)
     return monkeypatch
 
@@ -28,10 +28,22 @@ def test_what_limits_the_node_is_divided_among_its_ranks(node: pytest.MonkeyPatc
     assert cpus.share(32) == 1
 
 
+def test_a_batch_script_has_the_cpus_of_all_tasks_that_its_job_asked_for(node: pytest.MonkeyPatch) -> None:
+    """`#SBATCH --ntasks-per-node=4 --cpus-per-task=2`, and the command without srun."""
+    node.setenv("SLURM_CPUS_PER_TASK", "2")
+    node.setenv("SLURM_CPUS_ON_NODE", "8")
+    assert (cpus.available(), cpus.share(4)) == (8, 2)
+    step = {"JOB_ID": "7", "STEP_ID": "0", "STEP_NODELIST": "n1", "STEP_NUM_NODES": "1", "STEP_NUM_TASKS": "1"}
+    step |= {"STEP_TASKS_PER_NODE": "1", "PROCID": "0", "NODEID": "0", "LOCALID": "0"}
+    for name, value in step.items():
+        node.setenv(f"SLURM_{name}", value)
+    assert (cpus.available(), cpus.share(4)) == (2, 1)
+
+
 def test_what_srun_gives_to_each_task_is_not_divided(node: pytest.MonkeyPatch) -> None:
     node.setenv("SLURM_CPUS_PER_TASK", "8")
     assert cpus.share(2, is_task=True) == 8
-    node.setattr(cpus, "_affinity", lambda: 6)
+    node.setattr(cpus, "affinity", lambda: 6)
     assert cpus.share(2, is_task=True) == 6
     node.setattr(cpus, "_cgroup_quota", lambda: 8)  # of a container around all of them
     assert cpus.share(2, is_task=True) == 4
@@ -41,12 +53,12 @@ def test_a_task_that_asked_for_no_cpus_has_its_part_of_the_jobs(node: pytest.Mon
     assert cpus.share(2, is_task=True) == 8
     node.setenv("SLURM_CPUS_ON_NODE", "4")
     assert cpus.share(2, is_task=True) == 2
-    node.setattr(cpus, "_affinity", lambda: 1)
+    node.setattr(cpus, "affinity", lambda: 1)
     assert cpus.share(2, is_task=True) == 1
 
 
 def test_ranks_bound_to_a_part_of_the_node_divide_that(node: pytest.MonkeyPatch) -> None:
-    node.setattr(cpus, "_affinity", lambda: 8)  # one of two NUMA nodes
+    node.setattr(cpus, "affinity", lambda: 8)  # one of two NUMA nodes
     assert cpus.share(4, bound_alike=2) == 4
     node.setenv("SLURM_CPUS_PER_TASK", "12")  # of the node
     assert cpus.share(4, bound_alike=2) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from tests.slurm.conftest import SlurmCluster
 
 import yoloscale
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.sbatch_options import INSTEAD, instead_of
 
 SOURCE = Path(__file__).parents[2] / "src"
 SMALL = ("data.shapes.train_images=8", "data.shapes.val_images=8", "data.shapes.image_size=64")
@@ -152,3 +154,11 @@ def test_from_python_a_run_is_submitted_and_not_trained_on_the_login_node(
     with pytest.raises(ConfigError, match="invalid partition specified: nope"):
         yoloscale.train(*words, name="other", **{"cluster.partition": "nope"})
     assert not (tmp_path / "runs" / "other").exists()
+
+
+def test_every_option_of_the_installed_sbatch_is_passed_through_or_answered(slurm_cluster: SlurmCluster) -> None:
+    shown = slurm_cluster.run("sbatch", "--help")
+    options = set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", shown))
+    assert len(options) > 50
+    unanswered = {option for option in options if option not in INSTEAD and instead_of(option) is None}
+    assert unanswered <= {"ignore-pbs", "uid", "gid", "verbose"}, "root's, and another scheduler's"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from yoloscale.cli.ending import print_ending, shown
 from yoloscale.cli.watch import announce
@@ -12,6 +13,9 @@ from yoloscale.config.schema import Config
 from yoloscale.launch.claim import Claim
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from yoloscale.launch.slurm.own_job import OwnJob
 
 
 def print_script(config: Config, run: RunDirectory, words: Sequence[str]) -> int:
@@ -35,9 +39,9 @@ def write_out(script: bytes) -> None:
 
 def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], *, is_new: bool) -> int:
     """Submit a claimed run, or run it here if this is an allocation; its exit code."""
-    from yoloscale.launch.slurm.allocation import allocation_of
+    from yoloscale.launch.slurm.own_job import own_job
 
-    job = allocation_of()
+    job = own_job()
     return _submit(taken, config, words, is_new=is_new) if job is None else _run_inside(taken, config, words, job)
 
 
@@ -54,15 +58,16 @@ def _submit(taken: Claim, config: Config, words: Sequence[str], *, is_new: bool)
     return 0
 
 
-def _run_inside(taken: Claim, config: Config, words: Sequence[str], job: str) -> int:
+def _run_inside(taken: Claim, config: Config, words: Sequence[str], job: OwnJob) -> int:
     from yoloscale.cli.display import Display
     from yoloscale.launch.attempt import Observer
-    from yoloscale.launch.slurm.allocation import refuse_too_small, run_inside
+    from yoloscale.launch.slurm.allocation import run_inside
+    from yoloscale.launch.slurm.own_job import refuse_too_small
 
-    refuse_too_small(config)
+    refuse_too_small(config, job)
     before = events.last_attempt(events.history(taken.run))
     announce(config, taken.run, before + 1)
-    print(f"job   {job}: on the nodes of this allocation", flush=True)
+    print(f"job   {job.name}: on the nodes of this allocation", flush=True)
     with Display(taken.run, since_attempt=before) as display:
         outcome = run_inside(taken, config, tuple(words), Observer(display.watch, display.say))
     print_ending(taken.run, outcome)

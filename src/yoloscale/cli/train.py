@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     if is_sweep(flags.rest):
         refuse_for_sweeps(flags)
         return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
-    config = configure(flags.rest, say)
+    config = configure(flags.rest, say, uses_own_job=not flags.prepare)
     refuse_bad_combination(config, flags)
     if flags.dry_run:
         say_outlook([config])
@@ -127,7 +127,7 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
     from yoloscale.cli.submit import print_script, start_on_slurm
     from yoloscale.config.freeze import load
     from yoloscale.launch.claim import proposed_run, refuse_if_taken
-    from yoloscale.launch.slurm.allocation import allocation_of, refuse_too_small
+    from yoloscale.launch.slurm.own_job import own_job, refuse_too_small
     from yoloscale.launch.start import ready
 
     words = ["train", *_named(flags.rest, config)]
@@ -136,8 +136,8 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
     if flags.dry_run:
         _say_not_compared(run, config)
         return print_script(config, run, words)
-    if allocation_of() is not None and not flags.prepare:
-        refuse_too_small(config)
+    if not flags.prepare and (job := own_job()) is not None:
+        refuse_too_small(config, job)
     is_new = not run.path.exists()
     taken = ready(config, flags.rest, say)
     if flags.prepare:

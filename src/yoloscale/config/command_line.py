@@ -110,7 +110,10 @@ def _bare_word(word: str) -> list[str]:
         raise ConfigError(Problem(word, "a key without a value", f"write {word}=… ({describe(word)})"))
     if word in NOT_OURS:
         raise ConfigError(Problem(word, "a key without a value", str(advice(word))))
-    raise ConfigError(Problem(word, "an argument without `=`", unknown_key(word).instead))
+    instead = (
+        f"write {word}=VALUE, and true where there is none" if word.startswith(FREE) else unknown_key(word).instead
+    )
+    raise ConfigError(Problem(word, "an argument without `=`", instead))
 
 
 def _not_ours(name: str, value: str, say: Say) -> list[str]:

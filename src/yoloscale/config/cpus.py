@@ -7,13 +7,14 @@ import os
 from pathlib import Path
 
 from yoloscale.config import cgroups
+from yoloscale.config.slurm_step import step_of
 
 LIMIT = "YOLOSCALE_CPUS"  # set for a point of a sweep: its share of the CPUs
 
 
 def available() -> int:
-    """The least of CPU affinity, cgroup quota, SLURM_CPUS_PER_TASK and YOLOSCALE_CPUS; at least 1."""
-    limits = [_affinity(), _cgroup_quota(), _number("SLURM_CPUS_PER_TASK"), _number(LIMIT)]
+    """The least of CPU affinity, cgroup quota, what SLURM gave and YOLOSCALE_CPUS; at least 1."""
+    limits = [affinity(), _cgroup_quota(), _of_slurm(), _number(LIMIT)]
     return max(1, min(limit for limit in limits if limit is not None))
 
 
@@ -31,19 +32,26 @@ def share(ranks: int, *, is_task: bool = False, bound_alike: int | None = None) 
     if (point := _number(LIMIT)) is not None:
         limits.append(point // ranks)
     if is_task:  # without --cpus-per-task, a task may still see all CPUs that the job has on the node
-        per_task = _number("SLURM_CPUS_PER_TASK") or (_number("SLURM_CPUS_ON_NODE") or _affinity()) // ranks
-        limits += [per_task, _affinity() // (bound_alike or 1)]
+        per_task = _number("SLURM_CPUS_PER_TASK") or (_number("SLURM_CPUS_ON_NODE") or affinity()) // ranks
+        limits += [per_task, affinity() // (bound_alike or 1)]
     else:
-        if (per_node := _number("SLURM_CPUS_PER_TASK")) is not None:
-            limits.append(per_node // ranks)
-        limits.append(_affinity() // (bound_alike or ranks))
+        if (of_node := _of_slurm()) is not None:
+            limits.append(of_node // ranks)
+        limits.append(affinity() // (bound_alike or ranks))
     return max(1, min(limits))
 
 
-def _affinity() -> int:
+def affinity() -> int:
+    """CPUs that this process is bound to."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _of_slurm() -> int | None:
+    """CPUs of a task of srun, or of a batch script: it has all of its job's here, for however many tasks they were."""
+    of_script = _number("SLURM_CPUS_ON_NODE") if step_of(os.environ) is None else None
+    return of_script or _number("SLURM_CPUS_PER_TASK")
 
 
 def _number(variable: str) -> int | None:

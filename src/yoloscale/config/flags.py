@@ -11,6 +11,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.keys import known, nearest
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.refusals import FOREIGN_FLAGS, advice
+from yoloscale.config.sbatch_options import instead_of
 from yoloscale.config.words import arguments_of_yolo, places_of, switches, words
 
 _WITH_VALUE = {
@@ -89,6 +90,7 @@ def split(argv: Iterable[str]) -> Flags:
             problems.append(_unknown(word))
             if not equals and waiting and "=" not in waiting[0] and not waiting[0].startswith("-"):
                 waiting.pop(0)  # its value
+    problems += _not_of_hydra(given)
     if problems:
         raise ConfigError(problems)
     return Flags(given, tuple(words(tokens, _folders(given))), tuple(tokens))
@@ -119,11 +121,25 @@ def _is_file(value: str) -> bool:
     return value not in _PRINTED and value.lower().endswith((".yaml", ".yml"))
 
 
+def _not_of_hydra(given: Mapping[str, str]) -> list[Problem]:
+    """Letters of sbatch that are Hydra's, too: it would end with a usage of its own, or ignore them."""
+    problems = []
+    if given.get("cfg", "job") not in _PRINTED:
+        found = f"{given['cfg']!r}, which it does not print"
+        problems.append(Problem("--cfg", found, f"write --cfg job; for CPUs in a job of SLURM {instead_of('c')}"))
+    if "package" in given and "cfg" not in given:
+        found = f"{given['package']!r}, which only --cfg job looks at"
+        problems.append(Problem("--package", found, f"leave it out; for a partition of SLURM {instead_of('p')}"))
+    return problems
+
+
 def _unknown(word: str) -> Problem:
     key = word.lstrip("-").replace("-", "_")
+    of_sbatch = instead_of(key)
     if key in FOREIGN_FLAGS:
-        return Problem(word, "no flag of this command", f"write {FOREIGN_FLAGS[key]}=…")
-    if hint := advice(key):
+        on_slurm = f"; in a job of SLURM: {of_sbatch}" if of_sbatch else ""
+        return Problem(word, "no flag of this command", f"write {FOREIGN_FLAGS[key]}=…{on_slurm}")
+    if hint := advice(key) or of_sbatch:
         return Problem(word, "no flag of this command", hint)
     if keys := nearest(key, known()):
         return Problem(word, "no flag of this command; arguments have no dashes", f"write {keys[0]}=…")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.sbatch_options import instead_of
 
 # Arguments of the schema that training here does not do. They are accepted at Ultralytics' default only.
 UNSUPPORTED: dict[str, str] = {
@@ -84,13 +85,10 @@ HARMLESS: dict[str, tuple[Any, ...]] = {
     "save_dir": (None,),
 }
 
-# Flags of torchrun, sbatch and argparse scripts, without dashes and with underscores.
+# Flags of torchrun and argparse scripts, without dashes and with underscores. Those of sbatch are in sbatch_options.
 FOREIGN_FLAGS: dict[str, str] = {
     "nproc_per_node": "cluster.procs_per_node",
-    "ntasks_per_node": "cluster.procs_per_node",
-    "gpus_per_node": "cluster.gpus_per_node",
     "nnodes": "cluster.nodes",
-    "nodes": "cluster.nodes",
     "rdzv_endpoint": "cluster.rdzv_endpoint",
     "master_addr": "cluster.rdzv_endpoint",
     "output_dir": "paths.runs",
@@ -142,4 +140,6 @@ def advice(key: str) -> str | None:
     """What to write in place of a key that a YAML file of the schema, or a flag, cannot have; None if there is none."""
     if key in WITHOUT_EFFECT:
         return f"leave it out; {NOT_OURS[key]}"
+    if key.startswith("cluster."):
+        return instead_of(key.removeprefix("cluster."))
     return WRITTEN_ELSEWHERE.get(key) or NOT_OURS.get(key)

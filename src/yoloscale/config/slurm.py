@@ -15,6 +15,7 @@ class ContainerRuntime(str, Enum):
 
     pyxis = "pyxis"
     apptainer = "apptainer"
+    singularity = "singularity"  # apptainer under its older name, and SingularityCE
 
 
 @dataclass

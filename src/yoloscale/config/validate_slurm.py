@@ -7,7 +7,15 @@ from dataclasses import fields
 
 from yoloscale.config.errors import Problem
 from yoloscale.config.schema import ClusterConfig, Device
-from yoloscale.config.slurm import OPTIONS, ContainerRuntime, SlurmConfig, gpus_of, is_exclusive
+from yoloscale.config.slurm import (
+    OPTIONS,
+    ContainerRuntime,
+    SlurmConfig,
+    gpus_in,
+    gpus_of,
+    is_exclusive,
+    passed_through,
+)
 from yoloscale.config.validate_environment import environment_problems
 from yoloscale.config.validate_sbatch import ONE_LINE, UNWRITABLE, sbatch_problems
 
@@ -58,12 +66,13 @@ def _gpus(cluster: ClusterConfig) -> list[Problem]:
     asked, ranks = gpus_of(cluster), cluster.procs_per_node or 1
     key = "cluster.gpus_per_node" if cluster.gpus_per_node is not None else "cluster.sbatch.gres"
     value = cluster.gpus_per_node or cluster.sbatch.get("gres")
-    if cluster.gpus_per_node is not None and not (_GPUS.fullmatch(cluster.gpus_per_node) and asked):
-        instead = "write a count above 0, or TYPE:COUNT like a100:8"
-        return [Problem("cluster.gpus_per_node", repr(cluster.gpus_per_node), instead)]
+    if cluster.gpus_per_node is not None and (problem := _gpu_count(cluster, cluster.gpus_per_node)):
+        return [problem]
     if cluster.gpus is not None:
         found = f"{cluster.gpus}, but SLURM chooses the GPUs of a job"
         instead = f"write cluster.gpus_per_node={len(cluster.gpus) or 1} in place of device=0,1 or cluster.gpus=[0,1]"
+        if len(cluster.gpus) == 1 and cluster.gpus[0] > 0:
+            instead += f"; or cluster.gpus_per_node={cluster.gpus[0]}, if that is how many"
         return [Problem("cluster.gpus", found, instead)]
     if cluster.device is Device.auto:
         found = "not given, and the job has its nodes for itself without naming GPUs: they may have some or none"
@@ -80,6 +89,20 @@ def _gpus(cluster: ClusterConfig) -> list[Problem]:
         found = f"{ranks} ranks, but {key}={value} asks for {asked} GPU{'s' if asked > 1 else ''}"
         return [Problem("cluster.procs_per_node", found, instead)]
     return []
+
+
+def _gpu_count(cluster: ClusterConfig, written: str) -> Problem | None:
+    """A number that is none, has the kind of resource before it as `--gres` has, or is asked for twice."""
+    count = written.removeprefix("gres/").removeprefix("gres:").removeprefix("gpu:")
+    if not (_GPUS.fullmatch(count) and gpus_of(cluster)):
+        return Problem("cluster.gpus_per_node", repr(written), "write a count above 0, or TYPE:COUNT like a100:8")
+    if count != written:
+        return Problem("cluster.gpus_per_node", repr(written), f"write cluster.gpus_per_node={count}")
+    gres = str(passed_through(cluster).get("gres", ""))
+    if gpus_in(gres) > 0:
+        instead = f"leave one of them out: cluster.gpus_per_node={written} is --gres=gpu:{written}"
+        return Problem("cluster.sbatch.gres", f"{gres!r} beside cluster.gpus_per_node={written}", instead)
+    return None
 
 
 def _derived(cluster: ClusterConfig) -> list[Problem]:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.remarks import Say, silent
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema import Config, Launcher, Task
 
 
-def configure(tokens: Sequence[str], say: Say = silent) -> Config:
+def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = False) -> Config:
     """Compose, resolve and validate. Raises ConfigError with every problem.
 
     What is left open is decided by this machine, or, if there is a run of that name, as it was when that was frozen.
-    `say` gets the remarks.
+    `uses_own_job`: typed in a SLURM job, a run on SLURM is one on the nodes of that, and has what they have. `say` gets
+    the remarks.
     """
     from yoloscale.config import node_paths
     from yoloscale.config.compose import compose
@@ -25,11 +26,14 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     from yoloscale.config.validate import validate
     from yoloscale.data.ultralytics_settings import unheld
     from yoloscale.launch.slurm.limits import site_problems
+    from yoloscale.launch.slurm.own_job import fitted, own_job, remarks_in_job
     from yoloscale.launch.slurm.site import with_site_cpus
 
     config = compose(tokens, task_of, say)
     if problems := [*never_typed(config), *_sweep(config)]:
         raise ConfigError(problems)
+    if uses_own_job and config.cluster.launcher is Launcher.slurm and (job := own_job()) is not None:
+        config = fitted(config, typed_keys(tokens), job, say)
     config = with_site_cpus(config)
     frozen = _frozen(config)
     for line in unread(config):
@@ -39,7 +43,8 @@ def configure(tokens: Sequence[str], say: Say = silent) -> Config:
     problems = [*validate(config), *site_problems(config, say)]
     if problems:
         raise ConfigError(placed(problems, tokens))
-    for line in [*unheld(config), *node_paths.remarks(config), *remarks(config, typed_keys(tokens))]:
+    in_job = remarks_in_job(config)
+    for line in [*unheld(config), *node_paths.remarks(config), *in_job, *remarks(config, typed_keys(tokens))]:
         say(line)
     return config
 

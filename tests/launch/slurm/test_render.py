@@ -142,3 +142,14 @@ def test_a_folder_that_no_container_can_see(job: Make, runtime: str, field: str,
     words = f"{ON_CPU} cluster.container_image=i cluster.container_runtime={runtime}"
     assert problem(job(words, **{field: Path(path)}))[0] == key
     assert render(job(ON_CPU, **{field: Path(path)}))
+
+
+@pytest.mark.parametrize("site", ["cluster=slurm_container", "cluster=slurm_cpu cluster.container_image=/a.sif"])
+def test_apptainer_under_its_older_name(job: Make, site: str) -> None:
+    words = f"{site} cluster.env.A=1 batch=128 cluster.container_runtime"
+    older = render(job(f"{words}=singularity"))
+    assert "    singularity exec " in older
+    assert 'export SINGULARITYENV_A="$A"' in older
+    assert older == render(job(f"{words}=apptainer")).replace("apptainer", "singularity").replace(
+        "APPTAINER", "SINGULARITY"
+    )

@@ -139,6 +139,20 @@ def test_an_allocation_is_used_and_is_not_ended(account: Any) -> None:
     assert not account.events("inside", events.SUBMITTED)
 
 
+def test_a_batch_script_of_ones_own_trains_on_all_of_its_nodes(account: Any) -> None:
+    """As people have them: two tasks a node, which the one launcher there takes the CPUs of."""
+    account.with_stand_ins()
+    words = account.command("yoloscale", "train", "name=own", "cluster=slurm", "cluster.procs_per_node=1", "device=cpu")
+    account.type(*words, "--prepare", "cluster.nodes=2")
+    (account.run("own").path / "standin.json").write_text('{"steps": 5}')
+    asked = ("--nodes=2", "--ntasks-per-node=2", "--output=own.out", f"--wrap={shlex.join(words)}")
+    job = account.type("sbatch", "--parsable", *asked).strip()
+    account.until_state("own", job, "COMPLETED")
+    assert "has cluster.nodes=2 cluster.cpus_per_task=2" in (account.folder / "own.out").read_text()
+    logs = [account.run("own").rank_log(1, rank) for rank in (0, 1)]
+    assert all(log.exists() for log in logs), "a rank on each node"
+
+
 def test_a_script_that_breaks_in_an_allocation_is_a_failure_that_shows_its_output(account: Any) -> None:
     words = ("train", "name=broken", "cluster=slurm", "cluster.procs_per_node=1", "device=cpu", *account.small)
     setup = 'cluster.setup=["echo no module of that name >&2","exit 127"]'

@@ -6,17 +6,16 @@ import os
 import shlex
 import shutil
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
-from yoloscale.config.slurm_step import job_of, step_of
+from yoloscale.config.slurm_step import job_of
 from yoloscale.launch.attempt import LOG_END_LINES, Observer
 from yoloscale.launch.claim import Claim
 from yoloscale.launch.outcome import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
 from yoloscale.launch.process import Dependent
 from yoloscale.launch.slurm.job import job_for
+from yoloscale.launch.slurm.own_job import environment_inside
 from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.launch.slurm.render import script_of
 from yoloscale.launch.slurm.submit import next_script
@@ -27,20 +26,6 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.status import status
 from yoloscale.runs.tail import last_lines
-
-
-def allocation_of(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The job whose nodes a command typed here would use; None outside of one, and in a task of an srun."""
-    return None if step_of(environ) is not None else job_of(environ)
-
-
-def refuse_too_small(config: Config, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise ConfigError if the allocation has fewer nodes than the run is to have."""
-    there, wanted = int(environ["SLURM_JOB_NUM_NODES"]), config.cluster.nodes
-    if wanted > there:
-        found = f"{wanted}, but job {job_of(environ)}, which this is typed in, has {there}"
-        instead = f"write cluster.nodes={there}; to submit a job from here: env -u SLURM_JOB_ID yoloscale …"
-        raise ConfigError(Problem("cluster.nodes", found, instead))
 
 
 def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: Observer) -> Outcome:
@@ -58,7 +43,9 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: O
     taken.release()
     with StopRequests() as requests:
         agent = Dependent(
-            [shutil.which("bash") or "/bin/bash", str(script), run.run_id, str(before)], os.environ, output
+            [shutil.which("bash") or "/bin/bash", str(script), run.run_id, str(before)],
+            environment_inside(config.cluster, os.environ),
+            output,
         )
         request = _Request(run, agent, before, observer)
         while (code := agent.wait(POLL_S)) is None:

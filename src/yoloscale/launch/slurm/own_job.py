@@ -1,0 +1,157 @@
+"""The SLURM job that a command is typed in: what it has, and what of the config it decides.
+
+A person who has a job already, by `salloc` or a batch script, has asked for nodes, GPUs and CPUs there. With
+cluster=slurm the ranks get all of it, unless the config says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from yoloscale.config.cpus import affinity
+from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.remarks import Say
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
+from yoloscale.config.slurm import OPTIONS, gpus_in, gpus_of, is_exclusive, passed_through
+from yoloscale.config.slurm_step import job_of, step_of
+from yoloscale.runs.slurm_commands import SlurmError, call
+
+_TIMEOUT_S = 10.0
+_NODES = re.compile(r"^\s+Nodes=\S+ CPU_IDs=(?P<cpus>\S+) Mem=\S+ GRES=(?P<gres>.*)$", re.MULTILINE)
+_HALF_CORES = ("SLURM_HINT", "SLURM_THREADS_PER_CORE")  # then srun does not give all CPUs that the job has
+# srun reads them as options: how a person's own tasks were to share a node, of which the launcher is the only one
+_OF_TASKS = (
+    *("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_NTASKS_PER_NODE", "SLURM_NTASKS_PER_CORE", "SLURM_NTASKS_PER_SOCKET"),
+    *("SLURM_NTASKS_PER_GPU", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_PER_GPU", "SLURM_TRES_PER_TASK", "SLURM_TRES_BIND"),
+    *("SLURM_GPUS", "SLURM_GPUS_PER_TASK", "SLURM_GPUS_PER_SOCKET", "SLURM_GPU_BIND", "SLURM_MEM_PER_GPU"),
+)
+
+
+@dataclass(frozen=True)
+class OwnJob:
+    """A job whose nodes this process may use.
+
+    Args:
+        name: what scontrol takes.
+        gpus: of the node that has fewest; None if SLURM does not tell.
+        cpus: likewise; None also where srun would not give them all.
+    """
+
+    name: str
+    nodes: int
+    gpus: int | None = None
+    cpus: int | None = None
+
+
+def own_job(environ: Mapping[str, str] = os.environ, ask: Callable[..., str] = call) -> OwnJob | None:
+    """The job whose nodes a command typed here would use; None outside of one, and in a task of an srun."""
+    name = job_of(environ)
+    if name is None or step_of(environ) is not None:
+        return None
+    job = OwnJob(name, int(environ["SLURM_JOB_NUM_NODES"]))
+    try:
+        lines = list(_NODES.finditer(ask(["scontrol", "show", "job", "--details", name], timeout_s=_TIMEOUT_S)))
+    except SlurmError:
+        return job
+    if not lines:
+        return job
+    cpus = None if any(name in environ for name in _HALF_CORES) else min(_count(line["cpus"]) for line in lines)
+    return replace(job, gpus=min(gpus_in(line["gres"]) for line in lines), cpus=cpus)
+
+
+def fitted(config: Config, typed: Collection[str], job: OwnJob, say: Say) -> Config:
+    """The config of a run inside of a job, which has what the job has where the config leaves it open.
+
+    `typed` are keys of the command line. `say` gets what was taken, and what only sbatch would have read.
+    """
+    cluster = config.cluster
+    taken = dict[str, Any]()
+    if "cluster.nodes" not in typed and cluster.nodes == ClusterConfig.nodes and job.nodes > 1:
+        taken["nodes"] = job.nodes
+    if job.gpus and cluster.device is not Device.cpu and gpus_of(cluster) is None and not _names_gpus(cluster):
+        taken["gpus_per_node"] = str(job.gpus)
+    if cluster.cpus_per_task is None and job.cpus is not None:
+        taken["cpus_per_task"] = job.cpus
+    if taken:
+        words = " ".join(f"cluster.{key}={value}" for key, value in taken.items())
+        say(f"job {job.name}, in which this is typed, has {words}")
+    if unread := _only_for_sbatch(cluster):
+        say(f"job {job.name} was asked for before: {', '.join(unread)} of this command change nothing in it")
+    return replace(config, cluster=replace(cluster, **taken))
+
+
+def refuse_too_small(config: Config, job: OwnJob) -> None:
+    """Raise ConfigError if the job has fewer nodes than the run is to have, or less in one of them."""
+    cluster, problems = config.cluster, list[Problem]()
+    submit = "to submit a job from here: env -u SLURM_JOB_ID yoloscale …"
+    wishes = (
+        ("nodes", cluster.nodes, job.nodes, ""),
+        ("gpus_per_node", gpus_of(cluster), job.gpus, " in a node"),
+        ("cpus_per_task", cluster.cpus_per_task, job.cpus, " in a node"),
+    )
+    for key, wanted, there, where in wishes:
+        if wanted is not None and there is not None and wanted > there:
+            found = f"{wanted}, but job {job.name}, which this is typed in, has {there}{where}"
+            instead = f"write cluster.{key}={there}" if there > 0 else "write device=cpu, or ask for GPUs with the job"
+            problems.append(Problem(f"cluster.{key}", found, f"{instead}; {submit}"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def environment_inside(cluster: ClusterConfig, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the script of a run sees in somebody's job: srun gives its one task on a node all that the run has there."""
+    kept = {name: value for name, value in environ.items() if name not in _OF_TASKS}
+    gpus = gpus_of(cluster)
+    return kept if gpus is None else {**kept, "SLURM_GPUS_PER_NODE": str(gpus)}
+
+
+def remarks_in_job(config: Config, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """A line where a command that is typed in a job uses less of it than a person may think."""
+    job, step = job_of(environ), step_of(environ)
+    if job is None:
+        return []
+    if step is not None:
+        return _remarks_in_task(config, job, environ)
+    if config.cluster.launcher is Launcher.slurm:
+        return []
+    here = os.uname().nodename
+    if "SLURMD_NODENAME" not in environ:
+        return [f"this trains here, on {here}, which is no node of job {job}: cluster=slurm trains on its nodes"]
+    nodes = int(environ.get("SLURM_JOB_NUM_NODES", "1"))
+    if nodes > 1:
+        return [f"job {job} has {nodes} nodes, and this trains on {here} alone: cluster=slurm trains on all of them"]
+    return []
+
+
+def _remarks_in_task(config: Config, job: str, environ: Mapping[str, str]) -> list[str]:
+    if config.cluster.launcher is Launcher.slurm:
+        return [
+            f"this is a task of job {job}, from which cluster=slurm submits another one: without srun it uses {job}"
+        ]
+    asked, there = environ.get("SLURM_CPUS_PER_TASK", ""), affinity()
+    if asked.isdigit() and there < int(asked):
+        more = f"write srun --cpus-per-task={asked}, or leave srun out"
+        return [f"srun gave this task {there} of the {asked} CPUs that job {job} asked for: {more}"]
+    return []
+
+
+def _names_gpus(cluster: ClusterConfig) -> bool:
+    return cluster.gpus_per_node is not None or cluster.gpus is not None
+
+
+def _only_for_sbatch(cluster: ClusterConfig) -> list[str]:
+    """Keys that ask sbatch for something, and are no matter of the ranks' step."""
+    own = [name for name in OPTIONS if name not in ("gpus_per_node", "cpus_per_task", "exclusive")]
+    keys = [f"cluster.{name}" for name in own if getattr(cluster, name) is not None]
+    keys += ["cluster.exclusive"] if is_exclusive(cluster) else []
+    return keys + [f"cluster.sbatch.{name.replace('-', '_')}" for name in passed_through(cluster) if name != "gres"]
+
+
+def _count(ranges: str) -> int:
+    """How many numbers `0-7,16` has."""
+    ends = [part.split("-") for part in ranges.split(",")]
+    return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)

@@ -1,0 +1,149 @@
+"""A command typed in a SLURM job that somebody has: the ranks get what the job has, and nothing is lost in silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from yoloscale.config.errors import ConfigError
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
+from yoloscale.launch.slurm import own_job as module
+from yoloscale.launch.slurm.own_job import OwnJob, environment_inside, fitted, own_job, refuse_too_small, remarks_in_job
+from yoloscale.runs.slurm_commands import SlurmError
+
+SCRIPT = {"SLURM_JOB_ID": "11", "SLURM_JOB_NUM_NODES": "2", "SLURMD_NODENAME": "node1", "SLURM_CPUS_ON_NODE": "8"}
+TASK = {
+    **SCRIPT,
+    **{"SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "node1", "SLURM_STEP_NUM_NODES": "1", "SLURM_STEP_NUM_TASKS": "1"},
+    **{"SLURM_STEP_TASKS_PER_NODE": "1", "SLURM_PROCID": "0", "SLURM_NODEID": "0", "SLURM_LOCALID": "0"},
+}
+SHOWN = """\
+JobId=11 JobName=it Nodes=x
+   NumNodes=2 NumCPUs=12 NumTasks=2 CPUs/Task=1 ReqB:S:C:T=0:0:*:*
+     Nodes=node[1-2] CPU_IDs=0-7,16-23 Mem=8000 GRES=gpu:a100:4(IDX:0-3)
+     Nodes=node3 CPU_IDs=0-5 Mem=6000 GRES=gpu:a100:3(IDX:0-2),nvme:1
+   TresPerTask=gres:gpu:1
+"""
+JOB = OwnJob("11", nodes=2, gpus=4, cpus=8)
+
+
+def answer(argv: list[str], timeout_s: float) -> str:
+    assert argv[-1] == "11"
+    return SHOWN
+
+
+def silence(argv: list[str], timeout_s: float) -> str:
+    raise SlurmError(argv, "Unable to contact slurm controller")
+
+
+def config(**cluster: Any) -> Config:
+    return Config(cluster=ClusterConfig(**{"launcher": Launcher.slurm, **cluster}))
+
+
+def fit(job: OwnJob = JOB, typed: tuple[str, ...] = (), **cluster: Any) -> tuple[ClusterConfig, list[str]]:
+    said: list[str] = []
+    return fitted(config(**cluster), typed, job, said.append).cluster, said
+
+
+def test_a_job_has_what_the_least_of_its_nodes_has() -> None:
+    assert own_job(SCRIPT, answer) == OwnJob("11", nodes=2, gpus=3, cpus=6)
+    assert own_job({**SCRIPT, "SLURM_HINT": "nomultithread"}, answer) == OwnJob("11", nodes=2, gpus=3)
+    assert own_job(SCRIPT, silence) == OwnJob("11", nodes=2)
+    assert own_job({}, answer) is None
+    assert own_job(TASK, answer) is None
+
+
+def test_what_is_left_open_is_as_the_job_has_it() -> None:
+    cluster, said = fit()
+    assert (cluster.nodes, cluster.gpus_per_node, cluster.cpus_per_task) == (2, "4", 8)
+    assert said == [
+        "job 11, in which this is typed, has cluster.nodes=2 cluster.gpus_per_node=4 cluster.cpus_per_task=8"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "cluster", "shape"),
+    [
+        (("cluster.nodes",), {}, (1, "4", 8)),
+        ((), {"device": Device.cpu}, (2, None, 8)),
+        ((), {"gpus_per_node": "a100:2"}, (2, "a100:2", 8)),
+        ((), {"sbatch": {"gres": "gpu:2"}}, (2, None, 8)),
+        ((), {"gpus": [0]}, (2, None, 8)),
+        ((), {"cpus_per_task": 3}, (2, "4", 3)),
+    ],
+)
+def test_what_is_given_stays(typed: tuple[str, ...], cluster: dict[str, Any], shape: tuple[Any, ...]) -> None:
+    found, _ = fit(typed=typed, **cluster)
+    assert (found.nodes, found.gpus_per_node, found.cpus_per_task) == shape
+
+
+def test_a_job_without_gpus_and_one_that_slurm_does_not_tell_of() -> None:
+    assert fit(OwnJob("11", 1, gpus=0, cpus=8))[0].gpus_per_node is None
+    assert fit(OwnJob("11", 1)) == (config().cluster, [])
+
+
+def test_what_only_sbatch_would_have_read_is_said() -> None:
+    _, said = fit(
+        OwnJob("11", 1), partition="low", time="30", exclusive="true", sbatch={"nodelist": "n1", "hold": False}
+    )
+    (line,) = said
+    assert "cluster.partition, cluster.time, cluster.exclusive, cluster.sbatch.nodelist of this command" in line
+
+
+@pytest.mark.parametrize(
+    ("cluster", "job", "told"),
+    [
+        ({"nodes": 3}, JOB, {"cluster.nodes": "write cluster.nodes=2; "}),
+        ({"gpus_per_node": "a100:8"}, JOB, {"cluster.gpus_per_node": "write cluster.gpus_per_node=4; "}),
+        ({"gpus_per_node": "1"}, OwnJob("11", 1, 0, 8), {"cluster.gpus_per_node": "write device=cpu, or ask"}),
+        (
+            {"nodes": 3, "cpus_per_task": 9},
+            JOB,
+            {"cluster.nodes": "cluster.nodes=2", "cluster.cpus_per_task": "cluster.cpus_per_task=8"},
+        ),
+    ],
+)
+def test_more_than_the_job_has_is_refused_at_once(cluster: dict[str, Any], job: OwnJob, told: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        refuse_too_small(config(**cluster), job)
+    problems = {problem.key: problem.instead for problem in raised.value.problems}
+    assert problems.keys() == told.keys()
+    assert all(hint in problems[key] for key, hint in told.items())
+
+
+def test_as_much_as_the_job_has_is_fine() -> None:
+    refuse_too_small(config(nodes=2, gpus_per_node="4", cpus_per_task=8), JOB)
+    refuse_too_small(config(nodes=2, gpus_per_node="4", cpus_per_task=8), OwnJob("11", nodes=2))
+
+
+def test_srun_does_not_read_how_the_tasks_of_the_person_share_a_node() -> None:
+    own = {"SLURM_NTASKS_PER_NODE": "4", "SLURM_GPUS_PER_TASK": "1", "SLURM_CPUS_PER_TASK": "2", "SLURM_GPUS": "8"}
+    given = {**SCRIPT, **own, "SLURM_MEM_PER_CPU": "1000", "HOME": "/home/ada"}
+    kept = {**SCRIPT, "SLURM_MEM_PER_CPU": "1000", "HOME": "/home/ada"}
+    assert environment_inside(config(device=Device.cpu).cluster, given) == kept
+    on_gpus = config(gpus_per_node="a100:4").cluster
+    assert environment_inside(on_gpus, given) == {**kept, "SLURM_GPUS_PER_NODE": "4"}
+
+
+@pytest.mark.parametrize(
+    ("launcher", "environ", "said"),
+    [
+        (Launcher.local, {}, None),
+        (Launcher.slurm, SCRIPT, None),
+        (Launcher.local, {**SCRIPT, "SLURM_JOB_NUM_NODES": "1"}, None),
+        (Launcher.local, SCRIPT, "has 2 nodes, and this trains on"),
+        (Launcher.local, {"SLURM_JOB_ID": "11", "SLURM_JOB_NUM_NODES": "1"}, "is no node of job 11"),
+        (Launcher.slurm, TASK, "submits another one: without srun it uses 11"),
+        (Launcher.local, TASK, None),
+        (Launcher.local, {**TASK, "SLURM_CPUS_PER_TASK": "8"}, "srun --cpus-per-task=8, or leave srun out"),
+        (Launcher.local, {**TASK, "SLURM_CPUS_PER_TASK": "1"}, None),
+    ],
+)
+def test_less_than_a_person_may_think_is_said(
+    launcher: Launcher, environ: dict[str, str], said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "affinity", lambda: 1)
+    lines = remarks_in_job(config(launcher=launcher), environ)
+    assert len(lines) == (said is not None)
+    assert said is None or said in lines[0]
