@@ -121,6 +121,7 @@ def test_a_variable_that_a_node_does_not_have_is_named_with_its_host() -> None:
     ("argv", "is_told"),
     [
         ([*SLURM, "data=/localscratch/data.yaml"], True),
+        ([*SLURM, "data=/localscratch/data.yaml", "data.check=later"], False),
         ([*SLURM, "data=coco8"], False),
         (["data=/localscratch/data.yaml"], False),
     ],

@@ -97,8 +97,9 @@ def or_later(problem: Problem, config: Config) -> Problem:
     """The problem of a dataset that is not here, with the word for one that is there on the nodes."""
     if config.cluster.launcher is not Launcher.slurm or problem.key not in ("data", "model"):
         return problem
+    is_later = is_checked_later(config) if problem.key == "data" else is_weights_of_nodes(config)
     path = config.data.source if problem.key == "data" else str(starting_weights(config))
-    if len(Path(path).parts) < 2 or Path(path).expanduser().exists():
+    if is_later or len(Path(path).parts) < 2 or Path(path).expanduser().exists():
         return problem
     instead = f"{problem.instead}; if it is there on the nodes only, add data.check=later"
     return Problem(problem.key, problem.found, instead)

@@ -52,6 +52,7 @@ def test_what_is_not_there_ends_the_run_and_is_on_record(
     assert problem.key == "data"
     assert f"{tmp_path}/parts/data.yaml" in problem.found
     assert ("srun" in problem.instead) == (node > 0)
+    assert "data.check" not in problem.instead, "it is later already"
     failed, exited = events.history(run)
     assert (failed["event"], exited["event"]) == (events.FAILED, events.EXITED)
     assert "parts/data.yaml" in failed["error"]
