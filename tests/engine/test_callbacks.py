@@ -116,10 +116,67 @@ def test_a_callback_ends_the_run_which_is_evaluated_and_saved(
     assert again.loop.progress.position.total == steps
 
 
-def test_an_epoch_without_evaluation_and_weights_that_is_made_the_last_one_has_weights(toy_run: ToyRuns) -> None:
-    run = toy_run(epochs=5, callbacks=Recorder("fit_epoch_end"), evaluate_every_epoch=False, save=False)
-    run.run()
-    assert run.published == [("last.pt", 1)]
+@pytest.mark.parametrize(
+    ("stop_at", "save"), [("saved", True), ("fit_epoch_end", True), ("fit_epoch_end", False), ("epoch_start", False)]
+)
+def test_an_epoch_without_evaluation_that_is_made_the_last_one_is_evaluated(
+    toy_run: ToyRuns, stop_at: str, save: bool
+) -> None:
+    recorder = Recorder(stop_at)
+    run = toy_run(epochs=5, callbacks=recorder, evaluate_every_epoch=False, save=save, fitness=[0.5])
+    assert run.run() is Outcome.finished
+    epochs = run.loop.progress.position.epoch
+    assert recorder.metrics == [{"fitness": 0.5}]
+    assert (run.loop.progress.best.fitness, run.loop.progress.best.epoch) == (0.5, epochs)
+    assert run.published[-2:] == [("last.pt", epochs), ("best.pt", epochs)]
+    assert run.notes.epochs[-1]["fitness"] == 0.5
+    again = toy_run(epochs=5)
+    assert (again.loop.progress.best.epoch, again.loop.progress.position.epochs) == (epochs, epochs)
+
+
+def test_an_epoch_that_is_made_the_last_one_and_is_not_finite_is_gone_back_from(toy_run: ToyRuns) -> None:
+    recorder = Recorder("fit_epoch_end", 2)
+    fitness = [float("nan"), 0.5]
+    run = toy_run(epochs=5, callbacks=recorder, evaluate_every_epoch=False, fitness=fitness)
+    assert run.run() is Outcome.finished
+    assert recorder.metrics == [{"fitness": 0.5}]
+    assert [line for line in run.notes.warnings if "the fitness of epoch 2 is not finite: back to step 3" in line]
+    assert run.loop.progress.position.epochs == 2, "the end is still wanted"
+
+
+@pytest.mark.parametrize("nth", range(1, 13))
+def test_an_error_after_any_micro_batch_costs_no_whole_step(toy_run: ToyRuns, nth: int) -> None:
+    class Broken(Recorder):
+        def batch_end(self, loss: torch.Tensor, named: Mapping[str, torch.Tensor]) -> None:
+            super().batch_end(loss, named)
+            if self.calls.count("batch_end") == nth:
+                raise ValueError("mine")
+
+    plain = toy_run("plain", epochs=2)
+    plain.run()
+    run = toy_run(epochs=2, callbacks=Broken())
+    with pytest.raises(ValueError, match="mine"):
+        run.run()
+    again = toy_run(epochs=2)
+    assert again.loop.progress.position.total == nth // 2, "two micro-batches a step"
+    again.run()
+    for name, value in plain.state().items():
+        assert torch.equal(again.state()[name], value), name
+    traces = [*run.notes.traces[: nth // 2], *again.notes.traces]
+    assert [line["loss"] for line in traces] == [line["loss"] for line in plain.notes.traces]
+
+
+def test_an_error_after_a_step_that_was_left_out_saves_nothing(toy_run: ToyRuns) -> None:
+    class Broken(Recorder):
+        def batch_end(self, loss: torch.Tensor, named: Mapping[str, torch.Tensor]) -> None:
+            super().batch_end(loss, named)
+            if self.calls.count("batch_end") == 4:
+                raise ValueError("mine")
+
+    run = toy_run(epochs=2, callbacks=Broken(), poison=lambda epoch, sample: True)
+    with pytest.raises(ValueError, match="mine"):
+        run.run()
+    assert toy_run(epochs=2).loop.progress.position.total == 0
 
 
 def test_an_error_of_one_is_the_runs(toy_run: ToyRuns) -> None:

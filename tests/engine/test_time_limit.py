@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from tests.engine.test_agreement import digest, toy
+from tests.engine.test_callbacks import Recorder
 from tests.fake_time import FakeTime
 
+from yoloscale.checkpoint.state import Progress
 from yoloscale.dist.environment import Ranks
 from yoloscale.engine.loop import Outcome
 from yoloscale.engine.time_limit import Pending, spent, training_end_s
@@ -119,6 +121,19 @@ def test_a_run_that_goes_on_with_more_time_does_not_end_where_it_was_planned_to(
     resumed = start(toy_run, clock, 1000)
     assert resumed.run() is Outcome.finished
     assert resumed.loop.summary()["seconds"] == pytest.approx(1000, abs=2 * STEP_S)
+
+
+def test_an_epoch_after_whose_last_step_the_time_runs_out_is_evaluated_without_val(
+    toy_run: ToyRuns, clock: FakeTime
+) -> None:
+    class Slow(Recorder):
+        def epoch_end(self, progress: Progress) -> None:
+            clock.sleep(100)
+
+    run = toy_run(epochs=100, hours=60 / 3600, evaluate_every_epoch=False, callbacks=Slow(), fitness=[0.5])
+    assert run.run() is Outcome.finished
+    assert (run.loop.progress.best.epoch, run.loop.progress.position.epochs) == (1, 1)
+    assert run.published == [("last.pt", 1), ("best.pt", 1)]
 
 
 def test_time_is_counted_over_restarts(toy_run: ToyRuns, clock: FakeTime) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from yoloscale.checkpoint.state import Progress
 from yoloscale.dist import group
 from yoloscale.engine.protocols import Callbacks
-from yoloscale.engine.step import Stepper
+from yoloscale.engine.step import StepOutcome, Stepper
 
 
 class CallbackCalls:
@@ -37,6 +37,11 @@ class CallbackCalls:
         """A micro-batch is about to be trained on."""
         if self._callbacks is not None:
             self._callbacks.batch_start()
+
+    def batch_done(self, outcome: StepOutcome) -> None:
+        """A step is done and counted: its last micro-batch is, too. One that fails finds the step saved."""
+        if self._callbacks is not None and outcome.last is not None:
+            self._callbacks.batch_end(*outcome.last)
 
     def trained(self, progress: Progress) -> bool:
         """Collective. An epoch is trained; whether one of any rank wants it to be the last."""

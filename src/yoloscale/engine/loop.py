@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from yoloscale.checkpoint.state import Progress, Recovery
 from yoloscale.data.order import OptimiserStep, SampleOrder
@@ -15,7 +15,7 @@ from yoloscale.dist import group
 from yoloscale.dist.heartbeat import HEARTBEAT
 from yoloscale.engine.callback_calls import CallbackCalls
 from yoloscale.engine.pace import Pace
-from yoloscale.engine.protocols import Batch, Callbacks, Evaluation, Observer
+from yoloscale.engine.protocols import Batch, Callbacks, Evaluation, Keeper, Observer
 from yoloscale.engine.replicas import ReplicasDifferError, difference
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import TOLD, StepOutcome, Stepper
@@ -27,42 +27,6 @@ from yoloscale.engine.votes import Ballot, Stop
 EVALUATION_WORTH_A_CHECKPOINT_S = 30.0  # what a kill during an evaluation would otherwise cost, beside the evaluation
 
 T = TypeVar("T")
-
-
-class Keeper(Protocol):
-    """Who stores and restores the state of a run. The ranks hold one state, so one of them stores it for all."""
-
-    def is_due(self, step: int) -> bool:
-        """Whether this rank would store a checkpoint after this optimiser step (counted over the run)."""
-        ...
-
-    def save(self, progress: Progress, reason: str) -> None:
-        """Not collective: rank 0 copies the state and writes it while training goes on; elsewhere nothing happens."""
-        ...
-
-    def rescue(self, progress: Progress) -> None:
-        """A step has failed: store the state before it, now. Called by any rank alone; does not raise."""
-        ...
-
-    def settle(self) -> None:
-        """Collective. Return when everything that was saved is on disk, or its failure on record."""
-        ...
-
-    def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
-        """Not collective: rank 0 copies the averaged weights. The next `save` writes them to weights/last.pt, and to
-        best.pt if this epoch (from 1) is the best so far."""
-        ...
-
-    def close(self) -> None:
-        """Not collective. Return when nothing is being written."""
-        ...
-
-    def restore(self, before: int | None = None) -> Progress | None:
-        """Collective. All ranks load the newest valid checkpoint; None if there is none.
-
-        With `before` the newest one of fewer optimiser steps, if there is one; those that are newer are kept aside.
-        """
-        ...
 
 
 class Outcome(Enum):
@@ -212,13 +176,14 @@ class Loop:
         position.total += 1
         if self._limits.trace:
             self._observer.trace(trace_record(position.total, outcome, self._stepper.learner.module))
-        if self._calls.wants_end:
-            self._ballot.ask(Stop.time_limit, "a callback")  # the votes of the next step decide, on all ranks alike
         self._pace.step(step.total, outcome, self.progress.means)
         if self._rank == 0:
             self._tell(outcome)
         HEARTBEAT.is_settled = True  # the first step of a process may take long, in which it warms up
         self._recover(outcome)
+        self._or_rescue(lambda: self._calls.batch_done(outcome), is_good=outcome.applied)
+        if self._calls.wants_end:
+            self._ballot.ask(Stop.time_limit, "a callback")  # the votes of the next step decide, on all ranks alike
         return outcome
 
     def _tell(self, outcome: StepOutcome) -> None:
@@ -286,30 +251,25 @@ class Loop:
     def _end_epoch(self, over: bool) -> bool:
         """Evaluate, publish, save; returns whether the run ends here."""
         position, best = self.progress.position, self.progress.best
-        epoch, metrics = position.epoch + 1, {}
+        epoch = position.epoch + 1
+        metrics: dict[str, float] | None = {}
         last = self._or_rescue(lambda: self._calls.trained(self.progress)) or over
         last |= not self._limits.hours and epoch >= position.epochs  # with a time limit the plan may be of another one
         trained = self._pace.epoch_record(self.progress, self._stepper.optimizer)
         if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
-            self._compare_replicas()
-            started = time.monotonic()
-            metrics = self._or_rescue(lambda: self._evaluation(self._stepper.average.module))
-            self._evaluation_s = time.monotonic() - started
-            self._observer.event("evaluated", epoch=epoch, metrics=metrics, seconds=self._evaluation_s)
-            fitness = metrics.get("fitness", float("nan"))
-            if not math.isfinite(fitness):
-                self._roll_back(f"the fitness of epoch {epoch} is not finite")
-                return False
-            if best.fitness is None or fitness > best.fitness or best.fitness == 0:
-                best.fitness, best.epoch = fitness, epoch
-            self._calls.evaluated(metrics, best.fitness)
+            metrics = self._evaluate(epoch)
         last |= bool(self._limits.patience) and best.fitness is not None and epoch - best.epoch >= self._limits.patience
-        if self._limits.hours:
+        if self._limits.hours and metrics is not None:
             position.epochs, last = self._replan(epoch, last)
+            if last and not metrics:  # the time ran out after its last step
+                metrics = self._evaluate(epoch)
+        if metrics is None:
+            return False
         if metrics and self._is_hopeless(epoch, metrics) and not last:
             last = True
             self._observer.event("pruned", epoch=epoch)
-        self._observer.epoch({**trained, **self._machine(), **metrics, "epoch": epoch, "time": self._seconds()})
+        record = {**trained, **self._machine(), "epoch": epoch}
+        self._observer.epoch({**record, **metrics, "time": self._seconds()})
         if is_published := self._limits.save or last:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
         position.epoch, position.step = epoch, 0
@@ -320,11 +280,41 @@ class Loop:
             position.epochs = epoch  # a start after this one has nothing left to train
         self._keeper.save(self._now(), "epoch")
         if self._calls.saved(is_published, self._keeper.close) and not last:
-            last, position.epochs = True, epoch  # it is saved again, as the last one
-            if not is_published:
-                self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
-            self._keeper.save(self._now(), "epoch")
+            return self._make_last(record, metrics, is_published)
         return last
+
+    def _make_last(self, record: dict[str, float], metrics: dict[str, float], is_published: bool) -> bool:
+        """An epoch that is saved was the last one, as a callback wants it: as such it is evaluated, and saved again.
+
+        Returns False after a roll-back: the run ends later.
+        """
+        epoch, best = self.progress.position.epoch, self.progress.best
+        if is_new := not metrics:
+            if (measured := self._evaluate(epoch)) is None:
+                return False
+            metrics = measured
+            self._observer.epoch({**record, **metrics, "time": self._seconds()})
+        self.progress.position.epochs = epoch
+        if is_new or not is_published:
+            self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
+        self._keeper.save(self._now(), "epoch")
+        return True
+
+    def _evaluate(self, epoch: int) -> dict[str, float] | None:
+        """Collective. Metrics of a trained epoch (from 1), which may be the best by them; None after a roll-back."""
+        self._compare_replicas()
+        started, best = time.monotonic(), self.progress.best
+        metrics = self._or_rescue(lambda: self._evaluation(self._stepper.average.module))
+        self._evaluation_s = time.monotonic() - started
+        self._observer.event("evaluated", epoch=epoch, metrics=metrics, seconds=self._evaluation_s)
+        fitness = metrics.get("fitness", float("nan"))
+        if not math.isfinite(fitness):
+            self._roll_back(f"the fitness of epoch {epoch} is not finite")
+            return None
+        if best.fitness is None or fitness > best.fitness or best.fitness == 0:
+            best.fitness, best.epoch = fitness, epoch
+        self._calls.evaluated(metrics, best.fitness)
+        return metrics
 
     def _compare_replicas(self) -> None:
         """Collective. Raise ReplicasDifferError on all ranks unless they hold the same state.
@@ -336,12 +326,13 @@ class Loop:
             raise ReplicasDifferError(complaint)
         self._agreed_at = self.progress.position.total
 
-    def _or_rescue(self, collective: Callable[[], T]) -> T:
-        """Collective. What it returns; if it fails here or another rank is gone, the trained epoch is saved."""
+    def _or_rescue(self, part: Callable[[], T], *, is_good: bool = True) -> T:
+        """What it returns; if it fails here or another rank is gone, what is trained is saved, where that is good."""
         try:
-            return collective()
+            return part()
         except Exception:
-            self._keeper.rescue(self._now())
+            if is_good:
+                self._keeper.rescue(self._now())
             raise
 
     def _may_stop_early(self, epoch: int) -> bool:

@@ -64,6 +64,42 @@ class Observer(Protocol):
     def trace(self, record: Mapping[str, Any]) -> None: ...
 
 
+class Keeper(Protocol):
+    """Who stores and restores the state of a run. The ranks hold one state, so one of them stores it for all."""
+
+    def is_due(self, step: int) -> bool:
+        """Whether this rank would store a checkpoint after this optimiser step (counted over the run)."""
+        ...
+
+    def save(self, progress: Progress, reason: str) -> None:
+        """Not collective: rank 0 copies the state and writes it while training goes on; elsewhere nothing happens."""
+        ...
+
+    def rescue(self, progress: Progress) -> None:
+        """A step has failed: store the state before it, now. Called by any rank alone; does not raise."""
+        ...
+
+    def settle(self) -> None:
+        """Collective. Return when everything that was saved is on disk, or its failure on record."""
+        ...
+
+    def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
+        """Not collective: rank 0 copies the averaged weights. The next `save` writes them to weights/last.pt, and to
+        best.pt if this epoch (from 1) is the best so far."""
+        ...
+
+    def close(self) -> None:
+        """Not collective. Return when nothing is being written."""
+        ...
+
+    def restore(self, before: int | None = None) -> Progress | None:
+        """Collective. All ranks load the newest valid checkpoint; None if there is none.
+
+        With `before` the newest one of fewer optimiser steps, if there is one; those that are newer are kept aside.
+        """
+        ...
+
+
 class Callbacks(Protocol):
     """A person's own functions, called where Ultralytics calls its callbacks. Every rank has them and calls alike."""
 

@@ -31,6 +31,7 @@ PARTS = VOTES + 17  # floats that travel with the gradients: votes, samples, los
 TOLD = 2  # and what a caller has to tell
 NUMBERS = PARTS + TOLD
 
+MicroBatch = tuple[torch.Tensor, dict[str, torch.Tensor]]  # the loss and its parts, detached
 MicroBatchDone = Callable[[torch.Tensor, dict[str, torch.Tensor]], None]
 
 
@@ -52,6 +53,7 @@ class StepOutcome:
     times: Times
     told: tuple[float, ...]
     samples: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)  # this rank's (micro-batch, sample ids)
+    last: MicroBatch | None = None  # of this rank; None where it had none
 
 
 class Stepper:
@@ -80,7 +82,7 @@ class Stepper:
         self._precision, self._ballot, self._seed = precision, ballot, seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._names: tuple[str, ...] = ()
-        self.micro_batch_done: MicroBatchDone | None = None  # called with the loss and its parts, detached
+        self.micro_batch_done: MicroBatchDone | None = None  # called after each but the last one of a step
         self._model = dict(learner.module.state_dict())  # the live tensors: made once, since it takes milliseconds
         self._average = dict(average.module.state_dict())
         self._buffers = [buffer for buffer in learner.module.buffers() if buffer.numel() > 0]
@@ -104,7 +106,7 @@ class Stepper:
             torch._foreach_copy_(self._buffers_before, self._buffers)
         self._is_before_update = True
         self.gradients.zero()
-        samples = []
+        samples, done = [], None
         for position, micro in enumerate(step.micro_batches):
             HEARTBEAT.at(LOADING)
             batch = self._clock.loading(load)
@@ -122,10 +124,8 @@ class Stepper:
             if self.micro_batch_done is not None and position < len(step.micro_batches) - 1:
                 self.micro_batch_done(*done)
         outcome = self._reduce(step, told)
-        outcome.samples = samples
+        outcome.samples, outcome.last = samples, done
         self._update(outcome)
-        if self.micro_batch_done is not None and step.micro_batches:
-            self.micro_batch_done(*done)
         return outcome
 
     def _preprocess(self, step: OptimiserStep, batch: Batch) -> Batch:
@@ -136,7 +136,7 @@ class Stepper:
         batch["img"] = batch["img"].contiguous(memory_format=self._format)
         return batch
 
-    def _backward(self, batch: Batch, weight: float, count: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def _backward(self, batch: Batch, weight: float, count: int) -> MicroBatch:
         """Forward and backward of one micro-batch; adds its weighted loss and named losses, which it returns, to the
         numbers."""
         with self._precision.autocast():

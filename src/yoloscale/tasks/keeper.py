@@ -28,7 +28,7 @@ CopyWeights = Callable[[dict[str, float], int], Writing]
 
 
 class RunKeeper:
-    """`engine.loop.Keeper` over the run directory's checkpoints/ and weights/.
+    """`engine.protocols.Keeper` over the run directory's checkpoints/ and weights/.
 
     Args:
         copy_weights: copies the averaged model, with metrics and epoch (from 1); what it returns writes the copy, and
