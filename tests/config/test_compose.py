@@ -151,6 +151,10 @@ def test_all_problems_at_once() -> None:
         (["--config-dir", "/no/such"], "--config-dir", "no folder"),
         (["--config-name", "nothing"], "config", "nothing"),
         (["name=${model.nam}${model.name}"], "name", "model.nam"),
+        (["experiment=my/experiment/parts.yaml"], "experiment", "write --config-dir my experiment=parts"),
+        (["experiment=smok"], "experiment", "did you mean experiment=smoke? there are coco_scratch, "),
+        (["--config-path", "conf"], "--config-path", "write --config-dir FOLDER"),
+        (["-cp=conf"], "-cp", "write --config-dir FOLDER"),
     ],
 )
 def test_problems_that_hydra_would_say_otherwise(argv: list[str], key: str, text: str) -> None:

@@ -108,8 +108,26 @@ def test_sound_values_of_a_recipe_are_not_told(tell: Tell) -> None:
 
 
 def test_no_yaml(tell: Tell) -> None:
-    ((line, found, _),) = tell(f"{GLOBAL}epochs: 3\n\tbatch: 4\n")
-    assert (line, found.partition(":")[0]) == (3, "no YAML")
+    ((line, found, instead),) = tell(f"{GLOBAL}epochs: 3\n\tbatch: 4\n")
+    assert (line, found.partition(":")[0], instead) == (3, "no YAML", "write blanks for the tab")
+    assert tell(f"{GLOBAL}epochs: [3\n")[0][2] == "write key: value lines, like epochs: 100"
+
+
+def test_a_number_where_a_list_belongs(tell: Tell) -> None:
+    ((line, found, instead),) = tell(f"{GLOBAL}cluster: {{gpus: 4}}\n")
+    assert (line, found, instead) == (2, "cluster.gpus: 4", "write a list like [0,1] or null")
+
+
+def test_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATA_ROOT", raising=False)
+    (tmp_path / "experiment").mkdir()
+    recipe = f"{GLOBAL}data: {{name: parts, source: '${{oc.env:DATA_ROOT}}/data.yaml'}}\n"
+    (tmp_path / "experiment" / "parts.yaml").write_text(recipe)
+    with pytest.raises(ConfigError) as raised:
+        compose(["--config-dir", str(tmp_path), "experiment=parts"])
+    (problem,) = raised.value.problems
+    assert (problem.key, problem.found) == ("data.source", "the environment variable DATA_ROOT is not set here")
+    assert problem.instead == "export DATA_ROOT=…, or write a default: ${oc.env:DATA_ROOT,…}"
 
 
 @pytest.mark.parametrize(
@@ -126,3 +144,4 @@ def test_a_value_that_is_none_is_told_with_its_line(tell: Tell, value: str, said
 def test_a_plus_before_a_group_that_every_config_has_is_taken() -> None:
     assert compose(["+experiment=smoke"]) == compose(["experiment=smoke"])
     assert compose(["+model=yolo11n"]) == compose(["model=yolo11n"])
+    assert compose(["+epochs=3", "++batch=4"]) == compose(["epochs=3", "batch=4"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from yoloscale.config import choices
 from yoloscale.config.catalog import Catalog, argument_defaults
@@ -68,6 +69,8 @@ def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
         return _of_another_release(name, value)
     if name == "imgsz" and literal(value) is None:
         return []  # the task's own
+    if not key.startswith("++"):
+        key = key.removeprefix("+")  # every config has it, to be replaced
     return [f"{key}={_value(name, value, say)}"]
 
 
@@ -131,10 +134,12 @@ def _group_choice(group: str, value: str, catalog: Catalog) -> str:
         if catalog.option(group, word.removesuffix(".yaml")) is None:
             options = catalog.groups[group]
             near = nearest(word, options)
-            meant = f"did you mean {group}={near[0]}? " if near else ""
-            raise ConfigError(
-                Problem(group, f"{word!r}, which it does not have", f"{meant}It has {', '.join(options)}")
-            )
+            instead = f"did you mean {group}={near[0]}? " if near else ""
+            instead += f"there are {', '.join(options)}"
+            path = Path(word)
+            if len(path.parts) > 2 and path.parts[-2] == group:
+                instead = f"write --config-dir {path.parents[1]} {group}={path.name.removesuffix('.yaml')}"
+            raise ConfigError(Problem(group, f"{word!r}: there is no {group} of this name", instead))
     return f"[{','.join(words)}]" if len(words) > 1 or value.startswith("[") else value
 
 

@@ -46,6 +46,7 @@ __all__ = ["assignments", "compose", "hydra_arguments", "run_hydra_flags"]
 
 _DEFAULT_IMGSZ = {Task.classify: 224}  # pixels; Ultralytics' own, 640 for every other task
 
+_NO_VARIABLE = re.compile(r"Environment variable '(\w+)' not found")
 _SEARCHED = re.compile(r"^hydra\.searchpath=\['file://(.+)'\]$")
 
 TaskOf = Callable[[Path], "Task | None"]
@@ -281,6 +282,9 @@ def _from_hydra(error: Exception) -> Problem:
     said = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
     if len(said) > 1 and said[0].endswith("raised while composing config:"):
         del said[0]
+    if absent := _NO_VARIABLE.search(said[0]):
+        instead = f"export {absent[1]}=…, or write a default: ${{oc.env:{absent[1]},…}}"
+        return Problem(subject, f"the environment variable {absent[1]} is not set here", instead)
     if key and key.startswith("hydra."):
         return Problem(subject, said[0], f"`yoloscale train --cfg hydra` lists these; a new one is +{key}=…")
     if key and key not in known():

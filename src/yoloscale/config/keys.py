@@ -61,7 +61,7 @@ def describe(key: str) -> str:
     """What the key takes, in words."""
     hint = known()[key]
     words = [_describe(member) for member in members(hint)]
-    if key in LIST_LIKE:
+    if key in LIST_LIKE and not all(typing.get_origin(member) is list for member in members(hint)):
         words = ["a value or a list of values"]
     if type(None) in typing.get_args(hint):
         words.append("null")

@@ -20,6 +20,7 @@ from yoloscale.config.catalog import Catalog, read_catalog
 from yoloscale.config.errors import Problem
 from yoloscale.config.keys import FREE, describe, is_group, known, nearest
 from yoloscale.config.refusals import advice
+from yoloscale.config.wording import yaml_cure
 
 GLOBAL = "# @package _global_"
 _PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
@@ -96,7 +97,7 @@ class _Reader:
         except yaml.YAMLError as error:
             line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
             said = getattr(error, "problem", None) or "cannot be read"
-            self._tell(group_file, line, f"no YAML: {said}", "mend the line")
+            self._tell(group_file, line, f"no YAML: {said}", yaml_cure(said))
             return
         if root is None:
             return

@@ -16,7 +16,7 @@ UNSUPPORTED: dict[str, str] = {
     "`yolo benchmark model=RUN/weights/best.pt`",
 }
 
-_PREDICT = "it belongs to prediction: `yolo predict model=RUN/weights/best.pt source=path/to/images {}=…`"
+_PREDICT = "it belongs to prediction: `yolo predict model=RUN/weights/best.pt source=path/to/images{}`"
 _EXPORT = "it belongs to export: `yolo export model=RUN/weights/best.pt {}=…`"
 _REMOVED = "Ultralytics removed it"
 
@@ -55,7 +55,8 @@ WITHOUT_EFFECT: dict[str, Any] = {**_PREDICT_ONLY, **_EXPORT_ONLY, **_REMOVED_ON
 
 # Keys that are no part of the schema, and why.
 NOT_OURS: dict[str, str] = {
-    **{key: _PREDICT.format(key) for key in _PREDICT_ONLY},
+    **{key: _PREDICT.format(f" {key}=…") for key in _PREDICT_ONLY},
+    "source": _PREDICT.format(""),
     **{key: _EXPORT.format(key) for key in _EXPORT_ONLY},
     **dict.fromkeys(_REMOVED_ONLY, _REMOVED),
     "resume": "to go on with a run: `yoloscale resume RUN`, or start it again with the same name= and config; to train "

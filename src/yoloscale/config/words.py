@@ -21,6 +21,7 @@ from yoloscale.config.keys import LIST_LIKE, known, members
 from yoloscale.config.quoting import literal, quote, unquote
 from yoloscale.config.refusals import NOT_OURS, WITHOUT_EFFECT, WRITTEN_ELSEWHERE
 from yoloscale.config.schema import Task
+from yoloscale.config.wording import yaml_cure
 
 _OF_YOLO_ONLY = frozenset({"task", "mode", "device", "project", *NOT_OURS})  # keys that no recipe of Hydra's has
 _BARE = frozenset({"half", "int8", "end2end", "exist_ok", *(k for k, v in WITHOUT_EFFECT.items() if v is False)})
@@ -222,7 +223,7 @@ def _mapping(file: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         said = getattr(error, "problem", None) or "cannot be read"
-        raise ConfigError(Problem("cfg", f"{file}:{line}: no YAML: {said}", "mend the line")) from None
+        raise ConfigError(Problem("cfg", f"{file}:{line}: no YAML: {said}", yaml_cure(said))) from None
     except ValueError as error:  # a date of a 13th month
         raise ConfigError(Problem("cfg", f"{str(file)!r}: no YAML: {error}", "write text in quotes")) from None
     if content is not None and not isinstance(content, dict):
