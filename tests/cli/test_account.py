@@ -36,6 +36,8 @@ def test_events_as_sentences() -> None:
     assert account.event_lines({**training, "images": 48}) == [
         "training: 48 images, 9 epochs of 3 steps, P, from epoch 4"
     ]
+    timed = {**training, "epochs": 0, "epoch": 1, "hours": 1.5, "clock_s": 0.0}
+    assert Account().event_lines(timed) == ["training: 1.5 hours, in epochs of 3 steps, P"]
     failed = {"event": "failed", "time": 3.0, "rank": 1, "host": "node0", "error": "out of memory"}
     assert account.event_lines(failed) == ["failed: rank 1 on node0: out of memory"]
     assert account.event_lines({"event": "checkpoint_saved", "time": 4.0}) == []

@@ -105,6 +105,16 @@ def test_epochs_typed_beside_it_do_not_matter(toy_run: ToyRuns, clock: FakeTime)
     assert run.loop.progress.position.epoch == pytest.approx(500 / 50, abs=1)
 
 
+def test_how_many_epochs_fit_is_told_once_it_is_known(toy_run: ToyRuns, clock: FakeTime) -> None:
+    run = start(toy_run, clock, 500)
+    run.run()
+    assert [note.get("epochs") for note in run.notes.steps[: 2 * STEPS]] == [None] * STEPS + [9] * STEPS
+    assert {note["epochs"] for note in run.notes.epochs} == {9}
+    plain = toy_run("plain", epochs=1)
+    plain.run()
+    assert "epochs" not in {*plain.notes.steps[0], *plain.notes.epochs[0]}
+
+
 def test_one_epoch_typed_beside_it_is_not_the_last(toy_run: ToyRuns, clock: FakeTime) -> None:
     run = start(lambda **options: toy_run(**{**options, "epochs": 1}), clock, 500)
     run.run()

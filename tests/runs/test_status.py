@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from yoloscale.cli.runs import row
+from yoloscale.cli.status import lines
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import LOST, read_progress, status
@@ -135,6 +137,35 @@ def test_time_left_after_a_resume_counts_this_attempt_only(run: RunDirectory) ->
 
     progress = read_progress(run)
     assert progress.eta_s(now=progress.started_at + 10) == pytest.approx(40.0)
+
+
+def test_a_run_that_ends_by_its_time_has_the_progress_of_its_time(run: RunDirectory) -> None:
+    launched(run, os.getpid())
+    training(run, epochs=0, hours=0.5, clock_s=0.0)
+    began = time.time()
+    step = {"kind": "step", "step": 2, "epoch": 1, "epoch_step": 2, "time": began + 90}
+    run.metrics.write_text(json.dumps(step) + "\n")
+    first = read_progress(run)
+    assert (first.epochs, first.hours) == (0, 0.5), "how many fit is not known yet"
+    assert first.fraction == pytest.approx(90 / 1800, abs=0.01)
+    assert first.eta_s(now=began + 90) == pytest.approx(1710, abs=5)
+    assert first.eta_s(now=began + 9000) == 0
+    assert "epoch    1, until 0.5 hours are over" in lines(run, status(run))
+    epoch = {"kind": "epoch", "step": 4, "epoch": 1, "epochs": 12, "time": began + 150}
+    run.metrics.write_text(json.dumps(step) + "\n" + json.dumps(epoch) + "\n")
+    found = status(run)
+    assert (found.epoch, found.epochs, found.hours) == (1, 12, 0.5)
+    assert "epoch    1 of 12, until 0.5 hours are over" in lines(run, found)
+    assert row(found, began)[2] == "1/12"
+
+
+def test_the_time_of_a_run_counts_over_its_starts(run: RunDirectory) -> None:
+    launched(run, os.getpid())
+    training(run, epoch=4, epochs=8, hours=1.0, clock_s=900.0)
+    progress = read_progress(run)
+    assert progress.started_at is not None
+    assert progress.fraction == pytest.approx(0.25)
+    assert progress.eta_s(now=progress.started_at + 600) == pytest.approx(2100)
 
 
 def test_the_result_is_what_counts_in_the_end(run: RunDirectory) -> None:

@@ -70,6 +70,8 @@ def _started(record: Mapping[str, Any], progress: Progress) -> str:
 def _training(record: Mapping[str, Any], progress: Progress) -> str:
     start = f"from epoch {progress.first_epoch}" if progress.first_epoch > 1 else ""
     steps = f"{progress.epochs} epochs of {progress.steps_per_epoch} steps"
+    if progress.hours:
+        steps = f"{progress.hours:g} hours, in epochs of {progress.steps_per_epoch} steps"
     images = f"{record['images']} images" if "images" in record else ""
     return "training: " + ", ".join(part for part in (images, steps, progress.plan, start) if part)
 

@@ -99,7 +99,7 @@ class Display:
         self._bar.update(
             task,
             completed=progress.fraction * BAR_STEPS,
-            description=f"epoch {progress.epoch}/{progress.epochs}  {text.losses(progress.training)}",
+            description=f"epoch {progress.epoch}/{progress.epochs or '?'}  {text.losses(progress.training)}",
             rate=text.images_per_s(progress.images_per_s),
             eta=f"{eta} left" if eta else "",
         )

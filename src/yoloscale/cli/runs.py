@@ -51,7 +51,7 @@ def row(entry: Status, now: float) -> tuple[str, ...]:
     return (
         entry.name,
         entry.state + (", pruned" if entry.phase.startswith("pruned") else ""),
-        f"{entry.epoch}/{entry.epochs}" if entry.epochs else "",
+        f"{entry.epoch}/{entry.epochs or '?'}" if entry.epochs or entry.hours else "",
         metric,
         f"{entry.images_per_s:.1f}" if entry.images_per_s else "",
         text.duration(entry.eta_s),

@@ -37,7 +37,7 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "job": found.job or "",
         "slurm": f"{found.scheduler}; the state is that of the last events" if found.scheduler else "",
         "where": found.where,
-        "epoch": f"{found.epoch} of {found.epochs}" if found.epochs else "",
+        "epoch": _epoch(found),
         "metrics": text.metrics(found.metrics),
         "speed": text.images_per_s(found.images_per_s),
         "gpu": text.gpus(found.gpus or {}).removeprefix("GPU "),
@@ -49,6 +49,12 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "next": _next(run, found),
     }
     return [f"{name:<8} {value}" for name, value in facts.items() if value]
+
+
+def _epoch(found: Status) -> str:
+    of_all = f" of {found.epochs}" if found.epochs else ""
+    until = f", until {found.hours:g} hours are over" if found.hours and found.state != "finished" else ""
+    return f"{found.epoch}{of_all}{until}" if of_all or until else ""
 
 
 def _restarts(found: Status) -> str:

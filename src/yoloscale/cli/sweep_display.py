@@ -175,7 +175,7 @@ def _cells(point: _Point) -> tuple[str, ...]:
     if not progress.is_training:
         return (progress.phase or "starting", "", "", "", point.where)
     speed = f"{progress.images_per_s:.1f}" if progress.images_per_s else ""
-    epoch = f"{progress.epoch}/{progress.epochs}"
+    epoch = f"{progress.epoch}/{progress.epochs or '?'}"
     return (epoch, _metric(progress), speed, text.duration(progress.eta_s()), point.where)
 
 

@@ -188,7 +188,8 @@ class Loop:
 
     def _tell(self, outcome: StepOutcome) -> None:
         """Rank 0 only: tell the observer of a step, and of ranks that hold up the others."""
-        self._observer.step(self._pace.record(self.progress.position, self._stepper.optimizer))
+        record = self._pace.record(self.progress.position, self._stepper.optimizer)
+        self._observer.step({**record, **self._planned(self.progress.position.epoch)})
         if HEARTBEAT.is_settled and (found := self._stragglers.add(outcome.times)):
             self._observer.event("warning", message=describe(found, self._hosts))
 
@@ -268,7 +269,7 @@ class Loop:
         if metrics and self._is_hopeless(epoch, metrics) and not last:
             last = True
             self._observer.event("pruned", epoch=epoch)
-        record = {**trained, **self._machine(), "epoch": epoch}
+        record = {**trained, **self._machine(), **self._planned(epoch), "epoch": epoch}
         self._observer.epoch({**record, **metrics, "time": self._seconds()})
         if is_published := self._limits.save or last:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
@@ -345,6 +346,10 @@ class Loop:
         over = self._seconds() >= self._limits.hours * 3600
         epochs, over, self._spent = group.broadcast_object((epochs, over, self._measure(ahead=1)))
         return max(epochs, epoch), last or over or epochs <= epoch
+
+    def _planned(self, done: int) -> dict[str, int]:
+        """With a time limit: how many epochs will fit, by what is known when so many are done."""
+        return {"epochs": self.progress.position.epochs} if self._limits.hours and done else {}
 
     def _is_last_step(self) -> bool:
         """Whether the time limit is over at the end of a step that begins now, by the clock of this rank."""

@@ -27,7 +27,9 @@ class Progress:
     processes: list[dict[str, Any]] = field(default_factory=list)
     launcher: dict[str, Any] | None = None  # the attempt_launched event
     plan: str = ""
-    epochs: int = 0
+    epochs: int = 0  # 0: not known, as in the first one with `time=`, whose plan follows the pace
+    hours: float | None = None  # `time=`: the training ends after so many
+    clock_s: float = 0.0  # trained before this attempt
     steps_per_epoch: int = 0
     epoch: int = 0  # 1-based
     epoch_step: int = 0
@@ -71,6 +73,7 @@ class Progress:
         self.step = int(numbers.get("step", self.step))
         self.epoch = int(numbers.get("epoch", self.epoch))
         self.epoch_step = int(numbers.get("epoch_step", self.epoch_step if record.get("kind") != "epoch" else 0))
+        self.epochs = int(numbers.get("epochs", self.epochs))
         self.images_per_s = numbers.get("images_per_s", self.images_per_s)
         self.training.update({key: value for key, value in numbers.items() if key.startswith("train/")})
         if record.get("kind") == "eval":
@@ -91,6 +94,7 @@ class Progress:
 
     def _begin_anew(self, attempt: int) -> None:
         kept = Progress(attempt, epochs=self.epochs, epoch=self.epoch, step=self.step, metrics=self.metrics)
+        kept.hours = self.hours
         kept.restarts, kept.restarted = self.restarts, self.restarted
         kept.updated_at, kept.job, kept.is_submitted = self.updated_at, self.job, self.is_submitted
         vars(self).update(vars(kept))
@@ -107,14 +111,22 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Share of the run's epochs that is done, 0 to 1."""
+        """Share of the run's epochs that is done, 0 to 1; of its time, where that ends it."""
+        if self.hours:
+            return min(1.0, self._trained_s(self.updated_at) / (self.hours * 3600))
         if not self.epochs or not self.epoch:
             return 0.0
         within = self.epoch_step / self.steps_per_epoch if self.steps_per_epoch else 0.0
         return min(1.0, (self.epoch - 1 + min(within, 1.0)) / self.epochs)
 
+    def _trained_s(self, now: float | None) -> float:
+        """Seconds of training and evaluation, earlier attempts included."""
+        return 0.0 if self.started_at is None or now is None else self.clock_s + max(now - self.started_at, 0.0)
+
     def eta_s(self, now: float | None = None) -> float | None:
         """Seconds to the end at the pace of this attempt so far, evaluations included; None before there is a pace."""
+        if self.started_at is not None and self.hours:
+            return max(self.hours * 3600 - self._trained_s(now if now is not None else time.time()), 0.0)
         if self.started_at is None or not self.epochs:
             return None
         done = self.fraction - (self.first_epoch - 1) / self.epochs
@@ -175,6 +187,7 @@ def _training(progress: Progress, record: dict[str, Any]) -> None:
     progress.phase = ""
     progress.started_at = float(record.get("time", 0.0))
     progress.epochs = int(record.get("epochs", progress.epochs))
+    progress.hours, progress.clock_s = record.get("hours"), float(record.get("clock_s", 0.0))
     progress.steps_per_epoch = int(record.get("steps_per_epoch", 0))
     progress.first_epoch = progress.epoch = int(record.get("epoch", 1))
     progress.step = int(record.get("step", progress.step))

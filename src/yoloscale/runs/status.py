@@ -55,6 +55,7 @@ class Status:
     restart_cause: str | None = None  # of the newest restart
     job: str | None = None  # SLURM's id of the newest one; ARRAY_TASK for an element of an array
     gpus: dict[str, float] | None = None  # gpu/* of the newest epoch; None on CPUs, and before an epoch is done
+    hours: float | None = None  # `time=`, by which it ends: `epochs` is what will fit then, 0 before that is known
     scheduler: str | None = None  # why SLURM has no say in `state`, in its own words; None where it was not needed
 
     def as_json(self) -> dict[str, Any]:
@@ -173,6 +174,7 @@ def _status(read: _Read, job: Job | Silence | None) -> Status:
         restart_cause=str(progress.restarted.get("cause", "")) if progress.restarted else None,
         job=progress.job,
         gpus=progress.gpus or None,
+        hours=progress.hours,
         scheduler=(job.words or None) if isinstance(job, Silence) else None,
         **_times(read, is_active=is_active),
     )

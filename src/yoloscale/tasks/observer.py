@@ -17,7 +17,7 @@ from yoloscale.track.results_csv import ResultsCsv
 
 STEP_INTERVAL_S = 0.5  # metrics.jsonl gets a step line at most this often; epochs and evaluations always
 EVALUATED = ("metrics/", "val/", "fitness")
-_LEFT_OUT = ("kind", "step", "time", "redone", "epoch_step")
+_LEFT_OUT = ("kind", "step", "time", "redone", "epoch_step", "epochs")
 _STEP_NAMES = {
     "grad_norm": "train/grad_norm",
     **{name: f"pace/{name}" for name in ("images_per_s", "step_s", "data_s", "data_share")},

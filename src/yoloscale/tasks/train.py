@@ -32,6 +32,7 @@ from yoloscale.tasks.finish import finish, weights_copier, write_arguments
 from yoloscale.tasks.gpus import GpuWatch
 from yoloscale.tasks.hang import watch
 from yoloscale.tasks.keeper import RunKeeper
+from yoloscale.tasks.micro_batches import MicroBatches
 from yoloscale.tasks.observer import RunObserver
 from yoloscale.tasks.setup import Parts, build, choose_device, stay_near
 from yoloscale.tasks.tracking import close_failed, close_timeout_s, open_trackers, tell_stopped
@@ -64,7 +65,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     trackers = open_trackers(config, run, ranks, progress, attempt)
     observer = _observer(config, run, ranks, progress, trackers, attempt)
     trial = Trial(config, run, ranks)
-    loaders: list[MicroBatchLoader] = []
+    batches = _micro_batches(config, parts, ranks)
     gpus = GpuWatch(device)
     callbacks = _callbacks(config, ranks, parts)
     loop = Loop(
@@ -74,7 +75,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         _limits(config),
         rank=ranks.rank,
         progress=progress,
-        open_loader=lambda at: _open_loader(config, parts, ranks, at, loaders),
+        open_loader=batches.begin,
         evaluation=parts.evaluation,
         keeper=keeper,
         observer=observer,
@@ -84,7 +85,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         machine=gpus.of_all,
         callbacks=callbacks,
     )
-    _say_started(run, ranks, attempt, parts, progress)
+    _say_started(config, run, ranks, attempt, parts, progress)
     try:
         try:
             with worker_deaths_named():
@@ -92,7 +93,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         finally:
             keeper.close()
             gpus.close()
-            _close(loaders)
+            batches.close()
         HEARTBEAT.at(FINISHING)
         _end_if_lost(run, ranks)
         if outcome is Outcome.finished:
@@ -281,29 +282,20 @@ def _limits(config: Config) -> Limits:
     )
 
 
-def _open_loader(
-    config: Config, parts: Parts, ranks: Ranks, at: Progress, opened: list[MicroBatchLoader]
-) -> Callable[[], dict[str, Any]]:
-    """A loader from the position on, in place of the one before."""
-    _close(opened)
-    closing = config.close_mosaic
-    loader = MicroBatchLoader(
-        parts.samples,
-        parts.order,
-        ranks.rank,
-        (at.position.epoch, at.position.step),
-        lambda epoch: bool(closing) and epoch >= at.position.epochs - closing,
-        workers=parts.loading.workers,
-        prefetch=parts.loading.prefetch,
-        pin_memory=parts.trainer.device.type == "cuda",
-    )
-    opened.append(loader)
-    return loader.__next__
+def _micro_batches(config: Config, parts: Parts, ranks: Ranks) -> MicroBatches:
+    def make(start: tuple[int, int], mosaic_closed: Callable[[int], bool]) -> MicroBatchLoader:
+        return MicroBatchLoader(
+            parts.samples,
+            parts.order,
+            ranks.rank,
+            start,
+            mosaic_closed,
+            workers=parts.loading.workers,
+            prefetch=parts.loading.prefetch,
+            pin_memory=parts.trainer.device.type == "cuda",
+        )
 
-
-def _close(loaders: list[MicroBatchLoader]) -> None:
-    while loaders:
-        loaders.pop().close()
+    return MicroBatches(make, config.close_mosaic)
 
 
 def _observer(
@@ -323,22 +315,25 @@ def _observer(
     )
 
 
-def _say_started(run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, progress: Progress) -> None:
+def _say_started(
+    config: Config, run: RunDirectory, ranks: Ranks, attempt: int, parts: Parts, progress: Progress
+) -> None:
     """Write args.yaml and put on record that the set-up is over; on rank 0."""
     if not ranks.is_first:
         return
     run.check()
     write_arguments(run.path / "args.yaml", parts)
-    order = parts.order
+    order, position, hours = parts.order, progress.position, config.time
     _say(run, ranks, attempt, "ready")
     events.record(
         run,
         events.TRAINING_STARTED,
         attempt=attempt,
-        epochs=progress.position.epochs,
+        epochs=0 if hours and position.epoch == 0 else position.epochs,  # after the first one it is known what fits
+        **({"hours": hours, "clock_s": round(progress.clock, 1)} if hours else {}),
         steps_per_epoch=order.steps,
-        epoch=progress.position.epoch + 1,
-        step=progress.position.total,
+        epoch=position.epoch + 1,
+        step=position.total,
         images=order.samples,
         batch=parts.plan.global_batch,
         plan=str(parts.plan),

@@ -1,0 +1,79 @@
+"""The micro-batches that a rank trains on, from any position on, and up to which epoch they have mosaic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from yoloscale.checkpoint.state import Progress
+
+Batch = dict[str, Any]
+
+
+class Loader(Protocol):
+    """An endless iterator with processes of its own."""
+
+    def __next__(self) -> Batch: ...
+
+    def close(self) -> None: ...
+
+
+class MicroBatches:
+    """One loader after the other, as the position asks for it.
+
+    With `time=` the plan of epochs follows the pace, and loaders are ahead of it. As in Ultralytics, mosaic ends with
+    the first epoch at whose beginning no more than `close_mosaic` are left, and stays off: a loader that was told
+    otherwise makes way for a new one.
+
+    Args:
+        make: a loader from (epoch, optimiser step) on, both from 0, which asks for each epoch whether mosaic is off.
+        closing: `close_mosaic=`.
+    """
+
+    def __init__(self, make: Callable[[tuple[int, int], Callable[[int], bool]], Loader], closing: int) -> None:
+        self._make, self._closing = make, closing
+        self._loader: Loader | None = None
+        self._closed_from: float = math.inf  # the first epoch that was begun without mosaic
+        self._asked = dict[int, bool]()  # by the loader, for each epoch
+
+    def begin(self, at: Progress) -> Callable[[], Batch]:
+        """What delivers the micro-batches from a position on, which moves with them."""
+        self._at = at
+        self._open()
+        return self._next
+
+    def close(self) -> None:
+        """End the loader's processes."""
+        if self._loader is not None:
+            self._loader.close()
+        self._loader = None
+
+    def _open(self) -> None:
+        self.close()
+        self._asked.clear()
+        self._epoch = self._at.position.epoch
+        self._loader = self._make((self._at.position.epoch, self._at.position.step), self._ask)
+        self._note()
+
+    def _next(self) -> Batch:
+        epoch = self._at.position.epoch
+        if epoch != self._epoch:
+            self._epoch = epoch
+            if self._asked.get(epoch) not in (None, self._is_closed(epoch)):
+                self._open()
+            self._note()
+        assert self._loader is not None, "it was begun"
+        return next(self._loader)
+
+    def _note(self) -> None:
+        if self._is_closed(self._epoch):
+            self._closed_from = min(self._closed_from, self._epoch)
+
+    def _ask(self, epoch: int) -> bool:
+        self._asked[epoch] = self._is_closed(epoch)
+        return self._asked[epoch]
+
+    def _is_closed(self, epoch: int) -> bool:
+        planned = self._at.position.epochs - self._closing
+        return bool(self._closing) and epoch >= min(planned, self._closed_from)
