@@ -41,6 +41,7 @@ def main(typed: list[str]) -> int:
         flips=reads.flips,
         deep=parsed.deep,
         cache=cache,
+        say=say,
     )
     print(json.dumps(report.as_json(), indent=1) if parsed.output == "json" else "\n".join(report.lines()))
     return 0

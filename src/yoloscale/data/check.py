@@ -9,27 +9,27 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.remarks import Say, silent
 from yoloscale.config.schema import Task
-from yoloscale.data import check_classes, check_paths, check_problems, check_yaml, identity, image_lists
+from yoloscale.data import check_classes, check_images, check_paths, check_problems, check_yaml, identity, image_lists
 from yoloscale.data.check_classes import ClassFolders
 from yoloscale.data.check_labels import LabelRules, Labels
 from yoloscale.data.check_report import DatasetReport, SplitReport
 from yoloscale.data.check_verdict import Verdict, judge, judge_alone, label_path
 from yoloscale.data.check_yaml import DatasetYaml, Reads
+from yoloscale.data.in_threads import in_threads
 from yoloscale.data.label_formats import Setting
 from yoloscale.data.ultralytics_paths import datasets_folder
 from yoloscale.system.files import write_whole
 
-VERSION = 5  # of the rules: another number, another cached result
-_THREADS = 16  # file systems answer many questions at once, also when few CPUs ask
-_CHUNK = 256
+VERSION = 6  # of the rules: another number, another cached result
 _MEASURED_BY_BOXES = (Task.detect, Task.segment, Task.pose)  # boxes with sides along the image's
 
 
@@ -42,40 +42,47 @@ def check(
     flips: bool = True,
     deep: bool = False,
     cache: Path | None = None,
+    say: Say = silent,
 ) -> DatasetReport:
     """Check the training split and the evaluated `split` of a dataset YAML or a folder of classes.
 
     Of each image the first and last bytes are read; `deep` opens every one.
-    With `cache` the result of unchanged files is kept there. Raises ConfigError.
+    With `cache` the result of unchanged files is kept there. `say` is told how far it is where that takes long. Raises
+    ConfigError.
     """
     source = source.absolute()
     if task is Task.classify:
         found = check_classes.read(source, split, single_class=single_cls)
         if problems := check_classes.problems(found, split):
             raise ConfigError(problems)
-        files = [name for classes in found.splits.values() for images in classes.values() for name in images]
         key = (source, task, split, deep, found.classes, found.names, found.unknown)
         listed = {name: [image for images in by.values() for image in images] for name, by in found.splits.items()}
 
         def classes_report() -> DatasetReport:
-            about = (task, found.names)
-            return replace(_classes_report(found, split, deep), digest=identity.digest(listed, lambda _: None, about))
+            about, made = (task, found.names), _classes_report(found, split, deep, say)
+            return replace(made, digest=identity.digest(listed, _no_label, about, say))
 
-        return _cached(cache, key, files, classes_report)
+        return _cached(cache, key, lambda: _state(listed, _no_label, say), classes_report)
     dataset = check_yaml.read(source, datasets_folder, Reads(task, split, single_cls, flips))
     images = check_paths.images(dataset, split)
     rules = _rules(dataset, task, single_cls)
-    labels = [path for names in images.values() for name in names if (path := label_path(name, dataset, task))]
-    question = (source, source.read_bytes(), task, split, deep, single_cls)
-    files = [*labels, *(name for names in images.values() for name in names)]
+    lists = [str(path) for name in images for path in dataset.splits[name] if path.is_file()]
+    question = (source, source.read_bytes(), task, split, deep, single_cls, _stated(lists, _no_label))
     masks = Path(dataset.masks_dir).name if dataset.masks_dir else None
     about = (task, dataset.names, dataset.kpt_shape, masks, dataset.depth_scale, dataset.label_mapping)
 
-    def report() -> DatasetReport:
-        found = _yaml_report(dataset, task, rules, images, deep)
-        return replace(found, digest=identity.digest(images, lambda image: label_path(image, dataset, task), about))
+    def label_of(image: str) -> str | None:
+        return label_path(image, dataset, task)
 
-    return _cached(cache, question, files, report)
+    def report() -> DatasetReport:
+        found = _yaml_report(dataset, task, rules, images, deep, say)
+        return replace(found, digest=identity.digest(images, label_of, about, say))
+
+    return _cached(cache, question, lambda: _state(images, label_of, say), report)
+
+
+def _no_label(image: str) -> None:
+    """For images whose folder says what they are."""
 
 
 def _rules(dataset: DatasetYaml, task: Task, single_cls: bool) -> LabelRules:
@@ -84,12 +91,12 @@ def _rules(dataset: DatasetYaml, task: Task, single_cls: bool) -> LabelRules:
 
 
 def _yaml_report(
-    dataset: DatasetYaml, task: Task, rules: LabelRules, images: dict[str, list[str]], deep: bool
+    dataset: DatasetYaml, task: Task, rules: LabelRules, images: dict[str, list[str]], deep: bool, say: Say
 ) -> DatasetReport:
     setting = Setting(dataset.file, task, rules, dataset.names)
     splits, problems, unlabelled = {}, [], []
     for split, names in images.items():
-        verdicts = _in_threads(lambda image: judge(image, dataset, task, rules, deep), names)
+        verdicts = _judged(lambda image: judge(image, dataset, task, rules, deep), names, say)
         verdicts = _with_lines(verdicts, dataset.splits[split])
         problems += check_problems.problems_of_split(split, verdicts, setting, dataset.root)
         unlabelled += check_problems.without_labels(split, verdicts, dataset.root)
@@ -141,6 +148,7 @@ def _summary(verdicts: list[Verdict], setting: Setting, *, evaluated: bool) -> S
         over_edge=sum(edge.boxes for edge in edges),
         flat=sum(edge.flat for edge in edges),
         attainable=round(1 - sum(edge.missed for edge in edges) / max(sum(total.values()), 1), 4),
+        unread=_unread(verdicts),
         edge_example=check_problems.edge_example(good) if edges else "",
         cure=check_problems.commonest_cause(verdicts, setting),
     )
@@ -154,19 +162,28 @@ def _rewritten(verdicts: list[Verdict]) -> tuple[str, ...]:
     return tuple(sorted(verdict.image for verdict in verdicts if verdict.rewritten))
 
 
-def _classes_report(found: ClassFolders, split: str, deep: bool) -> DatasetReport:
+def _classes_report(found: ClassFolders, split: str, deep: bool, say: Say) -> DatasetReport:
     root, named = found.root, dict(zip(found.classes, found.names, strict=True))
     setting = Setting(root, Task.classify, LabelRules(len(named)), {})
     splits, problems = {}, []
     for name, classes in found.splits.items():
         images = [image for files in classes.values() for image in files]
-        verdicts = _in_threads(lambda image: judge_alone(image, deep), images)
+        verdicts = _judged(lambda image: judge_alone(image, deep), images, say)
         problems += check_problems.problems_of_split(name, verdicts, setting, root)
         bad = {verdict.image for verdict in verdicts if verdict.skipped}
         counts = {named[kind]: sum(image not in bad for image in files) for kind, files in classes.items()}
         size, skipped = sum(verdict.bytes for verdict in verdicts), _skipped(verdicts)
         splits[name] = SplitReport(
-            len(images), size, len(images) - len(bad), 0, 0, counts, 0, skipped, _rewritten(verdicts)
+            len(images),
+            size,
+            len(images) - len(bad),
+            0,
+            0,
+            counts,
+            0,
+            skipped,
+            _rewritten(verdicts),
+            unread=_unread(verdicts),
         )
     if problems:
         raise ConfigError(problems)
@@ -174,22 +191,26 @@ def _classes_report(found: ClassFolders, split: str, deep: bool) -> DatasetRepor
     return DatasetReport(str(root), Task.classify.value, found.names, splits, notes, deep)
 
 
-def _in_threads(judge: Callable[[str], Verdict], images: Sequence[str]) -> list[Verdict]:
-    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return [
-            verdict for part in pool.map(lambda chunk: [judge(image) for image in chunk], chunks) for verdict in part
-        ]
+def _judged(judge: Callable[[str], Verdict], images: Sequence[str], say: Say) -> list[Verdict]:
+    parts = in_threads(lambda chunk: [judge(image) for image in chunk], images, "images checked", say)
+    return [verdict for part in parts for verdict in part]
+
+
+def _unread(verdicts: list[Verdict]) -> int:
+    return sum(verdict.is_passing for verdict in verdicts)
 
 
 def _cached(
-    cache: Path | None, key: tuple[object, ...], files: Iterable[str], report: Callable[[], DatasetReport]
+    cache: Path | None, key: tuple[object, ...], state_of: Callable[[], str], report: Callable[[], DatasetReport]
 ) -> DatasetReport:
-    """The report of the same question about the same files (names, sizes, times), else a new one, which is kept."""
+    """The report of the same question about the same files, asked by the same, else a new one, which is kept.
+
+    Not one in which the file system has failed: that may not be so the next time.
+    """
     if cache is None:
         return report()
-    question = hashlib.sha256(repr((VERSION, *key)).encode()).hexdigest()[:24]
-    kept, state = cache / "checks" / f"{question}.json", _state(files)
+    question = hashlib.sha256(repr((VERSION, check_images.surroundings(), *key)).encode()).hexdigest()[:24]
+    kept, state = cache / "checks" / f"{question}.json", state_of()
     try:
         content = json.loads(kept.read_text(encoding="utf-8"))
         if content["state"] == state:
@@ -197,18 +218,36 @@ def _cached(
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none kept, or of another version: made anew below
     made = report()
+    if any(split.unread for split in made.splits.values()):
+        return made
     with contextlib.suppress(OSError):  # a shared cache may be read-only or full: then the next check is slow too
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_whole(kept, json.dumps({"state": state, "report": made.as_json()}))
     return made
 
 
-def _state(files: Iterable[str]) -> str:
+def _state(images: Mapping[str, Sequence[str]], label_of: Callable[[str], str | None], say: Say) -> str:
+    """All that a report of these images and labels depends on, but for what is in them; they are not opened."""
     digest = hashlib.sha256()
-    for file in files:
-        try:
-            status = Path(file).stat()
-            digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-        except OSError:
-            digest.update(f"{file}\0absent\n".encode("utf-8", "surrogateescape"))
+    for names in images.values():
+        for told in in_threads(lambda chunk: _stated(chunk, label_of), names, "images looked for changes", say):
+            digest.update(told)
+        for folder in sorted({name.rpartition(os.sep)[0] for name in names}):  # whether JPEGs are rewritten there
+            digest.update(f"{folder}\0{os.access(folder, os.W_OK)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _stated(images: Sequence[str], label_of: Callable[[str], str | None]) -> bytes:
+    """Sizes, times, owners and permissions of files and their labels."""
+    lines = list[str]()
+    for image in images:
+        for file in (image, label_of(image)):
+            try:
+                if file is not None:
+                    found = os.stat(file)  # noqa: PTH116  # a Path for each of millions of files costs more
+                    lines.append(
+                        f"{file}\0{found.st_size} {found.st_mtime_ns} {found.st_mode} {found.st_uid} {found.st_gid}\n"
+                    )
+            except OSError as error:
+                lines.append(f"{file}\0{error.errno}\n")
+    return "".join(lines).encode("utf-8", "surrogateescape")

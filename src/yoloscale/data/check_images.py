@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ _TAIL_BYTES = 12  # the last chunk of a PNG
 _JPEG_START, _JPEG_END, _PNG_START = b"\xff\xd8", b"\xff\xd9", b"\x89PNG"
 _AVIF = (b"ftypavif", b"ftypavis")
 _OTHER_STARTS = (b"BM", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP")  # BMP, WebP, TIFF and DNG, JPEG 2000
+_LASTING = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+)
 _ROTATED_BY_EXIF = {5, 6, 7, 8}
 
 
@@ -60,6 +65,16 @@ def find_depth(image: str) -> str | None:
     return next((str(p) for p in (path.with_suffix(".png"), path.with_suffix(".npy")) if p.is_file()), None)
 
 
+def surroundings() -> tuple[object, ...]:
+    """What else than the files decides whether they can be read: who reads them, and with which packages."""
+    return os.geteuid(), version("pillow"), find_spec("pi_heif") is not None
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a file system has failed for now: it says nothing about the file, which may be read the next time."""
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in _LASTING
+
+
 @dataclass(frozen=True)
 class Opened:
     """An image as a check found it. `skipped` says why training leaves it out (empty if it does not)."""
@@ -91,7 +106,7 @@ def glance(path: str) -> Opened:
 
 
 def open_image(path: str) -> Opened:
-    """Open an image as Ultralytics' `check_image` does, but never rewrite it."""
+    """Open an image as Ultralytics' `check_image` does, but never rewrite it. Raises OSError if the disk fails."""
     from PIL import UnidentifiedImageError
 
     try:
@@ -107,6 +122,7 @@ def open_image(path: str) -> Opened:
     except UnidentifiedImageError:
         return Opened(_unidentified(path))
     except Exception as error:  # Pillow's plugins raise what they like at broken files
+        _raise_passing(error)
         return Opened(f"cannot be read: {error}")
     shape = (height, width)
     if min(shape) < _SMALLEST_PX:
@@ -128,6 +144,7 @@ def _jpeg_end(path: str, shape: tuple[int, int]) -> Opened:
         with Image.open(path) as image:
             image.load()
     except Exception as error:  # as in open_image
+        _raise_passing(error)
         return Opened(f"is cut short: {error}", shape)
     folder = os.path.dirname(path)  # noqa: PTH120  # as in glance
     if not os.access(folder, os.W_OK):
@@ -155,6 +172,11 @@ def _is_heif(path: str) -> bool:
     return start.startswith(b"ftyp") and start not in _AVIF
 
 
+def _raise_passing(error: Exception) -> None:
+    if is_passing(error):
+        raise error
+
+
 def open_mask(path: str, shape: tuple[int, int], valid: frozenset[int]) -> str:
     """Why training skips an image because of its mask; empty if it does not. `valid`: values that may occur."""
     from PIL import Image
@@ -172,6 +194,7 @@ def open_mask(path: str, shape: tuple[int, int], valid: frozenset[int]) -> str:
                 return ""
             used = {value for value, count in enumerate(mask.histogram()) if count}
     except Exception as error:  # as in open_image
+        _raise_passing(error)
         return f"mask cannot be read: {error}"
     wrong = sorted(used - valid)
     return f"mask has values that are no class: {', '.join(map(str, wrong[:5]))}" if wrong else ""
@@ -197,6 +220,7 @@ def open_depth(path: str, shape: tuple[int, int]) -> str:
                 height, width = depth.height, depth.width
                 depth.verify()
     except Exception as error:  # as in open_image
+        _raise_passing(error)
         return f"depth map cannot be read: {error}"
     if abs(math.log((width / height) / (shape[1] / shape[0]))) > 0.02:
         return f"depth map of {width} x {height} pixels has another shape than the image ({shape[1]} x {shape[0]})"

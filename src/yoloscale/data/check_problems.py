@@ -127,7 +127,10 @@ def _cause(verdict: Verdict, setting: Setting) -> Cause:
         return Cause(f"cannot be read: {error}", "write it anew as UTF-8 text, or delete it")
 
     def shape() -> tuple[int, int]:
-        return check_images.open_image(verdict.image).shape
+        try:
+            return check_images.open_image(verdict.image).shape
+        except OSError:
+            return 0, 0
 
     return explain(verdict.label_file, text, labels.line, labels.corrupt, setting, shape)
 

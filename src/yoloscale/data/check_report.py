@@ -28,10 +28,16 @@ class SplitReport:
     flat: int = 0  # boxes of an evaluated split without width or height
     attainable: float = 1.0  # about the mAP50-95 of a model that finds the parts inside perfectly
     edge_example: str = ""  # file and line of the first box over the edge, and the line to write
+    unread: int = 0  # of `skipped`, because the file system failed
     cure: str = ""  # how most of `skipped` are mended, where that is known
 
     def remarks(self) -> Iterator[str]:
         """What training does with some files that a person may not expect."""
+        if self.unread:
+            yield (
+                f"the file system failed on {counted(self.unread, 'image or label', 'images or labels')}, which the "
+                "ranks may be able to read, or others not; they are looked at again at the next start"
+            )
         if self.duplicates:
             yield f"{counted(self.duplicates, 'repeated label line')} left out"
         if self.over_edge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Verdict:
     labels: Labels | None = None
     label_file: str = ""
     rewritten: bool = False  # by Ultralytics, in place
+    is_passing: bool = False  # the file system has failed: the ranks may read it
 
     def why(self) -> str:
         """`skipped` with the file and the line that is to be mended."""
@@ -46,6 +48,14 @@ def judge(image: str, dataset: DatasetYaml, task: Task, rules: LabelRules, deep:
     alone = judge_alone(image, deep)
     if alone.skipped:
         return alone
+    try:
+        return _with_label(alone, dataset, task, rules, deep)
+    except OSError as error:
+        return Verdict(image, alone.bytes, f"its label cannot be read: {error.strerror}", is_passing=True)
+
+
+def _with_label(alone: Verdict, dataset: DatasetYaml, task: Task, rules: LabelRules, deep: bool) -> Verdict:
+    image = alone.image
     path = label_path(image, dataset, task)
     if task is Task.depth or (task is Task.semantic and dataset.masks_dir):
         what = "depth map" if task is Task.depth else "mask"
@@ -59,10 +69,10 @@ def judge(image: str, dataset: DatasetYaml, task: Task, rules: LabelRules, deep:
 def judge_alone(image: str, deep: bool) -> Verdict:
     """Judge an image without a label."""
     try:
-        size = Path(image).stat().st_size
+        size = os.stat(image).st_size  # noqa: PTH116  # a Path for each of millions of files costs more
         opened = Opened("is empty") if not size else (check_images.open_image if deep else check_images.glance)(image)
     except OSError as error:
-        return Verdict(image, 0, _unreadable(image, error))
+        return Verdict(image, 0, _unreadable(image, error), is_passing=check_images.is_passing(error))
     return Verdict(image, size, opened.skipped, rewritten=opened.rewritten)
 
 
@@ -83,12 +93,15 @@ def _judge_picture(path: str, image: str, dataset: DatasetYaml, task: Task) -> s
 
 
 def _read(path: str, rules: LabelRules) -> Labels | None:
+    """What a label file holds; None where there is none. Raises OSError if the file system fails."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         return Labels(corrupt=str(error))
+    except OSError as error:
+        if check_images.is_passing(error):
+            raise
+        return Labels(corrupt=str(error)) if Path(path).is_file() else None
     labels = read_labels(text, rules)
     if labels.corrupt and (other := other_file(path, text[:HEAD_BYTES].encode())):
         return Labels(corrupt=f"its label {other.what}")

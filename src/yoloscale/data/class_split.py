@@ -10,6 +10,7 @@ import hashlib
 import os
 import random
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
@@ -79,21 +80,22 @@ def _trained(files: list[Path]) -> int:
 
 def _classes(root: Path) -> list[Path]:
     """Folders in `root` with images below them."""
-    folders = sorted(Path(entry.path) for entry in os.scandir(root) if entry.is_dir())
-    return [folder for folder in folders if any(is_image(name) for _, _, names in os.walk(folder) for name in names)]
+    return [folder for folder in _folders(root) if any(True for _ in _images_of(folder))]
 
 
 def _images(root: Path) -> dict[str, list[Path]]:
     """Images by class, relative to the folder of the class."""
-    return {
-        folder.name: [
-            Path(parent, name).relative_to(folder)
-            for parent, _, names in os.walk(folder)
-            for name in names
-            if is_image(name)
-        ]
-        for folder in _classes(root)
-    }
+    found = {folder.name: list(_images_of(folder)) for folder in _folders(root)}
+    return {kind: images for kind, images in found.items() if images}
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(Path(entry.path) for entry in os.scandir(root) if entry.is_dir())
+
+
+def _images_of(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name).relative_to(folder) for name in names if is_image(name))
 
 
 def _target(root: Path, images: dict[str, list[Path]], cache: Path) -> Path:

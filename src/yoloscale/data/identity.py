@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
-_THREADS, _CHUNK = 16, 256
+from yoloscale.config.remarks import Say, silent
+from yoloscale.data.in_threads import in_threads
+
 _TEXT = ".txt"
 _REWRITTEN = (".jpg", ".jpeg")
 
 
-def digest(splits: Mapping[str, Sequence[str]], label_of: Callable[[str], str | None], about: object) -> str:
+def digest(
+    splits: Mapping[str, Sequence[str]], label_of: Callable[[str], str | None], about: object, say: Say = silent
+) -> str:
     """A sha256 over the images of each split, by their names below the folder that they share, in any order.
 
     `label_of`: the label file of an image, if there is one; its text counts, of a picture its size. `about`: what else
@@ -28,20 +31,18 @@ def digest(splits: Mapping[str, Sequence[str]], label_of: Callable[[str], str | 
     whole = sha256(repr(about).encode())
     for split, images in sorted(splits.items()):
         whole.update(f"{split}\0{len(images)}\0".encode())
-        for entry in sorted(_entries(images, label_of)):
+        for entry in sorted(_entries(images, label_of, say)):
             whole.update(entry)
     return whole.hexdigest()[:32]
 
 
-def _entries(images: Sequence[str], label_of: Callable[[str], str | None]) -> Iterable[bytes]:
+def _entries(images: Sequence[str], label_of: Callable[[str], str | None], say: Say) -> Iterable[bytes]:
     common = os.path.commonpath([os.path.dirname(os.path.abspath(image)) for image in images]) if images else ""  # noqa: PTH100, PTH120
 
     def entries_of(chunk: Sequence[str]) -> list[bytes]:
         return [_entry(os.path.relpath(image, common), image, label_of(image)) for image in chunk]
 
-    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return [entry for part in pool.map(entries_of, chunks) for entry in part]
+    return (entry for part in in_threads(entries_of, images, "images in the fingerprint", say) for entry in part)
 
 
 def _entry(name: str, image: str, label: str | None) -> bytes:
@@ -54,7 +55,7 @@ def _entry(name: str, image: str, label: str | None) -> bytes:
 
 def _size(file: str) -> int:
     try:
-        return Path(file).stat().st_size
+        return os.stat(file).st_size  # noqa: PTH116  # a Path for each of millions of files costs more
     except OSError:
         return -1
 

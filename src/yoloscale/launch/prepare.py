@@ -76,7 +76,9 @@ def check_data(config: Config, task: Task, say: Say) -> OriginConfig:
         source = sources.prepare(config.data, task, cache, say, reads, config.origin.opened)
     except ConfigError as error:
         raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
-    report = check.check(source, task, split=reads.split, single_cls=reads.single_cls, flips=reads.flips, cache=cache)
+    report = check.check(
+        source, task, split=reads.split, single_cls=reads.single_cls, flips=reads.flips, cache=cache, say=say
+    )
     for line in report.warnings():
         say(line)
     for split in dict.fromkeys(("train", reads.split)):
