@@ -136,6 +136,44 @@ def test_hydra_composes_once_for_each_choice_of_groups(monkeypatch: pytest.Monke
     assert composed == [("train", ["model=yolo26n"]), ("train", ["model=yolo26s"])]
 
 
+def test_recipes_and_transforms_are_read_once_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nepochs: 3\n")
+    (tmp_path / "mine.yaml").write_text("- Blur: {p: 0.1}\n")
+    opened: list[str] = []
+    real = Path.read_text
+
+    def counted(path: Path, *given: Any, **named: Any) -> str:
+        opened.append(str(path.relative_to(tmp_path) if path.is_relative_to(tmp_path) else path))
+        return real(path, *given, **named)
+
+    monkeypatch.setattr(Path, "read_text", counted)
+    common = ["--config-dir", str(tmp_path), "experiment=mine", "augmentations=mine.yaml"]
+    found = compose_each([[*common, f"seed={seed}"] for seed in range(5)])
+    assert [config.epochs for config in found if isinstance(config, Config)] == [3] * 5
+    assert [opened.count(name) for name in ("experiment/mine.yaml", "mine.yaml")] == [1, 1]
+
+
+def test_what_a_tree_does_not_take_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Sequence[str]] = []
+
+    def counted(argv: Sequence[str], *given: Any, **named: Any) -> Config:
+        asked.append(argv)
+        return compose(argv, *given, **named)
+
+    monkeypatch.setattr(module, "compose", counted)
+    unfit = ["logger.wandb.tags=[a]", "logger.mlflow.experiment=b"]
+    argvs = [[*words, f"seed={seed}"] for words in (unfit[:1], unfit, unfit[1:]) for seed in range(3)]
+    found = compose_each(argvs)
+    assert asked == argvs[::3]
+    for argv, error in zip(argvs, found, strict=True):
+        with pytest.raises(ConfigError) as raised:
+            compose(argv)
+        assert isinstance(error, ConfigError)
+        assert error.problems == raised.value.problems
+
+
 @pytest.mark.parametrize("argv", GROUPS, ids=" ".join)
 def test_a_config_is_built_from_its_plain_data(
     argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

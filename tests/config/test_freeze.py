@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from yoloscale.config.errors import ConfigError
-from yoloscale.config.freeze import freeze, load
+from yoloscale.config.freeze import Sections, freeze, load, load_own
 from yoloscale.config.schema import (
     ClusterConfig,
     Config,
@@ -74,3 +75,14 @@ def test_the_file_is_plain_yaml(tmp_path: Path) -> None:
     plain = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
     assert plain["model"]["task"] == "pose"
     assert plain["lr0"] == 1e-5
+
+
+@pytest.mark.parametrize("edit", ["", "# by hand\n", "callbacks:\n- a:b\n- c:d\n", "'seed': 7\n"])
+def test_a_config_is_the_same_read_by_its_sections(tmp_path: Path, edit: str) -> None:
+    """Also where a person has edited it."""
+    known = Sections()
+    for rate in (0.1, 0.2):
+        path = tmp_path / f"{rate}.yaml"
+        freeze(replace(awkward_config(), lr0=rate, callbacks=["m:f"]), path)
+        path.write_text(path.read_text() + edit)
+        assert load_own(path, known) == load_own(path) == load(path)

@@ -119,8 +119,8 @@ def test_a_run_of_before_there_were_fingerprints(run: RunDirectory, tmp_path: Pa
 def test_its_own_command_does_not_take_data_that_cannot_be_compared(run: RunDirectory, tmp_path: Path) -> None:
     make(tmp_path / "b")
     elsewhere = configure([*TYPED, "data=b/data.yaml"])
-    assert not_compared(run.config, configure(TYPED), of="it") is None
-    assert "data=" in str(not_compared(run.config, elsewhere, of="it")), "a dry run says so"
+    assert not_compared(load(run.config), configure(TYPED), of="it") is None
+    assert "data=" in str(not_compared(load(run.config), elsewhere, of="it")), "a dry run says so"
     freeze(replace(load(run.config), origin=OriginConfig()), run.config)
     with pytest.raises(ConfigError, match=r"cannot be told(.|\n)*yoloscale resume run data="):
         ready(configure([*TYPED, "data=b/data.yaml"]), TYPED, print)

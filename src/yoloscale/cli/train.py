@@ -167,9 +167,10 @@ def say_outlook(configs: Iterable[Config]) -> None:
 
 
 def _say_not_compared(run: RunDirectory, config: Config) -> None:
+    from yoloscale.config.freeze import load
     from yoloscale.launch.move import not_compared
 
-    if (line := not_compared(run.config, config, of=f"run {run.name!r}")) is not None:
+    if run.config.exists() and (line := not_compared(load(run.config), config, of=f"run {run.name!r}")) is not None:
         say(line)
 
 

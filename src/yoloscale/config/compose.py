@@ -76,6 +76,7 @@ def finished(
     overrides: Sequence[str],
     task_of: TaskOf | None,
     is_own: Callable[[str], bool] | None = None,
+    read_augmentations: Callable[[Any], Any] = augmentations.read,
 ) -> dict[str, Any]:
     """A resolved tree, changed in place, with what follows from its values and is no matter of Hydra's.
 
@@ -94,7 +95,7 @@ def finished(
         model["weights"] = None
     _place(plain)
     _anchor_paths(plain, is_own or is_own_name)
-    plain["augmentations"] = augmentations.read(plain["augmentations"])
+    plain["augmentations"] = read_augmentations(plain["augmentations"])
     return plain
 
 

@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from yoloscale.config import command_line, flags
+from yoloscale.config import augmentations, command_line, flags
 from yoloscale.config.catalog import Catalog, read_catalog
 from yoloscale.config.compose import (
     ConfigSources,
@@ -34,6 +34,7 @@ from yoloscale.config.keys import is_group, known
 from yoloscale.config.remarks import Say, once, silent
 from yoloscale.config.schema import Config
 from yoloscale.config.typed import build
+from yoloscale.config.words import is_flat
 
 
 def compose_each(
@@ -64,21 +65,31 @@ class _Base:
     plain: dict[str, Any] | None
 
 
+class _UnfitError(Exception):
+    """A tree does not take some of the plain arguments; `key` says which tree, and which."""
+
+    def __init__(self, key: tuple[str, ...]) -> None:
+        super().__init__(" ".join(key))
+        self.key = key
+
+
 class _Composer:
     """Remembers every piece of work that another argv may need again."""
 
     def __init__(self, task_of: TaskOf | None, say: Say) -> None:
         self._task_of, self._say = task_of, say
-        self._is_own = cache(is_own_name)
+        self._is_own, self._is_flat = cache(is_own_name), cache(is_flat)
+        self._file_of_augmentations = cache(augmentations.read)
         self._parse = cache(OverridesParser.create().parse_override)
         self._sources: dict[tuple[tuple[str, str], ...], tuple[ConfigSources, Catalog]] = {}
         self._checked: dict[tuple[int, str], _Checked] = {}
         self._trees: dict[tuple[str, ...], DictConfig | ConfigError] = {}
+        self._refusals: dict[tuple[str, ...], ConfigError] = {}
         self._bases: dict[tuple[tuple[str, ...], tuple[str, ...]], _Base] = {}
 
     def compose(self, argv: Sequence[str]) -> Config | ConfigError:
         try:
-            given = flags.split(argv)
+            given = flags.split(argv, self._is_flat)
             sources, catalog = self._read(given)
             checked = [self._check(token, catalog) for token in given.tokens]
             if problems := [p for one in checked for p in one.rewriting] + [p for one in checked for p in one.checking]:
@@ -87,9 +98,23 @@ class _Composer:
             plain = self._compose(sources, catalog, overrides)
             if plain is None:
                 return compose(argv, self._task_of, self._say, in_sweep=True)
-            return build(Config, finished(plain, overrides, self._task_of, self._is_own))
+            return build(Config, finished(plain, overrides, self._task_of, self._is_own, self._read_augmentations))
+        except _UnfitError as error:
+            return self._refused(argv, error.key)
         except ConfigError as error:
             return error
+
+    def _refused(self, argv: Sequence[str], key: tuple[str, ...]) -> Config | ConfigError:
+        """What Hydra says of arguments that a tree does not take: the same of every argv that has them."""
+        if key not in self._refusals:
+            try:
+                return compose(argv, self._task_of, self._say, in_sweep=True)
+            except ConfigError as error:
+                self._refusals[key] = error
+        return self._refusals[key]
+
+    def _read_augmentations(self, value: Any) -> Any:
+        return self._file_of_augmentations(value) if isinstance(value, str) else augmentations.read(value)
 
     def _read(self, given: flags.Flags) -> tuple[ConfigSources, Catalog]:
         key = tuple(given.given.items())
@@ -106,7 +131,7 @@ class _Composer:
         return self._checked[key]
 
     def _compose(self, sources: ConfigSources, catalog: Catalog, overrides: list[str]) -> dict[str, Any] | None:
-        """The resolved tree; None where only Hydra itself is sure to do right. Raises ConfigError."""
+        """The resolved tree; None where only Hydra itself is sure to do right. Raises ConfigError, or _UnfitError."""
         plain, other = list[Override](), list[Override]()
         for override in map(self._parse, overrides):
             (plain if _is_plain(override) else other).append(override)
@@ -114,16 +139,21 @@ class _Composer:
             return None
         texts = (sources.config_name, *(str(override.input_line) for override in other))
         base = self._base(texts, tuple(override.key_or_group for override in plain))
-        values = dict[str, Any]()
-        try:
-            for override in plain:
+        values, unfit = dict[str, Any](), list[str]()
+        for override in plain:
+            try:
                 OmegaConf.update(base.tree, override.key_or_group, override.value(), merge=True)
                 values[override.key_or_group] = _container(OmegaConf.select(base.tree, override.key_or_group))
-            if base.plain is None:
-                return cast("dict[str, Any]", OmegaConf.to_container(base.tree, resolve=True))
-        except (OmegaConfBaseException, AssertionError):  # Hydra's own words for it are known to `compose`
+            except (OmegaConfBaseException, AssertionError):
+                unfit.append(str(override.input_line))
+        if unfit:  # Hydra's own words for it are known to `compose`
+            raise _UnfitError((*texts, *unfit))
+        if base.plain is not None:
+            return _with_values(base.plain, values)
+        try:
+            return cast("dict[str, Any]", OmegaConf.to_container(base.tree, resolve=True))
+        except OmegaConfBaseException:
             return None
-        return _with_values(base.plain, values)
 
     def _base(self, texts: tuple[str, ...], keys: tuple[str, ...]) -> _Base:
         if (texts, keys) not in self._bases:

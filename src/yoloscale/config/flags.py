@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from yoloscale.config.keys import known, nearest
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.refusals import FOREIGN_FLAGS, advice
 from yoloscale.config.sbatch_options import instead_of
-from yoloscale.config.words import arguments_of_yolo, places_of, switches, words
+from yoloscale.config.words import arguments_of_yolo, is_flat, places_of, switches, words
 
 _WITH_VALUE = {
     "--cfg": "cfg",
@@ -61,8 +61,11 @@ class Flags:
         return "multirun" in self.given
 
 
-def split(argv: Iterable[str]) -> Flags:
-    """Tell flags from arguments; files of arguments (`cfg=FILE`) are read. Raises ConfigError for all unknown flags."""
+def split(argv: Iterable[str], is_flat: Callable[[Path], bool] = is_flat) -> Flags:
+    """Tell flags from arguments; files of arguments (`cfg=FILE`) are read. Raises ConfigError for all unknown flags.
+
+    `is_flat`: as of `words`.
+    """
     waiting, given, tokens, problems = list(argv), dict[str, str](), list[str](), list[Problem]()
     while waiting:
         token = waiting.pop(0)
@@ -93,7 +96,7 @@ def split(argv: Iterable[str]) -> Flags:
     problems += _not_of_hydra(given)
     if problems:
         raise ConfigError(problems)
-    return Flags(given, tuple(words(tokens, _folders(given))), tuple(tokens))
+    return Flags(given, tuple(words(tokens, _folders(given), is_flat)), tuple(tokens))
 
 
 def placed(problems: Iterable[Problem], argv: Iterable[str]) -> list[Problem]:

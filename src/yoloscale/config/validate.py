@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from yoloscale.config import callbacks, families, ranges
@@ -14,7 +15,7 @@ from yoloscale.config.plan import is_automatic, plan, planned_batch, planned_ran
 from yoloscale.config.ranks_environment import other_environment
 from yoloscale.config.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.resolve import starting_weights
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, LoggerConfig, Task
 from yoloscale.config.time_limit import GRAMMAR, limit_s
 from yoloscale.config.validate_logger import logger_problems, missing_packages
 from yoloscale.config.validate_slurm import slurm_only, slurm_problems
@@ -24,15 +25,22 @@ _RELEASED = re.compile(r"(yolo(v\d+|\d+)[a-z]?|rtdetr-\w+)(-(seg|sem|cls|pose|ob
 _SUFFIX = {Task.segment: "-seg", Task.semantic: "-sem", Task.classify: "-cls"}
 
 
-def validate(config: Config, machine: Machine | None = None) -> list[Problem]:
-    """Problems of a resolved config on a machine (this one, unless another is given); empty if it can start."""
+def validate(
+    config: Config,
+    machine: Machine | None = None,
+    of_logger: Callable[[LoggerConfig], list[Problem]] = logger_problems,
+) -> list[Problem]:
+    """Problems of a resolved config on a machine (this one, unless another is given); empty if it can start.
+
+    `of_logger` reads files of this person's: who validates many configs remembers what it has told.
+    """
     machine = machine or this_machine()
     problems = [*ranges.check(config), *_unsupported(config), *_name(config.name)]
     problems += [*_model(config), *_data(config), *callbacks.parse(config.callbacks)[1]]
     problems += [*_cluster(config.cluster), *_gpus(config.cluster, machine), *_batch(config)]
     if other_environment(config.cluster) is None:  # else the launcher says it, and the ranks look
         problems += missing_packages(config.logger)
-    return [*problems, *logger_problems(config.logger)]
+    return [*problems, *of_logger(config.logger)]
 
 
 def _unsupported(config: Config) -> list[Problem]:

@@ -7,7 +7,7 @@ keys given twice, and old spellings that give way to new ones. `command_line` re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -42,7 +42,17 @@ def switches() -> frozenset[str]:
     return frozenset(key for key, hint in known().items() if bool in members(hint) and "." not in key) | _BARE
 
 
-def words(tokens: Sequence[str], folders: Sequence[Path] = ()) -> list[str]:
+def is_flat(file: Path) -> bool:
+    """Whether Hydra could not compose this recipe, as it holds the flat keys of `yolo`."""
+    try:
+        content = _mapping(file)
+    except ConfigError:
+        return False  # Hydra tells
+    texts = [key for key in ("model", "data") if isinstance(content.get(key), str)]
+    return "defaults" not in content and bool(texts or _OF_YOLO_ONLY & content.keys())
+
+
+def words(tokens: Sequence[str], folders: Sequence[Path] = (), is_flat: Callable[[Path], bool] = is_flat) -> list[str]:
     """Arguments with those of the files that they name, each key once, in today's spelling.
 
     What cannot be read is left as it was typed, for `command_line.rewrite` to tell. Doing it twice changes nothing.
@@ -50,11 +60,12 @@ def words(tokens: Sequence[str], folders: Sequence[Path] = ()) -> list[str]:
     Args:
         tokens: what was typed, without flags.
         folders: where recipes are looked for: `experiment=NAME` that is a flat file of `yolo`'s is read like `cfg=`.
+        is_flat: tells such a recipe; who reads many command lines remembers what it has told.
     """
     typed = [_spelled(token) for token in join_equals(tokens)]
     files, rest = list[list[str]](), list[str]()
     for token in typed:
-        file = file_of(token, folders)
+        file = file_of(token, folders, is_flat)
         try:
             opened = None if file is None else arguments_in(file)
         except ConfigError:
@@ -172,25 +183,15 @@ def _bits(values: Mapping[str, Any]) -> str:
     return "8" if is_on["int8"] else "16" if is_on["half"] else "null"
 
 
-def file_of(token: str, folders: Sequence[Path] = ()) -> Path | None:
+def file_of(token: str, folders: Sequence[Path] = (), is_flat: Callable[[Path], bool] = is_flat) -> Path | None:
     """The file of `yolo`'s arguments that an argument names; None if it names none."""
     name, value = _name(token).lstrip("+"), unquote(token.partition("=")[2].strip())
     if name == "cfg" and literal(value) is not None:
         return Path(value).expanduser()
     if name == "experiment" and "/" not in value:
         files = [folder / "experiment" / f"{value.removesuffix('.yaml')}.yaml" for folder in folders]
-        return next((file for file in files if file.is_file() and _is_flat(file)), None)
+        return next((file for file in files if file.is_file() and is_flat(file)), None)
     return None
-
-
-def _is_flat(file: Path) -> bool:
-    """Whether Hydra could not compose this recipe, as it holds the flat keys of `yolo`."""
-    try:
-        content = _mapping(file)
-    except ConfigError:
-        return False  # Hydra tells
-    texts = [key for key in ("model", "data") if isinstance(content.get(key), str)]
-    return "defaults" not in content and bool(texts or _OF_YOLO_ONLY & content.keys())
 
 
 def arguments_in(file: Path) -> list[str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.freeze import dump, freeze, load, load_own
+from yoloscale.config.freeze import dump, freeze, load
 from yoloscale.config.plan import describe, difference, is_automatic, plan, world_size
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resuming import Done, is_asked, remarks
@@ -87,13 +86,12 @@ def said(frozen: Config, found: Config) -> list[str]:
     return lines
 
 
-def not_compared(config: Path, wanted: Config, *, of: str) -> str | None:
+def not_compared(frozen: Config, wanted: Config, *, of: str) -> str | None:
     """What to say of a frozen config that is taken up with data elsewhere, not looked at yet; None for others.
 
     `of`: whose it is: run 'x', sweep 'x'.
     """
-    frozen = load_own(config) if config.exists() else None
-    if frozen is None or is_same_place(frozen, wanted) or wanted.origin.dataset is not None:
+    if is_same_place(frozen, wanted) or wanted.origin.dataset is not None:
         return None
     return f"data={wanted.data.source} is compared with that of {of} when it starts"
 

@@ -12,15 +12,16 @@ from typing import TypeVar
 from yoloscale.config import node_paths
 from yoloscale.config.compose_each import compose_each
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.freeze import load_own
+from yoloscale.config.freeze import Sections, load_own
 from yoloscale.config.machine import Machine, this_machine
 from yoloscale.config.remarks import Say, once, silent
 from yoloscale.config.resolve import adopt, resolve
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, LoggerConfig
 from yoloscale.config.service_variables import unread, with_variables
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
+from yoloscale.config.validate_logger import logger_problems
 from yoloscale.data.ultralytics_settings import unheld
 from yoloscale.launch.claim import default_name
 from yoloscale.launch.configure import never_typed, task_of, typed_keys
@@ -108,11 +109,12 @@ def configure_all(
     for line in [*unread(first, in_sweep=True), *unheld(first), *node_paths.remarks(first)]:
         say(line)
     goes_on = name is not None and is_sweep(folder / name)
-    configured = []
+    configured, known = [], Sections()
     for point, folder_name, config in zip(points, names, composed, strict=True):
-        frozen = _frozen(folder / str(name) / folder_name) if goes_on else None
+        frozen = _frozen(folder / str(name) / folder_name, known) if goes_on else None
         configured.append(ConfiguredPoint(point, folder_name, config, resolved(config, frozen, machine)))
-    found_problems = [[*never_typed(each.composed), *validate(each.config, machine)] for each in configured]
+    of_logger = _of_loggers()
+    found_problems = [[*never_typed(each.composed), *validate(each.config, machine, of_logger)] for each in configured]
     of_all = [*_settings(composed[0].sweep, composed[0].cluster)]
     if not are_probes:
         of_all += _site(configured, SweepDirectory(folder / str(name)) if goes_on else None, say)
@@ -165,6 +167,19 @@ def _settings(sweep: SweepConfig, cluster: ClusterConfig) -> list[Problem]:
     return problems
 
 
+def _of_loggers() -> Callable[[LoggerConfig], list[Problem]]:
+    """`logger_problems`, asked once of each group: most points have the same."""
+    told = dict[str, list[Problem]]()
+
+    def of_logger(logger: LoggerConfig) -> list[Problem]:
+        key = repr(logger)
+        if key not in told:
+            told[key] = logger_problems(logger)
+        return told[key]
+
+    return of_logger
+
+
 def _site(points: Sequence[ConfiguredPoint], begun: SweepDirectory | None, say: Say) -> list[Problem]:
     """What the site says of the points that would be submitted: of a sweep that was begun, those that are left."""
     first = points[0].config
@@ -179,9 +194,9 @@ def _remark(points: Sequence[ConfiguredPoint], say: Say) -> None:
     say_remarks((each.config for each in points), swept, typed, say)
 
 
-def _frozen(folder: Path) -> Config | None:
+def _frozen(folder: Path, known: Sections) -> Config | None:
     path = RunDirectory(folder).config
-    return load_own(path) if path.exists() else None
+    return load_own(path, known) if path.exists() else None
 
 
 def _problems(found: Config | ConfigError) -> Sequence[Problem]:

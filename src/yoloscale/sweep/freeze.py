@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.freeze import Entries, dump, entries, load_own, new_id
+from yoloscale.config.freeze import Entries, Sections, dump, entries, load_own, new_id
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.remarks import Say, once, silent
 from yoloscale.config.schema import Config, PathsConfig
@@ -80,12 +80,13 @@ def say_not_compared(sweep: ConfiguredSweep, say: Say) -> None:
     """Say, before a start, which data elsewhere the points that go on are then compared with."""
     if sweep.name is None:
         return
-    directory, say = sweep.directory(sweep.name), once(say)
-    going_on = ((directory.run(each.name), each) for each in sweep.points)
-    of = f"sweep {directory.name!r}"
-    candidates = [(run.config, each) for run, each in going_on if not run.result.exists()]
-    for config, each in [(directory.path / BASE, sweep.points[0]), *candidates]:
-        if (line := not_compared(config, each.config, of=of)) is not None:
+    directory, say, known = sweep.directory(sweep.name), once(say), Sections()
+    going_on = [(directory.run(each.name), each) for each in sweep.points]
+    paths = [(directory.path / BASE, sweep.points[0])]
+    paths += [(run.config, each) for run, each in going_on if not run.result.exists()]
+    for path, each in paths:
+        frozen = load_own(path, known) if path.exists() else each.config
+        if (line := not_compared(frozen, each.config, of=f"sweep {directory.name!r}")) is not None:
             say(line)
 
 
@@ -185,9 +186,10 @@ def _moves(
     """
     _refuse_other_points(directory, sweep)
     moves, problems = list[tuple[RunDirectory, ConfiguredPoint, "Config | None"]](), list[Sequence[Problem]]()
+    known = Sections()
     for each in sweep.points:
         run = directory.run(each.name)
-        frozen = load_own(run.config) if run.config.exists() else None
+        frozen = load_own(run.config, known) if run.config.exists() else None
         found = frozen
         try:
             if frozen is not None:

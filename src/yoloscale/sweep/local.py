@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.freeze import load, load_own
+from yoloscale.config.freeze import Sections, load, load_own
 from yoloscale.config.machine import this_machine
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Launcher
@@ -122,7 +122,8 @@ def name_gpus(sweep: SweepDirectory, gpus: Sequence[int] | None) -> None:
 
 def refuse_unlike(runs: Sequence[RunDirectory]) -> None:
     """Raise ConfigError unless these points are all to run here, and in the same way."""
-    configs = [load_own(run.config) for run in runs]
+    known = Sections()
+    configs = [load_own(run.config, known) for run in runs]
     if elsewhere := next((config for config in configs if config.cluster.launcher is not Launcher.local), None):
         found = f"{elsewhere.cluster.launcher.value} in some of its points, local in others"
         instead = "resume each point alone, or type the sweep's own command again"
@@ -136,7 +137,8 @@ def refuse_unlike(runs: Sequence[RunDirectory]) -> None:
 
 def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -> None:
     """Check points that are to go on here, and see that all is there which they need. Raises ConfigError."""
-    configs, machine = [load_own(run.config) for run in runs], this_machine()
+    known, machine = Sections(), this_machine()
+    configs = [load_own(run.config, known) for run in runs]
     if problems := gathered([validate(config, machine) for config in configs], [run.name for run in runs]):
         raise ConfigError(problems)
     for config in {needs(config): config for config in configs}.values():

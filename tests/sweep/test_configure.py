@@ -1,0 +1,33 @@
+"""What is asked once for all points of a sweep."""
+
+from __future__ import annotations
+
+import pytest
+
+from yoloscale.config import freeze as freeze_module
+from yoloscale.config.validate_logger import logger_problems
+from yoloscale.sweep import configure as module
+
+from .conftest import Configured, Frozen
+
+WORDS = ("name=s", "seed=range(0,5)", "logger=wandb_offline", "cluster.procs_per_node=1", "device=cpu")
+
+
+def test_the_logger_is_asked_once(configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(module, "logger_problems", lambda logger: asked.append(logger) or logger_problems(logger))
+    assert len(configured(*WORDS).points) == 5
+    assert len(asked) == 1
+
+
+def test_what_frozen_points_have_in_common_is_parsed_once(
+    configured: Configured, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = frozen(*WORDS)
+    whole = len(sweep.directory.runs()[0].config.read_text().splitlines())
+    lines = []
+    real = freeze_module.parse
+    monkeypatch.setattr(freeze_module, "parse", lambda text: lines.extend(text.splitlines()) or real(text))
+    again = configured(*WORDS)
+    assert [each.config.seed for each in again.points] == list(range(5))
+    assert len(lines) < whole + 5 * 5, "the seed, the name and the id of each, and the rest once"
