@@ -1,4 +1,4 @@
-"""One rank of a test: `rank_program.py TEST_FILE FUNCTION FOLDER`, started by the fixture `launch_ranks`."""
+"""One rank of a test, started by the fixture `launch_ranks` from a process that has imported torch already."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ def function_of(file: str, name: str) -> Any:
     return getattr(module, name)
 
 
-def main(file: str, name: str, folder: Path) -> None:
+def main(file: str, name: str, folder: Path, variables: dict[str, str]) -> None:
+    """Call the function in a rank whose environment is `variables`; its output goes to `rank-<n>.log` in the folder."""
+    os.environ.clear()
+    os.environ.update(variables)
+    log = os.open(folder / f"rank-{variables['RANK']}.log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     torch.set_num_threads(1)
     ranks = from_environment()
     function = function_of(file, name)
@@ -32,9 +38,5 @@ def main(file: str, name: str, folder: Path) -> None:
     arguments = torch.load(folder / "arguments.pt", weights_only=False)
     torch.save(function(ranks, steps, *arguments), folder / f"result-{ranks.rank}.pt")
     group.leave()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
     sys.stdout.flush()
     os._exit(0)
