@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-STEPS = 10
+STEPS = 6
 TASKS = ["detect", "segment", "pose", "obb", "classify", "rtdetr"]
 COMMON = (
     "debug.trace=true",
     "cluster.threads=1",
     "amp=false",
     "nbs=32",
-    "epochs=5",  # of two optimiser steps
+    "epochs=3",  # of two optimiser steps
     "val=false",
     "workers=0",
     "imgsz=96",
