@@ -138,6 +138,7 @@ def train(*overrides: str, **values: Any) -> Run:
     """
     from yoloscale.launch.claim import proposed_run
     from yoloscale.launch.configure import configure
+    from yoloscale.launch.slurm.own_job import remarks_in_job
     from yoloscale.launch.start import ready
 
     refuse_several(["train"])
@@ -149,6 +150,8 @@ def train(*overrides: str, **values: Any) -> Run:
                 "cluster.nodes", f"{config.cluster.nodes}", "start several nodes with `yoloscale train --node-rank K`"
             )
         )
+    for line in remarks_in_job(config):
+        print(line)
     is_new, is_named = not proposed_run(config).path.exists(), config.name is not None
     taken = ready(config, tokens, print)
     name = [] if is_named else from_values({"name": taken.run.name})

@@ -14,8 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from yoloscale.config.schema import ClusterConfig
-from yoloscale.launch.attempts import time_limit
+from yoloscale.config.schema import ClusterConfig, Launcher
+from yoloscale.launch import attempts
+from yoloscale.launch.attempts import TimeLimit, time_limit
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, conclude
 from yoloscale.launch.restarts import Restarts, cause, may_restart, newest_step
@@ -147,6 +148,23 @@ def test_the_limit_is_that_of_the_start() -> None:
     limit = time_limit(ClusterConfig(time="10", stop_before_s=100.0), 1000.0)
     assert (limit.stop_at, limit.limit_at) == (1500.0, 1600.0)
     assert time_limit(ClusterConfig(), 1000.0).stop_at is None
+
+
+def test_the_end_of_the_job_around_a_start_is_its_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert time_limit(ClusterConfig(), 1000.0, 600.0) == TimeLimit(1480.0, 1600.0)
+    assert time_limit(ClusterConfig(time="5"), 1000.0, 600.0) == TimeLimit(1180.0, 1300.0)
+    assert time_limit(ClusterConfig(time="20"), 1000.0, 100.0) == TimeLimit(1050.0, 1100.0)
+    assert time_limit(ClusterConfig(launcher=Launcher.slurm), 1000.0, 600.0) == TimeLimit()
+    said: list[str] = []
+    monkeypatch.setattr(attempts, "left_s", lambda: 600.0)
+    limit = attempts.limit_of_start(ClusterConfig(), said.append)
+    assert limit.limit_at is not None
+    assert said == ["SLURM ends this job in 10 minutes: all ranks save and stop 120 s before"]
+    attempts.limit_of_start(ClusterConfig(time="5"), said.append)
+    attempts.limit_of_start(ClusterConfig(launcher=Launcher.slurm), said.append)
+    monkeypatch.setattr(attempts, "left_s", lambda: None)
+    assert attempts.limit_of_start(ClusterConfig(), said.append) == TimeLimit()
+    assert len(said) == 1
 
 
 def test_between_two_attempts_it_is_restarting_for_as_long_as_its_launcher_lives(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     from yoloscale.config.each_dataset import with_each_dataset
     from yoloscale.launch.claim import named_run
     from yoloscale.launch.configure import configure
+    from yoloscale.launch.slurm.own_job import remarks_in_job
 
     if (words := resume.words_of(arguments)) is not None:
         return resume.main(words)
@@ -50,6 +51,8 @@ def main(arguments: list[str]) -> int:
         return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
     config = configure(flags.rest, say, uses_own_job=not flags.prepare)
     refuse_bad_combination(config, flags)
+    for line in [] if flags.prepare else remarks_in_job(config):
+        say(line)
     if flags.dry_run:
         say_outlook([config])
     if config.cluster.launcher is Launcher.slurm:

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from yoloscale.config.schema import ClusterConfig, Config, Launcher
@@ -16,6 +17,7 @@ from yoloscale.launch.node_group import Change, NodeGroup
 from yoloscale.launch.outcome import FAILED, INTERRUPTED, STOPPED, Failure, Outcome
 from yoloscale.launch.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.launch.slurm.broken_node import is_device_fault
+from yoloscale.launch.slurm.own_job import left_s
 from yoloscale.launch.spec import WORKER, JobSpec, job_spec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.watched import POLL_S
@@ -37,12 +39,29 @@ class TimeLimit:
         return self.stop_at is not None and time.time() >= self.stop_at
 
 
-def time_limit(cluster: ClusterConfig, started_at: float) -> TimeLimit:
-    """The limit of a start, from a validated config. SLURM keeps its own, and warns before it."""
-    if cluster.time is None or cluster.launcher is Launcher.slurm:
+def time_limit(cluster: ClusterConfig, started_at: float, job_left_s: float | None = None) -> TimeLimit:
+    """The limit of a start, from a validated config and the SLURM job around it, whichever comes first.
+
+    Where SLURM starts the ranks, it keeps its own limit, and warns before it.
+    """
+    if cluster.launcher is Launcher.slurm:
         return TimeLimit()
-    limit = limit_s(cluster.time)
+    limits = [job_left_s, None if cluster.time is None else limit_s(cluster.time)]
+    limit = min((each for each in limits if each is not None), default=None)
+    if limit is None:
+        return TimeLimit()
     return TimeLimit(started_at + stop_after_s(limit, cluster.stop_before_s), started_at + limit)
+
+
+def limit_of_start(cluster: ClusterConfig, say: Callable[[str], None]) -> TimeLimit:
+    """The limit of a start at this moment; a line where the job that this is typed in sets it."""
+    left = left_s() if cluster.launcher is Launcher.local else None
+    now = time.time()
+    limit = time_limit(cluster, now, left)
+    if left is not None and limit.limit_at == now + left and limit.stop_at is not None:
+        before_s = limit.limit_at - limit.stop_at
+        say(f"SLURM ends this job in {left / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before")
+    return limit
 
 
 def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = None) -> JobSpec:
@@ -91,7 +110,7 @@ class _Start:
     ) -> None:
         self._run, self._config, self._observer, self._requests = run, config, observer, requests
         self._step, self._worker = step, worker
-        self._limit = time_limit(config.cluster, time.time())
+        self._limit = limit_of_start(config.cluster, observer.say)
         self._nodes = NodeGroup(run, config, observer, requests, step)
 
     def until_end(self) -> Outcome:

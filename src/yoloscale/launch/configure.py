@@ -26,7 +26,7 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     from yoloscale.config.validate import validate
     from yoloscale.data.ultralytics_settings import unheld
     from yoloscale.launch.slurm.limits import site_problems
-    from yoloscale.launch.slurm.own_job import fitted, own_job, remarks_in_job
+    from yoloscale.launch.slurm.own_job import fitted, own_job
     from yoloscale.launch.slurm.site import with_site_cpus
 
     config = compose(tokens, task_of, say)
@@ -43,8 +43,7 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     problems = [*validate(config), *site_problems(config, say)]
     if problems:
         raise ConfigError(placed(problems, tokens))
-    in_job = remarks_in_job(config)
-    for line in [*unheld(config), *node_paths.remarks(config), *in_job, *remarks(config, typed_keys(tokens))]:
+    for line in [*unheld(config), *node_paths.remarks(config), *remarks(config, typed_keys(tokens))]:
         say(line)
     return config
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,15 @@ import pytest
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.launch.slurm import own_job as module
-from yoloscale.launch.slurm.own_job import OwnJob, environment_inside, fitted, own_job, refuse_too_small, remarks_in_job
+from yoloscale.launch.slurm.own_job import (
+    OwnJob,
+    environment_inside,
+    fitted,
+    left_s,
+    own_job,
+    refuse_too_small,
+    remarks_in_job,
+)
 from yoloscale.runs.slurm_commands import SlurmError
 
 SCRIPT = {"SLURM_JOB_ID": "11", "SLURM_JOB_NUM_NODES": "2", "SLURMD_NODENAME": "node1", "SLURM_CPUS_ON_NODE": "8"}
@@ -144,6 +153,46 @@ def test_less_than_a_person_may_think_is_said(
     launcher: Launcher, environ: dict[str, str], said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "affinity", lambda: 1)
-    lines = remarks_in_job(config(launcher=launcher), environ)
+    lines = remarks_in_job(replace(config(launcher=launcher), name="run"), environ)
     assert len(lines) == (said is not None)
     assert said is None or said in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_said"),
+    [
+        ({}, False),
+        ({**SCRIPT, "SLURM_JOB_NUM_NODES": "1"}, True),
+        (TASK, True),
+        ({**TASK, "SLURM_PTY_PORT": "4711"}, False),  # srun --pty bash
+        ({"SLURM_JOB_ID": "11", "SLURM_JOB_NUM_NODES": "1"}, False),  # salloc
+    ],
+)
+def test_a_script_that_slurm_may_start_again_is_told_to_name_its_run(environ: dict[str, str], is_said: bool) -> None:
+    lines = remarks_in_job(config(launcher=Launcher.local), environ)
+    assert any("name= is not given: when SLURM starts job 11 again" in line for line in lines) == is_said
+
+
+def test_what_is_left_of_a_job() -> None:
+    shown = "JobId=11 JobName=it\n   RunTime=00:20:00 TimeLimit=01:00:00 TimeMin=N/A\n"
+    assert left_s(SCRIPT, lambda argv, timeout_s: shown) == 2400
+    assert left_s(SCRIPT, lambda argv, timeout_s: shown.replace("01:00:00", "UNLIMITED")) is None
+    assert left_s(SCRIPT, silence) is None
+    assert left_s({}, answer) is None
+
+
+@pytest.mark.parametrize(
+    ("cluster", "is_said"),
+    [
+        ({"device": Device.cuda, "procs_per_node": 4, "cpus_per_task": 1}, True),
+        ({"device": Device.cuda, "procs_per_node": 4, "cpus_per_task": 8}, False),
+        ({"device": Device.cpu, "procs_per_node": 4, "cpus_per_task": 1}, False),
+        ({"device": Device.cuda, "procs_per_node": 1, "launcher": Launcher.local}, True),
+    ],
+)
+def test_a_job_with_gpus_and_hardly_a_cpu(
+    cluster: dict[str, Any], is_said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "available", lambda: 1)
+    lines = remarks_in_job(replace(config(**cluster), name="run"), {**SCRIPT, "SLURM_JOB_NUM_NODES": "1"})
+    assert [f"--cpus-per-task={8 * cluster['procs_per_node']} " in line for line in lines] == [True] * is_said

@@ -153,6 +153,21 @@ def test_a_batch_script_of_ones_own_trains_on_all_of_its_nodes(account: Any) -> 
     assert all(log.exists() for log in logs), "a rank on each node"
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("launcher", ["local", "slurm"])
+def test_a_batch_script_of_ones_own_saves_before_its_time_is_over(account: Any, launcher: str) -> None:
+    """SLURM tells the shell alone, if anybody, and only as it ends the job."""
+    account.with_stand_ins()
+    words = account.command("yoloscale", "train", "name=own", "cluster.procs_per_node=1", "device=cpu")
+    account.type(*words, "cluster=slurm", "--prepare")
+    (account.run("own").path / "standin.json").write_text('{"steps": 50000}')
+    typed = f"{shlex.join([*words, f'cluster={launcher}'])}; echo ended with $?"
+    job = account.type("sbatch", "--parsable", "--time=1", "--output=own.out", f"--wrap={typed}").strip()
+    account.until_state("own", job, "COMPLETED")
+    assert "ended with 75" in (account.folder / "own.out").read_text()
+    assert account.events("own", events.CHECKPOINT_SAVED)
+
+
 def test_a_script_that_breaks_in_an_allocation_is_a_failure_that_shows_its_output(account: Any) -> None:
     words = ("train", "name=broken", "cluster=slurm", "cluster.procs_per_node=1", "device=cpu", *account.small)
     setup = 'cluster.setup=["echo no module of that name >&2","exit 127"]'

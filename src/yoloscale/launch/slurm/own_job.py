@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from yoloscale.config.cpus import affinity
+from yoloscale.config.cpus import affinity, available
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
-from yoloscale.config.slurm import OPTIONS, gpus_in, gpus_of, is_exclusive, passed_through
+from yoloscale.config.slurm import CPUS_PER_GPU, OPTIONS, gpus_in, gpus_of, is_exclusive, passed_through
 from yoloscale.config.slurm_step import job_of, step_of
+from yoloscale.launch.slurm.facts import parse
 from yoloscale.runs.slurm_commands import SlurmError, call
 
 _TIMEOUT_S = 10.0
@@ -28,6 +29,10 @@ _OF_TASKS = (
     *("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_NTASKS_PER_NODE", "SLURM_NTASKS_PER_CORE", "SLURM_NTASKS_PER_SOCKET"),
     *("SLURM_NTASKS_PER_GPU", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_PER_GPU", "SLURM_TRES_PER_TASK", "SLURM_TRES_BIND"),
     *("SLURM_GPUS", "SLURM_GPUS_PER_TASK", "SLURM_GPUS_PER_SOCKET", "SLURM_GPU_BIND", "SLURM_MEM_PER_GPU"),
+)
+
+_UNNAMED = (
+    "name= is not given: when SLURM starts job {} again, this is another run; with a name it goes on with this one"
 )
 
 
@@ -61,6 +66,17 @@ def own_job(environ: Mapping[str, str] = os.environ, ask: Callable[..., str] = c
         return job
     cpus = None if any(name in environ for name in _HALF_CORES) else min(_count(line["cpus"]) for line in lines)
     return replace(job, gpus=min(gpus_in(line["gres"]) for line in lines), cpus=cpus)
+
+
+def left_s(environ: Mapping[str, str] = os.environ, ask: Callable[..., str] = call) -> float | None:
+    """Seconds until the job around this process ends; None outside of one, and where SLURM tells of no limit."""
+    name = job_of(environ)
+    if name is None:
+        return None
+    try:
+        return parse(ask(["scontrol", "show", "job", name], timeout_s=_TIMEOUT_S)).left_s
+    except SlurmError:
+        return None
 
 
 def fitted(config: Config, typed: Collection[str], job: OwnJob, say: Say) -> Config:
@@ -114,10 +130,24 @@ def remarks_in_job(config: Config, environ: Mapping[str, str] = os.environ) -> l
     job, step = job_of(environ), step_of(environ)
     if job is None:
         return []
+    is_batch = "SLURMD_NODENAME" in environ and "SLURM_PTY_PORT" not in environ
+    lines = [_UNNAMED.format(job)] if config.name is None and is_batch else []
     if step is not None:
-        return _remarks_in_task(config, job, environ)
-    if config.cluster.launcher is Launcher.slurm:
+        return lines + _remarks_in_task(config, job, environ)
+    lines += _few_cpus(config.cluster, job)
+    return lines if config.cluster.launcher is Launcher.slurm else lines + _remarks_on_nodes(job, environ)
+
+
+def _few_cpus(cluster: ClusterConfig, job: str) -> list[str]:
+    """Most sites give one CPU to a job that says nothing of CPUs, however many GPUs it has."""
+    ranks, cpus = cluster.procs_per_node or 1, cluster.cpus_per_task or available()
+    if cluster.device is not Device.cuda or cpus >= 2 * ranks:
         return []
+    more = f"ask for more with the job, as #SBATCH --cpus-per-task={CPUS_PER_GPU * ranks} if it has one task on a node"
+    return [f"job {job} has {cpus} CPUs on a node for {ranks} GPU ranks and what loads their images: {more}"]
+
+
+def _remarks_on_nodes(job: str, environ: Mapping[str, str]) -> list[str]:
     here = os.uname().nodename
     if "SLURMD_NODENAME" not in environ:
         return [f"this trains here, on {here}, which is no node of job {job}: cluster=slurm trains on its nodes"]
