@@ -25,6 +25,7 @@ TASK = {
     "SLURM_LOCALID": "0",
 }
 ALONE_IN_SLURM = {**TASK, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_STEP_TASKS_PER_NODE": "1"}
+BATCH = {"SLURM_JOB_ID": "42", "SLURM_NTASKS": "8"}
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
 
 
@@ -39,6 +40,9 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "1", "WORLD_SIZE": "2", "LOCA
         ({"PMI_SIZE": "3", "PMI_RANK": "0"}, "mpirun", 3, "without mpirun"),
         ({"PMIX_RANK": "1"}, "mpirun", 2, "without mpirun"),
         ({"RANK": "0", "WORLD_SIZE": "8", "MASTER_ADDR": "pod-0"}, "RANK, WORLD_SIZE", 8, "--node-rank K"),
+        ({**BATCH, **TORCHRUN}, "torchrun", 2, "without torchrun: yoloscale train … cluster=slurm"),
+        ({**BATCH, "RANK": "0", "WORLD_SIZE": "8"}, "RANK, WORLD_SIZE", 8, "unset RANK WORLD_SIZE"),
+        ({**BATCH, "RANK": "0", "WORLD_SIZE": "8"}, "RANK, WORLD_SIZE", 8, "yoloscale train … cluster=slurm"),
     ],
 )
 def test_several_launchers_are_told_what_to_type(
@@ -58,7 +62,7 @@ def test_several_launchers_are_told_what_to_type(
         {},
         ALONE_IN_SLURM,
         {**TASK, "SLURM_STEP_ID": str(0xFFFFFFFA)},  # the shell of salloc
-        {"SLURM_JOB_ID": "42", "SLURM_NTASKS": "8"},  # a batch script
+        BATCH,
         {"OMPI_COMM_WORLD_SIZE": "1", "PMI_SIZE": "1", "PMIX_RANK": "0"},
         {**TORCHRUN, "RANK": "0", "WORLD_SIZE": "1"},
         {"RANK": "0"},

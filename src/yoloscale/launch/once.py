@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.slurm_step import step_of
+from yoloscale.config.slurm_step import job_of, step_of
 
 _MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "JSM_NAMESPACE_SIZE")
 _QUESTIONS = ("-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i", "--dry-run", "--prepare")
@@ -32,7 +32,7 @@ def refuse_several(words: Sequence[str], environ: Mapping[str, str] = os.environ
     if starter is None or is_question or is_node:
         return
     found = f"`yoloscale {words[0]}` in each of {starter.count} processes, of which each would start all ranks"
-    raise ConfigError(Problem(starter.name, found, _instead(words[0], starter)))
+    raise ConfigError(Problem(starter.name, found, _instead(words[0], starter, job_of(environ))))
 
 
 def _starter(environ: Mapping[str, str]) -> _Starter | None:
@@ -58,17 +58,17 @@ def _number(environ: Mapping[str, str], name: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _instead(verb: str, starter: _Starter) -> str:
-    alone = (
-        f"type it once, without {starter.name}: yoloscale {verb} … cluster.procs_per_node=RANKS starts the ranks here"
-    )
+def _instead(verb: str, starter: _Starter, job: str | None) -> str:
+    """What to type; in a SLURM `job`, cluster=slurm starts the ranks on each of its nodes."""
+    here = f"yoloscale {verb} … cluster.procs_per_node=RANKS starts the ranks here"
+    on_nodes = f"yoloscale {verb} … cluster=slurm starts the ranks on all nodes"
+    alone = f"type it once, without {starter.name}: {here if job is None else on_nodes}"
     ranks = "of a run that is there already, "
     if starter.name == "srun":
-        alone = (
-            f"type it once, without srun, in the batch script or the shell of salloc: yoloscale {verb} … cluster=slurm "
-            "starts the ranks on all nodes"
-        )
+        alone = f"type it once, without srun, in the batch script or the shell of salloc: {on_nodes}"
         return f"{alone}\n{ranks}a task for each rank: srun --ntasks=RANKS python -m yoloscale.worker RUN"
     if starter.name == "RANK, WORLD_SIZE":
         alone = f"unset them, or give each node its number: yoloscale {verb} … cluster.nodes=N --node-rank K"
+        if job is not None:
+            alone = f"unset RANK WORLD_SIZE, where a script has set them for tasks of its own: {on_nodes}"
     return f"{alone}\n{ranks}the ranks alone: torchrun --nproc-per-node=RANKS -m yoloscale.worker RUN"
