@@ -105,6 +105,8 @@ def test_this_can_be_submitted(cluster: dict[str, Any]) -> None:
         ({"env": {"OMP_NUM_THREADS": "1"}}, "cluster.env.OMP_NUM_THREADS", "cluster.threads"),
         ({"env": {"CUDA_VISIBLE_DEVICES": "1"}}, "cluster.env.CUDA_VISIBLE_DEVICES", "gpus_per_node"),
         ({"env": {"UID": "1"}}, "cluster.env.UID", "shell"),
+        ({"env": {"YOLOSCALE_FIRST_POINT": "1:2"}}, "cluster.env.YOLOSCALE_FIRST_POINT", "script sets it"),
+        ({"env": {"YOLOSCALE_RUN_ID": "1"}}, "cluster.env.YOLOSCALE_RUN_ID", "script sets it"),
         ({"env": {"folder": "1"}}, "cluster.env.folder", "script"),
         ({"export": ["A=3"]}, "cluster.export", "cluster.env.NAME"),
         ({"export": ["ALL"]}, "cluster.export", "leave cluster.export out"),

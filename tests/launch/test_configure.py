@@ -21,3 +21,10 @@ def test_of_the_words_of_an_args_yaml_only_what_somebody_chose_is_remarked() -> 
     configure(["device=cpu", "pose=12.0", "angle=3", "save_dir=runs/a", "name=a", "optimizer=SGD"], said.append)
     assert [line for line in said if "pose=" in line] == []
     assert len([line for line in said if line.startswith("angle=3")]) == 1
+
+
+@pytest.mark.parametrize("word", ["pose=12.0", "+pose=12.0", "--pose=12.0"])
+def test_a_default_that_was_typed_is_remarked_however_it_was(word: str) -> None:
+    said = list[str]()
+    configure(["device=cpu", word], said.append)
+    assert len([line for line in said if line.startswith("pose=12.0: no effect")]) == 1

@@ -51,6 +51,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "own_broken.py").write_text("import json\n\ndef on_train_end(trainer)\n    pass\n")
     (tmp_path / "own_needy.py").write_text("from pathlib import Path\nimport no_such_package_of_anyone\n")
     (tmp_path / "own_exit.py").write_text("import sys\nsys.exit('no licence')\n")
+    idle = "async def on_train_end(trainer):\n    pass\n\ndef on_train_start(trainer):\n    yield trainer\n"
+    (tmp_path / "own_idle.py").write_text(idle)
     (tmp_path / "own_old.py").write_text("import json\nold = json.no_more\n")
     yield tmp_path
     for name in set(sys.modules) - before:
@@ -102,6 +104,8 @@ def test_an_error_names_the_callback_its_event_and_its_line(folder: Path) -> Non
         ("on_train_end=own_hooks:limit", "is a int, no function"),
         ("own_hooks:Hooks.on_model_save", "cannot be called with one argument"),
         ("own_hooks:on_train_epoch_end", "cannot be called with one argument"),
+        ("own_idle:on_train_end", "is a coroutine or a generator"),
+        ("own_idle:on_train_start", "is a coroutine or a generator"),
         ("own_broken:on_train_end", "own_broken.py:3: SyntaxError"),
         ("own_needy:on_train_end", "own_needy.py:2: ModuleNotFoundError: No module named 'no_such_package_of_anyone'"),
         ("own_exit:on_train_end", "SystemExit: no licence"),
@@ -150,7 +154,10 @@ def test_a_folder_that_is_not_mounted_is_named(tmp_path: Path, monkeypatch: pyte
 def test_the_launcher_asks_a_process_of_its_own(folder: Path) -> None:
     from yoloscale.data.fetch_process import FetchError, run_fetch
 
-    answer = run_fetch(["callbacks", str(folder), "own_hooks:on_train_start", "own_needy:on_train_end"], print)
+    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()\non_train_end = print\n"
+    (folder / "own_thread.py").write_text(thread)  # is not waited for
+    words = ["own_hooks:on_train_start", "own_thread:on_train_end", "own_needy:on_train_end"]
+    answer = run_fetch(["callbacks", str(folder), *words], print)
     ((key, found, _, is_everywhere),) = json.loads(answer)
     assert key == "callbacks"
     assert "own_needy.py:2" in found

@@ -18,6 +18,7 @@ _OWN = {
     **dict.fromkeys(("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT"), _LAUNCHERS),
     **dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE"), _LAUNCHERS),
     **dict.fromkeys(("YOLOSCALE_JOB", "YOLOSCALE_ATTEMPT", "YOLOSCALE_STOP_AT"), _LAUNCHERS),
+    **dict.fromkeys(("YOLOSCALE_RUN_ID", "YOLOSCALE_FIRST_POINT"), "leave it out: the script sets it"),
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "write cluster.threads=N"),
     "CUDA_VISIBLE_DEVICES": "leave it out: SLURM chooses the GPUs; cluster.gpus_per_node=N",
     **dict.fromkeys(("BASHOPTS", "EUID", "PPID", "SHELLOPTS", "UID"), "leave it out: the shell keeps it as it is"),

@@ -49,8 +49,8 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
 
 
 def typed_keys(tokens: Sequence[str]) -> set[str]:
-    """The keys of what was typed, without Hydra's marks; none of an args.yaml: a program wrote its default values."""
-    keys = {token.partition("=")[0].strip().lstrip("+") for token in tokens}
+    """The keys of what was typed, without Hydra's marks and dashes; none of an args.yaml: its defaults nobody typed."""
+    keys = {token.partition("=")[0].strip().lstrip("+-") for token in tokens}
     return set() if "save_dir" in keys else keys
 
 

@@ -143,6 +143,9 @@ def _not_callable(callback: Callback, function: Any) -> Problem | None:
     if not callable(function):
         found = f"{callback} is a {type(function).__name__}, no function"
         return Problem("callbacks", found, "name a function that takes the trainer (or, for on_val_…, the validator)")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        found = f"{callback} is a coroutine or a generator, of which a call runs nothing"
+        return Problem("callbacks", found, "write a plain function: def, without async and yield")
     try:
         inspect.signature(function).bind(object())
     except TypeError:
