@@ -138,6 +138,39 @@ def test_the_key_changes_with_the_files_and_the_settings(tmp_path: Path) -> None
     assert len(keys) == 5
 
 
+def test_names_of_any_bytes_have_a_key(tmp_path: Path) -> None:
+    file = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg")
+    Path(file).write_text("x")
+    assert cache.fingerprint([file], 640) != cache.fingerprint([file], 320)
+
+
+@pytest.mark.parametrize("kind", ["ram", "disk"])
+def test_what_was_left_is_removed_and_what_others_fill_is_not(kind: str, memory: Path, tmp_path: Path) -> None:
+    """Whoever fills it may be in another container, where pids are others."""
+    folder = memory if kind == "ram" else tmp_path / "disk"
+    left, others = (folder / f".yoloscale-{name}-key-1.{name}.partial" for name in ("4194303", "4194302"))
+    with cache._owned(left):
+        pass  # and killed
+    with cache._owned(others):
+        cache.build(kind, COUNT, read, "key", tmp_path / "disk", Ranks(), threads=1)
+        assert not left.exists()
+        assert others.exists()
+
+
+def test_runs_of_equal_pids_do_not_share_memory(memory: Path, tmp_path: Path) -> None:
+    """Two containers with the host's shared memory."""
+    others = []
+
+    def reading(index: int) -> Any:
+        if index == 7 and not others:
+            others.append(cache.build("ram", COUNT, read, "key", tmp_path, Ranks(host="another"), threads=1))
+        return read(index)
+
+    assert_images(cache.build("ram", COUNT, reading, "key", tmp_path, Ranks(), threads=1))
+    assert_images(others[0])
+    assert list(memory.iterdir()) == []
+
+
 def share(ranks: Ranks, _steps: Any, folder: str) -> list[Any]:
     """Build with others; which images this rank decoded, and whether it reads them all."""
     decoded: list[int] = []

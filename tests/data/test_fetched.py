@@ -40,7 +40,7 @@ def test_a_file_that_has_changed_is_another_one_for_new_runs_alone(
     address = f"{host}/d.yaml"
     put(folder, "a", 1_000_000)
     first, _ = prepare(address, cache)
-    opened = sources.below(cache, first)
+    opened = sources.opened_as(DataConfig(source=address), cache, first)
     assert prepare(address, cache) == (first, [])
     assert sent == ["/d.yaml"]
     put(folder, "a, b", 2_000_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -183,3 +184,23 @@ def test_nothing_here_imports_torch_or_ultralytics() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_ranks_do_not_look_for_the_yaml_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "parts"
+    for split in ("train", "val"):
+        (root / "inner" / split).mkdir(parents=True)
+    (root / "inner" / "data.yaml").write_text("train: train\nval: val\nnames: [a]\n")
+    data, cache = DataConfig(source=str(root)), tmp_path / "cache"
+    found = sources.prepare(data, Task.detect, cache, lambda line: None)
+    opened = sources.opened_as(data, cache, found)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a folder is listed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        patch.setattr(os, "listdir", refuse)
+        assert sources.locate(data, Task.detect, cache, opened=opened) == found == root / "inner" / "data.yaml"
+    for source in (root / "inner" / "data.yaml", root / "inner"):
+        assert sources.opened_as(DataConfig(source=str(root / "inner" / "data.yaml")), cache, source) is None

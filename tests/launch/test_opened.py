@@ -126,7 +126,7 @@ def test_a_source_that_is_gone(started: tuple[RunDirectory, Callable[[int], Path
     ready_again(run, lambda _: None).release()
     assert located(load(run.config)) == before
     shutil.rmtree(cache_folder(load(run.config).paths))
-    with pytest.raises(ConfigError, match="was opened into when the run was started, is not there"):
+    with pytest.raises(ConfigError, match="was opened as when the run was started, is not there"):
         located(load(run.config))
     with pytest.raises(ConfigError, match=f"there is no {source}"):
         ready_again(run, lambda _: None)

@@ -205,7 +205,9 @@ class OriginConfig:
 
     folder: str | None = None  # the working folder: relative paths in a dataset's YAML and its lists refer to it
     dataset: str | None = None  # training images and fingerprint (data/identity.py); None: it was not looked at
-    opened: str | None = None  # below the cache: what `data` was unpacked, fetched, split or rendered into
+    opened: str | None = (
+        None  # what `data` was unpacked, fetched, split or rendered into, below the cache; a folder's YAML
+    )
     batch: int | None = None  # the global batch that the optimiser steps were planned with; None: `batch`
     epochs: int | None = None  # that `optimizer=auto` was decided by; None: `epochs`
     epochs_done: int | None = None  # when `epochs` or `time` was changed: a run that had ended there goes on

@@ -6,10 +6,13 @@ Ultralytics keeps one copy per rank (ultralytics/ultralytics issue 22307).
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from itertools import islice
@@ -19,15 +22,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from yoloscale.config import memory
+from yoloscale.data.in_threads import in_threads
 from yoloscale.data.room import SHARED_MEMORY, size
 from yoloscale.dist import group
 from yoloscale.dist.environment import Ranks
 from yoloscale.dist.heartbeat import HEARTBEAT
 
 Image = npt.NDArray[Any]
+_OWNER = "owner"
 Read = Callable[[int], tuple[Image, tuple[int, int]]]
 """Decodes image i: (H, W, C) uint8, perhaps resized, and the height and width of the file."""
 
@@ -58,10 +62,15 @@ class NodeImages:
 def fingerprint(files: Sequence[str], *settings: object) -> str:
     """Names a cache by its content: the files with their sizes and times, and how they are decoded."""
     digest = blake2b(repr(settings).encode(), digest_size=12)
-    for file in HEARTBEAT.through(files):
-        status = Path(file).stat()
-        digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    for described in HEARTBEAT.through(in_threads(_described, files)):
+        digest.update(described)
     return digest.hexdigest()
+
+
+def _described(files: Sequence[str]) -> bytes:
+    statuses = [(file, os.stat(file)) for file in files]  # noqa: PTH116  # a Path for each of millions costs more
+    lines = (f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n" for file, status in statuses)
+    return "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def build(
@@ -78,45 +87,73 @@ def build(
     Returns:
         The images, or a sentence that says why there is no room for them.
     """
-    owner = _first_of_node(ranks)
-    if kind == "ram" and ranks.is_first_of_node:
-        _remove_orphans()
-    parent, prefix = (disk, "yoloscale") if kind == "disk" else (_memory_folder(), f"yoloscale-{owner}")
+    token = _token_of_node(ranks)
+    is_kept = kind == "disk"
+    parent, prefix = (disk, "yoloscale") if is_kept else (_memory_folder(), f"yoloscale-{token}")
     folder = parent / f"{prefix}-{key}-{ranks.local_world_size}"
-    if not all(group.gather_objects(folder.is_dir())):
-        refusal = _refusal(kind, folder, count, read, spared) if ranks.is_first_of_node else None
-        refusal = next((r for r in group.gather_objects(refusal) if r), None)
-        if refusal:
-            return refusal
-        partial = folder.with_name(f".{folder.name}.{ranks.host}.{owner}.partial")
-        if ranks.is_first_of_node:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+    partial = folder.with_name(f".{folder.name}.{token}.partial")
+    if ranks.is_first_of_node:
+        _remove_orphans(parent, ".yoloscale-*.partial" if is_kept else "*yoloscale-*")
+    with contextlib.ExitStack() as owner:
+        if not all(group.gather_objects(folder.is_dir())):
+            refusal = _refusal(kind, folder, count, read, spared) if ranks.is_first_of_node else None
+            refusal = next((r for r in group.gather_objects(refusal) if r), None)
+            if refusal:
+                return refusal
+            if ranks.is_first_of_node:
+                owner.enter_context(_owned(partial))
+            group.barrier()
+            share = range(ranks.local_rank, count, ranks.local_world_size)
+            _write_share(partial, share, read, ranks.local_rank, threads)
+            group.barrier()
+            if ranks.is_first_of_node:
+                _give_name(partial, folder)
         group.barrier()
-        _write_share(partial, range(ranks.local_rank, count, ranks.local_world_size), read, ranks.local_rank, threads)
+        images = _map(folder, ranks.local_world_size, count)
         group.barrier()
-        if ranks.is_first_of_node:
-            _give_name(partial, folder)
-    group.barrier()
-    images = _map(folder, ranks.local_world_size, count)
-    group.barrier()
-    if kind == "ram" and ranks.is_first_of_node:
-        shutil.rmtree(folder)  # the mappings keep the pages until the last rank ends, however it ends
-    return images
+        if not is_kept and ranks.is_first_of_node:
+            shutil.rmtree(folder)  # the mappings keep the pages until the last rank ends, however it ends
+        return images
 
 
-def _first_of_node(ranks: Ranks) -> int:
-    """Collective. The process id of this node's first rank, which names what belongs to this run alone."""
-    everybody = group.gather_objects((ranks.host, ranks.is_first_of_node, os.getpid()))
-    return next(pid for host, is_first, pid in everybody if is_first and host == ranks.host)
+def _token_of_node(ranks: Ranks) -> str:
+    """Collective. A name that this node's ranks have in common, and nobody else: containers have pids in common."""
+    everybody = group.gather_objects((ranks.host, ranks.is_first_of_node, secrets.token_hex(6)))
+    return next(token for host, is_first, token in everybody if is_first and host == ranks.host)
 
 
-def _remove_orphans() -> None:
-    """Remove what a run that was killed while it filled its cache has left in shared memory."""
-    for path in _memory_folder().glob("*yoloscale-*"):
-        owner = path.name.lstrip(".").split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(path, ignore_errors=True)
+@contextlib.contextmanager
+def _owned(partial: Path) -> Iterator[None]:
+    """Make the folder, with a file in it that is locked for as long as this process lives, in whatever container.
+
+    It is locked before it is there, so that nobody takes it for one that was left.
+    """
+    partial.mkdir(parents=True)
+    file = partial.with_name(f"{partial.name}.{_OWNER}")
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: nothing there is taken for left
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.rename(partial / _OWNER)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_orphans(parent: Path, pattern: str) -> None:
+    """Remove what a run that was killed while it filled its cache has left."""
+    for folder in parent.glob(pattern):
+        try:
+            descriptor = os.open(folder / _OWNER, os.O_RDWR)
+        except OSError:  # it has none yet, or belongs to somebody else
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # its owner lives, or nobody can tell
+            continue
+        finally:
+            os.close(descriptor)
 
 
 def _give_name(partial: Path, folder: Path) -> None:

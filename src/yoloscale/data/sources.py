@@ -78,9 +78,14 @@ def prepare(
     return source
 
 
-def below(cache: Path, source: Path) -> str | None:
-    """What `prepare` returned, relative to the cache; None for a dataset that lies elsewhere."""
-    return str(source.relative_to(cache)) if source.is_relative_to(cache) else None
+def opened_as(data: DataConfig, cache: Path, source: Path) -> str | None:
+    """What `prepare` returned, relative to the cache if it lies there; None for what `data` names itself.
+
+    The YAML in a folder that `data` names is another one: ranks need not look for it.
+    """
+    if source.is_relative_to(cache):
+        return str(source.relative_to(cache))
+    return str(source) if Path(data.source) in source.parents else None
 
 
 def _checked(data: DataConfig, source: Path, reads: Reads, say: Say) -> Path:
@@ -228,7 +233,7 @@ def _absent(written: str, source: Path, missing: list[Path], reads: Reads) -> Co
 
 def _opened(data: DataConfig, source: Path, reads: Reads) -> Path:
     if not source.exists():
-        found = f"{source}, which {data.source} was opened into when the run was started, is not there"
+        found = f"{source}, which {data.source} was opened as when the run was started, is not there"
         instead = "`yoloscale resume RUN` opens it again; over several nodes, write a paths.cache that all of them see"
         raise ConfigError(Problem("data", found, instead))
     if missing := _missing(source, reads):

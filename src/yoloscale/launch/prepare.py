@@ -86,7 +86,7 @@ def check_data(config: Config, task: Task, say: Say) -> OriginConfig:
             say(loss)
     train = report.splits["train"]
     dataset = None if report.digest is None else f"{train.images - len(train.skipped)}:{report.digest}"
-    return OriginConfig(dataset=dataset, opened=sources.below(cache, source))
+    return OriginConfig(dataset=dataset, opened=sources.opened_as(config.data, cache, source))
 
 
 def _check_augmentations(config: Config, say: Say) -> None:

@@ -36,7 +36,7 @@ def _described(dataset: Any) -> Iterator[bytes]:
 
 
 def _entry(name: str, fields: Sequence[tuple[str, Any]]) -> bytes:
-    made = sha256(name.encode())
+    made = sha256(os.fsencode(name))
     for key, value in fields:
         made.update(key.encode())
         for part in value if isinstance(value, list) else [value]:
