@@ -147,6 +147,12 @@ def test_srun_does_not_read_how_the_tasks_of_the_person_share_a_node() -> None:
         (Launcher.local, TASK, None),
         (Launcher.local, {**TASK, "SLURM_CPUS_PER_TASK": "8"}, "srun --cpus-per-task=8, or leave srun out"),
         (Launcher.local, {**TASK, "SLURM_CPUS_PER_TASK": "1"}, None),
+        (
+            Launcher.local,
+            {**TASK, "SLURM_JOB_GPUS": "0,2-3"},
+            "none of the 3 GPUs that job 11 has here: write srun --gpus",
+        ),
+        (Launcher.local, {**TASK, "SLURM_JOB_GPUS": "0,1", "SLURM_STEP_GPUS": "0"}, None),
     ],
 )
 def test_less_than_a_person_may_think_is_said(

@@ -10,7 +10,7 @@ import pytest
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.locations import templates_folder
 from yoloscale.launch.slurm.job import SlurmJob
-from yoloscale.launch.slurm.render import TEMPLATE, options, render, script_of, shell_word
+from yoloscale.launch.slurm.render import TEMPLATE, options, render, script_of, shell_word, srun_flags
 
 Make = Callable[..., SlurmJob]
 ON_CPU = "cluster=slurm device=cpu"
@@ -58,6 +58,20 @@ def test_the_warning_comes_when_the_ranks_are_to_stop(job: Make, words: str, war
 )
 def test_an_option(job: Make, words: str, option: str, value: object) -> None:
     assert dict(options(job(f"{ON_CPU} {words}"))).get(option) == value
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("cluster.exclusive=true device=cuda cluster.procs_per_node=4", "--gpus-per-node=4"),
+        ("cluster.exclusive=true cluster.gpus_per_node=4", None),  # the job asks for them, and its steps have them
+        ("cluster.sbatch.gres=gpu:4", None),
+        ("device=cpu cluster.exclusive=true", None),
+    ],
+)
+def test_a_step_asks_for_the_gpus_that_its_job_has_without_asking(job: Make, words: str, asked: str | None) -> None:
+    flags = [flag for flag in srun_flags(job(f"cluster=slurm {words}").cluster) if "gpu" in flag]
+    assert flags == ([] if asked is None else [asked])
 
 
 def test_the_same_job_gives_the_same_bytes(job: Make) -> None:

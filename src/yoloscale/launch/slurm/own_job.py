@@ -162,11 +162,16 @@ def _remarks_in_task(config: Config, job: str, environ: Mapping[str, str]) -> li
         return [
             f"this is a task of job {job}, from which cluster=slurm submits another one: without srun it uses {job}"
         ]
+    lines = []
+    if "SLURM_JOB_GPUS" in environ and "SLURM_STEP_GPUS" not in environ:
+        gpus = _count(environ["SLURM_JOB_GPUS"])
+        more = f"write srun --gpus-per-node={gpus}, or leave srun out"
+        lines.append(f"srun gave this task none of the {gpus} GPUs that job {job} has here: {more}")
     asked, there = environ.get("SLURM_CPUS_PER_TASK", ""), affinity()
     if asked.isdigit() and there < int(asked):
         more = f"write srun --cpus-per-task={asked}, or leave srun out"
-        return [f"srun gave this task {there} of the {asked} CPUs that job {job} asked for: {more}"]
-    return []
+        lines.append(f"srun gave this task {there} of the {asked} CPUs that job {job} asked for: {more}")
+    return lines
 
 
 def _names_gpus(cluster: ClusterConfig) -> bool:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.locations import templates_folder
 from yoloscale.config.schema import ClusterConfig, Device
-from yoloscale.config.slurm import OPTIONS, is_exclusive, passed_through
+from yoloscale.config.slurm import OPTIONS, gpus_of, is_exclusive, passed_through
 from yoloscale.config.slurm_step import FIRST_POINT
 from yoloscale.launch.slurm.job import SlurmJob, warning_s
 
@@ -115,6 +115,8 @@ def srun_flags(cluster: ClusterConfig) -> list[str]:
         flags += ["--kill-on-bad-exit=1", f"--wait={LAST_TASKS_S}"]
     if cluster.cpus_per_task is not None:
         flags.append(f"--cpus-per-task={cluster.cpus_per_task}")  # srun does not inherit it
+    if cluster.device is Device.cuda and gpus_of(cluster) is None:  # of a job with whole nodes a step gets no others
+        flags.append(f"--gpus-per-node={cluster.procs_per_node}")
     return flags
 
 
