@@ -14,6 +14,7 @@ import pytest
 from yoloscale.config.addresses import hide
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import DataConfig, Task
+from yoloscale.data import download as download_module
 from yoloscale.data import fetched, sources
 from yoloscale.data.download import DownloadError, Version, ask, download
 
@@ -145,6 +146,18 @@ def test_what_opens_an_address_is_sent_and_told_nobody(
     assert ask(f"http://{host}/c", Version()).length == "0"
     download(f"http://{host}/moved", target)
     assert asked[-1]["Authorization"] is None, "another host does not get it"
+
+
+def test_a_long_download_is_told_of(
+    served: tuple[Path, str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, host, _ = served
+    (folder / "big").write_bytes(bytes(5 << 20))
+    monkeypatch.setattr(download_module, "_SAY_EVERY_S", -1.0)
+    said = list[str]()
+    download(f"{host}/big?token=secret", tmp_path / "big", said.append)
+    assert said[-1] == f"5 MiB of 5 MiB of {host}/big"
+    assert (tmp_path / "big").stat().st_size == 5 << 20
 
 
 def test_words_of_libraries_are_masked(tmp_path: Path) -> None:

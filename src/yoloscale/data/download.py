@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import http.client
 import netrc
-import shutil
 import time
 import urllib.error
 import urllib.parse
@@ -13,12 +12,14 @@ import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from yoloscale.config.addresses import whole, without_secrets
+from yoloscale.config.remarks import Say, silent
 
 _TIMEOUT_S = 30.0  # without a byte
 _ASKING_TIMEOUT_S = 10.0
+_SAY_EVERY_S = 15.0
 _ATTEMPTS = 3
 _AGAIN = {408, 429}  # and all from 500 on
 _UNCHANGED = 304
@@ -62,12 +63,12 @@ class _Failure:
     code: int | None = None
 
 
-def download(address: str, target: Path) -> Version:
-    """Write what `address` holds to `target`, by one rename. Raises DownloadError."""
+def download(address: str, target: Path, say: Say = silent) -> Version:
+    """Write what `address` holds to `target`, by one rename; `say` is told how far it is. Raises DownloadError."""
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
         for attempt in range(_ATTEMPTS):
-            answer = _try(address, partial)
+            answer = _try(address, partial, say)
             if isinstance(answer, Version):
                 partial.replace(target)
                 return answer
@@ -96,16 +97,30 @@ def ask(address: str, known: Version) -> Version:
         raise _error(address, _failure(error)) from None
 
 
-def _try(address: str, partial: Path) -> Version | _Failure:
+def _try(address: str, partial: Path, say: Say) -> Version | _Failure:
     try:
         with urllib.request.urlopen(_request(address), timeout=_TIMEOUT_S) as answer, partial.open("wb") as file:
-            shutil.copyfileobj(answer, file, 1 << 20)
             found = _version(answer.headers)
+            _copy(answer, file, f"of {_mib(found.length)}{without_secrets(address)}", say)
     except (http.client.HTTPException, OSError, ValueError) as error:
         return _failure(error)
     if found.length and found.length.isdigit() and partial.stat().st_size < int(found.length):
         return _Failure(f"{partial.stat().st_size} of {found.length} bytes came")
     return found
+
+
+def _copy(answer: IO[bytes], file: IO[bytes], of_what: str, say: Say) -> None:
+    done, due = 0, time.monotonic() + _SAY_EVERY_S
+    while block := answer.read(1 << 20):
+        file.write(block)
+        done += len(block)
+        if time.monotonic() >= due:
+            due = time.monotonic() + _SAY_EVERY_S
+            say(f"{done // 2**20} MiB {of_what}")
+
+
+def _mib(length: str | None) -> str:
+    return f"{int(length) // 2**20} MiB of " if length and length.isdigit() else ""
 
 
 def _version(headers: Any) -> Version:

@@ -168,7 +168,7 @@ def _build(source: str, kind: Kind, partial: Path, say: Say) -> None:
     if is_address(source):
         file = partial / Path(without_secrets(source)).name
         try:
-            version = download(source, file)
+            version = download(source, file, say)
         except DownloadError as error:
             instead = _OPENING if error.is_closed else "fetch it yourself, and write its path"
             raise ConfigError(Problem("data", str(error), instead)) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from yoloscale.config.addresses import hide
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.node_paths import expanded, on_node, variables_in
 from yoloscale.config.remarks import Say
@@ -40,7 +41,7 @@ def locate(data: DataConfig, task: Task, cache: Path, split: str = "val", opened
     if data.source == "trees":
         _refuse_trees_for(task)
         return _existing(trees.source(cache))
-    source = _resolve(packed.locate(on_node("data", data.source), task, cache), task)
+    source = _resolve(packed.locate(hide(on_node("data", data.source)), task, cache), task)
     if missing := _missing(source, reads := Reads(task, split, flips=False)):
         raise _absent(data.source, source, missing, reads)
     if task is Task.classify and class_split.is_unsplit(source):
@@ -71,7 +72,7 @@ def prepare(
     if data.source == "trees":
         _refuse_trees_for(task)
         return trees.prepare(cache, say)
-    source = _resolve(packed.prepare(on_node("data", data.source), task, cache, say), task)
+    source = _resolve(packed.prepare(hide(on_node("data", data.source)), task, cache, say), task)
     source = _checked(data, source, reads or Reads(task), say)
     if task is Task.classify and class_split.is_unsplit(source):
         return class_split.prepare(source, cache, say)
@@ -110,7 +111,7 @@ def _checked(data: DataConfig, source: Path, reads: Reads, say: Say) -> Path:
 
 def outlook(data: DataConfig, task: Task | None, cache: Path) -> list[str]:
     """What `prepare` would convert, unpack, fetch or split, for a dry run; nothing is touched. Raises ConfigError."""
-    source = expanded(data.source)
+    source = hide(expanded(data.source))
     if source in ("shapes", "trees") or variables_in(source):
         return []
     said = [packed.outlook(source, cache)]
