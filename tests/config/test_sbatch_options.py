@@ -72,6 +72,11 @@ def test_gpus_may_be_devices_or_a_number_to_ask_for() -> None:
     assert {"device", "cluster.gpus_per_node"} <= set(re.findall(r"[\w.]+(?==)", refused("--gpus=2")["--gpus"]))
 
 
+@pytest.mark.parametrize("word", ["time=24:00:00", "--time=24:00:00"])
+def test_a_limit_as_sbatch_has_it_is_no_time_of_ultralytics(word: str) -> None:
+    assert "like 12:00:00, is cluster.time" in refused(word)["time"]
+
+
 def test_an_option_without_a_value() -> None:
     assert refused("cluster.sbatch.hold") == {
         "cluster.sbatch.hold": "write cluster.sbatch.hold=VALUE, and true where there is none"

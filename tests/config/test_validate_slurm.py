@@ -69,6 +69,8 @@ def test_this_can_be_submitted(cluster: dict[str, Any]) -> None:
         ({"exclusive": "true"}, "cluster.device", "device=cuda cluster.procs_per_node=GPUS, or device=cpu"),
         ({"exclusive": "yes", "device": Device.cpu}, "cluster.exclusive", "true, false, user"),
         ({"mail_user": "a@b.org"}, "cluster.mail_user", "cluster.mail_type"),
+        ({"mem": "8G", "sbatch": {"mem_per_gpu": "4G"}}, "cluster.mem", "cluster.mem=null"),
+        ({"mem": "8G", "sbatch": {"mem-per-cpu": "4G"}}, "cluster.mem", "cluster.mem=null"),
         ({"python": "~/venv/bin/python"}, "cluster.python", "whole path"),
         ({"time": "soon"}, "cluster.time", "minutes"),
         ({"cpus_per_task": 0}, "cluster.cpus_per_task", "at least 1"),

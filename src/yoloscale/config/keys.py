@@ -23,6 +23,7 @@ LIST_LIKE = frozenset(
 
 _OURS = ("origin",)  # written when a run is frozen
 
+_MORE = {"time": ", the hours that training takes; the limit of a job, like 12:00:00, is cluster.time"}
 FREE = ("cluster.sbatch.", "cluster.env.")  # mappings: any key below these
 
 
@@ -65,7 +66,7 @@ def describe(key: str) -> str:
         words = ["a value or a list of values"]
     if type(None) in typing.get_args(hint):
         words.append("null")
-    return " or ".join(words)
+    return " or ".join(words) + _MORE.get(key, "")
 
 
 def _describe(member: Any) -> str:

@@ -116,6 +116,10 @@ def _options(cluster: ClusterConfig) -> list[Problem]:
     problems = []
     if cluster.exclusive is not None and cluster.exclusive.lower() not in _EXCLUSIVE:
         problems.append(Problem("cluster.exclusive", repr(cluster.exclusive), f"one of {', '.join(_EXCLUSIVE)}"))
+    others = [name for name in ("mem-per-cpu", "mem-per-gpu") if name in passed_through(cluster)]
+    if cluster.mem is not None and others:
+        found = f"{cluster.mem!r} beside cluster.sbatch.{others[0].replace('-', '_')}, and sbatch takes one of them"
+        problems.append(Problem("cluster.mem", found, "write cluster.mem=null, or leave the other one out"))
     if cluster.mail_user is not None and cluster.mail_type is None:
         instead = "write cluster.mail_type=END,FAIL as well; SLURM writes no mail without it"
         problems.append(Problem("cluster.mail_user", f"{cluster.mail_user!r} without cluster.mail_type", instead))
