@@ -79,6 +79,19 @@ def test_a_site_may_set_torchs_variables_for_each_task_of_an_srun() -> None:
     assert (ranks.rank, ranks.is_task) == (3, True)
 
 
+def test_rank_0_that_a_script_has_exported_to_all_of_its_tasks_is_refused() -> None:
+    """`export RANK=$SLURM_PROCID WORLD_SIZE=$SLURM_NTASKS`, and srun below: all would wait for the others for ever."""
+    exported = {"RANK": "0", "WORLD_SIZE": "5"}
+    with pytest.raises(
+        ConfigError, match=r"0 in task 3 of an srun with 5 tasks[^`]*`unset RANK WORLD_SIZE LOCAL_RANK`"
+    ):
+        from_environment({**SRUN, **exported})
+    first = {**SRUN, "SLURM_PROCID": "0", "SLURM_NODEID": "0", "SLURM_LOCALID": "0"}
+    assert from_environment({**first, **exported}).rank == 0, "ends with the others, which srun does not leave alone"
+    agent = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "1(x2)", "SLURM_PROCID": "1"}
+    assert from_environment({**SRUN, **agent, "RANK": "0", "WORLD_SIZE": "8"}).rank == 0, "of one of the agents' ranks"
+
+
 def test_libraries_are_told_what_srun_says() -> None:
     """Ultralytics reads these at its import, and gathers what ranks have evaluated only if it finds them."""
     assert variables_of(from_environment(SRUN)) == {

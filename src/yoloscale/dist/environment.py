@@ -48,12 +48,15 @@ class Ranks:
 def from_environment(environ: Mapping[str, str] = os.environ) -> Ranks:
     """Read torchrun's variables, or those of an srun with a task for each rank; else this is a single process.
 
-    Raises ConfigError for torchrun in several tasks of one node, where each would start all of the node's ranks.
+    Raises ConfigError for torchrun in several tasks of one node, where each would start all of the node's ranks, and
+    for tasks that all are told to be rank 0.
     """
     step = step_of(environ)
     is_torchruns = "TORCHELASTIC_RUN_ID" in environ  # a site may set RANK and the others for the tasks of an srun
     if is_torchruns and step is not None and step.tasks > step.nodes:
         raise ConfigError(_both(step))
+    if step is not None and not is_torchruns and _is_of_the_script(environ, step):
+        raise ConfigError(_exported(step))
     if "RANK" in environ:
         return _by_variables(environ, step if not is_torchruns else None)
     if step is not None and step.tasks > 1:
@@ -85,6 +88,12 @@ def _by_step(step: SlurmStep) -> Ranks:
     )
 
 
+def _is_of_the_script(environ: Mapping[str, str], step: SlurmStep) -> bool:
+    """Whether a batch script has exported RANK=$SLURM_PROCID, which is 0 there, and srun has handed it to all tasks."""
+    has_all_tasks = environ.get("WORLD_SIZE") == str(step.tasks) and step.tasks > 1
+    return has_all_tasks and environ.get("RANK") == "0" and step.task > 0
+
+
 def variables_of(ranks: Ranks) -> dict[str, str]:
     """What libraries read at their import to know the rank; an srun with a task for each rank does not set it."""
     return {
@@ -101,6 +110,11 @@ def rendezvous_of_step(environ: Mapping[str, str] = os.environ) -> dict[str, str
     if step is None or step.tasks == 1 or "MASTER_ADDR" in environ:
         return {}
     return {"MASTER_ADDR": step.first_host, "MASTER_PORT": str(step.port)}
+
+
+def _exported(step: SlurmStep) -> Problem:
+    found = f"0 in task {step.task} of an srun with {step.tasks} tasks: the batch script has set it for all of them"
+    return Problem("RANK", found, "write `unset RANK WORLD_SIZE LOCAL_RANK` before srun, which tells each task its own")
 
 
 def _both(step: SlurmStep) -> Problem:
