@@ -196,6 +196,24 @@ def test_elements_of_a_search_that_cannot_be_taken_back_are_known_as_queued(
     assert not search.sweep.path.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["cluster.array_parallelism=1", "cluster.dependency='afterok:1?afterok:2'"], "cluster.dependency"),
+        (["cluster.template=own.j2"], "cluster.template"),
+    ],
+)
+def test_what_is_wrong_with_a_later_array_is_told_before_the_first_is_submitted(
+    frozen: Frozen, site: list[SlurmJob], words: list[str], key: str
+) -> None:
+    Path("own.j2").write_text("#!/bin/bash\n")
+    sweep = frozen(*POINTS, *words).directory
+    with pytest.raises(ConfigError) as raised:
+        submit_points(sweep, ["train"], range(5))
+    assert [problem.key for problem in raised.value.problems] == [key]
+    assert site == []
+
+
 def test_jobs_that_have_ended_by_themselves_need_no_cancelling(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(argv: list[str]) -> str:
         raise SlurmError(argv, f"scancel: error: {arrays_module.GONE} 41\nscancel: error: {arrays_module.GONE} 42")

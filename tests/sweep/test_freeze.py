@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import time
 from dataclasses import replace
@@ -238,6 +239,32 @@ def test_a_sweep_whose_range_was_counted_in_binary_fractions_goes_on(frozen: Fro
     frozen("name=s", "weight_decay=range(0.1,0.35,0.1)")
     assert files(sweep.path) == before
     assert load(old).weight_decay == 0.1 + 0.2
+
+
+@pytest.mark.parametrize("name", [["name=s"], []])
+def test_of_a_new_sweep_that_cannot_be_written_nothing_stays(
+    frozen: Frozen, monkeypatch: pytest.MonkeyPatch, name: list[str]
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(freeze_module, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            frozen(*name, "weight_decay=0.1,0.2")
+    assert list(Path("runs").iterdir()) == []
+    assert frozen(*name, "weight_decay=0.1,0.2").is_new
+
+
+def test_a_batch_that_was_sized_is_looked_at_before_any_point_is_written(frozen: Frozen) -> None:
+    words = ["name=s", "weight_decay=0.1,0.2", "batch=-1", "cluster.procs_per_node=1"]
+    machine = Machine(gpu_count=2, cpus=8, has_bf16=True)
+    first, second = frozen(*words, machine=machine).directory.runs()
+    before = first.config.read_bytes()
+    events.record(second, events.TRAINING_STARTED, attempt=1, batch=5)
+    with pytest.raises(ConfigError, match="do not divide"):
+        frozen(*words[:-1], "cluster.procs_per_node=2", machine=machine)
+    assert first.config.read_bytes() == before
 
 
 def test_a_freeze_that_was_killed_is_done_again(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:

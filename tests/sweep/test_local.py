@@ -15,6 +15,7 @@ import pytest
 import yoloscale
 from yoloscale.config.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.sweep import local
 from yoloscale.sweep.ready import ready
 
 STANDIN = Path(__file__).parent / "standin"
@@ -99,3 +100,10 @@ def test_resume_names_a_point_that_is_not_there_any_more() -> None:
     assert "seed=1" in said
     assert "type the sweep's own command again" in said
     assert typed("train", "-m", *TYPED, "--dry-run").count("seed=") == 3
+
+
+def test_a_launcher_in_the_background_says_why_it_does_not_start(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = prepared()
+    (sweep.job / "gpus.json").write_text("[0, ")
+    assert local.main([str(sweep.path)]) == 2
+    assert "gpus.json: no list of GPUs" in capsys.readouterr().out

@@ -9,6 +9,7 @@ from itertools import islice
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.launch.slurm.job import SlurmJob
 from yoloscale.launch.slurm.limits import ArrayLimits
+from yoloscale.launch.slurm.render import script_of
 from yoloscale.runs.slurm_commands import SlurmError, call
 
 AT_ONCE = 500  # ids on one command line
@@ -62,10 +63,12 @@ def submit_parts(job: SlurmJob, parts: Sequence[Part], submit: Callable[[SlurmJo
     With `cluster.array_parallelism` each begins when the one before has ended: so many points train at a time in all.
     Raises ConfigError with what sbatch said; ArraysLeftError where arrays do stay, as scancel fails as well.
     """
-    arrays = list[str]()
-    for each, part in zip(jobs_of(job, parts), parts, strict=True):
+    arrays, jobs, is_chain = list[str](), jobs_of(job, parts), job.cluster.array_parallelism is not None
+    for each in jobs[1:]:  # what is wrong with any is told before the first is submitted
+        script_of(_after(each, "1") if is_chain else each)
+    for each, part in zip(jobs, parts, strict=True):
         try:
-            array = submit(_after(each, arrays[-1]) if arrays and each.cluster.array_parallelism else each)
+            array = submit(_after(each, arrays[-1]) if arrays and is_chain else each)
         except ConfigError as error:
             try:
                 cancel_jobs(arrays)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
@@ -15,6 +16,7 @@ from yoloscale.runs.status import Status, status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
 from yoloscale.sweep.arrays import cancel_jobs
+from yoloscale.sweep.launchers import SweepLauncher
 from yoloscale.sweep.search.submit import queued
 
 POLL_S = 3.0  # each time SLURM is asked
@@ -36,20 +38,16 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
     deadline = time.monotonic() + timeout_s
     for launcher in here:
         launcher.request.touch()
-        if at_once:
-            launcher.freeze()  # it starts no other, and its points do not see it die
     waiting = [(run, found.job) for run, found in active if found.job is not None and found.state == "pending"]
     training = [(run, found.job) for run, found in active if found.job is None or found.state != "pending"]
-    for run, job in training:  # on record first: launchers look there for why they are stopped
-        if at_once and job is None:
-            _kill(run)
-            continue
-        events.record(run, events.CANCELLED)
-        if not at_once:
-            run.stop_request.touch()
-    if at_once:
-        for launcher in here:
-            launcher.kill()
+    with _frozen(here) if at_once else nullcontext():
+        for run, job in training:  # on record first: launchers look there for why they are stopped
+            if at_once and job is None:
+                _kill(run)
+                continue
+            events.record(run, events.CANCELLED)
+            if not at_once:
+                run.stop_request.touch()
     _scancel(asking)
     _scancel(job for _, job in [*waiting, *(training if at_once else [])] if job is not None)
     for run, job in waiting:
@@ -61,6 +59,18 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
             break
         time.sleep(poll_s)
     return len(active) + len(asking), left
+
+
+@contextmanager
+def _frozen(here: Sequence[SweepLauncher]) -> Iterator[None]:
+    """Within, these launchers start no other point, and do not see theirs die; then they are killed, come what may."""
+    for launcher in here:
+        launcher.freeze()
+    try:
+        yield
+    finally:
+        for launcher in here:
+            launcher.kill()
 
 
 def _kill(run: RunDirectory) -> None:

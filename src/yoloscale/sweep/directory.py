@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from types import TracebackType
 
 from yoloscale.config.errors import ConfigError, Problem
@@ -47,23 +48,46 @@ def take(directory: SweepDirectory, patience_s: float = PATIENCE_S) -> TakenSwee
 
     Where the file system has no locks, two commands at once are not kept apart.
     """
-    directory.job.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
     deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return TakenSweep(directory, descriptor)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise ConfigError(_in_use(directory)) from None
-        except OSError as error:
-            if error.errno in NO_LOCKS:
-                return TakenSweep(directory, descriptor)
+    while (taken := _taken(directory)) is None:
+        if time.monotonic() > deadline:
+            raise ConfigError(_in_use(directory))
+        time.sleep(_POLL_S)
+    return taken
+
+
+def _taken(directory: SweepDirectory) -> TakenSweep | None:
+    """The lock; None while another has it, or where who had it has removed the folder, and the lock with it."""
+    try:
+        descriptor = _open(directory)
+    except FileNotFoundError:
+        directory.job.mkdir(parents=True, exist_ok=True)
+        descriptor = _open(directory)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_there = _is_open(directory.lock, descriptor)
+    except BlockingIOError:
+        is_there = False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
             os.close(descriptor)
             raise
-        time.sleep(_POLL_S)
+        is_there = True
+    if is_there:
+        return TakenSweep(directory, descriptor)
+    os.close(descriptor)
+    return None
+
+
+def _is_open(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _open(directory: SweepDirectory) -> int:
+    return os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
 
 
 def make_first_free(base: str, directory: Callable[[str], SweepDirectory]) -> SweepDirectory:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,7 @@ from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.wording import another
 from yoloscale.launch.claim import lock
-from yoloscale.launch.move import move, not_compared, said
+from yoloscale.launch.move import done_by, move, not_compared, said
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
@@ -48,13 +49,25 @@ def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str], say: Say = silent) 
         taken.is_new = not is_sweep(directory.path)
         if taken.is_new:
             refuse_if_foreign(directory)
-            _freeze_new(directory, sweep, typed)
+            with removed_if_it_fails(directory):
+                _freeze_new(directory, sweep, typed)
         else:
             _take_up(directory, sweep, say)
     except BaseException:
         taken.release()
         raise
     return taken
+
+
+@contextmanager
+def removed_if_it_fails(directory: SweepDirectory) -> Iterator[None]:
+    """Within, a new sweep is made: after an error, or Ctrl-C, nothing of it stays; the caller has taken it."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        if not is_sweep(directory.path):
+            shutil.rmtree(directory.path, ignore_errors=True)  # the error that is raised says more
+        raise
 
 
 def proposed_directory(sweep: ConfiguredSweep) -> SweepDirectory:
@@ -193,7 +206,8 @@ def _moves(
         found = frozen
         try:
             if frozen is not None:
-                found = gone_on(directory, frozen, planned(resolved(each.composed, frozen, sweep.machine), each.name))
+                wanted = planned(resolved(each.composed, frozen, sweep.machine), each.name)
+                found = gone_on(directory, frozen, wanted, run)
             problems.append(())
         except ConfigError as error:
             problems.append(error.problems)
@@ -204,8 +218,11 @@ def _moves(
     return moves
 
 
-def gone_on(directory: SweepDirectory, frozen: Config, wanted: Config) -> Config:
-    """What a point is to be frozen with; itself if nothing differs. Raises ConfigError as `moved_run` does of a run."""
+def gone_on(directory: SweepDirectory, frozen: Config, wanted: Config, run: RunDirectory | None = None) -> Config:
+    """What a point is to be frozen with; itself if nothing differs. Raises ConfigError as `moved_run` does of a run.
+
+    `run`: its own, whose batch may have been sized when it was started.
+    """
     if replace(wanted, id=frozen.id) == frozen:
         return frozen
     found = moved(frozen, wanted)
@@ -213,6 +230,8 @@ def gone_on(directory: SweepDirectory, frozen: Config, wanted: Config) -> Config
         raise ConfigError(problems)
     if not is_automatic(found.batch):
         plan(found)
+    elif run is not None and (batch := done_by(run).batch) is not None:
+        plan(found, batch=batch)
     return found
 
 

@@ -174,8 +174,11 @@ def source_of(sweep: SweepDirectory, say: Callable[[str], None], *, failed_only:
 def _named(sweep: SweepDirectory) -> list[int] | None:
     try:
         return [int(index) for index in json.loads(_gpus_file(sweep).read_text(encoding="utf-8"))]
-    except (FileNotFoundError, ValueError, TypeError):
+    except FileNotFoundError:
         return None
+    except (ValueError, TypeError) as error:
+        instead = "type the sweep's own command again, with device= as before"
+        raise ConfigError(Problem(str(_gpus_file(sweep)), f"no list of GPUs: {error}", instead)) from error
 
 
 def _gpus_file(sweep: SweepDirectory) -> Path:
@@ -184,7 +187,14 @@ def _gpus_file(sweep: SweepDirectory) -> Path:
 
 def main(arguments: Sequence[str]) -> int:
     """Be the launcher of a frozen sweep, without a display; its exit code."""
-    sweep, failed_only = SweepDirectory(Path(arguments[0])), "--failed" in arguments
+    try:
+        return _launched(SweepDirectory(Path(arguments[0])), failed_only="--failed" in arguments)
+    except ConfigError as error:
+        _say(str(error))
+        return 2
+
+
+def _launched(sweep: SweepDirectory, *, failed_only: bool) -> int:
     source, slots = source_of(sweep, _say, failed_only=failed_only), frozen_slots(sweep)
     observer = PoolObserver(
         started=lambda run, where: _say(f"{run.name}: started" + (f" on {where}" if where else "")),

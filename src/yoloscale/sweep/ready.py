@@ -22,6 +22,10 @@ def ready(tokens: Sequence[str], say: Say, found: ConfiguredSweep | None = None)
     sweep = configure_all(expand(tokens, say), say=say) if found is None else found
     refuse_if_taken(sweep)
     taken = freeze_all(prepare_all(sweep, say), tokens, say)
-    if sweep.first.cluster.launcher is Launcher.local:
-        name_gpus(taken.directory, sweep.points[0].composed.cluster.gpus)
+    try:
+        if sweep.first.cluster.launcher is Launcher.local:
+            name_gpus(taken.directory, sweep.points[0].composed.cluster.gpus)
+    except BaseException:
+        taken.release()
+        raise
     return taken

@@ -88,7 +88,7 @@ def submit_points(
         for run, job in waiting:
             record_cancel(run, job)
         if is_new:
-            shutil.rmtree(sweep.path)
+            shutil.rmtree(sweep.path, ignore_errors=True)  # what sbatch said is raised
         raise
     put_down(sweep, arrays)
     return Submission(tuple(arrays), tuple(indices))

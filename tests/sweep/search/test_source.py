@@ -193,12 +193,15 @@ def test_a_point_that_a_machine_took_along_still_runs_for_the_study(make: Make) 
 def test_a_command_that_was_killed_before_its_search_was_complete_can_be_typed_again(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Killed(BaseException):
+        pass
+
     def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise Killed
 
     with monkeypatch.context() as patched:
         patched.setattr(ready_module, "write", killed)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             make()
     (tmp_path / "runs" / "s" / "study.journal.lock").touch()  # of one that was killed a moment earlier
     assert make().sweep.points() == ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
 from yoloscale.sweep.directory import make_first_free, take
 from yoloscale.sweep.effects import composable, useless
-from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search
+from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search, removed_if_it_fails
 from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.search.recorded import entry_of, plain
@@ -176,15 +175,14 @@ def _quoted(text: str) -> str:
 
 
 def _make(directory: SweepDirectory, search: PlannedSearch) -> None:
-    journal = journal_of(directory)
     remove_search(directory)
-    try:
-        studies.create(journal, search.settings)
-    except studies.StudyError as error:
-        shutil.rmtree(directory.path)
-        raise ConfigError(Problem("sweep.search", str(error), "see what keeps it from being written")) from error
-    freeze(search.base, base_of(directory))
-    write(directory, SweepRecord(search.typed, (), _settings(search), plain(search.space)))
+    with removed_if_it_fails(directory):
+        try:
+            studies.create(journal_of(directory), search.settings)
+        except studies.StudyError as error:
+            raise ConfigError(Problem("sweep.search", str(error), "see what keeps it from being written")) from error
+        freeze(search.base, base_of(directory))
+        write(directory, SweepRecord(search.typed, (), _settings(search), plain(search.space)))
 
 
 def _join(directory: SweepDirectory, search: PlannedSearch) -> None:

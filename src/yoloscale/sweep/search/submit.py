@@ -66,7 +66,7 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], 
         for index in points.keys() & jobs.keys():
             record_cancel(points[index], jobs[index])
         if is_new:
-            shutil.rmtree(search.sweep.path)
+            shutil.rmtree(search.sweep.path, ignore_errors=True)  # what sbatch said is raised
         raise
     _put_down(search.sweep, arrays, jobs, points)
     return Submission(tuple(arrays), tuple(indices))
