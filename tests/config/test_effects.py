@@ -48,7 +48,17 @@ SAID: dict[str, tuple[dict[str, Any], list[str]]] = {
         ],
     ),
     "mosaic until the end": ({"mosaic": 0.5, "epochs": 5, "close_mosaic": 0}, []),
-    "mosaic by the clock": ({"mosaic": 0.5, "epochs": 5, "time": 0.5}, []),
+    "mosaic by the clock": (
+        {"mosaic": 0.5, "epochs": 5, "time": 0.5},
+        [
+            "epochs=5: no effect with time=0.5, by which the run ends (optimizer=auto still chooses by them); "
+            "leave one of them out"
+        ],
+    ),
+    "epochs by the clock": (
+        {"epochs": 5, "time": 0.5, "optimizer": "SGD"},
+        ["epochs=5: no effect with time=0.5, by which the run ends; leave one of them out"],
+    ),
     "nothing to close": (
         {"mosaic": 0.0, "close_mosaic": 5},
         [
@@ -83,7 +93,7 @@ SAID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "augmentation without NMS": (
         {"augment": True, "nms": False},
         [
-            "augment=true: no effect with nms=false: only detection with NMS has test-time augmentation; "
+            "augment=true: no effect with nms=false, by which there is neither NMS nor test-time augmentation; "
             "leave nms=false out"
         ],
     ),
@@ -161,7 +171,8 @@ def test_a_released_name_tells_the_family(word: str, family: Family | None) -> N
         ({"augment": True}, Family.rtdetr, ["augment=true: no effect with an RT-DETR"]),
         ({"augment": True}, Family.yolov10, ["augment=true: no effect with a YOLOv10"]),
         ({"augment": True, "nms": False}, Family.two_heads, ["augment=true: no effect with nms=false"]),
-        ({"augment": True, "nms": False}, Family.yolo, []),
+        ({"augment": True, "nms": False}, Family.yolo, ["nms=false: no effect with a model that has no head"]),
+        ({"iou": 0.5, "nms": False}, Family.yolov10, ["iou=0.5: no effect with nms=false"]),
         ({"rect": True}, Family.yolo, [RECT]),
         ({"rect": True}, Family.rtdetr, ["rect=true: no effect with an RT-DETR"]),
         ({"rect": True, "lr0": 0.1}, None, []),
@@ -198,6 +209,7 @@ def test_the_task_that_a_file_tells_adds_its_remarks() -> None:
         ({"warmup_epochs": 1.0, "epochs": 1}, {"warmup_epochs": 3.0, "epochs": 1}, True),
         ({"copy_paste_mode": "flip"}, {"copy_paste_mode": "mixup"}, True),
         ({"seed": 1}, {"seed": 2}, False),
+        ({"epochs": 5, "time": 1.0}, {"epochs": 500, "time": 1.0}, False),  # the first epoch counts on them
         ({"momentum": 0.8}, {"momentum": 0.9}, False),  # above 10,000 steps it counts
         ({"warmup_momentum": 0.8, "epochs": 1}, {"warmup_momentum": 0.9, "epochs": 1}, True),
     ],

@@ -27,7 +27,7 @@ OTHER: dict[str, Any] = {  # a value that is neither the default nor that of a c
     **{"lr0": 0.1, "lrf": 0.5, "cos_lr": True, "momentum": 0.5, "warmup_epochs": 1.5, "warmup_momentum": 0.3},
     **{"warmup_bias_lr": 0.02, "save_conf": True, "cls_remap": False, "rect": True},
     **{"conf": 0.4, "iou": 0.2, "max_det": 7, "agnostic_nms": True},
-    **{"augment": True, "save_txt": True, "visualize": True},
+    **{"augment": True, "save_txt": True, "save_json": True, "visualize": True, "nms": False},
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{task.value: (task.value, {}) for task in Task},
@@ -37,6 +37,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "nothing to close": ("segment", {"mosaic": 0.0, "epochs": 4, "close_mosaic": 2, "pretrained": False}),
     "rectangles": ("detect", {"rect": True, "epochs": 4, "close_mosaic": 2}),
     "rectangles of polygons": ("segment", {"rect": True, "epochs": 4, "close_mosaic": 2, "copy_paste": 0.5}),
+    "end to end": ("detect", {"nms": False, "epochs": 4, "close_mosaic": 1}),
     "RT-DETR": ("rtdetr", {"epochs": 4, "close_mosaic": 1}),
 }
 

@@ -43,7 +43,7 @@ _BOXES = frozenset({Task.detect, Task.segment, Task.pose, Task.obb})
 _ALL = frozenset(Task)
 _BY_KEY: dict[str, Collection[Task]] = {  # tasks in which an argument is read at all
     **dict.fromkeys(("box", "dfl", "cls", "conf", "iou", "max_det", "agnostic_nms"), _BOXES),
-    **dict.fromkeys(("save_txt", "save_conf", "visualize"), _BOXES),
+    **dict.fromkeys(("nms", "save_txt", "save_conf", "save_json", "visualize"), _BOXES),
     "augment": {Task.detect},
     **dict.fromkeys(("pose", "kobj", "rle"), frozenset({Task.pose})),
     **dict.fromkeys(("dlog", "dgrad", "dlam"), frozenset({Task.depth})),
@@ -149,14 +149,16 @@ def _of_family(config: Config, family: Family | None) -> Iterator[tuple[str, NoE
     if family is Family.rtdetr:
         own = "with an RT-DETR, whose loss has gains of its own"
         yield from _inert(own, "leave it out", ("model",), "box", "cls", "dfl", "cls_pw")
-        yield from _inert("with an RT-DETR, which needs no NMS", "leave it out", ("model",), "iou")
+        yield from _inert("with an RT-DETR, which needs no NMS", "leave it out", ("model",), "iou", "nms")
         yield from _inert("with an RT-DETR, whose images are square", "leave it out", ("model",), "rect")
         yield from _inert("with an RT-DETR, which has no test-time augmentation", "leave it out", ("model",), "augment")
     elif family is Family.yolov10:
         yield from _inert("with a YOLOv10, which has no test-time augmentation", "leave it out", ("model",), "augment")
-    elif config.nms is False and family is Family.two_heads:
-        why = "with nms=false: only detection with NMS has test-time augmentation"
-        yield from _inert(why, "leave nms=false out", ("nms",), "augment")
+    elif family is Family.yolo:
+        yield from _inert("with a model that has no head without NMS", "leave it out", ("model",), "nms")
+    if config.nms is False and family in (Family.two_heads, Family.yolov10):
+        why = "with nms=false, by which there is neither NMS nor test-time augmentation"
+        yield from _inert(why, "leave nms=false out", ("nms",), "augment", "iou", "agnostic_nms")
 
 
 def _optimizer(config: Config) -> Iterator[tuple[str, NoEffect]]:
@@ -179,6 +181,11 @@ def _steps(config: Config) -> Iterator[tuple[str, NoEffect]]:
 
 
 def _schedule(config: Config) -> Iterator[tuple[str, NoEffect]]:
+    if config.time is not None:
+        auto = " (optimizer=auto still chooses by them)" if str(config.optimizer).lower() == "auto" else ""
+        why = f"with time={said(config.time)}, by which the run ends{auto}"
+        for key, reason in _inert(why, "leave one of them out", ("time",), "epochs"):
+            yield key, replace(reason, is_by_steps=True)  # in the first epoch, when the pace is not known, it counts
     if config.epochs == 1 and config.time is None:
         yield from _inert("with epochs=1: only later epochs have other rates", "add epochs", ("epochs",), "lrf")
         yield from _inert("with epochs=1: only later epochs have other rates", "add epochs", ("epochs",), "cos_lr")
