@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.cli.main import print_problems
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config, Device
 from yoloscale.runs import events
@@ -250,3 +252,12 @@ def test_a_dry_run_of_a_thousand_points_here_takes_seconds(yoloscale: Yoloscale,
     ]
     assert cpu_seconds(lambda: yoloscale(*words).returncode) < 10  # 3 where nothing else is done
     assert not list((tmp_path / "work").iterdir())
+
+
+def test_what_mends_several_problems_in_a_row_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    print_problems(ConfigError([Problem("a", "1", "x"), Problem("b", "2", "x"), Problem("c", "3", "y\nz")]))
+    assert capsys.readouterr().err.splitlines() == [
+        "There are 3 problems:",
+        *("  a: 1", "  b: 2", "      x"),
+        *("  c: 3", "      y", "      z"),
+    ]

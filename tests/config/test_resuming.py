@@ -172,6 +172,8 @@ def test_epochs_leave_what_was_decided_by_them() -> None:
     assert typed(twice, "epochs=100").origin.epochs is None
     (line,) = remarks(frozen(), again)
     assert "a run of 300 epochs; mosaic ends after epoch 290" in line
+    (line,) = remarks(frozen(time=0.5), typed(frozen(time=0.5), "epochs=300"))
+    assert line == "epochs=300 instead of 100: no effect: how many there are follows from time=0.5"
 
 
 def test_another_time_is_put_down_with_the_epochs_done() -> None:

@@ -53,11 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def print_problems(error: ConfigError) -> None:
-    """Every problem on lines of its own: the key and what was found, then what to write instead."""
+    """Every problem on lines of its own: the key and what was found, then what to write instead, once for several."""
     count = len(error.problems)
     print("There is a problem:" if count == 1 else f"There are {count} problems:", file=sys.stderr)
-    for problem in error.problems:
+    for number, problem in enumerate(error.problems, start=1):
         print(f"  {problem.key}: {problem.found}", file=sys.stderr)
+        if number < count and error.problems[number].instead == problem.instead:
+            continue
         for line in problem.instead.splitlines():
             print(f"      {line}", file=sys.stderr)
 

@@ -61,7 +61,9 @@ def consequence(key: str, frozen: Config, found: Config) -> str | None:
     )
     ends = "mosaic is off" if found.mosaic and closing >= epochs else ends
     told: dict[str, str] = {
-        "epochs": f"from here on, the learning rate is that of a run of {epochs} epochs; {ends}",
+        "epochs": f"from here on, the learning rate is that of a run of {epochs} epochs; {ends}"
+        if found.time is None
+        else f"no effect: how many there are follows from time={found.time:g}",
         "time": "the training of before counts, and the length and the learning rate follow"
         if found.time is not None
         else f"the length and the learning rate are again those of {epochs} epochs",
