@@ -70,7 +70,7 @@ def test_weights_that_are_not_there_yet_are_of_their_run_and_other_paths_are_not
     assert find(f"{tmp_path}/one/weights/best.pt", Path("runs")).name == "one"
     (tmp_path / "project" / "data.yaml").touch()  # its config.yaml is somebody else's
     for typed in ("one/notes.txt", "project/data.yaml"):
-        with pytest.raises(ConfigError, match="is no run below"):
+        with pytest.raises(ConfigError, match=r"is not in a run|there is no '/"):
             find(f"{tmp_path}/{typed}", Path("runs"))
 
 
@@ -86,6 +86,21 @@ def test_a_sweep_is_found_by_the_path_of_what_lies_in_it(tmp_path: Path, monkeyp
         with pytest.raises(ConfigError) as error:
             find(typed, Path("runs"))
         assert "many/a=1" in error.value.problems[0].instead
+
+
+def test_a_path_that_is_no_run_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "their runs", "one")
+    monkeypatch.chdir(tmp_path)
+    said = {
+        "their runs": "RUN: 'their runs' is a folder of runs\n    write 'their runs/one'",
+        str(tmp_path): f"RUN: {str(tmp_path)!r} is not in a run\n    there are no runs in runs yet; ",
+        "gone/one": "RUN: there is no 'gone/one'\n    there are no runs in runs yet; ",
+        "one": "RUN: 'one' is no run below runs\n    there are no runs in runs yet; ",
+    }
+    for typed, words in said.items():
+        with pytest.raises(ConfigError) as raised:
+            find(typed, Path("runs"))
+        assert str(raised.value).startswith(words)
 
 
 def test_near_names_are_suggested(tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ def _unknown(word: str) -> Problem:
     if key in FOREIGN_FLAGS:
         on_slurm = f"; in a job of SLURM: {of_sbatch}" if of_sbatch else ""
         return Problem(word, "no flag of this command", f"write {FOREIGN_FLAGS[key]}=…{on_slurm}")
+    if key == "dry_run":
+        return Problem(word, "no flag of this command", "leave it out; `yoloscale train … --dry-run` shows a start")
     if key in ("config_path", "cp"):
         instead = "write --config-dir FOLDER: its files are read beside those here"
         return Problem(word, "no flag of this command", instead)

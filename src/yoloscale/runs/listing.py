@@ -55,7 +55,7 @@ def find(name_or_path: str, folder: Path) -> RunDirectory:
     for place in _places(name_or_path, folder):
         if problem := foreign.problem_of(name_or_path, place):
             raise ConfigError(problem)
-    raise ConfigError(Problem("RUN", f"{name_or_path!r} is no run below {folder}", _instead(name_or_path, folder)))
+    raise ConfigError(_no_run(name_or_path, folder))
 
 
 def find_sweep(name_or_path: str, folder: Path) -> SweepDirectory | None:
@@ -101,6 +101,17 @@ def _runs_and_points(folder: Path) -> list[RunDirectory]:
     return all_runs(folder) + [run for sweep in all_sweeps(folder) for run in all_runs(sweep.path)]
 
 
+def _no_run(name_or_path: str, folder: Path) -> Problem:
+    typed = Path(name_or_path).expanduser()
+    if name_or_path and (within := all_runs(typed)):
+        newest = " or ".join(shlex.quote(str(typed / run.name)) for run in within[-MAX_NEAR_NAMES:])
+        return Problem("RUN", f"{name_or_path!r} is a folder of runs", f"write {newest}")
+    found = f"{name_or_path!r} is no run below {folder}"
+    if len(typed.parts) > 1:
+        found = f"{name_or_path!r} is not in a run" if typed.exists() else f"there is no {name_or_path!r}"
+    return Problem("RUN", found, _instead(name_or_path, folder))
+
+
 def _instead(name: str, folder: Path) -> str:
     names = [run.name for run in all_runs(folder)]
     near = difflib.get_close_matches(Path(name).name, names, n=MAX_NEAR_NAMES, cutoff=0.5)
@@ -108,4 +119,5 @@ def _instead(name: str, folder: Path) -> str:
         return "did you mean " + " or ".join(repr(candidate) for candidate in near) + "?"
     if names:
         return "`yoloscale runs` lists them; a path to a run directory works from any folder"
-    return "there are no runs there yet; `--runs DIR` looks elsewhere, a path to a run directory works from any folder"
+    elsewhere = "`--runs DIR` looks elsewhere, a path to a run directory works from any folder"
+    return f"there are no runs in {folder} yet; {elsewhere}"
