@@ -85,6 +85,10 @@ def test_what_only_the_ranks_environment_can_lack_is_said_and_not_refused(
     assert [line.partition(":")[0] for line in said] == ["logger.tensorboard", "callbacks", "augmentations"]
     assert all(f"({other_environment(config.cluster)})" in line for line in said)
     config.cluster.container_image, config.cluster.setup, config.cluster.env, config.cluster.python = None, [], {}, None
+    with pytest.raises(ConfigError) as raised:
+        prepare(config, print)
+    told = ["logger.tensorboard", "callbacks", "augmentations"]
+    assert [problem.key for problem in raised.value.problems] == told, "all at once"
     for alone in ({"callbacks": []}, {"augmentations": None}):
         with pytest.raises(ConfigError):
             prepare(replace(config, logger=LoggerConfig(), **alone), print)

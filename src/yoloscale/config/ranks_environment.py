@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Sequence
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.errors import Problem
 from yoloscale.config.remarks import Say
 from yoloscale.config.schema import ClusterConfig, Config, Launcher
 
@@ -23,10 +23,11 @@ def other_environment(cluster: ClusterConfig) -> str | None:
     return next((key for key, is_set in has.items() if is_set), None)
 
 
-def tell_or_refuse(problems: Collection[Problem], config: Config, say: Say) -> None:
-    """Raise ConfigError with the problems, or say them where the ranks' environment may have none."""
+def refused_here(problems: Sequence[Problem], config: Config, say: Say) -> list[Problem]:
+    """The problems; none where the ranks' environment may have none of them: they are said then."""
     key = other_environment(config.cluster)
-    if problems and key is None:
-        raise ConfigError(list(problems))
+    if key is None:
+        return list(problems)
     for problem in problems:
         say(f"{problem.key}: here {problem.found}; the ranks have an environment of their own ({key}) and look again")
+    return []

@@ -16,7 +16,7 @@ from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.families import Family
 from yoloscale.config.locations import cache_folder, working_folder
 from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
-from yoloscale.config.ranks_environment import tell_or_refuse
+from yoloscale.config.ranks_environment import refused_here
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, OriginConfig, Task
@@ -51,9 +51,10 @@ def _standing_in(folder: Path) -> Iterator[None]:
 def _prepare(config: Config, say: Say) -> tuple[Task, OriginConfig]:
     """The task, and what `check_data` returns; nothing is known of a dataset that is looked at later."""
     cache = cache_folder(config.paths)
-    tell_or_refuse(missing_packages(config.logger), config, say)
-    _check_callbacks(config, say)
-    _check_augmentations(config, say)
+    problems = refused_here(missing_packages(config.logger), config, say)
+    problems += [*_callback_problems(config, say), *_augmentation_problems(config, say)]
+    if problems:
+        raise ConfigError(problems)
     task, family = _prepare_model(config, cache, say)
     for line in told_by_file(config, replace(config, model=replace(config.model, task=task)), family):
         say(line)
@@ -89,36 +90,36 @@ def check_data(config: Config, task: Task, say: Say) -> OriginConfig:
     return OriginConfig(dataset=dataset, opened=sources.opened_as(config.data, cache, source))
 
 
-def _check_augmentations(config: Config, say: Say) -> None:
-    """Let Albumentations make the transforms, in a process of its own. Raises ConfigError where it does not."""
+def _augmentation_problems(config: Config, say: Say) -> list[Problem]:
+    """What keeps Albumentations from making the transforms; it is tried in a process of its own."""
     from yoloscale.data.fetch_process import FetchError, run_fetch
 
     if not config.augmentations:
-        return
+        return []
     try:
         answer = run_fetch(["augmentations", json.dumps(config.augmentations)], silent)
     except FetchError as error:
-        raise ConfigError(Problem("augmentations", str(error), "import albumentations by hand: it fails")) from error
-    tell_or_refuse([Problem(*words) for words in json.loads(answer)], config, say)
+        return refused_here(
+            [Problem("augmentations", str(error), "import albumentations by hand: it fails")], config, say
+        )
+    return refused_here([Problem(*words) for words in json.loads(answer)], config, say)
 
 
-def _check_callbacks(config: Config, say: Say) -> None:
-    """Import the callbacks, in a process of its own. Raises ConfigError where that fails for the ranks, too."""
+def _callback_problems(config: Config, say: Say) -> list[Problem]:
+    """What keeps the callbacks from being called; they are imported in a process of its own."""
     from yoloscale.data.fetch_process import FetchError, run_fetch
 
     if not config.callbacks:
-        return
+        return []
     try:
         answer = run_fetch(["callbacks", config.paths.code or str(Path.cwd()), *config.callbacks], silent)
     except FetchError as error:
         instead = "import them by hand: they end Python, or break it"
         found = Problem("callbacks", f"importing {', '.join(config.callbacks)}: {error}", instead)
-        tell_or_refuse([found], config, say)
-        return
+        return refused_here([found], config, say)
     findings = [(Problem(*words), is_everywhere) for *words, is_everywhere in json.loads(answer)]
-    if certain := [problem for problem, is_everywhere in findings if is_everywhere]:
-        raise ConfigError(certain)
-    tell_or_refuse([problem for problem, _ in findings], config, say)
+    certain = [problem for problem, is_everywhere in findings if is_everywhere]
+    return certain + refused_here([problem for problem, is_everywhere in findings if not is_everywhere], config, say)
 
 
 def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family | None]:
