@@ -56,6 +56,7 @@ def test_what_is_not_there_ends_the_run_and_is_on_record(
     failed, exited = events.history(run)
     assert (failed["event"], exited["event"]) == (events.FAILED, events.EXITED)
     assert "parts/data.yaml" in failed["error"]
+    assert failed["start"] == "7.0.0", "which the end of the job knows it by"
 
 
 def test_a_variable_that_the_job_does_not_have(tmp_path: Path, run: RunDirectory) -> None:

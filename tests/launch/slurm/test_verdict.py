@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,24 @@ def test_in_an_allocation_a_line_of_before_that_is_seen_late_does_not_count(
     monkeypatch.setenv("SLURM_JOB_ID", "41")
     monkeypatch.delenv(VARIABLE, raising=False)
     assert conclude.main([str(tmp_path), "0", "aaaaaaaaaaaa", str(before)]) == 75
+
+
+def test_a_node_that_will_not_train_ends_the_job_though_another_one_was_told_to_stop() -> None:
+    """srun ends the other launchers, which then stop in order: one start after the other would go that way."""
+    refused = {"event": "failed", "job": "41", "start": "41.0.0", "error": "on node2: no dataset", "gave_up": True}
+    for history in ([refused, LAUNCHED, PREEMPTED, exited(75)], [LAUNCHED, refused, exited(1), exited(75)], [refused]):
+        begun = start_of(history, "41", 0, 0)
+        assert begun.refusal == "on node2: no dataset"
+        assert settled(begun) == Verdict(Action.end, 1)
+    again = start_of([refused, LAUNCHED, exited(75), {**LAUNCHED, "start": "41.1.0"}, exited(75)], "41", 1, 0)
+    assert again.refusal is None, "requeued by a person, who has mended it"
+    cancelled = start_of([LAUNCHED, refused, {"event": "cancelled"}, exited(75)], "41", 0, 0)
+    assert settled(cancelled) == Verdict(Action.cancel, 130)
+
+
+def test_a_node_that_will_not_train_fails_in_an_allocation_too() -> None:
+    stopped = start(PREEMPTED, exited(75))
+    assert decide_inside(stopped).exit_code == 75
+    assert decide_inside(stopped, code=2) == Verdict(Action.end, 1)
+    assert decide_inside(replace(stopped, refusal="on node2: no dataset")) == Verdict(Action.end, 1)
+    assert decide_inside(start({"event": "cancelled"}, exited(130)), code=2).exit_code == 130

@@ -80,3 +80,4 @@ def test_a_path_of_the_nodes_that_one_of_them_does_not_have(account: Any, disk: 
     assert "on node2: " in error
     assert f"{disk}/parts/data.yaml" in error
     assert "`srun --ntasks-per-node=1 …` does it on each" in error
+    assert not account.events("run", events.REQUEUED)

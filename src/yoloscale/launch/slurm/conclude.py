@@ -64,11 +64,13 @@ def _conclude(run: RunDirectory, cluster: ClusterConfig, code: int, since: list[
     step, history = newest_saved(run), events.history(run)
     if since:
         start = start_of(events.after_attempt(history, int(since[0])), job, restarts, step)
-        verdict = decide_inside(start)
+        verdict = decide_inside(start, code=code)
         _speak_for_launcher(run, job, start, verdict)
     else:
         start = start_of(history, job, restarts, step)
         verdict = settled(start) or _ask(start, job, restarts, cluster, code)
+    if start.refusal is not None and verdict.exit_code == FAILED:
+        record_failure(run, job, start.refusal)  # the last word, whatever the other nodes said of their end
     print(f"job {job}: srun ended with {code}: {verdict.action.value}{f' ({verdict.cause})' if verdict.cause else ''}")
     return _carry_out(run, job, verdict, step=step, count=start.fruitless + 1, code=code)
 
@@ -89,7 +91,7 @@ def _ask(start: Start, job: str, restarts: int, cluster: ClusterConfig, code: in
 
 def _speak_for_launcher(run: RunDirectory, job: str, start: Start, verdict: Verdict) -> None:
     """The last word where the launcher was killed: the allocation goes on, and SLURM cannot tell that the run ended."""
-    if start.word is not None or not start.told:
+    if start.word is not None or start.refusal is not None or not start.told:
         return
     if verdict.exit_code == INTERRUPTED:
         record_cancel(run, job)

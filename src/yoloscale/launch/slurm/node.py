@@ -142,7 +142,7 @@ def check_on_node(run: RunDirectory, config: Config, step: SlurmStep) -> None:
             others = "; cluster.setup is run on the first node: there `srun --ntasks-per-node=1 …` does it on each"
         told = ConfigError([replace(each, instead=each.instead + others) for each in error.problems])
         if step.node == 0 or config.cluster.min_nodes in (None, config.cluster.nodes):
-            record_failure(run, step.job, f"on {where}: {told}")
+            record_failure(run, step.job, f"on {where}: {told}", start=step.start)
         raise told from None
 
 

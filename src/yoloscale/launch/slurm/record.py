@@ -7,10 +7,11 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 
-def record_failure(run: RunDirectory, job: str, error: str) -> None:
-    """The run has failed in this job, and nobody goes on with it."""
+def record_failure(run: RunDirectory, job: str, error: str, *, start: str | None = None) -> None:
+    """The run has failed in this job, and nobody goes on with it; `start` is that of the srun which found it out."""
     attempt = events.last_attempt(events.history(run))
-    events.note(run, events.FAILED, attempt=attempt, rank=None, error=error, collateral=False, gave_up=True, job=job)
+    said = {"attempt": attempt, "rank": None, "error": error, "collateral": False, "gave_up": True, "job": job}
+    events.note(run, events.FAILED, **said, **({} if start is None else {"start": start}))
     events.note(run, events.EXITED, attempt=attempt, exit_code=FAILED, job=job)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
+from yoloscale.launch.outcome import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
 from yoloscale.launch.slurm.broken_node import broken_node
 from yoloscale.launch.slurm.facts import Facts
 from yoloscale.runs import events
@@ -44,6 +44,7 @@ class Start:
     is_finished: bool
     fruitless: int  # requeues in a row since the newest checkpoint came
     was_cancelled: bool = False  # the job was, in whatever start of it
+    refusal: str | None = None  # of a node that will not train; the launcher of another one may have been told to stop
 
     @property
     def word(self) -> int | None:
@@ -63,7 +64,21 @@ def start_of(history: Sequence[dict[str, Any]], job: str, restarts: int, newest_
     mine = (index for index, record in enumerate(history) if is_launch_of(record, job, restarts))
     is_finished = any(record["event"] == events.FINISHED for record in history)
     told = history[next(mine, len(history)) :]
-    return Start(told, is_finished, fruitless(history, newest_step), was_cancelled(history, job))
+    return Start(
+        told,
+        is_finished,
+        fruitless(history, newest_step),
+        was_cancelled(history, job),
+        _refusal(history, job, restarts),
+    )
+
+
+def _refusal(history: Sequence[dict[str, Any]], job: str, restarts: int) -> str | None:
+    """What a node of this start found wrong with the run: another start would find the same."""
+    for record in history:
+        if record["event"] == events.FAILED and str(record.get("start", "")).startswith(f"{job}.{restarts}."):
+            return str(record["error"])
+    return None
 
 
 def was_cancelled(history: Sequence[dict[str, Any]], job: str) -> bool:
@@ -105,7 +120,9 @@ def settled(start: Start) -> Verdict | None:
     """What follows whatever SLURM says; None where that matters."""
     if start.is_finished:
         return Verdict(Action.end, FINISHED)
-    return Verdict(Action.cancel, INTERRUPTED) if start.is_cancelled else None
+    if start.is_cancelled:
+        return Verdict(Action.cancel, INTERRUPTED)
+    return Verdict(Action.end, FAILED) if start.refusal is not None else None
 
 
 def decide(start: Start, facts: Facts, restarts: int, max_requeues: int, *, warning_s: float, code: int = 0) -> Verdict:
@@ -141,10 +158,15 @@ def requeue(start: Start, max_requeues: int, cause: str) -> Verdict:
     return Verdict(Action.requeue, STOPPED, cause)
 
 
-def decide_inside(start: Start) -> Verdict:
-    """The same in an allocation that a person has: it is theirs, and what the launcher said is all there is to it."""
+def decide_inside(start: Start, *, code: int = 0) -> Verdict:
+    """The same in an allocation that a person has: it is theirs, and what the launcher said is all there is to it.
+
+    `code` is what srun ended with: that of a node which will not train.
+    """
     if start.is_finished:
         return Verdict(Action.end, FINISHED)
+    if start.told and (start.refusal is not None or code == BAD_CONFIG) and not start.is_cancelled:
+        return Verdict(Action.end, FAILED)
     if not start.told:
         return Verdict(Action.no_start, FAILED)
     if start.word is None:
