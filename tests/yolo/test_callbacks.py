@@ -142,6 +142,17 @@ def test_what_another_environment_may_have_is_told_apart(folder: Path, word: str
     assert [certain for _, certain in problems([word], str(folder))] == [is_everywhere]
 
 
+def test_a_file_system_that_does_not_answer_a_rank_is_no_fault_of_the_config(folder: Path) -> None:
+    from yoloscale.yolo.callbacks import problems, registry
+
+    (folder / "own_stale.py").write_text("raise OSError(116, 'Stale file handle')\n")
+    with pytest.raises(OSError, match="Stale file handle"):
+        registry(["own_stale:on_train_end"], str(folder))
+    ((problem, is_everywhere),) = problems(["own_stale:on_train_end"], str(folder))
+    assert "own_stale.py:1" in problem.found
+    assert not is_everywhere
+
+
 def test_a_folder_that_is_not_mounted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from yoloscale.yolo.callbacks import problems
 

@@ -28,9 +28,9 @@ def registry(words: Sequence[str], folder: str | None) -> Registry:
     """The callbacks of a run by event, every event with a list, as Ultralytics' trainers and validators take them.
 
     `folder` is put in front of the places that modules are found in. Raises ConfigError with what keeps them from being
-    called.
+    called; an OSError of an import as it is: a file system may answer at the next start.
     """
-    if found := problems(words, folder):
+    if found := problems(words, folder, passed_on=(OSError,)):
         raise ConfigError([problem for problem, _ in found])
     called: Registry = {event: [] for event in EVENTS}
     for callback in parse(words)[0]:
@@ -38,10 +38,13 @@ def registry(words: Sequence[str], folder: str | None) -> Registry:
     return called
 
 
-def problems(words: Sequence[str], folder: str | None) -> list[tuple[Problem, bool]]:
+def problems(
+    words: Sequence[str], folder: str | None, passed_on: tuple[type[Exception], ...] = ()
+) -> list[tuple[Problem, bool]]:
     """What keeps the callbacks from being called, found by importing them.
 
-    Each with whether that holds in any environment: of a file in `folder` that could be imported, it does.
+    Each with whether that holds in any environment: of a file in `folder` that could be imported, it does. `passed_on`:
+    what an import may raise and is no problem, but raised.
     """
     callbacks, told = parse(words)
     found = [(problem, True) for problem in told]
@@ -50,6 +53,8 @@ def problems(words: Sequence[str], folder: str | None) -> list[tuple[Problem, bo
     for callback in callbacks:
         try:
             importlib.import_module(callback.module)
+        except passed_on:
+            raise
         except (Exception, SystemExit) as error:  # a module may call sys.exit
             found.append((_not_imported(callback, error, folder), False))
             continue
