@@ -42,7 +42,7 @@ def test_an_element_asks_for_its_point_and_keeps_it_when_it_is_requeued(search: 
 
 def test_a_node_without_an_api_key_trains_its_point(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     record = search.sweep.record.read_text()
-    search.sweep.record.write_text(record.replace("overrides:\n", "overrides:\n- logger=wandb\n", 1))
+    search.sweep.record.write_text(record.replace("space:\n", "space:\n- logger=wandb\n", 1))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setenv("NETRC", "/nowhere")
