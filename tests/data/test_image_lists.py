@@ -68,7 +68,9 @@ def test_lines_are_read_as_ultralytics_reads_them(text: str, folder: Path, monke
         ["./export/images/train/0.png", "./export/images/train/1.png"],
         ["C:\\Users\\me\\set\\images\\train\\0.png", "C:\\Users\\me\\set\\images\\train\\1.png"],
         ["..\\images\\train\\0.png", "..\\images\\train\\1.png"],
+        ["D:\\\\set\\\\images\\\\train\\\\0.png", "D:\\\\set\\\\images\\\\train\\\\1.png"],  # each backslash twice
         ["[a.b]/images/train/0.png", "[a.b]/images/train/1.png"],
+        ["file:///data//set/images/train/0.png", "file:///data//set/images/train/1.png"],
     ],
 )
 def test_lines_that_lead_nowhere_come_with_the_command_that_mends_them(lines: list[str], folder: Path) -> None:

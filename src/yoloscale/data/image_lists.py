@@ -134,10 +134,11 @@ def _nowhere(key: str, file: Path, images: list[Line], bases: Sequence[Path]) ->
         return Problem(key, found, "write paths of this machine: absolute, or with ./ beside the list")
     base, skipped = tail
     prefix = "./" if base == file.parent else f"{base}/"
-    slashes = r"s#\\#/#g; " if "\\" in first.written else ""
-    old = _regular("/".join(parts[:skipped]) + "/" if skipped else "")
-    lead = "/" if first.written.startswith("/") else r"\./" if first.written.startswith("./") else ""
-    command = f"sed -i {shlex.quote(f'{slashes}s#^{lead}{old}#{_replacement(prefix)}#')} {shlex.quote(str(file))}"
+    slashes = r"s#[\\/]\+#/#g; " if "\\" in first.written else ""
+    written = re.sub(r"[\\/]+", "/", first.written) if slashes else first.written
+    kept = re.search(r"/+(?:\./+)*".join(map(re.escape, parts[skipped:])) + "$", written)
+    old = _regular(written[: kept.start()] if kept else "")
+    command = f"sed -i {shlex.quote(f'{slashes}s#^{old}#{_replacement(prefix)}#')} {shlex.quote(str(file))}"
     return Problem(key, found, f"write {prefix}{'/'.join(parts[skipped:])}, and so on: {command}")
 
 
