@@ -196,6 +196,25 @@ def test_elements_of_a_search_that_cannot_be_taken_back_are_known_as_queued(
     assert not search.sweep.path.exists()
 
 
+def test_what_was_submitted_before_a_ctrl_c_is_on_record(site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch) -> None:
+    def submit(given: SlurmJob) -> str:
+        if len(site) == 2:
+            raise KeyboardInterrupt
+        site.append(given)
+        return str(40 + len(site))
+
+    monkeypatch.setattr(ready_module, "prepare_all", lambda probes, say: probes)
+    monkeypatch.setattr(search_submit, "submit", submit)
+    monkeypatch.setattr(search_submit, "ask_array_limits", submit_module.ask_array_limits)
+    words = ["name=s", "cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "sweep.search.trials=7"]
+    search = ready_search(plan_search(words), print)
+    with pytest.raises(KeyboardInterrupt):
+        submit_search(search, ["train"], range(7), is_new=True)
+    assert together_with(search.sweep, "41") == {"41", "42"}
+    answer = Answer({job: Job(job, "PENDING") for job in ("41_0", "41_1", "42_0", "42_1")})
+    assert queued(search.sweep, lambda jobs: answer).keys() == {0, 1, 2, 3}, "they are not submitted again"
+
+
 @pytest.mark.parametrize(
     ("words", "key"),
     [

@@ -81,16 +81,17 @@ def submit_points(
             waiting += [(runs[index], part.element_of(array, index)) for index in part.indices]
             for run, job in waiting[-len(part.indices) :]:
                 events.record(run, events.SUBMITTED, job=job)
-    except ArraysLeftError:
-        put_down(sweep, arrays)
+    except ConfigError as error:
+        if not isinstance(error, ArraysLeftError):
+            arrays.clear()
+            for run, job in waiting:
+                record_cancel(run, job)
+            if is_new:
+                shutil.rmtree(sweep.path, ignore_errors=True)  # what sbatch said is raised
         raise
-    except ConfigError:
-        for run, job in waiting:
-            record_cancel(run, job)
-        if is_new:
-            shutil.rmtree(sweep.path, ignore_errors=True)  # what sbatch said is raised
-        raise
-    put_down(sweep, arrays)
+    finally:  # also after Ctrl-C: what was submitted by then stays
+        if arrays:
+            put_down(sweep, arrays)
     return Submission(tuple(arrays), tuple(indices))
 
 

@@ -59,16 +59,17 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], 
             jobs |= {index: part.element_of(array, index) for index in part.indices}
             for index in points.keys() & set(part.indices):
                 events.record(points[index], events.SUBMITTED, job=jobs[index])
-    except ArraysLeftError:
-        _put_down(search.sweep, arrays, jobs, points)
+    except ConfigError as error:
+        if not isinstance(error, ArraysLeftError):
+            arrays.clear()
+            for index in points.keys() & jobs.keys():
+                record_cancel(points[index], jobs[index])
+            if is_new:
+                shutil.rmtree(search.sweep.path, ignore_errors=True)  # what sbatch said is raised
         raise
-    except ConfigError:
-        for index in points.keys() & jobs.keys():
-            record_cancel(points[index], jobs[index])
-        if is_new:
-            shutil.rmtree(search.sweep.path, ignore_errors=True)  # what sbatch said is raised
-        raise
-    _put_down(search.sweep, arrays, jobs, points)
+    finally:  # also after Ctrl-C: what was submitted by then stays, and nobody else submits these places
+        if arrays:
+            _put_down(search.sweep, arrays, jobs, points)
     return Submission(tuple(arrays), tuple(indices))
 
 
