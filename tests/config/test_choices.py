@@ -85,3 +85,23 @@ def test_files_beside_a_run_are_none_of_its() -> None:
     assert choices.model("yolo26n", CATALOG) == ["model=yolo26n"]
     with pytest.raises(ConfigError, match="no model known here"):
         choices.model("absent/yolo", CATALOG)
+
+
+@pytest.mark.parametrize("word", ["best.onnx", "out/yolo26n.engine", "gone.TORCHSCRIPT"])
+def test_an_exported_model_is_told_as_one(word: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        choices.model(word, CATALOG)
+    (problem,) = error.value.problems
+    assert problem.found == f"{word!r} is an exported model, which is not trained"
+    assert problem.instead.endswith(f" model={Path(word).with_suffix('.pt')}")
+
+
+def test_a_dataset_is_no_architecture() -> None:
+    Path("parts.yaml").write_text("path: parts\ntrain: images\nval: images\nnames: [a]\n")
+    with pytest.raises(ConfigError) as error:
+        choices.model("parts.yaml", CATALOG)
+    (problem,) = error.value.problems
+    assert "is a dataset YAML" in problem.found
+    assert problem.instead.startswith("write data=parts.yaml, ")
+    Path("net.yaml").write_text("nc: 1\nnames: [a]\nbackbone: []\nhead: [[-1, 1, Detect, [nc]]]\n")
+    assert chosen("net.yaml")["architecture"] == "net.yaml"

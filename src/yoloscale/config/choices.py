@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from yoloscale.config.quoting import quote
 from yoloscale.config.schema import PathsConfig, Task
 
 _YAML = (".yaml", ".yml")
+_EXPORTED = (".onnx", ".engine", ".torchscript", ".tflite", ".mlpackage", ".mlmodel", ".pb", ".mnn", ".pte")
+_DATASET = re.compile(r"^(?:train|val|names)\s*:", re.MULTILINE)
+_NETWORK = re.compile(r"^\W*(?:backbone|head)\W*:", re.MULTILINE)
 _PACKED = (".ndjson", ".zip", ".tar", ".tgz")
 _DEPTH = 3  # of what lies in a run: checkpoints/step-000000001/state.pt
 _OF_A_RUN = (
@@ -35,6 +39,9 @@ def model(word: str, catalog: Catalog) -> list[str]:
         return _custom_model(weights.parent.parent.absolute().name, None, str(weights), None)
     own_file = _is_own_file(word)
     known = None if own_file else catalog.option("model", stem)
+    if suffix in _EXPORTED:
+        instead = f"write the weights that it was exported from: model={Path(word).with_suffix('.pt')}"
+        raise ConfigError(Problem("model", f"{word!r} is an exported model, which is not trained", instead))
     if suffix == ".pt":
         if known:
             return [f"model={known}", f"model.weights={quote(word)}"]
@@ -50,12 +57,23 @@ def model(word: str, catalog: Catalog) -> list[str]:
         file = Path(word) if own_file else catalog.architecture(stem)
         if file is None:
             raise _no_such("model", word, catalog, [*catalog.groups.get("model", ()), *catalog.architectures])
+        if own_file and (problem := _of_dataset(word)):
+            raise ConfigError(problem)
         if problem := families.of_architecture(file):
             raise ConfigError(problem)
         return _custom_model(stem, task_of_architecture(file) or task_of_name(stem), None, word)
     if file := catalog.architecture(word):
         return _custom_model(word, task_of_architecture(file), f"{word}.pt", f"{word}.yaml")
     raise _no_such("model", word, catalog, [*catalog.groups.get("model", ()), *catalog.architectures])
+
+
+def _of_dataset(word: str) -> Problem | None:
+    """A dataset YAML in place of an architecture."""
+    text = Path(word).read_text(encoding="utf-8", errors="replace")
+    if _NETWORK.search(text) or not _DATASET.search(text):
+        return None
+    found = f"{word!r} is a dataset YAML: an architecture has backbone: and head:"
+    return Problem("model", found, f"write {shlex.quote(f'data={word}')}, and model=yolo26n or another")
 
 
 def data(word: str, catalog: Catalog) -> list[str]:
