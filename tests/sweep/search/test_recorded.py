@@ -106,6 +106,8 @@ def test_an_older_search_is_joined_and_goes_on(monkeypatch: pytest.MonkeyPatch) 
     points = [load(each[0].config) for each in asked if each is not None]
     assert [point.freeze for point in points] == [[0, 10]] * 2
     assert len({point.warmup_momentum for point in points}) == 2
+    planned = plan_search([*common, "mixup=range(0,0.4,0.1)", "freeze=[0,10]"])
+    assert planned.space == joined.space, "which is what a person is shown"
     with pytest.raises(ConfigError) as raised:
         join("mixup=range(0,0.6,0.1)", "freeze=choice(0,10)")
     assert [problem.key for problem in raised.value.problems] == ["mixup", "freeze"]

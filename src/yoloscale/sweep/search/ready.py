@@ -94,7 +94,7 @@ def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
         raise ConfigError(problems)
     if probes.name is not None:
         refuse_if_taken(search, say)
-    return search
+    return search if begun is None else replace(search, space=open_search(begun).space)
 
 
 def ready(search: PlannedSearch, say: Say) -> Search:
