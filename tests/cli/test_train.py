@@ -36,14 +36,14 @@ def test_a_run_from_start_to_end_and_once_only(yoloscale: Yoloscale, tmp_path: P
 
 
 def test_detached_cancelled_resumed(yoloscale: Yoloscale, tmp_path: Path) -> None:
-    started = yoloscale("train", *SMOKE, "epochs=20", "name=long", "--detach", timeout_s=200)
+    started = yoloscale("train", *SMOKE, "epochs=10", "name=long", "--detach", timeout_s=200)
     assert started.returncode == 0, started.stdout + started.stderr
     deadline = time.monotonic() + 200
-    while status_of(yoloscale, "long")["epoch"] < 2:
+    while status_of(yoloscale, "long")["epoch"] < 1:
         assert status_of(yoloscale, "long")["state"] in ("pending", "running")
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    assert yoloscale("train", *SMOKE, "epochs=20", "name=long").returncode == 2, "it is in use"
+    assert yoloscale("train", *SMOKE, "epochs=10", "name=long").returncode == 2, "it is in use"
     cancelled = yoloscale("cancel", "long", "-o", "json")
     assert cancelled.returncode == 0
     assert json.loads(cancelled.stdout)["state"] == "cancelled"
