@@ -22,7 +22,7 @@ from yoloscale.config.mig import own_instance
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config
 from yoloscale.dist.environment import Ranks, from_environment, rendezvous_of_step, variables_of
-from yoloscale.dist.failures import is_collateral, is_out_of_memory, out_of_memory
+from yoloscale.dist.failures import is_out_of_memory, out_of_memory
 from yoloscale.dist.heartbeat import HEARTBEAT
 from yoloscale.dist.libraries import set_variables
 from yoloscale.dist.peers import PEERS, Loss
@@ -178,7 +178,7 @@ def _report(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, sai
     Of a rank that was told which other one is gone, one word a node is enough.
     """
     loss = PEERS.loss
-    if loss is None and not is_collateral(error, have_met=PEERS.have_met):
+    if loss is None and not PEERS.is_collateral(error):
         PEERS.announce(Loss(ranks.rank, ranks.host, said))
     if loss is not None and not ranks.is_first_of_node:
         return
@@ -192,7 +192,7 @@ def _report(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, sai
         host=ranks.host,
         error=said,
         at_step=HEARTBEAT.step,
-        collateral=loss is not None or is_collateral(error, have_met=PEERS.have_met),
+        collateral=loss is not None or PEERS.is_collateral(error),
         traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)[-6:]),
         **about,
     )

@@ -7,6 +7,7 @@ import torch
 
 from yoloscale.dist.failures import is_collateral, is_out_of_memory, out_of_memory
 from yoloscale.dist.libraries import set_variables
+from yoloscale.dist.peers import Peers
 
 NCCL = "NCCL error in: ProcessGroupNCCL.cpp:3690, {}, NCCL version 2.27.5"
 REMOTE = "remote process exited or there was a network error"
@@ -24,13 +25,25 @@ REMOTE = "remote process exited or there was a network error"
 )
 def test_only_a_connection_that_broke_tells_of_another_rank(text: str, expected: bool) -> None:
     error = torch.distributed.DistBackendError(text)
-    assert is_collateral(error, have_met=True) is expected
-    assert not is_collateral(error, have_met=False), "a network that never worked"
+    assert is_collateral(error, have_met=True, devices_have_met=True) is expected
+    assert not is_collateral(error, have_met=False, devices_have_met=False), "a network that never worked"
+
+
+def test_gpus_that_never_met_have_an_error_of_their_own_though_their_hosts_have() -> None:
+    peers = Peers()
+    with peers.waiting():
+        pass  # joining, and barriers over the hosts
+    remote = torch.distributed.DistBackendError(NCCL.format(f"{REMOTE}\nncclRemoteError: A call failed"))
+    assert not peers.is_collateral(remote)
+    assert peers.is_collateral(torch.distributed.DistBackendError("[gloo] Connection closed by peer [127.0.0.1]:31"))
+    with peers.waiting(on_devices=True):
+        pass
+    assert peers.is_collateral(remote)
 
 
 def test_a_tracker_whose_server_hangs_up_is_an_error_of_this_rank() -> None:
-    assert not is_collateral(ConnectionResetError("Connection reset by peer"), have_met=True)
-    assert not is_collateral(BrokenPipeError("Broken pipe"), have_met=True)
+    assert not is_collateral(ConnectionResetError("Connection reset by peer"), have_met=True, devices_have_met=True)
+    assert not is_collateral(BrokenPipeError("Broken pipe"), have_met=True, devices_have_met=True)
 
 
 def test_a_full_gpu_is_named_with_its_numbers() -> None:

@@ -13,14 +13,18 @@ PEER_IS_GONE = (  # what gloo, c10d's store and NCCL say of a connection whose o
 )
 
 
-def is_collateral(error: BaseException, *, have_met: bool) -> bool:
+def is_collateral(error: BaseException, *, have_met: bool, devices_have_met: bool) -> bool:
     """Whether the error only says that another rank is gone.
 
-    Never before a collective has worked (`have_met`): until then a connection that breaks may be a wrong network, and
-    is what there is to tell. NCCL has other errors than that: a GPU that two ranks share, InfiniBand set up wrongly.
+    Never before a collective has worked: until then a connection that breaks may be a wrong network, and is what there
+    is to tell. `have_met`: one over the hosts, or joining, for which gloo connects all. `devices_have_met`: one over
+    the GPUs, as NCCL connects in its first one. It has other errors than that: a GPU that two ranks share, InfiniBand
+    set up wrongly.
     """
-    is_of_torch = isinstance(error, RuntimeError) and not isinstance(error, OSError)
-    return have_met and is_of_torch and any(sign in str(error).lower() for sign in PEER_IS_GONE)
+    if not isinstance(error, RuntimeError) or isinstance(error, OSError):
+        return False
+    said = str(error).lower()
+    return (devices_have_met if "nccl" in said else have_met) and any(sign in said for sign in PEER_IS_GONE)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

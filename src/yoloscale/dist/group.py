@@ -160,7 +160,7 @@ def gather_objects(value: T) -> list[T]:
 def broadcast_tensors(tensors: list[torch.Tensor], source: int = 0) -> None:
     """Collective. Overwrite the tensors, in place, with those of the source rank."""
     if dist.is_initialized():
-        with PEERS.waiting():
+        with PEERS.waiting(on_devices=True):
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=source)
 

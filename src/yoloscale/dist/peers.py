@@ -46,7 +46,8 @@ class Peers:
 
     def __init__(self) -> None:
         self.loss: Loss | None = None  # once set, no collective counts any more
-        self.have_met = False  # a collective has worked: the network and the libraries are right
+        self.have_met = False  # a collective has worked: the hosts' network and libraries are right
+        self.devices_have_met = False  # one between GPUs has: so are theirs
         self.are_leaving = False  # the run is over here, and the others' processes may end
         self.announce: Callable[[Loss], None] = lambda loss: None  # tell all others; the watchdog's
         self.patience_s = 0.0  # how long to wait for word of who is gone, where a connection has broken; the watchdog's
@@ -57,21 +58,29 @@ class Peers:
         if self.loss is not None:
             raise PeerLost(self.loss)
 
+    def is_collateral(self, error: BaseException) -> bool:
+        """Whether the error only says that another rank is gone."""
+        return is_collateral(error, have_met=self.have_met, devices_have_met=self.devices_have_met)
+
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Around a collective. Raises PeerLost before it where a rank is gone, and after it whatever it returned."""
+    def waiting(self, *, on_devices: bool = False) -> Iterator[None]:
+        """Around a collective. Raises PeerLost before it where a rank is gone, and after it whatever it returned.
+
+        `on_devices`: tensors of the ranks' devices are exchanged in it.
+        """
         self.check()
         try:
             with HEARTBEAT.during(WAITING):
                 yield
         except Exception as error:
-            if is_collateral(error, have_met=self.have_met):
+            if self.is_collateral(error):
                 self._listen()
             if self.loss is not None:
                 raise PeerLost(self.loss) from error
             raise
         self.check()
         self.have_met = True
+        self.devices_have_met |= on_devices
 
     def _listen(self) -> None:
         """Give whoever knows which rank is gone the time to say so: a broken connection is seen before that."""

@@ -13,6 +13,11 @@ import torch
 
 BLOCK = 2**22  # numbers that are mixed at once: 32 MiB, a few times
 NAMED = 4  # ranks that a message names
+CAUSES = (
+    "Memory or a GPU that computes wrongly (look at ECC errors there, leave the node out), or different kinds of GPU in "
+    "one job (ask for one kind)"
+)
+GOES_ON = "The run goes on from its newest checkpoint"
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _ODD = (-7046029254386353131, -4658895280553007687)  # multiplying by them loses no bit (those of SplitMix64)
 
@@ -72,19 +77,36 @@ def difference(fingerprints: Sequence[int], hosts: Sequence[str], agreed_at: int
     counts = Counter(fingerprints)
     if len(counts) == 1:
         return None
-    (usual, count), *_ = counts.most_common()
+    (usual, count), (_, next_count), *_ = counts.most_common()
+    if count == next_count:  # of two ranks, or two halves, nobody can tell which is right
+        return _undecided(fingerprints, hosts, agreed_at)
     odd = [rank for rank, seen in enumerate(fingerprints) if seen != usual]
     named = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in odd[:NAMED])
     more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
     others = "the other rank" if count == 1 else f"the other {count} ranks"
     said = (
         f"{named}{more} no longer {'holds' if len(odd) == 1 else 'hold'} the parameters of {others}; after step "
-        f"{agreed_at} all were equal. Memory or a GPU that computes wrongly (look at ECC errors there, leave the node "
-        "out), or different kinds of GPU in one job (ask for one kind). The run goes on from its newest checkpoint"
+        f"{agreed_at} all were equal. {CAUSES}. {GOES_ON}"
     )
-    if 0 in odd:
-        said += (
-            ". Rank 0 writes the checkpoints: to be sure, cancel the run, move those of checkpoints/ away that are "
-            f"newer than step {agreed_at}, and resume it"
-        )
-    return said
+    return said + _checkpoints_in_doubt(agreed_at) if 0 in odd else said
+
+
+def _undecided(fingerprints: Sequence[int], hosts: Sequence[str], agreed_at: int) -> str:
+    """The sentence where no state is held by more ranks than any other."""
+    groups: dict[int, list[int]] = {}
+    for rank, seen in enumerate(fingerprints):
+        groups.setdefault(seen, []).append(rank)
+    firsts = [ranks[0] for ranks in groups.values()]
+    named = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in firsts[:NAMED])
+    more = f" and {len(firsts) - NAMED} more" if len(firsts) > NAMED else ""
+    return (
+        f"the ranks hold {len(groups)} kinds of parameters, none of them more ranks than any other (the first of each: "
+        f"{named}{more}); after step {agreed_at} all were equal. {CAUSES}. {GOES_ON}{_checkpoints_in_doubt(agreed_at)}"
+    )
+
+
+def _checkpoints_in_doubt(agreed_at: int) -> str:
+    return (
+        ". Rank 0 writes the checkpoints: to be sure, cancel the run, move those of checkpoints/ away that are "
+        f"newer than step {agreed_at}, and resume it"
+    )

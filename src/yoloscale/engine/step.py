@@ -156,7 +156,7 @@ class Stepper:
         numbers[PARTS:NUMBERS] += torch.tensor(told, device=numbers.device)
         mine = NUMBERS + 2 * self._rank
         numbers[mine : mine + 2] += torch.tensor(self._clock.stop(), device=numbers.device)
-        with PEERS.waiting() if self._world_size > 1 else nullcontext():
+        with PEERS.waiting(on_devices=True) if self._world_size > 1 else nullcontext():
             self.gradients.reduce(bool(step.micro_batches))
             if self.scaler.is_enabled():
                 self.scaler.unscale_(self.optimizer)
