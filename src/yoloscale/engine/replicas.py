@@ -14,8 +14,8 @@ import torch
 BLOCK = 2**22  # numbers that are mixed at once: 32 MiB, a few times
 NAMED = 4  # ranks that a message names
 CAUSES = (
-    "Memory or a GPU that computes wrongly (look at ECC errors there, leave the node out), or different kinds of GPU in "
-    "one job (ask for one kind)"
+    "Memory or a GPU that computes wrongly (look at ECC errors there, leave the node out), or different kinds of GPU "
+    "in one job (ask for one kind)"
 )
 GOES_ON = "The run goes on from its newest checkpoint"
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
