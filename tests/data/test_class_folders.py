@@ -143,6 +143,20 @@ def test_splits_in_capitals_are_no_classes(tmp_path: Path) -> None:
     assert check(root, Task.classify).splits["val"].per_class == {"cat": 1, "dog": 1}
 
 
+@pytest.mark.parametrize("layout", [{"Bus": 5, "Car": 5, "Train": 5}, {"Bus": 5, "Train": 5, "Train/old": 5}], ids=str)
+def test_a_class_may_be_called_as_a_split(layout: dict[str, int], tmp_path: Path) -> None:
+    root = folders(tmp_path / "vehicles", layout)
+    split = class_split.prepare(root, tmp_path / "cache", silent)
+    assert {folder.name for folder in (split / "train").iterdir()} == {path.name for path in root.iterdir()}
+
+
+@pytest.mark.parametrize("layout", [{"Train": 2, "Val": 2}, {"Train/cat": 2, "Train/dog": 2, "more": 2}], ids=str)
+def test_what_is_called_as_a_split_and_is_no_class_is_refused(layout: dict[str, int], tmp_path: Path) -> None:
+    root = folders(tmp_path / "data", layout)
+    with pytest.raises(ConfigError, match=r"holds Train/.*: they would be classes"):
+        class_split.prepare(root, tmp_path / "cache", silent)
+
+
 @pytest.mark.parametrize(
     ("layout", "found", "instead"),
     [

@@ -37,7 +37,7 @@ def locate(root: Path, cache: Path) -> Path:
 def prepare(root: Path, cache: Path, say: Say) -> Path:
     """Split the images of each class; return what `locate` returns. Raises ConfigError for what is no split."""
     images = _images(root)
-    if splits := [name for name in images if name.lower() in _SPLITS]:
+    if splits := _splits_in_capitals(images):
         raise ConfigError(_capitals(root, splits))
     if len(images) < 2:
         raise ConfigError(_one_class(root, next(iter(images))))
@@ -103,6 +103,13 @@ def _target(root: Path, images: dict[str, list[Path]], cache: Path) -> Path:
     for kind, files in images.items():
         digest.update("".join(f"\0{kind}/{file}" for file in sorted(files)).encode("utf-8", "surrogateescape"))
     return cache / "splits" / f"{root.resolve().name}-{digest.hexdigest()[:12]}"
+
+
+def _splits_in_capitals(images: dict[str, list[Path]]) -> list[str]:
+    """Folders that are called as splits, unless they are classes among others: a train is a vehicle, too."""
+    named = [name for name in images if name.lower() in _SPLITS]
+    hold_classes = any(all(len(file.parts) > 1 for file in images[name]) for name in named)
+    return named if len(named) == len(images) or hold_classes else []
 
 
 def _capitals(root: Path, splits: list[str]) -> Problem:
