@@ -14,6 +14,10 @@ import pytest
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Task
 from yoloscale.data.check import check
+from yoloscale.data.check_labels import LabelRules, read_labels
+from yoloscale.data.check_problems import problems_of_splits
+from yoloscale.data.check_verdict import Verdict
+from yoloscale.data.label_formats import Setting
 
 BOX = "0 0.5 0.5 0.2 0.2"
 
@@ -84,7 +88,6 @@ def problems(source: Path, task: Task = Task.detect) -> tuple[Problem, ...]:
         (Task.segment, f"0 0.1 0.1 0.9 0.1 0.9 0.9\n{BOX}", "line 2: labels mix", "0 0.4 0.4 0.6 0.4 0.6 0.6 0.4 0.6"),
         (Task.segment, "0 0.1 0.1 0.9 0.1 0.9 0.9 0.2", "odd number", "class x1 y1 x2 y2 x3 y3"),
         (Task.detect, f"{BOX} 0.4 0.4 2 0.6 0.6 1", "2 keypoints of x, y and visibility", "kpt_shape: [2, 3]"),
-        (Task.detect, "2 0.5 0.5 0.2 0.2", "run from 1: ", "or subtract one from the class of each line: for "),
     ],
 )
 def test_labels_of_another_format(task: Task, label: str, found: str, cure: str, tmp_path: Path) -> None:
@@ -144,15 +147,42 @@ def test_the_command_for_names_of_classes_writes_all_and_tells_those_that_begin_
     assert (tmp_path / "labels/train/train0.txt").read_text() == f"{BOX}\n"
 
 
-def test_classes_that_run_from_1_are_one_problem_a_split_and_subtracted_once(tmp_path: Path) -> None:
+def test_classes_that_run_from_1_are_one_problem_and_subtracted_once(tmp_path: Path) -> None:
     source = dataset(tmp_path, "1 0.5 0.5 0.2 0.2\n2.0 0.1 0.1 0.2 0.2")
-    said = problems(source)
-    assert [problem.key for problem in said] == ["data.train", "data.val"]
-    assert "labels/train/train0.txt line 2: class 2; names ends at 1" in said[0].found
-    for problem in (*said, *said):
-        subprocess.run(["bash", "-c", problem.instead.partition(": ")[2]], check=True)
+    (problem,) = problems(source)
+    assert problem.key == "data"
+    assert "labels/train/train0.txt line 2: class 2; names ends at 1" in problem.found
+    command = problem.instead.partition("or subtract one from the class of each line: ")[2]
+    full = 'awk() { printf "0 0.5"; return 1; }; '  # as where the disk is full
+    for stopped in (full, "", ""):
+        subprocess.run(["bash", "-c", stopped + command], check=not stopped)
     assert check(source, Task.detect).splits["train"].per_class == {"cat": 2, "traffic light": 2}
     assert (tmp_path / "labels/val/val0.txt").read_text() == "0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.2 0.2\n"
+
+
+def test_classes_run_from_1_in_a_split_without_the_last_class_too(tmp_path: Path) -> None:
+    source = dataset(tmp_path, "1 0.5 0.5 0.2 0.2")
+    for number in range(2):
+        (tmp_path / f"labels/train/train{number}.txt").write_text("2 0.5 0.5 0.2 0.2\n")
+    (problem,) = problems(source)
+    assert f"for f in {tmp_path}/labels/train/*.txt {tmp_path}/labels/val/*.txt; do" in problem.instead
+
+
+def test_a_slip_in_a_split_without_class_0_is_not_that_classes_run_from_1(tmp_path: Path) -> None:
+    source = dataset(tmp_path)
+    for number, kind in enumerate((1, 2)):
+        (tmp_path / f"labels/val/val{number}.txt").write_text(f"{kind} 0.5 0.5 0.2 0.2\n")
+    (skipped,) = check(source, Task.detect).splits["val"].skipped
+    assert "class 2; names ends at 1" in skipped
+
+
+@pytest.mark.parametrize(("files", "refused"), [(2, False), (6, True)])
+def test_a_class_behind_the_last_in_few_files_is_a_slip_though_none_has_class_0(files: int, refused: bool) -> None:
+    rules = LabelRules(classes=2)
+    texts = ["2 0.5 0.5 0.2 0.2"] * files + ["1 0.5 0.5 0.2 0.2"] * (100 - files)
+    verdicts = [Verdict("a.jpg", 1, "", read_labels(text, rules), "a.txt") for text in texts]
+    setting = Setting(Path("data.yaml"), Task.detect, rules, {0: "cat", 1: "dog"})
+    assert bool(problems_of_splits({"train": verdicts}, setting, Path())) is refused
 
 
 def test_labels_in_utf_16_and_the_command_that_leaves_others_alone(tmp_path: Path) -> None:

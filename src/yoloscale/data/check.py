@@ -94,14 +94,13 @@ def _yaml_report(
     dataset: DatasetYaml, task: Task, rules: LabelRules, images: dict[str, list[str]], deep: bool, say: Say
 ) -> DatasetReport:
     setting = Setting(dataset.file, task, rules, dataset.names)
-    splits, problems, unlabelled = {}, [], []
+    splits, judged, unlabelled = {}, {}, []
     for split, names in images.items():
         verdicts = _judged(lambda image: judge(image, dataset, task, rules, deep), names, say)
-        verdicts = _with_lines(verdicts, dataset.splits[split])
-        problems += check_problems.problems_of_split(split, verdicts, setting, dataset.root)
+        judged[split] = verdicts = _with_lines(verdicts, dataset.splits[split])
         unlabelled += check_problems.without_labels(split, verdicts, dataset.root)
         splits[split] = _summary(verdicts, setting, evaluated=split != "train" and task in _MEASURED_BY_BOXES)
-    if problems:
+    if problems := check_problems.problems_of_splits(judged, setting, dataset.root):
         cures = {problem.instead for problem in problems}
         raise ConfigError(problems + [problem for problem in unlabelled if problem.instead not in cures])
     notes = [f"{each.found}; {each.instead}" for each in unlabelled]

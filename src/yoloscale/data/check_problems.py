@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from yoloscale.config.errors import Problem
@@ -15,15 +15,24 @@ from yoloscale.data.file_kinds import other_file, read_head
 from yoloscale.data.label_formats import Cause, Setting, explain, from_utf16, inside, subtract_one
 
 _NAMED_CAUSES = 3
-_NAMED_FOLDERS = 4
+_NAMED_FOLDERS = 8
+_RARE = 0.1  # of the label files that a class has in the mean
+
+
+def problems_of_splits(judged: Mapping[str, Sequence[Verdict]], setting: Setting, root: Path) -> list[Problem]:
+    """Fatal problems of the splits of the dataset below `root`."""
+    every = [verdict for verdicts in judged.values() for verdict in verdicts]
+    from_one = _counted_from_one(every, setting.rules.classes)
+    problems = [_from_one(every, setting)] if from_one else []
+    for split, verdicts in judged.items():
+        if not (from_one and _outside(verdicts)):
+            problems += problems_of_split(split, verdicts, setting, root)
+    return problems
 
 
 def problems_of_split(split: str, verdicts: Sequence[Verdict], setting: Setting, root: Path) -> list[Problem]:
     """Fatal problems of a split of the dataset below `root`."""
     key = f"data.{split}"
-    outside = [verdict for verdict in verdicts if verdict.labels and verdict.labels.outside]
-    if _counted_from_one(outside, verdicts, setting.rules.classes):
-        return [_from_one(key, outside[0], verdicts, setting)]
     good = [verdict for verdict in verdicts if not verdict.skipped]
     if not good:
         return list(_none_left(key, verdicts, setting))
@@ -68,15 +77,27 @@ def edge_example(verdicts: Sequence[Verdict]) -> str:
     return ""
 
 
-def _counted_from_one(outside: list[Verdict], verdicts: Sequence[Verdict], count: int) -> bool:
-    """Whether it is no slip in some files, which are left out: what else there is has the wrong names, too."""
+def _outside(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    return [verdict for verdict in verdicts if verdict.labels and verdict.labels.outside]
+
+
+def _counted_from_one(verdicts: Sequence[Verdict], count: int) -> bool:
+    """Whether it is no slip in some files, which are left out: what else there is has the wrong names, too.
+
+    Of all splits: one alone may lack class 0. The class behind the last is in more than one file, and no rarity among
+    the classes that are used.
+    """
+    outside = _outside(verdicts)
     kinds = {verdict.labels.outside[1] for verdict in outside if verdict.labels and verdict.labels.outside}
-    zeros = any(verdict.labels.per_class[0] for verdict in verdicts if verdict.labels)
-    zeros |= any(verdict.labels.lowest < 1 for verdict in outside if verdict.labels)
-    return kinds == {count} and not zeros and count > 1
+    used = {index for verdict in verdicts if verdict.labels for index in verdict.labels.per_class}
+    if kinds != {count} or count < 2 or 0 in used or any(v.labels.lowest < 1 for v in outside if v.labels):
+        return False
+    labelled = len(outside) + sum(bool(verdict.labels and verdict.labels.per_class) for verdict in verdicts)
+    return len(outside) > 1 and len(outside) * len(used | kinds) > _RARE * labelled
 
 
-def _from_one(key: str, first: Verdict, verdicts: Sequence[Verdict], setting: Setting) -> Problem:
+def _from_one(verdicts: Sequence[Verdict], setting: Setting) -> Problem:
+    first = _outside(verdicts)[0]
     assert first.labels is not None
     assert first.labels.outside is not None
     line, kind = first.labels.outside
@@ -87,7 +108,7 @@ def _from_one(key: str, first: Verdict, verdicts: Sequence[Verdict], setting: Se
     folders = sorted({str(Path(verdict.label_file).parent) for verdict in verdicts if verdict.labels})
     if len(folders) <= _NAMED_FOLDERS:
         instead = f"{instead}: {subtract_one(folders)}"
-    return Problem(key, found, instead)
+    return Problem("data", found, instead)
 
 
 def _none_left(key: str, verdicts: Sequence[Verdict], setting: Setting) -> Iterator[Problem]:

@@ -104,7 +104,7 @@ def subtract_one(folders: Sequence[str]) -> str:
     """A command that makes classes that run from 1 run from 0, once: files that it has kept as .from1 stay."""
     program = r"$1 ~ /^[1-9][0-9]*(\.0*)?$/ {$1 = $1 - 1} 1"
     files = " ".join(f"{shlex.quote(folder)}/*.txt" for folder in folders)
-    new = f'mv "$f" "$f.from1" && awk {shlex.quote(program)} "$f.from1" > "$f"'
+    new = f'awk {shlex.quote(program)} "$f" > "$f.new" && mv "$f" "$f.from1" && mv "$f.new" "$f"'
     return f'for f in {files}; do [ -e "$f.from1" ] || {{ {new}; }}; done'
 
 
