@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import os
 from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 from ultralytics.data.utils import check_image
@@ -93,3 +95,13 @@ def test_a_glance_reads_only_the_two_ends_of_a_file(tmp_path: Path) -> None:
     glance(str(image))
     read_head(image)
     assert 1024 <= bytes_read() - before - asking <= 1024 + 32
+
+
+def test_pillow_may_be_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow-SIMD is the same package under another name."""
+
+    def absent(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", absent)
+    assert PIL.__version__ in check_images.surroundings()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import PIL
 import pytest
 from PIL import Image
 
@@ -71,7 +72,7 @@ def test_packages(looked_at: Callable[[], int], monkeypatch: pytest.MonkeyPatch)
     is_there = check_images.find_spec("pi_heif") is not None
     monkeypatch.setattr(check_images, "find_spec", lambda name: None if is_there else object())
     assert looked_at() == 6
-    monkeypatch.setattr(check_images, "version", lambda name: "0")
+    monkeypatch.setattr(PIL, "__version__", "0")
     assert looked_at() == 6
     assert looked_at() == 0
 

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,9 @@ def find_depth(image: str) -> str | None:
 
 def surroundings() -> tuple[object, ...]:
     """What else than the files decides whether they can be read: who reads them, and with which packages."""
-    return os.geteuid(), version("pillow"), find_spec("pi_heif") is not None
+    import PIL  # asked itself, as Pillow-SIMD is a distribution of another name
+
+    return os.geteuid(), PIL.__version__, find_spec("pi_heif") is not None
 
 
 def is_passing(error: BaseException) -> bool:
