@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,13 +149,74 @@ def test_names_of_any_bytes_have_a_key(tmp_path: Path) -> None:
 def test_what_was_left_is_removed_and_what_others_fill_is_not(kind: str, memory: Path, tmp_path: Path) -> None:
     """Whoever fills it may be in another container, where pids are others."""
     folder = memory if kind == "ram" else tmp_path / "disk"
-    left, others = (folder / f".yoloscale-{name}-key-1.{name}.partial" for name in ("4194303", "4194302"))
+    host = Ranks().host
+    left, others = (folder / f".yoloscale-{name}-key-1@{host}@{name}.partial" for name in ("a", "b"))
     with cache._owned(left):
         pass  # and killed
     with cache._owned(others):
         cache.build(kind, COUNT, read, "key", tmp_path / "disk", Ranks(), threads=1)
         assert not left.exists()
         assert others.exists()
+
+
+def test_a_disk_cache_that_another_node_fills_stays(memory: Path, tmp_path: Path) -> None:
+    """Some file systems show a lock only on the node that holds it: here, nobody seems to hold it."""
+    seen: list[list[Path]] = []
+
+    def reading(index: int) -> Any:
+        seen.append(list(tmp_path.glob(".*.partial")))
+        return read(index)
+
+    cache.build("disk", COUNT, reading, "other", tmp_path, Ranks(host="another"), threads=1)
+    (partial,) = seen[-1]
+    with cache._owned(partial):
+        pass
+    cache.build("disk", COUNT, read, "key", tmp_path, Ranks(host="other"), threads=1)
+    assert partial.exists()
+    cache.build("disk", COUNT, read, "key", tmp_path, Ranks(host="another"), threads=1)
+    assert not partial.exists()
+
+
+KEY = "0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    ("name", "age_s", "stays"),
+    [
+        (f".yoloscale-4194304-{KEY}-1.host.4194304.partial", 3700, False),
+        (f"yoloscale-4194304-{KEY}-1", 3700, False),
+        (f".yoloscale-4194304-{KEY}-1.host.4194304.partial", 3500, True),
+        (f".yoloscale-{os.getpid()}-{KEY}-1.host.{os.getpid()}.partial", 3700, True),
+        (f".yoloscale-{KEY[:12]}-{KEY}-1@host@{KEY[:12]}.partial", 3700, False),
+        (f".yoloscale-{KEY[:12]}-{KEY}-1@host@{KEY[:12]}.partial", 3500, True),
+        ("yoloscale-2024-dataset", 3700, True),
+        ("yoloscale-dataset", 3700, True),
+    ],
+)
+def test_what_nobody_owns_is_removed_when_it_is_old(
+    name: str, age_s: int, stays: bool, memory: Path, tmp_path: Path
+) -> None:
+    """Of older versions, which named it by their process, and of a kill before it had an owner."""
+    folder = memory / name
+    folder.mkdir()
+    file = folder / f"{cache._OWNER}.new"
+    file.touch()
+    for path in (file, folder):
+        os.utime(path, times=(time.time() - age_s,) * 2)
+    cache.build("ram", COUNT, read, "key", tmp_path / "disk", Ranks(), threads=1)
+    assert folder.exists() is stays
+
+
+def test_a_kill_before_the_owner_is_named_leaves_one_folder(
+    memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache.fcntl, "flock", die)
+    with pytest.raises(KeyboardInterrupt), cache._owned(tmp_path / "partial"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["memory", "partial"]
 
 
 def test_runs_of_equal_pids_do_not_share_memory(memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

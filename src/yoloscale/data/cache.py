@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -22,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from yoloscale.config import memory
 from yoloscale.data.in_threads import in_threads
@@ -32,6 +36,9 @@ from yoloscale.dist.heartbeat import HEARTBEAT
 
 Image = npt.NDArray[Any]
 _OWNER = "owner"
+# partial folders, and folders of versions that named them by a pid
+_UNOWNED = re.compile(r"\.yoloscale-(?:([0-9]{1,7})-)?.*\.partial|yoloscale-([0-9]{1,7})-[0-9a-f]{24}-[0-9]+")
+_UNOWNED_S = 3600.0  # longer than anybody takes from making a folder to owning it
 Read = Callable[[int], tuple[Image, tuple[int, int]]]
 """Decodes image i: (H, W, C) uint8, perhaps resized, and the height and width of the file."""
 
@@ -91,9 +98,10 @@ def build(
     is_kept = kind == "disk"
     parent, prefix = (disk, "yoloscale") if is_kept else (_memory_folder(), f"yoloscale-{token}")
     folder = parent / f"{prefix}-{key}-{ranks.local_world_size}"
-    partial = folder.with_name(f".{folder.name}.{token}.partial")
+    partial = folder.with_name(f".{folder.name}@{ranks.host}@{token}.partial")
     if ranks.is_first_of_node:
-        _remove_orphans(parent, ".yoloscale-*.partial" if is_kept else "*yoloscale-*")
+        # a disk may be that of other nodes, too, whose locks some file systems do not show here
+        _remove_orphans(parent, f".yoloscale-*@{glob.escape(ranks.host)}@*.partial" if is_kept else "*yoloscale-*")
     with contextlib.ExitStack() as owner:
         if not all(group.gather_objects(folder.is_dir())):
             refusal = _refusal(kind, folder, count, read, spared) if ranks.is_first_of_node else None
@@ -129,7 +137,7 @@ def _owned(partial: Path) -> Iterator[None]:
     It is locked before it is there, so that nobody takes it for one that was left.
     """
     partial.mkdir(parents=True)
-    file = partial.with_name(f"{partial.name}.{_OWNER}")
+    file = partial / f"{_OWNER}.new"
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with contextlib.suppress(OSError):  # a file system without locks: nothing there is taken for left
@@ -145,7 +153,11 @@ def _remove_orphans(parent: Path, pattern: str) -> None:
     for folder in parent.glob(pattern):
         try:
             descriptor = os.open(folder / _OWNER, os.O_RDWR)
-        except OSError:  # it has none yet, or belongs to somebody else
+        except FileNotFoundError:
+            if _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+            continue
+        except OSError:  # it belongs to somebody else
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,6 +166,18 @@ def _remove_orphans(parent: Path, pattern: str) -> None:
             continue
         finally:
             os.close(descriptor)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether a folder without owner was left: by an older version, or by a kill before it had one."""
+    match = _UNOWNED.fullmatch(folder.name)
+    if not match or psutil.pid_exists(int(match[1] or match[2] or -1)):
+        return False
+    try:
+        newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except OSError:
+        return False
+    return time.time() - newest > _UNOWNED_S
 
 
 def _give_name(partial: Path, folder: Path) -> None:
