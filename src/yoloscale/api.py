@@ -218,7 +218,7 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     from yoloscale.sweep.search.ready import wants_search
 
     refuse_several(["train"])
-    tokens = with_each_dataset(hidden([*overrides, *from_values(values)]))
+    tokens = with_each_dataset(hidden([*overrides, *from_values(values)], is_swept=True))
     return Sweep(_start_search(tokens) if wants_search(tokens) else _start_grid(tokens))
 
 

@@ -48,12 +48,42 @@ def test_a_path_stays_as_it_is(path: str) -> None:
         ("data= https://h/1.zip?t", "data= https://h/1.zip"),
         ("=https://h/1.zip?t", "=https://h/1.zip"),
         ("https://h/1.zip?t=u", "https://h/1.zip"),
+        ("data=https://h/1.zip?sig=x,y&z=1", "data=https://h/1.zip"),
+        ("data=https://h/1.zip?sig=a(b)c", "data=https://h/1.zip"),
+        ("data=https://h/1.zip?sig=a[b]c,", "data=https://h/1.zip"),
+        ("https://h/1.zip?n=it's", "https://h/1.zip"),
+        ("data=https://u:p'w@h/d.zip", "data=https://h/d.zip"),
+        ("data='https://u:p'w@h/d.zip'", "data='https://h/d.zip'"),
+        ("data=https://h/a,b.zip?sig=x", "data=https://h/a,b.zip"),
+        ("data='https://h/it\\'s.zip?sig=x'", "data='https://h/it\\'s.zip'"),
+        ("data=https://h/1.zip?a,b,https://h/2.zip?c,d", "data=https://h/1.zip,https://h/2.zip"),
+        ("data=c.yaml, https://h/1.zip?a,b , 'https://h/2.zip?c'", "data=c.yaml, https://h/1.zip , 'https://h/2.zip'"),
+        ("data=choice(https://h/1.zip?a,c.yaml)", "data=choice(https://h/1.zip,c.yaml)"),
+        ("sweep.params.data=https://h/1.zip?a,https://h/2.zip?b", "sweep.params.data=https://h/1.zip,https://h/2.zip"),
+        ("++hydra.sweeper.params.data='https://h/1.zip?a'", "++hydra.sweeper.params.data='https://h/1.zip'"),
         ("logger.mlflow.tracking_uri=https://me:pw@h", "logger.mlflow.tracking_uri=https://me:pw@h"),
         ("epochs=3", "epochs=3"),
     ],
 )
 def test_what_was_typed_is_kept_without_them(word: str, kept: str) -> None:
     assert hidden([word]) == [kept]
+
+
+def test_an_address_is_fetched_as_it_was_meant() -> None:
+    for word, meant in (
+        ("data=https://h/20.zip?sig=x,y&z=(1)", "https://h/20.zip?sig=x,y&z=(1)"),
+        ("data='https://h/20.zip?n=it\\'s'", "https://h/20.zip?n=it's"),
+        ("data=https://u:p'w@h/20.zip", "https://u:p'w@h/20.zip"),
+    ):
+        hidden([word])
+        assert whole("https://h/20.zip") == meant
+
+
+def test_a_value_of_a_sweep_is_not_taken_for_the_end_of_an_address() -> None:
+    with pytest.raises(ConfigError, match="of the address, or between two values") as raised:
+        hidden(["-m", "data=https://h/1.zip?secret,coco8"])
+    assert "secret" not in str(raised.value)
+    assert hidden(["-m", "data='https://h/1.zip?a,b',coco8"]) == ["-m", "data='https://h/1.zip',coco8"]
 
 
 def test_two_addresses_that_would_become_one_are_refused() -> None:

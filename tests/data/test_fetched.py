@@ -58,6 +58,30 @@ def test_a_file_that_has_changed_is_another_one_for_new_runs_alone(
     assert sources.locate(config, Task.detect, cache) == first
 
 
+def test_a_cache_that_takes_no_note_is_read_all_the_same(
+    served: tuple[Path, str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder, host, _), cache = served, tmp_path / "cache"
+    put(folder, "a", 1_000_000)
+    first, _ = prepare(f"{host}/d.yaml", cache)
+    put(folder, "a, b", 2_000_000)
+    prepare(f"{host}/d.yaml", cache)
+    put(folder, "a", 1_000_000)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(fetched, "record", refuse)
+    assert prepare(f"{host}/d.yaml", cache) == (first, [])
+
+
+def test_what_was_fetched_is_noted_whole(tmp_path: Path) -> None:
+    fetched.record(tmp_path, Version("a"))
+    with (tmp_path / ".fetched.json").open() as reader:
+        fetched.record(tmp_path, Version("b"))
+        assert '"a"' in reader.read(), "who has begun to read it reads it to its end"
+
+
 def test_what_cannot_be_compared_is_told_with_its_date(served: tuple[Path, str, list[str]], tmp_path: Path) -> None:
     (folder, host, _), cache = served, tmp_path / "cache"
     address = f"{host}/d.yaml?token=secret"
@@ -146,6 +170,22 @@ def test_what_opens_an_address_is_sent_and_told_nobody(
     assert ask(f"http://{host}/c", Version()).length == "0"
     download(f"http://{host}/moved", target)
     assert asked[-1]["Authorization"] is None, "another host does not get it"
+
+
+def test_netrc_speaks_for_the_hosts_that_it_names_and_for_no_signed_address(
+    closed: tuple[str, list[Mapping[str, str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, asked = closed
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / ".netrc"
+    file.write_text("machine 127.0.0.1 login me password pa@ss\n")
+    file.chmod(0o600)
+    ask(f"http://{host}/a?token=right", Version())
+    assert asked[-1]["Authorization"] is None
+    file.write_text("machine elsewhere login me password pa@ss\ndefault login me password pa@ss\n")
+    with pytest.raises(DownloadError, match="403"):
+        ask(f"http://{host}/a", Version())
+    assert asked[-1]["Authorization"] is None
 
 
 def test_a_long_download_is_told_of(

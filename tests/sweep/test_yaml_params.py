@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from yoloscale.config.addresses import whole
 from yoloscale.config.compose import compose
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
@@ -16,6 +17,7 @@ from yoloscale.config.schema import ClusterConfig
 from yoloscale.launch.configure import configure
 from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.points import expand
+from yoloscale.sweep.search.space import read_space
 
 TWO_CPUS = Machine(gpu_count=0, cpus=2, has_bf16=True)
 
@@ -71,6 +73,19 @@ def test_a_point_can_be_started_alone_with_what_it_puts_down(frozen: Callable[..
     assert replace(point, cluster=ClusterConfig()) == replace(
         resolve(compose(alone), TWO_CPUS), name=run.name, id=point.id, origin=point.origin, cluster=ClusterConfig()
     )
+
+
+@pytest.mark.parametrize(
+    "values", ["['https://h/a.zip?tok=SECRET', coco8]", "'https://me:SECRET@h/a.zip, https://h/b.zip?tok=SECRET'"]
+)
+def test_nothing_of_a_sweep_holds_what_opens_an_address(frozen: Callable[..., TakenSweep], values: str) -> None:
+    flag = written("sweep/mine.yaml", f"params: {{data: {values}}}")
+    sweep = frozen(flag, "name=s", "sweep=mine", "pretrained=false").directory
+    assert load(sweep.runs()[0].config).data.source == "https://h/a.zip"
+    assert "SECRET" in whole("https://h/a.zip"), "who fetches it has it"
+    assert not [path for path in sweep.path.rglob("*") if "SECRET" in str(path)]
+    assert not [path for path in sweep.path.rglob("*") if path.is_file() and b"SECRET" in path.read_bytes()]
+    assert "SECRET" not in repr(read_space([flag, "sweep=mine"]))
 
 
 def test_groups_and_the_command_line_alone() -> None:

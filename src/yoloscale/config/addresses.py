@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.quoting import is_quoted, quote_text, unquote
 
 UNREADABLE = "://…"  # the end of what is shown of an address that cannot be taken apart
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
-_ADDRESS = re.compile(rf"""(['"])({_SCHEME}(?:[^\\]|\\.)*?)\1|({_SCHEME}[^\s,'"\]\)]+)""")
-_KEYS = ("data", "data.source", "")  # the last one of `data =ADDRESS`
+_QUOTED = rf"""(?P<mark>['"]){_SCHEME}(?:[^\\]|\\.)*?(?P=mark)(?=\s*(?:[,\])}}]|\Z))"""
+_IN_LIST = re.compile(rf"""{_QUOTED}|(?P<plain>{_SCHEME}[^\s,'"\]\)]+)""", re.DOTALL)
+# Outside of brackets nothing but another address ends one: commas, quotes and parentheses may be of a signature.
+_ALONE = re.compile(rf"""{_QUOTED}|(?P<plain>{_SCHEME}.+?)(?=\s*(?:,\s*['"]?{_SCHEME}|\Z))""", re.DOTALL)
+_LIST = re.compile(r"\s*(?:[\[({]|[a-z]+\()")  # or a function of the override grammar
+_DATA = ("data", "data.source")
+_KEYS = frozenset({"", *(f"{place}{key}" for place in ("", "sweep.params.", "hydra.sweeper.params.") for key in _DATA)})
 _WHOLE: dict[str, str] = {}  # by what is shown of them
 
 
@@ -50,23 +57,52 @@ def whole(address: str) -> str:
     return _WHOLE.get(address, address)
 
 
-def hidden(words: Sequence[str]) -> list[str]:
-    """What was typed, with the addresses of datasets as `hide` leaves them. Raises ConfigError for two that are alike
-    then."""
-    seen = dict[str, str]()
+def hidden(words: Sequence[str], *, is_swept: bool = False) -> list[str]:
+    """What was typed, with the addresses of datasets as `hide` leaves them.
+
+    Raises ConfigError for two that are alike then; and for one of which a comma would be hidden where several values
+    are typed with commas: in a sweep, which `-m` or `is_swept` says.
+    """
+    seen, is_swept = dict[str, str](), is_swept or not {"-m", "--multirun"}.isdisjoint(words)
 
     def replaced(match: re.Match[str]) -> str:
-        address = match[2] or match[3]
+        address = match["plain"] or (unquote(match[0]) if is_quoted(match[0]) else match[0][1:-1])
         bare = hide(address)
         if seen.setdefault(bare, address) != address:
             found = f"two addresses that differ in user, password or query alone, which are not kept: {bare}"
             raise ConfigError(Problem("data", found, "fetch both, and write their paths"))
-        return match[0].replace(address, bare)
+        if bare == address:
+            return match[0]
+        if match["plain"] is None:
+            return quote_text(bare) if set(bare) & set("'\"\\") else f"{match['mark']}{bare}{match['mark']}"
+        if is_swept and bare.count(",") < address.count(","):
+            found = f"a comma behind {bare}: of the address, or between two values?"
+            raise ConfigError(Problem("data", found, f"put each address in quotes: data=\"'{bare}?…','…'\""))
+        return bare
 
-    return [_ADDRESS.sub(replaced, word) if _is_of_data(word) else word for word in words]
+    def shown(word: str) -> str:
+        key, equals, value = _parts(word)
+        if key.strip().lstrip("-+") not in _KEYS:
+            return word
+        return key + equals + (_IN_LIST if _LIST.match(value) else _ALONE).sub(replaced, value)
+
+    return [shown(word) for word in words]
 
 
-def _is_of_data(word: str) -> bool:
-    """Whether it sets the dataset, or is the value of a key in the word before."""
-    key = word.partition("=")[0].strip().lstrip("-+")
-    return key in _KEYS or "://" in key
+def hidden_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values to sweep over that a YAML file gives (`sweep.params`), as `hidden` leaves those that are typed."""
+    return {key: _hidden_param(f"{prefix}{key}", value) for key, value in params.items()}
+
+
+def _hidden_param(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return hidden_params(value, f"{key}.")
+    if isinstance(value, list):
+        return [hide(each) if key in _DATA and isinstance(each, str) else each for each in value]
+    return hidden([f"{key}={value}"], is_swept=True)[0].partition("=")[2] if isinstance(value, str) else value
+
+
+def _parts(word: str) -> tuple[str, str, str]:
+    """Key, sign and value; a word that is no setting is the value of a key in the word before."""
+    key, equals, value = word.partition("=")
+    return (key, equals, value) if equals and "://" not in key else ("", "", word)

@@ -317,6 +317,7 @@ def _anchor_paths(plain: dict[str, Any], is_own: Callable[[str], bool]) -> None:
         if isinstance(parent[key], str) and not is_later:
             parent[key] = expanded(parent[key], keeps=keeps)
     data["source"] = addresses.hide(data["source"])
+    plain["sweep"]["params"] = addresses.hidden_params(plain["sweep"]["params"])
     for parent, key in (*paths, (plain["cluster"], "template")):
         value = parent[key]
         if isinstance(value, str) and Path(value).exists() and (len(Path(value).parts) > 1 or is_own(value)):

@@ -152,8 +152,9 @@ def _secrets(address: str) -> tuple[str | None, ...]:
 
 
 def _request(address: str, headers: dict[str, str] | None = None) -> urllib.request.Request:
-    """A request with the user and the password of the address, else those that ~/.netrc has for its host.
+    """A request with the user and the password of the address, else those that ~/.netrc has for its host by name.
 
+    The latter not where the address has a query: that may be its signature, and object stores refuse two of a kind.
     They are not sent on to where the server redirects to. Raises ValueError.
     """
     parts = urllib.parse.urlsplit(whole(address))
@@ -165,7 +166,7 @@ def _request(address: str, headers: dict[str, str] | None = None) -> urllib.requ
     login = (
         (urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or "")) if parts.username else None
     )
-    if login := login or _from_netrc(parts.hostname or ""):
+    if login := login or (None if parts.query else _from_netrc(parts.hostname or "")):
         words = base64.b64encode(":".join(login).encode()).decode()
         made.add_unredirected_header("Authorization", f"Basic {words}")
     return made
@@ -173,7 +174,7 @@ def _request(address: str, headers: dict[str, str] | None = None) -> urllib.requ
 
 def _from_netrc(host: str) -> tuple[str, str] | None:
     try:
-        found = netrc.netrc().authenticators(host)
+        found = netrc.netrc().hosts.get(host)
     except (OSError, netrc.NetrcParseError):  # none, or one that others may read
         return None
     return None if found is None else (found[0], found[2] or "")

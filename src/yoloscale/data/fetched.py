@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 from yoloscale.config.addresses import without_secrets
 from yoloscale.config.remarks import Say
 from yoloscale.data.download import DownloadError, Version, ask
+from yoloscale.system.files import write_whole
 
 _RECORD = ".fetched.json"
 
@@ -25,9 +27,9 @@ class _Record:
 
 
 def record(folder: Path, version: Version) -> None:
-    """Put down in a folder what it was fetched from."""
+    """Put down in a folder what it was fetched from. Raises OSError."""
     content = {"time": time.time(), **asdict(version)}
-    (folder / _RECORD).write_text(json.dumps(content), encoding="utf-8")
+    write_whole(folder / _RECORD, json.dumps(content))
 
 
 def newest(base: Path) -> Path:
@@ -53,7 +55,8 @@ def choose(base: Path, address: str, say: Say) -> Path:
     else:
         if same := next((folder for folder in folders if _read(folder).version.is_same(now)), None):
             if same != folders[0]:
-                record(same, now)  # it is the newest again
+                with contextlib.suppress(OSError):  # a cache that others write
+                    record(same, now)  # it is the newest again
             return same
         if known.version.is_same(now) is False:
             say(f"{named} has changed since it was fetched ({date(folders[0])}): another one is fetched")

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config import command_line
+from yoloscale.config.addresses import hidden
 from yoloscale.config.catalog import Catalog
 from yoloscale.config.compose import ConfigSources, check, compose_tree
 from yoloscale.config.errors import ConfigError, Problem
@@ -28,8 +29,9 @@ def with_params(
 ) -> list[str]:
     """Arguments for what the YAML files sweep over, then those typed; `sweep.params.KEY=VALUES` counts to the first.
 
-    A key that is typed is left to that. Raises ConfigError where a value is none to sweep over, or, if nothing that is
-    typed has several values, where the files cannot be composed.
+    A key that is typed is left to that. Addresses of datasets come without their secrets, as those that are typed do.
+    Raises ConfigError where a value is none to sweep over, or, if nothing that is typed has several values, where the
+    files cannot be composed.
 
     Args:
         tokens: what was typed after `yoloscale train`, without flags.
@@ -56,7 +58,7 @@ def with_params(
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return [*written, *typed]
+    return hidden([*written, *typed], is_swept=True)
 
 
 def _read(
