@@ -34,7 +34,7 @@ from yoloscale.engine.precision import Precision, choose
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import Stepper
 from yoloscale.engine.votes import Ballot
-from yoloscale.runs import events
+from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system import numa
 from yoloscale.tasks import loading
@@ -165,7 +165,7 @@ def _trainer(
     assert task is not None, "the launcher writes the task into the frozen config"
     planned = planned_batch(config)
     batch = max(int(planned) // planned_ranks(config), 1) if planned >= 1 else 1
-    source = locate(config.data, task, caches, config.split, config.origin.opened)
+    source = locate(config.data, task, caches, config.split, node_data.opened(run, config))
     args = arguments(config, task, source, model, batch)
     args.pretrained = pretrained
     augmentations.adapt()

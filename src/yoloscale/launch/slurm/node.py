@@ -16,12 +16,13 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.node_paths import is_checked_later
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, Task
 from yoloscale.config.slurm_step import SlurmStep, point_of, step_of
 from yoloscale.launch.attempt import Observer
 from yoloscale.launch.attempts import newest_saved, run_attempts
 from yoloscale.launch.claim import Claim, lock
 from yoloscale.launch.joining import join_attempts
+from yoloscale.launch.move import said
 from yoloscale.launch.nodes import wait_for_first_node
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, Outcome
 from yoloscale.launch.prepare import check_data
@@ -30,7 +31,7 @@ from yoloscale.launch.slurm.failures import refuse_after_failures
 from yoloscale.launch.slurm.record import record_failure
 from yoloscale.launch.slurm.verdict import fruitless, untold_requeue, was_cancelled
 from yoloscale.launch.start import end_leftovers
-from yoloscale.runs import events
+from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.identity import VARIABLE, RunLost
 from yoloscale.runs.status import is_finished
@@ -129,13 +130,14 @@ def _other(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
 def check_on_node(run: RunDirectory, config: Config, step: SlurmStep) -> None:
     """Check a dataset that is there on the nodes only. Raises ConfigError, which is on record as the end of the run.
 
+    What a run was started with it goes on with, if that is still there: the source is not looked at again then.
     Where the run may go on with fewer nodes only the first one speaks for it.
     """
     if not is_checked_later(config):
         return
     assert config.model.task is not None, "the launcher that froze the config has put it in"
     try:
-        check_data(config, config.model.task, _say)
+        _check_data(run, config, config.model.task)
     except ConfigError as error:
         where, others = os.uname().nodename, ""
         if step.node > 0:
@@ -144,6 +146,24 @@ def check_on_node(run: RunDirectory, config: Config, step: SlurmStep) -> None:
         if step.node == 0 or config.cluster.min_nodes in (None, config.cluster.nodes):
             record_failure(run, step.job, f"on {where}: {told}", start=step.start)
         raise told from None
+
+
+def _check_data(run: RunDirectory, config: Config, task: Task) -> None:
+    own = node_data.on_this_node(run, config)
+    before = own or node_data.on_another(run, config)  # its folder is here, too, where both see one cache
+    if before is None:
+        found = check_data(config, task, _say)
+    else:
+        found = check_data(_with(config, opened=before.opened), task, _say)
+        if own is None and found.dataset != before.dataset:
+            found = check_data(config, task, _say)  # a folder of that name that holds something else
+        for line in said(_with(config, dataset=before.dataset), _with(config, dataset=found.dataset)):
+            events.warn(run, f"on {os.uname().nodename}, the run goes on with {line}")
+    node_data.put_down(run, node_data.NodeData(config.data.source, found.dataset, found.opened))
+
+
+def _with(config: Config, *, dataset: str | None = None, opened: str | None = None) -> Config:
+    return replace(config, origin=replace(config.origin, dataset=dataset, opened=opened))
 
 
 def _take(run: RunDirectory, step: SlurmStep) -> Claim:
