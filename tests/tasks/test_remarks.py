@@ -11,7 +11,7 @@ from yoloscale.tasks.remarks import MOST_OF_OTHERS, merge, tell
 from yoloscale.yolo.messages import Message
 
 SCALE = Message("no model scale passed. Assuming scale='n'.", True)
-RATE = Message("optimizer: 'optimizer=auto' found, ignoring 'lr0=0.01'", False)
+RATE = Message("optimizer AdamW, lr0 0.002, momentum 0.9 (optimizer=auto)", False)
 
 
 def test_what_all_say_is_told_once_and_what_one_says_with_its_name() -> None:

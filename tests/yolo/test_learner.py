@@ -104,6 +104,25 @@ def test_optimiser_and_groups_are_ultralytics(parts_of: Parts, name: str) -> Non
             assert own[key] == expected[key], key
 
 
+@pytest.mark.parametrize(
+    ("name", "images", "said"),
+    [
+        ("auto", 8, ["optimizer AdamW, lr0 0.002, momentum 0.9 (optimizer=auto)"]),
+        ("auto", 10**6, ["optimizer MuSGD, lr0 0.01, momentum 0.9 (optimizer=auto)"]),
+        ("SGD", 8, []),
+    ],
+)
+def test_what_auto_has_chosen_is_told(parts_of: Parts, name: str, images: int, said: list[str]) -> None:
+    from yoloscale.yolo.messages import listening
+
+    parts = parts_of("detect", optimizer="SGD", lr0=0.3, momentum=0.6)
+    parts.trainer.args.optimizer, parts.trainer.data["nc"] = name, 1
+    with listening() as heard:
+        parts.learner.build_optimizer(images, 16, 4, epochs=1)
+    assert [message.text for message in heard] == said
+    assert not [message for message in heard if message.is_warning]
+
+
 @pytest.mark.parametrize("task", ["detect", "classify"])
 def test_equal_seeds_give_equal_weights_and_other_seeds_others(parts_of: Parts, task: str) -> None:
     weights = [parts_of(task, seed=seed).learner.module.state_dict() for seed in (3, 3, 4)]

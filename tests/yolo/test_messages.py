@@ -27,8 +27,8 @@ import pytest
         ),
         (
             logging.INFO,
-            "\x1b[34m\x1b[1moptimizer:\x1b[0m ignoring 'lr0=0.3' and so on... ",
-            "optimizer: ignoring 'lr0=0.3' and so on...",
+            "optimizer AdamW, lr0 0.00119, momentum 0.9 (optimizer=auto)",
+            None,
             False,
         ),
         (
@@ -50,6 +50,7 @@ def test_what_is_told(level: int, logged: str, text: str | None, is_warning: boo
     [
         "Transferred 708/708 items from pretrained weights",
         "Overriding model.yaml nc=80 with nc=2",
+        "optimizer: 'optimizer=auto' found, ignoring 'lr0=0.3' and determining best 'optimizer' and 'lr0' … ",
         "train: WARNING ⚠️ a.jpg: ignoring corrupt image/label: …\ntrain: b.jpg: 1 duplicate labels removed",
         "",
     ],
@@ -58,6 +59,19 @@ def test_news_of_what_was_asked_for_are_not_told(logged: str) -> None:
     from yoloscale.yolo.messages import worth_telling
 
     assert worth_telling(logging.INFO, logged) is None
+
+
+def test_what_the_check_of_the_dataset_tells_is_not_told_again() -> None:
+    """As this Ultralytics words it, of keypoints that images cannot be mirrored with."""
+    import inspect
+
+    from ultralytics.data import augment
+
+    from yoloscale.yolo.messages import worth_telling
+
+    lines = inspect.getsource(augment.v8_transforms).splitlines()
+    (logged,) = [line.split('"')[1] for line in lines if "LOGGER.warning" in line and "'flip_idx'" in line]
+    assert worth_telling(logging.WARNING, logged) is None
 
 
 def test_paths_are_relative_to_the_working_folder_and_lines_are_not_endless(

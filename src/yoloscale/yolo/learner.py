@@ -9,11 +9,13 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.optim import Optimizer
+from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.torch_utils import attempt_compile
 
 from yoloscale.config.schema import Task
 from yoloscale.data.seeds import derive, seed_all
+from yoloscale.yolo.messages import CHOSEN
 from yoloscale.yolo.numerics import be_deterministic
 
 # Losses that Ultralytics averages over the batch; all others it multiplies by the batch size. A test compares the
@@ -92,8 +94,12 @@ class UltralyticsLearner:
             criterion.update()
 
     def build_optimizer(self, images: int, batch: int, accumulate: int, epochs: int) -> Optimizer:
-        """Ultralytics' optimiser with its parameter groups; `auto` decides by the number of steps, as it does there."""
+        """Ultralytics' optimiser with its parameter groups; `auto` decides by the number of steps, as it does there.
+
+        What `auto` has decided is put into Ultralytics' log.
+        """
         args = self._trainer.args
+        is_open = str(args.optimizer).lower() == "auto"
         optimizer: Optimizer = self._trainer.build_optimizer(
             model=self.module,
             name=args.optimizer,
@@ -107,6 +113,10 @@ class UltralyticsLearner:
             if type(optimizer) in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
                 group["fused"] = True  # one kernel for all parameters, on CPU too
                 group["foreach"] = False
+        if is_open:  # Ultralytics has put its choice into the arguments, but for the momentum
+            first = optimizer.param_groups[0]
+            momentum = first["betas"][0] if "betas" in first else first["momentum"]
+            LOGGER.info(f"optimizer {args.optimizer}, lr0 {args.lr0:g}, momentum {momentum:g} {CHOSEN}")
         return optimizer
 
 

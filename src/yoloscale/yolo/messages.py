@@ -1,4 +1,4 @@
-"""What Ultralytics logs while a rank is set up and a person should know: warnings, and arguments that it ignores."""
+"""What is logged while a rank is set up and a person should know: warnings, and what was chosen for the run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LONGEST = 400  # characters of a message; the rank's log has all of it
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PREFIX = re.compile(r"^(WARNING|ERROR)\b[^\w'\"]*")  # Ultralytics' formatter writes it into the record itself
 _PICTOGRAMS = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]")
-# said of each run, by the level of information: 'optimizer=auto' found, ignoring 'lr0=0.01' …
-_IGNORED_ARGUMENT = re.compile(r"\bignoring '\w+=")
+CHOSEN = "(optimizer=auto)"  # how the line of `learner` ends that tells the choice; Ultralytics' own tells none
 _ALBUMENTATIONS = re.compile(r"^(\x1b\[[0-9;]*m)*albumentations: \S*\w")  # which are applied, beside its own
 _MEASURED = re.compile(r"Slow image access")  # the speed of a few files just then, which is no fault of the run
+_TOLD = re.compile(r"No 'flip_idx' array defined")  # with what to write instead, when the dataset is checked
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def listening() -> Iterator[list[Message]]:
 def worth_telling(level: int, logged: str) -> Message | None:
     """The message of a log record, in one plain line; None if it is no more than news of what was asked for."""
     is_news = level < logging.WARNING and not _ALBUMENTATIONS.search(logged)
-    if is_news and ("\n" in logged or not _IGNORED_ARGUMENT.search(logged)):
+    if (is_news and not logged.endswith(CHOSEN)) or _TOLD.search(logged):
         return None
     text = plain(logged)
     is_warning = level >= logging.WARNING and not _MEASURED.search(text)
