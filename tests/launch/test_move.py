@@ -213,6 +213,28 @@ def test_the_command_that_starts_anew_is_one(run: RunDirectory, weights: tuple[s
         assert (made.lr0, made.batch, made.epochs, made.data.source) == (0.5, 4, 9, frozen.data.source)
 
 
+@pytest.mark.parametrize(
+    ("changes", "starts_from"),
+    [
+        (["model=yolo26s"], ["pretrained=false", "model=yolo26s"]),
+        (["model=yolo26s", "pretrained=true"], ["model=yolo26s", "pretrained=true"]),
+        (["pretrained=true", "lr0=0.5"], ["model=yolo26n", "pretrained=true"]),
+        (["model=yolo26n", "pretrained=false", "lr0=0.5"], None),
+    ],
+)
+def test_anew_from_another_model_or_from_the_weights_and_not_from_both(
+    run: RunDirectory, changes: list[str], starts_from: list[str] | None
+) -> None:
+    run.weights.mkdir()
+    run.best_weights.touch()
+    told = refused(run, *changes)
+    commands = {line for line in told.splitlines() if "yoloscale train" in line}
+    (command,) = commands
+    words = [word for word in shlex.split(command) if word.startswith(("model", "pretrained"))]
+    assert words == (starts_from or ["model=runs/run/weights/best.pt"])
+    assert ("from its weights" in told) == (starts_from is None)
+
+
 def test_a_finished_run_and_more_epochs(run: RunDirectory) -> None:
     run.weights.mkdir()
     run.best_weights.touch()

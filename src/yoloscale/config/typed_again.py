@@ -31,8 +31,8 @@ _NEVER = {
 def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done: Done) -> Config:
     """A frozen config with what a person typed to go on with, in the grammar of `train`; resolved.
 
-    Raises ConfigError that lists what may not change, with the command that `anew` gives: it starts another run from
-    the weights. Not validated.
+    Raises ConfigError that lists what may not change, with what `anew` gives: the end of a sentence, and the command
+    that starts another run. Not validated.
     """
     from yoloscale.config.compose import assignments, compose
 
@@ -115,16 +115,16 @@ def _fixed(frozen: Config, found: Config, wanted: Config, anew: Callable[[], str
         keys["data"] = (frozen.data.source, wanted.data.source)
     if not keys:
         return []
-    command = anew()
-    return [Problem(key, f"{new} instead of {old}", _instead(key, frozen, command)) for key, (old, new) in keys.items()]
+    offer = anew()
+    return [Problem(key, f"{new} instead of {old}", _instead(key, frozen, offer)) for key, (old, new) in keys.items()]
 
 
-def _instead(key: str, frozen: Config, command: str) -> str:
+def _instead(key: str, frozen: Config, offer: str) -> str:
     if key in ASKED and frozen.trial is not None:
         said = "a run of a search is compared with the others, which are as long"
     else:
         said = "a run goes on as it was configured, as the state that it goes on from was made by that"
-    return f"{said}: leave it out, or start another run from its weights:\n{command}"
+    return f"{said}: leave it out, or {offer}"
 
 
 def _with_values(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:

@@ -16,18 +16,28 @@ from yoloscale.runs.sweep_directory import is_sweep
 
 # what the new run has from the weights, or by itself
 _REPLACED = ("name", "model", "pretrained", "resume", "paths.runs", "project", "-m", "--multirun", "--detach")
+_START = ("model", "model.weights", "model.architecture", "pretrained")  # what a run starts from
 _RECIPES = ("cfg", "experiment", "--config-name")
 _ALSO = {"device": ("cluster.device", "cluster.gpus", "cluster.procs_per_node"), "task": ("model",)}
+
+
+def offer(run: RunDirectory, changes: Sequence[str] = ()) -> str:
+    """The end of a sentence that has `command` below it, and says whether that starts from the run's weights."""
+    source = "" if _weights(run, changes) is None else " from its weights"
+    return f"start another run{source}:\n{command(run, changes)}"
 
 
 def command(run: RunDirectory, changes: Sequence[str] = ()) -> str:
     """`yoloscale train` as it was typed for a run, with changes, from its best weights (else its last), as another run.
 
-    Of a run that has no weights yet, from the beginning.
+    Of a run that has no weights yet, from the beginning; with another model among the changes, from that.
     """
-    weights = next((file for file in (run.best_weights, run.weights / "last.pt") if file.is_file()), None)
+    weights = _weights(run, changes)
     config, typed = load(run.config), typed_for(run)
-    kept = [] if weights is not None else [token for token in typed if key_of(token) in ("model", "pretrained")]
+    if weights is not None:  # what says once more what the run was started from is no change
+        changes, kept = [word for word in changes if not _is_start(word)], []
+    else:
+        kept = without([token for token in typed if _is_start(token)], [*map(key_of, changes)])
     last = {key_of(word): word for word in typed}  # of a key that was typed twice, the second
     words = [*kept, *without(typed, [*_REPLACED, *map(key_of, changes)])]
     words = [_where_it_lies(word, config) for word in words if word == last[key_of(word)]] + list(changes)
@@ -41,6 +51,18 @@ def command(run: RunDirectory, changes: Sequence[str] = ()) -> str:
     names = (f"{run.name}-{number}" for number in count(2))
     words.append(f"name={next(name for name in names if not (folder / name).exists())}")
     return f"yoloscale train {shlex.join(words)}"
+
+
+def _weights(run: RunDirectory, changes: Sequence[str]) -> Path | None:
+    """The run's weights; None if it has none, or if the changes name something else to start from."""
+    typed = typed_for(run)
+    if any(_is_start(word) and word not in typed for word in changes):
+        return None
+    return next((file for file in (run.best_weights, run.weights / "last.pt") if file.is_file()), None)
+
+
+def _is_start(token: str) -> bool:
+    return key_of(token) in _START
 
 
 def typed_for(run: RunDirectory) -> list[str]:

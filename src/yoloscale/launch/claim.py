@@ -158,7 +158,7 @@ def finished_problem(run: RunDirectory, changes: Sequence[str] = ()) -> Problem:
     More epochs do not go on from its end, where the learning rate is almost nothing: they are another run.
     """
     said = f"run {run.name!r} is finished: {run.path}"
-    instead = f"give another name= to start a new run; trained on from its weights:\n{anew.command(run, changes)}"
+    instead = f"give another name= to start a new run, or {anew.offer(run, changes)}"
     return Problem("name", said, instead)
 
 

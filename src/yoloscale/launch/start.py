@@ -120,7 +120,7 @@ def asked(run: RunDirectory, changes: Sequence[str]) -> Config:
     frozen = load(run.config)
     if frozen.origin.folder is None:
         frozen = replace(frozen, origin=replace(frozen.origin, folder=_first_folder(run)))
-    return changed(frozen, changes, lambda: anew.command(run, changes), done_by(run)) if changes else frozen
+    return changed(frozen, changes, lambda: anew.offer(run, changes), done_by(run)) if changes else frozen
 
 
 def _first_folder(run: RunDirectory) -> str | None:

@@ -149,7 +149,7 @@ def _asked(run: RunDirectory, words: Sequence[str]) -> Config | ConfigError:
 
 def _asked_of_base(frozen: Config, words: Sequence[str]) -> Config | ConfigError:
     try:
-        return changed(frozen, words, lambda: "yoloscale train -m …", Done())
+        return changed(frozen, words, lambda: "start another sweep:\nyoloscale train -m …", Done())
     except ConfigError as error:
         return error
 
