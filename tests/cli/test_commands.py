@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.cli.main import print_problems
+from yoloscale.cli.main import USAGE, main, print_problems
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config, Device
@@ -44,6 +44,20 @@ def failed_run(tmp_path: Path) -> RunDirectory:
     events.record(run, events.EXITED, attempt=1, exit_code=1)
     run.rank_log(1, 0).write_text("first line\nlast line\n")
     return run
+
+
+@pytest.mark.parametrize("typed", [["cancel", "long"], ["runs"], ["train", "--dry-run"], ["resume", "long"]])
+def test_a_working_folder_that_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: list[str]
+) -> None:
+    lost = tmp_path / "lost"
+    lost.mkdir()
+    monkeypatch.chdir(lost)
+    lost.rmdir()
+    assert main(typed) == USAGE
+    told = capsys.readouterr().err
+    assert "working folder: it was deleted" in told
+    assert "cd to a folder that is there" in told
 
 
 def test_help_and_version(yoloscale: Yoloscale) -> None:

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import sys
+from pathlib import Path
 
 from yoloscale.config.addresses import hidden
 from yoloscale.config.errors import ConfigError, Problem
@@ -75,12 +76,22 @@ def _dispatch(typed: list[str]) -> int:
         return 0
     if typed[0] not in COMMANDS:
         raise ConfigError(_unknown(typed))
+    _refuse_lost_folder()
     if typed[0] in STARTING:
         from yoloscale.launch.once import refuse_several
 
         refuse_several(typed)
     module = importlib.import_module(f"yoloscale.cli.{typed[0]}")
     return int(module.main(hidden(typed[1:])))
+
+
+def _refuse_lost_folder() -> None:
+    """Raise ConfigError where the working folder is none any more: most commands read paths from there."""
+    try:
+        Path.cwd()
+    except OSError as error:  # deleted, by its owner or with its file system
+        found = f"it was deleted, or cannot be reached any more ({error.strerror})"
+        raise ConfigError(Problem("working folder", found, "cd to a folder that is there, and type it again")) from None
 
 
 def _help() -> str:
