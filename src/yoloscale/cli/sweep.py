@@ -60,10 +60,15 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
 
 
 def say_ahead(found: ConfiguredSweep) -> None:
-    """Say in a dry run what happens to the data before a start: made ready, and compared with that of before."""
+    """Say in a dry run what happens to the data before a start: made ready, and compared with that of before.
+
+    Raises ConfigError for weights that are here and cannot be trained.
+    """
     from yoloscale.cli.train import say_outlook
     from yoloscale.sweep.freeze import say_not_compared
+    from yoloscale.sweep.prepare import refuse_weights_of
 
+    refuse_weights_of(found)
     say_outlook(each.config for each in found.points)
     say_not_compared(found, say)
 

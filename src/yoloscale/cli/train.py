@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     from yoloscale.config.each_dataset import with_each_dataset
     from yoloscale.launch.claim import named_run
     from yoloscale.launch.configure import configure
+    from yoloscale.launch.prepare import refuse_weights
     from yoloscale.launch.slurm.own_job import remarks_in_job
 
     if (words := resume.words_of(arguments)) is not None:
@@ -54,6 +55,7 @@ def main(arguments: list[str]) -> int:
     for line in [] if flags.prepare else remarks_in_job(config):
         say(line)
     if flags.dry_run:
+        refuse_weights(config)
         say_outlook([config])
     if config.cluster.launcher is Launcher.slurm:
         return _on_slurm(config, flags)

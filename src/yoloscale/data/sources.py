@@ -132,6 +132,11 @@ def locate_weights(name_or_path: str, cache: Path) -> Path:
     raise _no_weights(name_or_path, "is neither in the working folder nor in the cache")
 
 
+def kept_here(name_or_path: str, cache: Path) -> Path | None:
+    """As `locate_weights`; None if it is not there, or if its path has a variable that is not set here."""
+    return _weights(expanded(name_or_path), cache)
+
+
 def prepare_weights(name_or_path: str, cache: Path, say: Say) -> Path:
     """As `locate_weights`, but a released name that is not there comes into the cache.
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from yoloscale.config import addresses, families
 from yoloscale.config.catalog import read_catalog
@@ -21,6 +22,9 @@ from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, OriginConfig, Task
 from yoloscale.config.validate_logger import missing_packages
+
+if TYPE_CHECKING:
+    from yoloscale.data.weights_file import WeightsFile
 
 
 def prepare(config: Config, say: Say) -> Config:
@@ -143,13 +147,32 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family 
             unknown = f"not known before the job starts, as {weights} is there on the nodes only"
             raise ConfigError(Problem("model.task", unknown, f"write task=, one of {', '.join(Task.__members__)}"))
         return model.task, family
-    from yoloscale.data import sources, weights_file
+    from yoloscale.data import sources
 
     try:
         path = sources.prepare_weights(weights, cache, say)
     except ConfigError as error:
         raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
-    found = weights_file.inspect(path)
+    task, found = _looked_into(config, path)
+    return task, families.family_of_content(found.architecture) if model.weights else family
+
+
+def refuse_weights(config: Config) -> None:
+    """Raise ConfigError as `prepare` does for a `.pt` file that is here already; nothing is fetched."""
+    from yoloscale.data import sources
+
+    weights = starting_weights(config)
+    if weights is None or is_weights_of_nodes(config):
+        return
+    if (path := sources.kept_here(weights, cache_folder(config.paths))) is not None:
+        _looked_into(config, path)
+
+
+def _looked_into(config: Config, path: Path) -> tuple[Task, WeightsFile]:
+    """The task of a run that starts from a `.pt` file, and what that says. Raises ConfigError for one of no use."""
+    from yoloscale.data import weights_file
+
+    model, found = config.model, weights_file.inspect(path)
     task_said = found.task.value if found.task else None
     if model.weights and (problem := families.of_weights(path, found.model_class, found.architecture, task_said)):
         raise ConfigError(problem)
@@ -166,7 +189,7 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family 
         raise ConfigError(problems)
     task = model.task or found.task
     assert task is not None
-    return task, families.family_of_content(found.architecture) if model.weights else family
+    return task, found
 
 
 def _architecture_file(architecture: str) -> Path | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.errors import ConfigError
 from yoloscale.config.remarks import Say, once
 from yoloscale.config.schema import Config
-from yoloscale.launch.prepare import prepare
+from yoloscale.launch.prepare import prepare, refuse_weights
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep
 from yoloscale.sweep.problems import gathered
+
+_Result = TypeVar("_Result")
 
 
 def prepare_all(sweep: ConfiguredSweep, say: Say) -> ConfiguredSweep:
@@ -17,24 +21,31 @@ def prepare_all(sweep: ConfiguredSweep, say: Say) -> ConfiguredSweep:
 
     `say` gets each line once. Raises ConfigError with what is wrong with any of them.
     """
-    say, done = once(say), dict[str, Config | tuple[Problem, ...]]()
-    for each in sweep.points:
-        key = needs(each.config)
-        if key not in done:
-            done[key] = _prepare(each.config, say)
-    results = [done[needs(each.config)] for each in sweep.points]
-    problems = [() if isinstance(result, Config) else result for result in results]
-    if told := gathered(problems, [each.name for each in sweep.points]):
-        raise ConfigError(told)
-    prepared = [result for result in results if isinstance(result, Config)]
+    say = once(say)
+    prepared = _each(sweep, lambda config: prepare(config, say))
     return replace(sweep, points=tuple(map(_with_findings, sweep.points, prepared)))
 
 
-def _prepare(config: Config, say: Say) -> Config | tuple[Problem, ...]:
-    try:
-        return prepare(config, say)
-    except ConfigError as error:
-        return error.problems
+def refuse_weights_of(sweep: ConfiguredSweep) -> None:
+    """Raise ConfigError for the weights of any point that are here and cannot be trained; nothing is fetched."""
+    _each(sweep, refuse_weights)
+
+
+def _each(sweep: ConfiguredSweep, look: Callable[[Config], _Result]) -> list[_Result]:
+    """The result for each point, looked for once for those that need the same. Raises ConfigError for all of them."""
+    done = dict[str, _Result | ConfigError]()
+    keys = [needs(each.config) for each in sweep.points]
+    for key, each in zip(keys, sweep.points, strict=True):
+        if key not in done:
+            try:
+                done[key] = look(each.config)
+            except ConfigError as error:
+                done[key] = error
+    results = [done[key] for key in keys]
+    problems = [result.problems if isinstance(result, ConfigError) else () for result in results]
+    if told := gathered(problems, [each.name for each in sweep.points]):
+        raise ConfigError(told)
+    return [result for result in results if not isinstance(result, ConfigError)]
 
 
 def needs(config: Config) -> str:
