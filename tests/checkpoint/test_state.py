@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ PROGRESS = Progress(
     best=Best(fitness=0.25, epoch=2),
     recovery=Recovery(scale=0.5, rollbacks=1, skipped=2, skipped_in_all=12),
     means={"images": 8.0, "box_loss": 3.5},
+    mosaic_off={"epoch": 4, "close_mosaic": 3},
     clock=12.5,
     tracker={"wandb": "abc"},
     seed=11,
@@ -25,7 +27,7 @@ def test_what_is_packed_is_unpacked() -> None:
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"version 99, this yoloscale reads up to 3"):
+    with pytest.raises(ValueError, match=r"version 99, this yoloscale reads up to 4"):
         unpack({**pack(TENSORS, PROGRESS), "version": 99})
 
 
@@ -55,3 +57,9 @@ def test_a_state_of_version_1_is_taken_up() -> None:
     assert tensors == TENSORS
     assert progress.position == PROGRESS.position
     assert progress.recovery == Recovery(scale=0.5, rollbacks=1, skipped=2, skipped_in_all=0)
+
+
+def test_a_state_of_version_3_does_not_know_when_mosaic_ended() -> None:
+    state = pack(TENSORS, PROGRESS)
+    del state["mosaic_off"]
+    assert unpack({**state, "version": 3}) == (TENSORS, replace(PROGRESS, mosaic_off={}))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.checkpoint.state import Progress
+from yoloscale.checkpoint.state import TENSORS, Progress, pack, unpack
 from yoloscale.tasks.micro_batches import MicroBatches
 
 STEPS = 4
@@ -48,6 +48,11 @@ class Rank:
         self.progress = Progress()
         position = self.progress.position
         position.epoch, position.step, position.epochs = *start, planned
+        self.resume(closing, ahead)
+
+    def resume(self, closing: int, ahead: int) -> None:
+        """Go on in a new process, from what a checkpoint of now holds."""
+        self.progress = unpack(pack(dict.fromkeys(TENSORS), self.progress))[1]
         self._batches = MicroBatches(lambda start, closed: self._make(start, closed, ahead), closing)
         self._load = self._batches.begin(self.progress)
 
@@ -97,3 +102,20 @@ def test_it_goes_on_within_an_epoch() -> None:
     rank = Rank(closing=3, ahead=9, start=(2, 3), planned=6)
     assert [rank.train(6) for _ in range(4)] == [{False}, {True}, {True}, {True}]
     assert len(rank.made) == 1
+
+
+@pytest.mark.parametrize("ahead", [0, 3])
+@pytest.mark.parametrize("done", [3, 4, 5])
+def test_once_off_it_stays_off_after_a_restart(ahead: int, done: int) -> None:
+    plans = [100, 5, 9, 9, 9, 9, 9]
+    rank = Rank(closing=3, ahead=ahead)
+    before = [rank.train(plan) for plan in plans[:done]]
+    rank.resume(3, ahead)
+    assert before + [rank.train(plan) for plan in plans[done:]] == [{off} for off in [False] * 2 + [True] * 5]
+
+
+def test_a_restart_with_another_close_mosaic_follows_it() -> None:
+    rank = Rank(closing=3, ahead=1)
+    assert [rank.train(plan) for plan in (100, 5, 9)] == [{False}, {False}, {True}]
+    rank.resume(2, ahead=1)
+    assert [rank.train(9) for _ in range(6)] == [{False}, {False}, {False}, {False}, {True}, {True}]

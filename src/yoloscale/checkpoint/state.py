@@ -8,6 +8,7 @@
 | best | best fitness so far and its epoch (early stopping counts from it) |
 | recovery | learning-rate scale after roll-backs, roll-backs so far, skipped steps in a row and in all |
 | means | sums of the epoch's losses so far, and their images |
+| mosaic_off | the first epoch (from 0) that was begun without mosaic, and the `close_mosaic=` of then; empty: none yet |
 | clock | seconds trained before this start (`time=` counts them) |
 | tracker | ids by which a tracker goes on with the same run |
 | run_id | whose state it is; empty in a run of before there were ids |
@@ -24,9 +25,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-VERSION = 3
+VERSION = 4
 TENSORS = frozenset({"model", "average", "average_updates", "optimizer", "scaler"})
-KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "clock", "tracker", "run_id", "seed"}
+KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "mosaic_off", "clock", "tracker", "run_id", "seed"}
 
 
 class StateError(ValueError):
@@ -72,6 +73,7 @@ class Progress:
     best: Best = field(default_factory=Best)
     recovery: Recovery = field(default_factory=Recovery)
     means: dict[str, float] = field(default_factory=dict)
+    mosaic_off: dict[str, int] = field(default_factory=dict)
     clock: float = 0.0
     tracker: dict[str, str] = field(default_factory=dict)
     seed: int = 0
@@ -98,6 +100,7 @@ def unpack(state: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
         best=_numbers(Best, "best", state),
         recovery=_numbers(Recovery, "recovery", state),
         means=dict(state["means"]),
+        mosaic_off=dict(state["mosaic_off"]),
         clock=state["clock"],
         tracker=dict(state["tracker"]),
         seed=state["seed"],
@@ -112,7 +115,9 @@ def _migrated(state: dict[str, Any]) -> dict[str, Any]:
         kept = {key: value for key, value in state.items() if key != "productive_s"}
         state = {**kept, "version": 2, "recovery": {**state["recovery"], "skipped_in_all": 0}}
     if state.get("version") == 2:
-        state = {**state, "version": VERSION, "run_id": ""}
+        state = {**state, "version": 3, "run_id": ""}
+    if state.get("version") == 3:
+        state = {**state, "version": VERSION, "mosaic_off": {}}
     if state.get("version") != VERSION:
         raise StateError(f"the checkpoint has version {version!r}, this yoloscale reads up to {VERSION}: update it")
     return state

@@ -244,6 +244,7 @@ class Loop:
             raise FloatingPointError(f"{reason}, and no checkpoint is left to go back to; lower lr0 or set amp=false")
         restored.recovery = Recovery(scale, rollbacks, skipped_in_all=recovery.skipped_in_all)
         restored.position.epochs = self.progress.position.epochs  # they may have been changed since
+        restored.mosaic_off = self.progress.mosaic_off
         self.progress, self._agreed_at = restored, restored.position.total
         self._load = None  # the stream restarts at the restored position
         message = f"{reason}: back to step {restored.position.total}, step size × {scale}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -24,7 +23,8 @@ class MicroBatches:
 
     With `time=` the plan of epochs follows the pace, and loaders are ahead of it. As in Ultralytics, mosaic ends with
     the first epoch at whose beginning no more than `close_mosaic` are left, and stays off: a loader that was told
-    otherwise makes way for a new one.
+    otherwise makes way for a new one. The epoch is kept in the progress: it is off after a restart, too, unless another
+    `close_mosaic=` is asked for.
 
     Args:
         make: a loader from (epoch, optimiser step) on, both from 0, which asks for each epoch whether mosaic is off.
@@ -34,7 +34,6 @@ class MicroBatches:
     def __init__(self, make: Callable[[tuple[int, int], Callable[[int], bool]], Loader], closing: int) -> None:
         self._make, self._closing = make, closing
         self._loader: Loader | None = None
-        self._closed_from: float = math.inf  # the first epoch that was begun without mosaic
         self._asked = dict[int, bool]()  # by the loader, for each epoch
 
     def begin(self, at: Progress) -> Callable[[], Batch]:
@@ -68,12 +67,18 @@ class MicroBatches:
 
     def _note(self) -> None:
         if self._is_closed(self._epoch):
-            self._closed_from = min(self._closed_from, self._epoch)
+            closed = {"epoch": self._epoch, "close_mosaic": self._closing}
+            self._at.mosaic_off = min(closed, self._noted() or closed, key=lambda each: each["epoch"])
 
     def _ask(self, epoch: int) -> bool:
         self._asked[epoch] = self._is_closed(epoch)
         return self._asked[epoch]
 
     def _is_closed(self, epoch: int) -> bool:
-        planned = self._at.position.epochs - self._closing
-        return bool(self._closing) and epoch >= min(planned, self._closed_from)
+        planned, noted = self._at.position.epochs - self._closing, self._noted()
+        return bool(self._closing) and epoch >= (min(planned, noted["epoch"]) if noted else planned)
+
+    def _noted(self) -> dict[str, int]:
+        """The first epoch that was begun without mosaic, as the progress has it; empty: none by this `close_mosaic=`."""
+        noted = self._at.mosaic_off
+        return noted if noted.get("close_mosaic") == self._closing else {}
