@@ -64,6 +64,7 @@ class Notes:
     def __init__(self) -> None:
         self.steps: list[dict[str, float]] = []
         self.epochs: list[dict[str, float]] = []
+        self.measurements: list[dict[str, float]] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.traces: list[dict[str, Any]] = []
 
@@ -72,6 +73,9 @@ class Notes:
 
     def epoch(self, record: Mapping[str, float]) -> None:
         self.epochs.append(dict(record))
+
+    def measured(self, record: Mapping[str, float]) -> None:
+        self.measurements.append(dict(record))
 
     def event(self, name: str, **fields: Any) -> None:
         self.events.append((name, fields))

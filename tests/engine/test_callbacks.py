@@ -129,7 +129,8 @@ def test_an_epoch_without_evaluation_that_is_made_the_last_one_is_evaluated(
     assert recorder.metrics == [{"fitness": 0.5}]
     assert (run.loop.progress.best.fitness, run.loop.progress.best.epoch) == (0.5, epochs)
     assert run.published[-2:] == [("last.pt", epochs), ("best.pt", epochs)]
-    assert run.notes.epochs[-1]["fitness"] == 0.5
+    assert [record["epoch"] for record in run.notes.epochs] == list(range(1, epochs + 1)), "each once"
+    assert (run.notes.epochs[-1] | dict(*run.notes.measurements))["fitness"] == 0.5
     again = toy_run(epochs=5)
     assert (again.loop.progress.best.epoch, again.loop.progress.position.epochs) == (epochs, epochs)
 

@@ -212,9 +212,12 @@ def test_a_roll_back_lowers_the_step_size_and_goes_on(toy_run: ToyRuns) -> None:
 
     def heal(run: Any, steps_done: int) -> None:
         poisoned[0] = poisoned[0] and run.loop.progress.recovery.rollbacks == 0
+        if poisoned[0] and steps_done == 4:
+            run.loop.progress.mosaic_off = {"epoch": 1, "close_mosaic": 2}
 
     run = toy_run(poison=poison, stop_before=heal, skips=2)
     assert run.run() is Outcome.finished
+    assert run.loop.progress.mosaic_off == {"epoch": 1, "close_mosaic": 2}, "known since, like the epochs"
     assert run.loop.progress.recovery.rollbacks == 0  # counted anew after a whole epoch without one
     assert run.loop.progress.position.total == EPOCHS * STEPS
     whole = toy_run("whole")

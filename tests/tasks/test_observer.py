@@ -84,6 +84,31 @@ def test_an_epoch_without_evaluation(tmp_path: Path, make: Make) -> None:
     assert [line["kind"] for line in jsonl.read(tmp_path / "metrics.jsonl")] == ["epoch"]
 
 
+def test_an_epoch_that_is_evaluated_after_all_gets_its_metrics_and_no_second_line(tmp_path: Path, make: Make) -> None:
+    made = make()
+    made.observer.epoch({**EPOCH, "epoch": 1, "step": 2})
+    made.observer.epoch({**EPOCH, "epoch": 2})
+    made.observer.measured({**EPOCH, **EVALUATED, "epoch": 2, "time": 20.0})
+    told = made.told()
+    lines = [(line["kind"], line["epoch"], "redone" in line) for line in jsonl.read(tmp_path / "metrics.jsonl")]
+    assert lines == [("epoch", 1, False), ("epoch", 2, False), ("eval", 2, False)]
+    assert told[2:] == [(4, {"epoch": 2, **EVALUATED})], "only what is new"
+    assert set(EVALUATED).isdisjoint(told[1][1])
+    head, *rows = (line.split(",") for line in (tmp_path / "results.csv").read_text().splitlines())
+    assert [row[head.index("epoch")] for row in rows] == ["1", "2"]
+    assert dict(zip(head, rows[-1], strict=True))["metrics/mAP50(B)"] == "0.5"
+
+
+def test_no_start_tells_the_metrics_of_an_epoch_again(make: Make) -> None:
+    for told in ([EPOCH, {"epoch": 1, **EVALUATED}], []):
+        made = make()
+        made.observer.epoch(EPOCH)
+        made.observer.measured({**EPOCH, **EVALUATED})
+        assert [values.items() >= EVALUATED.items() for _, values in made.told()] == [
+            each is not EPOCH for each in told
+        ]
+
+
 def test_steps_are_written_now_and_then(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     now, made = [100.0], make()
     with monkeypatch.context() as patch:

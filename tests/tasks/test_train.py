@@ -79,6 +79,12 @@ def test_the_epochs_of_now_are_those_of_the_config(epoch: int, planned: int, con
     assert follow_length(config, progress).position.epochs == epochs
 
 
+@pytest.mark.parametrize(("hours", "kept"), [(2.0, True), (None, False)])
+def test_only_with_a_time_limit_mosaic_that_has_ended_stays_off(hours: float | None, kept: bool) -> None:
+    progress = Progress(position=Position(epoch=7, epochs=10), mosaic_off={"epoch": 5, "close_mosaic": 5})
+    assert bool(follow_length(Config(epochs=40, time=hours), progress).mosaic_off) is kept
+
+
 @pytest.mark.parametrize(
     ("hours", "epochs_done", "epochs"),
     [(2.0, 7, 8), (2.0, None, 7), (2.0, 3, 7), (0.5, 7, 7)],  # asked for after its end, never, before, and too little

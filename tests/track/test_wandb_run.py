@@ -103,10 +103,12 @@ def test_rows_have_rising_numbers_also_where_an_epoch_is_evaluated_after_a_stop(
     again = WandbTracker(WandbConfig(), facts(tmp_path))
     again.log({"fitness": 0.5, "epoch": 1}, 4, is_epoch=True)
     again.log({"train/loss": 1.0, "epoch": 2}, 5, is_epoch=False)
+    again.log({"epoch/loss": 1.0, "epoch": 2}, 5, is_epoch=True)
+    again.log({"fitness": 0.5, "epoch": 2}, 5, is_epoch=True)  # evaluated after all
     again.media({}, 5)
     rows = [*tracker._run.logged, *again._run.logged]
-    assert [number for _, number, _ in rows] == [3, 4, 5, 6, 7]
-    assert [row.get("step") for row, _, _ in rows] == [3, 4, 4, 5, None]
+    assert [number for _, number, _ in rows] == [3, 4, 5, 6, 7, 8, 9]
+    assert [row.get("step") for row, _, _ in rows] == [3, 4, 4, 5, 5, 5, None]
     assert all(is_whole for _, _, is_whole in rows)
 
 

@@ -27,7 +27,18 @@ T = TypeVar("T")
 
 VERSION = 4
 TENSORS = frozenset({"model", "average", "average_updates", "optimizer", "scaler"})
-KEYS = TENSORS | {"version", "position", "best", "recovery", "means", "mosaic_off", "clock", "tracker", "run_id", "seed"}
+KEYS = TENSORS | {
+    "version",
+    "position",
+    "best",
+    "recovery",
+    "means",
+    "mosaic_off",
+    "clock",
+    "tracker",
+    "run_id",
+    "seed",
+}
 
 
 class StateError(ValueError):

@@ -295,7 +295,7 @@ class Loop:
             if (measured := self._evaluate(epoch)) is None:
                 return False
             metrics = measured
-            self._observer.epoch({**record, **metrics, "time": self._seconds()})
+            self._observer.measured({**record, **metrics, "time": self._seconds()})
         self.progress.position.epochs = epoch
         if is_new or not is_published:
             self._keeper.publish(epoch, metrics, best=best.epoch == epoch)

@@ -55,6 +55,10 @@ class Observer(Protocol):
 
     def epoch(self, record: Mapping[str, float]) -> None: ...
 
+    def measured(self, record: Mapping[str, float]) -> None:
+        """The epoch that `epoch` was last told of, without metrics, is evaluated after all: its record with them."""
+        ...
+
     def event(self, name: str, **fields: Any) -> None: ...
 
     def batch(self, step: int, batch: Batch) -> None:

@@ -48,6 +48,7 @@ class RunObserver:
         self._writes, self._plots, self._first_step = writes, plots, first_step
         self._last_line = 0.0
         self._steps_known = self._epochs_known = 0  # that have a line already
+        self._redone = dict[str, bool]()  # the mark of the lines of the last epoch
         self.first_batches: list[dict[str, Any]] = []
         if writes:
             self._catch_up()
@@ -75,22 +76,35 @@ class RunObserver:
     def epoch(self, record: Mapping[str, float]) -> None:
         if not self._writes:
             return
-        redone = {"redone": True} if record["epoch"] <= self._epochs_known else {}
+        self._redone = {"redone": True} if record["epoch"] <= self._epochs_known else {}
         self._epochs_known = max(self._epochs_known, int(record["epoch"]))
         trained = {name: value for name, value in record.items() if not name.startswith(EVALUATED)}
         timed = {"seconds": record["time"], "time": time.time()}
-        self._append(self._run.metrics, {"kind": "epoch", **trained, **timed, **redone})
+        self._append(self._run.metrics, {"kind": "epoch", **trained, **timed, **self._redone})
         if len(trained) < len(record):
-            rest = {name: value for name, value in record.items() if name not in trained}
-            head = {"kind": "eval", "step": record["step"], "epoch": record["epoch"], "time": time.time()}
-            self._append(self._run.metrics, {**head, **rest, **redone})
+            self._append_evaluation(record)
+        self._add_to_table(record)
+        self._track({**record, "seconds": record["time"]}, is_epoch=True)
+
+    def measured(self, record: Mapping[str, float]) -> None:
+        if not self._writes:
+            return
+        self._append_evaluation(record)
+        self._add_to_table(record)
+        step, epoch = int(record["step"]), int(record["epoch"])
+        self._trackers.log_measured({"epoch": epoch, **_evaluated(record)}, step, epoch=epoch)
+
+    def _append_evaluation(self, record: Mapping[str, float]) -> None:
+        head = {"kind": "eval", "step": record["step"], "epoch": record["epoch"], "time": time.time()}
+        self._append(self._run.metrics, {**head, **_evaluated(record), **self._redone})
+
+    def _add_to_table(self, record: Mapping[str, float]) -> None:
         try:
             self._run.check()
             self._turn.check()
             self._csv.add(record)
         except OSError as error:  # the next epoch writes the table as a whole
             events.warn(self._run, f"epoch {record['epoch']} is not in results.csv yet: {error}")
-        self._track({**record, "seconds": record["time"]}, is_epoch=True)
 
     def event(self, name: str, **fields: Any) -> None:
         if self._writes:
@@ -122,6 +136,10 @@ class RunObserver:
     def _track(self, record: Mapping[str, Any], *, is_epoch: bool) -> None:
         values = of_epoch(record) if is_epoch else of_step(record)
         self._trackers.log(values, int(record["step"]), epoch=int(record["epoch"]), is_epoch=is_epoch)
+
+
+def _evaluated(record: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in record.items() if name.startswith(EVALUATED)}
 
 
 def of_step(record: Mapping[str, Any]) -> dict[str, float]:

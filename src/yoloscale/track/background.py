@@ -76,6 +76,12 @@ class BackgroundTrackers:
             self._dropping = True
             self._warn("the trackers do not keep up: steps are left out of them, epochs are not; metrics.jsonl has all")
 
+    def log_measured(self, values: Mapping[str, float], step: int, *, epoch: int) -> None:
+        """Hand over metrics of an epoch that was handed over without them; does not wait. Each epoch's once."""
+        if self._thread is not None and self._marks.passes_measured(epoch):
+            kept = dict(values)
+            self._put(_Told(lambda t: t.log(kept, step, is_epoch=True)))
+
     def tell(self, tell: Tell) -> None:
         """Hand over anything else; never left out, does not wait."""
         if self._thread is not None:

@@ -11,10 +11,14 @@ from yoloscale.system.files import write_whole
 
 @dataclass
 class Marks:
-    """The last optimiser step and the last epoch (from 1) that trackers were told of; 0: none yet."""
+    """The last optimiser step and the last epoch (from 1) that trackers were told of; 0: none yet.
+
+    `measured`: the last epoch whose metrics they were told of after it.
+    """
 
     step: int = 0
     epoch: int = 0
+    measured: int = 0
 
     def passes(self, step: int, epoch: int, *, is_epoch: bool) -> bool:
         """Whether this is news; if so it is taken note of."""
@@ -25,12 +29,18 @@ class Marks:
             is_news, self.step = step > self.step, max(self.step, step)
         return is_news
 
+    def passes_measured(self, epoch: int) -> bool:
+        """Whether the metrics of an epoch that was told without them are news; if so it is taken note of."""
+        is_news = epoch >= self.epoch and epoch > self.measured
+        self.measured = max(self.measured, epoch)
+        return is_news
+
 
 def read(path: Path) -> Marks:
     """What is on disk; without a file, or with a damaged one, nothing was told."""
     try:
         content = json.loads(path.read_text())
-        return Marks(int(content["step"]), int(content["epoch"]))
+        return Marks(int(content["step"]), int(content["epoch"]), int(content.get("measured", 0)))
     except (OSError, ValueError, KeyError, TypeError):
         return Marks()
 

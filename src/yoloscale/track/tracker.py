@@ -52,7 +52,10 @@ class Tracker:
     """
 
     def log(self, values: Mapping[str, float], step: int, *, is_epoch: bool) -> None:
-        """Numbers after `step` optimiser steps, of a step or of a whole epoch; no step and no epoch comes twice."""
+        """Numbers after `step` optimiser steps, of a step or of a whole epoch.
+
+        No step comes twice, and an epoch only with metrics that it did not have before.
+        """
 
     def media(self, images: Mapping[str, Path], step: int) -> None:
         """Pictures, by the name under which they are shown."""

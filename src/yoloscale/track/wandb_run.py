@@ -56,8 +56,10 @@ class WandbTracker(Tracker):
 
         Its number there (`_step`) counts optimiser steps and epochs: the row of an epoch comes after that of its last
         step, also if a run was stopped between the two, and W&B drops what has no higher number than what it has.
+        Metrics of an epoch that come after its row have the number after that.
         """
-        self._row({**values, "step": step}, step + int(values["epoch"]) - (not is_epoch))
+        number = step + int(values["epoch"]) - (not is_epoch)
+        self._row({**values, "step": step}, max(number, self._number + 1))
 
     def _row(self, row: Mapping[str, Any], number: int) -> None:
         self._number = max(self._number, number)
