@@ -8,7 +8,7 @@
 | best | best fitness so far and its epoch (early stopping counts from it) |
 | recovery | learning-rate scale after roll-backs, roll-backs so far, skipped steps in a row and in all |
 | means | sums of the epoch's losses so far, and their images |
-| mosaic_off | the first epoch (from 0) that was begun without mosaic, and the `close_mosaic=` of then; empty: none yet |
+| mosaic_off | the first epoch (from 0) that was begun without mosaic, and `close_mosaic=` of then; empty: none |
 | clock | seconds trained before this start (`time=` counts them) |
 | tracker | ids by which a tracker goes on with the same run |
 | run_id | whose state it is; empty in a run of before there were ids |
@@ -27,18 +27,8 @@ T = TypeVar("T")
 
 VERSION = 4
 TENSORS = frozenset({"model", "average", "average_updates", "optimizer", "scaler"})
-KEYS = TENSORS | {
-    "version",
-    "position",
-    "best",
-    "recovery",
-    "means",
-    "mosaic_off",
-    "clock",
-    "tracker",
-    "run_id",
-    "seed",
-}
+NUMBERS = frozenset({"position", "best", "recovery", "means", "mosaic_off", "clock", "tracker", "run_id", "seed"})
+KEYS = TENSORS | NUMBERS | {"version"}
 
 
 class StateError(ValueError):

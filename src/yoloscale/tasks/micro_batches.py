@@ -79,6 +79,6 @@ class MicroBatches:
         return bool(self._closing) and epoch >= (min(planned, noted["epoch"]) if noted else planned)
 
     def _noted(self) -> dict[str, int]:
-        """The first epoch that was begun without mosaic, as the progress has it; empty: none by this `close_mosaic=`."""
+        """The first epoch that was begun without mosaic, by the progress; empty: none with this `close_mosaic=`."""
         noted = self._at.mosaic_off
         return noted if noted.get("close_mosaic") == self._closing else {}
