@@ -24,6 +24,7 @@ from yoloscale.config.schema import Launcher
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
+from yoloscale.launch.attempts import limit_of_start
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.process import start_detached
 from yoloscale.launch.spec import WORKER
@@ -61,8 +62,11 @@ def run_sweep(
 ) -> PoolEnd:
     """Train the points that a source gives, in this process's main thread, until they have ended or are stopped.
 
+    They stop before the end of the SLURM job that this is typed in; `cluster.time` is a limit of each point alone.
+
     `conclude` is called at the end, while others still see that this launcher is at work.
     """
+    limit = limit_of_start(replace(load(frozen_config(sweep)).cluster, time=None), observer.say)
     with launchers.on_record(sweep) as launcher:
         end = run_pool(
             source,
@@ -70,6 +74,7 @@ def run_sweep(
             observer,
             max_failures=read(sweep).settings.max_failures,
             is_cancelled=launcher.is_asked_to_stop,
+            limit=limit,
             worker=worker,
         )
         conclude(end)

@@ -15,6 +15,7 @@ from typing import Protocol
 from yoloscale.config.cpus import LIMIT
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.exits import describe_exit
+from yoloscale.launch.attempts import TimeLimit
 from yoloscale.launch.claim import Claim, lock
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
 from yoloscale.launch.process import Dependent
@@ -31,6 +32,7 @@ from yoloscale.sweep.slots import Slots
 LAUNCHER = "yoloscale.launch.supervise"
 POLL_S = 0.1
 SLOW_POLL_S = 1.0  # for what others have to let go of
+_NO_LIMIT = TimeLimit()
 _TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))
 
 
@@ -85,6 +87,7 @@ def run_pool(
     *,
     max_failures: int | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
+    limit: TimeLimit = _NO_LIMIT,
     worker: str = WORKER,
 ) -> PoolEnd:
     """Train the runs of a source, `slots.count` at a time, and stay until all have ended. Main thread only.
@@ -94,17 +97,21 @@ def run_pool(
 
     Args:
         is_cancelled: asked each second; once it is so, all that trains saves and stops as cancelled.
+        limit: of all runs together; once it is near, they save and stop as by SIGTERM.
     """
     with StopRequests() as requests:
-        pool = _Pool(source, slots, observer, requests)
+        pool = _Pool(source, slots, observer, requests, limit)
         return pool.until_end(max_failures, is_cancelled, worker)
 
 
 class _Pool:
     """The runs that train now, and how the others ended."""
 
-    def __init__(self, source: Source, slots: Slots, observer: PoolObserver, requests: StopRequests) -> None:
+    def __init__(
+        self, source: Source, slots: Slots, observer: PoolObserver, requests: StopRequests, limit: TimeLimit
+    ) -> None:
         self._source, self._slots, self._observer, self._requests = source, slots, observer, requests
+        self._limit = limit
         self._running: list[_Running] = []
         self._end = PoolEnd()
         self._told: signal.Signals | None = None
@@ -146,6 +153,10 @@ class _Pool:
             self._observer.say("stopping: all points save a checkpoint first (Ctrl-C again ends them at once)")
             self._end.stopped_by = wanted
             self._tell(wanted)
+        elif self._told is None and self._limit.is_near:
+            self._observer.say("the SLURM job ends soon: all points save a checkpoint and stop, and no other starts")
+            self._end.stopped_by = signal.SIGTERM
+            self._tell(signal.SIGTERM)
         elif self._told is None and time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + SLOW_POLL_S
             if is_cancelled():
