@@ -141,6 +141,15 @@ def test_there_is_room_for_the_locks_of_many_points() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_more_points_than_files_may_be_open_here_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (512, 4096))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: None)
+    with pytest.raises(ConfigError, match=r"5000 points, .* 4096 may be here \(`ulimit -Hn`\)"), _room_for_files(5000):
+        pass
+    with _room_for_files(3000):
+        pass
+
+
 @pytest.mark.parametrize("where", [[], ["cluster=slurm"]])
 def test_a_dry_run_says_what_happens_to_the_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], where: list[str]

@@ -119,12 +119,17 @@ def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[lis
 
 @contextmanager
 def _room_for_files(count: int) -> Iterator[None]:
-    """Let this process have so many files open beside its own: each lock is one, and 1024 are usual."""
+    """Let this process have so many files open beside its own: each lock is one, and 1024 are usual.
+
+    Raises ConfigError if the machine does not allow so many.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + _OWN_FILES
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        found = f"{count} points, for which {wanted} files are open at once; {hard} may be here (`ulimit -Hn`)"
+        raise ConfigError(Problem("SWEEP", found, "raise that limit, or type this on a machine that allows more"))
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     try:
         yield
     finally:
