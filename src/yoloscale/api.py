@@ -251,7 +251,8 @@ def _start_search(tokens: list[str]) -> Path:
     if search.base.cluster.launcher is Launcher.slurm:
         with take(search.sweep):
             forget_removed(search)
-            submit_search(search, ["resume", str(search.sweep.path)], open_indices(search))
+            words, indices = ["resume", str(search.sweep.path)], open_indices(search)
+            submit_search(search, words, indices, is_new=search.is_new)
     else:
         local.start_in_background(search.sweep)
     return search.sweep.path

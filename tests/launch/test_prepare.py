@@ -94,6 +94,27 @@ def test_what_only_the_ranks_environment_can_lack_is_said_and_not_refused(
             prepare(replace(config, logger=LoggerConfig(), **alone), print)
 
 
+@pytest.mark.parametrize("keys", [{"augmentations": [{"Blur": {}}]}, {"callbacks": ["mine:on_train_end"]}])
+def test_a_package_that_breaks_python_here_may_not_do_so_in_another_environment(
+    monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
+) -> None:
+    def breaks(arguments: list[str], say: Any) -> str:
+        raise fetch_process.FetchError("exit code -11")
+
+    monkeypatch.setattr(fetch_process, "run_fetch", breaks)
+    config = replace(on_slurm(container_image="images/mine.sqsh"), **keys)
+    config.data.check, config.data.source = DataCheck.later, "/nodes/only.yaml"
+    config.model = ModelConfig(task=Task.detect, architecture="yolo26n.yaml")
+    said = list[str]()
+    prepare(config, said.append)
+    (line,) = said
+    assert line.startswith(next(iter(keys)))
+    assert "exit code -11" in line
+    config.cluster.container_image = None
+    with pytest.raises(ConfigError, match="exit code -11"):
+        prepare(config, print)
+
+
 def test_what_holds_in_any_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = [("callbacks", "mine:on_train_edn: did you mean on_train_end?", "write it", True)]
     monkeypatch.setattr(fetch_process, "run_fetch", lambda arguments, say: json.dumps(answer))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from yoloscale import api
+from yoloscale.cli import sweep_search
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import ClusterConfig
@@ -213,6 +216,22 @@ def test_what_was_submitted_before_a_ctrl_c_is_on_record(site: list[SlurmJob], m
     assert together_with(search.sweep, "41") == {"41", "42"}
     answer = Answer({job: Job(job, "PENDING") for job in ("41_0", "41_1", "42_0", "42_1")})
     assert queued(search.sweep, lambda jobs: answer).keys() == {0, 1, 2, 3}, "they are not submitted again"
+
+
+def test_only_of_a_search_that_was_made_just_now_and_is_refused_nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(job: SlurmJob) -> str:
+        raise ConfigError(Problem("cluster.account", "typo", "sacctmgr show account"))
+
+    monkeypatch.setattr(ready_module, "prepare_all", lambda probes, say: probes)
+    monkeypatch.setattr(search_submit, "submit", refused)
+    words = ["cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "sweep.search.trials=3"]
+    begun = ready_search(plan_search(["name=begun", *words]), print)
+    assert begun.is_new
+    starts = (partial(sweep_search.train, dry_run=False, prepare=False, detach=False), api._start_search)
+    for start, names in product(starts, (["name=s"], [], ["name=begun"])):
+        with pytest.raises(ConfigError, match="typo"):
+            start([*names, *words])
+        assert [path.parent for path in Path.cwd().rglob("sweep.yaml")] == [begun.sweep.path]
 
 
 @pytest.mark.parametrize(

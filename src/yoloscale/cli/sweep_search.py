@@ -35,8 +35,8 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     if prepare:
         print(f"sweep {shown(search.sweep.path)}")
         return 0
-    is_new = not search.sweep.points() and planned.probes.name is None
-    return submit(search.sweep, ["train", *_named(planned, search.sweep, tokens)], failed_only=False, is_new=is_new)
+    words = ["train", *_named(planned, search.sweep, tokens)]
+    return submit(search.sweep, words, failed_only=False, is_new=search.is_new)
 
 
 def submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is_new: bool = False) -> int:

@@ -98,7 +98,10 @@ def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
 
 
 def ready(search: PlannedSearch, say: Say) -> Search:
-    """Prepare all that any point may need, then make the search's folder, or join the search of that name."""
+    """Prepare all that any point may need, then make the search's folder, or join the search of that name.
+
+    What it returns says which of the two.
+    """
     search = replace(search, probes=prepare_all(search.probes, say))
     probes = search.probes
     if probes.name is None:
@@ -107,13 +110,14 @@ def ready(search: PlannedSearch, say: Say) -> Search:
         directory = probes.directory(probes.name)
         refuse_if_foreign(directory)
     with take(directory):
-        if is_sweep(directory.path):
-            _join(directory, search)
-        else:
+        is_new = not is_sweep(directory.path)
+        if is_new:
             _make(directory, search)
+        else:
+            _join(directory, search)
         if probes.first.cluster.launcher is Launcher.local:
             name_gpus(directory, probes.points[0].composed.cluster.gpus)
-    return open_search(directory)
+    return replace(open_search(directory), is_new=is_new)
 
 
 def _site(search: PlannedSearch, begun: SweepDirectory | None, say: Say) -> list[Problem]:

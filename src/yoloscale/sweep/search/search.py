@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,12 +46,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Search:
-    """A search whose folder is there."""
+    """A search whose folder is there; `is_new`: it was made just now."""
 
     sweep: SweepDirectory
     space: Space
     settings: SearchConfig
     base: Config
+    is_new: bool = field(default=False, compare=False)
 
     @property
     def journal(self) -> Path:
