@@ -17,6 +17,7 @@ from yoloscale.config.schema import Launcher
 from yoloscale.config.words import from_values
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.claim import Claim
+from yoloscale.launch.move import Before
 from yoloscale.launch.once import refuse_several
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -118,7 +119,8 @@ class Run:
 
         refuse_several(["resume"])
         changes = hidden([*overrides, *from_values(values)])
-        _start(ready_again(self._run, print, changes), ["resume", str(self.path), *changes], is_new=False)
+        before = Before.of(self._run)
+        _start(ready_again(self._run, print, changes), ["resume", str(self.path), *changes], before)
         return self
 
     def _why(self, found: Status) -> str:
@@ -152,10 +154,11 @@ def train(*overrides: str, **values: Any) -> Run:
         )
     for line in remarks_in_job(config):
         print(line)
-    is_new, is_named = not proposed_run(config).path.exists(), config.name is not None
+    run, is_named = proposed_run(config), config.name is not None
+    before = Before.of(run) if run.path.exists() else None
     taken = ready(config, tokens, print)
     name = [] if is_named else from_values({"name": taken.run.name})
-    _start(taken, ["train", *tokens, *name], is_new=is_new)
+    _start(taken, ["train", *tokens, *name], before)
     return Run(taken.run.path)
 
 
@@ -263,15 +266,18 @@ def _is_taken(found: Status) -> bool:
     return found.is_active and (found.job is not None or found.attempt > 0)
 
 
-def _start(taken: Claim, words: list[str], *, is_new: bool) -> None:
-    """Train a claimed run in the background, or submit it; `words` are what would be typed for that."""
+def _start(taken: Claim, words: list[str], before: Before | None) -> None:
+    """Train a claimed run in the background, or submit it; `words` are what would be typed for that.
+
+    `before`: how the run was frozen, and is again where SLURM does not take it; None if there was none.
+    """
     from yoloscale.config.freeze import load
     from yoloscale.launch.slurm.submit import submit_claimed
     from yoloscale.launch.start import run_in_background
 
     config = load(taken.run.config)
     if config.cluster.launcher is Launcher.slurm:
-        submit_claimed(taken, config, tuple(words), is_new=is_new)
+        submit_claimed(taken, config, tuple(words), before)
     else:
         run_in_background(taken)
 

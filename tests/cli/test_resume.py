@@ -3,11 +3,20 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from yoloscale.cli import resume
 from yoloscale.cli.resume import words_of
 from yoloscale.config.errors import ConfigError
+from yoloscale.launch.claim import claim, lock
+from yoloscale.launch.configure import configure
+from yoloscale.launch.slurm import own_job, submit
+from yoloscale.launch.slurm.own_job import OwnJob
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.slurm_commands import SlurmError
 
 Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -66,3 +75,44 @@ def test_every_verb_knows_a_run_of_ultralytics(yoloscale: Yoloscale, tmp_path: P
     assert done.returncode == 2
     command = "yoloscale train cfg=ul/a/args.yaml model=ul/a/weights/last.pt epochs=1 name=a-2"
     assert command in done.stderr
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
+    """An unfinished run on this machine."""
+    monkeypatch.chdir(tmp_path)
+    words = ["experiment=smoke", "device=cpu", "cluster.procs_per_node=1", "name=long"]
+    taken = claim(configure(words), words)
+    taken.release()
+    return taken.run
+
+
+def files(run: RunDirectory) -> list[str]:
+    return [run.config.read_text(), run.overrides.read_text()]
+
+
+def test_a_resume_that_slurm_does_not_take_leaves_the_run_as_it_was(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(argv: list[str], **rest: Any) -> str:
+        raise SlurmError(argv, "sbatch: error: Unable to contact slurm controller")
+
+    monkeypatch.setattr(submit, "call", refuse)
+    before = files(run)
+    with pytest.raises(ConfigError, match="Unable to contact"):
+        resume.main([str(run.path), "cluster=slurm"])
+    assert files(run) == before
+    there, back = (event for event in events.history(run) if event["event"] == events.MOVED)
+    assert (there["from"], there["to"]) == (back["to"], back["from"])
+    lock(run).release()
+
+
+def test_a_resume_that_is_too_large_for_the_job_that_it_is_typed_in_changes_nothing(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_job, "own_job", lambda: OwnJob("11", nodes=1, gpus=4, cpus=8))
+    before = files(run)
+    with pytest.raises(ConfigError, match=r"write cluster\.cpus_per_task=8"):
+        resume.main([str(run.path), "cluster=slurm", "cluster.cpus_per_task=9"])
+    assert files(run) == before
+    assert events.history(run) == []

@@ -10,7 +10,8 @@ from yoloscale.config import cpus
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A node with 16 CPUs to be used and nothing else known."""
-    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", cpus.LIMIT):
+    slurm = ("CPUS_PER_TASK", "CPUS_ON_NODE", "NTASKS_PER_NODE", "TASKS_PER_NODE")
+    for name in (*(f"SLURM_{name}" for name in slurm), cpus.LIMIT):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(cpus, "affinity", lambda: 16)
     monkeypatch.setattr(cpus, "_cgroup_quota", lambda: None)
@@ -28,11 +29,24 @@ def test_what_limits_the_node_is_divided_among_its_ranks(node: pytest.MonkeyPatc
     assert cpus.share(32) == 1
 
 
-def test_a_batch_script_has_the_cpus_of_all_tasks_that_its_job_asked_for(node: pytest.MonkeyPatch) -> None:
-    """`#SBATCH --ntasks-per-node=4 --cpus-per-task=2`, and the command without srun."""
+@pytest.mark.parametrize(
+    ("tasks", "there"), [("1", 8), ("1(x3)", 8), ("4", 2), ("4(x2)", 2), ("1,3", 2), ("10", 2), (None, 2)]
+)
+def test_a_batch_script_has_all_cpus_of_its_node_if_its_job_has_one_task_there(
+    node: pytest.MonkeyPatch, tasks: str | None, there: int
+) -> None:
+    """With several, `yoloscale train … &` for each has those of a task."""
     node.setenv("SLURM_CPUS_PER_TASK", "2")
     node.setenv("SLURM_CPUS_ON_NODE", "8")
-    assert (cpus.available(), cpus.share(4)) == (8, 2)
+    if tasks is not None:
+        node.setenv("SLURM_TASKS_PER_NODE", tasks)
+    assert (cpus.available(), cpus.share(2)) == (there, there // 2)
+
+
+def test_a_task_of_a_batch_script_has_its_own_cpus(node: pytest.MonkeyPatch) -> None:
+    node.setenv("SLURM_CPUS_PER_TASK", "2")
+    node.setenv("SLURM_CPUS_ON_NODE", "8")
+    node.setenv("SLURM_TASKS_PER_NODE", "1")
     step = {"JOB_ID": "7", "STEP_ID": "0", "STEP_NODELIST": "n1", "STEP_NUM_NODES": "1", "STEP_NUM_TASKS": "1"}
     step |= {"STEP_TASKS_PER_NODE": "1", "PROCID": "0", "NODEID": "0", "LOCALID": "0"}
     for name, value in step.items():

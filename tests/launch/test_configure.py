@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from yoloscale.config.errors import ConfigError
-from yoloscale.launch.configure import configure
+from yoloscale.config.schema import Device
+from yoloscale.launch.configure import configure, remarks_if_prepared
+from yoloscale.launch.slurm import own_job
+from yoloscale.launch.slurm.own_job import OwnJob
 
 
 def test_a_value_out_of_range_in_a_file_of_arguments_is_told_with_its_line(tmp_path: Path) -> None:
@@ -28,3 +32,55 @@ def test_a_default_that_was_typed_is_remarked_however_it_was(word: str) -> None:
     said = list[str]()
     configure(["device=cpu", word], said.append)
     assert len([line for line in said if line.startswith("pose=12.0: no effect")]) == 1
+
+
+JOB = OwnJob("11", nodes=3, gpus=4, cpus=32)
+
+
+@pytest.fixture
+def in_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(own_job, "own_job", lambda: JOB)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("in_job")
+def test_a_new_run_has_the_nodes_of_the_job_unless_the_command_or_a_recipe_says_how_many(tmp_path: Path) -> None:
+    (tmp_path / "configs" / "cluster").mkdir(parents=True)
+    (tmp_path / "configs" / "cluster" / "ours.yaml").write_text("defaults: [slurm, _self_]\nnodes: 1\n")
+    words = ["--config-dir", "configs", "batch=24"]
+
+    def nodes(*more: str, uses_own_job: bool = True) -> int:
+        return configure([*words, *more], uses_own_job=uses_own_job).cluster.nodes
+
+    assert nodes("cluster=slurm") == 3
+    assert nodes("cluster=slurm", "cluster.nodes=1") == 1
+    assert nodes("cluster=ours") == 1
+    assert nodes("cluster=slurm", uses_own_job=False) == 1
+    assert nodes("cluster=slurm") == 3  # whatever was looked at in between
+
+
+@pytest.mark.usefixtures("in_job")
+def test_a_batch_that_does_not_divide_over_the_job_may_take_fewer_nodes() -> None:
+    with pytest.raises(ConfigError, match=r"or cluster\.nodes=2"):
+        configure(["cluster=slurm", "batch=16"], uses_own_job=True)
+    with pytest.raises(ConfigError) as raised:
+        configure(["cluster=slurm", "batch=16", "cluster.nodes=3"], uses_own_job=True)
+    assert "or cluster.nodes" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("in_job")
+def test_a_run_that_is_prepared_for_cpus_in_a_job_with_gpus_is_told() -> None:
+    def said(*words: str) -> list[str]:
+        return remarks_if_prepared(configure(["cluster=slurm", *words]), ["cluster=slurm", *words])
+
+    (line,) = said("cluster.procs_per_node=4")
+    assert line.endswith("has 4 GPUs on a node: for them write cluster.gpus_per_node=4, else device=cpu")
+    assert said("device=cpu") == said("cluster.gpus_per_node=4", "batch=8") == []
+
+
+def test_the_run_that_the_readme_prepares_for_a_task_for_each_rank_computes_on_gpus() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (command,) = re.findall(r"`yoloscale train (cluster=slurm [^`]*) … --prepare`", readme)
+    (tasks,) = re.findall(r"`srun --ntasks-per-node=(\d+) --gpus-per-node=\1 python -m yoloscale.worker", readme)
+    cluster = configure(command.split()).cluster
+    assert (cluster.device, cluster.procs_per_node) == (Device.cuda, int(tasks))

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from yoloscale.launch.attempts import TimeLimit, time_limit
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, conclude
 from yoloscale.launch.restarts import Restarts, cause, may_restart, newest_step
+from yoloscale.launch.slurm import own_job
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress
@@ -151,19 +153,16 @@ def test_the_limit_is_that_of_the_start() -> None:
 
 
 def test_the_end_of_the_job_around_a_start_is_its_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert time_limit(ClusterConfig(), 1000.0, 600.0) == TimeLimit(1480.0, 1600.0)
-    assert time_limit(ClusterConfig(time="5"), 1000.0, 600.0) == TimeLimit(1180.0, 1300.0)
-    assert time_limit(ClusterConfig(time="20"), 1000.0, 100.0) == TimeLimit(1050.0, 1100.0)
-    assert time_limit(ClusterConfig(launcher=Launcher.slurm), 1000.0, 600.0) == TimeLimit()
     said: list[str] = []
-    monkeypatch.setattr(attempts, "left_s", lambda: 600.0)
-    limit = attempts.limit_of_start(ClusterConfig(), said.append)
-    assert limit.limit_at is not None
+    monkeypatch.setattr(own_job, "left_s", lambda: 600.0)
+    assert attempts.end_of_job(ClusterConfig(), TimeLimit(), said.append) is None  # no node of a job
+    monkeypatch.setenv("SLURMD_NODENAME", "node1")
+    assert attempts.end_of_job(ClusterConfig(), TimeLimit(), said.append) is not None
     assert said == ["SLURM ends this job in 10 minutes: all ranks save and stop 120 s before"]
-    attempts.limit_of_start(ClusterConfig(time="5"), said.append)
-    attempts.limit_of_start(ClusterConfig(launcher=Launcher.slurm), said.append)
-    monkeypatch.setattr(attempts, "left_s", lambda: None)
-    assert attempts.limit_of_start(ClusterConfig(), said.append) == TimeLimit()
+    attempts.end_of_job(ClusterConfig(), time_limit(ClusterConfig(time="5"), time.time()), said.append)
+    assert attempts.end_of_job(ClusterConfig(launcher=Launcher.slurm), TimeLimit(), said.append) is None
+    monkeypatch.setattr(own_job, "left_s", lambda: None)
+    attempts.end_of_job(ClusterConfig(), TimeLimit(), said.append)
     assert len(said) == 1
 
 

@@ -19,9 +19,10 @@ from yoloscale.config.schema import Config, ClusterConfig, Device, Launcher
 from yoloscale.launch.slurm.own_job import environment_inside, fitted, own_job
 from yoloscale.launch.slurm.render import srun_flags
 asked = Config(cluster=ClusterConfig(launcher=Launcher.slurm, device=Device.cuda))
-cluster = fitted(asked, (), own_job(), print).cluster
+job = own_job()
+cluster = fitted(asked, job, print, says_nodes=False).cluster
 step = ["srun", *srun_flags(cluster), "printenv", "CUDA_VISIBLE_DEVICES", "SLURM_CPUS_PER_TASK"]
-subprocess.run(step, env=environment_inside(cluster, os.environ), check=True)
+subprocess.run(step, env=environment_inside(cluster, job, os.environ), check=True)
 """
 OPTIONS = {
     "a task a GPU": ("--ntasks-per-node=2", "--gpus-per-task=1", "--cpus-per-task=2"),

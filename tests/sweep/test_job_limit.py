@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from yoloscale.launch import attempts
-from yoloscale.launch.attempts import TimeLimit
+from yoloscale.launch.slurm import own_job
+from yoloscale.launch.slurm.own_job import JobEnd
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
@@ -29,6 +31,7 @@ TWO = Slots(2, 1, 1, None)
 def sweep(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> SweepDirectory:
     """Three points that train for as long as they may."""
     monkeypatch.setattr(pool, "LAUNCHER", "standin_supervise")
+    monkeypatch.setenv("SLURMD_NODENAME", "node1")
     monkeypatch.setenv("PYTHONPATH", PATH)
     words = ("name=s", "seed=range(0,3)", "device=cpu", "cluster.procs_per_node=1", "cluster.time=1")
     made = frozen(*words).directory
@@ -43,7 +46,7 @@ def train(sweep: SweepDirectory, said: list[str]) -> int:
 
 
 def test_at_the_end_of_the_job_no_point_starts(sweep: SweepDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "left_s", lambda: 0.0)
+    monkeypatch.setattr(own_job, "left_s", lambda: 0.0)
     said = list[str]()
     assert train(sweep, said) == 75
     assert [events.history(run) for run in sweep.runs()] == [[]] * 3
@@ -51,29 +54,26 @@ def test_at_the_end_of_the_job_no_point_starts(sweep: SweepDirectory, monkeypatc
 
 
 def test_before_the_end_of_the_job_those_that_train_save_and_no_other_starts(sweep: SweepDirectory) -> None:
-    class WhenTwoTrain(TimeLimit):
-        @property
+    class WhenTwoTrain(JobEnd):
         def is_near(self) -> bool:
             return all(any(jsonl.read(run.trace)) for run in sweep.runs()[:2])
 
-    end = run_pool(GridSource(sweep.runs()), TWO, PoolObserver(), limit=WhenTwoTrain())
+    end = run_pool(GridSource(sweep.runs()), TWO, PoolObserver(), job_end=WhenTwoTrain(120.0, lambda: None))
     found = statuses(sweep.runs())
     assert [each.state for each in found] == ["preempted", "preempted", "pending"]
     assert local.exit_code_of(end, found) == 75
 
 
 def test_the_time_of_a_point_is_none_of_the_sweep(sweep: SweepDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = list[TimeLimit]()
+    ends = list[JobEnd]()
 
-    def note(*_: Any, limit: TimeLimit, **others: Any) -> pool.PoolEnd:
-        limits.append(limit)
+    def note(*_: Any, job_end: JobEnd, **others: Any) -> pool.PoolEnd:
+        ends.append(job_end)
         return pool.PoolEnd()
 
     monkeypatch.setattr(local, "run_pool", note)
     for left_s in (None, 7200.0):
-        monkeypatch.setattr(attempts, "left_s", lambda left_s=left_s: left_s)
+        monkeypatch.setattr(own_job, "left_s", lambda left_s=left_s: left_s)
         train(sweep, [])
-    alone, in_a_job = limits
-    assert alone == TimeLimit()
-    assert in_a_job.limit_at is not None
-    assert in_a_job.stop_at == pytest.approx(in_a_job.limit_at - 120)
+    assert [end.left_s for end in ends] == [math.inf, 7200.0]  # cluster.time of the points is a minute
+    assert ends[1].stop_at == pytest.approx(time.time() + 7080, abs=60)

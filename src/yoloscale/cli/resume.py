@@ -9,7 +9,7 @@ from yoloscale.cli import arguments, sweep
 from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
 from yoloscale.cli.watch import run_detached, run_watched, say
 from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.schema import Launcher, Task
+from yoloscale.config.schema import Config, Launcher, Task
 from yoloscale.runs.directory import RunDirectory
 
 _ASKED = ("", "true", "1", "yes", "on")  # `resume` beside the model or the name that says of what
@@ -52,7 +52,7 @@ def main(typed: list[str]) -> int:
     config = asked(run, changes)
     refuse_bad_combination(config, flags)
     if config.cluster.launcher is Launcher.slurm:
-        return _submit(run, changes)
+        return _submit(run, config, changes)
     if config.cluster.nodes > 1 and parsed.node_rank is None:
         return print_commands(["resume", str(run.path), *changes], config.cluster.nodes)
     if parsed.node_rank:
@@ -95,10 +95,15 @@ def _unnamed(folder: Path) -> Problem:
     return Problem("resume", "no run is named", f"write `yoloscale resume RUN`{newest}")
 
 
-def _submit(run: RunDirectory, changes: Sequence[str]) -> int:
+def _submit(run: RunDirectory, config: Config, changes: Sequence[str]) -> int:
     from yoloscale.cli.submit import start_on_slurm
     from yoloscale.config.freeze import load
+    from yoloscale.launch.move import Before
+    from yoloscale.launch.slurm.own_job import own_job, refuse_too_small
     from yoloscale.launch.start import ready_again
 
+    if (job := own_job()) is not None:
+        refuse_too_small(config, job)
+    before = Before.of(run)
     taken = ready_again(run, say, changes)
-    return start_on_slurm(taken, load(run.config), ["resume", str(run.path), *changes], is_new=False)
+    return start_on_slurm(taken, load(run.config), ["resume", str(run.path), *changes], before)

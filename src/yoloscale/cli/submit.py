@@ -15,6 +15,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
+    from yoloscale.launch.move import Before
     from yoloscale.launch.slurm.own_job import OwnJob
 
 
@@ -37,19 +38,19 @@ def write_out(script: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], *, is_new: bool) -> int:
-    """Submit a claimed run, or run it here if this is an allocation; its exit code."""
+def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], before: Before | None) -> int:
+    """Submit a claimed run, which was so `before`, or run it here if this is an allocation; its exit code."""
     from yoloscale.launch.slurm.own_job import own_job
 
     job = own_job()
-    return _submit(taken, config, words, is_new=is_new) if job is None else _run_inside(taken, config, words, job)
+    return _submit(taken, config, words, before) if job is None else _run_inside(taken, config, words, job)
 
 
-def _submit(taken: Claim, config: Config, words: Sequence[str], *, is_new: bool) -> int:
+def _submit(taken: Claim, config: Config, words: Sequence[str], before: Before | None) -> int:
     from yoloscale.config.plan import describe
     from yoloscale.launch.slurm.submit import submit_claimed
 
-    job = submit_claimed(taken, config, tuple(words), is_new=is_new)
+    job = submit_claimed(taken, config, tuple(words), before)
     path = shown(taken.run.path)
     print(f"run   {path}\nplan  {describe(config)}")
     print(f"job   {job} submitted\nlogs  {shown(taken.run.job / f'slurm-{job}.out')}")
@@ -62,13 +63,11 @@ def _run_inside(taken: Claim, config: Config, words: Sequence[str], job: OwnJob)
     from yoloscale.cli.display import Display
     from yoloscale.launch.attempt import Observer
     from yoloscale.launch.slurm.allocation import run_inside
-    from yoloscale.launch.slurm.own_job import refuse_too_small
 
-    refuse_too_small(config, job)
     before = events.last_attempt(events.history(taken.run))
     announce(config, taken.run, before + 1)
     print(f"job   {job.name}: on the nodes of this allocation", flush=True)
     with Display(taken.run, since_attempt=before) as display:
-        outcome = run_inside(taken, config, tuple(words), Observer(display.watch, display.say))
+        outcome = run_inside(taken, config, tuple(words), job, Observer(display.watch, display.say))
     print_ending(taken.run, outcome)
     return outcome.exit_code

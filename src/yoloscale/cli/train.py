@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     from yoloscale.config.compose import run_hydra_flags
     from yoloscale.config.each_dataset import with_each_dataset
     from yoloscale.launch.claim import named_run
-    from yoloscale.launch.configure import configure
+    from yoloscale.launch.configure import configure, remarks_if_prepared
     from yoloscale.launch.prepare import refuse_weights
     from yoloscale.launch.slurm.own_job import remarks_in_job
 
@@ -50,9 +50,9 @@ def main(arguments: list[str]) -> int:
     if is_sweep(flags.rest):
         refuse_for_sweeps(flags)
         return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
-    config = configure(flags.rest, say, uses_own_job=not flags.prepare)
+    config = configure(flags.rest, say, uses_own_job=not (flags.prepare or flags.dry_run))
     refuse_bad_combination(config, flags)
-    for line in [] if flags.prepare else remarks_in_job(config):
+    for line in remarks_if_prepared(config, flags.rest) if flags.prepare else remarks_in_job(config):
         say(line)
     if flags.dry_run:
         refuse_weights(config)
@@ -132,6 +132,7 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
     from yoloscale.cli.submit import print_script, start_on_slurm
     from yoloscale.config.freeze import load
     from yoloscale.launch.claim import proposed_run, refuse_if_taken
+    from yoloscale.launch.move import Before
     from yoloscale.launch.slurm.own_job import own_job, refuse_too_small
     from yoloscale.launch.start import ready
 
@@ -143,13 +144,13 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
         return print_script(config, run, words)
     if not flags.prepare and (job := own_job()) is not None:
         refuse_too_small(config, job)
-    is_new = not run.path.exists()
+    before = Before.of(run) if run.path.exists() else None
     taken = ready(config, flags.rest, say)
     if flags.prepare:
         taken.release()
         print(f"run   {shown(taken.run.path)}")
         return 0
-    return start_on_slurm(taken, load(taken.run.config), words, is_new=is_new)
+    return start_on_slurm(taken, load(taken.run.config), words, before)
 
 
 def _named(tokens: list[str], config: Config) -> list[str]:

@@ -29,6 +29,7 @@ from yoloscale.config.locations import configs_folder
 from yoloscale.config.node_paths import expanded, is_of_a_job
 from yoloscale.config.remarks import Say, silent
 from yoloscale.config.schema import (
+    ClusterConfig,
     Config,
     DataCheck,
     DataConfig,
@@ -168,8 +169,11 @@ def register_schema() -> None:
     """Give Hydra the schema under the name that train.yaml lists. `imgsz` is nullable there: unset is told from 640."""
     store = ConfigStore.instance()
     if "schema.yaml" not in store.repo:
-        base: Any = dataclasses.make_dataclass("Train", [("imgsz", "int | None", None)], bases=(Config,))
-        store.store("schema", base, provider="yoloscale")
+        store.store("schema", _schema(), provider="yoloscale")
+
+
+def _schema() -> Any:
+    return dataclasses.make_dataclass("Train", [("imgsz", "int | None", None)], bases=(Config,))
 
 
 def compose_tree(config_name: str, overrides: list[str], *, with_hydra: bool = False, say: Say = silent) -> DictConfig:
@@ -186,6 +190,19 @@ def compose_tree(config_name: str, overrides: list[str], *, with_hydra: bool = F
         raise ConfigError(_in_recipes(overrides) or [_from_hydra(error)]) from error
     except AssertionError as error:  # Hydra's answer to a key below a group that is null
         raise ConfigError(_below_null(overrides)) from error
+
+
+def leaves_nodes_out(argv: Sequence[str]) -> bool:
+    """Whether neither what was typed nor a recipe says cluster.nodes, which has its default value then."""
+    config_name, overrides = hydra_arguments(argv)
+    register_schema()
+    store = ConfigStore.instance()
+    schema = store.repo["schema.yaml"]
+    store.store("schema", _schema()(cluster=ClusterConfig(nodes=-1)), provider="yoloscale")
+    try:
+        return bool(compose_tree(config_name, overrides).cluster.nodes == -1)
+    finally:
+        store.repo["schema.yaml"] = schema
 
 
 def _without_hydra(tree: DictConfig, say: Say) -> DictConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 
 from yoloscale.config import cgroups
@@ -49,8 +50,10 @@ def affinity() -> int:
 
 
 def _of_slurm() -> int | None:
-    """CPUs of a task of srun, or of a batch script: it has all of its job's here, for however many tasks they were."""
-    of_script = _number("SLURM_CPUS_ON_NODE") if step_of(os.environ) is None else None
+    """CPUs of a task of srun, or of a batch script; one for several tasks starts each of them by itself, as it may."""
+    per_node = os.environ.get("SLURM_NTASKS_PER_NODE") or os.environ.get("SLURM_TASKS_PER_NODE", "")
+    is_alone = step_of(os.environ) is None and re.fullmatch(r"1(\(x\d+\))?", per_node)
+    of_script = _number("SLURM_CPUS_ON_NODE") if is_alone else None
     return of_script or _number("SLURM_CPUS_PER_TASK")
 
 

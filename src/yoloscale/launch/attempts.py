@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import signal
 import time
 import uuid
@@ -17,7 +19,7 @@ from yoloscale.launch.node_group import Change, NodeGroup
 from yoloscale.launch.outcome import FAILED, INTERRUPTED, STOPPED, Failure, Outcome
 from yoloscale.launch.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.launch.slurm.broken_node import is_device_fault
-from yoloscale.launch.slurm.own_job import left_s
+from yoloscale.launch.slurm.own_job import JobEnd
 from yoloscale.launch.spec import WORKER, JobSpec, job_spec
 from yoloscale.launch.stop import StopRequests
 from yoloscale.launch.watched import POLL_S
@@ -39,29 +41,26 @@ class TimeLimit:
         return self.stop_at is not None and time.time() >= self.stop_at
 
 
-def time_limit(cluster: ClusterConfig, started_at: float, job_left_s: float | None = None) -> TimeLimit:
-    """The limit of a start, from a validated config and the SLURM job around it, whichever comes first.
-
-    Where SLURM starts the ranks, it keeps its own limit, and warns before it.
-    """
-    if cluster.launcher is Launcher.slurm:
+def time_limit(cluster: ClusterConfig, started_at: float) -> TimeLimit:
+    """The limit of a start, from a validated config. Where SLURM starts the ranks, it keeps it, and warns before it."""
+    if cluster.launcher is Launcher.slurm or cluster.time is None:
         return TimeLimit()
-    limits = [job_left_s, None if cluster.time is None else limit_s(cluster.time)]
-    limit = min((each for each in limits if each is not None), default=None)
-    if limit is None:
-        return TimeLimit()
+    limit = limit_s(cluster.time)
     return TimeLimit(started_at + stop_after_s(limit, cluster.stop_before_s), started_at + limit)
 
 
-def limit_of_start(cluster: ClusterConfig, say: Callable[[str], None]) -> TimeLimit:
-    """The limit of a start at this moment; a line where the job that this is typed in sets it."""
-    left = left_s() if cluster.launcher is Launcher.local else None
-    now = time.time()
-    limit = time_limit(cluster, now, left)
-    if left is not None and limit.limit_at == now + left and limit.stop_at is not None:
-        before_s = limit.limit_at - limit.stop_at
-        say(f"SLURM ends this job in {left / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before")
-    return limit
+def end_of_job(cluster: ClusterConfig, limit: TimeLimit, say: Callable[[str], None]) -> JobEnd | None:
+    """When a start on a node of somebody's SLURM job is to stop; a line if that is before the limit of the start.
+
+    None elsewhere: on a login node, say, whose terminal has the variables of a job.
+    """
+    if cluster.launcher is not Launcher.local or "SLURMD_NODENAME" not in os.environ:
+        return None
+    end = JobEnd(cluster.stop_before_s)
+    if end.stop_at < (limit.stop_at or math.inf):
+        before_s = end.left_s - stop_after_s(end.left_s, cluster.stop_before_s)
+        say(f"SLURM ends this job in {end.left_s / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before")
+    return end
 
 
 def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = None) -> JobSpec:
@@ -108,14 +107,22 @@ class _Start:
         step: SlurmStep | None,
         worker: str,
     ) -> None:
-        self._run, self._config, self._observer, self._requests = run, config, observer, requests
+        self._run, self._config, self._outer, self._requests = run, config, observer, requests
+        self._observer = observer = Observer(self._watch, observer.say)
         self._step, self._worker = step, worker
-        self._limit = limit_of_start(config.cluster, observer.say)
+        self._limit = time_limit(config.cluster, time.time())
+        self._job_end = end_of_job(config.cluster, self._limit, observer.say)
         self._nodes = NodeGroup(run, config, observer, requests, step)
 
     def until_end(self) -> Outcome:
         with contextlib.closing(self._nodes):
             return self._attempts()
+
+    def _watch(self) -> None:
+        """The end of the job around this start asks as SLURM would."""
+        self._outer.watch()
+        if self._job_end is not None and self._requests.first is None and self._job_end.is_near():
+            self._requests.received.append(signal.SIGTERM)
 
     def _attempts(self) -> Outcome:
         restarts = Restarts(self._config.cluster.max_restarts)

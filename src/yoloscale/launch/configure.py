@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.remarks import Say, silent
-from yoloscale.config.schema import Config, Launcher, Task
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
 
 
 def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = False) -> Config:
@@ -18,7 +18,7 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     the remarks.
     """
     from yoloscale.config import node_paths
-    from yoloscale.config.compose import compose
+    from yoloscale.config.compose import compose, leaves_nodes_out
     from yoloscale.config.effects import remarks
     from yoloscale.config.flags import placed
     from yoloscale.config.resolve import adopt, resolve
@@ -26,26 +26,43 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     from yoloscale.config.validate import validate
     from yoloscale.data.ultralytics_settings import unheld
     from yoloscale.launch.slurm.limits import site_problems
-    from yoloscale.launch.slurm.own_job import fitted, own_job
+    from yoloscale.launch.slurm.own_job import fitted, or_fewer_nodes, own_job
     from yoloscale.launch.slurm.site import with_site_cpus
 
     config = compose(tokens, task_of, say)
     if problems := [*never_typed(config), *_sweep(config)]:
         raise ConfigError(problems)
+    frozen, says_nodes = _frozen(config), True
     if uses_own_job and config.cluster.launcher is Launcher.slurm and (job := own_job()) is not None:
-        config = fitted(config, typed_keys(tokens), job, say)
+        says_nodes = config.cluster.nodes != ClusterConfig.nodes or leaves_nodes_out(tokens) is False
+        config = fitted(config, job, say, says_nodes=says_nodes, frozen=frozen)
     config = with_site_cpus(config)
-    frozen = _frozen(config)
     for line in unread(config):
         say(line)
     config = with_variables(config, frozen)
     config = resolve(config if frozen is None else adopt(config, frozen))
     problems = [*validate(config), *site_problems(config, say)]
     if problems:
-        raise ConfigError(placed(problems, tokens))
+        raise ConfigError(placed([p if says_nodes else or_fewer_nodes(p, config) for p in problems], tokens))
     for line in [*unheld(config), *node_paths.remarks(config), *remarks(config, typed_keys(tokens))]:
         say(line)
     return config
+
+
+def remarks_if_prepared(config: Config, tokens: Sequence[str]) -> list[str]:
+    """A line where a run that is made in a job with GPUs, for tasks of one's own, has none of them by default."""
+    from yoloscale.config.compose import compose
+    from yoloscale.launch.slurm.own_job import own_job
+
+    job = own_job()
+    if job is None or not job.gpus or config.cluster.device is not Device.cpu:
+        return []
+    if compose(tokens, task_of).cluster.device is not Device.auto:
+        return []
+    more = f"for them write cluster.gpus_per_node={job.gpus}, else device=cpu"
+    return [
+        f"this run computes on CPUs, and job {job.name}, in which it is made, has {job.gpus} GPUs on a node: {more}"
+    ]
 
 
 def typed_keys(tokens: Sequence[str]) -> set[str]:

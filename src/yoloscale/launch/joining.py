@@ -11,7 +11,7 @@ from typing import Any
 from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import SlurmStep
 from yoloscale.launch.attempt import Observer, run_attempt
-from yoloscale.launch.attempts import limit_of_start, on_step
+from yoloscale.launch.attempts import on_step, time_limit
 from yoloscale.launch.looks import Looks
 from yoloscale.launch.nodes import (
     FIRST_NODE_TIMEOUT_S,
@@ -56,7 +56,7 @@ def join_attempts(
     was started anew with another config, and RunLost when the folder is not this run's any more.
     """
     run = owned(run, None if run.owner is None else run.run_id)
-    limit = limit_of_start(config.cluster, observer.say)
+    limit = time_limit(config.cluster, time.time())
     answer = Answer(run, config, node_rank, announced.start)
     observer = answering(answer, observer)
     with contextlib.closing(answer), StopRequests() as requests:

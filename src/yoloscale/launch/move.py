@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import dump, freeze, load
@@ -18,6 +18,37 @@ from yoloscale.launch import anew
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.files import write_whole
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a run was frozen with and what had been typed for it; None without such a file."""
+
+    config: str | None
+    typed: str | None
+
+    @classmethod
+    def of(cls, run: RunDirectory) -> Before:
+        """As the run is frozen now."""
+        config, typed = (
+            path.read_text(encoding="utf-8") if path.exists() else None for path in (run.config, run.overrides)
+        )
+        return cls(config, typed)
+
+    def restore(self, run: RunDirectory) -> None:
+        """Freeze the run so again, where it has been moved since and could not be started; the caller has its lock."""
+        if self.config is None or self.config == run.config.read_text(encoding="utf-8"):
+            return
+        run.check()
+        left = load(run.config)
+        if self.typed is not None:
+            write_whole(run.overrides, self.typed)
+        write_whole(run.config, self.config, synced=True)
+        found = load(run.config)
+        if changes := differences(left, found):
+            before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
+            words = describe(found) if not is_automatic(found.batch) else ""
+            events.record(run, events.MOVED, **{"from": before, "to": now, "plan": words, "remarks": []})
 
 
 def moved_run(run: RunDirectory, wanted: Config, *, by_resume: bool = False) -> Config:

@@ -24,7 +24,7 @@ from yoloscale.config.schema import Launcher
 from yoloscale.config.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.config.validate import validate
-from yoloscale.launch.attempts import limit_of_start
+from yoloscale.launch.attempts import TimeLimit, end_of_job
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.process import start_detached
 from yoloscale.launch.spec import WORKER
@@ -66,7 +66,7 @@ def run_sweep(
 
     `conclude` is called at the end, while others still see that this launcher is at work.
     """
-    limit = limit_of_start(replace(load(frozen_config(sweep)).cluster, time=None), observer.say)
+    job_end = end_of_job(load(frozen_config(sweep)).cluster, TimeLimit(), observer.say)
     with launchers.on_record(sweep) as launcher:
         end = run_pool(
             source,
@@ -74,7 +74,7 @@ def run_sweep(
             observer,
             max_failures=read(sweep).settings.max_failures,
             is_cancelled=launcher.is_asked_to_stop,
-            limit=limit,
+            job_end=job_end,
             worker=worker,
         )
         conclude(end)

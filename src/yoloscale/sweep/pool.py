@@ -15,10 +15,10 @@ from typing import Protocol
 from yoloscale.config.cpus import LIMIT
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.exits import describe_exit
-from yoloscale.launch.attempts import TimeLimit
 from yoloscale.launch.claim import Claim, lock
 from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
 from yoloscale.launch.process import Dependent
+from yoloscale.launch.slurm.own_job import JobEnd
 from yoloscale.launch.spec import WORKER
 from yoloscale.launch.stop import StopRequests
 from yoloscale.runs import events
@@ -32,7 +32,6 @@ from yoloscale.sweep.slots import Slots
 LAUNCHER = "yoloscale.launch.supervise"
 POLL_S = 0.1
 SLOW_POLL_S = 1.0  # for what others have to let go of
-_NO_LIMIT = TimeLimit()
 _TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))
 
 
@@ -87,7 +86,7 @@ def run_pool(
     *,
     max_failures: int | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
-    limit: TimeLimit = _NO_LIMIT,
+    job_end: JobEnd | None = None,
     worker: str = WORKER,
 ) -> PoolEnd:
     """Train the runs of a source, `slots.count` at a time, and stay until all have ended. Main thread only.
@@ -97,10 +96,10 @@ def run_pool(
 
     Args:
         is_cancelled: asked each second; once it is so, all that trains saves and stops as cancelled.
-        limit: of all runs together; once it is near, they save and stop as by SIGTERM.
+        job_end: of the SLURM job around all runs; once it is near, they save and stop as by SIGTERM.
     """
     with StopRequests() as requests:
-        pool = _Pool(source, slots, observer, requests, limit)
+        pool = _Pool(source, slots, observer, requests, job_end)
         return pool.until_end(max_failures, is_cancelled, worker)
 
 
@@ -108,10 +107,10 @@ class _Pool:
     """The runs that train now, and how the others ended."""
 
     def __init__(
-        self, source: Source, slots: Slots, observer: PoolObserver, requests: StopRequests, limit: TimeLimit
+        self, source: Source, slots: Slots, observer: PoolObserver, requests: StopRequests, job_end: JobEnd | None
     ) -> None:
         self._source, self._slots, self._observer, self._requests = source, slots, observer, requests
-        self._limit = limit
+        self._job_end = job_end
         self._running: list[_Running] = []
         self._end = PoolEnd()
         self._told: signal.Signals | None = None
@@ -153,7 +152,7 @@ class _Pool:
             self._observer.say("stopping: all points save a checkpoint first (Ctrl-C again ends them at once)")
             self._end.stopped_by = wanted
             self._tell(wanted)
-        elif self._told is None and self._limit.is_near:
+        elif self._told is None and self._job_end is not None and self._job_end.is_near():
             self._observer.say("the SLURM job ends soon: all points save a checkpoint and stop, and no other starts")
             self._end.stopped_by = signal.SIGTERM
             self._tell(signal.SIGTERM)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import re
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.launch.slurm import own_job as module
 from yoloscale.launch.slurm.own_job import (
+    JobEnd,
     OwnJob,
     environment_inside,
     fitted,
     left_s,
+    or_fewer_nodes,
     own_job,
     refuse_too_small,
     remarks_in_job,
@@ -50,15 +55,21 @@ def config(**cluster: Any) -> Config:
     return Config(cluster=ClusterConfig(**{"launcher": Launcher.slurm, **cluster}))
 
 
-def fit(job: OwnJob = JOB, typed: tuple[str, ...] = (), **cluster: Any) -> tuple[ClusterConfig, list[str]]:
+def fit(
+    job: OwnJob = JOB, frozen: Config | None = None, *, says_nodes: bool = False, **cluster: Any
+) -> tuple[ClusterConfig, list[str]]:
     said: list[str] = []
-    return fitted(config(**cluster), typed, job, said.append).cluster, said
+    return fitted(config(**cluster), job, said.append, says_nodes=says_nodes, frozen=frozen).cluster, said
 
 
 def test_a_job_has_what_the_least_of_its_nodes_has() -> None:
     assert own_job(SCRIPT, answer) == OwnJob("11", nodes=2, gpus=3, cpus=6)
     assert own_job({**SCRIPT, "SLURM_HINT": "nomultithread"}, answer) == OwnJob("11", nodes=2, gpus=3)
     assert own_job(SCRIPT, silence) == OwnJob("11", nodes=2)
+    uncounted = re.sub("GRES=.*", "GRES=", SHOWN)
+    assert own_job(SCRIPT, lambda argv, timeout_s: uncounted) == OwnJob("11", nodes=2, gpus=None, cpus=6)
+    unread = re.sub("CPU_IDs=[^ ]*", "CPU_IDs=(null)", SHOWN)
+    assert own_job(SCRIPT, lambda argv, timeout_s: unread) == OwnJob("11", nodes=2, gpus=3)
     assert own_job({}, answer) is None
     assert own_job(TASK, answer) is None
 
@@ -72,19 +83,41 @@ def test_what_is_left_open_is_as_the_job_has_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "cluster", "shape"),
+    ("says_nodes", "cluster", "shape"),
     [
-        (("cluster.nodes",), {}, (1, "4", 8)),
-        ((), {"device": Device.cpu}, (2, None, 8)),
-        ((), {"gpus_per_node": "a100:2"}, (2, "a100:2", 8)),
-        ((), {"sbatch": {"gres": "gpu:2"}}, (2, None, 8)),
-        ((), {"gpus": [0]}, (2, None, 8)),
-        ((), {"cpus_per_task": 3}, (2, "4", 3)),
+        (True, {}, (1, "4", 8)),
+        (False, {"device": Device.cpu}, (2, None, 8)),
+        (False, {"gpus_per_node": "a100:2"}, (2, "a100:2", 8)),
+        (False, {"sbatch": {"gres": "gpu:2"}}, (2, None, 8)),
+        (False, {"gpus": [0]}, (2, None, 8)),
+        (False, {"cpus_per_task": 3}, (2, "4", 3)),
     ],
 )
-def test_what_is_given_stays(typed: tuple[str, ...], cluster: dict[str, Any], shape: tuple[Any, ...]) -> None:
-    found, _ = fit(typed=typed, **cluster)
+def test_what_is_given_stays(says_nodes: bool, cluster: dict[str, Any], shape: tuple[Any, ...]) -> None:
+    found, _ = fit(says_nodes=says_nodes, **cluster)
     assert (found.nodes, found.gpus_per_node, found.cpus_per_task) == shape
+
+
+@pytest.mark.parametrize(
+    ("frozen", "shape"),
+    [
+        ({"nodes": 1, "gpus_per_node": "a100:2", "device": Device.cuda}, (1, "a100:2")),
+        ({"nodes": 2, "device": Device.cuda, "sbatch": {"gres": "gpu:1"}}, (2, "1")),
+        ({"nodes": 3, "gpus_per_node": "8", "device": Device.cuda}, (2, "4")),  # more than the job has
+        ({"nodes": 1, "device": Device.cpu}, (1, None)),
+    ],
+)
+def test_a_run_that_goes_on_keeps_its_nodes(frozen: dict[str, Any], shape: tuple[Any, ...]) -> None:
+    found, _ = fit(frozen=config(**frozen))
+    assert (found.nodes, found.gpus_per_node) == shape
+
+
+def test_a_batch_that_does_not_divide_may_take_fewer_nodes() -> None:
+    problem = Problem("batch", "16", "write batch=12 or batch=24")
+    asked = replace(config(nodes=3, procs_per_node=4), batch=16)
+    assert or_fewer_nodes(problem, asked).instead == "write batch=12 or batch=24, or cluster.nodes=2"
+    assert or_fewer_nodes(problem, replace(asked, batch=18)) == problem
+    assert or_fewer_nodes(replace(problem, key="epochs"), asked).instead == problem.instead
 
 
 def test_a_job_without_gpus_and_one_that_slurm_does_not_tell_of() -> None:
@@ -130,9 +163,10 @@ def test_srun_does_not_read_how_the_tasks_of_the_person_share_a_node() -> None:
     own = {"SLURM_NTASKS_PER_NODE": "4", "SLURM_GPUS_PER_TASK": "1", "SLURM_CPUS_PER_TASK": "2", "SLURM_GPUS": "8"}
     given = {**SCRIPT, **own, "SLURM_MEM_PER_CPU": "1000", "HOME": "/home/ada"}
     kept = {**SCRIPT, "SLURM_MEM_PER_CPU": "1000", "HOME": "/home/ada"}
-    assert environment_inside(config(device=Device.cpu).cluster, given) == kept
+    assert environment_inside(config(device=Device.cpu).cluster, JOB, given) == kept
     on_gpus = config(gpus_per_node="a100:4").cluster
-    assert environment_inside(on_gpus, given) == {**kept, "SLURM_GPUS_PER_NODE": "4"}
+    assert environment_inside(on_gpus, JOB, given) == {**kept, "SLURM_GPUS_PER_NODE": "4"}
+    assert environment_inside(on_gpus, OwnJob("11", nodes=2), given) == kept  # none are counted there
 
 
 @pytest.mark.parametrize(
@@ -153,6 +187,8 @@ def test_srun_does_not_read_how_the_tasks_of_the_person_share_a_node() -> None:
             "none of the 3 GPUs that job 11 has here: write srun --gpus",
         ),
         (Launcher.local, {**TASK, "SLURM_JOB_GPUS": "0,1", "SLURM_STEP_GPUS": "0"}, None),
+        (Launcher.local, {**TASK, "SLURM_JOB_GPUS": ""}, None),
+        (Launcher.local, {**TASK, "SLURM_JOB_GPUS": "GPU-7f,MIG-3"}, None),
     ],
 )
 def test_less_than_a_person_may_think_is_said(
@@ -180,9 +216,10 @@ def test_a_script_that_slurm_may_start_again_is_told_to_name_its_run(environ: di
 
 
 def test_what_is_left_of_a_job() -> None:
-    shown = "JobId=11 JobName=it\n   RunTime=00:20:00 TimeLimit=01:00:00 TimeMin=N/A\n"
+    shown = "JobId=11 JobName=it\n   JobState=RUNNING Reason=None\n   RunTime=00:20:00 TimeLimit=01:00:00 TimeMin=N/A\n"
     assert left_s(SCRIPT, lambda argv, timeout_s: shown) == 2400
-    assert left_s(SCRIPT, lambda argv, timeout_s: shown.replace("01:00:00", "UNLIMITED")) is None
+    assert left_s(SCRIPT, lambda argv, timeout_s: shown.replace("01:00:00", "UNLIMITED")) == math.inf
+    assert left_s(SCRIPT, lambda argv, timeout_s: shown.replace("RUNNING", "CANCELLED")) is None
     assert left_s(SCRIPT, silence) is None
     assert left_s({}, answer) is None
 
@@ -202,3 +239,34 @@ def test_a_job_with_gpus_and_hardly_a_cpu(
     monkeypatch.setattr(module, "available", lambda: 1)
     lines = remarks_in_job(replace(config(**cluster), name="run"), {**SCRIPT, "SLURM_JOB_NUM_NODES": "1"})
     assert [f"--cpus-per-task={8 * cluster['procs_per_node']} " in line for line in lines] == [True] * is_said
+
+
+def test_a_job_that_is_given_more_time_is_not_stopped_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    answers: list[float | None] = [600.0, 3700.0, math.inf]
+    end = JobEnd(120.0, lambda: answers.pop(0))
+    now = 1479.0
+    assert not end.is_near()
+    assert len(answers) == 2
+    now = 1481.0  # now it is asked again, and has got an hour
+    assert not end.is_near()
+    now = 5000.0
+    assert not end.is_near()
+    assert answers == [math.inf]
+    now = 5081.0
+    assert not end.is_near()
+    now = 1e6
+    assert not end.is_near()
+
+
+@pytest.mark.parametrize("answer", [None, 119.0])
+def test_at_the_end_of_a_job_its_ranks_stop(answer: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if SLURM does not answer by then."""
+    now = 1000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    answers: list[float | None] = [600.0, answer]
+    end = JobEnd(120.0, lambda: answers.pop(0))
+    now = 1481.0
+    assert end.is_near()
+    assert not JobEnd(120.0, lambda: None).is_near()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.locations import templates_folder
 from yoloscale.launch.slurm.job import SlurmJob
-from yoloscale.launch.slurm.render import TEMPLATE, options, render, script_of, shell_word, srun_flags
+from yoloscale.launch.slurm.render import TEMPLATE, options, render, script_of, shell_word
 
 Make = Callable[..., SlurmJob]
 ON_CPU = "cluster=slurm device=cpu"
@@ -61,17 +63,29 @@ def test_an_option(job: Make, words: str, option: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "asked"),
+    "words",
     [
-        ("cluster.exclusive=true device=cuda cluster.procs_per_node=4", "--gpus-per-node=4"),
-        ("cluster.exclusive=true cluster.gpus_per_node=4", None),  # the job asks for them, and its steps have them
-        ("cluster.sbatch.gres=gpu:4", None),
-        ("device=cpu cluster.exclusive=true", None),
+        "cluster.exclusive=true cluster.gpus_per_node=4",  # the job asks for them, and its steps have them
+        "cluster.sbatch.gres=gpu:4",
+        "device=cpu cluster.exclusive=true",
     ],
 )
-def test_a_step_asks_for_the_gpus_that_its_job_has_without_asking(job: Make, words: str, asked: str | None) -> None:
-    flags = [flag for flag in srun_flags(job(f"cluster=slurm {words}").cluster) if "gpu" in flag]
-    assert flags == ([] if asked is None else [asked])
+def test_a_step_asks_for_no_gpus_that_its_job_has_asked_for(job: Make, words: str) -> None:
+    assert "$gpus" not in render(job(f"cluster=slurm {words}"))
+
+
+@pytest.mark.parametrize(("gres", "asked"), [("gpu:a100:4(IDX:0-3)", "--gpus-per-node=4"), ("", ""), ("nvme:1", "")])
+def test_a_step_asks_for_the_gpus_of_whole_nodes_where_slurm_counts_them(
+    job: Make, gres: str, asked: str, tmp_path: Path
+) -> None:
+    script = render(job("cluster=slurm cluster.exclusive=true device=cuda cluster.procs_per_node=4"))
+    assert "--export=ALL --kill-on-bad-exit=1 --wait=20 $gpus \\\n" in script
+    asks = re.search(r"^gpus=\n.*?^fi$", script, re.M | re.S)
+    assert asks is not None
+    shown = tmp_path / "shown"
+    shown.write_text(f"JobId=7 JobName=GRES=gpu\n   NumNodes=1\n     Nodes=node1 CPU_IDs=0-3 Mem=0 GRES={gres}\n")
+    shell = f"scontrol() {{ cat {shown}; }}\nSLURM_JOB_ID=7\n{asks[0]}\necho $gpus"
+    assert subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout.strip() == asked
 
 
 def test_the_same_job_gives_the_same_bytes(job: Make) -> None:

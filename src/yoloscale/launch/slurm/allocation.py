@@ -6,18 +6,16 @@ import os
 import shlex
 import shutil
 import signal
-import time
 from pathlib import Path
 
 from yoloscale.config.schema import Config
 from yoloscale.config.slurm_step import job_of
-from yoloscale.config.time_limit import stop_after_s
 from yoloscale.launch.attempt import LOG_END_LINES, Observer
 from yoloscale.launch.claim import Claim
 from yoloscale.launch.outcome import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
 from yoloscale.launch.process import Dependent
 from yoloscale.launch.slurm.job import job_for
-from yoloscale.launch.slurm.own_job import environment_inside, left_s
+from yoloscale.launch.slurm.own_job import JobEnd, OwnJob, environment_inside
 from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.launch.slurm.render import script_of
 from yoloscale.launch.slurm.submit import next_script
@@ -30,31 +28,31 @@ from yoloscale.runs.status import status
 from yoloscale.runs.tail import last_lines
 
 
-def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], observer: Observer) -> Outcome:
-    """Run the job script of a claimed run here and stay until it ends; the launchers on the nodes take the lock over.
+def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], job: OwnJob, observer: Observer) -> Outcome:
+    """Run the job script of a claimed run on the nodes of this job and stay until it ends.
 
-    A request to stop is passed on by the run's STOP file, which ranks and launchers look for wherever they are; a
-    second Ctrl-C ends the ranks at once, a third one waits for nobody. The end of the job is one, too, made
-    `stop_before_s` before it. Raises RunLost if the folder is another run's at the end.
+    The launchers on the nodes take the lock over. A request to stop is passed on by the run's STOP file, which ranks
+    and launchers look for wherever they are; a second Ctrl-C ends the ranks at once, a third one waits for nobody. The
+    end of the job is one, too, made `stop_before_s` before it. Raises RunLost if the folder is another run's at the
+    end.
     """
     run = taken.run
     script = next_script(run.job)
     script.write_bytes(script_of(job_for(config, run.path, typed)))
     output = run.job / f"{script.stem}.out"
     before = events.last_attempt(events.history(run))
-    left = left_s()
-    stop_at = None if left is None else time.time() + stop_after_s(left, config.cluster.stop_before_s)
+    end = JobEnd(config.cluster.stop_before_s)
     taken.release()
     with StopRequests() as requests:
         agent = Dependent(
             [shutil.which("bash") or "/bin/bash", str(script), run.run_id, str(before)],
-            environment_inside(config.cluster, os.environ),
+            environment_inside(config.cluster, job, os.environ),
             output,
         )
         request = _Request(run, agent, before, observer)
         while (code := agent.wait(POLL_S)) is None:
             observer.watch()
-            if stop_at is not None and time.time() >= stop_at and requests.first is None:
+            if requests.first is None and end.is_near():
                 requests.received.append(signal.SIGTERM)
             request.pass_on(requests)
     if requests.first is signal.SIGINT and code not in (FINISHED, INTERRUPTED):  # nobody lived to say it

@@ -6,9 +6,11 @@ cluster=slurm the ranks get all of it, unless the config says otherwise.
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +20,12 @@ from yoloscale.config.remarks import Say
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.config.slurm import CPUS_PER_GPU, OPTIONS, gpus_in, gpus_of, is_exclusive, passed_through
 from yoloscale.config.slurm_step import job_of, step_of
+from yoloscale.config.time_limit import stop_after_s
 from yoloscale.launch.slurm.facts import parse
 from yoloscale.runs.slurm_commands import SlurmError, call
 
 _TIMEOUT_S = 10.0
+_GIVEN_TIME_S = 30.0  # SLURM counts in whole minutes: less is no other limit
 _NODES = re.compile(r"^\s+Nodes=\S+ CPU_IDs=(?P<cpus>\S+) Mem=\S+ GRES=(?P<gres>.*)$", re.MULTILINE)
 _HALF_CORES = ("SLURM_HINT", "SLURM_THREADS_PER_CORE")  # then srun does not give all CPUs that the job has
 # srun reads them as options: how a person's own tasks were to share a node, of which the launcher is the only one
@@ -64,32 +68,70 @@ def own_job(environ: Mapping[str, str] = os.environ, ask: Callable[..., str] = c
         return job
     if not lines:
         return job
-    cpus = None if any(name in environ for name in _HALF_CORES) else min(_count(line["cpus"]) for line in lines)
-    return replace(job, gpus=min(gpus_in(line["gres"]) for line in lines), cpus=cpus)
+    counts = [_count(line["cpus"]) for line in lines]
+    cpus = None if any(name in environ for name in _HALF_CORES) else min((n for n in counts if n), default=None)
+    is_counted = any(line["gres"].strip() for line in lines)  # a site without generic resources has GPUs all the same
+    return replace(job, gpus=min(gpus_in(line["gres"]) for line in lines) if is_counted else None, cpus=cpus)
 
 
 def left_s(environ: Mapping[str, str] = os.environ, ask: Callable[..., str] = call) -> float | None:
-    """Seconds until the job around this process ends; None outside of one, and where SLURM tells of no limit."""
+    """Seconds until the running job around this process ends, inf without a limit; None where there is none to ask."""
     name = job_of(environ)
     if name is None:
         return None
     try:
-        return parse(ask(["scontrol", "show", "job", name], timeout_s=_TIMEOUT_S)).left_s
+        facts = parse(ask(["scontrol", "show", "job", name], timeout_s=_TIMEOUT_S))
     except SlurmError:
         return None
+    if facts.state != "RUNNING":  # a terminal may outlive its job
+        return None
+    return math.inf if facts.left_s is None else facts.left_s
 
 
-def fitted(config: Config, typed: Collection[str], job: OwnJob, say: Say) -> Config:
+class JobEnd:
+    """When the ranks are to save and stop because the job around this process ends.
+
+    A job may be given another time limit while it goes on, so SLURM is asked again before anything is stopped.
+    """
+
+    def __init__(self, stop_before_s: float, ask: Callable[[], float | None] | None = None) -> None:
+        self._stop_before_s, self._ask = stop_before_s, ask or left_s
+        self._set(self._ask())
+
+    def _set(self, left: float | None) -> None:
+        self.left_s = math.inf if left is None else left
+        self._end = time.time() + self.left_s
+        self.stop_at = time.time() + stop_after_s(self.left_s, self._stop_before_s)
+
+    def is_near(self) -> bool:
+        """Whether it is time to stop."""
+        if time.time() < self.stop_at:
+            return False
+        left = self._ask()
+        if left is not None and time.time() + left > self._end + _GIVEN_TIME_S:
+            self._set(left)
+            return False
+        return True
+
+
+def fitted(config: Config, job: OwnJob, say: Say, *, says_nodes: bool, frozen: Config | None = None) -> Config:
     """The config of a run inside of a job, which has what the job has where the config leaves it open.
 
-    `typed` are keys of the command line. `say` gets what was taken, and what only sbatch would have read.
+    A run that goes on keeps the nodes and GPUs that it was `frozen` with, where the job has that many. `says_nodes`:
+    somebody has written how many there are to be. `say` gets what was taken, and what only sbatch would have read.
     """
-    cluster = config.cluster
-    taken = dict[str, Any]()
-    if "cluster.nodes" not in typed and cluster.nodes == ClusterConfig.nodes and job.nodes > 1:
+    cluster, before = config.cluster, None if frozen is None else frozen.cluster
+    kept, taken = dict[str, Any](), dict[str, Any]()
+    if not says_nodes and before is not None and before.nodes <= job.nodes:
+        kept["nodes"] = before.nodes
+    elif not says_nodes and job.nodes > 1:
         taken["nodes"] = job.nodes
-    if job.gpus and cluster.device is not Device.cpu and gpus_of(cluster) is None and not _names_gpus(cluster):
-        taken["gpus_per_node"] = str(job.gpus)
+    device = before.device if before is not None and cluster.device is Device.auto else cluster.device
+    if job.gpus and device is not Device.cpu and gpus_of(cluster) is None and not _names_gpus(cluster):
+        if before is not None and 0 < (gpus_of(before) or 0) <= job.gpus:
+            kept["gpus_per_node"] = before.gpus_per_node or str(gpus_of(before))
+        else:
+            taken["gpus_per_node"] = str(job.gpus)
     if cluster.cpus_per_task is None and job.cpus is not None:
         taken["cpus_per_task"] = job.cpus
     if taken:
@@ -97,7 +139,16 @@ def fitted(config: Config, typed: Collection[str], job: OwnJob, say: Say) -> Con
         say(f"job {job.name}, in which this is typed, has {words}")
     if unread := _only_for_sbatch(cluster):
         say(f"job {job.name} was asked for before: {', '.join(unread)} of this command change nothing in it")
-    return replace(config, cluster=replace(cluster, **taken))
+    return replace(config, cluster=replace(cluster, **kept, **taken))
+
+
+def or_fewer_nodes(problem: Problem, config: Config) -> Problem:
+    """The problem of a batch that does not divide over all nodes of a job: fewer of them may do, too."""
+    if problem.key != "batch":
+        return problem
+    batch, per_node = int(config.batch), config.cluster.procs_per_node or 1
+    fewer = [nodes for nodes in range(1, config.cluster.nodes) if batch % (nodes * per_node) == 0]
+    return replace(problem, instead=f"{problem.instead}, or cluster.nodes={fewer[-1]}") if fewer else problem
 
 
 def refuse_too_small(config: Config, job: OwnJob) -> None:
@@ -118,11 +169,14 @@ def refuse_too_small(config: Config, job: OwnJob) -> None:
         raise ConfigError(problems)
 
 
-def environment_inside(cluster: ClusterConfig, environ: Mapping[str, str]) -> dict[str, str]:
-    """What the script of a run sees in somebody's job: srun gives its one task on a node all that the run has there."""
+def environment_inside(cluster: ClusterConfig, job: OwnJob, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the script of a run sees in somebody's job: srun gives its one task on a node all that the run has there.
+
+    GPUs that SLURM does not count cannot be asked for: every task sees them.
+    """
     kept = {name: value for name, value in environ.items() if name not in _OF_TASKS}
     gpus = gpus_of(cluster)
-    return kept if gpus is None else {**kept, "SLURM_GPUS_PER_NODE": str(gpus)}
+    return kept if gpus is None or not job.gpus else {**kept, "SLURM_GPUS_PER_NODE": str(gpus)}
 
 
 def remarks_in_job(config: Config, environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -163,8 +217,8 @@ def _remarks_in_task(config: Config, job: str, environ: Mapping[str, str]) -> li
             f"this is a task of job {job}, from which cluster=slurm submits another one: without srun it uses {job}"
         ]
     lines = []
-    if "SLURM_JOB_GPUS" in environ and "SLURM_STEP_GPUS" not in environ:
-        gpus = _count(environ["SLURM_JOB_GPUS"])
+    gpus = _count(environ.get("SLURM_JOB_GPUS", ""))
+    if gpus is not None and "SLURM_STEP_GPUS" not in environ:
         more = f"write srun --gpus-per-node={gpus}, or leave srun out"
         lines.append(f"srun gave this task none of the {gpus} GPUs that job {job} has here: {more}")
     asked, there = environ.get("SLURM_CPUS_PER_TASK", ""), affinity()
@@ -186,7 +240,9 @@ def _only_for_sbatch(cluster: ClusterConfig) -> list[str]:
     return keys + [f"cluster.sbatch.{name.replace('-', '_')}" for name in passed_through(cluster) if name != "gres"]
 
 
-def _count(ranges: str) -> int:
-    """How many numbers `0-7,16` has."""
+def _count(ranges: str) -> int | None:
+    """How many numbers `0-7,16` has; None for anything else."""
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", ranges):
+        return None
     ends = [part.split("-") for part in ranges.split(",")]
     return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)

@@ -50,6 +50,7 @@ def render(job: SlurmJob) -> str:
         script = environment.get_template(path.name).render(
             flags=[flag(name, value) for name, value in options(job)],
             srun=srun_flags(cluster),
+            whole_gpus=_unasked_gpus(cluster),
             job=job,
             cluster=cluster,
             env=sorted(cluster.env.items()),
@@ -107,7 +108,7 @@ def shell_word(value: object) -> str:
 
 
 def srun_flags(cluster: ClusterConfig) -> list[str]:
-    """One task on each node, with all that the job has there, and its whole environment."""
+    """One task on each node, with all that the job asked for there, and its whole environment."""
     flags = [f"--nodes={cluster.nodes}", f"--ntasks={cluster.nodes}", "--ntasks-per-node=1", "--export=ALL"]
     if _goes_on_with_fewer(cluster):
         flags += ["--kill-on-bad-exit=0", "--no-kill"]
@@ -115,9 +116,12 @@ def srun_flags(cluster: ClusterConfig) -> list[str]:
         flags += ["--kill-on-bad-exit=1", f"--wait={LAST_TASKS_S}"]
     if cluster.cpus_per_task is not None:
         flags.append(f"--cpus-per-task={cluster.cpus_per_task}")  # srun does not inherit it
-    if cluster.device is Device.cuda and gpus_of(cluster) is None:  # of a job with whole nodes a step gets no others
-        flags.append(f"--gpus-per-node={cluster.procs_per_node}")
     return flags
+
+
+def _unasked_gpus(cluster: ClusterConfig) -> int | None:
+    """GPUs of each node that a step of a job with whole nodes has to ask for; None if the job has asked by itself."""
+    return cluster.procs_per_node if cluster.device is Device.cuda and gpus_of(cluster) is None else None
 
 
 def _goes_on_with_fewer(cluster: ClusterConfig) -> bool:

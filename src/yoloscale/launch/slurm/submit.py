@@ -10,6 +10,7 @@ from pathlib import Path
 from yoloscale.config.errors import ConfigError
 from yoloscale.config.schema import Config
 from yoloscale.launch.claim import Claim
+from yoloscale.launch.move import Before
 from yoloscale.launch.slurm.job import SlurmJob, job_for
 from yoloscale.launch.slurm.refused import problem_of
 from yoloscale.launch.slurm.render import options, script_of
@@ -24,18 +25,18 @@ _OF_A_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_JOB_NODELIST")
 _CLIENTS = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT", "SLURM_DEBUG_FLAGS")
 
 
-def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], *, is_new: bool) -> str:
-    """Submit a claimed run and let go of it; the job's id. The run stays only if it was there before, or is submitted.
+def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], before: Before | None) -> str:
+    """Submit a claimed run and let go of it; the job's id.
 
-    Raises ConfigError with what SLURM said.
+    Raises ConfigError with what SLURM said; the run is as it was `before` then, and gone if it was not there (None).
     """
     run = taken.run
     try:
         job = submit(job_for(config, run.path, typed), run.run_id)
         events.record(run, events.SUBMITTED, job=job)
     except ConfigError:
-        if is_new and run.loss() is None:
-            shutil.rmtree(run.path)
+        if run.loss() is None:
+            shutil.rmtree(run.path) if before is None else before.restore(run)
         raise
     finally:
         taken.release()
