@@ -9,6 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from yoloscale.cli import train
+from yoloscale.launch.slurm import own_job
+from yoloscale.launch.slurm.own_job import OwnJob
+
 Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
 
 SMOKE = ["experiment=smoke", "device=cpu", "cluster.procs_per_node=2"]
@@ -53,3 +59,15 @@ def test_detached_cancelled_resumed(yoloscale: Yoloscale, tmp_path: Path) -> Non
     assert "(attempt 2)" in resumed.stdout
     assert f"from epoch {stopped_at}" in resumed.stdout or f"from epoch {stopped_at + 1}" in resumed.stdout
     assert status_of(yoloscale, "long")["state"] == "finished"
+
+
+def test_a_script_that_is_printed_in_a_job_asks_for_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Its own line, which makes the run in the job to come, knows nothing of this one."""
+    monkeypatch.setattr(own_job, "own_job", lambda: OwnJob("11", nodes=2, gpus=4, cpus=8))
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["cluster=slurm", "experiment=smoke", "name=a", "--dry-run"]) == 0
+    script = capfd.readouterr().out
+    assert "#SBATCH --nodes=1\n" in script
+    assert "gpus-per-node" not in script
