@@ -27,7 +27,10 @@ INSTEAD = {
     "no-kill": "write cluster.min_nodes=N",
     "export": "write cluster.export=NAME,NAME",
     "export-file": "write cluster.env.NAME=VALUE, or cluster.export=NAME,NAME",
-    "container-image": "write cluster.container_image=…: the ranks run in it, and the script itself does not",
+    **dict.fromkeys(
+        ("container", "container-image"),
+        "write cluster.container_image=…: the ranks run in it, and the script itself does not",
+    ),
     "container-mounts": "write cluster.container_mounts=[HOST:CONTAINER]",
 }
 _OTHERS = (

@@ -148,7 +148,9 @@ def test_a_batch_script_of_ones_own_trains_on_all_of_its_nodes(account: Any) -> 
     asked = ("--nodes=2", "--ntasks-per-node=2", "--output=own.out", f"--wrap={shlex.join(words)}")
     job = account.type("sbatch", "--parsable", *asked).strip()
     account.until_state("own", job, "COMPLETED")
-    assert "has cluster.nodes=2 cluster.cpus_per_task=2" in (account.folder / "own.out").read_text()
+    said = (account.folder / "own.out").read_text()
+    assert "has cluster.cpus_per_task=2\n" in said
+    assert "= 2 ranks" in said, "it keeps the nodes that it was prepared for"
     logs = [account.run("own").rank_log(1, rank) for rank in (0, 1)]
     assert all(log.exists() for log in logs), "a rank on each node"
 
