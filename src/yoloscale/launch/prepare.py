@@ -159,11 +159,11 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family 
 
 def refuse_weights(config: Config) -> None:
     """Raise ConfigError as `prepare` does for a `.pt` file that is here already; nothing is fetched."""
-    from yoloscale.data import sources
-
     weights = starting_weights(config)
     if weights is None or is_weights_of_nodes(config):
         return
+    from yoloscale.data import sources
+
     if (path := sources.kept_here(weights, cache_folder(config.paths))) is not None:
         _looked_into(config, path)
 
