@@ -162,10 +162,12 @@ def _named(tokens: list[str], config: Config) -> list[str]:
 
 def say_outlook(configs: Iterable[Config]) -> None:
     """Say which data would be converted, unpacked, fetched or split before a start; of each dataset once."""
+    own = [config for config in configs if config.data.source not in BUILT_IN]
+    if not own:
+        return
     from yoloscale.config.locations import cache_folder
     from yoloscale.data import sources
 
-    own = [config for config in configs if config.data.source not in BUILT_IN]
     different = {repr((config.data, config.model.task, config.paths.cache)): config for config in own}
     for config in different.values():
         for line in sources.outlook(config.data, config.model.task, cache_folder(config.paths)):

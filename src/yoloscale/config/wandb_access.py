@@ -5,8 +5,6 @@ from __future__ import annotations
 import configparser
 import netrc
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -64,6 +62,9 @@ def has_key(environ: Mapping[str, str] = os.environ, home: Path | None = None) -
 
 def silence(server: str, timeout_s: float = ANSWER_TIMEOUT_S) -> str | None:
     """Why a server is taken not to be there; None if it says anything at all. The one call here that uses a network."""
+    import urllib.error  # with all of http and email: for whoever asks
+    import urllib.request
+
     try:
         with urllib.request.urlopen(server, timeout=timeout_s):
             return None
