@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
@@ -22,6 +21,7 @@ from tests.launch.several_nodes import (
 from tests.ports import free_port
 
 from yoloscale.config.schema import Config
+from yoloscale.launch import presence
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_progress, status
@@ -184,11 +184,11 @@ def test_a_stop_while_nodes_are_waited_for_ends_the_run(config: Make, standin: N
     run = two_node_run(made)
     first = node(run, 0)
     deadline = time.monotonic() + 60
-    while not told(run, events.SETUP):
+    while not (told(run, events.SETUP) and (sign := presence.read(run, 0))):
         assert time.monotonic() < deadline, output_of(run, 0)
         time.sleep(0.05)
     assert status(run).phase == "waiting for the other nodes"
-    assert json.loads(run.node_record(0).read_text())["pid"] == first.pid
+    assert sign.pid == first.pid
     first.send_signal(signal.SIGTERM)
     all_end(run, first, code=75)
     assert status(run).state == "preempted"

@@ -63,8 +63,9 @@ class SlurmCluster:
     def run(self, *command: str, folder: Path | None = None, timeout_s: float = 120) -> str:
         """What one of SLURM's commands printed; it must succeed. `folder`: where it is typed."""
         environment = {**os.environ, "SLURM_CONF": str(self.configuration)}
+        reading = {"text": True, "errors": "replace"}  # a column may be cut within a character
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+            command, cwd=folder, env=environment, capture_output=True, timeout=timeout_s, check=False, **reading
         )
         assert done.returncode == 0, f"{command}: {done.stderr or done.stdout}"
         return done.stdout.strip()
