@@ -49,18 +49,24 @@ def save(run: RunDirectory, step: int) -> None:
         events.record(run, events.CHECKPOINT_SAVED, step=step, epoch=1)
 
 
+def whereabouts(run: RunDirectory, rank: int) -> tuple[str, int]:
+    """A rank's host and pid, when it has put them down."""
+    host, pid = (run.path / f"pid-{ATTEMPT}-{rank}").read_text().split()
+    return host, int(pid)
+
+
 def announce(run: RunDirectory, script: dict[str, Any], first_step: int) -> None:
     """Rank 0 waits until every rank has put its pid down, then speaks for all."""
     steps = script["steps"]
     beside = run.path / f".pid-{ATTEMPT}-{RANK}"  # none of them is seen empty
-    beside.write_text(str(os.getpid()))
+    beside.write_text(f"{socket.gethostname()} {os.getpid()}")
     beside.replace(run.path / f"pid-{ATTEMPT}-{RANK}")
     while len(list(run.path.glob(f"pid-{ATTEMPT}-*"))) < WORLD_SIZE:
         time.sleep(0.02)
     if RANK == 0:
-        pids = [int((run.path / f"pid-{ATTEMPT}-{rank}").read_text()) for rank in range(WORLD_SIZE)]
+        found = [whereabouts(run, rank) for rank in range(WORLD_SIZE)]
         processes = [
-            {"rank": rank, "host": socket.gethostname(), "pid": pid, "device": "cpu"} for rank, pid in enumerate(pids)
+            {"rank": rank, "host": host, "pid": pid, "device": "cpu"} for rank, (host, pid) in enumerate(found)
         ]
         events.record(run, events.ATTEMPT_STARTED, attempt=ATTEMPT, world_size=WORLD_SIZE, processes=processes)
         events.record(run, events.SETUP, attempt=ATTEMPT, phase="data")
@@ -96,11 +102,10 @@ def asked_to_stop(run: RunDirectory) -> str | None:
 
 
 def meet(run: RunDirectory) -> None:
-    """As an all-reduce: fails where another rank is gone that did not leave in order."""
+    """As an all-reduce: fails where another rank of this host is gone that did not leave in order."""
     for rank in range(WORLD_SIZE):
-        pid = int((run.path / f"pid-{ATTEMPT}-{rank}").read_text())
         has_left = (run.path / f"left-{ATTEMPT}-{rank}").exists()
-        if not has_left and not is_alive(socket.gethostname(), pid, time.time()):
+        if not has_left and is_alive(*whereabouts(run, rank), time.time()) is False:
             raise ConnectionError("Connection closed by peer")
 
 
