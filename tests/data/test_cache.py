@@ -186,7 +186,7 @@ KEY = "0123456789abcdef01234567"
         (f".yoloscale-4194304-{KEY}-1.host.4194304.partial", 3700, False),
         (f"yoloscale-4194304-{KEY}-1", 3700, False),
         (f".yoloscale-4194304-{KEY}-1.host.4194304.partial", 3500, True),
-        (f".yoloscale-{os.getpid()}-{KEY}-1.host.{os.getpid()}.partial", 3700, True),
+        (f".yoloscale-OWN-{KEY}-1.host.OWN.partial", 3700, True),
         (f".yoloscale-{KEY[:12]}-{KEY}-1@host@{KEY[:12]}.partial", 3700, False),
         (f".yoloscale-{KEY[:12]}-{KEY}-1@host@{KEY[:12]}.partial", 3500, True),
         ("yoloscale-2024-dataset", 3700, True),
@@ -196,8 +196,8 @@ KEY = "0123456789abcdef01234567"
 def test_what_nobody_owns_is_removed_when_it_is_old(
     name: str, age_s: int, stays: bool, memory: Path, tmp_path: Path
 ) -> None:
-    """Of older versions, which named it by their process, and of a kill before it had an owner."""
-    folder = memory / name
+    """Of older versions, which named it by their process (OWN: this one), and of a kill before it had an owner."""
+    folder = memory / name.replace("OWN", str(os.getpid()))
     folder.mkdir()
     file = folder / f"{cache._OWNER}.new"
     file.touch()
