@@ -6,6 +6,7 @@ PYTHON ?=
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+TESTS_AT_ONCE := 3 # on two cores: many wait, for processes that start or for SLURM
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -20,10 +21,10 @@ train: $(VENV)/.ready ## train YOLO26n on rendered images, one rank for each GPU
 	$(BIN)/python -m yoloscale train experiment=shapes_demo $(ARGS)
 
 test: $(VENV)/.ready-dev ## the tests, without those that take minutes each
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) $(ARGS)
 
 test-long: $(VENV)/.ready-dev ## the tests that take minutes each, or fetch something
-	$(BIN)/python -m pytest -n 2 -m '(long or network) and not gpu' $(ARGS)
+	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) -m '(long or network) and not gpu' $(ARGS)
 
 test-augmentations: $(VENV)/.ready-augmentations ## those that need Albumentations, in an environment of their own
 	$(VENV)/augmentations/bin/python -m pytest -m '' tests/yolo/test_augmentations.py tests/e2e/test_augmentations.py $(ARGS)

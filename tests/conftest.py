@@ -104,7 +104,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n 2`, one process has all tests of a file, which share what they make, and one has all of the cluster."""
+    """With `-n 3`, one process has all tests of a file, which share what they make, and one has all of the cluster."""
     from xdist.scheduler import LoadFileScheduling
 
     config.option.loadscopereorder = False
