@@ -73,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "YOLO_CONFIG_DIR": f"{folder.name}/ultralytics",
         "YOLO_OFFLINE": "true",
         "YOLO_AUTOINSTALL": "false",
+        "OMP_WAIT_POLICY": "passive",  # threads that spin while others have the cores make a step 20 times as long
         "WANDB_MODE": "offline",
         "WANDB_DIR": folder.name,
         "WANDB_CACHE_DIR": f"{folder.name}/wandb-cache",
