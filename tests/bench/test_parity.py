@@ -89,7 +89,7 @@ def test_batches_of_like_shapes_train_as_well_as_ultralytics_do(
     sizes = (*mixed_images.SIZES[:-1], (128, 32))  # 128 × 40 would share the rectangle of 128 × 64
     source = mixed_images.render(tmp_path / "mixed", train=256, val=64, sizes=sizes, seed=1)
     typed = ["--epochs=16", f"data={source}", "rect=true", "imgsz=128", "plots=false", "workers=0"]
-    typed.append("cluster.procs_per_node=1")
+    typed += ["cluster.procs_per_node=1", "cluster.threads=1"]  # threads would wait for each other beside other tests
     tokens = parity.tokens_of(parity.arguments().parse_args(typed))
     (tmp_path / "parity").mkdir()
     ours, yolo = parity.train_pair(tokens, 0, tmp_path / "parity", lambda line: None)
