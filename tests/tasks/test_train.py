@@ -85,6 +85,12 @@ def test_only_with_a_time_limit_mosaic_that_has_ended_stays_off(hours: float | N
     assert bool(follow_length(Config(epochs=40, time=hours), progress).mosaic_off) is kept
 
 
+def test_a_restart_by_itself_leaves_the_progress_as_it_was() -> None:
+    """Else a run that was interrupted ends with another checkpoint than one that was not."""
+    progress = Progress(position=Position(epoch=7, epochs=10), mosaic_off={"epoch": 5, "close_mosaic": 5})
+    assert follow_length(Config(epochs=10), progress).mosaic_off == {"epoch": 5, "close_mosaic": 5}
+
+
 @pytest.mark.parametrize(
     ("hours", "epochs_done", "epochs"),
     [(2.0, 7, 8), (2.0, None, 7), (2.0, 3, 7), (0.5, 7, 7)],  # asked for after its end, never, before, and too little

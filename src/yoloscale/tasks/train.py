@@ -222,14 +222,14 @@ def _first_progress(config: Config, run: RunDirectory) -> Progress:
 def follow_length(config: Config, progress: Progress) -> Progress:
     """The progress with the epochs of the config, which may have been changed since its checkpoint was written.
 
-    With `epochs` alone, the last of them have no mosaic, whichever had none by a plan of before.
+    With other `epochs` alone, the last of them have no mosaic, whichever had none by a plan of before.
 
     What has ended stays ended, unless `epochs` or `time` was changed after that. With `time=` the epochs follow from
     it, one more at first where some of it is left.
     """
     position, epochs_done = progress.position, config.origin.epochs_done
     has_ended = position.epoch >= position.epochs
-    if config.time is None:
+    if config.time is None and position.epochs != config.epochs:
         progress.mosaic_off = {}
     may_go_on = not has_ended or (epochs_done is not None and position.epoch <= epochs_done)
     if config.time is None and may_go_on:
