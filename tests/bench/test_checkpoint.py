@@ -14,6 +14,7 @@ import pytest
 from yoloscale.cli.bench_checkpoint_table import print_report, remarks, rows
 from yoloscale.cli.bench_plan import CheckpointSettings, comparable_config, take_apart
 from yoloscale.config.errors import ConfigError
+from yoloscale.config.schema import Config, OriginConfig
 from yoloscale.launch.bench_checkpoint import measure_resume, resumed_config
 from yoloscale.launch.bench_checkpoint_figures import as_json, delay_s
 from yoloscale.launch.bench_sides import SideFailed
@@ -130,6 +131,12 @@ def test_an_epoch_of_what_is_resumed_has_more_steps_than_the_late_one() -> None:
     assert resumed.data.shapes is not None
     assert (resumed.batch, resumed.nbs, resumed.imgsz, resumed.model) == (2, 2, 160, config.model)
     assert resumed.data.shapes.train_images // resumed.batch > 10_001
+
+
+def test_what_is_resumed_has_a_dataset_of_its_own() -> None:
+    config = Config(origin=OriginConfig(opened="shapes/of-the-other/data.yaml"))
+    config.cluster.procs_per_node = 2
+    assert resumed_config(config, 40).origin.opened is None
 
 
 def test_a_resume_that_fails_is_told_with_its_log(tmp_path: Path) -> None:

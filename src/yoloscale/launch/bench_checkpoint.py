@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.config.plan import world_size
-from yoloscale.config.schema import Config, DataConfig, LoggerConfig, ShapesConfig
+from yoloscale.config.schema import Config, DataConfig, LoggerConfig, OriginConfig, ShapesConfig
 from yoloscale.launch import stragglers
 from yoloscale.launch.bench_sides import POLL_S, SideFailed, ending, run_ranks, stop_at_once
 from yoloscale.launch.environment import MARK, job_environment
@@ -41,6 +41,7 @@ def resumed_config(config: Config, far_step: int) -> Config:
     return replace(
         config,
         data=DataConfig("shapes", "shapes", shapes),
+        origin=OriginConfig(),  # another dataset than the one that was opened for `config`
         logger=LoggerConfig(),
         batch=ranks,
         nbs=ranks,
