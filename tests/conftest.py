@@ -96,7 +96,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what an ordinary run leaves out; what it skips for want of something is listed by `-rs`."""
+    """Say what an ordinary run leaves out; what it skips for want of something is listed by `-rfEs`."""
     if "not long" in config.option.markexpr:
         terminalreporter.line(
             "left out: tests that take minutes (make test-long), fetch something (-m network), need a GPU (-m gpu)"
