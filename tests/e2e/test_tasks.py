@@ -23,8 +23,11 @@ def assert_complete(done: Any, folder: str) -> None:
     assert [path.name for path in sorted(run.checkpoints.iterdir())] == ["step-000000004", "step-000000008"]
     assert {path.name for path in run.attempt_logs(1).iterdir()} >= {"rank-0.log", "rank-1.log"}
     assert not [path for path in run.path.rglob("*") if path.name.endswith((".writing", ".part"))]
-    for path in (run.path / "args.yaml", run.config, run.result, run.metrics):
+    for path in (run.path / "args.yaml", run.result, run.metrics):
         assert folder not in path.read_text(), f"{path} holds the path of the run"
+    frozen = yaml.safe_load(run.config.read_text())
+    assert frozen.pop("origin")["folder"] == folder, "where it was typed; relative paths in a dataset's YAML refer to it"
+    assert folder not in json.dumps(frozen), "config.yaml holds the path of the run"
     assert_metrics(done)
 
 

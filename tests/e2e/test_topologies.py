@@ -120,5 +120,6 @@ def test_what_cannot_be_changes_nothing_and_is_told(yoloscale: Commands, stopped
     assert works in yoloscale.train(name, *arguments(2), ranks=5, code=2).output
     longer = yoloscale.train(name, *arguments(2), "epochs=9", ranks=1, code=2)
     assert "epochs: 2 in run 'stopped-2' → 9 now" in longer.output
-    assert "epochs: 9" in resumed(yoloscale, name, "cluster.procs_per_node=1", "epochs=9", code=2).output
+    other = resumed(yoloscale, name, "cluster.procs_per_node=1", "seed=9", code=2)
+    assert "seed: 9 instead of 0" in other.output
     assert stopped_on_two.run.config.read_bytes() == frozen
