@@ -26,7 +26,7 @@ def assert_complete(done: Any, folder: str) -> None:
     for path in (run.path / "args.yaml", run.result, run.metrics):
         assert folder not in path.read_text(), f"{path} holds the path of the run"
     frozen = yaml.safe_load(run.config.read_text())
-    assert frozen.pop("origin")["folder"] == folder, "where it was typed; relative paths in a dataset's YAML refer to it"
+    assert frozen.pop("origin")["folder"] == folder, "typed there; relative paths in a dataset's YAML refer to it"
     assert folder not in json.dumps(frozen), "config.yaml holds the path of the run"
     assert_metrics(done)
 
