@@ -83,9 +83,9 @@ def per_step(counts: dict[str, int], seconds: float) -> dict[str, Any]:
 
 def rank(run: str) -> int:
     """A rank of a training, counted; or one of several that share the first device, which the product refuses."""
-    from yoloscale import worker
+    from yoloscale.worker import __main__ as worker
     from yoloscale.config.freeze import load
-    from yoloscale.dist.environment import from_environment
+    from yoloscale.distributed.environment import from_environment
 
     wanted = json.loads((Path(run) / WANTED).read_text(encoding="utf-8"))
     config, world_size = load(Path(run) / "config.yaml"), from_environment().world_size
@@ -102,7 +102,7 @@ def _share_the_first_device(world_size: int, kind: str) -> None:
     runtime.prepare(world_size, False)  # before Ultralytics is imported
     import torch
 
-    from yoloscale.tasks import train
+    from yoloscale.worker.train import train
 
     device = torch.device(kind, 0) if kind == "cuda" else torch.device(kind)
     train.choose_device = lambda config, ranks: device  # type: ignore[assignment]
@@ -135,8 +135,8 @@ def yolo(file: str, device: str, *words: str) -> int:
 
 def train(file: str, shared: str, *tokens: str) -> int:
     """A training under our launcher, whose ranks are this module's."""
-    from yoloscale.launch.attempt import Observer
-    from yoloscale.launch.claim import claim
+    from yoloscale.agent.attempt import Observer
+    from yoloscale.launch.run_folder import claim
     from yoloscale.launch.configure import configure
     from yoloscale.launch.prepare import prepare
     from yoloscale.launch.start import run_here
@@ -158,13 +158,13 @@ def final(run: str, device: str, file: str) -> int:
     """What `final` makes of best.pt on this device."""
     from yoloscale.config.freeze import load
     from yoloscale.config.schema import Device
-    from yoloscale.dist.environment import Ranks
-    from yoloscale.engine.votes import Ballot
+    from yoloscale.distributed.environment import Ranks
+    from yoloscale.engine.stop_requests import Ballot
     from yoloscale.runs.directory import RunDirectory
     from yoloscale.yolo import runtime
 
     runtime.prepare(1, False)
-    from yoloscale.tasks.setup import build, choose_device
+    from yoloscale.worker.train.parts import build, choose_device
 
     runtime.keep_offline()
     of, ranks, config = RunDirectory(Path(run)), Ranks(), load(Path(run) / "config.yaml")

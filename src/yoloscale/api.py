@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.config.addresses import hidden
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Launcher
-from yoloscale.config.words import from_values
+from yoloscale.config.compose.words import from_values
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.claim import Claim
+from yoloscale.launch.run_folder import Claim
 from yoloscale.launch.move import Before
 from yoloscale.launch.once import refuse_several
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.listing import all_runs as listed_runs
-from yoloscale.runs.scheduler import Seldom
+from yoloscale.backends.slurm.queue import Seldom
 from yoloscale.runs.status import Status, read_result, status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.runs.tail import last_lines
@@ -138,9 +138,9 @@ def train(*overrides: str, **values: Any) -> Run:
     as a dict: cluster={"nodes": 2}. Weights and images are fetched and checked before this returns.
     Raises ConfigError, with all problems, before anything is started.
     """
-    from yoloscale.launch.claim import proposed_run
+    from yoloscale.launch.run_folder import proposed_run
     from yoloscale.launch.configure import configure
-    from yoloscale.launch.slurm.own_job import remarks_in_job
+    from yoloscale.backends.slurm.own_job import remarks_in_job
     from yoloscale.launch.start import ready
 
     refuse_several(["train"])
@@ -217,7 +217,7 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     data for all points, but for data=["a.yaml", "b.yaml"]: a run for each. With cluster="slurm" the points are
     submitted as one array. Raises ConfigError, with all problems, before anything is started.
     """
-    from yoloscale.config.each_dataset import with_each_dataset
+    from yoloscale.config.compose.each_dataset import with_each_dataset
     from yoloscale.sweep.search.ready import wants_search
 
     refuse_several(["train"])
@@ -272,7 +272,7 @@ def _start(taken: Claim, words: list[str], before: Before | None) -> None:
     `before`: how the run was frozen, and is again where SLURM does not take it; None if there was none.
     """
     from yoloscale.config.freeze import load
-    from yoloscale.launch.slurm.submit import submit_claimed
+    from yoloscale.backends.slurm.submit import submit_claimed
     from yoloscale.launch.start import run_in_background
 
     config = load(taken.run.config)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.fake_time import FakeTime
 
-from yoloscale.launch.bench_sides import CLOCK_FILE
+from yoloscale.bench.sides import CLOCK_FILE
 from yoloscale.yolo import training_clock
 from yoloscale.yolo.training_clock import CALLBACKS, FILE_VARIABLE, Clock
 

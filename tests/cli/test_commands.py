@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from yoloscale.cli.main import USAGE, main, print_problems
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config, Device
 from yoloscale.runs import events

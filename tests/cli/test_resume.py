@@ -9,14 +9,15 @@ import pytest
 
 from yoloscale.cli import resume
 from yoloscale.cli.resume import words_of
-from yoloscale.config.errors import ConfigError
-from yoloscale.launch.claim import claim, lock
+from yoloscale.errors import ConfigError
+from yoloscale.launch.run_folder import claim, lock
 from yoloscale.launch.configure import configure
-from yoloscale.launch.slurm import own_job, submit
-from yoloscale.launch.slurm.own_job import OwnJob
+from yoloscale.backends.slurm import own_job
+from yoloscale.backends.slurm import submit
+from yoloscale.backends.slurm.own_job import OwnJob
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.slurm_commands import SlurmError
+from yoloscale.backends.slurm.commands import SlurmError
 
 Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
 

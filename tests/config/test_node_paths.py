@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.compose import compose
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.compose.hydra import compose
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.node_paths import (
     expanded,
     is_checked_later,

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.plan import BatchPlan, Split, describe, difference, is_automatic, plan
 from yoloscale.config.schema import ClusterConfig, Config
 

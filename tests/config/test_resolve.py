@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.machine import Machine
+from yoloscale.system.machine import Machine
 from yoloscale.config.resolve import resolve, starting_weights
 from yoloscale.config.schema import ClusterConfig, Config, DataConfig, Device, Launcher, ModelConfig, ShapesConfig
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.arguments import TrainArguments
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.machine import Machine
+from yoloscale.config.schema.arguments import TrainArguments
+from yoloscale.errors import ConfigError
+from yoloscale.system.machine import Machine
 from yoloscale.config.plan import plan
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE, FREE_GROUPS, Done, remarks
@@ -24,10 +24,10 @@ from yoloscale.config.schema import (
     Task,
     WandbConfig,
 )
-from yoloscale.config.sweep import SearchConfig, TrialConfig
+from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.typed_again import changed
-from yoloscale.config.validate import validate
+from yoloscale.config.check.train import validate
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 ROOT = {entry.name for entry in fields(TrainArguments)}

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from yoloscale.config.memory import Room
+from yoloscale.system.memory import Room
 from yoloscale.data import cache
-from yoloscale.dist.environment import Ranks
+from yoloscale.distributed.environment import Ranks
 
 COUNT = 11
 

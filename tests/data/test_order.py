@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.plan import BatchPlan, plan
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.data.order import SampleOrder

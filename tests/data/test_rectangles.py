@@ -8,7 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.plan import plan
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.data.loader import MicroBatchKeys

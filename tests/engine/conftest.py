@@ -16,15 +16,15 @@ from yoloscale.checkpoint.state import Progress
 from yoloscale.checkpoint.store import Retention
 from yoloscale.data.order import SampleOrder
 from yoloscale.data.seeds import derive
-from yoloscale.dist.environment import Ranks
+from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import Stepper
-from yoloscale.engine.votes import Ballot
+from yoloscale.engine.stop_requests import Ballot
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.keeper import RunKeeper
+from yoloscale.worker.train.checkpointer import RunKeeper
 
 AFTER_EPOCHS, NEWEST = When(automatic=False), Retention(best=False)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from yoloscale.engine.loop import Outcome
-from yoloscale.engine.votes import Stop
+from yoloscale.engine.stop_requests import Stop
 from yoloscale.runs import events
 
 ToyRuns = Callable[..., Any]

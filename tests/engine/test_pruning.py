@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from yoloscale.config.schema import Config
-from yoloscale.config.sweep import Pruner, SearchConfig, TrialConfig
-from yoloscale.dist.environment import Ranks
+from yoloscale.config.schema.sweep import Pruner, SearchConfig, TrialConfig
+from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
-from yoloscale.runs import study as studies
+from yoloscale.study import study as studies
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.sweep.search.sampling import ask
-from yoloscale.sweep.search.space import read_space
-from yoloscale.tasks import trial as trials
+from yoloscale.sweep.grammar.space import read_space
+from yoloscale.worker.train import trial as trials
 
 EPOCHS = 5
 MEDIAN = SearchConfig(pruner=Pruner.median, startup_trials=1, min_epochs=2)

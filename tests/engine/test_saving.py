@@ -17,7 +17,7 @@ from yoloscale.checkpoint import store
 from yoloscale.checkpoint.interval import When
 from yoloscale.engine import loop
 from yoloscale.engine.loop import Outcome
-from yoloscale.engine.votes import Stop
+from yoloscale.engine.stop_requests import Stop
 from yoloscale.runs import events
 
 ToyRuns = Callable[..., Any]

@@ -11,7 +11,7 @@ import pytest
 
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
-from yoloscale.launch.claim import claim, lock
+from yoloscale.launch.run_folder import claim, lock
 from yoloscale.runs import events
 from yoloscale.runs.directory import owned
 from yoloscale.runs.identity import RunLost

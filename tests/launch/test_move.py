@@ -13,11 +13,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from yoloscale.cli.account import Account
-from yoloscale.config.errors import ConfigError
+from yoloscale.cli.show.event_lines import Account
+from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
-from yoloscale.launch.claim import claim
+from yoloscale.launch.run_folder import claim
 from yoloscale.launch.configure import configure
 from yoloscale.launch.move import not_compared
 from yoloscale.launch.start import ready, ready_again

@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.schema import Config
-from yoloscale.launch import agent_report
+from yoloscale.agent import agent_report
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.claim import claim
+from yoloscale.launch.run_folder import claim
 from yoloscale.launch.interrupt import interrupt
 from yoloscale.launch.start import end_leftovers
 from yoloscale.runs import events

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from yoloscale.cli import main as command_line
-from yoloscale.config import resolve, validate
-from yoloscale.config.machine import Machine
+from yoloscale.config import resolve
+from yoloscale.config.check import train as validate
+from yoloscale.system.machine import Machine
 from yoloscale.sweep import configure
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.sweep import SearchConfig, SweepConfig
+from yoloscale.config.schema.sweep import SearchConfig, SweepConfig
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, write

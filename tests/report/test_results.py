@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.sweep import SearchConfig
+from yoloscale.config.schema.sweep import SearchConfig
 from yoloscale.report.importance import MAIN_EFFECTS, PED_ANOVA, importance, main_effects
 from yoloscale.report.results import PRUNED, read_results
 from yoloscale.report.table import as_csv, lines

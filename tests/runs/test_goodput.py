@@ -12,7 +12,7 @@ import pytest
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import SHARES, TimeSpent, starts, starts_of, time_spent
-from yoloscale.runs.sign_of_life import last_time
+from yoloscale.runs.last_activity import last_time
 
 BEGIN = 1_000_000.0  # seconds since the epoch; the histories count from it
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import freeze, id_in
 from yoloscale.config.schema import Config
 from yoloscale.runs import events, identity

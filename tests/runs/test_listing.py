@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, find, find_sweep

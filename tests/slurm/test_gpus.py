@@ -16,8 +16,8 @@ SOURCE = Path(__file__).parents[2] / "src"
 INSIDE = """
 import os, subprocess
 from yoloscale.config.schema import Config, ClusterConfig, Device, Launcher
-from yoloscale.launch.slurm.own_job import environment_inside, fitted, own_job
-from yoloscale.launch.slurm.render import srun_flags
+from yoloscale.backends.slurm.own_job import environment_inside, fitted, own_job
+from yoloscale.backends.slurm.render import srun_flags
 asked = Config(cluster=ClusterConfig(launcher=Launcher.slurm, device=Device.cuda))
 job = own_job()
 cluster = fitted(asked, job, print, says_nodes=False).cluster

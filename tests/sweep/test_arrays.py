@@ -11,27 +11,27 @@ from typing import Any
 import pytest
 
 from yoloscale import api
-from yoloscale.cli import sweep_search
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.cli.sweep.verbs import search as sweep_search
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import ClusterConfig
-from yoloscale.config.slurm_step import FIRST_POINT, point_of
-from yoloscale.launch.slurm import failures
-from yoloscale.launch.slurm.job import SlurmJob
-from yoloscale.launch.slurm.limits import ArrayLimits, Site, site_problems
-from yoloscale.launch.slurm.node import run_of
-from yoloscale.launch.slurm.render import render
+from yoloscale.system.slurm_step import FIRST_POINT, point_of
+from yoloscale.backends.slurm import failures
+from yoloscale.backends.slurm.job import SlurmJob
+from yoloscale.backends.slurm.limits import ArrayLimits, Site, site_problems
+from yoloscale.backends.slurm.node import run_of
+from yoloscale.backends.slurm.render import render
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down, together_with
-from yoloscale.runs.scheduler import Answer, Job
-from yoloscale.runs.slurm_commands import SlurmError
+from yoloscale.backends.slurm.queue import Answer, Job
+from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.runs.sweep_directory import SweepPoint, read, write
 from yoloscale.sweep import arrays as arrays_module
 from yoloscale.sweep import configure as configure_module
 from yoloscale.sweep import submit as submit_module
 from yoloscale.sweep.arrays import jobs_of, parts_of
 from yoloscale.sweep.configure import configure_all
-from yoloscale.sweep.points import expand
+from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search import submit as search_submit
 from yoloscale.sweep.search.ready import plan_search

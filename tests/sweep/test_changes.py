@@ -11,12 +11,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from yoloscale.cli.sweep import resume, train
-from yoloscale.config.errors import ConfigError
+from yoloscale.cli.sweep.verbs import resume, train
+from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
-from yoloscale.config.sweep import SweepConfig
-from yoloscale.launch.claim import lock
+from yoloscale.config.schema.sweep import SweepConfig
+from yoloscale.launch.run_folder import lock
 from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep.changes import _room_for_files, change_points, changed_settings

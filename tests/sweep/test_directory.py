@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import directory as module
 from yoloscale.sweep.directory import take

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from yoloscale.config import resolve as resolve_module
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import id_in, load, load_own
-from yoloscale.config.machine import Machine
+from yoloscale.system.machine import Machine
 from yoloscale.launch import configure as launch_configure
-from yoloscale.launch.claim import claim, lock
+from yoloscale.launch.run_folder import claim, lock
 from yoloscale.launch.configure import configure
 from yoloscale.runs import events, sweep_directory
 from yoloscale.runs.directory import RunDirectory
@@ -25,7 +25,7 @@ from yoloscale.sweep import freeze as freeze_module
 from yoloscale.sweep.configure import configure_all
 from yoloscale.sweep.directory import take
 from yoloscale.sweep.freeze import freeze_all, proposed_directory
-from yoloscale.sweep.points import expand
+from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.ready import ready
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from yoloscale.launch.slurm import own_job
-from yoloscale.launch.slurm.own_job import JobEnd
+from yoloscale.backends.slurm import own_job
+from yoloscale.backends.slurm.own_job import JobEnd
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory

@@ -17,10 +17,10 @@ from typing import Any
 import psutil
 import pytest
 
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.errors import ConfigError
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.claim import lock
+from yoloscale.launch.run_folder import lock
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import status, statuses

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Launcher
 from yoloscale.runs import event_files, events

@@ -172,7 +172,7 @@ def test_only_an_agents_own_run_keeps_the_agents_variables(
 
 
 def test_a_server_is_there_if_it_says_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    from yoloscale.config.wandb_access import silence
+    from yoloscale.config.check.wandb_access import silence
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -11,12 +11,12 @@ from torch import nn
 from torch.distributed import distributed_c10d
 
 from yoloscale.config.schema import Config
-from yoloscale.engine.votes import Ballot
+from yoloscale.engine.stop_requests import Ballot
 from yoloscale.runs.directory import RunDirectory
 
 
 def synchronised(ranks: Any, steps: Any, config: Config, folder: Path) -> dict[str, Any]:
-    from yoloscale.tasks import setup
+    from yoloscale.worker.train import parts as setup
     from yoloscale.yolo import weights
 
     run = RunDirectory(folder / f"run-{ranks.rank}")

@@ -23,10 +23,10 @@ OPTIONS: dict[str, Any] = {"augment": True, "save_txt": True, "save_conf": True,
 
 def evaluate(ranks: Any, steps: Any, folder: str) -> dict[str, float]:
     """On a rank: an evaluation between epochs, which writes nothing, then the final one, twice as after a kill."""
-    from yoloscale.dist import group
-    from yoloscale.engine.votes import Ballot
+    from yoloscale.distributed import group
+    from yoloscale.engine.stop_requests import Ballot
     from yoloscale.runs.directory import RunDirectory
-    from yoloscale.tasks import setup
+    from yoloscale.worker.train import parts as setup
     from yoloscale.yolo import weights
 
     run = RunDirectory(Path(folder))
@@ -54,7 +54,7 @@ def official(run: Path) -> tuple[dict[str, float], Path]:
         "print('\\nRESULT', json.dumps({k: float(v) for k, v in found.results_dict.items()}))\n"
     )
     from yoloscale.config.locations import cache_folder
-    from yoloscale.data.sources import locate
+    from yoloscale.datasets.sources import locate
 
     assert config.model.task is not None
     data = locate(config.data, config.model.task, cache_folder(config.paths))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from yoloscale.cli import arguments, sweep
+from yoloscale.cli import arguments
+from yoloscale.cli.sweep.verbs import verbs
 from yoloscale.launch.cancel import cancel
 from yoloscale.runs.status import status
 
@@ -22,7 +23,7 @@ def main(typed: list[str]) -> int:
     parsed = made.parse_args(typed)
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
         as_json = parsed.output == "json"
-        return sweep.cancel(chosen, at_once=parsed.now, timeout_s=parsed.timeout, as_json=as_json)
+        return verbs.cancel(chosen, at_once=parsed.now, timeout_s=parsed.timeout, as_json=as_json)
     run = arguments.chosen_run(parsed)
     has_ended = cancel(run, at_once=parsed.now, timeout_s=parsed.timeout)
     found = status(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from yoloscale.cli import arguments
-from yoloscale.cli.watch import say
+from yoloscale.cli.show.watch import say
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Task
 
@@ -18,9 +18,10 @@ def main(typed: list[str]) -> int:
     arguments.add_output(made)
     parsed, tokens = made.parse_known_args(typed)
 
-    from yoloscale.config.compose import run_hydra_flags
-    from yoloscale.data import check, sources
-    from yoloscale.data.check_yaml import Reads
+    from yoloscale.config.compose.hydra import run_hydra_flags
+    from yoloscale.datasets.check import dataset as check
+    from yoloscale.datasets import sources
+    from yoloscale.datasets.check.yaml import Reads
     from yoloscale.launch.configure import configure
 
     if (answered := run_hydra_flags(tokens)) is not None:

@@ -7,7 +7,7 @@ import json
 import signal
 
 from yoloscale.cli import arguments
-from yoloscale.cli.ending import shown
+from yoloscale.cli.show.ending import shown
 from yoloscale.launch.interrupt import interrupt
 from yoloscale.runs.status import read_progress
 

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yoloscale.cli import arguments
-from yoloscale.cli.display import Display
-from yoloscale.cli.ending import shown
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.cli.show.display import Display
+from yoloscale.cli.show.ending import shown
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
-from yoloscale.runs.scheduler import Seldom
-from yoloscale.runs.slurm_output import output_of
+from yoloscale.backends.slurm.queue import Seldom
+from yoloscale.runs.job_output import output_of
 from yoloscale.runs.status import status
 from yoloscale.runs.tail import Tail, last_lines
 

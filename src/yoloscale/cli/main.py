@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from yoloscale.config.addresses import hidden
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 
 COMMANDS = {
     "train": "train a model: run it here, or print what would be run (--dry-run)",

@@ -8,8 +8,8 @@ import sys
 from collections import Counter
 
 from yoloscale.cli import arguments
-from yoloscale.cli.ending import shown
-from yoloscale.config.wording import counted
+from yoloscale.cli.show.ending import shown
+from yoloscale.system.formatting import counted
 from yoloscale.report.best import recipe_names
 from yoloscale.report.sweep import SHOWN, Summary, as_json, summary
 from yoloscale.runs.directory import RunDirectory

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from yoloscale.cli import arguments, sweep
+from yoloscale.cli import arguments
+from yoloscale.cli.sweep.verbs import verbs
 from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
-from yoloscale.cli.watch import run_detached, run_watched, say
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.cli.show.watch import run_detached, run_watched, say
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config, Launcher, Task
 from yoloscale.runs.directory import RunDirectory
 
@@ -41,7 +42,7 @@ def main(typed: list[str]) -> int:
     flags = OwnFlags(False, parsed.detach, False, parsed.node_rank, [])
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
         refuse_for_sweeps(flags)
-        return sweep.resume(chosen, changes, failed_only=parsed.failed, detach=parsed.detach)
+        return verbs.resume(chosen, changes, failed_only=parsed.failed, detach=parsed.detach)
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.config.freeze import load
     from yoloscale.launch.start import asked, ready_again, wanted_again
@@ -68,7 +69,7 @@ def words_of(typed: Sequence[str]) -> list[str] | None:
     None where it does not. Raises ConfigError where it does not say which run.
     """
     from yoloscale.config.quoting import unquote
-    from yoloscale.config.words import join_equals
+    from yoloscale.config.compose.words import join_equals
 
     pairs = [(key.strip().lstrip("-+"), unquote(value.strip()), token) for token in join_equals(typed)
              for key, _, value in [token.partition("=")]]  # fmt: skip
@@ -99,7 +100,7 @@ def _submit(run: RunDirectory, config: Config, changes: Sequence[str]) -> int:
     from yoloscale.cli.submit import start_on_slurm
     from yoloscale.config.freeze import load
     from yoloscale.launch.move import Before
-    from yoloscale.launch.slurm.own_job import own_job, refuse_too_small
+    from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
     from yoloscale.launch.start import ready_again
 
     if (job := own_job()) is not None:

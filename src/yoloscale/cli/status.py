@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from yoloscale.cli import arguments, sweep, text
-from yoloscale.cli.ending import shown
+from yoloscale.cli import arguments, text
+from yoloscale.cli.sweep.verbs import verbs
+from yoloscale.cli.show.ending import shown
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, status, weights_of
 
@@ -18,7 +19,7 @@ def main(typed: list[str]) -> int:
     arguments.add_output(made)
     parsed = made.parse_args(typed)
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
-        return sweep.status(chosen, as_json=parsed.output == "json", show_all=parsed.all)
+        return verbs.status(chosen, as_json=parsed.output == "json", show_all=parsed.all)
     run = arguments.chosen_run(parsed)
     found = status(run)
     print(json.dumps(found.as_json(), indent=1) if parsed.output == "json" else "\n".join(lines(run, found)))

@@ -7,23 +7,23 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from yoloscale.cli.ending import print_ending, shown
-from yoloscale.cli.watch import announce
+from yoloscale.cli.show.ending import print_ending, shown
+from yoloscale.cli.show.watch import announce
 from yoloscale.config.schema import Config
-from yoloscale.launch.claim import Claim
+from yoloscale.launch.run_folder import Claim
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from yoloscale.launch.move import Before
-    from yoloscale.launch.slurm.own_job import OwnJob
+    from yoloscale.backends.slurm.own_job import OwnJob
 
 
 def print_script(config: Config, run: RunDirectory, words: Sequence[str]) -> int:
     """Print the bytes that would be submitted, and nothing else to standard output."""
     from yoloscale.config.plan import describe
-    from yoloscale.launch.slurm.job import job_for
-    from yoloscale.launch.slurm.render import script_of
+    from yoloscale.backends.slurm.job import job_for
+    from yoloscale.backends.slurm.render import script_of
 
     script = script_of(job_for(config, run.path, tuple(words)))
     print(f"run   {shown(run.path)}\nplan  {describe(config)}", file=sys.stderr)
@@ -40,7 +40,7 @@ def write_out(script: bytes) -> None:
 
 def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], before: Before | None) -> int:
     """Submit a claimed run, which was so `before`, or run it here if this is an allocation; its exit code."""
-    from yoloscale.launch.slurm.own_job import own_job
+    from yoloscale.backends.slurm.own_job import own_job
 
     job = own_job()
     return _submit(taken, config, words, before) if job is None else _run_inside(taken, config, words, job)
@@ -48,7 +48,7 @@ def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], before: B
 
 def _submit(taken: Claim, config: Config, words: Sequence[str], before: Before | None) -> int:
     from yoloscale.config.plan import describe
-    from yoloscale.launch.slurm.submit import submit_claimed
+    from yoloscale.backends.slurm.submit import submit_claimed
 
     job = submit_claimed(taken, config, tuple(words), before)
     path = shown(taken.run.path)
@@ -60,9 +60,9 @@ def _submit(taken: Claim, config: Config, words: Sequence[str], before: Before |
 
 
 def _run_inside(taken: Claim, config: Config, words: Sequence[str], job: OwnJob) -> int:
-    from yoloscale.cli.display import Display
-    from yoloscale.launch.attempt import Observer
-    from yoloscale.launch.slurm.allocation import run_inside
+    from yoloscale.cli.show.display import Display
+    from yoloscale.agent.attempt import Observer
+    from yoloscale.backends.slurm.allocation import run_inside
 
     before = events.last_attempt(events.history(taken.run))
     announce(config, taken.run, before + 1)

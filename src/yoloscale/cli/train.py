@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from yoloscale.cli.ending import shown
-from yoloscale.cli.watch import run_detached, run_watched, say
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.cli.show.ending import shown
+from yoloscale.cli.show.watch import run_detached, run_watched, say
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -30,15 +30,16 @@ class OwnFlags:
 
 def main(arguments: list[str]) -> int:
     """Train; 0 finished, 1 failed, 2 bad config, 75 stopped on request, 130 interrupted."""
-    from yoloscale.cli import resume, sweep
+    from yoloscale.cli import resume
+    from yoloscale.cli.sweep.verbs import verbs
     from yoloscale.cli.nodes import join, print_commands
-    from yoloscale.cli.sweep import is_sweep
-    from yoloscale.config.compose import run_hydra_flags
-    from yoloscale.config.each_dataset import with_each_dataset
-    from yoloscale.launch.claim import named_run
+    from yoloscale.cli.sweep.verbs import is_sweep
+    from yoloscale.config.compose.hydra import run_hydra_flags
+    from yoloscale.config.compose.each_dataset import with_each_dataset
+    from yoloscale.launch.run_folder import named_run
     from yoloscale.launch.configure import configure, remarks_if_prepared
     from yoloscale.launch.prepare import refuse_weights
-    from yoloscale.launch.slurm.own_job import remarks_in_job
+    from yoloscale.backends.slurm.own_job import remarks_in_job
 
     if (words := resume.words_of(arguments)) is not None:
         return resume.main(words)
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
     flags = replace(flags, rest=with_each_dataset(flags.rest, say))
     if is_sweep(flags.rest):
         refuse_for_sweeps(flags)
-        return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
+        return verbs.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
     config = configure(flags.rest, say, uses_own_job=not (flags.prepare or flags.dry_run))
     refuse_bad_combination(config, flags)
     for line in remarks_if_prepared(config, flags.rest) if flags.prepare else remarks_in_job(config):
@@ -131,9 +132,9 @@ def _start(config: Config, flags: OwnFlags) -> int:
 def _on_slurm(config: Config, flags: OwnFlags) -> int:
     from yoloscale.cli.submit import print_script, start_on_slurm
     from yoloscale.config.freeze import load
-    from yoloscale.launch.claim import proposed_run, refuse_if_taken
+    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
     from yoloscale.launch.move import Before
-    from yoloscale.launch.slurm.own_job import own_job, refuse_too_small
+    from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
     from yoloscale.launch.start import ready
 
     words = ["train", *_named(flags.rest, config)]
@@ -155,7 +156,7 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
 
 def _named(tokens: list[str], config: Config) -> list[str]:
     """What was typed, with the name that all nodes are to share."""
-    from yoloscale.launch.claim import proposed_run
+    from yoloscale.launch.run_folder import proposed_run
 
     return tokens if config.name is not None else [*tokens, f"name={proposed_run(config).name}"]
 
@@ -166,7 +167,7 @@ def say_outlook(configs: Iterable[Config]) -> None:
     if not own:
         return
     from yoloscale.config.locations import cache_folder
-    from yoloscale.data import sources
+    from yoloscale.datasets import sources
 
     different = {repr((config.data, config.model.task, config.paths.cache)): config for config in own}
     for config in different.values():
@@ -185,9 +186,9 @@ def _say_not_compared(run: RunDirectory, config: Config) -> None:
 def _dry_run(config: Config, flags: OwnFlags) -> int:
     """Print what would be started; nothing is made, fetched or started."""
     from yoloscale.config.plan import describe
-    from yoloscale.launch.attempt import command
-    from yoloscale.launch.claim import proposed_run, refuse_if_taken
-    from yoloscale.launch.spec import job_spec
+    from yoloscale.agent.attempt import command
+    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
+    from yoloscale.agent.spec import job_spec
 
     run = proposed_run(config)
     refuse_if_taken(run, config)

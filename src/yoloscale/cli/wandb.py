@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yoloscale.cli import arguments
-from yoloscale.cli.ending import shown
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.wording import counted
+from yoloscale.cli.show.ending import shown
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.formatting import counted
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
 
@@ -39,7 +39,7 @@ def main(typed: list[str]) -> int:
 
 
 def _sync(typed: list[str]) -> int:
-    from yoloscale.launch.wandb_sync import server_of_run, unsent
+    from yoloscale.cli.wandb_sync import server_of_run, unsent
     from yoloscale.runs.status import statuses
 
     made = arguments.parser("wandb sync", _SYNC)
@@ -71,7 +71,7 @@ def _sync(typed: list[str]) -> int:
 
 def _answers(server: str | None) -> bool:
     """Whether a server answers; None is that of this environment. Raises ConfigError where there is no key for it."""
-    from yoloscale.config.wandb_access import environment_with, has_key, key_problem, server_of, silence
+    from yoloscale.config.check.wandb_access import environment_with, has_key, key_problem, server_of, silence
 
     environ = environment_with(server)
     if not has_key(environ):
@@ -86,7 +86,7 @@ def _answers(server: str | None) -> bool:
 
 def _send(run: RunDirectory, files: Sequence[Path], server: str | None) -> int:
     """Send one run's files, say how it went; the exit code."""
-    from yoloscale.launch.wandb_sync import sync
+    from yoloscale.cli.wandb_sync import sync
 
     print(f"{shown(run.path)}: {counted(len(files), 'start')} to send", flush=True)
     done = sync(files, server=server)
@@ -110,9 +110,9 @@ def _chosen(names: Sequence[str], folder: Path) -> Iterable[RunDirectory]:
 
 
 def _sweep(typed: list[str]) -> int:
-    from yoloscale.cli.watch import say
+    from yoloscale.cli.show.watch import say
     from yoloscale.config.freeze import dump
-    from yoloscale.sweep.wandb_sweep import METHODS, wandb_sweep
+    from yoloscale.sweep.grammar.wandb_sweep import METHODS, wandb_sweep
 
     made = arguments.plain_parser("wandb sweep", _SWEEP)
     made.add_argument("--method", choices=METHODS, help="how W&B picks points (grid for lists, else bayes)")

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.quoting import is_quoted, quote_text, unquote
 
 UNREADABLE = "://…"  # the end of what is shown of an address that cannot be taken apart

@@ -11,7 +11,7 @@ import yaml
 from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config.addresses import hide
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
 from yoloscale.config.typed import build, from_plain, to_plain
 from yoloscale.system.files import write_whole

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, DataCheck, Launcher
 

@@ -8,12 +8,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE_GROUPS, Done
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig
-from yoloscale.config.service_variables import with_variables
-from yoloscale.config.slurm import SlurmConfig
+from yoloscale.config.check.service_variables import with_variables
+from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.topology import KEPT, differences, moved
 
 _SECTIONS = ("cluster", "data", "model", *FREE_GROUPS)  # a group that is named takes the place of all its settings
@@ -34,7 +34,7 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
     Raises ConfigError that lists what may not change, with what `anew` gives: the end of a sentence, and the command
     that starts another run. Not validated.
     """
-    from yoloscale.config.compose import assignments, compose
+    from yoloscale.config.compose.hydra import assignments, compose
 
     given = assignments(tokens)
     if problems := [problem for key, value in given if (problem := _never(frozen, key, value)) is not None]:

@@ -15,16 +15,16 @@ from torch.optim import Optimizer
 
 from yoloscale.data.order import OptimiserStep
 from yoloscale.data.seeds import derive, seed_all
-from yoloscale.dist.gradients import FlatGradients
-from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT, LOADING, UPDATING
-from yoloscale.dist.peers import PEERS
+from yoloscale.distributed.gradients import FlatGradients
+from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING, UPDATING
+from yoloscale.distributed.peers import PEERS
 from yoloscale.engine.clock import StepClock
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.protocols import Batch, Learner
 from yoloscale.engine.replicas import fingerprint
-from yoloscale.engine.stragglers import Times
-from yoloscale.engine.votes import VOTES, Ballot, Stop, decide
+from yoloscale.engine.slow_ranks import Times
+from yoloscale.engine.stop_requests import VOTES, Ballot, Stop, decide
 
 MAXIMUM_NORM = 10.0  # Ultralytics clips gradients at this 2-norm
 PARTS = VOTES + 17  # floats that travel with the gradients: votes, samples, loss, and up to 15 named parts of it,

@@ -7,14 +7,14 @@ import signal
 import time
 from collections.abc import Callable
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.launch import stragglers
-from yoloscale.launch.environment import MARK
-from yoloscale.launch.slurm.cancel import cancel_job
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.agent import leftovers
+from yoloscale.agent.environment import MARK
+from yoloscale.backends.slurm.cancel import cancel_job
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.event_files import EventTail
-from yoloscale.runs.scheduler import Seldom
+from yoloscale.backends.slurm.queue import Seldom
 from yoloscale.runs.status import live_launcher, read_progress, status
 
 POLL_S = 0.1
@@ -72,7 +72,7 @@ def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     for mark in marks:
         if mark:
-            stragglers.kill_all(mark)
+            leftovers.kill_all(mark)
 
 
 def _wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.remarks import Say, silent
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say, silent
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
 
 
@@ -18,16 +18,16 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     the remarks.
     """
     from yoloscale.config import node_paths
-    from yoloscale.config.compose import compose, leaves_nodes_out
-    from yoloscale.config.effects import remarks
-    from yoloscale.config.flags import placed
+    from yoloscale.config.compose.hydra import compose, leaves_nodes_out
+    from yoloscale.config.check.effects import remarks
+    from yoloscale.config.compose.flags import placed
     from yoloscale.config.resolve import adopt, resolve
-    from yoloscale.config.service_variables import unread, with_variables
-    from yoloscale.config.validate import validate
-    from yoloscale.data.ultralytics_settings import unheld
-    from yoloscale.launch.slurm.limits import site_problems
-    from yoloscale.launch.slurm.own_job import fitted, or_fewer_nodes, own_job
-    from yoloscale.launch.slurm.site import with_site_cpus
+    from yoloscale.config.check.service_variables import unread, with_variables
+    from yoloscale.config.check.train import validate
+    from yoloscale.datasets.ultralytics_settings import unheld
+    from yoloscale.backends.slurm.limits import site_problems
+    from yoloscale.backends.slurm.own_job import fitted, or_fewer_nodes, own_job
+    from yoloscale.backends.slurm.site import with_site_cpus
 
     config = compose(tokens, task_of, say)
     if problems := [*never_typed(config), *_sweep(config)]:
@@ -51,8 +51,8 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
 
 def remarks_if_prepared(config: Config, tokens: Sequence[str]) -> list[str]:
     """A line where a run that is made in a job with GPUs, for tasks of one's own, has none of them by default."""
-    from yoloscale.config.compose import compose
-    from yoloscale.launch.slurm.own_job import own_job
+    from yoloscale.config.compose.hydra import compose
+    from yoloscale.backends.slurm.own_job import own_job
 
     job = own_job()
     if job is None or not job.gpus or config.cluster.device is not Device.cpu:
@@ -74,7 +74,7 @@ def typed_keys(tokens: Sequence[str]) -> set[str]:
 def _frozen(config: Config) -> Config | None:
     """What the run of this name was frozen with; None if there is none yet."""
     from yoloscale.config.freeze import load
-    from yoloscale.launch.claim import named_run
+    from yoloscale.launch.run_folder import named_run
 
     path = named_run(config, config.name).config if config.name else None
     return load(path) if path is not None and path.exists() else None
@@ -106,6 +106,6 @@ def _sweep(config: Config) -> list[Problem]:
 
 def task_of(weights: Path) -> Task | None:
     """The task of somebody's own `.pt` file, read without running any of it."""
-    from yoloscale.data import weights_file
+    from yoloscale.datasets import weights_file
 
     return weights_file.inspect(weights).task

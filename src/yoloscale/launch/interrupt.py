@@ -10,11 +10,11 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.launch.slurm.signals import Hit, send_in_job
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.backends.slurm.signals import Hit, send_in_job
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.liveness import is_alive
+from yoloscale.system.liveness import is_alive
 from yoloscale.runs.status import read_progress, status
 
 

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import dump, freeze, load
 from yoloscale.config.plan import describe, difference, is_automatic, plan, world_size
-from yoloscale.config.remarks import Say, silent
+from yoloscale.system.remarks import Say, silent
 from yoloscale.config.resuming import Done, is_asked, remarks
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences, is_same_dataset, is_same_place, moved
-from yoloscale.config.wording import another
+from yoloscale.system.formatting import another
 from yoloscale.launch import anew
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory

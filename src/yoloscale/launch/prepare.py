@@ -10,21 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yoloscale.config import addresses, families
-from yoloscale.config.catalog import read_catalog
-from yoloscale.config.effects import told_by_file
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.families import Family
+from yoloscale.config import addresses
+from yoloscale.config.check import families
+from yoloscale.config.compose.catalog import read_catalog
+from yoloscale.config.check.effects import told_by_file
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.config.check.families import Family
 from yoloscale.config.locations import cache_folder, working_folder
 from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
-from yoloscale.config.ranks_environment import refused_here
-from yoloscale.config.remarks import Say, silent
+from yoloscale.config.check.ranks_environment import refused_here
+from yoloscale.system.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, OriginConfig, Task
-from yoloscale.config.validate_logger import missing_packages
+from yoloscale.config.check.logger import missing_packages
 
 if TYPE_CHECKING:
-    from yoloscale.data.weights_file import WeightsFile
+    from yoloscale.datasets.weights_file import WeightsFile
 
 
 def prepare(config: Config, say: Say) -> Config:
@@ -73,8 +74,10 @@ def _prepare(config: Config, say: Say) -> tuple[Task, OriginConfig]:
 
 def check_data(config: Config, task: Task, say: Say) -> OriginConfig:
     """Fetch, render and check the dataset; its fingerprint, and where it lies in the cache. Raises ConfigError."""
-    from yoloscale.data import check, fraction, sources
-    from yoloscale.data.check_yaml import Reads
+    from yoloscale.datasets.check import dataset as check
+    from yoloscale.datasets import fraction
+    from yoloscale.datasets import sources
+    from yoloscale.datasets.check.yaml import Reads
 
     cache, reads = cache_folder(config.paths), Reads.of(config, task)
     try:
@@ -96,7 +99,7 @@ def check_data(config: Config, task: Task, say: Say) -> OriginConfig:
 
 def _augmentation_problems(config: Config, say: Say) -> list[Problem]:
     """What keeps Albumentations from making the transforms; it is tried in a process of its own."""
-    from yoloscale.data.fetch_process import FetchError, run_fetch
+    from yoloscale.datasets.fetch import FetchError, run_fetch
 
     if not config.augmentations:
         return []
@@ -111,7 +114,7 @@ def _augmentation_problems(config: Config, say: Say) -> list[Problem]:
 
 def _callback_problems(config: Config, say: Say) -> list[Problem]:
     """What keeps the callbacks from being called; they are imported in a process of its own."""
-    from yoloscale.data.fetch_process import FetchError, run_fetch
+    from yoloscale.datasets.fetch import FetchError, run_fetch
 
     if not config.callbacks:
         return []
@@ -147,7 +150,7 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family 
             unknown = f"not known before the job starts, as {weights} is there on the nodes only"
             raise ConfigError(Problem("model.task", unknown, f"write task=, one of {', '.join(Task.__members__)}"))
         return model.task, family
-    from yoloscale.data import sources
+    from yoloscale.datasets import sources
 
     try:
         path = sources.prepare_weights(weights, cache, say)
@@ -162,7 +165,7 @@ def refuse_weights(config: Config) -> None:
     weights = starting_weights(config)
     if weights is None or is_weights_of_nodes(config):
         return
-    from yoloscale.data import sources
+    from yoloscale.datasets import sources
 
     if (path := sources.kept_here(weights, cache_folder(config.paths))) is not None:
         _looked_into(config, path)
@@ -170,7 +173,7 @@ def refuse_weights(config: Config) -> None:
 
 def _looked_into(config: Config, path: Path) -> tuple[Task, WeightsFile]:
     """The task of a run that starts from a `.pt` file, and what that says. Raises ConfigError for one of no use."""
-    from yoloscale.data import weights_file
+    from yoloscale.datasets import weights_file
 
     model, found = config.model, weights_file.inspect(path)
     task_said = found.task.value if found.task else None

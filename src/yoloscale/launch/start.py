@@ -11,26 +11,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
-from yoloscale.config.remarks import Say
+from yoloscale.system.remarks import Say
 from yoloscale.config.schema import Config
 from yoloscale.config.typed_again import changed
-from yoloscale.config.validate import validate
-from yoloscale.launch import anew, stragglers
-from yoloscale.launch.attempt import Observer
-from yoloscale.launch.attempts import run_attempts
-from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
+from yoloscale.config.check.train import validate
+from yoloscale.launch import anew
+from yoloscale.agent import leftovers
+from yoloscale.agent.attempt import Observer
+from yoloscale.agent.attempts import run_attempts
+from yoloscale.launch.run_folder import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
 from yoloscale.launch.move import done_by, move, moved_run
-from yoloscale.launch.outcome import Outcome
+from yoloscale.agent.outcome import Outcome
 from yoloscale.launch.prepare import prepare
-from yoloscale.launch.process import start_detached
-from yoloscale.launch.spec import WORKER
-from yoloscale.launch.watched import TRAINING_STOP_S
+from yoloscale.system.processes import start_detached
+from yoloscale.agent.spec import WORKER
+from yoloscale.agent.monitor import TRAINING_STOP_S
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
-from yoloscale.runs.liveness import is_alive
+from yoloscale.system.liveness import is_alive
 from yoloscale.runs.status import is_finished
 from yoloscale.runs.tail import last_lines
 
@@ -55,13 +56,13 @@ def _await_leftovers(run: RunDirectory, say: Say) -> None:
     except (FileNotFoundError, ValueError):
         return
     mark = f"{record['job_id']}-0"
-    if not stragglers.processes_of(mark):
+    if not leftovers.processes_of(mark):
         return
     say("waiting for the ranks of a launcher that was killed to save and end")
     deadline = time.monotonic() + TRAINING_STOP_S
-    while stragglers.processes_of(mark) and time.monotonic() < deadline:
+    while leftovers.processes_of(mark) and time.monotonic() < deadline:
         time.sleep(LEFTOVERS_POLL_S)
-    stragglers.kill_all(mark)
+    leftovers.kill_all(mark)
 
 
 def ready(config: Config, overrides: list[str], say: Say) -> Claim:
@@ -155,7 +156,7 @@ def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
     run = taken.run
     log = run.job / "supervisor.log"
     before = events.last_attempt(events.history(run))
-    argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor), worker]
+    argv = [sys.executable, "-m", "yoloscale.backends.local.supervise", str(run.path), str(taken.descriptor), worker]
     try:
         pid = start_detached(argv, log, keep_open=(taken.descriptor,))
     finally:

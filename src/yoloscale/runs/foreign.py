@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from yoloscale.config.errors import Problem
+from yoloscale.errors import Problem
 from yoloscale.config.freeze import parse
 
 ARGUMENTS, RESULTS, WEIGHTS = "args.yaml", "results.csv", "weights"

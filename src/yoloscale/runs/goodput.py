@@ -24,7 +24,7 @@ from typing import Any
 
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sign_of_life import last_time
+from yoloscale.runs.last_activity import last_time
 
 Interval = tuple[float, float, str]  # from, to (seconds since the epoch), what went on
 Record = Mapping[str, Any]

@@ -6,7 +6,7 @@ import difflib
 import shlex
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import foreign
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import is_job_id, run_in_array, run_of, without_scheduler

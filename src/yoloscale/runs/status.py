@@ -14,11 +14,11 @@ from typing import Any
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.goodput import starts_of, time_spent
-from yoloscale.runs.liveness import is_alive
+from yoloscale.system.liveness import is_alive
 from yoloscale.runs.progress import Progress
-from yoloscale.runs.scheduler import Answer, Ask, Job, Silence, ask, nobody
-from yoloscale.runs.slurm_output import output_of
-from yoloscale.runs.slurm_state import Told, active, asks, state_of
+from yoloscale.backends.slurm.queue import Answer, Ask, Job, Silence, ask, nobody
+from yoloscale.runs.job_output import output_of
+from yoloscale.runs.queue_state import Told, active, asks, state_of
 from yoloscale.runs.tail import Tail
 
 RECENT_BYTES = 65536

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import dump, parse
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.typed import build, to_plain
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.files import write_whole

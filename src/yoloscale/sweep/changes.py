@@ -8,18 +8,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.compose import assignments
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.compose.hydra import assignments
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze, load
-from yoloscale.config.remarks import Say, once
+from yoloscale.system.remarks import Say, once
 from yoloscale.config.resuming import Done, is_free
 from yoloscale.config.schema import Config
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.typed_again import changed
-from yoloscale.config.validate import validate
+from yoloscale.config.check.train import validate
 from yoloscale.launch import anew
-from yoloscale.launch.claim import Claim, lock
+from yoloscale.launch.run_folder import Claim, lock
 from yoloscale.launch.move import move, moved_run
 from yoloscale.launch.prepare import prepare
 from yoloscale.launch.start import asked

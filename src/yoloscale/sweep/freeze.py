@@ -11,15 +11,15 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import Entries, Sections, dump, entries, load_own, new_id
 from yoloscale.config.plan import is_automatic, plan, world_size
-from yoloscale.config.remarks import Say, once, silent
+from yoloscale.system.remarks import Say, once, silent
 from yoloscale.config.schema import Config, PathsConfig
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
-from yoloscale.config.wording import another
-from yoloscale.launch.claim import lock
+from yoloscale.system.formatting import another
+from yoloscale.launch.run_folder import lock
 from yoloscale.launch.move import done_by, move, not_compared, said
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory

@@ -6,9 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from yoloscale.config.wording import counted
+from yoloscale.system.formatting import counted
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.scheduler import nobody
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import Status, status, statuses
 
 AGAIN_S = 2.0  # until a point that somebody else has is looked at again

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.runs.liveness import is_alive
+from yoloscale.system.liveness import is_alive
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.system.files import write_whole
 

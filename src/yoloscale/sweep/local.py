@@ -16,22 +16,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import Sections, load, load_own
-from yoloscale.config.machine import this_machine
-from yoloscale.config.remarks import Say
+from yoloscale.system.machine import this_machine
+from yoloscale.system.remarks import Say
 from yoloscale.config.schema import Launcher
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences
-from yoloscale.config.validate import validate
-from yoloscale.launch.attempts import TimeLimit, end_of_job
-from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
-from yoloscale.launch.process import start_detached
-from yoloscale.launch.spec import WORKER
+from yoloscale.config.check.train import validate
+from yoloscale.agent.attempts import TimeLimit, end_of_job
+from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.system.processes import start_detached
+from yoloscale.agent.spec import WORKER
 from yoloscale.launch.start import prepared_again
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.liveness import is_alive
-from yoloscale.runs.scheduler import nobody
+from yoloscale.system.liveness import is_alive
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.runs.tail import last_lines

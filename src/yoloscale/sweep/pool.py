@@ -12,24 +12,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from yoloscale.config.cpus import LIMIT
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.exits import describe_exit
-from yoloscale.launch.claim import Claim, lock
-from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
-from yoloscale.launch.process import Dependent
-from yoloscale.launch.slurm.own_job import JobEnd
-from yoloscale.launch.spec import WORKER
-from yoloscale.launch.stop import StopRequests
+from yoloscale.system.cpus import LIMIT
+from yoloscale.errors import ConfigError
+from yoloscale.exit_codes import describe_exit
+from yoloscale.launch.run_folder import Claim, lock
+from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
+from yoloscale.system.processes import Dependent
+from yoloscale.backends.slurm.own_job import JobEnd
+from yoloscale.agent.spec import WORKER
+from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.scheduler import nobody
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import Status, read_progress, status
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import devices
 from yoloscale.sweep.slots import Slots
 
-LAUNCHER = "yoloscale.launch.supervise"
+LAUNCHER = "yoloscale.backends.local.supervise"
 POLL_S = 0.1
 SLOW_POLL_S = 1.0  # for what others have to let go of
 _TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yoloscale.config.remarks import Say
+from yoloscale.system.remarks import Say
 from yoloscale.config.schema import Launcher
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all
 from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.freeze import freeze_all, refuse_if_taken
 from yoloscale.sweep.local import name_gpus
-from yoloscale.sweep.points import expand
+from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.prepare import prepare_all
 
 

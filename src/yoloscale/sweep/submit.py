@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.topology import differences
-from yoloscale.launch.slurm.job import SlurmJob
-from yoloscale.launch.slurm.limits import ask_array_limits
-from yoloscale.launch.slurm.record import record_cancel
-from yoloscale.launch.slurm.submit import submit
+from yoloscale.backends.slurm.job import SlurmJob
+from yoloscale.backends.slurm.limits import ask_array_limits
+from yoloscale.runs.endings import record_cancel
+from yoloscale.backends.slurm.submit import submit
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
 from yoloscale.runs.directory import RunDirectory

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from yoloscale.config.schema import MlflowConfig
-from yoloscale.config.service_variables import EXPERIMENT
+from yoloscale.config.check.service_variables import EXPERIMENT
 from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
 IDENTITY_TAG = "yoloscale.id"

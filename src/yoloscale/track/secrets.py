@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from yoloscale.config.validate_environment import is_secret
-from yoloscale.config.validate_logger import LOGIN_IN_URL
+from yoloscale.backends.slurm.check_environment import is_secret
+from yoloscale.config.check.logger import LOGIN_IN_URL
 
 HIDDEN = "***"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.data import check_classes
-from yoloscale.dist import group
-from yoloscale.dist.heartbeat import HEARTBEAT
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.datasets.check import classes as check_classes
+from yoloscale.distributed import group
+from yoloscale.distributed.heartbeat import HEARTBEAT
 from yoloscale.yolo.evaluation import BATCH
 
 DETECTION_LIKE = frozenset({"detect", "segment", "pose", "obb"})

@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.schema import Task
-from yoloscale.data.once import locked
+from yoloscale.system.locks import locked
 
 
 def dataset(source: str, task: Task) -> str:

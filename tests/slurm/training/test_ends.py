@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from yoloscale.runs import events
-from yoloscale.runs.scheduler import nobody
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import status
 
 pytestmark = pytest.mark.timeout(600)
@@ -32,7 +32,7 @@ def test_a_run_that_finishes_is_a_job_that_completes(account: Any) -> None:
 
 
 def assert_several_tasks_on_a_node_are_refused(account: Any) -> None:
-    node = ("yoloscale.launch.slurm.node", str(account.run("good").path))
+    node = ("yoloscale.backends.slurm.node", str(account.run("good").path))
     said = account.type("srun", "--ntasks=2", "--nodes=1", *account.command("yoloscale")[:2], *node, code=2)
     assert "2 tasks on 1 nodes" in said
     assert "--ntasks-per-node=1" in said

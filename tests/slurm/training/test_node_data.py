@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from yoloscale.config.schema import ShapesConfig, Task
-from yoloscale.data.shapes import folder, render
+from yoloscale.datasets.shapes.dataset import folder, render
 from yoloscale.runs import events
-from yoloscale.runs.scheduler import nobody
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import status
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]

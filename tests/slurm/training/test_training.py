@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from yoloscale.config.schema import ShapesConfig, Task
-from yoloscale.data.shapes import folder, render
+from yoloscale.datasets.shapes.dataset import folder, render
 from yoloscale.runs import events
 from yoloscale.runs.status import read_result
 

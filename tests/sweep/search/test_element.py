@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import load
-from yoloscale.runs import events, scheduler
-from yoloscale.runs.scheduler import Answer, Job
+from yoloscale.runs import events
+from yoloscale.backends.slurm import queue
+from yoloscale.backends.slurm.queue import Answer, Job
 from yoloscale.sweep.search.element import NO_POINT, main
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.search import Search
@@ -70,7 +71,7 @@ def test_elements_that_wait_in_the_queue_are_not_submitted_again(search: Search)
 
 
 def test_places_without_a_point_are_open(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "ask", scheduler.nobody)
+    monkeypatch.setattr(queue, "ask", queue.nobody)
     assert open_indices(search) == [0, 1, 2]
     job = job_for(search, ["train", *TYPED], [0, 1, 2])
     assert job.array == "0-2"

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import load
-from yoloscale.config.machine import Machine
+from yoloscale.system.machine import Machine
 from yoloscale.runs import events, jsonl
-from yoloscale.runs import study as studies
-from yoloscale.runs.scheduler import nobody
+from yoloscale.study import study as studies
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import LOST, status
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep import configure, local

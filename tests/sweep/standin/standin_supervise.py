@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from yoloscale.config import cpus
+from yoloscale.system import cpus
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.slurm_step import job_of, point_of
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.slurm_step import job_of, point_of
 from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.directory import take

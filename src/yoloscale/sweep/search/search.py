@@ -1,6 +1,6 @@
 """A search on disk: its sweep's folder with the study beside sweep.yaml, and its points as they are asked for.
 
-runs/<sweep>/study.journal   what each point was given and has shown (Optuna's; see runs/journal.py)
+runs/<sweep>/study.journal   what each point was given and has shown (Optuna's; see study/journal.py)
 runs/<sweep>/base.yaml       the config of the space's first point, frozen: what all points have in common
 runs/<sweep>/trial-007/      a point: a run, with its number in the study in its config
 """
@@ -15,30 +15,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yoloscale.config.compose_each import compose_each
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.compose.many import compose_each
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import load, load_own
-from yoloscale.config.machine import this_machine
+from yoloscale.system.machine import this_machine
 from yoloscale.config.schema import Config
-from yoloscale.config.sweep import SearchConfig, TrialConfig
-from yoloscale.config.validate import validate
+from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
+from yoloscale.config.check.train import validate
 from yoloscale.launch.configure import task_of
-from yoloscale.launch.outcome import FAILED
+from yoloscale.agent.outcome import FAILED
 from yoloscale.launch.prepare import prepare
 from yoloscale.runs import events
-from yoloscale.runs import study as studies
+from yoloscale.study import study as studies
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.objectives import values_of
-from yoloscale.runs.scheduler import nobody
+from yoloscale.study.objectives import values_of
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import LOST, read_result, status
 from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, resolved
 from yoloscale.sweep.freeze import freeze_point
-from yoloscale.sweep.points import Point
+from yoloscale.sweep.grammar.points import Point
 from yoloscale.sweep.search import sampling
 from yoloscale.sweep.search.recorded import recorded_space
 from yoloscale.sweep.search.settings import total
-from yoloscale.sweep.search.space import Space
+from yoloscale.sweep.grammar.space import Space
 
 if TYPE_CHECKING:
     import optuna

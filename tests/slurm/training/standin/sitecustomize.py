@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from yoloscale.launch import spec
+from yoloscale.agent import spec
 
 spec.WORKER = "standin_worker"

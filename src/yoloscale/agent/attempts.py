@@ -1,0 +1,251 @@
+"""A start of a run: attempt after attempt until it finishes, stops on request, or fails without getting any further."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from yoloscale.config.schema import ClusterConfig, Config, Launcher
+from yoloscale.system.slurm_step import SlurmStep
+from yoloscale.system.durations import limit_s, stop_after_s
+from yoloscale.agent.attempt import Ended, Observer, run_attempt
+from yoloscale.agent.node_group import Change, NodeGroup
+from yoloscale.agent.outcome import FAILED, INTERRUPTED, STOPPED, Failure, Outcome
+from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
+from yoloscale.backends.slurm.broken_node import is_device_fault
+from yoloscale.backends.slurm.own_job import JobEnd
+from yoloscale.agent.spec import WORKER, JobSpec, job_spec
+from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.monitor import POLL_S
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import read_progress
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """Times of day, in seconds since the epoch; None without a limit. Restarts do not move them."""
+
+    stop_at: float | None = None  # the ranks save and stop
+    limit_at: float | None = None  # whatever is still there is stopped
+
+    @property
+    def is_near(self) -> bool:
+        """Whether another attempt would be stopped as soon as it trains."""
+        return self.stop_at is not None and time.time() >= self.stop_at
+
+
+def time_limit(cluster: ClusterConfig, started_at: float) -> TimeLimit:
+    """The limit of a start, from a validated config. Where SLURM starts the ranks, it keeps it, and warns before it."""
+    if cluster.launcher is Launcher.slurm or cluster.time is None:
+        return TimeLimit()
+    limit = limit_s(cluster.time)
+    return TimeLimit(started_at + stop_after_s(limit, cluster.stop_before_s), started_at + limit)
+
+
+def end_of_job(cluster: ClusterConfig, limit: TimeLimit, say: Callable[[str], None]) -> JobEnd | None:
+    """When a start on a node of somebody's SLURM job is to stop; a line if that is before the limit of the start.
+
+    None elsewhere: on a login node, say, whose terminal has the variables of a job.
+    """
+    if cluster.launcher is not Launcher.local or "SLURMD_NODENAME" not in os.environ:
+        return None
+    end = JobEnd(cluster.stop_before_s)
+    if end.stop_at < (limit.stop_at or math.inf):
+        before_s = end.left_s - stop_after_s(end.left_s, cluster.stop_before_s)
+        say(f"SLURM ends this job in {end.left_s / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before")
+    return end
+
+
+def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = None) -> JobSpec:
+    """What this machine, as the first or only node, starts next."""
+    attempt = events.last_attempt(events.history(run)) + 1
+    spec = job_spec(config, run.path, attempt=attempt, job_id=uuid.uuid4().hex)
+    times = limit or TimeLimit()
+    run_id = run.run_id if run.owner is not None else None
+    return replace(spec, run_id=run_id, stop_at=times.stop_at, limit_at=times.limit_at)
+
+
+def on_step(spec: JobSpec, step: SlurmStep) -> JobSpec:
+    """The same on the nodes that SLURM gave."""
+    endpoint = f"{step.first_host}:{step.port}" if spec.nodes > 1 else None
+    return replace(spec, rdzv_endpoint=endpoint, start=step.start)
+
+
+def run_attempts(
+    run: RunDirectory, config: Config, observer: Observer, *, step: SlurmStep | None = None, worker: str = WORKER
+) -> Outcome:
+    """Start a run on the first or only node and stay until it ends. Main thread only; the run is locked.
+
+    Ranks that crash, are killed, or hang until their time-out are started again, all of them, from the newest
+    checkpoint, at most `cluster.max_restarts` times without a newer one in between. Raises RunLost when the folder is
+    another run's than the one that owns `run`; its ranks are gone then.
+
+    Args:
+        step: where SLURM has started this process; None on a machine of one's own.
+    """
+    with StopRequests() as requests:
+        return _Start(run, config, observer, requests, step=step, worker=worker).until_end()
+
+
+class _Start:
+    """One start: what stays the same from attempt to attempt."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: Config,
+        observer: Observer,
+        requests: StopRequests,
+        *,
+        step: SlurmStep | None,
+        worker: str,
+    ) -> None:
+        self._run, self._config, self._outer, self._requests = run, config, observer, requests
+        self._observer = observer = Observer(self._watch, observer.say)
+        self._step, self._worker = step, worker
+        self._limit = time_limit(config.cluster, time.time())
+        self._job_end = end_of_job(config.cluster, self._limit, observer.say)
+        self._nodes = NodeGroup(run, config, observer, requests, step)
+
+    def until_end(self) -> Outcome:
+        with contextlib.closing(self._nodes):
+            return self._attempts()
+
+    def _watch(self) -> None:
+        """The end of the job around this start asks as SLURM would."""
+        self._outer.watch()
+        if self._job_end is not None and self._requests.first is None and self._job_end.is_near():
+            self._requests.received.append(signal.SIGTERM)
+
+    def _attempts(self) -> Outcome:
+        restarts = Restarts(self._config.cluster.max_restarts)
+        while True:
+            spec = self._nodes.meet(self._next_spec(), lambda: self._asked_to_stop() is not None)
+            if not isinstance(spec, JobSpec):
+                return self._end_unmet(spec)
+            ended = run_attempt(spec, self._nodes.observer, self._requests)
+            if (change := self._nodes.change(ended)) is not None:
+                if (asked := self._asked_to_stop()) is None:
+                    self._say_regroups(spec.attempt, ended.outcome.exit_code, change)
+                    continue
+                if asked is signal.SIGINT:
+                    return self._stop(spec.attempt, asked)
+            failure = self._worth_a_restart(ended)
+            if failure is None:
+                return self._end(spec.attempt, ended.outcome)
+            restarts = restarts.after(failure, newest_saved(self._run))
+            if restarts.are_used_up:
+                return self._give_up(spec.attempt, restarts)
+            asked = self._asked_to_stop()
+            if asked is None:
+                self._say_goes_on(spec.attempt, failure, restarts)
+                asked = self._pause(restarts.pause_s)
+            if asked is not None:
+                return self._stop(spec.attempt, asked)
+
+    def _next_spec(self) -> JobSpec:
+        spec = replace(next_spec(self._run, self._config, limit=self._limit), worker=self._worker)
+        return on_step(spec, self._step) if self._step is not None else spec
+
+    def _end_unmet(self, outcome: Outcome | None) -> Outcome:
+        """Too few nodes came to the attempt that was launched, or a stop was asked for meanwhile."""
+        attempt = events.last_attempt(events.history(self._run))
+        if outcome is not None:
+            return self._end(attempt, outcome)
+        return self._stop(attempt, self._asked_to_stop() or signal.SIGTERM)
+
+    def _worth_a_restart(self, ended: Ended) -> Failure | None:
+        """The failure, also if somebody has asked for a stop: that is what the start then ends with."""
+        wanted = self._config.cluster.max_restarts > 0
+        failure = ended.outcome.failure
+        is_for_others = self._step is not None and self._config.cluster.max_requeues > 0
+        if is_for_others and failure is not None and is_device_fault(failure.error):
+            return None  # the job is requeued without that node
+        return ended.outcome.failure if wanted and may_restart(ended.outcome, ended.was_training) else None
+
+    def _end(self, attempt: int, outcome: Outcome) -> Outcome:
+        """The launcher's last word on the start."""
+        self._run.check()
+        if outcome.exit_code in (STOPPED, INTERRUPTED):
+            self._run.stop_request.unlink(missing_ok=True)
+        events.note(self._run, events.EXITED, attempt=attempt, exit_code=outcome.exit_code)
+        return outcome
+
+    def _give_up(self, attempt: int, restarts: Restarts) -> Outcome:
+        first = restarts.first
+        assert first is not None, "there was a failure"
+        outcome = Outcome(FAILED, first, restarts.verdict)
+        events.note(
+            self._run,
+            events.FAILED,
+            attempt=attempt,
+            rank=first.rank,
+            host=first.host,
+            exit_code=first.exit_code,
+            error=f"{first.error} ({restarts.verdict})",
+            log=first.log,
+            gave_up=True,
+            restarts=restarts.max_restarts,
+            step=restarts.step,
+        )
+        return self._end(attempt, outcome)
+
+    def _say_goes_on(self, attempt: int, failure: Failure, restarts: Restarts) -> None:
+        events.record(self._run, events.EXITED, attempt=attempt, exit_code=FAILED, goes_on=True)
+        events.record(
+            self._run,
+            events.RESTARTED,
+            attempt=attempt + 1,
+            step=newest_saved(self._run),
+            cause=cause(failure),
+            rank=failure.rank,
+            host=failure.host,
+            exit_code=failure.exit_code,
+            restarts=restarts.count,
+            max_restarts=restarts.max_restarts,
+        )
+
+    def _say_regroups(self, attempt: int, exit_code: int, change: Change) -> None:
+        """The ranks have stopped for it, or a node that came could not start; this counts as no restart."""
+        step, about = newest_saved(self._run), asdict(change)
+        events.record(self._run, events.EXITED, attempt=attempt, exit_code=exit_code, goes_on=True)
+        events.record(self._run, events.REGROUPED, attempt=attempt + 1, step=step, **about)
+
+    def _pause(self, seconds: float) -> signal.Signals | None:
+        """Let time pass; what the run is to be stopped with, if somebody asked meanwhile."""
+        deadline = time.monotonic() + seconds
+        while (asked := self._asked_to_stop()) is None and time.monotonic() < deadline:
+            self._run.glance()
+            self._observer.watch()
+            time.sleep(POLL_S)
+        return asked
+
+    def _asked_to_stop(self) -> signal.Signals | None:
+        if self._requests.first is not None:
+            return self._requests.first
+        return signal.SIGTERM if self._limit.is_near or self._run.stop_request.exists() else None
+
+    def _stop(self, attempt: int, asked: signal.Signals) -> Outcome:
+        """Stop between two attempts: what there is, is saved already."""
+        progress = read_progress(self._run)
+        if asked is signal.SIGINT or progress.cancelled:
+            if not progress.cancelled:
+                events.note(self._run, events.CANCELLED)
+            return self._end(attempt, Outcome(INTERRUPTED))
+        outcome = Outcome(STOPPED)
+        step = newest_saved(self._run)
+        said = {"signal": asked.name, "outcome": outcome.state, "saved": False}  # no step was done since the failure
+        events.note(self._run, events.PREEMPTED, attempt=attempt, step=step, epoch=progress.epoch, **said)
+        return self._end(attempt, outcome)
+
+
+def newest_saved(run: RunDirectory) -> int:
+    """The step of a run's newest checkpoint; 0 without any."""
+    return newest_step(entry.name for entry in run.checkpoints.iterdir()) if run.checkpoints.is_dir() else 0

@@ -1,0 +1,53 @@
+"""The environment variables a job gets on top of what the launcher inherited. Pure; values are never secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from yoloscale.system import network
+from yoloscale.config.schema import Device
+from yoloscale.agent.spec import JobSpec
+from yoloscale.runs import identity
+
+MARK = "YOLOSCALE_JOB"  # on every process of an attempt, so that none can be overlooked at its end
+ATTEMPT = "YOLOSCALE_ATTEMPT"
+STOP_AT = "YOLOSCALE_STOP_AT"  # time of day, seconds since the epoch: the ranks save and stop
+FORK_SAFE = "FI_EFA_FORK_SAFE"  # read by AWS' network alone; NCCL itself sees to InfiniBand's
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str | None) -> dict[str, str]:
+    """Variables set for the agent and its ranks; `interface` is the network interface that reaches the other ranks."""
+    variables = {name: str(spec.threads) for name in THREAD_VARIABLES}
+    variables |= {ATTEMPT: str(spec.attempt), MARK: spec.mark, "PYTHONFAULTHANDLER": "1"}
+    if spec.run_id is not None:
+        variables[identity.VARIABLE] = spec.run_id
+    if spec.stop_at is not None:
+        variables[STOP_AT] = f"{spec.stop_at:.3f}"
+    visible = visible_gpus(spec, inherited.get("CUDA_VISIBLE_DEVICES"))
+    if visible is not None:
+        variables["CUDA_VISIBLE_DEVICES"] = visible
+    variables |= network.variables(interface, spec.nodes, inherited)
+    if spec.nodes > 1 and FORK_SAFE not in inherited:
+        variables[FORK_SAFE] = "1"  # loaders are forked from a process that may hold memory of the network card
+    return variables
+
+
+def job_environment(variables: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of the agent: inherited, less the traces of an outer torchrun, plus ours."""
+    kept = {name: value for name, value in inherited.items() if name not in RANK_VARIABLES}
+    kept = {name: value for name, value in kept.items() if not name.startswith("TORCHELASTIC_")}
+    return {**kept, **variables}
+
+
+def visible_gpus(spec: JobSpec, already_visible: str | None) -> str | None:
+    """CUDA_VISIBLE_DEVICES for the job; None leaves it as it is. Indices count among the GPUs visible already."""
+    if spec.device is Device.cpu:
+        return ""
+    if spec.gpus is None:
+        return None
+    if not already_visible:
+        return ",".join(str(index) for index in spec.gpus)
+    names = [name.strip() for name in already_visible.split(",")]
+    return ",".join(names[index] for index in spec.gpus)

@@ -1,0 +1,1 @@
+"""Runs on this machine, watched or in the background."""

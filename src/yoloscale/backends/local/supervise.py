@@ -1,0 +1,34 @@
+"""`python -m yoloscale.backends.local.supervise RUN LOCK_DESCRIPTOR WORKER`: a launcher without a display.
+
+For detached runs, and for the points of a sweep on this machine.
+
+The descriptor is the inherited lock on the run; it is let go when this process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from yoloscale.agent.attempt import Observer
+from yoloscale.launch.run_folder import Claim
+from yoloscale.agent.outcome import FAILED
+from yoloscale.launch.start import end_leftovers, run_here
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.identity import RunLost
+
+
+def main(arguments: list[str]) -> int:
+    """Run the next attempt of a claimed run; its exit code."""
+    taken, worker = Claim(RunDirectory(Path(arguments[0])), int(arguments[1])), arguments[2]
+    try:
+        taken.own()
+        end_leftovers(taken.run, print)
+        return run_here(taken, Observer(), worker=worker).exit_code
+    except RunLost as lost:
+        print(lost, file=sys.stderr)
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

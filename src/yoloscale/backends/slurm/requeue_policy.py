@@ -1,0 +1,182 @@
+"""What becomes of a SLURM job when its ranks are gone. Pure: from the run's events and what SLURM says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from yoloscale.agent.outcome import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
+from yoloscale.backends.slurm.broken_node import broken_node
+from yoloscale.backends.slurm.facts import Facts
+from yoloscale.runs import events
+
+EARLY_S = 60.0  # SLURM's warning may come as much before its time
+
+
+class Action(str, Enum):
+    """What the batch script does next."""
+
+    end = "end"  # nothing: its exit code tells
+    requeue = "requeue"
+    give_up = "give up"
+    leave = "leave"  # SLURM has requeued the job already
+    cancel = "cancel"
+    no_start = "no start"  # srun ended before a launcher began
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision, the exit code of the batch script, and why, in words."""
+
+    action: Action
+    exit_code: int
+    cause: str = ""
+    broken: str | None = None  # a node that the job is to leave out
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a job: what its launchers and ranks have said."""
+
+    told: Sequence[dict[str, Any]]  # its events; empty if no launcher came to speak
+    is_finished: bool
+    fruitless: int  # requeues in a row since the newest checkpoint came
+    was_cancelled: bool = False  # the job was, in whatever start of it
+    refusal: str | None = None  # of a node that will not train; the launcher of another one may have been told to stop
+
+    @property
+    def word(self) -> int | None:
+        """Exit code in the launcher's last word; None if it was killed."""
+        words = [told for told in self.told if told["event"] == events.EXITED]
+        return int(words[-1]["exit_code"]) if words and not words[-1].get("goes_on") else None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether a person stopped it."""
+        is_told = any(told["event"] == events.CANCELLED for told in self.told)
+        return self.was_cancelled or self.word == INTERRUPTED or is_told
+
+
+def start_of(history: Sequence[dict[str, Any]], job: str, restarts: int, newest_step: int) -> Start:
+    """What is on record of one start of a job."""
+    mine = (index for index, record in enumerate(history) if is_launch_of(record, job, restarts))
+    is_finished = any(record["event"] == events.FINISHED for record in history)
+    told = history[next(mine, len(history)) :]
+    return Start(
+        told,
+        is_finished,
+        fruitless(history, newest_step),
+        was_cancelled(history, job),
+        _refusal(history, job, restarts),
+    )
+
+
+def _refusal(history: Sequence[dict[str, Any]], job: str, restarts: int) -> str | None:
+    """What a node of this start found wrong with the run: another start would find the same."""
+    for record in history:
+        if record["event"] == events.FAILED and str(record.get("start", "")).startswith(f"{job}.{restarts}."):
+            return str(record["error"])
+    return None
+
+
+def was_cancelled(history: Sequence[dict[str, Any]], job: str) -> bool:
+    """Whether a person has stopped the job: then it does not start again, also if SLURM has requeued it since."""
+    mine = [index for index, record in enumerate(history) if events.job_of(record) == job]
+    submitted = [index for index in mine if history[index]["event"] == events.SUBMITTED]  # numbers are used again
+    since = history[(submitted[-1:] or mine or [len(history)])[0] :]
+    return any(record["event"] == events.CANCELLED and events.job_of(record) in (None, job) for record in since)
+
+
+def is_launch_of(record: dict[str, Any], job: str, restarts: int) -> bool:
+    """Whether the event tells of an attempt that was launched in this start of the job."""
+    start = str(record.get("start", ""))
+    return record["event"] == events.ATTEMPT_LAUNCHED and start.startswith(f"{job}.{restarts}.")
+
+
+def untold_requeue(history: Sequence[dict[str, Any]], job: str, restarts: int) -> bool:
+    """Whether SLURM has requeued the job by itself, with no time for its script to put it on record."""
+    launches = [index for index, record in enumerate(history) if record["event"] == events.ATTEMPT_LAUNCHED]
+    if restarts == 0 or not launches or is_launch_of(history[launches[-1]], job, restarts):
+        return False
+    return not any(record["event"] == events.REQUEUED for record in history[launches[-1] :])
+
+
+def fruitless(history: Sequence[dict[str, Any]], newest_step: int) -> int:
+    """How many requeues in a row brought no newer checkpoint; a new submission by a person begins anew."""
+    count = 0
+    for record in reversed(history):
+        if record["event"] == events.SUBMITTED:
+            break
+        if record["event"] == events.REQUEUED:
+            if int(record.get("step", 0)) < newest_step:
+                break
+            count += 1
+    return count
+
+
+def settled(start: Start) -> Verdict | None:
+    """What follows whatever SLURM says; None where that matters."""
+    if start.is_finished:
+        return Verdict(Action.end, FINISHED)
+    if start.is_cancelled:
+        return Verdict(Action.cancel, INTERRUPTED)
+    return Verdict(Action.end, FAILED) if start.refusal is not None else None
+
+
+def decide(start: Start, facts: Facts, restarts: int, max_requeues: int, *, warning_s: float, code: int = 0) -> Verdict:
+    """What follows.
+
+    `restarts` is how often the job had been requeued when this start began, `warning_s` how long before its end SLURM
+    warns it, `code` what srun ended with.
+    """
+    if (known := settled(start)) is not None:
+        return known
+    if facts.restarts > restarts:
+        return Verdict(Action.leave, STOPPED, "requeued by SLURM")
+    if facts.is_ended_by_slurm and not facts.is_past_limit and not facts.is_preempted:
+        # with --no-requeue it may be a lost node as well
+        return Verdict(Action.cancel, INTERRUPTED) if max_requeues > 0 else Verdict(Action.end, STOPPED)
+    if start.word == FAILED and max_requeues > 0 and (found := broken_node(start.told)) is not None:
+        node, error = found
+        return replace(requeue(start, max_requeues, f"a GPU of {node} is broken: {error}"), broken=node)
+    if start.word not in (None, STOPPED):
+        return Verdict(Action.end, start.word or FAILED)
+    was_told = facts.is_preempted or facts.is_past_limit or code - 128 in TOLD  # a launcher that did not listen yet
+    if not start.told and not was_told:
+        return Verdict(Action.no_start, FAILED)
+    return requeue(start, max_requeues, _cause(start, facts, warning_s))
+
+
+def requeue(start: Start, max_requeues: int, cause: str) -> Verdict:
+    """Once more, if there have not been too many without getting any further."""
+    if max_requeues == 0:
+        return Verdict(Action.end, STOPPED if start.word == STOPPED else FAILED)
+    if start.fruitless >= max_requeues:
+        return Verdict(Action.give_up, FAILED)
+    return Verdict(Action.requeue, STOPPED, cause)
+
+
+def decide_inside(start: Start, *, code: int = 0) -> Verdict:
+    """The same in an allocation that a person has: it is theirs, and what the launcher said is all there is to it.
+
+    `code` is what srun ended with: that of a node which will not train.
+    """
+    if start.is_finished:
+        return Verdict(Action.end, FINISHED)
+    if start.told and (start.refusal is not None or code == BAD_CONFIG) and not start.is_cancelled:
+        return Verdict(Action.end, FAILED)
+    if not start.told:
+        return Verdict(Action.no_start, FAILED)
+    if start.word is None:
+        return Verdict(Action.end, INTERRUPTED if start.is_cancelled else FAILED)
+    return Verdict(Action.end, start.word)
+
+
+def _cause(start: Start, facts: Facts, warning_s: float) -> str:
+    if facts.is_preempted:
+        return "preempted by another job"
+    if facts.left_s is not None and facts.left_s <= warning_s + EARLY_S:
+        return "the time limit"
+    return "stopped on request" if start.word == STOPPED else "its step was killed"

@@ -1,0 +1,52 @@
+"""Running a claimed run: here with a display, or in the background. Shared by `train` and `resume`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from yoloscale.cli.show.ending import print_ending, shown
+from yoloscale.config.schema import Config
+from yoloscale.launch.run_folder import Claim
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+
+
+def announce(config: Config, run: RunDirectory, attempt: int) -> None:
+    """The plan and where to look, before anything starts."""
+    from yoloscale.config.plan import describe
+
+    print(f"run   {shown(run.path)}")
+    print(f"plan  {describe(config)}")
+    print(f"logs  {shown(run.attempt_logs(attempt))}", flush=True)
+
+
+def run_watched(taken: Claim, config: Config) -> int:
+    """Run a claimed run here with a display; its exit code."""
+    from yoloscale.cli.show.display import Display
+    from yoloscale.agent.attempt import Observer
+    from yoloscale.launch.start import run_here
+
+    before = events.last_attempt(events.history(taken.run))
+    announce(config, taken.run, before + 1)
+    with Display(taken.run, since_attempt=before) as display:
+        outcome = run_here(taken, Observer(display.watch, display.say))
+    print_ending(taken.run, outcome)
+    return outcome.exit_code
+
+
+def run_detached(taken: Claim, config: Config) -> int:
+    """Hand a claimed run to a supervisor and say how to follow it."""
+    from yoloscale.launch.start import run_in_background
+
+    announce(config, taken.run, events.last_attempt(events.history(taken.run)) + 1)
+    run_in_background(taken)
+    path = shown(taken.run.path)
+    print(f"runs in the background: {shlex.quote(taken.run.name)}")
+    print(f"  yoloscale logs {path} -f\n  yoloscale status {path}\n  yoloscale cancel {path}")
+    return 0
+
+
+def say(line: str) -> None:
+    """Progress of the preparation."""
+    print(line, file=sys.stderr, flush=True)

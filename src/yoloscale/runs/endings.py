@@ -1,0 +1,28 @@
+"""What the programs of a job write into the run's history beside its launchers' words."""
+
+from __future__ import annotations
+
+from yoloscale.agent.outcome import FAILED, INTERRUPTED, STOPPED
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+
+
+def record_failure(run: RunDirectory, job: str, error: str, *, start: str | None = None) -> None:
+    """The run has failed in this job, and nobody goes on with it; `start` is that of the srun which found it out."""
+    attempt = events.last_attempt(events.history(run))
+    said = {"attempt": attempt, "rank": None, "error": error, "collateral": False, "gave_up": True, "job": job}
+    events.note(run, events.FAILED, **said, **({} if start is None else {"start": start}))
+    events.note(run, events.EXITED, attempt=attempt, exit_code=FAILED, job=job)
+
+
+def record_stop(run: RunDirectory, job: str) -> None:
+    """The ranks have saved and stopped, and the job is not requeued."""
+    attempt = events.last_attempt(events.history(run))
+    events.note(run, events.EXITED, attempt=attempt, exit_code=STOPPED, job=job, final=True)
+
+
+def record_cancel(run: RunDirectory, job: str) -> None:
+    """A person has stopped this job."""
+    attempt = events.last_attempt(events.history(run))
+    events.note(run, events.CANCELLED, job=job)
+    events.note(run, events.EXITED, attempt=attempt, exit_code=INTERRUPTED, job=job)

@@ -1,0 +1,120 @@
+"""What a run on SLURM is doing: its events are the truth about training, SLURM knows of its job. Pure."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from yoloscale.runs import events
+from yoloscale.runs.progress import Progress
+from yoloscale.backends.slurm.queue import Job, Silence
+
+STOPPED = 75  # a launcher's word that is not the last one: the batch script decides whether the job is requeued
+
+
+@dataclass(frozen=True)
+class Told:
+    """A state, what is going on, and what SLURM says about an end that nobody else has a word on."""
+
+    state: str
+    phase: str = ""
+    error: str | None = None
+
+
+def asks(progress: Progress) -> bool:
+    """Whether it takes SLURM to tell the state: the run was submitted, and that is not over by its events."""
+    if progress.job is None or progress.finished:
+        return False
+    if progress.exited is None or progress.goes_on:
+        return True
+    return progress.is_submitted and progress.exited.get("exit_code") == STOPPED and not progress.exited.get("final")
+
+
+def state_of(progress: Progress, job: Job | Silence | None, *, lives: bool | None) -> Told | None:
+    """The state of a run that `asks`; None where it is that of the events alone.
+
+    Args:
+        job: of the run's newest submission; None if SLURM has forgotten it.
+        lives: whether its launcher does, None if that is on another host.
+    """
+    if isinstance(job, Silence):
+        return _unanswered(progress, job)
+    if job is None:
+        return None if lives else _after(progress, None)
+    if job.is_over:
+        return _after(progress, job)
+    if job.is_waiting:
+        return Told("pending", queue_phase(progress, job))
+    if progress.queued is not None:
+        return Told("pending", _requeue_words(progress) or "starting")
+    if progress.exited is not None and not progress.goes_on:
+        return Told("restarting", "its ranks have stopped, its job is ending")
+    return active(progress)
+
+
+def _unanswered(progress: Progress, silence: Silence) -> Told | None:
+    """Ranks that have saved are not at their end while their job may be requeued, as soon as SLURM answers it."""
+    if progress.queued is not None:
+        return Told("pending", queue_phase(progress, None))
+    has_stopped = progress.exited is not None and not progress.goes_on and not progress.exited.get("final")
+    if has_stopped and silence.words and silence.is_here:
+        return Told("restarting", "its ranks have stopped, and SLURM does not tell what follows")
+    return None
+
+
+def active(progress: Progress) -> Told:
+    """The state of a run that somebody looks after."""
+    if progress.goes_on:
+        return Told("restarting", progress.phase)
+    if progress.is_training:
+        return Told("running", progress.phase)
+    if progress.attempt > 1:
+        return Told("restarting", progress.phase)
+    return Told("running" if progress.processes else "pending", progress.phase)
+
+
+def queue_phase(progress: Progress, job: Job | None) -> str:
+    """Why a job waits, in SLURM's words, and until when."""
+    waiting = "waiting in the queue" + (f": {job.reason}" if job is not None and job.reason else "")
+    if job is not None and job.starts_at is not None and job.starts_at > time.time():
+        waiting += time.strftime(", expected to start %Y-%m-%d %H:%M", time.localtime(job.starts_at))
+    by_slurm = "requeued by SLURM" if progress.queued is None else ""
+    return _joined(by_slurm or _requeue_words(progress), waiting)
+
+
+def _requeue_words(progress: Progress) -> str:
+    queued = progress.queued or {}
+    if queued.get("event") != events.REQUEUED:
+        return ""
+    cause = str(queued.get("cause") or "")
+    return "requeued" + (f" ({cause})" if cause and not cause.startswith("requeued") else "")
+
+
+def _after(progress: Progress, job: Job | None) -> Told:
+    """The job is gone, and its last word, if there is one, is that the ranks have saved and stopped."""
+    has_stopped = progress.stopped is not None or (progress.exited is not None and not progress.goes_on)
+    word, error = (job.word, _end_words(progress, job)) if job is not None else ("", _forgotten(progress))
+    if progress.cancelled:
+        return Told("cancelled")
+    if word == "CANCELLED":
+        return Told("cancelled", error=error)
+    if has_stopped and progress.queued is None:
+        return Told("preempted", error=None if word in ("", "COMPLETED", "FAILED") else error)
+    return Told("preempted" if word == "PREEMPTED" else "failed", error=error)
+
+
+def _end_words(progress: Progress, job: Job) -> str:
+    when = " before its launcher began" if progress.queued is not None else ""
+    reason = f" ({job.reason})" if job.reason not in ("", job.word, job.word.title()) else ""
+    return f"SLURM ended job {job.id}{when}: {job.state}{reason}"
+
+
+def _forgotten(progress: Progress) -> str:
+    said = "its launcher has left no last word"
+    if progress.queued is not None:
+        said = "its launcher never began: it was cancelled in the queue, or its script failed"
+    return f"job {progress.job} is no longer known to SLURM, and {said}"
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

@@ -1,0 +1,206 @@
+"""The program of one rank: `python -m yoloscale.worker RUN`, started by torchrun, or by hand with its variables.
+
+Reads RUN/config.yaml, joins the other ranks, goes on from the newest checkpoint if there is one, and ends with
+0 finished, 1 failed, 2 bad config, 75 stopped on request with a checkpoint saved, 130 interrupted by a person.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.config.freeze import load
+from yoloscale.config.locations import working_folder
+from yoloscale.system.mig import own_instance
+from yoloscale.config.plan import is_automatic, plan, world_size
+from yoloscale.config.schema import Config
+from yoloscale.distributed.environment import Ranks, from_environment, rendezvous_of_step, variables_of
+from yoloscale.distributed.failures import is_out_of_memory, out_of_memory
+from yoloscale.distributed.heartbeat import HEARTBEAT
+from yoloscale.distributed.libraries import set_variables
+from yoloscale.distributed.peers import PEERS, Loss
+from yoloscale.engine.stop_requests import Ballot
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.identity import VARIABLE, RunLost
+
+ATTEMPT_VARIABLE = "YOLOSCALE_ATTEMPT"
+PR_SET_PDEATHSIG = 1
+
+
+def main(argv: list[str]) -> int:
+    """Run one rank; returns its exit code."""
+    if len(argv) != 2:
+        print("usage: python -m yoloscale.worker RUN (under torchrun; RUN is a run directory)", file=sys.stderr)
+        return 2
+    run = RunDirectory(Path(argv[1]).absolute())
+    try:
+        ranks = from_environment()
+        run = owned(run, os.environ.get(VARIABLE))  # before the log is opened: it lies in the folder
+    except ConfigError as error:
+        print(error, file=sys.stderr, flush=True)
+        return 2
+    except RunLost as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    os.environ.update(variables_of(ranks) | rendezvous_of_step() | own_instance(os.environ, ranks.local_rank))
+    attempt = _attempt(run)
+    ballot = Ballot()
+    ballot.listen()
+    _end_with_parent()
+    if ATTEMPT_VARIABLE in os.environ:
+        _redirect_output(run.rank_log(attempt, ranks.rank))
+    config: Config | None = None
+    try:
+        config = load(run.config)
+        os.chdir(working_folder(config.origin))  # what is relative in a dataset's YAML refers to it
+        _check_topology(config, ranks)
+        return _train(config, run, ranks, attempt, ballot)
+    except ConfigError as error:
+        print(error, file=sys.stderr, flush=True)
+        _report(run, ranks, attempt, error, str(error), exit_code=2)
+        return 2
+    except RunLost as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        traceback.print_exc()
+        _report(run, ranks, attempt, error, _describe(error, config, ranks))
+        return 1
+
+
+def _train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
+    """Import what is heavy, in the order that Ultralytics needs, and train."""
+    if ranks.is_first:
+        events.record(run, events.SETUP, attempt=attempt, phase="importing")
+    set_variables(os.environ, config.cluster.timeout_s)
+    from yoloscale.yolo import runtime
+
+    runtime.prepare(ranks.world_size, config.model.allow_pickle)
+    from yoloscale.distributed import group
+    from yoloscale.worker.train.train import train
+
+    runtime.check_ranks(ranks.rank, ranks.world_size, ranks.local_rank)
+    runtime.keep_offline()
+    code = train(config, run, ranks, attempt, ballot)
+    group.leave()
+    return code
+
+
+def _attempt(run: RunDirectory) -> int:
+    """Which start of the run this is, from 1: the launcher says it; by hand it is the last one on record."""
+    if ATTEMPT_VARIABLE in os.environ:
+        return int(os.environ[ATTEMPT_VARIABLE])
+    return events.last_attempt(events.history(run)) or 1
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to stop this rank if the agent that started it is killed (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class _Log(io.FileIO):
+    """A file whose disk may be full or read-only: what it does not take is lost, and whoever prints goes on."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _redirect_output(log: Path) -> None:
+    """Send everything this process and its children print to a file, from the descriptors up.
+
+    It lies on the disk of the checkpoints, whose being full is worth a warning and not the run.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    sys.stdout, sys.stderr = _unfailing(1), _unfailing(2)
+
+
+def _unfailing(descriptor: int) -> TextIO:
+    raw = io.BufferedWriter(_Log(descriptor, "wb", closefd=False))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _check_topology(config: Config, ranks: Ranks) -> None:
+    """Raise ConfigError unless as many ranks were started as the run goes on with, and its batch divides over them."""
+    nodes, each = config.cluster.nodes, config.cluster.procs_per_node
+    assert each is not None, "frozen configs are resolved"
+    fewest = config.cluster.min_nodes or nodes
+    if ranks.world_size not in [count * each for count in range(fewest, nodes + 1)]:
+        wanted = f"{nodes}" if fewest == nodes else f"{fewest}:{nodes}"
+        raise ConfigError(
+            Problem(
+                "cluster",
+                f"the run is frozen for {world_size(config)} ranks ({nodes} × {each}), {ranks.world_size} were started",
+                f"start it with torchrun --nnodes={wanted} --nproc-per-node={each}, or with "
+                f"srun --nodes={nodes} --ntasks-per-node={each} python -m yoloscale.worker RUN",
+            )
+        )
+    if not is_automatic(config.batch):
+        plan(config, ranks=ranks.world_size)
+
+
+def _describe(error: Exception, config: Config | None, ranks: Ranks) -> str:
+    """The error in words; of a GPU that is full also what it was full of."""
+    if not is_out_of_memory(error):
+        return f"{type(error).__name__}: {error}"
+    import torch
+
+    batch = int(config.batch) // ranks.world_size if config is not None and config.batch >= 1 else 0
+    try:
+        memory = (torch.cuda.memory_reserved(), *torch.cuda.mem_get_info())
+    except RuntimeError:  # a device that answers no more
+        memory = (0, 0, 0)
+    return out_of_memory(error, batch, *memory)
+
+
+def _report(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, said: str, **about: Any) -> None:
+    """Tell the other ranks and put on record what this one failed of; `about`: what else the launchers are to know.
+
+    Of a rank that was told which other one is gone, one word a node is enough.
+    """
+    loss = PEERS.loss
+    if loss is None and not PEERS.is_collateral(error):
+        PEERS.announce(Loss(ranks.rank, ranks.host, said))
+    if loss is not None and not ranks.is_first_of_node:
+        return
+    if loss is not None:
+        about["lost"] = {"rank": loss.rank, "host": loss.host, "error": loss.error}
+    events.note(
+        run,
+        events.FAILED,
+        attempt=attempt,
+        rank=ranks.rank,
+        host=ranks.host,
+        error=said,
+        at_step=HEARTBEAT.step,
+        collateral=loss is not None or PEERS.is_collateral(error),
+        traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)[-6:]),
+        **about,
+    )
+
+
+if __name__ == "__main__":
+    exit_code = main(sys.argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # not sys.exit: after a failure the other ranks may be gone, and tearing a process group down would wait for them
+    os._exit(exit_code)

@@ -1,0 +1,98 @@
+"""What a hang leaves in the run directory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from yoloscale.config.schema import Config
+from yoloscale.data.worker_deaths import describe_workers
+from yoloscale.distributed.hang.state_store import connect
+from yoloscale.distributed.environment import Ranks
+from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, LOADING
+from yoloscale.distributed.peers import PEERS, Loss
+from yoloscale.distributed.hang.detect import Verdict
+from yoloscale.distributed.hang.watchdog import Timing, Watchdog
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
+
+SHOWN = 4  # logs
+LOOK_S = 2.0  # between two looks at what the launchers have put on record
+
+
+def watch(config: Config, run: RunDirectory, ranks: Ranks, attempt: int) -> Watchdog:
+    """Called by every rank before it joins the others. A watchdog that has begun to watch; close it at the end."""
+    timing = Timing(config.cluster.timeout_s)
+    watchdog = Watchdog(ranks, connect(ranks), timing, lambda verdict: _record(run, ranks, attempt, verdict))
+    watchdog.start()
+    if ranks.is_first and ranks.world_size > 1:
+        arguments = (run, ranks, attempt, time.time())
+        threading.Thread(target=_hear_launchers, args=arguments, name="launchers", daemon=True).start()
+    return watchdog
+
+
+def _hear_launchers(run: RunDirectory, ranks: Ranks, attempt: int, since: float) -> None:
+    """Tell the ranks of what a launcher has put on record: all ranks of its node may be gone, and nobody else knows.
+
+    Rank 0 looks, and only while it waits; in a thread of its own, since a shared disk may not answer. On GPUs it waits
+    through most of a step, so what was read before is not read again.
+    """
+    told = EventTail(run)
+    while PEERS.loss is None and not PEERS.are_leaving:
+        time.sleep(LOOK_S)
+        if HEARTBEAT.last.phase.waits:
+            with suppress(OSError):
+                loss = told_loss(told.new(), ranks.rank, attempt, since)
+                if loss is not None:
+                    PEERS.announce(loss)
+
+
+def told_loss(history: list[dict[str, Any]], mine: int, attempt: int, since: float) -> Loss | None:
+    """The first failure of another rank in this attempt since its start, as its launcher has put it on record."""
+    for record in history:
+        is_now = record.get("attempt") == attempt and float(record.get("time", 0.0)) >= since
+        if record["event"] == events.FAILED and is_now and not record.get("collateral") and not record.get("hang"):
+            rank, code = record.get("rank"), record.get("exit_code")
+            if rank is not None and rank != mine:
+                said = str(record.get("error", "failed"))
+                return Loss(int(rank), str(record.get("host", "?")), said, is_gone=isinstance(code, int) and code < 0)
+    return None
+
+
+def _record(run: RunDirectory, ranks: Ranks, attempt: int, verdict: Verdict) -> None:
+    """Put on record who hangs, once per attempt: ranks that cannot ask each other may find the same."""
+    this_attempt = events.of_attempt(events.history(run), attempt)
+    if any(event.get("hang") and event["attempt"] == attempt for event in this_attempt):
+        return
+    rank, host = verdict.ranks[0] if verdict.ranks else ranks.rank, verdict.host or ranks.host
+    said = verdict.message
+    if len(verdict.ranks) == 1:  # whoever reports a failure puts its rank and host before what it says
+        said = said.removeprefix(f"rank {rank} on {host} ")
+    events.record(
+        run,
+        events.FAILED,
+        attempt=attempt,
+        rank=rank,
+        host=host,
+        error=f"{said}{_what_it_waits_for(ranks, verdict)}{_where_stacks_are(run, attempt, verdict)}",
+        collateral=False,
+        hang=True,
+    )
+
+
+def _what_it_waits_for(ranks: Ranks, verdict: Verdict) -> str:
+    """The state of the loader workers, if it is this rank that waits for images."""
+    is_mine = verdict.ranks == (ranks.rank,) and HEARTBEAT.last.phase in (LOADING, EVALUATING)
+    workers = describe_workers() if is_mine else ""
+    return f"; {workers}" if workers else ""
+
+
+def _where_stacks_are(run: RunDirectory, attempt: int, verdict: Verdict) -> str:
+    """Where to look on: the logs of those named, or of all if those have nothing to say."""
+    named = verdict.ranks[:SHOWN] if verdict.answers else ()
+    logs = [run.rank_log(attempt, rank) for rank in named] or [run.attempt_logs(attempt)]
+    there = [str(log.relative_to(run.path)) for log in logs if log.exists()]
+    return f"; stacks are in {', '.join(there)}" if there else ""

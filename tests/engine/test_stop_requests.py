@@ -1,0 +1,81 @@
+"""Requests to stop: real signals to a real process, and what ranks that ask for different things agree on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yoloscale.engine.stop_requests import Ballot, Stop, decide
+
+SOURCE = Path(__file__).parents[2] / "src"
+PROGRAM = """
+import signal, time, types
+from yoloscale.engine import stop_requests
+now = [100.0]
+votes.time = types.SimpleNamespace(monotonic=lambda: now[0])  # goes on with SIGWINCH, and only then
+later = []
+signal.signal(signal.SIGWINCH, lambda *_: later.append(votes.SAME_INTERRUPT_S))
+ballot = votes.Ballot()
+ballot.listen()
+last = ballot.wish
+print("listening", flush=True)
+try:
+    while True:
+        time.sleep(0.01)
+        if later:
+            now[0] += later.pop()
+            print("later", flush=True)
+        if ballot.wish is not last:
+            last = ballot.wish
+            print(ballot.wish.name, ballot.reason, flush=True)
+except KeyboardInterrupt:
+    print("quits", flush=True)
+"""
+
+
+def test_one_number_per_reason() -> None:
+    ballot = Ballot()
+    assert ballot.vote() == [0, 0, 0, 0]
+    ballot.ask(Stop.time_limit)
+    assert ballot.vote() == [1, 0, 0, 0]
+    ballot.ask(Stop.interrupt)
+    ballot.ask(Stop.terminate)
+    assert ballot.vote() == [0, 0, 1, 0], "the strongest wish stays"
+
+
+@pytest.mark.parametrize(
+    ("sums", "decision"),
+    [
+        ([0, 0, 0, 0], (Stop.none, False)),
+        ([1, 0, 0, 0], (Stop.time_limit, False)),
+        ([1, 3, 0, 2], (Stop.terminate, True)),
+        ([0, 63, 1, 0], (Stop.interrupt, False)),
+    ],
+)
+def test_the_strongest_wish_of_any_rank_wins(sums: list[float], decision: tuple[Stop, bool]) -> None:
+    assert decide(sums) == decision
+
+
+def test_signals_become_wishes_and_a_second_interrupt_quits() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(SOURCE)}
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "listening\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.readline() == "terminate SIGTERM\n"
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "interrupt SIGINT\n"
+            process.send_signal(signal.SIGINT)  # the same one, passed on by the agent
+            process.send_signal(signal.SIGWINCH)
+            assert process.stdout.readline() == "later\n"
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "quits\n"
+        finally:
+            process.kill()

@@ -1,0 +1,63 @@
+"""`python -m standin_launcher RUN [NODE_RANK]`: `yoloscale train` of a claimed run with the stand-in rank.
+
+RUN/standin.json: {"constants": {"module.NAME": value}} sets constants of modules of yoloscale.launch, so that a test
+need not wait as long as a cluster may take.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from yoloscale.cli.show.display import Display
+from yoloscale.cli.show.ending import print_ending
+from yoloscale.cli.main import print_problems
+from yoloscale.errors import ConfigError
+from yoloscale.config.freeze import load
+from yoloscale.agent.attempt import Observer
+from yoloscale.launch.run_folder import lock
+from yoloscale.agent.joining import join_attempts
+from yoloscale.agent.nodes import wait_for_first_node
+from yoloscale.launch.start import run_here
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.identity import RunLost
+
+WORKER = "standin_worker"
+
+
+def set_constants(run: RunDirectory) -> None:
+    for name, value in json.loads((run.path / "standin.json").read_text()).get("constants", {}).items():
+        module, _, constant = name.partition(".")
+        holder = importlib.import_module(f"yoloscale.launch.{module}")
+        assert hasattr(holder, constant), name
+        setattr(holder, constant, value)
+
+
+def main() -> int:
+    run = RunDirectory(Path(sys.argv[1]))
+    set_constants(run)
+    node_rank = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    try:
+        config = load(run.config)
+        with Display(run) as display:
+            observer = Observer(display.watch, display.say)
+            if node_rank:
+                announced = wait_for_first_node(run, config, node_rank, print, timeout_s=30)
+                lock(run, node_rank=node_rank)
+                outcome = join_attempts(run, config, announced, observer, node_rank=node_rank, worker=WORKER)
+            else:
+                outcome = run_here(lock(run), observer, worker=WORKER)
+    except ConfigError as error:
+        print_problems(error)
+        return 2
+    except RunLost as lost:
+        print(f"yoloscale: {lost}")
+        return 1
+    print_ending(run, outcome)
+    return outcome.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
