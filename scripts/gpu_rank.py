@@ -83,9 +83,9 @@ def per_step(counts: dict[str, int], seconds: float) -> dict[str, Any]:
 
 def rank(run: str) -> int:
     """A rank of a training, counted; or one of several that share the first device, which the product refuses."""
-    from yoloscale.worker import __main__ as worker
     from yoloscale.config.freeze import load
     from yoloscale.distributed.environment import from_environment
+    from yoloscale.worker import __main__ as worker
 
     wanted = json.loads((Path(run) / WANTED).read_text(encoding="utf-8"))
     config, world_size = load(Path(run) / "config.yaml"), from_environment().world_size
@@ -136,9 +136,9 @@ def yolo(file: str, device: str, *words: str) -> int:
 def train(file: str, shared: str, *tokens: str) -> int:
     """A training under our launcher, whose ranks are this module's."""
     from yoloscale.agent.attempt import Observer
-    from yoloscale.launch.run_folder import claim
     from yoloscale.launch.configure import configure
     from yoloscale.launch.prepare import prepare
+    from yoloscale.launch.run_folder import claim
     from yoloscale.launch.start import run_here
 
     config = prepare(configure(tokens), print)

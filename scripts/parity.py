@@ -23,12 +23,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from yoloscale.errors import ConfigError
-from yoloscale.config.locations import cache_folder
-from yoloscale.config.schema import Config
 from yoloscale.bench import commands
 from yoloscale.bench import sides as bench_sides
 from yoloscale.bench.machine import describe_machine
+from yoloscale.config.locations import cache_folder
+from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError
 
 METRIC = "metrics/mAP50-95"  # of boxes, masks or keypoints: the last of them counts, the task's own
 DEFAULTS = {

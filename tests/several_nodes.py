@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from yoloscale.agent.leftovers import processes_of
 from yoloscale.config.schema import Config
 from yoloscale.launch.run_folder import claim
-from yoloscale.agent.leftovers import processes_of
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 

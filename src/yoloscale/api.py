@@ -11,19 +11,19 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from yoloscale.backends.slurm.queue import Seldom
 from yoloscale.config.addresses import hidden
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.config.schema import Launcher
 from yoloscale.config.compose.words import from_values
+from yoloscale.config.schema import Launcher
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.run_folder import Claim
 from yoloscale.launch.move import Before
 from yoloscale.launch.once import refuse_several
+from yoloscale.launch.run_folder import Claim
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.listing import all_runs as listed_runs
-from yoloscale.backends.slurm.queue import Seldom
 from yoloscale.runs.status import Status, read_result, status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.runs.tail import last_lines
@@ -138,9 +138,9 @@ def train(*overrides: str, **values: Any) -> Run:
     as a dict: cluster={"nodes": 2}. Weights and images are fetched and checked before this returns.
     Raises ConfigError, with all problems, before anything is started.
     """
-    from yoloscale.launch.run_folder import proposed_run
-    from yoloscale.launch.configure import configure
     from yoloscale.backends.slurm.own_job import remarks_in_job
+    from yoloscale.launch.configure import configure
+    from yoloscale.launch.run_folder import proposed_run
     from yoloscale.launch.start import ready
 
     refuse_several(["train"])
@@ -271,8 +271,8 @@ def _start(taken: Claim, words: list[str], before: Before | None) -> None:
 
     `before`: how the run was frozen, and is again where SLURM does not take it; None if there was none.
     """
-    from yoloscale.config.freeze import load
     from yoloscale.backends.slurm.submit import submit_claimed
+    from yoloscale.config.freeze import load
     from yoloscale.launch.start import run_in_background
 
     config = load(taken.run.config)

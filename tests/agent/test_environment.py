@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.system import network
-from yoloscale.config.schema import Device
 from yoloscale.agent.environment import job_environment, job_variables, visible_gpus
 from yoloscale.agent.spec import JobSpec
+from yoloscale.config.schema import Device
+from yoloscale.system import network
 
 SPEC = JobSpec(run=Path("/r"), attempt=2, job_id="id", procs_per_node=2, threads=3)
 

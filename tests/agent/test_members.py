@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.freeze import freeze
-from yoloscale.config.schema import Config
-from yoloscale.agent import members
-from yoloscale.agent import presence
+from yoloscale.agent import members, presence
 from yoloscale.agent.members import Members, Regrouping
 from yoloscale.agent.presence import Answer, Sign, read
+from yoloscale.config.freeze import freeze
+from yoloscale.config.schema import Config
 from yoloscale.runs.directory import RunDirectory
 
 

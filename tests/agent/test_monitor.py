@@ -10,18 +10,16 @@ import pytest
 from tests.counted_files import counted
 from tests.fake_time import FakeTime
 
-from yoloscale.config.schema import Config
-from yoloscale.agent import joining
-from yoloscale.agent import looks
-from yoloscale.agent import monitor
+from yoloscale.agent import joining, looks, monitor
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import next_spec
-from yoloscale.launch.run_folder import claim
-from yoloscale.system.processes import Dependent
-from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.agent.monitor import POLL_S, Watched
+from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.config.schema import Config
+from yoloscale.launch.run_folder import claim
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.processes import Dependent
 
 Make = Callable[..., Config]
 SECONDS = 600

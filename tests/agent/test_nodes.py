@@ -23,15 +23,15 @@ from tests.launch.several_nodes import (
 )
 from tests.ports import free_port
 
-from yoloscale.errors import ConfigError
-from yoloscale.config.freeze import freeze, load
-from yoloscale.config.schema import Config
 from yoloscale.agent.attempt import Ended, Observer
 from yoloscale.agent.joining import await_next, join_attempts, joining_spec
 from yoloscale.agent.nodes import Announcement, commands, newest_announcement, wait_for_first_node
 from yoloscale.agent.outcome import Outcome
 from yoloscale.agent.spec import JobSpec
 from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.config.freeze import freeze, load
+from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError
 from yoloscale.runs import events
 from yoloscale.runs.event_files import EventTail
 

@@ -15,13 +15,13 @@ from typing import Any
 import psutil
 import pytest
 
-from yoloscale.config.schema import ClusterConfig, Launcher
 from yoloscale.agent import attempts
 from yoloscale.agent.attempts import TimeLimit, time_limit
-from yoloscale.launch.cancel import cancel
 from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, conclude
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.backends.slurm import own_job
+from yoloscale.config.schema import ClusterConfig, Launcher
+from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress

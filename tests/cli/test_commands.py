@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from yoloscale.cli.main import USAGE, main, print_problems
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config, Device
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 

@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.slurm import own_job, submit
+from yoloscale.backends.slurm.commands import SlurmError
+from yoloscale.backends.slurm.own_job import OwnJob
 from yoloscale.cli import resume
 from yoloscale.cli.resume import words_of
 from yoloscale.errors import ConfigError
-from yoloscale.launch.run_folder import claim, lock
 from yoloscale.launch.configure import configure
-from yoloscale.backends.slurm import own_job
-from yoloscale.backends.slurm import submit
-from yoloscale.backends.slurm.own_job import OwnJob
+from yoloscale.launch.run_folder import claim, lock
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.backends.slurm.commands import SlurmError
 
 Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
 

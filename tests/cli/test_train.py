@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from yoloscale.cli import train
 from yoloscale.backends.slurm import own_job
 from yoloscale.backends.slurm.own_job import OwnJob
+from yoloscale.cli import train
 
 Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from yoloscale.cli.main import main
 from yoloscale.cli import wandb_sync
+from yoloscale.cli.main import main
 from yoloscale.cli.wandb_sync import sync, unsent
 from yoloscale.runs.directory import RunDirectory
 

@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.agent.attempt import command as start_command
+from yoloscale.agent.spec import job_spec
+from yoloscale.backends.slurm.job import job_for
+from yoloscale.backends.slurm.render import script_of
+from yoloscale.config.check.train import validate
 from yoloscale.config.compose.catalog import read_catalog, task_of_architecture
+from yoloscale.config.compose.help import train_help
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.freeze import freeze, load
-from yoloscale.config.compose.help import train_help
 from yoloscale.config.locations import configs_folder
-from yoloscale.system.machine import Machine
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.schema.sweep import SweepConfig
-from yoloscale.config.check.train import validate
-from yoloscale.agent.attempt import command as start_command
-from yoloscale.backends.slurm.job import job_for
-from yoloscale.backends.slurm.render import script_of
-from yoloscale.agent.spec import job_spec
 from yoloscale.sweep.configure import configure_all
 from yoloscale.sweep.effects import useless
 from yoloscale.sweep.grammar.points import Point, expand
 from yoloscale.sweep.grammar.space import read_space
+from yoloscale.system.machine import Machine
 
 FIRST_POINTS = 8  # of a sweep that a comment shows
 EIGHT_GPUS = Machine(gpu_count=8, cpus=64, has_bf16=True)

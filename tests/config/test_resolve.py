@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from yoloscale.system.machine import Machine
 from yoloscale.config.resolve import resolve, starting_weights
 from yoloscale.config.schema import ClusterConfig, Config, DataConfig, Device, Launcher, ModelConfig, ShapesConfig
+from yoloscale.system.machine import Machine
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 OLD_CPU = Machine(gpu_count=0, cpus=4, has_bf16=False)

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.schema.arguments import TrainArguments
-from yoloscale.errors import ConfigError
-from yoloscale.system.machine import Machine
+from yoloscale.config.check.train import validate
 from yoloscale.config.plan import plan
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE, FREE_GROUPS, Done, remarks
@@ -24,10 +22,12 @@ from yoloscale.config.schema import (
     Task,
     WandbConfig,
 )
+from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.typed_again import changed
-from yoloscale.config.check.train import validate
+from yoloscale.errors import ConfigError
+from yoloscale.system.machine import Machine
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 ROOT = {entry.name for entry in fields(TrainArguments)}

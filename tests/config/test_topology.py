@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from yoloscale.errors import ConfigError
-from yoloscale.system.machine import Machine
+from yoloscale.config.check.train import validate
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import Done
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ModelConfig, Task
 from yoloscale.config.schema.slurm import passed_through
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.typed_again import changed as changed_with
-from yoloscale.config.check.train import validate
+from yoloscale.errors import ConfigError
+from yoloscale.system.machine import Machine
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 OLD_CPU = Machine(gpu_count=0, cpus=4, has_bf16=False)

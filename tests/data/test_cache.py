@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from yoloscale.system.memory import Room
 from yoloscale.data import cache
 from yoloscale.distributed.environment import Ranks
+from yoloscale.system.memory import Room
 
 COUNT = 11
 

@@ -18,12 +18,11 @@ from ultralytics.data.split import split_classify_dataset
 from ultralytics.data.utils import check_cls_dataset
 from ultralytics.utils import DEFAULT_CFG
 
+from yoloscale.config.schema import DataConfig, Task
+from yoloscale.datasets import class_split, sources
+from yoloscale.datasets.check.dataset import check
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.remarks import silent
-from yoloscale.config.schema import DataConfig, Task
-from yoloscale.datasets import class_split
-from yoloscale.datasets import sources
-from yoloscale.datasets.check.dataset import check
 from yoloscale.yolo import datasets
 
 

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from yoloscale.config.addresses import hide
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import DataConfig, Task
 from yoloscale.datasets import download as download_module
-from yoloscale.datasets import fetched
-from yoloscale.datasets import sources
+from yoloscale.datasets import fetched, sources
 from yoloscale.datasets.download import DownloadError, Version, ask, download
+from yoloscale.errors import ConfigError
 
 
 def put(folder: Path, names: str, time_s: int) -> Path:

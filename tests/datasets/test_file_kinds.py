@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import Task
 from yoloscale.datasets import weights_file
 from yoloscale.datasets.check.dataset import check
 from yoloscale.datasets.file_kinds import other_file
+from yoloscale.errors import ConfigError
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"3" * 64 + b"\nsize 402133\n"
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in\n - Example</title></head><body></body></html>"

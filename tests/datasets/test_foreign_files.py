@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from tests.datasets.folders import dataset_in
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import DataConfig, Task
-from yoloscale.datasets.check import dataset as check
 from yoloscale.datasets import sources
+from yoloscale.datasets.check import dataset as check
+from yoloscale.errors import ConfigError, Problem
 
 
 @pytest.fixture(autouse=True)

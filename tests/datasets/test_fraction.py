@@ -9,8 +9,8 @@ import pytest
 from tests import mixed_images
 
 from yoloscale.config.schema import Config, Task
-from yoloscale.datasets.check import dataset as check
 from yoloscale.datasets import fraction as fraction_module
+from yoloscale.datasets.check import dataset as check
 from yoloscale.datasets.fraction import count, entry, remark
 from yoloscale.launch.prepare import prepare
 

@@ -10,11 +10,11 @@ import pytest
 from tests.datasets.folders import dataset_in
 from ultralytics.data.base import BaseDataset
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import DataConfig, Task
+from yoloscale.datasets import sources
 from yoloscale.datasets.check import dataset as check
 from yoloscale.datasets.check import images as check_images
-from yoloscale.datasets import sources
+from yoloscale.errors import ConfigError, Problem
 
 
 @pytest.fixture

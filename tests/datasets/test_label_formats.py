@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Task
 from yoloscale.datasets.check.dataset import check
 from yoloscale.datasets.check.labels import LabelRules, read_labels
 from yoloscale.datasets.check.problems import problems_of_splits
 from yoloscale.datasets.check.verdict import Verdict
 from yoloscale.datasets.label_formats import Setting
+from yoloscale.errors import ConfigError, Problem
 
 BOX = "0 0.5 0.5 0.2 0.2"
 

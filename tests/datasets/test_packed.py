@@ -19,12 +19,11 @@ import numpy as np
 import pytest
 import yaml
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import DataConfig, Task
 from yoloscale.datasets import download as download_module
-from yoloscale.datasets import packed
-from yoloscale.datasets import sources
+from yoloscale.datasets import packed, sources
 from yoloscale.datasets.check.dataset import check
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.locks import build_once
 
 HASH = "0123456789abcdef0123456789abcdef"

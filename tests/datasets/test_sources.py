@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
-from yoloscale.datasets import sources
-from yoloscale.datasets import ultralytics_paths
+from yoloscale.datasets import sources, ultralytics_paths
 from yoloscale.datasets.fetch import FetchError, run_fetch
+from yoloscale.errors import ConfigError, Problem
 
 
 def quiet(text: str) -> None:

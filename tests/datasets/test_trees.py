@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from yoloscale.errors import ConfigError
 from yoloscale.datasets import trees
+from yoloscale.errors import ConfigError
 
 
 def _annotation(*boxes: tuple[int, int, int, int]) -> bytes:

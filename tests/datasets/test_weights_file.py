@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import Task
 from yoloscale.datasets.weights_file import inspect
 from yoloscale.datasets.weights_globals import is_known
+from yoloscale.errors import ConfigError
 
 MODELS = {
     "yolo26n": Task.detect,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from yoloscale.errors import ConfigError
 from yoloscale.distributed.environment import from_environment, rendezvous_of_step, variables_of
+from yoloscale.errors import ConfigError
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 

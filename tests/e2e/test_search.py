@@ -9,9 +9,9 @@ import pytest
 
 from yoloscale.config.freeze import load
 from yoloscale.runs import events, jsonl
-from yoloscale.study import study as studies
 from yoloscale.runs.status import read_result, status
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.study import study as studies
 
 from .conftest import Commands
 

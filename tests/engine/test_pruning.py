@@ -14,10 +14,10 @@ from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import Pruner, SearchConfig, TrialConfig
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
-from yoloscale.study import study as studies
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.sweep.search.sampling import ask
+from yoloscale.study import study as studies
 from yoloscale.sweep.grammar.space import read_space
+from yoloscale.sweep.search.sampling import ask
 from yoloscale.worker.train import trial as trials
 
 EPOCHS = 5

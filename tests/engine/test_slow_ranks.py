@@ -21,8 +21,8 @@ from yoloscale.distributed.heartbeat import HEARTBEAT
 from yoloscale.engine.clock import OwnTime, StepClock
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
-from yoloscale.engine.step import StepOutcome, Stepper
 from yoloscale.engine.slow_ranks import EXCESS, EXCESS_S, Straggler, Stragglers, describe, find
+from yoloscale.engine.step import StepOutcome, Stepper
 from yoloscale.engine.stop_requests import Ballot
 
 QUICK = OwnTime(0.01, 0.2)

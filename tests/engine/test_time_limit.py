@@ -15,8 +15,8 @@ from tests.fake_time import FakeTime
 from yoloscale.checkpoint.state import Progress
 from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.loop import Outcome
-from yoloscale.engine.time_limit import Pending, spent, training_end_s
 from yoloscale.engine.stop_requests import Stop
+from yoloscale.engine.time_limit import Pending, spent, training_end_s
 
 ToyRuns = Callable[..., Any]
 LR, LRF = 0.01, 0.01  # of the toy run

@@ -14,9 +14,9 @@ import pytest
 import yoloscale
 from yoloscale.api import Run, RunFailed
 from yoloscale.config.compose.hydra import compose
-from yoloscale.errors import ConfigError
-from yoloscale.config.schema import Config
 from yoloscale.config.compose.words import from_values
+from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError
 from yoloscale.launch.run_folder import claim, lock, named_run
 from yoloscale.launch.start import ready, run_in_background
 from yoloscale.runs import events

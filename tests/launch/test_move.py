@@ -14,12 +14,12 @@ import yaml
 from PIL import Image
 
 from yoloscale.cli.show.event_lines import Account
-from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
-from yoloscale.launch.run_folder import claim
+from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
 from yoloscale.launch.move import not_compared
+from yoloscale.launch.run_folder import claim
 from yoloscale.launch.start import ready, ready_again
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory

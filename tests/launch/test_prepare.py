@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from yoloscale.config.check import logger as validate_logger
-from yoloscale.errors import ConfigError
 from yoloscale.config.check.ranks_environment import other_environment
 from yoloscale.config.schema import (
     ClusterConfig,
@@ -22,6 +21,7 @@ from yoloscale.config.schema import (
     Task,
 )
 from yoloscale.datasets import fetch
+from yoloscale.errors import ConfigError
 from yoloscale.launch.prepare import prepare
 
 

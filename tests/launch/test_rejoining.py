@@ -20,8 +20,8 @@ from tests.launch.several_nodes import (
 )
 from tests.ports import free_port
 
-from yoloscale.config.schema import Config
 from yoloscale.agent import presence
+from yoloscale.config.schema import Config
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_progress, status

@@ -13,15 +13,15 @@ import yaml
 
 from yoloscale.api import Run
 from yoloscale.cli.show.event_lines import Account
-from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import load
-from yoloscale.system.machine import Machine
 from yoloscale.config.schema import Config, Device, Task
+from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.run_folder import claim, default_name, lock, named_run, proposed_run
 from yoloscale.launch.configure import configure
+from yoloscale.launch.run_folder import claim, default_name, lock, named_run, proposed_run
 from yoloscale.launch.start import ready_again
 from yoloscale.runs import event_files, events
+from yoloscale.system.machine import Machine
 
 Make = Callable[..., Config]
 NAMES = ["plain", "two words", "it's", 'say "hi"', "$(touch x)", "`touch x`", "ä; rm -rf *", "-dash", "a=b,c"]

@@ -12,12 +12,12 @@ from typing import Any
 import psutil
 import pytest
 
-from yoloscale.errors import ConfigError
-from yoloscale.config.schema import Config
 from yoloscale.agent import agent_report
+from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.run_folder import claim
 from yoloscale.launch.interrupt import interrupt
+from yoloscale.launch.run_folder import claim
 from yoloscale.launch.start import end_leftovers
 from yoloscale.runs import events
 from yoloscale.runs.status import status

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import freeze, id_in
 from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError
 from yoloscale.runs import events, identity
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.identity import RunLost

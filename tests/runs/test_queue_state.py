@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.slurm.queue import Answer, Job, Silence
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress
-from yoloscale.backends.slurm.queue import Answer, Job, Silence
 from yoloscale.runs.queue_state import Told, asks, state_of
 from yoloscale.runs.status import status, statuses
 

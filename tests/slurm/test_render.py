@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from tests.slurm.conftest import SlurmCluster
 
-from yoloscale.config.quoting import quote
 from yoloscale.backends.slurm.render import flag, unwritable
+from yoloscale.config.quoting import quote
 
 SOURCE = Path(__file__).parents[2] / "src"
 SMALL = ("data.shapes.train_images=8", "data.shapes.val_images=8", "data.shapes.image_size=64")

@@ -13,8 +13,8 @@ import pytest
 from tests.slurm.conftest import SlurmCluster
 
 import yoloscale
-from yoloscale.errors import ConfigError
 from yoloscale.config.compose.sbatch_options import INSTEAD, instead_of
+from yoloscale.errors import ConfigError
 
 SOURCE = Path(__file__).parents[2] / "src"
 SMALL = ("data.shapes.train_images=8", "data.shapes.val_images=8", "data.shapes.image_size=64")

@@ -20,11 +20,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from yoloscale.system.parent_death import die_with_parent
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.identity import VARIABLE
 from yoloscale.system.liveness import is_alive
+from yoloscale.system.parent_death import die_with_parent
 
 RANK, WORLD_SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 ATTEMPT = int(os.environ["YOLOSCALE_ATTEMPT"])

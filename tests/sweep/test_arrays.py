@@ -11,20 +11,19 @@ from typing import Any
 import pytest
 
 from yoloscale import api
-from yoloscale.cli.sweep.verbs import search as sweep_search
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.config.freeze import load
-from yoloscale.config.schema import ClusterConfig
-from yoloscale.system.slurm_step import FIRST_POINT, point_of
 from yoloscale.backends.slurm import failures
+from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.limits import ArrayLimits, Site, site_problems
 from yoloscale.backends.slurm.node import run_of
+from yoloscale.backends.slurm.queue import Answer, Job
 from yoloscale.backends.slurm.render import render
+from yoloscale.cli.sweep import search as sweep_search
+from yoloscale.config.freeze import load
+from yoloscale.config.schema import ClusterConfig
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down, together_with
-from yoloscale.backends.slurm.queue import Answer, Job
-from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.runs.sweep_directory import SweepPoint, read, write
 from yoloscale.sweep import arrays as arrays_module
 from yoloscale.sweep import configure as configure_module
@@ -38,6 +37,7 @@ from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.ready import ready as ready_search
 from yoloscale.sweep.search.submit import queued, submit_search
 from yoloscale.sweep.submit import script_jobs, submit_points
+from yoloscale.system.slurm_step import FIRST_POINT, point_of
 
 from .conftest import Frozen
 

@@ -12,10 +12,10 @@ import yaml
 from PIL import Image
 
 from yoloscale.cli.sweep.verbs import resume, train
-from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
 from yoloscale.config.schema.sweep import SweepConfig
+from yoloscale.errors import ConfigError
 from yoloscale.launch.run_folder import lock
 from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory, read

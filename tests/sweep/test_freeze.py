@@ -10,12 +10,11 @@ import pytest
 import yaml
 
 from yoloscale.config import resolve as resolve_module
-from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import id_in, load, load_own
-from yoloscale.system.machine import Machine
+from yoloscale.errors import ConfigError
 from yoloscale.launch import configure as launch_configure
-from yoloscale.launch.run_folder import claim, lock
 from yoloscale.launch.configure import configure
+from yoloscale.launch.run_folder import claim, lock
 from yoloscale.runs import events, sweep_directory
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
@@ -28,6 +27,7 @@ from yoloscale.sweep.freeze import freeze_all, proposed_directory
 from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.ready import ready
+from yoloscale.system.machine import Machine
 
 from .conftest import TWO_CPUS, Configured, Frozen
 

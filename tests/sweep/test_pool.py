@@ -17,8 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema.sweep import SweepConfig
+from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.run_folder import lock
 from yoloscale.runs import events, jsonl

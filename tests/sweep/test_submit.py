@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Launcher
+from yoloscale.errors import ConfigError
 from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.config.check.train import validate
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
 from yoloscale.system.durations import limit_s, stop_after_s
-from yoloscale.config.check.train import validate
 
 
 @pytest.mark.parametrize(

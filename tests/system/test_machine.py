@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.system import cpus
-from yoloscale.system import machine
+from yoloscale.system import cpus, machine
 
 
 def cgroup(tmp_path: Path, line: str, files: dict[str, str]) -> int | None:

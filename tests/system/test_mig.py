@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from yoloscale.system import machine
-from yoloscale.system import mig
-from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.config.check.train import _gpus
+from yoloscale.config.schema import ClusterConfig, Device
+from yoloscale.system import machine, mig
 
 
 class NVMLError(Exception):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.errors import ConfigError
+from yoloscale.agent.outcome import AgentEnd, conclude
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.distributed.environment import Ranks
-from yoloscale.agent.outcome import AgentEnd, conclude
+from yoloscale.errors import ConfigError
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress

@@ -1,1 +1,1 @@
-"""The ranks of this node, attempt after attempt: torchrun, what became of them, restarts. Who starts nodes is not known here."""
+"""The ranks of this node, attempt after attempt: torchrun, how they end, restarts. Knows nobody who starts nodes."""

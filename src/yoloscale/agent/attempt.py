@@ -11,21 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from yoloscale.system import network
-from yoloscale.system.machine import show_instances
-from yoloscale.config.schema import Device
-from yoloscale.agent import environment
-from yoloscale.agent import leftovers
-from yoloscale.agent import torchrun
+from yoloscale.agent import environment, leftovers, torchrun
+from yoloscale.agent.monitor import POLL_S, Watched
 from yoloscale.agent.outcome import ABORTED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, broken, conclude
-from yoloscale.system.processes import Dependent
 from yoloscale.agent.spec import JobSpec
 from yoloscale.agent.stop_signals import StopRequests
-from yoloscale.agent.monitor import POLL_S, Watched
+from yoloscale.config.schema import Device
 from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.tail import last_lines
+from yoloscale.system import network
 from yoloscale.system.files import write_whole
+from yoloscale.system.machine import show_instances
+from yoloscale.system.processes import Dependent
 
 LOG_END_LINES = 20
 OTHER_NODES_WORD_S = 3.0  # until the launcher of the node where it began has written down the cause

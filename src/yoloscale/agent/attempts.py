@@ -11,21 +11,21 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from yoloscale.config.schema import ClusterConfig, Config, Launcher
-from yoloscale.system.slurm_step import SlurmStep
-from yoloscale.system.durations import limit_s, stop_after_s
 from yoloscale.agent.attempt import Ended, Observer, run_attempt
+from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.node_group import Change, NodeGroup
 from yoloscale.agent.outcome import FAILED, INTERRUPTED, STOPPED, Failure, Outcome
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
-from yoloscale.backends.slurm.broken_node import is_device_fault
-from yoloscale.backends.slurm.own_job import JobEnd
 from yoloscale.agent.spec import WORKER, JobSpec, job_spec
 from yoloscale.agent.stop_signals import StopRequests
-from yoloscale.agent.monitor import POLL_S
+from yoloscale.backends.slurm.broken_node import is_device_fault
+from yoloscale.backends.slurm.own_job import JobEnd
+from yoloscale.config.schema import ClusterConfig, Config, Launcher
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_progress
+from yoloscale.system.durations import limit_s, stop_after_s
+from yoloscale.system.slurm_step import SlurmStep
 
 
 @dataclass(frozen=True)

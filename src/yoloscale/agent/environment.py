@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from yoloscale.system import network
-from yoloscale.config.schema import Device
 from yoloscale.agent.spec import JobSpec
+from yoloscale.config.schema import Device
 from yoloscale.runs import identity
+from yoloscale.system import network
 
 MARK = "YOLOSCALE_JOB"  # on every process of an attempt, so that none can be overlooked at its end
 ATTEMPT = "YOLOSCALE_ATTEMPT"

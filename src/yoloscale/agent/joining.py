@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from yoloscale.config.schema import Config
-from yoloscale.system.slurm_step import SlurmStep
 from yoloscale.agent.attempt import Observer, run_attempt
 from yoloscale.agent.attempts import on_step, time_limit
 from yoloscale.agent.looks import Looks
@@ -24,10 +22,12 @@ from yoloscale.agent.outcome import FAILED, FINISHED, Outcome
 from yoloscale.agent.presence import Answer
 from yoloscale.agent.spec import WORKER, JobSpec, among, job_spec
 from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.config.schema import Config
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.status import live_launcher, read_progress
+from yoloscale.system.slurm_step import SlurmStep
 
 UNMET_S = 30.0  # for an attempt that follows one whose first node was not reached
 LOOK_S = 1.0  # between two looks for node 0 itself

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import time
 
-from yoloscale.system.network import split_endpoint
 from yoloscale.agent import torchrun
 from yoloscale.agent.spec import JobSpec
+from yoloscale.system.network import split_endpoint
 
 _LOOK_S = 1.0
 _CONNECT_S = 0.5  # longer than any network between two nodes takes

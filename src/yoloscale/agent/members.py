@@ -22,9 +22,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from yoloscale.system.formatting import counted
 from yoloscale.agent.presence import BEAT_S, Call, Sign, read
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.formatting import counted
 
 FEWEST_TIMEOUT_S = 600.0  # how long node 0 waits for as many as it needs
 LAST_CALL_S = 30.0  # how long it waits for more

@@ -8,18 +8,17 @@ import signal
 import time
 from collections.abc import Callable
 
-from yoloscale.agent import leftovers
-from yoloscale.agent import torchrun
+from yoloscale.agent import leftovers, torchrun
 from yoloscale.agent.agent_report import AgentLog
 from yoloscale.agent.looks import Looks
 from yoloscale.agent.meeting import Meeting
 from yoloscale.agent.outcome import TOLD
-from yoloscale.system.processes import Dependent
 from yoloscale.agent.spec import JobSpec
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.progress import Progress
+from yoloscale.system.processes import Dependent
 
 POLL_S = 0.1
 REQUEST_POLL_S = 1.0  # a file may lie on a file system that many share

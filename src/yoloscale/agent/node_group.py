@@ -9,16 +9,16 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from yoloscale.config.schema import Config
-from yoloscale.system.slurm_step import SlurmStep
-from yoloscale.system.formatting import counted
 from yoloscale.agent.attempt import Ended, Observer, say_launched
 from yoloscale.agent.members import FEWEST_TIMEOUT_S, Members, Regrouping, named
 from yoloscale.agent.outcome import FAILED, STOPPED, Failure, Outcome
 from yoloscale.agent.spec import JobSpec, among
 from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.config.schema import Config
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.formatting import counted
+from yoloscale.system.slurm_step import SlurmStep
 
 
 @dataclass(frozen=True)

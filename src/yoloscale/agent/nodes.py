@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.agent.looks import Looks
+from yoloscale.agent.presence import Answer
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences
-from yoloscale.agent.looks import Looks
-from yoloscale.agent.presence import Answer
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
-from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import Status, status
 
 FIRST_NODE_TIMEOUT_S = 600.0

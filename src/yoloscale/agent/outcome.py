@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yoloscale.exit_codes import describe_exit
 from yoloscale.agent import agent_report
+from yoloscale.exit_codes import describe_exit
 from yoloscale.runs.progress import Progress
 
 ABORTED = -signal.SIGABRT

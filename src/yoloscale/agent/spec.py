@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yoloscale.system import cpus
 from yoloscale.config.schema import Config, Device
+from yoloscale.system import cpus
 
 WORKER = "yoloscale.worker"
 

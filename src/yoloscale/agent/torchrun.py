@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.system.network import split_endpoint
 from yoloscale.agent.spec import JobSpec
+from yoloscale.system.network import split_endpoint
 
 MONITOR_INTERVAL_S = 0.2
 JOIN_TIMEOUT_S = 600  # how long the first node waits for the others

@@ -9,9 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.config.quoting import quote
 from yoloscale.config.schema import Config, Device
+from yoloscale.config.schema.arguments import TrainArguments
 
 _PLAIN = re.compile(r"[\w./-]+")  # needs no quotes in Hydra's grammar
 ALWAYS_SAID = ("epochs", "imgsz", "batch", "seed")

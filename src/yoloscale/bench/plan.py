@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError, Problem
 
 PREFIX = "bench."
 NEAR_STEP = 10  # of an epoch: what resuming at a later step is compared with

@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.schema import Config
 from yoloscale.agent import leftovers
 from yoloscale.agent.attempt import Observer
-from yoloscale.launch.run_folder import claim
 from yoloscale.agent.environment import MARK, job_environment
 from yoloscale.agent.outcome import FINISHED, INTERRUPTED
-from yoloscale.system.processes import Dependent
+from yoloscale.config.schema import Config
+from yoloscale.launch.run_folder import claim
 from yoloscale.launch.start import run_here
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result
 from yoloscale.runs.tail import last_lines
+from yoloscale.system.processes import Dependent
 
 POLL_S = 0.2
 STOP_S = 15.0

@@ -12,8 +12,8 @@ from typing import Any
 
 from yoloscale.bench.plan import Plan, Settings, composed_tokens, make_plan, take_apart
 from yoloscale.cli.show.watch import say
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError, Problem
 
 HELP = """\
 usage: yoloscale bench train|checkpoint [key=value …] [-o json] [--dry-run]
@@ -56,8 +56,8 @@ def main(typed: list[str]) -> int:
 
 
 def _main(typed: list[str]) -> int:
-    from yoloscale.config.compose.hydra import run_hydra_flags
     from yoloscale.bench.sides import SideFailed
+    from yoloscale.config.compose.hydra import run_hydra_flags
 
     given = take_apart(typed, Settings)
     answered = run_hydra_flags(composed_tokens(given.rest))
@@ -124,11 +124,11 @@ def located(config: Config) -> tuple[Path, Path | None]:
 
 def _measure(plan: Plan, count: int) -> dict[str, Any]:
     """All repeats of all sides, in turn; the report. Raises SideFailed, ConfigError."""
-    from yoloscale.config.plan import plan as batch_plan
     from yoloscale.bench import commands as bench_commands
     from yoloscale.bench import figures
     from yoloscale.bench import sides as bench_sides
     from yoloscale.bench.machine import describe_machine
+    from yoloscale.config.plan import plan as batch_plan
     from yoloscale.launch.prepare import prepare
 
     config = prepare(plan.config, say)

@@ -22,8 +22,8 @@ from yoloscale.config.schema import Config
 
 def main(typed: list[str]) -> int:
     """Measure; 0 however it turns out, 1 if something failed, 2 bad config."""
-    from yoloscale.config.compose.hydra import run_hydra_flags
     from yoloscale.bench.sides import SideFailed
+    from yoloscale.config.compose.hydra import run_hydra_flags
 
     given = take_apart(typed, CheckpointSettings)
     answered = run_hydra_flags(composed_tokens(given.rest))
@@ -64,10 +64,10 @@ def _steps(config: Config, settings: CheckpointSettings, folder: Path) -> list[s
 
 def _measure(config: Config, settings: CheckpointSettings, folder: Path, command: list[str]) -> dict[str, Any]:
     """The report. Raises SideFailed, ConfigError."""
-    from yoloscale.config.plan import describe
     from yoloscale.bench import checkpoint as bench_checkpoint
     from yoloscale.bench import checkpoint_figures
     from yoloscale.bench.machine import describe_machine
+    from yoloscale.config.plan import describe
     from yoloscale.launch.prepare import prepare
 
     config = prepare(config, say)

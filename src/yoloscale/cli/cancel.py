@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from yoloscale.cli import arguments
-from yoloscale.cli.sweep.verbs import verbs
+from yoloscale.cli.sweep import verbs
 from yoloscale.launch.cancel import cancel
 from yoloscale.runs.status import status
 

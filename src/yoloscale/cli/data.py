@@ -19,8 +19,8 @@ def main(typed: list[str]) -> int:
     parsed, tokens = made.parse_known_args(typed)
 
     from yoloscale.config.compose.hydra import run_hydra_flags
-    from yoloscale.datasets.check import dataset as check
     from yoloscale.datasets import sources
+    from yoloscale.datasets.check import dataset as check
     from yoloscale.datasets.check.yaml import Reads
     from yoloscale.launch.configure import configure
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from yoloscale.backends.slurm.queue import Seldom
 from yoloscale.cli import arguments
 from yoloscale.cli.show.display import Display
 from yoloscale.cli.show.ending import shown
@@ -15,7 +16,6 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
-from yoloscale.backends.slurm.queue import Seldom
 from yoloscale.runs.job_output import output_of
 from yoloscale.runs.status import status
 from yoloscale.runs.tail import Tail, last_lines

@@ -20,13 +20,13 @@ def print_commands(words: Sequence[str], nodes: int) -> int:
 
 def join(config: Config, run: RunDirectory, node_rank: int) -> int:
     """Wait for node 0's attempt, start this node's ranks in it and in those after it; the run's exit code."""
-    from yoloscale.cli.show.display import Display
-    from yoloscale.cli.show.ending import print_ending
     from yoloscale.agent.attempt import Observer
-    from yoloscale.launch.run_folder import lock
     from yoloscale.agent.joining import join_attempts
     from yoloscale.agent.nodes import wait_for_first_node
+    from yoloscale.cli.show.display import Display
+    from yoloscale.cli.show.ending import print_ending
     from yoloscale.launch.prepare import prepare
+    from yoloscale.launch.run_folder import lock
 
     config = prepare(config, say)
     announced = wait_for_first_node(run, config, node_rank, say)

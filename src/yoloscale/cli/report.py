@@ -9,10 +9,10 @@ from collections import Counter
 
 from yoloscale.cli import arguments
 from yoloscale.cli.show.ending import shown
-from yoloscale.system.formatting import counted
 from yoloscale.report.best import recipe_names
 from yoloscale.report.sweep import SHOWN, Summary, as_json, summary
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.formatting import counted
 
 _NOT_A_TERMINAL = 10_000  # columns: what is read by a program is not cut
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yoloscale.cli import arguments
-from yoloscale.cli.sweep.verbs import verbs
-from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
 from yoloscale.cli.show.watch import run_detached, run_watched, say
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.cli.sweep import verbs
+from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
 from yoloscale.config.schema import Config, Launcher, Task
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
 
 _ASKED = ("", "true", "1", "yes", "on")  # `resume` beside the model or the name that says of what
@@ -68,8 +68,8 @@ def words_of(typed: Sequence[str]) -> list[str] | None:
 
     None where it does not. Raises ConfigError where it does not say which run.
     """
-    from yoloscale.config.quoting import unquote
     from yoloscale.config.compose.words import join_equals
+    from yoloscale.config.quoting import unquote
 
     pairs = [(key.strip().lstrip("-+"), unquote(value.strip()), token) for token in join_equals(typed)
              for key, _, value in [token.partition("=")]]  # fmt: skip
@@ -97,10 +97,10 @@ def _unnamed(folder: Path) -> Problem:
 
 
 def _submit(run: RunDirectory, config: Config, changes: Sequence[str]) -> int:
+    from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
     from yoloscale.cli.submit import start_on_slurm
     from yoloscale.config.freeze import load
     from yoloscale.launch.move import Before
-    from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
     from yoloscale.launch.start import ready_again
 
     if (job := own_job()) is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from yoloscale.cli import arguments, text
-from yoloscale.cli.sweep.verbs import verbs
 from yoloscale.cli.show.ending import shown
+from yoloscale.cli.sweep import verbs
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, status, weights_of
 

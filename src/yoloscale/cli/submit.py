@@ -15,15 +15,15 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from yoloscale.launch.move import Before
     from yoloscale.backends.slurm.own_job import OwnJob
+    from yoloscale.launch.move import Before
 
 
 def print_script(config: Config, run: RunDirectory, words: Sequence[str]) -> int:
     """Print the bytes that would be submitted, and nothing else to standard output."""
-    from yoloscale.config.plan import describe
     from yoloscale.backends.slurm.job import job_for
     from yoloscale.backends.slurm.render import script_of
+    from yoloscale.config.plan import describe
 
     script = script_of(job_for(config, run.path, tuple(words)))
     print(f"run   {shown(run.path)}\nplan  {describe(config)}", file=sys.stderr)
@@ -47,8 +47,8 @@ def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], before: B
 
 
 def _submit(taken: Claim, config: Config, words: Sequence[str], before: Before | None) -> int:
-    from yoloscale.config.plan import describe
     from yoloscale.backends.slurm.submit import submit_claimed
+    from yoloscale.config.plan import describe
 
     job = submit_claimed(taken, config, tuple(words), before)
     path = shown(taken.run.path)
@@ -60,9 +60,9 @@ def _submit(taken: Claim, config: Config, words: Sequence[str], before: Before |
 
 
 def _run_inside(taken: Claim, config: Config, words: Sequence[str], job: OwnJob) -> int:
-    from yoloscale.cli.show.display import Display
     from yoloscale.agent.attempt import Observer
     from yoloscale.backends.slurm.allocation import run_inside
+    from yoloscale.cli.show.display import Display
 
     before = events.last_attempt(events.history(taken.run))
     announce(config, taken.run, before + 1)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import run_detached, run_watched, say
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config, Launcher
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -30,16 +30,16 @@ class OwnFlags:
 
 def main(arguments: list[str]) -> int:
     """Train; 0 finished, 1 failed, 2 bad config, 75 stopped on request, 130 interrupted."""
+    from yoloscale.backends.slurm.own_job import remarks_in_job
     from yoloscale.cli import resume
-    from yoloscale.cli.sweep.verbs import verbs
     from yoloscale.cli.nodes import join, print_commands
+    from yoloscale.cli.sweep import verbs
     from yoloscale.cli.sweep.verbs import is_sweep
-    from yoloscale.config.compose.hydra import run_hydra_flags
     from yoloscale.config.compose.each_dataset import with_each_dataset
-    from yoloscale.launch.run_folder import named_run
+    from yoloscale.config.compose.hydra import run_hydra_flags
     from yoloscale.launch.configure import configure, remarks_if_prepared
     from yoloscale.launch.prepare import refuse_weights
-    from yoloscale.backends.slurm.own_job import remarks_in_job
+    from yoloscale.launch.run_folder import named_run
 
     if (words := resume.words_of(arguments)) is not None:
         return resume.main(words)
@@ -130,11 +130,11 @@ def _start(config: Config, flags: OwnFlags) -> int:
 
 
 def _on_slurm(config: Config, flags: OwnFlags) -> int:
+    from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
     from yoloscale.cli.submit import print_script, start_on_slurm
     from yoloscale.config.freeze import load
-    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
     from yoloscale.launch.move import Before
-    from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
+    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
     from yoloscale.launch.start import ready
 
     words = ["train", *_named(flags.rest, config)]
@@ -185,10 +185,10 @@ def _say_not_compared(run: RunDirectory, config: Config) -> None:
 
 def _dry_run(config: Config, flags: OwnFlags) -> int:
     """Print what would be started; nothing is made, fetched or started."""
-    from yoloscale.config.plan import describe
     from yoloscale.agent.attempt import command
-    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
     from yoloscale.agent.spec import job_spec
+    from yoloscale.config.plan import describe
+    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
 
     run = proposed_run(config)
     refuse_if_taken(run, config)

@@ -8,9 +8,9 @@ from pathlib import Path
 from yoloscale.cli import arguments
 from yoloscale.cli.show.ending import shown
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.system.formatting import counted
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
+from yoloscale.system.formatting import counted
 
 _USAGE = """
 yoloscale wandb sync [RUN|SWEEP …] [--dry-run]     send what was logged offline to W&B

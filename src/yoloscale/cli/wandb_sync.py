@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from yoloscale.errors import ConfigError
-from yoloscale.config.freeze import load_own
 from yoloscale.config.check.wandb_access import environment_with
+from yoloscale.config.freeze import load_own
+from yoloscale.errors import ConfigError
 from yoloscale.runs.directory import RunDirectory
 
 TIMEOUT_S = 3600.0  # for one run: its weights may be large and the line slow

@@ -11,9 +11,9 @@ import yaml
 from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config.addresses import hide
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
 from yoloscale.config.typed import build, from_plain, to_plain
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.files import write_whole
 
 Entries = dict[tuple[str, str], str]

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, DataCheck, Launcher
+from yoloscale.errors import ConfigError, Problem
 
 _VARIABLE = re.compile(r"\$(?:\{(?:oc\.env:)?([A-Za-z_]\w*)(?:,([^}]*))?\}|([A-Za-z_]\w*))")
 _OF_A_JOB = ("TMPDIR", "TMP", "TEMP")  # sites give each job its own

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.formatting import counted
 
 _SHOWN = 3  # numbers of ranks that would work, named on either side of the one that does not

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from yoloscale.system.machine import Machine, this_machine
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig, ShapesConfig
 from yoloscale.config.schema.slurm import CPUS_PER_GPU, gpus_of, is_exclusive, lacks_cpus
+from yoloscale.system.machine import Machine, this_machine
 
 _CPU_RANKS = 2
 _BF16, _FP32 = "bf16", "fp32"

@@ -8,13 +8,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.config.check.service_variables import with_variables
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE_GROUPS, Done
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig
-from yoloscale.config.check.service_variables import with_variables
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.topology import KEPT, differences, moved
+from yoloscale.errors import ConfigError, Problem
 
 _SECTIONS = ("cluster", "data", "model", *FREE_GROUPS)  # a group that is named takes the place of all its settings
 _NEVER = {

@@ -27,12 +27,12 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from yoloscale.system import memory
-from yoloscale.system.in_threads import in_threads
 from yoloscale.data.room import SHARED_MEMORY, size
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.distributed.heartbeat import HEARTBEAT
+from yoloscale.system import memory
+from yoloscale.system.in_threads import in_threads
 
 Image = npt.NDArray[Any]
 _OWNER = "owner"

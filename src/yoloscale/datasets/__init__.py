@@ -1,1 +1,1 @@
-"""Datasets and weights as files: found, fetched, unpacked, rendered. Samples of a training are in `data`. Imports no torch."""
+"""Datasets and weights as files: found, fetched, unpacked, rendered; without torch. Samples are at home in `data`."""

@@ -13,10 +13,10 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.system.remarks import Say
 from yoloscale.datasets.check.images import is_image
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.locks import build_once
+from yoloscale.system.remarks import Say
 
 TRAIN_SHARE = 0.8
 VERSION = 1  # of the rule: another number, another folder

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from yoloscale.config.addresses import without_secrets
-from yoloscale.system.remarks import Say
 from yoloscale.datasets.download import DownloadError, Version, ask
 from yoloscale.system.files import write_whole
+from yoloscale.system.remarks import Say
 
 _RECORD = ".fetched.json"
 

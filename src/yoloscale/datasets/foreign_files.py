@@ -8,11 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from yoloscale.errors import Problem
 from yoloscale.datasets.check.images import IMAGE_SUFFIXES, list_images
 from yoloscale.datasets.check.names import lines_of_file
 from yoloscale.datasets.image_lists import is_image, lines_of
 from yoloscale.datasets.places import find_tail, parts_of
+from yoloscale.errors import Problem
 
 _DARKNET = re.compile(r"^\s*(train|valid|val|names|classes|backup|eval)\s*=\s*(.*?)\s*$")
 _NAMES_FILES = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt")

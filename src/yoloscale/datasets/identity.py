@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from yoloscale.system.remarks import Say, silent
 from yoloscale.system.in_threads import in_threads
+from yoloscale.system.remarks import Say, silent
 
 _TEXT = ".txt"
 _REWRITTEN = (".jpg", ".jpeg")

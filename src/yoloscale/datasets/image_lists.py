@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from yoloscale.errors import Problem
 from yoloscale.datasets.file_kinds import other_file, read_head
 from yoloscale.datasets.places import WINDOWS, find_tail, parts_of, shown
+from yoloscale.errors import Problem
 
 _SAMPLE = 50  # lines of a list whose labels are looked for
 _SHOWN = 80  # characters of a line

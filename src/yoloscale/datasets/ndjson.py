@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from yoloscale.config.addresses import without_secrets
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.system.remarks import Say
 from yoloscale.config.schema import Task
 from yoloscale.datasets.download import DownloadError, download
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say
 
 _SPLITS = ("train", "val", "test")
 _DROPPED = {"type", "class_names", "path", "download", *_SPLITS}  # of the first line; `download` could run code

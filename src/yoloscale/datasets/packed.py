@@ -16,15 +16,14 @@ import zlib
 from pathlib import Path
 
 from yoloscale.config.addresses import UNREADABLE, is_address, without_secrets
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.node_paths import variables_in
-from yoloscale.system.remarks import Say
 from yoloscale.config.schema import Task
-from yoloscale.datasets import fetched
-from yoloscale.datasets import ndjson
+from yoloscale.datasets import fetched, ndjson
 from yoloscale.datasets.download import DownloadError, Version, download
 from yoloscale.datasets.file_kinds import other_file, read_head
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.locks import build_once
+from yoloscale.system.remarks import Say
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".gz", ".xz", ".bz2")
 _OTHER_ARCHIVES = (".7z", ".rar", ".zst")

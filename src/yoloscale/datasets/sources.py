@@ -10,20 +10,15 @@ import difflib
 from pathlib import Path
 
 from yoloscale.config.addresses import hide
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.node_paths import expanded, on_node, variables_in
-from yoloscale.system.remarks import Say
 from yoloscale.config.schema import DataConfig, ShapesConfig, Task
+from yoloscale.datasets import class_split, foreign_files, packed, trees
 from yoloscale.datasets.check import classes as check_classes
 from yoloscale.datasets.check import paths as check_paths
 from yoloscale.datasets.check import yaml
-from yoloscale.datasets import class_split
-from yoloscale.datasets import foreign_files
-from yoloscale.datasets import packed
-from yoloscale.datasets.shapes import dataset as shapes
-from yoloscale.datasets import trees
 from yoloscale.datasets.check.yaml import Reads
 from yoloscale.datasets.fetch import FetchError, run_fetch
+from yoloscale.datasets.shapes import dataset as shapes
 from yoloscale.datasets.ultralytics_paths import (
     CLASSIFICATION_NAMES,
     dataset_yamls,
@@ -31,6 +26,8 @@ from yoloscale.datasets.ultralytics_paths import (
     known_datasets_folder,
 )
 from yoloscale.datasets.ultralytics_settings import into_cache, kept_weights
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say
 
 _YAML_SUFFIXES = (".yaml", ".yml")
 

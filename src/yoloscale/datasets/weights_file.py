@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Task
 from yoloscale.datasets.file_kinds import other_file, read_head
 from yoloscale.datasets.weights_globals import is_known
+from yoloscale.errors import ConfigError, Problem
 
 _LARGEST_PICKLE_BYTES = 256 << 20  # the pickle holds the structure; the numbers lie in other members of the archive
 _PLAIN = {

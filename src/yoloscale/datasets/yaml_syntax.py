@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from yoloscale.errors import Problem
 from yoloscale.datasets.file_kinds import HEAD_BYTES, other_file
 from yoloscale.datasets.yaml_marks import compose, line_of, scalars, value_of
+from yoloscale.errors import Problem
 
 _KEYS = "write path:, train:, val: and names:, each on a line"
 _ESCAPE = re.compile(r'"[^"]*\\')

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from yoloscale.system import cpus
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.system import cpus
 from yoloscale.system.slurm_step import SlurmStep, step_of
 
 

@@ -21,10 +21,10 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from yoloscale.system import network
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.distributed.environment import Ranks
 from yoloscale.distributed.peers import PEERS, Loss, PeerLost
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system import network
 
 T = TypeVar("T")
 

@@ -18,11 +18,11 @@ from yoloscale.engine.pace import Pace
 from yoloscale.engine.protocols import Batch, Callbacks, Evaluation, Keeper, Observer
 from yoloscale.engine.replicas import ReplicasDifferError, difference
 from yoloscale.engine.schedule import Schedule
-from yoloscale.engine.step import TOLD, StepOutcome, Stepper
 from yoloscale.engine.slow_ranks import Stragglers, describe
+from yoloscale.engine.step import TOLD, StepOutcome, Stepper
+from yoloscale.engine.stop_requests import Ballot, Stop
 from yoloscale.engine.time_limit import Pending, Spent, spent
 from yoloscale.engine.trace import trace_record
-from yoloscale.engine.stop_requests import Ballot, Stop
 
 EVALUATION_WORTH_A_CHECKPOINT_S = 30.0  # what a kill during an evaluation would otherwise cost, beside the evaluation
 

@@ -7,14 +7,14 @@ import signal
 import time
 from collections.abc import Callable
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.agent import leftovers
 from yoloscale.agent.environment import MARK
 from yoloscale.backends.slurm.cancel import cancel_job
+from yoloscale.backends.slurm.queue import Seldom
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.event_files import EventTail
-from yoloscale.backends.slurm.queue import Seldom
 from yoloscale.runs.status import live_launcher, read_progress, status
 
 POLL_S = 0.1

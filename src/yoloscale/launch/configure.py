@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.remarks import Say, silent
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
 
 
 def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = False) -> Config:
@@ -17,17 +17,17 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     `uses_own_job`: typed in a SLURM job, a run on SLURM is one on the nodes of that, and has what they have. `say` gets
     the remarks.
     """
-    from yoloscale.config import node_paths
-    from yoloscale.config.compose.hydra import compose, leaves_nodes_out
-    from yoloscale.config.check.effects import remarks
-    from yoloscale.config.compose.flags import placed
-    from yoloscale.config.resolve import adopt, resolve
-    from yoloscale.config.check.service_variables import unread, with_variables
-    from yoloscale.config.check.train import validate
-    from yoloscale.datasets.ultralytics_settings import unheld
     from yoloscale.backends.slurm.limits import site_problems
     from yoloscale.backends.slurm.own_job import fitted, or_fewer_nodes, own_job
     from yoloscale.backends.slurm.site import with_site_cpus
+    from yoloscale.config import node_paths
+    from yoloscale.config.check.effects import remarks
+    from yoloscale.config.check.service_variables import unread, with_variables
+    from yoloscale.config.check.train import validate
+    from yoloscale.config.compose.flags import placed
+    from yoloscale.config.compose.hydra import compose, leaves_nodes_out
+    from yoloscale.config.resolve import adopt, resolve
+    from yoloscale.datasets.ultralytics_settings import unheld
 
     config = compose(tokens, task_of, say)
     if problems := [*never_typed(config), *_sweep(config)]:
@@ -51,8 +51,8 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
 
 def remarks_if_prepared(config: Config, tokens: Sequence[str]) -> list[str]:
     """A line where a run that is made in a job with GPUs, for tasks of one's own, has none of them by default."""
-    from yoloscale.config.compose.hydra import compose
     from yoloscale.backends.slurm.own_job import own_job
+    from yoloscale.config.compose.hydra import compose
 
     job = own_job()
     if job is None or not job.gpus or config.cluster.device is not Device.cpu:

@@ -10,12 +10,12 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.backends.slurm.signals import Hit, send_in_job
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.system.liveness import is_alive
 from yoloscale.runs.status import read_progress, status
+from yoloscale.system.liveness import is_alive
 
 
 def interrupt(run: RunDirectory, number: signal.Signals, rank: int | None = None) -> list[Hit]:

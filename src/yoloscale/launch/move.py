@@ -6,18 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import dump, freeze, load
 from yoloscale.config.plan import describe, difference, is_automatic, plan, world_size
-from yoloscale.system.remarks import Say, silent
 from yoloscale.config.resuming import Done, is_asked, remarks
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences, is_same_dataset, is_same_place, moved
-from yoloscale.system.formatting import another
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch import anew
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.files import write_whole
+from yoloscale.system.formatting import another
+from yoloscale.system.remarks import Say, silent
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 from yoloscale.config import addresses
 from yoloscale.config.check import families
-from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.check.effects import told_by_file
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.check.families import Family
+from yoloscale.config.check.logger import missing_packages
+from yoloscale.config.check.ranks_environment import refused_here
+from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.locations import cache_folder, working_folder
 from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
-from yoloscale.config.check.ranks_environment import refused_here
-from yoloscale.system.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, OriginConfig, Task
-from yoloscale.config.check.logger import missing_packages
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say, silent
 
 if TYPE_CHECKING:
     from yoloscale.datasets.weights_file import WeightsFile
@@ -74,9 +74,8 @@ def _prepare(config: Config, say: Say) -> tuple[Task, OriginConfig]:
 
 def check_data(config: Config, task: Task, say: Say) -> OriginConfig:
     """Fetch, render and check the dataset; its fingerprint, and where it lies in the cache. Raises ConfigError."""
+    from yoloscale.datasets import fraction, sources
     from yoloscale.datasets.check import dataset as check
-    from yoloscale.datasets import fraction
-    from yoloscale.datasets import sources
     from yoloscale.datasets.check.yaml import Reads
 
     cache, reads = cache_folder(config.paths), Reads.of(config, task)

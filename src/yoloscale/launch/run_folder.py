@@ -16,18 +16,18 @@ from pathlib import Path
 
 import yaml
 
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.config.freeze import freeze, new_id
 from yoloscale.config.plan import world_size
-from yoloscale.system.remarks import Say, silent
 from yoloscale.config.schema import Config
-from yoloscale.system.slurm_step import job_of
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch import anew
 from yoloscale.launch.move import move, moved_run
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import Status, is_finished, status
+from yoloscale.system.remarks import Say, silent
+from yoloscale.system.slurm_step import job_of
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
 

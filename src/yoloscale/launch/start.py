@@ -11,29 +11,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.config.freeze import load
-from yoloscale.system.remarks import Say
-from yoloscale.config.schema import Config
-from yoloscale.config.typed_again import changed
-from yoloscale.config.check.train import validate
-from yoloscale.launch import anew
 from yoloscale.agent import leftovers
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import run_attempts
-from yoloscale.launch.run_folder import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
-from yoloscale.launch.move import done_by, move, moved_run
-from yoloscale.agent.outcome import Outcome
-from yoloscale.launch.prepare import prepare
-from yoloscale.system.processes import start_detached
-from yoloscale.agent.spec import WORKER
 from yoloscale.agent.monitor import TRAINING_STOP_S
+from yoloscale.agent.outcome import Outcome
+from yoloscale.agent.spec import WORKER
+from yoloscale.config.check.train import validate
+from yoloscale.config.freeze import load
+from yoloscale.config.schema import Config
+from yoloscale.config.typed_again import changed
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.launch import anew
+from yoloscale.launch.move import done_by, move, moved_run
+from yoloscale.launch.prepare import prepare
+from yoloscale.launch.run_folder import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
-from yoloscale.system.liveness import is_alive
 from yoloscale.runs.status import is_finished
 from yoloscale.runs.tail import last_lines
+from yoloscale.system.liveness import is_alive
+from yoloscale.system.processes import start_detached
+from yoloscale.system.remarks import Say
 
 SUPERVISOR_START_S = 30.0
 LEFTOVERS_POLL_S = 0.2

@@ -18,8 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import id_in
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.identity import Owner, RunLost
 
 

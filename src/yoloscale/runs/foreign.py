@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from yoloscale.errors import Problem
 from yoloscale.config.freeze import parse
+from yoloscale.errors import Problem
 
 ARGUMENTS, RESULTS, WEIGHTS = "args.yaml", "results.csv", "weights"
 _LACKS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from yoloscale.backends.slurm.queue import Job, Silence
 from yoloscale.runs import events
 from yoloscale.runs.progress import Progress
-from yoloscale.backends.slurm.queue import Job, Silence
 
 STOPPED = 75  # a launcher's word that is not the last one: the batch script decides whether the job is requeued
 

@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from yoloscale.backends.slurm.queue import Answer, Ask, Job, Silence, ask, nobody
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.goodput import starts_of, time_spent
-from yoloscale.system.liveness import is_alive
-from yoloscale.runs.progress import Progress
-from yoloscale.backends.slurm.queue import Answer, Ask, Job, Silence, ask, nobody
 from yoloscale.runs.job_output import output_of
+from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import Told, active, asks, state_of
 from yoloscale.runs.tail import Tail
+from yoloscale.system.liveness import is_alive
 
 RECENT_BYTES = 65536
 _ENDED = {75: "preempted", 130: "cancelled"}  # exit codes of the launcher (DESIGN: a contract)

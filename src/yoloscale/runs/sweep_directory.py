@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import dump, parse
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.typed import build, to_plain
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.files import write_whole
 

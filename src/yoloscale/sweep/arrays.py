@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.limits import ArrayLimits
 from yoloscale.backends.slurm.render import script_of
-from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.errors import ConfigError, Problem
 
 AT_ONCE = 500  # ids on one command line
 GONE = "Invalid job id specified"

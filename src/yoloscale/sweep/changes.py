@@ -8,20 +8,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from yoloscale.config.check.train import validate
 from yoloscale.config.compose.hydra import assignments
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze, load
-from yoloscale.system.remarks import Say, once
 from yoloscale.config.resuming import Done, is_free
 from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.typed_again import changed
-from yoloscale.config.check.train import validate
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch import anew
-from yoloscale.launch.run_folder import Claim, lock
 from yoloscale.launch.move import move, moved_run
 from yoloscale.launch.prepare import prepare
+from yoloscale.launch.run_folder import Claim, lock
 from yoloscale.launch.start import asked
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, read, write
@@ -31,6 +30,7 @@ from yoloscale.sweep.problems import gathered
 from yoloscale.sweep.search.ready import anchored
 from yoloscale.sweep.search.recorded import retyped
 from yoloscale.sweep.search.search import base_of, open_search
+from yoloscale.system.remarks import Say, once
 
 CHANGEABLE = ("sweep.parallel", "sweep.max_failures")
 _OWN_FILES = 100

@@ -9,24 +9,22 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
-from yoloscale.config import node_paths
-from yoloscale.config.compose.many import compose_each
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.config.freeze import Sections, load_own
-from yoloscale.system.machine import Machine, this_machine
-from yoloscale.system.remarks import Say, once, silent
-from yoloscale.config.resolve import adopt, resolve
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, LoggerConfig
-from yoloscale.config.check.service_variables import unread, with_variables
-from yoloscale.config.schema.sweep import SweepConfig
-from yoloscale.config.topology import differences
-from yoloscale.config.check.train import validate
-from yoloscale.config.check.logger import logger_problems
-from yoloscale.datasets.ultralytics_settings import unheld
-from yoloscale.launch.run_folder import default_name
-from yoloscale.launch.configure import never_typed, task_of, typed_keys
 from yoloscale.backends.slurm.limits import site_problems
 from yoloscale.backends.slurm.site import with_site_cpus
+from yoloscale.config import node_paths
+from yoloscale.config.check.logger import logger_problems
+from yoloscale.config.check.service_variables import unread, with_variables
+from yoloscale.config.check.train import validate
+from yoloscale.config.compose.many import compose_each
+from yoloscale.config.freeze import Sections, load_own
+from yoloscale.config.resolve import adopt, resolve
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, LoggerConfig
+from yoloscale.config.schema.sweep import SweepConfig
+from yoloscale.config.topology import differences
+from yoloscale.datasets.ultralytics_settings import unheld
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.launch.configure import never_typed, task_of, typed_keys
+from yoloscale.launch.run_folder import default_name
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.sweep.effects import same_training, say_remarks
@@ -35,6 +33,8 @@ from yoloscale.sweep.grammar.points import Point
 from yoloscale.sweep.problems import gathered
 from yoloscale.sweep.slots import Slots, plan_slots
 from yoloscale.sweep.unfinished import unfinished
+from yoloscale.system.machine import Machine, this_machine
+from yoloscale.system.remarks import Say, once, silent
 
 _Value = TypeVar("_Value")
 

@@ -8,14 +8,14 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
-from yoloscale.config.compose.many import compose_each
 from yoloscale.config.check.effects import NoEffect, canonical, remarks, without_effect
-from yoloscale.errors import Problem
-from yoloscale.system.remarks import Say
+from yoloscale.config.compose.many import compose_each
 from yoloscale.config.schema import Config
+from yoloscale.errors import Problem
 from yoloscale.launch.configure import task_of
 from yoloscale.sweep.grammar.points import Point
 from yoloscale.sweep.problems import gathered
+from yoloscale.system.remarks import Say
 
 if TYPE_CHECKING:
     from yoloscale.sweep.grammar.space import Space

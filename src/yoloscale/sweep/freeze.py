@@ -11,16 +11,14 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import Entries, Sections, dump, entries, load_own, new_id
 from yoloscale.config.plan import is_automatic, plan, world_size
-from yoloscale.system.remarks import Say, once, silent
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
-from yoloscale.system.formatting import another
-from yoloscale.launch.run_folder import lock
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.move import done_by, move, not_compared, said
+from yoloscale.launch.run_folder import lock
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
@@ -28,6 +26,8 @@ from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
 from yoloscale.sweep.directory import TakenSweep, make_first_free, take
 from yoloscale.sweep.problems import gathered
 from yoloscale.system.files import write_whole
+from yoloscale.system.formatting import another
+from yoloscale.system.remarks import Say, once, silent
 
 _MAX_NAMED = 3
 

@@ -6,10 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from yoloscale.system.formatting import counted
-from yoloscale.runs.directory import RunDirectory
 from yoloscale.backends.slurm.queue import nobody
+from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, status, statuses
+from yoloscale.system.formatting import counted
 
 AGAIN_S = 2.0  # until a point that somebody else has is looked at again
 AGAIN_ON_SLURM_S = 30.0  # SLURM is asked for it

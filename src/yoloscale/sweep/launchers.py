@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.system.liveness import is_alive
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.system.files import write_whole
+from yoloscale.system.liveness import is_alive
 
 SILENT_S = 900.0  # one on another machine is thought dead then; it may wait for its turn at a search for 600 s
 

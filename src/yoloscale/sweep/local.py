@@ -16,22 +16,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.agent.attempts import TimeLimit, end_of_job
+from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.agent.spec import WORKER
+from yoloscale.backends.slurm.queue import nobody
+from yoloscale.config.check.train import validate
 from yoloscale.config.freeze import Sections, load, load_own
-from yoloscale.system.machine import this_machine
-from yoloscale.system.remarks import Say
 from yoloscale.config.schema import Launcher
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences
-from yoloscale.config.check.train import validate
-from yoloscale.agent.attempts import TimeLimit, end_of_job
-from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
-from yoloscale.system.processes import start_detached
-from yoloscale.agent.spec import WORKER
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.start import prepared_again
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.system.liveness import is_alive
-from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.runs.tail import last_lines
@@ -44,6 +40,10 @@ from yoloscale.sweep.search.search import base_of, open_search
 from yoloscale.sweep.search.source import SearchSource
 from yoloscale.sweep.slots import Slots, plan_slots
 from yoloscale.system.files import write_whole
+from yoloscale.system.liveness import is_alive
+from yoloscale.system.machine import this_machine
+from yoloscale.system.processes import start_detached
+from yoloscale.system.remarks import Say
 
 PointSource = GridSource | SearchSource
 START_S = 30.0

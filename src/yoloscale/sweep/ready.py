@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yoloscale.system.remarks import Say
 from yoloscale.config.schema import Launcher
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all
 from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.freeze import freeze_all, refuse_if_taken
-from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.grammar.points import expand
+from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
+from yoloscale.system.remarks import Say
 
 
 def ready(tokens: Sequence[str], say: Say, found: ConfiguredSweep | None = None) -> TakenSweep:

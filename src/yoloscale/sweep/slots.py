@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.system.machine import Machine
 from yoloscale.config.schema import ClusterConfig, Device
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.formatting import counted
+from yoloscale.system.machine import Machine
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.backends.slurm.job import SlurmJob
+from yoloscale.backends.slurm.limits import ask_array_limits
+from yoloscale.backends.slurm.submit import submit
 from yoloscale.config.freeze import load
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.topology import differences
-from yoloscale.backends.slurm.job import SlurmJob
-from yoloscale.backends.slurm.limits import ask_array_limits
-from yoloscale.runs.endings import record_cancel
-from yoloscale.backends.slurm.submit import submit
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.arrays import ArraysLeftError, jobs_of, parts_of, ranges, submit_parts

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.system import cpus
-from yoloscale.system import mig
+from yoloscale.system import cpus, mig
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from yoloscale.config.schema import MlflowConfig
 from yoloscale.config.check.service_variables import EXPERIMENT
+from yoloscale.config.schema import MlflowConfig
 from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
 IDENTITY_TAG = "yoloscale.id"

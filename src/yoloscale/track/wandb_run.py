@@ -9,8 +9,8 @@ from typing import Any
 
 import wandb
 
-from yoloscale.config.schema import WandbArtifacts, WandbConfig, WandbMode
 from yoloscale.config.check.wandb_access import environment_with, has_key, mode_of, server_of, silence
+from yoloscale.config.schema import WandbArtifacts, WandbConfig, WandbMode
 from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
 INIT_TIMEOUT_S = 30  # then the run is logged offline, to be synchronised later

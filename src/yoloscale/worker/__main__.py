@@ -15,10 +15,8 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import load
 from yoloscale.config.locations import working_folder
-from yoloscale.system.mig import own_instance
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config
 from yoloscale.distributed.environment import Ranks, from_environment, rendezvous_of_step, variables_of
@@ -27,9 +25,11 @@ from yoloscale.distributed.heartbeat import HEARTBEAT
 from yoloscale.distributed.libraries import set_variables
 from yoloscale.distributed.peers import PEERS, Loss
 from yoloscale.engine.stop_requests import Ballot
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.identity import VARIABLE, RunLost
+from yoloscale.system.mig import own_instance
 
 ATTEMPT_VARIABLE = "YOLOSCALE_ATTEMPT"
 PR_SET_PDEATHSIG = 1

@@ -19,8 +19,8 @@ import torch
 from ultralytics.data.augment import Albumentations
 
 from yoloscale.config.check.augmentations import KEY, SERIALISED
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.keys import nearest
+from yoloscale.errors import ConfigError, Problem
 
 PACKAGES = ("albumentations", "albumentationsx")  # both are imported as `albumentations`
 NONE = "no albumentations"

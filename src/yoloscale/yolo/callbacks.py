@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.config.check.callbacks import EVENTS, Callback, parse
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.keys import nearest
 from yoloscale.distributed.heartbeat import CALLING, HEARTBEAT
+from yoloscale.errors import ConfigError, Problem
 
 Registry = dict[str, list[Callable[[Any], None]]]
 _INSTEAD_OF_EXIT = " (to end the run, evaluated and saved, set trainer.stop = True)"

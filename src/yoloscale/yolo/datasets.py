@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.datasets.check import classes as check_classes
 from yoloscale.distributed import group
 from yoloscale.distributed.heartbeat import HEARTBEAT
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.yolo.evaluation import BATCH
 
 DETECTION_LIKE = frozenset({"detect", "segment", "pose", "obb"})

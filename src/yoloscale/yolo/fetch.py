@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import Task
+from yoloscale.errors import ConfigError
 from yoloscale.system.locks import locked
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.compose.hydra import compose
-from yoloscale.system.machine import Machine
-from yoloscale.config.resolve import resolve
-from yoloscale.config.check.train import validate
 from yoloscale.backends.slurm.job import SlurmJob
+from yoloscale.config.check.train import validate
+from yoloscale.config.compose.hydra import compose
+from yoloscale.config.resolve import resolve
+from yoloscale.system.machine import Machine
 
 LOGIN_NODE = Machine(gpu_count=0, cpus=8, has_bf16=True)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from yoloscale.system.machine import Machine
+from yoloscale.config.check.train import validate
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ModelConfig, Task
 from yoloscale.config.schema.slurm import ContainerRuntime, SlurmConfig, gpus_of
-from yoloscale.config.check.train import validate
+from yoloscale.system.machine import Machine
 
 LOGIN_NODE = Machine(gpu_count=0, cpus=4, has_bf16=True)
 MODEL = ModelConfig(task=Task.detect, architecture="yolo26n.yaml")

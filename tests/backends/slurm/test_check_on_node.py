@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.file_server import serving
 
-from yoloscale.errors import ConfigError
+from yoloscale.backends.slurm.node import check_on_node
 from yoloscale.config.schema import (
     ClusterConfig,
     Config,
@@ -22,12 +22,12 @@ from yoloscale.config.schema import (
     PathsConfig,
     Task,
 )
-from yoloscale.system.slurm_step import SlurmStep
 from yoloscale.datasets import sources
+from yoloscale.errors import ConfigError
 from yoloscale.launch.prepare import prepare
-from yoloscale.backends.slurm.node import check_on_node
 from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.slurm_step import SlurmStep
 
 
 def config(tmp_path: Path, **cluster: int) -> Config:

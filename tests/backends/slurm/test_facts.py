@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from yoloscale.backends.slurm.facts import Facts, parse, requeue_job
 from yoloscale.backends.slurm.commands import SlurmError
+from yoloscale.backends.slurm.facts import Facts, parse, requeue_job
 
 SHOWN = """JobId=42 JobName={name}
    UserId=root(0) GroupId=root(0) MCS_label=N/A

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.quoting import quote
-from yoloscale.config.schema.slurm import OPTIONS
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.render import script_of
+from yoloscale.config.quoting import quote
+from yoloscale.config.schema.slurm import OPTIONS
 
 GOLDENS = Path(__file__).parent / "goldens"
 NASTY = 'it\'s "$(touch x)" `touch y` $HOME # süß'

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.schema import ClusterConfig, Config, Launcher
 from yoloscale.backends.slurm import limits
-from yoloscale.backends.slurm.limits import Site, array_limits, ask_site, site_problems
 from yoloscale.backends.slurm.commands import SlurmError
+from yoloscale.backends.slurm.limits import Site, array_limits, ask_site, site_problems
+from yoloscale.config.schema import ClusterConfig, Config, Launcher
 
 CONFIG = """\
 Configuration data as of 2026-11-29T10:00:00

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.backends.slurm import own_job as module
+from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.backends.slurm.own_job import (
     JobEnd,
     OwnJob,
@@ -24,7 +23,8 @@ from yoloscale.backends.slurm.own_job import (
     refuse_too_small,
     remarks_in_job,
 )
-from yoloscale.backends.slurm.commands import SlurmError
+from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
+from yoloscale.errors import ConfigError, Problem
 
 SCRIPT = {"SLURM_JOB_ID": "11", "SLURM_JOB_NUM_NODES": "2", "SLURMD_NODENAME": "node1", "SLURM_CPUS_ON_NODE": "8"}
 TASK = {

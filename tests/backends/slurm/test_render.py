@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.errors import ConfigError
-from yoloscale.config.locations import templates_folder
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.render import TEMPLATE, options, render, script_of, shell_word
+from yoloscale.config.locations import templates_folder
+from yoloscale.errors import ConfigError
 
 Make = Callable[..., SlurmJob]
 ON_CPU = "cluster=slurm device=cpu"

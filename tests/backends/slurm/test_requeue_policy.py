@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.freeze import freeze
-from yoloscale.config.schema import Config
 from yoloscale.backends.slurm import finalize
 from yoloscale.backends.slurm.facts import Facts
 from yoloscale.backends.slurm.requeue_policy import (
@@ -24,6 +22,8 @@ from yoloscale.backends.slurm.requeue_policy import (
     untold_requeue,
     was_cancelled,
 )
+from yoloscale.config.freeze import freeze
+from yoloscale.config.schema import Config
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import VARIABLE

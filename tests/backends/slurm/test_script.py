@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.quoting import quote
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.render import script_of
+from yoloscale.config.quoting import quote
 
 NASTY = 'it\'s "$(touch x)" `touch x` ${HOME} # süß'
 STANDIN = """\

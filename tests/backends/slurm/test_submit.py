@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.sbatch_errors import problem_of
 from yoloscale.backends.slurm.submit import environment_for, next_script
-from yoloscale.backends.slurm.commands import SlurmError, call
 
 
 @pytest.mark.parametrize(

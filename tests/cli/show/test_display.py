@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import pytest
 
+from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.config.schema import Config
 from yoloscale.launch.run_folder import claim
-from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.runs import events
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.cli.show.ending import print_failure
 from yoloscale.agent.outcome import BAD_CONFIG, FAILED, Failure
+from yoloscale.cli.show.ending import print_failure
 from yoloscale.runs.directory import RunDirectory
 
 

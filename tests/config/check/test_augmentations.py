@@ -10,8 +10,8 @@ import yaml
 
 from yoloscale.config.check.augmentations import read
 from yoloscale.config.compose.hydra import compose
-from yoloscale.errors import ConfigError
 from yoloscale.config.typed import from_plain, to_plain
+from yoloscale.errors import ConfigError
 
 BLUR = {"Blur": {"p": 0.1, "blur_limit": [3, 7]}}
 DICTIONARY = {"__version__": "2.0.8", "transform": {"__class_fullname__": "Blur", "p": 0.5}}

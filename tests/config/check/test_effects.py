@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.compose.many import compose_each
 from yoloscale.config.check.effects import canonical, remarks, told_by_file, without_effect
 from yoloscale.config.check.families import Family, family_of_name
+from yoloscale.config.compose.many import compose_each
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.schema import Config, ModelConfig, Task
 

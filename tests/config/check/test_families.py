@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from yoloscale.config.compose.hydra import choices
 from yoloscale.config.check import families
+from yoloscale.config.check.train import validate
+from yoloscale.config.compose import choices
 from yoloscale.config.compose.catalog import Catalog, read_catalog
-from yoloscale.errors import ConfigError
-from yoloscale.system.machine import Machine
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import Config
-from yoloscale.config.check.train import validate
+from yoloscale.errors import ConfigError
+from yoloscale.system.machine import Machine
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 

@@ -9,10 +9,10 @@ import wandb
 from wandb.sdk.lib.wbauth import wbnetrc
 
 from yoloscale.config.check import logger as validate_logger
-from yoloscale.config.schema import LoggerConfig, MlflowConfig, WandbConfig, WandbMode
 from yoloscale.config.check.logger import logger_problems, missing_packages
 from yoloscale.config.check.wandb_access import has_key, mode_of, server_of
 from yoloscale.config.check.wandb_package import api_hosts, own_server
+from yoloscale.config.schema import LoggerConfig, MlflowConfig, WandbConfig, WandbMode
 
 ONLINE, OFFLINE, DISABLED = WandbMode.online, WandbMode.offline, WandbMode.disabled
 

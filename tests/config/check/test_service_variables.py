@@ -12,9 +12,9 @@ import pytest
 import wandb
 from mlflow import environment_variables as mlflow_variables
 
+from yoloscale.config.check.service_variables import MLFLOW_VARIABLES, WANDB_VARIABLES, unread, with_variables
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.schema import ClusterConfig, Config, Launcher, LoggerConfig, MlflowConfig, WandbConfig, WandbMode
-from yoloscale.config.check.service_variables import MLFLOW_VARIABLES, WANDB_VARIABLES, unread, with_variables
 from yoloscale.track import wandb_run
 
 
@@ -82,7 +82,13 @@ def test_no_argument_of_init_hides_a_variable_that_nobody_reads() -> None:
     calls = [node for node in ast.walk(ast.parse(inspect.getsource(wandb_run._start))) if isinstance(node, ast.Call)]
     (init,) = [call for call in calls if ast.unparse(call.func) == "wandb.init"]
     handled = {key for key, *_ in WANDB_VARIABLES} | {"mode"}
-    ours = {"id", "resume", "dir", "config", "settings"}  # WANDB_RUN_ID is taken by worker/train/tracking.py, the rest told
+    ours = {
+        "id",
+        "resume",
+        "dir",
+        "config",
+        "settings",
+    }  # WANDB_RUN_ID: worker/train/tracking.py; the rest is told
     assert {keyword.arg for keyword in init.keywords} == handled | ours
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.system.machine import Machine
+from yoloscale.config.check.train import validate
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import (
     CheckpointConfig,
@@ -19,7 +19,7 @@ from yoloscale.config.schema import (
     Task,
     WandbConfig,
 )
-from yoloscale.config.check.train import validate
+from yoloscale.system.machine import Machine
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 GPUS = Machine(gpu_count=4, cpus=32, has_bf16=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.compose.hydra import choices
+from yoloscale.config.compose import choices
 from yoloscale.config.compose.catalog import Catalog
 from yoloscale.errors import ConfigError
 

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from yoloscale.config.compose.hydra import command_line
-from yoloscale.config.compose.hydra import flags
+from yoloscale.config.compose import command_line, flags
 from yoloscale.config.compose.catalog import Catalog, read_catalog
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.config.locations import configs_folder
 from yoloscale.config.compose.words import join_equals, words
+from yoloscale.config.locations import configs_folder
+from yoloscale.errors import ConfigError, Problem
 
 CATALOG = Catalog(
     groups={

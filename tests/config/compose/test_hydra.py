@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from yoloscale.config.compose.hydra import compose
-from yoloscale.errors import ConfigError
 from yoloscale.config.quoting import quote
 from yoloscale.config.schema import Config, Device, Task, WandbMode
+from yoloscale.errors import ConfigError
 
 
 def problems(*argv: str) -> dict[str, str]:

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from yoloscale.config.compose.hydra import compose, run_hydra_flags
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import CheckpointConfig
+from yoloscale.errors import ConfigError
 
 
 def test_no_flag_means_there_is_a_run_to_start() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.compose.hydra import many as module
+from yoloscale.config.compose import many as module
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.compose.many import compose_each
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import Config, Task
 from yoloscale.config.typed import build, from_plain, to_plain
+from yoloscale.errors import ConfigError
 
 GROUPS = [
     ["model=yolo26n"],

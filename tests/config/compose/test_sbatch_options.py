@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.compose.hydra import compose
-from yoloscale.errors import ConfigError
 from yoloscale.config.compose.flags import split
-from yoloscale.config.keys import known
+from yoloscale.config.compose.hydra import compose
 from yoloscale.config.compose.sbatch_options import INSTEAD
+from yoloscale.config.keys import known
+from yoloscale.errors import ConfigError
 
 
 def refused(*words: str) -> dict[str, str]:

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from yoloscale.config.compose.hydra import compose
-from yoloscale.errors import ConfigError
-from yoloscale.config.schema import Config, Device, Task
 from yoloscale.config.compose.words import from_values, words
+from yoloscale.config.schema import Config, Device, Task
+from yoloscale.errors import ConfigError
 
 WRITTEN = {
     "task": "segment",

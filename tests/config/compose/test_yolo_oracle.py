@@ -20,16 +20,15 @@ from typing import Any
 import pytest
 import yaml
 
-from yoloscale.config.compose.hydra import flags
-from yoloscale.config.compose.hydra import refusals
+from yoloscale.config.check.train import validate
+from yoloscale.config.compose import flags, refusals
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.compose.many import compose_each
-from yoloscale.errors import ConfigError
-from yoloscale.system.machine import Machine
+from yoloscale.config.compose.words import from_values
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import Config
-from yoloscale.config.check.train import validate
-from yoloscale.config.compose.words import from_values
+from yoloscale.errors import ConfigError
+from yoloscale.system.machine import Machine
 
 GPUS = Machine(gpu_count=2, cpus=16, has_bf16=True)
 BASE = {"model": "yolo26n.yaml", "data": "coco8.yaml"}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from yoloscale.config.compose.hydra import refusals
-from yoloscale.config.schema.arguments import TrainArguments
+from yoloscale.config.compose import refusals
 from yoloscale.config.keys import known
+from yoloscale.config.schema.arguments import TrainArguments
 
 MAPPED = {"task", "model", "data", "name", "device", "project"}  # ours, or rewritten by the command line
 

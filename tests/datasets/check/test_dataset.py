@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from ultralytics.data.utils import verify_image_label
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config, DataConfig, ModelConfig, ShapesConfig, Task
 from yoloscale.datasets.check import dataset as check_module
-from yoloscale.datasets.shapes import dataset as shapes
 from yoloscale.datasets.check.dataset import check
 from yoloscale.datasets.check.labels import LabelRules, read_labels
+from yoloscale.datasets.shapes import dataset as shapes
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.prepare import prepare
 
 SMALL = ShapesConfig(train_images=6, val_images=3, image_size=96)

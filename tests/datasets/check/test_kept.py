@@ -16,9 +16,9 @@ from yoloscale.config.schema import Task
 from yoloscale.datasets.check import dataset as check_module
 from yoloscale.datasets.check import images as check_images
 from yoloscale.datasets.check import verdict as check_verdict
-from yoloscale.system import in_threads
 from yoloscale.datasets.check.dataset import check
 from yoloscale.datasets.check.report import DatasetReport
+from yoloscale.system import in_threads
 
 
 @pytest.fixture

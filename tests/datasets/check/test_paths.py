@@ -9,11 +9,11 @@ import pytest
 from tests.datasets.folders import dataset_in
 from ultralytics.data.utils import check_det_dataset
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import DataConfig, Task
+from yoloscale.datasets import sources
 from yoloscale.datasets.check import dataset as check
 from yoloscale.datasets.check import yaml
-from yoloscale.datasets import sources
+from yoloscale.errors import ConfigError
 
 USUAL = "train: images/train\nval: images/val\n"
 

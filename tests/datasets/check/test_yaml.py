@@ -9,10 +9,10 @@ import pytest
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import Task
 from yoloscale.datasets.check import yaml
 from yoloscale.datasets.check.yaml import DatasetYaml, Reads
+from yoloscale.errors import ConfigError
 
 SPLITS = "train: images/train\nval: images/val\n"
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from ultralytics.data.utils import check_det_dataset
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import DataConfig, Task
-from yoloscale.datasets.check import dataset
 from yoloscale.datasets import sources
+from yoloscale.datasets.check import dataset
+from yoloscale.errors import ConfigError
 
 BOX = "0 0.5 0.5 0.2 0.2"
 LAYOUTS = {

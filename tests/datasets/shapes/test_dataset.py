@@ -18,15 +18,15 @@ from ultralytics.data import ClassificationDataset
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.data.utils import check_det_dataset
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.datasets.shapes import dataset as shapes
 from yoloscale.datasets.shapes import labels as shapes_labels
 from yoloscale.datasets.shapes import render
 from yoloscale.datasets.shapes import worker as shapes_worker
-from yoloscale.system.locks import build_once
 from yoloscale.datasets.shapes.classes import CLASSES, data_yaml
 from yoloscale.datasets.shapes.scene import Layout, compose, generator
+from yoloscale.errors import ConfigError
+from yoloscale.system.locks import build_once
 
 SMALL = ShapesConfig(train_images=8, val_images=4, image_size=96)
 SIZE = 320

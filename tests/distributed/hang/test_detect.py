@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from yoloscale.distributed.hang.reporter import Sightings
 from yoloscale.distributed.hang.detect import Sighting, State, judge, judge_alone
+from yoloscale.distributed.hang.reporter import Sightings
 
 STALE_S = 30.0
 

@@ -20,11 +20,11 @@ import torch.distributed as dist
 from tests.blocking.blocking_group import register
 from tests.ports import free_port
 
+from yoloscale.distributed.hang.detect import Verdict
 from yoloscale.distributed.hang.state_store import connect
+from yoloscale.distributed.hang.watchdog import Timing, Watchdog
 from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT
 from yoloscale.distributed.peers import PEERS, Loss, PeerLost, Peers
-from yoloscale.distributed.hang.detect import Verdict
-from yoloscale.distributed.hang.watchdog import Timing, Watchdog
 
 pytestmark = pytest.mark.timeout(200)
 

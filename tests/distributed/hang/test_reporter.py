@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch.distributed as dist
 
-from yoloscale.distributed.hang.state_store import Bulletin
-from yoloscale.distributed.hang.reporter import Courier
 from yoloscale.distributed.hang.detect import State
+from yoloscale.distributed.hang.reporter import Courier
+from yoloscale.distributed.hang.state_store import Bulletin
 
 INTERVAL_S, STALE_S = 5.0, 30.0
 

@@ -18,11 +18,11 @@ import torch
 import torch.distributed as dist
 from tests.ports import free_port
 
-from yoloscale.distributed.hang.state_store import connect
 from yoloscale.distributed.environment import Ranks
-from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING, MEASURING, WAITING
 from yoloscale.distributed.hang.detect import Verdict
+from yoloscale.distributed.hang.state_store import connect
 from yoloscale.distributed.hang.watchdog import Timing, Watchdog
+from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING, MEASURING, WAITING
 
 pytestmark = pytest.mark.timeout(200)
 

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from yoloscale.runs import events
 from yoloscale.backends.slurm.queue import nobody
+from yoloscale.runs import events
 from yoloscale.runs.status import status
 
 pytestmark = pytest.mark.timeout(600)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from yoloscale.errors import ConfigError
-from yoloscale.backends.slurm.signals import Hit, send_in_job
-from yoloscale.runs import events
 from yoloscale.backends.slurm.queue import ask
+from yoloscale.backends.slurm.signals import Hit, send_in_job
+from yoloscale.errors import ConfigError
+from yoloscale.runs import events
 from yoloscale.runs.status import status
 
 # SLURM's own words, unless it takes longer than anybody waits for

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.datasets.shapes.dataset import folder, render
 from yoloscale.runs import events
-from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import status
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from yoloscale.config.schema import Config
 from yoloscale.config.check.train import NAME_BYTES, _name
+from yoloscale.config.schema import Config
 from yoloscale.sweep.grammar.names import folder_names
 from yoloscale.sweep.grammar.points import Choice, Point, expand
 

@@ -8,8 +8,8 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.keys import LIST_LIKE, known, members
+from yoloscale.errors import ConfigError
 from yoloscale.sweep.grammar.names import folder_names
 from yoloscale.sweep.grammar.points import MAX_POINTS, expand
 from yoloscale.sweep.grammar.space import read_space

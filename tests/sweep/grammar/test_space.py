@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig
+from yoloscale.errors import ConfigError
 from yoloscale.sweep.configure import configure_all
+from yoloscale.sweep.grammar.space import Choices, Interval, read_space
 from yoloscale.sweep.search.ready import anchored, plan_search, typed_objectives, wants_search
 from yoloscale.sweep.search.sampling import distributions
 from yoloscale.sweep.search.settings import problems_of, total
-from yoloscale.sweep.grammar.space import Choices, Interval, read_space
 
 NUMBERS: dict[str, tuple[str, Any]] = {
     "interval": ("lr0=interval(0.1,0.2)", (0.1, 0.2, None, False)),

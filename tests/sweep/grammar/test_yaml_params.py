@@ -9,15 +9,15 @@ import yaml
 
 from yoloscale.config.addresses import whole
 from yoloscale.config.compose.hydra import compose
-from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import load
-from yoloscale.system.machine import Machine
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import ClusterConfig
+from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
 from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.grammar.space import read_space
+from yoloscale.system.machine import Machine
 
 TWO_CPUS = Machine(gpu_count=0, cpus=2, has_bf16=True)
 

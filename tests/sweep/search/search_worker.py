@@ -7,10 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+from yoloscale.backends.slurm.queue import nobody
 from yoloscale.errors import ConfigError
 from yoloscale.launch.run_folder import lock
 from yoloscale.runs import events
-from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import status
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.search.search import number_of, open_search

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from yoloscale.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
-from yoloscale.study import study as studies
+from yoloscale.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepRecord, read, write
+from yoloscale.study import study as studies
+from yoloscale.sweep.grammar.space import Interval, Space, read_space
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search import search as search_module
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.recorded import entry_of, plain, recorded_space
 from yoloscale.sweep.search.search import Search, ask_point, base_of, open_search
-from yoloscale.sweep.grammar.space import Interval, Space, read_space
 
 MIXUP = {"key": "mixup", "low": 0.0, "high": 1.0, "step": None, "log": False}
 MOMENTUM = {"key": "warmup_momentum", "low": 0.0, "high": 0.95, "step": None, "log": False}

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.errors import ConfigError
-from yoloscale.config.freeze import load
-from yoloscale.system.machine import Machine
-from yoloscale.runs import events, jsonl
-from yoloscale.study import study as studies
 from yoloscale.backends.slurm.queue import nobody
+from yoloscale.config.freeze import load
+from yoloscale.errors import ConfigError
+from yoloscale.runs import events, jsonl
 from yoloscale.runs.status import LOST, status
 from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.study import study as studies
 from yoloscale.sweep import configure, local
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search import search as search_module
@@ -29,6 +28,7 @@ from yoloscale.sweep.search import source as source_module
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.search import Search, ask_point, journal_of, open_search, reconcile
 from yoloscale.sweep.search.source import SearchSource
+from yoloscale.system.machine import Machine
 
 TYPED = ["-m", "name=s", "sweep=tpe", "sweep.search.trials=12", "sweep.search.startup_trials=4", "device=cpu"]
 SPACE = ["lr0=tag(log,interval(1e-4,1e-1))", "optimizer=SGD,AdamW", "model=yolo26n.yaml"]

@@ -13,8 +13,8 @@ from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig
 from yoloscale.study import study as studies
 from yoloscale.study.journal import Journal
 from yoloscale.study.objectives import values_of
-from yoloscale.sweep.search.sampling import ABANDONED, ask
 from yoloscale.sweep.grammar.space import Space, read_space
+from yoloscale.sweep.search.sampling import ABANDONED, ask
 
 SPACE = ["lr0=tag(log,interval(1e-4,1e-1))", "mosaic=range(0,1.01,0.25)", "optimizer=SGD,AdamW"]
 APPENDS = """

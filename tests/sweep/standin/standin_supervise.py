@@ -16,9 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-from yoloscale.system import cpus
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system import cpus
 
 stops: list[int] = []
 

@@ -11,12 +11,11 @@ import torch
 from yoloscale.data import room
 from yoloscale.data.room import Room
 from yoloscale.distributed.environment import Ranks
-from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING
 from yoloscale.distributed.hang.detect import Verdict
+from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.worker.train import hang
-from yoloscale.worker.train import loading
+from yoloscale.worker.train import hang, loading
 
 IMAGE = 3 * 64 * 64
 

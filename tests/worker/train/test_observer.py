@@ -12,11 +12,11 @@ import torch
 
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.worker.train import observer as module
-from yoloscale.worker.train.observer import RunObserver
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
 from yoloscale.track.tracker import Tracker
+from yoloscale.worker.train import observer as module
+from yoloscale.worker.train.observer import RunObserver
 
 Make = Callable[..., Any]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from yoloscale.errors import ConfigError
 from yoloscale.data.order import SampleOrder
+from yoloscale.errors import ConfigError
 from yoloscale.worker.train.parts import _refuse_unlike, refuse_single_values, share_for_batch
 
 

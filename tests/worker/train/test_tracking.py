@@ -15,11 +15,11 @@ from yoloscale.config.schema import Config, LoggerConfig, MlflowConfig, WandbArt
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, write
-from yoloscale.worker.train import tracking
-from yoloscale.worker.train.upload import models, pictures, publish
-from yoloscale.worker.train.tracking import close_failed, why_restarted
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.tracker import Tracker
+from yoloscale.worker.train import tracking
+from yoloscale.worker.train.tracking import close_failed, why_restarted
+from yoloscale.worker.train.upload import models, pictures, publish
 
 AGENT = {"WANDB_RUN_ID": "agents", "WANDB_SWEEP_ID": "s", "WANDB_PROJECT": "p"}
 

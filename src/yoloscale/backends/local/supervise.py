@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from yoloscale.agent.attempt import Observer
-from yoloscale.launch.run_folder import Claim
 from yoloscale.agent.outcome import FAILED
+from yoloscale.launch.run_folder import Claim
 from yoloscale.launch.start import end_leftovers, run_here
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost

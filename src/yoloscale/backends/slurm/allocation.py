@@ -8,24 +8,24 @@ import shutil
 import signal
 from pathlib import Path
 
-from yoloscale.config.schema import Config
-from yoloscale.system.slurm_step import job_of
 from yoloscale.agent.attempt import LOG_END_LINES, Observer
-from yoloscale.launch.run_folder import Claim
+from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.outcome import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
-from yoloscale.system.processes import Dependent
+from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.backends.slurm.job import job_for
 from yoloscale.backends.slurm.own_job import JobEnd, OwnJob, environment_inside
-from yoloscale.runs.endings import record_cancel
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.backends.slurm.submit import next_script
-from yoloscale.agent.stop_signals import StopRequests
-from yoloscale.agent.monitor import POLL_S
+from yoloscale.config.schema import Config
+from yoloscale.launch.run_folder import Claim
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.status import status
 from yoloscale.runs.tail import last_lines
+from yoloscale.system.processes import Dependent
+from yoloscale.system.slurm_step import job_of
 
 
 def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], job: OwnJob, observer: Observer) -> Outcome:

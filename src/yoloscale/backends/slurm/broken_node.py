@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from yoloscale.runs import events
 from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.runs import events
 
 DEVICE_FAULTS = (  # what CUDA, NVML and the driver say of a device that no program can mend
     "uncorrectable ecc",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
+from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.backends.slurm.queue import Ask, Job, Silence
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.runs.endings import record_cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.progress import Progress
-from yoloscale.backends.slurm.queue import Ask, Job, Silence
-from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.runs.queue_state import asks
 from yoloscale.runs.status import read_progress
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from yoloscale.errors import Problem
+from yoloscale.backends.slurm.check_environment import environment_problems
+from yoloscale.backends.slurm.check_sbatch import ONE_LINE, UNWRITABLE, sbatch_problems
 from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.config.schema.slurm import (
     OPTIONS,
@@ -16,8 +17,7 @@ from yoloscale.config.schema.slurm import (
     is_exclusive,
     passed_through,
 )
-from yoloscale.backends.slurm.check_environment import environment_problems
-from yoloscale.backends.slurm.check_sbatch import ONE_LINE, UNWRITABLE, sbatch_problems
+from yoloscale.errors import Problem
 
 _GPUS = re.compile(r"([^\s:,]+:)?[0-9]+")
 _EXCLUSIVE = ("true", "false", "user", "mcs", "topo")

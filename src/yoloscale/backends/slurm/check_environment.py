@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from yoloscale.errors import Problem
 from yoloscale.config.schema.slurm import SlurmConfig
+from yoloscale.errors import Problem
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_ENDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS")

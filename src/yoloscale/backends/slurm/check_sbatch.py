@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from yoloscale.errors import Problem
 from yoloscale.config.compose.sbatch_options import INSTEAD
 from yoloscale.config.schema.slurm import SlurmConfig
+from yoloscale.errors import Problem
 
 UNWRITABLE = re.compile(r"[\n\r\0]")  # sbatch reads a line behind #SBATCH, and has no way to write these
 ONE_LINE = "write it on one line; sbatch takes no line breaks"

@@ -6,8 +6,8 @@ import re
 import time
 from dataclasses import dataclass
 
-from yoloscale.system.durations import limit_s
 from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.system.durations import limit_s
 
 PATIENCE_S = 600.0  # with a controller that is down: it comes back, and the job goes on meanwhile
 POLL_S = 5.0

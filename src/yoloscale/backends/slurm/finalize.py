@@ -13,18 +13,13 @@ import signal
 import sys
 from pathlib import Path
 
-from yoloscale.errors import ConfigError
-from yoloscale.config.freeze import load
-from yoloscale.config.schema import ClusterConfig
-from yoloscale.system.slurm_step import job_of, restarts_of
 from yoloscale.agent.attempts import newest_saved
-from yoloscale.launch.run_folder import lock
 from yoloscale.agent.outcome import FAILED, INTERRUPTED, STOPPED
 from yoloscale.backends.slurm.broken_node import exclude, excluded
+from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.facts import facts_of, has_lost_node, requeue_job
 from yoloscale.backends.slurm.job import warning_s
 from yoloscale.backends.slurm.node import run_of
-from yoloscale.runs.endings import record_cancel, record_failure, record_stop
 from yoloscale.backends.slurm.requeue_policy import (
     Action,
     Start,
@@ -35,10 +30,15 @@ from yoloscale.backends.slurm.requeue_policy import (
     settled,
     start_of,
 )
+from yoloscale.config.freeze import load
+from yoloscale.config.schema import ClusterConfig
+from yoloscale.errors import ConfigError
+from yoloscale.launch.run_folder import lock
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.endings import record_cancel, record_failure, record_stop
 from yoloscale.runs.identity import VARIABLE, RunLost
-from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.system.slurm_step import job_of, restarts_of
 
 
 def main(arguments: list[str]) -> int:

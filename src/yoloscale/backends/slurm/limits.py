@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from yoloscale.errors import Problem
-from yoloscale.system.remarks import Say
+from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.backends.slurm.site import default_partition, partition_of
 from yoloscale.config.schema import ClusterConfig, Config, Launcher
 from yoloscale.config.schema.slurm import is_exclusive, passed_through
-from yoloscale.system.slurm_step import job_of
+from yoloscale.errors import Problem
 from yoloscale.system.durations import limit_s
-from yoloscale.backends.slurm.site import default_partition, partition_of
-from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.system.remarks import Say
+from yoloscale.system.slurm_step import job_of
 
 _TIMEOUT_S = 5.0
 _ASSOCIATIONS = "format=account,partition,maxsubmitjobs,maxwall,defaultqos"

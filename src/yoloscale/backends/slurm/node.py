@@ -13,29 +13,29 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.agent.attempt import Observer
+from yoloscale.agent.attempts import newest_saved, run_attempts
+from yoloscale.agent.joining import join_attempts
+from yoloscale.agent.nodes import wait_for_first_node
+from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, Outcome
+from yoloscale.agent.restarts import cause
+from yoloscale.backends.slurm.failures import refuse_after_failures
+from yoloscale.backends.slurm.requeue_policy import fruitless, untold_requeue, was_cancelled
 from yoloscale.config.freeze import load
 from yoloscale.config.node_paths import is_checked_later
 from yoloscale.config.schema import Config, Task
-from yoloscale.system.slurm_step import SlurmStep, point_of, step_of
-from yoloscale.agent.attempt import Observer
-from yoloscale.agent.attempts import newest_saved, run_attempts
-from yoloscale.launch.run_folder import Claim, lock
-from yoloscale.agent.joining import join_attempts
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.move import said
-from yoloscale.agent.nodes import wait_for_first_node
-from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, Outcome
 from yoloscale.launch.prepare import check_data
-from yoloscale.agent.restarts import cause
-from yoloscale.backends.slurm.failures import refuse_after_failures
-from yoloscale.runs.endings import record_failure
-from yoloscale.backends.slurm.requeue_policy import fruitless, untold_requeue, was_cancelled
+from yoloscale.launch.run_folder import Claim, lock
 from yoloscale.launch.start import end_leftovers
 from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.endings import record_failure
 from yoloscale.runs.identity import VARIABLE, RunLost
 from yoloscale.runs.status import is_finished
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
+from yoloscale.system.slurm_step import SlurmStep, point_of, step_of
 
 LOCK_PATIENCE_S = 90.0  # the launcher of the start before may still be ending, or its node's lock not yet be forgotten
 LOCK_POLL_S = 1.0

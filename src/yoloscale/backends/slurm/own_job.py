@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from yoloscale.system.cpus import affinity, available
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.system.remarks import Say
+from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.backends.slurm.facts import parse
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.config.schema.slurm import CPUS_PER_GPU, OPTIONS, gpus_in, gpus_of, is_exclusive, passed_through
-from yoloscale.system.slurm_step import job_of, step_of
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.cpus import affinity, available
 from yoloscale.system.durations import stop_after_s
-from yoloscale.backends.slurm.facts import parse
-from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.system.remarks import Say
+from yoloscale.system.slurm_step import job_of, step_of
 
 _TIMEOUT_S = 10.0
 _GIVEN_TIME_S = 30.0  # SLURM counts in whole minutes: less is no other limit

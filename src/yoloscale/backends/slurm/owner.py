@@ -11,12 +11,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from yoloscale.errors import ConfigError
-from yoloscale.system.slurm_step import job_of, restarts_of
 from yoloscale.agent.outcome import FAILED
 from yoloscale.backends.slurm.node import run_of
+from yoloscale.errors import ConfigError
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.system.slurm_step import job_of, restarts_of
 
 
 def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:

@@ -9,12 +9,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.backends.slurm.job import SlurmJob, warning_s
 from yoloscale.config.locations import templates_folder
 from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.config.schema.slurm import OPTIONS, gpus_of, is_exclusive, passed_through
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.slurm_step import FIRST_POINT
-from yoloscale.backends.slurm.job import SlurmJob, warning_s
 
 TEMPLATE = "job.sbatch.j2"
 _PLAIN = re.compile(r"[\w@%+=:,./\[\]-]+", re.ASCII)

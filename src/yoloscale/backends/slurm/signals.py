@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.errors import ConfigError, Problem
 
 MAX_STEPS = 16  # at a time
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from functools import cache
 
+from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.schema.slurm import CPUS_PER_GPU, gpus_in, gpus_of, lacks_cpus
-from yoloscale.backends.slurm.commands import SlurmError, call
 
 _TIMEOUT_S = 5.0
 

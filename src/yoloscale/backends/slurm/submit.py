@@ -7,15 +7,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from yoloscale.errors import ConfigError
-from yoloscale.config.schema import Config
-from yoloscale.launch.run_folder import Claim
-from yoloscale.launch.move import Before
-from yoloscale.backends.slurm.job import SlurmJob, job_for
-from yoloscale.backends.slurm.sbatch_errors import problem_of
-from yoloscale.backends.slurm.render import options, script_of
-from yoloscale.runs import events
 from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.backends.slurm.job import SlurmJob, job_for
+from yoloscale.backends.slurm.render import options, script_of
+from yoloscale.backends.slurm.sbatch_errors import problem_of
+from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError
+from yoloscale.launch.move import Before
+from yoloscale.launch.run_folder import Claim
+from yoloscale.runs import events
 
 # where sbatch's variable is not called as the option
 _VARIABLES = {"time": "SBATCH_TIMELIMIT", "mem": "SBATCH_MEM_PER_NODE", "switches": "SBATCH_REQ_SWITCH"}

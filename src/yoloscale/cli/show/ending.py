@@ -7,8 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from yoloscale.cli import text
 from yoloscale.agent.outcome import BAD_CONFIG, FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
+from yoloscale.cli import text
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from yoloscale.cli import text
-from yoloscale.system.formatting import counted
 from yoloscale.runs import events
 from yoloscale.runs.progress import Progress
+from yoloscale.system.formatting import counted
 
 
 class Account:

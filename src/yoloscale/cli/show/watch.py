@@ -23,8 +23,8 @@ def announce(config: Config, run: RunDirectory, attempt: int) -> None:
 
 def run_watched(taken: Claim, config: Config) -> int:
     """Run a claimed run here with a display; its exit code."""
-    from yoloscale.cli.show.display import Display
     from yoloscale.agent.attempt import Observer
+    from yoloscale.cli.show.display import Display
     from yoloscale.launch.start import run_here
 
     before = events.last_attempt(events.history(taken.run))

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from yoloscale.agent.outcome import FAILED, FINISHED
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.sweep_display import SweepDisplay
 from yoloscale.errors import ConfigError
-from yoloscale.system.formatting import counted
-from yoloscale.agent.outcome import FAILED, FINISHED
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
+from yoloscale.system.formatting import counted
 
 if TYPE_CHECKING:
     from yoloscale.sweep.configure import ConfiguredSweep
@@ -45,9 +45,9 @@ def start(sweep: SweepDirectory, *, failed_only: bool, detach: bool) -> int:
 
 def dry_run(found: ConfiguredSweep) -> int:
     """Print the points and what each would be started with; nothing is made, fetched or started."""
-    from yoloscale.config.plan import describe
     from yoloscale.agent.attempt import command
     from yoloscale.agent.spec import job_spec
+    from yoloscale.config.plan import describe
     from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.unfinished import unfinished
 

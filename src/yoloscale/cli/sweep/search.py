@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) -> int:
     """Make a search, or join the one of that name, and train its points here or submit them as one array."""
-    from yoloscale.cli.sweep.verbs import local
+    from yoloscale.cli.sweep import local
     from yoloscale.cli.sweep.verbs import refuse_flags, say_ahead
     from yoloscale.sweep.search.ready import plan_search, ready
 
@@ -60,8 +60,8 @@ def _named(planned: PlannedSearch, sweep: SweepDirectory, tokens: Sequence[str])
 
 
 def _print_script(planned: PlannedSearch, tokens: Sequence[str]) -> int:
-    from yoloscale.cli.submit import write_out
     from yoloscale.backends.slurm.render import script_of
+    from yoloscale.cli.submit import write_out
     from yoloscale.runs.sweep_directory import is_sweep
     from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.search.search import Search, open_search

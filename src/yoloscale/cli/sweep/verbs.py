@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from yoloscale.cli.show.ending import shown
 from yoloscale.cli.runs import COLUMNS, row, table
+from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Launcher
-from yoloscale.system.formatting import counted
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
+from yoloscale.system.formatting import counted
 
 if TYPE_CHECKING:
     from yoloscale.sweep.configure import ConfiguredSweep
@@ -32,8 +32,8 @@ def is_sweep(tokens: Sequence[str]) -> bool:
 
 def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) -> int:
     """Freeze the points of a sweep, and train them here or submit them as one array."""
-    from yoloscale.cli.sweep.verbs import local as sweep_local
-    from yoloscale.cli.sweep.verbs import search as sweep_search
+    from yoloscale.cli.sweep import local as sweep_local
+    from yoloscale.cli.sweep import search as sweep_search
     from yoloscale.sweep.configure import configure_all
     from yoloscale.sweep.freeze import refuse_if_taken
     from yoloscale.sweep.grammar.points import expand
@@ -87,8 +87,8 @@ def refuse_flags(*, is_local: bool, prepare: bool, detach: bool) -> None:
 
 def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, detach: bool) -> int:
     """Go on with what is unfinished, or with what failed: here, or as another array."""
-    from yoloscale.cli.sweep.verbs import local as sweep_local
-    from yoloscale.cli.sweep.verbs import search as sweep_search
+    from yoloscale.cli.sweep import local as sweep_local
+    from yoloscale.cli.sweep import search as sweep_search
     from yoloscale.sweep import local
     from yoloscale.sweep.changes import change_points, changed_settings
     from yoloscale.sweep.directory import take
@@ -131,8 +131,8 @@ def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, i
 
 
 def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
-    from yoloscale.cli.submit import write_out
     from yoloscale.backends.slurm.render import script_of
+    from yoloscale.cli.submit import write_out
     from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.submit import array_job, refuse_if_nothing, said_of_others, script_jobs
     from yoloscale.sweep.unfinished import unfinished

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from yoloscale.errors import Problem
 from yoloscale.config.keys import nearest
+from yoloscale.errors import Problem
 
 # Ultralytics' events that happen here, and on which ranks; a test compares with ultralytics.utils.callbacks.base.
 OF_FIRST_RANK = frozenset({"on_pretrain_routine_start", "on_model_save", "on_train_end", "on_val_end"})

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.config.check.families import Family, family_of_name
 from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema.arguments import TrainArguments
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from yoloscale.errors import Problem
 from yoloscale.config.keys import nearest
+from yoloscale.errors import Problem
 
 # Last modules of an architecture whose task has a trainer here; a test compares with ultralytics.nn.tasks.
 TRAINED_HEADS = frozenset(

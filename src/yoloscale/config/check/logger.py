@@ -6,9 +6,9 @@ import importlib.util
 import os
 import re
 
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.config.schema import LoggerConfig, MlflowConfig, WandbConfig, WandbMode
 from yoloscale.config.check.wandb_access import environment_with, has_key, key_problem, mode_of
+from yoloscale.config.schema import LoggerConfig, MlflowConfig, WandbConfig, WandbMode
+from yoloscale.errors import ConfigError, Problem
 
 MAX_TAG = 64  # characters; W&B's limit
 LOGIN_IN_URL = re.compile(r"://[^/\s@]+@")

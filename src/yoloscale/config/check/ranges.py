@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from yoloscale.errors import Problem
 from yoloscale.config.schema import Config
+from yoloscale.errors import Problem
 
 _UNIT = (
     "dropout lr0 lrf cls_pw momentum weight_decay warmup_momentum warmup_bias_lr hsv_h hsv_s hsv_v translate "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from yoloscale.config.schema import ClusterConfig, Config, Launcher
 from yoloscale.errors import Problem
 from yoloscale.system.remarks import Say
-from yoloscale.config.schema import ClusterConfig, Config, Launcher
 
 
 def other_environment(cluster: ClusterConfig) -> str | None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.schema import Config, Launcher, LoggerConfig, MlflowConfig, WandbConfig, WandbMode
 from yoloscale.config.check.logger import LOGIN_IN_URL
 from yoloscale.config.check.wandb_access import has_key, kept_settings, mode_of, server_of
+from yoloscale.config.schema import Config, Launcher, LoggerConfig, MlflowConfig, WandbConfig, WandbMode
 
 EXPERIMENT = "yoloscale"  # MLflow's, where nobody names one
 # key below logger.wandb, wandb's variable, the name in its settings files, what holds where none of them is there

@@ -6,21 +6,19 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from yoloscale.config.check import callbacks
-from yoloscale.config.check import families
-from yoloscale.config.check import ranges
-from yoloscale.config.schema.arguments import TrainArguments
-from yoloscale.config.compose.catalog import task_of_name
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.system.machine import Machine, this_machine
-from yoloscale.config.plan import is_automatic, plan, planned_batch, planned_ranks, world_size
+from yoloscale.backends.slurm.check import slurm_only, slurm_problems
+from yoloscale.config.check import callbacks, families, ranges
+from yoloscale.config.check.logger import logger_problems, missing_packages
 from yoloscale.config.check.ranks_environment import other_environment
+from yoloscale.config.compose.catalog import task_of_name
 from yoloscale.config.compose.refusals import UNSUPPORTED, unsupported
+from yoloscale.config.plan import is_automatic, plan, planned_batch, planned_ranks, world_size
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, LoggerConfig, Task
+from yoloscale.config.schema.arguments import TrainArguments
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.durations import GRAMMAR, limit_s
-from yoloscale.config.check.logger import logger_problems, missing_packages
-from yoloscale.backends.slurm.check import slurm_only, slurm_problems
+from yoloscale.system.machine import Machine, this_machine
 
 NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
 _RELEASED = re.compile(r"(yolo(v\d+|\d+)[a-z]?|rtdetr-\w+)(-(seg|sem|cls|pose|obb|depth))?", re.IGNORECASE)

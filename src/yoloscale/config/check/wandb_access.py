@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from yoloscale.errors import Problem
-from yoloscale.config.schema import WandbMode
 from yoloscale.config.check.wandb_package import api_hosts, own_server
+from yoloscale.config.schema import WandbMode
+from yoloscale.errors import Problem
 
 ANSWER_TIMEOUT_S = 10.0  # a server that says nothing at all by then is not tried any further
 _RESTRICTED = {"dryrun": WandbMode.offline, "run": WandbMode.online}  # wandb's older names

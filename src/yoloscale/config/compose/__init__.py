@@ -1,1 +1,1 @@
-"""From the words of a command line to one config: Hydra, and what a `yolo` user types. No check of what a run can do."""
+"""From the words of a command line to one config: by Hydra, and as a `yolo` user types. Checks no run."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from yoloscale.config.check import families
 from yoloscale.config.compose.catalog import Catalog, task_of_architecture, task_of_name
 from yoloscale.config.compose.each_dataset import ALL_AT_ONCE, elements
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.keys import nearest
 from yoloscale.config.node_paths import expanded, is_of_a_job, variables_in
 from yoloscale.config.quoting import quote
 from yoloscale.config.schema import PathsConfig, Task
+from yoloscale.errors import ConfigError, Problem
 
 _YAML = (".yaml", ".yml")
 _EXPORTED = (".onnx", ".engine", ".torchscript", ".tflite", ".mlpackage", ".mlmodel", ".pb", ".mnn", ".pte")

@@ -7,15 +7,15 @@ import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from yoloscale.config.compose.hydra import choices
+from yoloscale.config.compose import choices
 from yoloscale.config.compose.catalog import Catalog, argument_defaults
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.config.compose.refusals import NOT_OURS, advice, remark
+from yoloscale.config.compose.words import arguments_in, file_of
 from yoloscale.config.keys import FREE, LIST_LIKE, describe, is_group, is_text, known, members, nearest
 from yoloscale.config.quoting import is_quoted, literal, quote_text, unquote, without_interpolation
-from yoloscale.config.compose.refusals import NOT_OURS, advice, remark
-from yoloscale.system.remarks import Say, silent
 from yoloscale.config.schema import Task
-from yoloscale.config.compose.words import arguments_in, file_of
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say, silent
 
 _PLUGINS = ("hydra/sweeper", "hydra/launcher", "hydra.sweeper", "hydra.launcher")
 _BARE_PARENTHESIS = re.compile(r"(?<!\\)([()])")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from yoloscale.config.compose.words import join_equals
 from yoloscale.config.quoting import quote, unquote
 from yoloscale.system.remarks import Say, silent
-from yoloscale.config.compose.words import join_equals
 
 _ELEMENT = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,'"]*?)\s*(?:,|\Z)""", re.DOTALL)
 ALL_AT_ONCE = "for one model of all of them, write a dataset YAML with lists below train: and val:"

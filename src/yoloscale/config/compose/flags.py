@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.config.keys import known, nearest
-from yoloscale.config.locations import configs_folder
 from yoloscale.config.compose.refusals import FOREIGN_FLAGS, advice
 from yoloscale.config.compose.sbatch_options import instead_of
 from yoloscale.config.compose.words import arguments_of_yolo, is_flat, places_of, switches, words
+from yoloscale.config.keys import known, nearest
+from yoloscale.config.locations import configs_folder
+from yoloscale.errors import ConfigError, Problem
 
 _WITH_VALUE = {
     "--cfg": "cfg",

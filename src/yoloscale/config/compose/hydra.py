@@ -22,17 +22,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config import addresses
 from yoloscale.config.check import augmentations
-from yoloscale.config.compose.hydra import command_line
-from yoloscale.config.compose.hydra import flags
-from yoloscale.config.compose.hydra import recipes
+from yoloscale.config.compose import command_line, flags, recipes
 from yoloscale.config.compose.catalog import read_catalog
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.compose.hydra_flags import run_hydra_flags
 from yoloscale.config.compose.hydra_settings import refuse_sweep, refuse_typed_sweep, unread
 from yoloscale.config.keys import describe, is_group, known, members
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.node_paths import expanded, is_of_a_job
-from yoloscale.system.remarks import Say, silent
 from yoloscale.config.schema import (
     ClusterConfig,
     Config,
@@ -44,6 +40,8 @@ from yoloscale.config.schema import (
     WandbConfig,
 )
 from yoloscale.config.typed import build
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say, silent
 
 __all__ = ["assignments", "compose", "hydra_arguments", "run_hydra_flags"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from yoloscale.config.compose.hydra import flags
+from yoloscale.config.compose import flags
 from yoloscale.config.compose.help import train_help
 
 

@@ -18,8 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config.check import augmentations
-from yoloscale.config.compose.hydra import command_line
-from yoloscale.config.compose.hydra import flags
+from yoloscale.config.compose import command_line, flags
 from yoloscale.config.compose.catalog import Catalog, read_catalog
 from yoloscale.config.compose.hydra import (
     ConfigSources,
@@ -31,12 +30,12 @@ from yoloscale.config.compose.hydra import (
     finished,
     is_own_name,
 )
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.config.compose.words import is_flat
 from yoloscale.config.keys import is_group, known
-from yoloscale.system.remarks import Say, once, silent
 from yoloscale.config.schema import Config
 from yoloscale.config.typed import build
-from yoloscale.config.compose.words import is_flat
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say, once, silent
 
 
 def compose_each(

@@ -17,9 +17,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from yoloscale.config.compose.catalog import Catalog, read_catalog
-from yoloscale.errors import Problem
-from yoloscale.config.keys import FREE, describe, is_group, known, nearest
 from yoloscale.config.compose.refusals import advice
+from yoloscale.config.keys import FREE, describe, is_group, known, nearest
+from yoloscale.errors import Problem
 from yoloscale.system.formatting import yaml_cure
 
 GLOBAL = "# @package _global_"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.compose.sbatch_options import instead_of
+from yoloscale.errors import ConfigError, Problem
 
 # Arguments of the schema that training here does not do. They are accepted at Ultralytics' default only.
 UNSUPPORTED: dict[str, str] = {

@@ -15,12 +15,12 @@ from typing import Any
 
 import yaml
 
-from yoloscale.config.schema.arguments import TrainArguments
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.config.compose.refusals import NOT_OURS, WITHOUT_EFFECT, WRITTEN_ELSEWHERE
 from yoloscale.config.keys import LIST_LIKE, known, members
 from yoloscale.config.quoting import literal, quote, unquote
-from yoloscale.config.compose.refusals import NOT_OURS, WITHOUT_EFFECT, WRITTEN_ELSEWHERE
 from yoloscale.config.schema import Task
+from yoloscale.config.schema.arguments import TrainArguments
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.formatting import yaml_cure
 
 _OF_YOLO_ONLY = frozenset({"task", "mode", "device", "project", *NOT_OURS})  # keys that no recipe of Hydra's has

@@ -5,6 +5,54 @@ from __future__ import annotations
 from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.config.schema.slurm import ContainerRuntime, SlurmConfig
 from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig, SweepConfig, TrialConfig
-from yoloscale.config.schema.train import CheckpointConfig, ClusterConfig, Config, DataCheck, DataConfig, DebugConfig, Device, Interval, Launcher, LoggerConfig, MlflowConfig, ModelConfig, OriginConfig, PathsConfig, ShapesConfig, Task, WandbArtifacts, WandbConfig, WandbMode
+from yoloscale.config.schema.train import (
+    CheckpointConfig,
+    ClusterConfig,
+    Config,
+    DataCheck,
+    DataConfig,
+    DebugConfig,
+    Device,
+    Interval,
+    Launcher,
+    LoggerConfig,
+    MlflowConfig,
+    ModelConfig,
+    OriginConfig,
+    PathsConfig,
+    ShapesConfig,
+    Task,
+    WandbArtifacts,
+    WandbConfig,
+    WandbMode,
+)
 
-__all__ = ["CheckpointConfig", "ClusterConfig", "Config", "ContainerRuntime", "DataCheck", "DataConfig", "DebugConfig", "Device", "Interval", "Launcher", "LoggerConfig", "MlflowConfig", "ModelConfig", "OriginConfig", "PathsConfig", "Pruner", "Sampler", "SearchConfig", "ShapesConfig", "SlurmConfig", "SweepConfig", "Task", "TrainArguments", "TrialConfig", "WandbArtifacts", "WandbConfig", "WandbMode"]
+__all__ = [
+    "CheckpointConfig",
+    "ClusterConfig",
+    "Config",
+    "ContainerRuntime",
+    "DataCheck",
+    "DataConfig",
+    "DebugConfig",
+    "Device",
+    "Interval",
+    "Launcher",
+    "LoggerConfig",
+    "MlflowConfig",
+    "ModelConfig",
+    "OriginConfig",
+    "PathsConfig",
+    "Pruner",
+    "Sampler",
+    "SearchConfig",
+    "ShapesConfig",
+    "SlurmConfig",
+    "SweepConfig",
+    "Task",
+    "TrainArguments",
+    "TrialConfig",
+    "WandbArtifacts",
+    "WandbConfig",
+    "WandbMode",
+]

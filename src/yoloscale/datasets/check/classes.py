@@ -15,8 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from yoloscale.errors import Problem
 from yoloscale.datasets.check.images import is_image
+from yoloscale.errors import Problem
 
 _LOOKED_AT = 500  # entries of a folder, for one that is an image
 _VALIDATION = ("val", "validation", "valid")

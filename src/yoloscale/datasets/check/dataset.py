@@ -15,25 +15,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.errors import ConfigError
-from yoloscale.system.remarks import Say, silent
 from yoloscale.config.schema import Task
+from yoloscale.datasets import identity, image_lists
 from yoloscale.datasets.check import classes as check_classes
 from yoloscale.datasets.check import images as check_images
 from yoloscale.datasets.check import paths as check_paths
 from yoloscale.datasets.check import problems as check_problems
 from yoloscale.datasets.check import yaml
-from yoloscale.datasets import identity
-from yoloscale.datasets import image_lists
 from yoloscale.datasets.check.classes import ClassFolders
 from yoloscale.datasets.check.labels import LabelRules, Labels
 from yoloscale.datasets.check.report import DatasetReport, SplitReport
 from yoloscale.datasets.check.verdict import Verdict, judge, judge_alone, label_path
 from yoloscale.datasets.check.yaml import DatasetYaml, Reads
-from yoloscale.system.in_threads import in_threads
 from yoloscale.datasets.label_formats import Setting
 from yoloscale.datasets.ultralytics_paths import datasets_folder
+from yoloscale.errors import ConfigError
 from yoloscale.system.files import write_whole
+from yoloscale.system.in_threads import in_threads
+from yoloscale.system.remarks import Say, silent
 
 VERSION = 6  # of the rules: another number, another cached result
 _MEASURED_BY_BOXES = (Task.detect, Task.segment, Task.pose)  # boxes with sides along the image's

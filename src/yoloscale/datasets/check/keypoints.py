@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from yoloscale.errors import Problem
 from yoloscale.config.schema import Task
 from yoloscale.datasets.yaml_marks import MarkedYaml
+from yoloscale.errors import Problem
 
 _SHAPE = "write [number of keypoints, 2 or 3], as in kpt_shape: [17, 3]"
 _SHOWN = 5  # pairs of a list that are named

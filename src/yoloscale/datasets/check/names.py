@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from yoloscale.errors import Problem
 from yoloscale.datasets.yaml_marks import MarkedYaml, line_of, value_of
+from yoloscale.errors import Problem
 
 _SHOWN = 5  # remarks of one kind
 _PROPOSED = 30  # classes of a line that is proposed whole

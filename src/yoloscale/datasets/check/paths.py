@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.datasets.check import images as check_images
 from yoloscale.datasets import image_lists
+from yoloscale.datasets.check import images as check_images
 from yoloscale.datasets.check.yaml import DatasetYaml
 from yoloscale.datasets.places import EVERYWHERE, WINDOWS, exists, find_tail, near, parts_of, shown, unescaped
+from yoloscale.errors import ConfigError, Problem
 
 _STRAY = " \t\r\n'\"`,;"
 _LOOKED_AT = 2_000  # files of a folder without images

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from yoloscale.errors import Problem
 from yoloscale.config.schema import Task
-from yoloscale.datasets.check import images as check_images
 from yoloscale.datasets import label_places
+from yoloscale.datasets.check import images as check_images
 from yoloscale.datasets.check.verdict import Verdict
 from yoloscale.datasets.file_kinds import other_file, read_head
 from yoloscale.datasets.label_formats import Cause, Setting, explain, from_utf16, inside, subtract_one
+from yoloscale.errors import Problem
 
 _NAMED_CAUSES = 3
 _NAMED_FOLDERS = 8

@@ -11,13 +11,13 @@ from typing import Any
 
 import yaml
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import Config, Task
 from yoloscale.datasets.check import keypoints
 from yoloscale.datasets.check import names as check_names
 from yoloscale.datasets.places import exists
 from yoloscale.datasets.yaml_marks import MarkedYaml, load, read_text
 from yoloscale.datasets.yaml_syntax import problem_of_content, problem_of_error
+from yoloscale.errors import ConfigError, Problem
 
 _SPLITS = ("train", "val", "test", "minival")
 _TYPES: Mapping[str, tuple[type, ...]] = {

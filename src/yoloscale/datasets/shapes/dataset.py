@@ -16,11 +16,11 @@ from threading import Lock
 
 import yaml
 
-from yoloscale.system import cpus
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.schema import ShapesConfig, Task
-from yoloscale.system.locks import build_once
 from yoloscale.datasets.shapes.classes import data_yaml
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system import cpus
+from yoloscale.system.locks import build_once
 
 VERSION = 3  # of the pictures: another number, another folder
 OPTIONS_FILE = "shapes.json"

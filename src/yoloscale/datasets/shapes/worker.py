@@ -1,4 +1,4 @@
-"""`python -m yoloscale.datasets.shapes.worker FOLDER PART PARTS`: render every PARTS-th image of a dataset, from PART on.
+"""`python -m yoloscale.datasets.shapes.worker FOLDER PART PARTS`: render each PARTS-th image, from PART on.
 
 Which process renders an image makes no difference to it. Prints the number of images done since the last line.
 """
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.datasets.shapes import labels
 from yoloscale.datasets.shapes import render as shapes_render
-from yoloscale.datasets.shapes.dataset import OPTIONS_FILE
 from yoloscale.datasets.shapes.classes import CLASSES
+from yoloscale.datasets.shapes.dataset import OPTIONS_FILE
 from yoloscale.datasets.shapes.scene import Layout, Scene, compose, generator
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]

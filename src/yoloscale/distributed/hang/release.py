@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 
 from yoloscale.distributed.hang.abort import abort_collectives, can_abort
-from yoloscale.distributed.peers import Peers
 from yoloscale.distributed.hang.detect import State
+from yoloscale.distributed.peers import Peers
 
 STUCK_S = 5.0  # outside of collectives: it may stand behind one all the same, as whoever reads a number off a GPU does
 RETURN_S = 20.0  # for a main thread to come back, once everything was done to let it

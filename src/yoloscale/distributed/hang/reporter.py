@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from yoloscale.distributed.hang.detect import Sighting, State
 from yoloscale.distributed.hang.state_store import Bulletin
 from yoloscale.distributed.peers import Loss
-from yoloscale.distributed.hang.detect import Sighting, State
 
 
 class Sightings:

@@ -16,8 +16,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from yoloscale.distributed.environment import Ranks
 from yoloscale.distributed.group import SETUP_TIMEOUT_S
-from yoloscale.distributed.peers import Loss
 from yoloscale.distributed.hang.detect import State
+from yoloscale.distributed.peers import Loss
 
 
 class Bulletin:

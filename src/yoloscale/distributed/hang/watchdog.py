@@ -20,16 +20,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from yoloscale.distributed.hang.abort import can_abort, dump_flight_recorder
-from yoloscale.distributed.hang.state_store import Bulletin
-from yoloscale.distributed.hang.reporter import Courier
 from yoloscale.distributed.environment import Ranks
 from yoloscale.distributed.group import SETUP_TIMEOUT_S
+from yoloscale.distributed.hang.abort import can_abort, dump_flight_recorder
+from yoloscale.distributed.hang.detect import State, Verdict, judge, judge_alone
+from yoloscale.distributed.hang.release import Release
+from yoloscale.distributed.hang.reporter import Courier
+from yoloscale.distributed.hang.state_store import Bulletin
 from yoloscale.distributed.heartbeat import HEARTBEAT, LOADING, Heartbeat
 from yoloscale.distributed.peers import PEERS, Loss
-from yoloscale.distributed.hang.release import Release
 from yoloscale.distributed.siblings import Siblings
-from yoloscale.distributed.hang.detect import State, Verdict, judge, judge_alone
 
 T = TypeVar("T")
 OnHang = Callable[[Verdict], None]

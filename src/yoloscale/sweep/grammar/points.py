@@ -23,17 +23,17 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
-from yoloscale.config.compose.hydra import flags
+from yoloscale.config.compose import flags
 from yoloscale.config.compose.catalog import Catalog, read_catalog
 from yoloscale.config.compose.hydra import config_sources
-from yoloscale.errors import ConfigError, Problem
+from yoloscale.config.compose.refusals import NOT_OURS
 from yoloscale.config.keys import FREE, is_text, known
 from yoloscale.config.quoting import quote_text
-from yoloscale.config.compose.refusals import NOT_OURS
-from yoloscale.system.remarks import Say, silent
-from yoloscale.system.formatting import counted
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.sweep.grammar.decimals import left_out, numbers
 from yoloscale.sweep.grammar.yaml_params import LISTS, with_params
+from yoloscale.system.formatting import counted
+from yoloscale.system.remarks import Say, silent
 
 MAX_POINTS = 10_000
 HOW = "give a key several values, like imgsz=320,640 or seed=range(0,3)"

@@ -12,13 +12,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from yoloscale.config.compose.hydra import command_line
-from yoloscale.config.compose.hydra import flags
+from yoloscale.config.compose import command_line, flags
 from yoloscale.config.compose.catalog import Catalog, read_catalog
 from yoloscale.config.compose.hydra import config_sources
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.keys import FREE, describe, is_group, known, members
-from yoloscale.system.remarks import Say, silent
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.sweep.grammar.decimals import Numbers, decimal, numbers
 from yoloscale.sweep.grammar.points import (
     FUNCTION,
@@ -32,6 +30,7 @@ from yoloscale.sweep.grammar.points import (
     unreadable,
 )
 from yoloscale.sweep.grammar.yaml_params import with_params
+from yoloscale.system.remarks import Say, silent
 
 Value = str | float | int
 MAX_COMBINATIONS = 32  # of groups (models, datasets) that are all tried before anything starts; of more, each once

@@ -7,12 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from yoloscale.config.compose.catalog import read_catalog
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.compose.flags import split
 from yoloscale.config.locations import configs_folder
-from yoloscale.system.remarks import Say, silent
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.sweep.effects import composable, useless
 from yoloscale.sweep.grammar.space import Choices, Dimension, Interval, read_space
+from yoloscale.system.remarks import Say, silent
 
 METHODS = ("grid", "random", "bayes")
 OURS = ("sweep", "name", "hydra")  # these say how we would sweep; the name would be that of every run

@@ -9,13 +9,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from yoloscale.config.compose.hydra import command_line
 from yoloscale.config.addresses import hidden
+from yoloscale.config.compose import command_line
 from yoloscale.config.compose.catalog import Catalog
 from yoloscale.config.compose.hydra import ConfigSources, check, compose_tree
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.keys import LIST_LIKE, known
 from yoloscale.config.quoting import quote, quote_text, unquote
+from yoloscale.errors import ConfigError, Problem
 
 PLACES = ("hydra.sweeper.params", "sweep.params")  # of a key that both have, the last counts
 _TYPED = re.compile(r"\+{0,2}(?:sweep|hydra\.sweeper)\.params\.(.+)")

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.system.slurm_step import job_of, point_of
 from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.directory import take
 from yoloscale.sweep.search.search import ask_point, open_search, reconcile
 from yoloscale.sweep.search.source import PATIENCE_S
+from yoloscale.system.slurm_step import job_of, point_of
 
 NO_POINT = 3
 

@@ -10,34 +10,33 @@ from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from yoloscale.config.compose.hydra import command_line
-from yoloscale.config.compose.hydra import flags
+from yoloscale.backends.slurm.limits import site_problems
+from yoloscale.config.compose import command_line, flags
 from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.compose.hydra import check, compose
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import freeze
 from yoloscale.config.keys import is_group
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import quote_text
-from yoloscale.system.remarks import Say, once, silent
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.schema.sweep import SearchConfig, SweepConfig
-from yoloscale.system.formatting import another
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.configure import task_of
-from yoloscale.backends.slurm.limits import site_problems
-from yoloscale.study import study as studies
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
+from yoloscale.study import study as studies
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
 from yoloscale.sweep.directory import make_first_free, take
 from yoloscale.sweep.effects import composable, useless
 from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search, removed_if_it_fails
+from yoloscale.sweep.grammar.space import Space, read_space
 from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.search.recorded import entry_of, plain
 from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
 from yoloscale.sweep.search.settings import problems_of, remarks_of, total
-from yoloscale.sweep.grammar.space import Space, read_space
 from yoloscale.sweep.search.submit import open_indices
+from yoloscale.system.formatting import another
+from yoloscale.system.remarks import Say, once, silent
 
 _MAY_CHANGE = ("trials",)
 _BARE_PATH = re.compile(r"[^'\"\[\](){},=$\\]+")

@@ -15,30 +15,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from yoloscale.agent.outcome import FAILED
+from yoloscale.backends.slurm.queue import nobody
+from yoloscale.config.check.train import validate
 from yoloscale.config.compose.many import compose_each
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.freeze import load, load_own
-from yoloscale.system.machine import this_machine
 from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
-from yoloscale.config.check.train import validate
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.configure import task_of
-from yoloscale.agent.outcome import FAILED
 from yoloscale.launch.prepare import prepare
 from yoloscale.runs import events
-from yoloscale.study import study as studies
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.study.objectives import values_of
-from yoloscale.backends.slurm.queue import nobody
 from yoloscale.runs.status import LOST, read_result, status
 from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, read, write
+from yoloscale.study import study as studies
+from yoloscale.study.objectives import values_of
 from yoloscale.sweep.configure import ConfiguredPoint, resolved
 from yoloscale.sweep.freeze import freeze_point
 from yoloscale.sweep.grammar.points import Point
+from yoloscale.sweep.grammar.space import Space
 from yoloscale.sweep.search import sampling
 from yoloscale.sweep.search.recorded import recorded_space
 from yoloscale.sweep.search.settings import total
-from yoloscale.sweep.grammar.space import Space
+from yoloscale.system.machine import this_machine
 
 if TYPE_CHECKING:
     import optuna

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-from yoloscale.errors import Problem
 from yoloscale.config.schema import Config, Task
 from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig
-from yoloscale.system.formatting import counted
+from yoloscale.errors import Problem
 from yoloscale.study.objectives import COSTS, DIRECTIONS, FITNESS, is_cost, objectives_of
 from yoloscale.study.study import INSTALL
 from yoloscale.sweep.grammar.points import HOW, MAX_POINTS
 from yoloscale.sweep.grammar.space import Choices, Space
+from yoloscale.system.formatting import counted
 
 _BOXES = "precision recall mAP50 mAP50-95"
 _METRICS: Mapping[Task, tuple[str, ...]] = {  # of Ultralytics' validators

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from yoloscale.errors import ConfigError, Problem
-from yoloscale.study import study as studies
-from yoloscale.runs.directory import RunDirectory
 from yoloscale.backends.slurm.queue import nobody
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import LOST, Status, statuses
+from yoloscale.study import study as studies
 from yoloscale.sweep.directory import take
 from yoloscale.sweep.search.search import Search, ask_point, forget_removed, free_index, number_of, reconcile, tell_end
 

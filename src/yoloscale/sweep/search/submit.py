@@ -6,14 +6,14 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.limits import ask_array_limits
-from yoloscale.runs.endings import record_cancel
+from yoloscale.backends.slurm.queue import Ask, Silence, ask
 from yoloscale.backends.slurm.submit import submit
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
-from yoloscale.backends.slurm.queue import Ask, Silence, ask
+from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.arrays import ArraysLeftError, parts_of, submit_parts

@@ -14,12 +14,12 @@ from yoloscale.checkpoint.snapshot import HostCopies
 from yoloscale.checkpoint.state import Progress
 from yoloscale.checkpoint.transfer import share
 from yoloscale.checkpoint.writer import BackgroundWriter
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.distributed.heartbeat import HEARTBEAT, PUBLISHING, SAVING, SETTING_UP
 from yoloscale.distributed.peers import PEERS
 from yoloscale.engine.step import Stepper
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 

@@ -21,9 +21,9 @@ from yoloscale.study.objectives import GFLOPS, LATENCY, PARAMETERS, objectives_o
 from yoloscale.system.files import write_whole
 from yoloscale.worker.train import remarks
 from yoloscale.worker.train.observer import RunObserver
-from yoloscale.worker.train.upload import publish
 from yoloscale.worker.train.parts import Parts
 from yoloscale.worker.train.trial import was_pruned
+from yoloscale.worker.train.upload import publish
 from yoloscale.yolo import cost, plots, weights
 from yoloscale.yolo.calibration import calibrate
 from yoloscale.yolo.messages import listening

@@ -9,12 +9,12 @@ from typing import Any
 
 from yoloscale.config.schema import Config
 from yoloscale.data.worker_deaths import describe_workers
-from yoloscale.distributed.hang.state_store import connect
 from yoloscale.distributed.environment import Ranks
+from yoloscale.distributed.hang.detect import Verdict
+from yoloscale.distributed.hang.state_store import connect
+from yoloscale.distributed.hang.watchdog import Timing, Watchdog
 from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, LOADING
 from yoloscale.distributed.peers import PEERS, Loss
-from yoloscale.distributed.hang.detect import Verdict
-from yoloscale.distributed.hang.watchdog import Timing, Watchdog
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail

@@ -13,15 +13,11 @@ import torch
 import torch.distributed as dist
 
 from yoloscale.config.check.effects import told_by_file
-from yoloscale.errors import ConfigError, Problem
 from yoloscale.config.check.families import family_of_content
 from yoloscale.config.locations import cache_folder
-from yoloscale.system.mig import VISIBLE
 from yoloscale.config.node_paths import may_be_weights_of_nodes
 from yoloscale.config.plan import BatchPlan, difference, plan, planned_batch, planned_ranks
-from yoloscale.system.remarks import Say
 from yoloscale.config.schema import Config, Task
-from yoloscale.system.formatting import counted
 from yoloscale.data.order import SampleOrder
 from yoloscale.data.room import Loading
 from yoloscale.datasets.sources import locate, locate_weights
@@ -34,9 +30,13 @@ from yoloscale.engine.precision import Precision, choose
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import Stepper
 from yoloscale.engine.stop_requests import Ballot
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system import numa
+from yoloscale.system.formatting import counted
+from yoloscale.system.mig import VISIBLE
+from yoloscale.system.remarks import Say
 from yoloscale.worker.train import loading
 from yoloscale.yolo import augmentations, datasets
 from yoloscale.yolo.callbacks import registry

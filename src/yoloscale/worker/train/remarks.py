@@ -6,12 +6,12 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from yoloscale.system.formatting import counted
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import SetUpRemark
+from yoloscale.system.formatting import counted
 from yoloscale.yolo.messages import Message
 
 MOST_OF_OTHERS = 8  # remarks that rank 0 does not have; with thousands of ranks there may be as many

@@ -13,32 +13,32 @@ import torch
 from yoloscale.checkpoint.interval import When, mean_time_between_failures
 from yoloscale.checkpoint.state import Progress
 from yoloscale.checkpoint.store import Retention
-from yoloscale.system import memory
 from yoloscale.config.schema import Config, Interval
 from yoloscale.data.loader import MicroBatchLoader
 from yoloscale.data.worker_deaths import worker_deaths_named
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
+from yoloscale.distributed.hang.watchdog import Watchdog
 from yoloscale.distributed.heartbeat import FINISHING, HEARTBEAT
 from yoloscale.distributed.peers import PEERS
-from yoloscale.distributed.hang.watchdog import Watchdog
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.stop_requests import Ballot
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
+from yoloscale.system import memory
+from yoloscale.track.background import BackgroundTrackers
+from yoloscale.track.results_csv import ResultsCsv
 from yoloscale.worker.train import remarks
+from yoloscale.worker.train.checkpointer import RunKeeper
 from yoloscale.worker.train.finish import finish, weights_copier, write_arguments
 from yoloscale.worker.train.gpus import GpuWatch
 from yoloscale.worker.train.hang import watch
-from yoloscale.worker.train.checkpointer import RunKeeper
 from yoloscale.worker.train.micro_batches import MicroBatches
 from yoloscale.worker.train.observer import RunObserver
 from yoloscale.worker.train.parts import Parts, build, choose_device, stay_near
 from yoloscale.worker.train.tracking import close_failed, close_timeout_s, open_trackers, tell_stopped
 from yoloscale.worker.train.trial import Trial
-from yoloscale.track.background import BackgroundTrackers
-from yoloscale.track.results_csv import ResultsCsv
 from yoloscale.yolo.callbacks import CallbackError
 from yoloscale.yolo.messages import listening
 from yoloscale.yolo.trainer_view import TrainerView

@@ -14,10 +14,10 @@ from yoloscale.config.schema.sweep import TrialConfig
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
-from yoloscale.study import study as studies
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.study.objectives import is_cost, objectives_of, values_of
 from yoloscale.runs.status import read_result
+from yoloscale.study import study as studies
+from yoloscale.study.objectives import is_cost, objectives_of, values_of
 
 if TYPE_CHECKING:
     import optuna

@@ -10,9 +10,9 @@ from typing import Any
 from yoloscale.config.schema import Config, WandbArtifacts
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.track.tracker import Artifact, Tracker
 from yoloscale.worker.train.observer import RunObserver
 from yoloscale.worker.train.parts import Parts
-from yoloscale.track.tracker import Artifact, Tracker
 from yoloscale.yolo import fingerprint
 
 PREDICTIONS = ("val_batch*_pred.jpg", "val_batch*_labels.jpg")
