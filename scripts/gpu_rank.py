@@ -136,10 +136,10 @@ def yolo(file: str, device: str, *words: str) -> int:
 def train(file: str, shared: str, *tokens: str) -> int:
     """A training under our launcher, whose ranks are this module's."""
     from yoloscale.agent.attempt import Observer
+    from yoloscale.backends.local.start import run_here
     from yoloscale.launch.configure import configure
     from yoloscale.launch.prepare import prepare
     from yoloscale.launch.run_folder import claim
-    from yoloscale.launch.start import run_here
 
     config = prepare(configure(tokens), print)
     ranks = int(shared) or config.cluster.procs_per_node

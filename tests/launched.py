@@ -1,3 +1,5 @@
+"""Fixtures of tests that start launchers: a config, ranks that are stand-ins, and what they leave behind."""
+
 from __future__ import annotations
 
 import json
@@ -18,7 +20,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 STANDIN = Path(__file__).parent / "standin"
-SOURCE = Path(__file__).parents[2] / "src"
+SOURCE = Path(__file__).parents[1] / "src"
 
 
 def make_config(folder: Path, name: str | None = "run", **cluster: Any) -> Config:

@@ -11,20 +11,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from yoloscale.backends.slurm.queue import Seldom
+from yoloscale.backends.registry import Seldom
+from yoloscale.backends.run_lock import Claim
+from yoloscale.backends.status import status, statuses
 from yoloscale.config.addresses import hidden
 from yoloscale.config.compose.words import from_values
 from yoloscale.config.schema import Launcher
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.move import Before
 from yoloscale.launch.once import refuse_several
-from yoloscale.launch.run_folder import Claim
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.runs.listing import all_runs as listed_runs
-from yoloscale.runs.status import Status, read_result, status, statuses
+from yoloscale.runs.status import Status, read_result
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.runs.tail import last_lines
 
@@ -119,7 +120,7 @@ class Run:
 
         refuse_several(["resume"])
         changes = hidden([*overrides, *from_values(values)])
-        before = Before.of(self._run)
+        before = FrozenState.of(self._run)
         _start(ready_again(self._run, print, changes), ["resume", str(self.path), *changes], before)
         return self
 
@@ -155,7 +156,7 @@ def train(*overrides: str, **values: Any) -> Run:
     for line in remarks_in_job(config):
         print(line)
     run, is_named = proposed_run(config), config.name is not None
-    before = Before.of(run) if run.path.exists() else None
+    before = FrozenState.of(run) if run.path.exists() else None
     taken = ready(config, tokens, print)
     name = [] if is_named else from_values({"name": taken.run.name})
     _start(taken, ["train", *tokens, *name], before)
@@ -266,14 +267,14 @@ def _is_taken(found: Status) -> bool:
     return found.is_active and (found.job is not None or found.attempt > 0)
 
 
-def _start(taken: Claim, words: list[str], before: Before | None) -> None:
+def _start(taken: Claim, words: list[str], before: FrozenState | None) -> None:
     """Train a claimed run in the background, or submit it; `words` are what would be typed for that.
 
     `before`: how the run was frozen, and is again where SLURM does not take it; None if there was none.
     """
+    from yoloscale.backends.local.start import run_in_background
     from yoloscale.backends.slurm.submit import submit_claimed
     from yoloscale.config.freeze import load
-    from yoloscale.launch.start import run_in_background
 
     config = load(taken.run.config)
     if config.cluster.launcher is Launcher.slurm:

@@ -14,13 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
+from yoloscale.agent.previous_start import end_leftovers
+from yoloscale.backends.run_lock import lock
+from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.run_folder import lock
-from yoloscale.launch.start import end_leftovers
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import status
 
 Launch = Callable[..., Any]
 ONCE = {"max_restarts": 0}

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.launch.several_nodes import (
+from tests.ports import free_port
+from tests.several_nodes import (
     cabled,
     lose_power,
     node,
@@ -21,7 +22,6 @@ from tests.launch.several_nodes import (
     two_node_run,
     until_attempt_trains,
 )
-from tests.ports import free_port
 
 from yoloscale.agent.attempt import Ended, Observer
 from yoloscale.agent.joining import await_next, join_attempts, joining_spec

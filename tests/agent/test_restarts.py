@@ -17,15 +17,16 @@ import pytest
 
 from yoloscale.agent import attempts
 from yoloscale.agent.attempts import TimeLimit, time_limit
-from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, conclude
+from yoloscale.agent.outcome import AgentEnd, Failure, Outcome, conclude
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.backends.slurm import own_job
+from yoloscale.backends.status import status
 from yoloscale.config.schema import ClusterConfig, Launcher
+from yoloscale.exit_codes import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress
-from yoloscale.runs.status import status
 
 Launch = Callable[..., Any]
 KILLED = Failure(rank=1, host="node7", exit_code=-9, error="was killed by SIGKILL", is_recorded=False)

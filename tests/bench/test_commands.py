@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.backends.check import validate
 from yoloscale.bench.commands import ours, yolo, yolo_arguments
 from yoloscale.bench.machine import cpu_model, describe_machine
 from yoloscale.bench.plan import Settings, make_plan, take_apart
-from yoloscale.config.check.train import validate
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import Config, Device

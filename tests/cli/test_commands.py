@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.cli.main import USAGE, main, print_problems
+from yoloscale.cli.main import main, print_problems
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config, Device
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import BAD_CONFIG
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -54,7 +55,7 @@ def test_a_working_folder_that_was_deleted(
     lost.mkdir()
     monkeypatch.chdir(lost)
     lost.rmdir()
-    assert main(typed) == USAGE
+    assert main(typed) == BAD_CONFIG
     told = capsys.readouterr().err
     assert "working folder: it was deleted" in told
     assert "cd to a folder that is there" in told

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.run_lock import lock
 from yoloscale.backends.slurm import own_job, submit
 from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.backends.slurm.own_job import OwnJob
@@ -14,7 +15,7 @@ from yoloscale.cli import resume
 from yoloscale.cli.resume import words_of
 from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
-from yoloscale.launch.run_folder import claim, lock
+from yoloscale.launch.run_folder import claim
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 

@@ -13,9 +13,9 @@ import pytest
 
 from yoloscale.agent.attempt import command as start_command
 from yoloscale.agent.spec import job_spec
+from yoloscale.backends.check import validate
 from yoloscale.backends.slurm.job import job_for
 from yoloscale.backends.slurm.render import script_of
-from yoloscale.config.check.train import validate
 from yoloscale.config.compose.catalog import read_catalog, task_of_architecture
 from yoloscale.config.compose.help import train_help
 from yoloscale.config.compose.hydra import compose

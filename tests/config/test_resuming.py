@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.check.train import validate
+from yoloscale.backends.check import validate
 from yoloscale.config.plan import plan
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE, FREE_GROUPS, Done, remarks

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.check.train import validate
+from yoloscale.backends.check import validate
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import Done
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ModelConfig, Task

@@ -179,7 +179,7 @@ def test_a_request_that_is_none_is_refused() -> None:
 
 def test_nothing_here_imports_torch_or_ultralytics() -> None:
     code = (
-        "import sys; from yoloscale.data import sources, ultralytics_paths; ultralytics_paths.dataset_yamls();"
+        "import sys; from yoloscale.datasets import sources, ultralytics_paths; ultralytics_paths.dataset_yamls();"
         "print([name for name in ('torch', 'ultralytics', 'cv2', 'numpy') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

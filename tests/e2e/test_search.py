@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.backends.status import status
 from yoloscale.config.freeze import load
 from yoloscale.runs import events, jsonl
-from yoloscale.runs.status import read_result, status
+from yoloscale.runs.status import read_result
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.study import study as studies
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.status import statuses
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 POINT = (

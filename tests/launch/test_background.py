@@ -13,12 +13,14 @@ import pytest
 
 import yoloscale
 from yoloscale.api import Run, RunFailed
+from yoloscale.backends.local.start import run_in_background
+from yoloscale.backends.run_lock import lock
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.compose.words import from_values
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
-from yoloscale.launch.run_folder import claim, lock, named_run
-from yoloscale.launch.start import ready, run_in_background
+from yoloscale.launch.run_folder import claim, named_run
+from yoloscale.launch.start import ready
 from yoloscale.runs import events
 
 Make = Callable[..., Config]
@@ -96,7 +98,7 @@ def test_a_start_that_is_broken_off_lets_go_of_the_run(config: Make, monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, say: config)
-    monkeypatch.setattr("yoloscale.launch.start.end_leftovers", interrupted)
+    monkeypatch.setattr("yoloscale.agent.previous_start.end_leftovers", interrupted)
     made = config()
     with pytest.raises(KeyboardInterrupt):
         ready(made, [], print)

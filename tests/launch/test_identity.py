@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.run_lock import lock
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
-from yoloscale.launch.run_folder import claim, lock
+from yoloscale.launch.run_folder import claim
 from yoloscale.runs import events
 from yoloscale.runs.directory import owned
 from yoloscale.runs.identity import RunLost

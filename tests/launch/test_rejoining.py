@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.launch.several_nodes import (
+from tests.ports import free_port
+from tests.several_nodes import (
     cabled,
     lose_power,
     node,
@@ -18,13 +19,13 @@ from tests.launch.several_nodes import (
     two_node_run,
     until_attempt_trains,
 )
-from tests.ports import free_port
 
 from yoloscale.agent import presence
+from yoloscale.backends.status import status
 from yoloscale.config.schema import Config
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import read_progress, status
+from yoloscale.runs.status import read_progress
 
 Make = Callable[..., Config]
 # of a run that is over in a minute

@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from yoloscale.api import Run
+from yoloscale.backends.run_lock import lock
 from yoloscale.cli.show.event_lines import Account
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config, Device, Task
 from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.configure import configure
-from yoloscale.launch.run_folder import claim, default_name, lock, named_run, proposed_run
+from yoloscale.launch.run_folder import claim, default_name, named_run, proposed_run
 from yoloscale.launch.start import ready_again
 from yoloscale.runs import event_files, events
 from yoloscale.system.machine import Machine
@@ -154,7 +155,7 @@ def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where:
 
 def test_resumed_elsewhere_from_python(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, _: config)
-    monkeypatch.setattr("yoloscale.launch.start.run_in_background", lambda taken: taken.release())
+    monkeypatch.setattr("yoloscale.backends.local.start.run_in_background", lambda taken: taken.release())
     made = config()
     made.model.architecture, made.model.task = "yolo26n.yaml", Task.detect
     taken = claim(made, [])

@@ -13,14 +13,14 @@ import psutil
 import pytest
 
 from yoloscale.agent import agent_report
+from yoloscale.agent.previous_start import end_leftovers
+from yoloscale.backends.status import status
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.interrupt import interrupt
 from yoloscale.launch.run_folder import claim
-from yoloscale.launch.start import end_leftovers
 from yoloscale.runs import events
-from yoloscale.runs.status import status
 
 Launch = Callable[..., Any]
 Make = Callable[..., Config]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from yoloscale.backends.slurm.queue import Answer, Job, Silence
+from yoloscale.backends.status import status, statuses
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import Answer, Job, Silence
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import Told, asks, state_of
-from yoloscale.runs.status import status, statuses
 
 SUBMITTED = ("submitted", {"job": "41"})
 LAUNCHED = ("attempt_launched", {"attempt": 1, "host": "node1", "pid": 7, "start": "41.0.0"})

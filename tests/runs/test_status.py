@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.status import status
 from yoloscale.cli.runs import row
 from yoloscale.cli.status import lines
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import LOST, read_progress, status
+from yoloscale.runs.status import LOST, read_progress
 
 HERE = socket.gethostname()
 

@@ -16,7 +16,6 @@ from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.limits import ArrayLimits, Site, site_problems
 from yoloscale.backends.slurm.node import run_of
-from yoloscale.backends.slurm.queue import Answer, Job
 from yoloscale.backends.slurm.render import render
 from yoloscale.cli.sweep import search as sweep_search
 from yoloscale.config.freeze import load
@@ -24,6 +23,7 @@ from yoloscale.config.schema import ClusterConfig
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down, together_with
+from yoloscale.runs.jobs import Answer, Job
 from yoloscale.runs.sweep_directory import SweepPoint, read, write
 from yoloscale.sweep import arrays as arrays_module
 from yoloscale.sweep import configure as configure_module

@@ -11,19 +11,19 @@ import pytest
 import yaml
 from PIL import Image
 
+from yoloscale.backends.run_lock import lock
 from yoloscale.cli.sweep.verbs import resume, train
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.errors import ConfigError
-from yoloscale.launch.run_folder import lock
 from yoloscale.runs import events
-from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.runs.sweep_directory import SweepDirectory, base_of, read
 from yoloscale.sweep.changes import _room_for_files, change_points, changed_settings
 from yoloscale.sweep.ready import ready
 from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.ready import ready as ready_search
-from yoloscale.sweep.search.search import ask_point, base_of, open_search
+from yoloscale.sweep.search.search import ask_point, open_search
 
 COMMON = ("name=s", "model=yolo26n.yaml", "device=cpu", "cluster.procs_per_node=1", "data=a/data.yaml", "optimizer=SGD")
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from yoloscale.backends.run_lock import lock
 from yoloscale.config import resolve as resolve_module
 from yoloscale.config.freeze import id_in, load, load_own
 from yoloscale.errors import ConfigError
 from yoloscale.launch import configure as launch_configure
 from yoloscale.launch.configure import configure
-from yoloscale.launch.run_folder import claim, lock
+from yoloscale.launch.run_folder import claim
 from yoloscale.runs import events, sweep_directory
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep

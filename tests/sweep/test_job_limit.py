@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from yoloscale.agent.job_end import JobEnd
 from yoloscale.backends.slurm import own_job
-from yoloscale.backends.slurm.own_job import JobEnd
+from yoloscale.backends.status import statuses
 from yoloscale.runs import events, jsonl
-from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import local, pool
 from yoloscale.sweep.grid import GridSource

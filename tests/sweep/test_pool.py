@@ -17,13 +17,13 @@ from typing import Any
 import psutil
 import pytest
 
+from yoloscale.backends.run_lock import lock
+from yoloscale.backends.status import status, statuses
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.run_folder import lock
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
 from yoloscale.sweep.cancel import cancel_points

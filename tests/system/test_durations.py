@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.check.train import validate
+from yoloscale.backends.check import validate
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config

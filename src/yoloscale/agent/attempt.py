@@ -13,10 +13,11 @@ from typing import Any
 
 from yoloscale.agent import environment, leftovers, torchrun
 from yoloscale.agent.monitor import POLL_S, Watched
-from yoloscale.agent.outcome import ABORTED, INTERRUPTED, STOPPED, AgentEnd, Failure, Outcome, broken, conclude
+from yoloscale.agent.outcome import ABORTED, AgentEnd, Failure, Outcome, broken, conclude
 from yoloscale.agent.spec import JobSpec
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.config.schema import Device
+from yoloscale.exit_codes import INTERRUPTED, STOPPED
 from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.tail import last_lines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import signal
 import time
 import uuid
@@ -12,15 +11,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from yoloscale.agent.attempt import Ended, Observer, run_attempt
+from yoloscale.agent.device_faults import is_device_fault
+from yoloscale.agent.job_end import JobEnd, LeftS
 from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.node_group import Change, NodeGroup
-from yoloscale.agent.outcome import FAILED, INTERRUPTED, STOPPED, Failure, Outcome
+from yoloscale.agent.outcome import Failure, Outcome
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.agent.spec import WORKER, JobSpec, job_spec
 from yoloscale.agent.stop_signals import StopRequests
-from yoloscale.backends.slurm.broken_node import is_device_fault
-from yoloscale.backends.slurm.own_job import JobEnd
 from yoloscale.config.schema import ClusterConfig, Config, Launcher
+from yoloscale.exit_codes import FAILED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_progress
@@ -49,14 +49,16 @@ def time_limit(cluster: ClusterConfig, started_at: float) -> TimeLimit:
     return TimeLimit(started_at + stop_after_s(limit, cluster.stop_before_s), started_at + limit)
 
 
-def end_of_job(cluster: ClusterConfig, limit: TimeLimit, say: Callable[[str], None]) -> JobEnd | None:
-    """When a start on a node of somebody's SLURM job is to stop; a line if that is before the limit of the start.
+def end_of_job(
+    cluster: ClusterConfig, left_s: LeftS | None, limit: TimeLimit, say: Callable[[str], None]
+) -> JobEnd | None:
+    """When a start on a node of somebody's job is to stop; a line if that is before the limit of the start.
 
-    None elsewhere: on a login node, say, whose terminal has the variables of a job.
+    `left_s`: seconds until that job ends (backends/registry.py); None where there is none.
     """
-    if cluster.launcher is not Launcher.local or "SLURMD_NODENAME" not in os.environ:
+    if left_s is None:
         return None
-    end = JobEnd(cluster.stop_before_s)
+    end = JobEnd(cluster.stop_before_s, left_s)
     if end.stop_at < (limit.stop_at or math.inf):
         before_s = end.left_s - stop_after_s(end.left_s, cluster.stop_before_s)
         say(f"SLURM ends this job in {end.left_s / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before")
@@ -79,7 +81,13 @@ def on_step(spec: JobSpec, step: SlurmStep) -> JobSpec:
 
 
 def run_attempts(
-    run: RunDirectory, config: Config, observer: Observer, *, step: SlurmStep | None = None, worker: str = WORKER
+    run: RunDirectory,
+    config: Config,
+    observer: Observer,
+    *,
+    step: SlurmStep | None = None,
+    left_s: LeftS | None = None,
+    worker: str = WORKER,
 ) -> Outcome:
     """Start a run on the first or only node and stay until it ends. Main thread only; the run is locked.
 
@@ -89,9 +97,10 @@ def run_attempts(
 
     Args:
         step: where SLURM has started this process; None on a machine of one's own.
+        left_s: seconds until the job of somebody's own around this process ends; None outside of one.
     """
     with StopRequests() as requests:
-        return _Start(run, config, observer, requests, step=step, worker=worker).until_end()
+        return _Start(run, config, observer, requests, step=step, left_s=left_s, worker=worker).until_end()
 
 
 class _Start:
@@ -105,13 +114,14 @@ class _Start:
         requests: StopRequests,
         *,
         step: SlurmStep | None,
+        left_s: LeftS | None,
         worker: str,
     ) -> None:
         self._run, self._config, self._outer, self._requests = run, config, observer, requests
         self._observer = observer = Observer(self._watch, observer.say)
         self._step, self._worker = step, worker
         self._limit = time_limit(config.cluster, time.time())
-        self._job_end = end_of_job(config.cluster, self._limit, observer.say)
+        self._job_end = end_of_job(config.cluster, left_s, self._limit, observer.say)
         self._nodes = NodeGroup(run, config, observer, requests, step)
 
     def until_end(self) -> Outcome:

@@ -18,11 +18,12 @@ from yoloscale.agent.nodes import (
     newest_announcement,
     refuse_if_different,
 )
-from yoloscale.agent.outcome import FAILED, FINISHED, Outcome
+from yoloscale.agent.outcome import Outcome
 from yoloscale.agent.presence import Answer
 from yoloscale.agent.spec import WORKER, JobSpec, among, job_spec
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.config.schema import Config
+from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.event_files import EventTail

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from yoloscale.agent.attempt import Ended, Observer, say_launched
 from yoloscale.agent.members import FEWEST_TIMEOUT_S, Members, Regrouping, named
-from yoloscale.agent.outcome import FAILED, STOPPED, Failure, Outcome
+from yoloscale.agent.outcome import Failure, Outcome
 from yoloscale.agent.spec import JobSpec, among
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.config.schema import Config
+from yoloscale.exit_codes import FAILED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.formatting import counted

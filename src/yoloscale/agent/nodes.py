@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from yoloscale.agent.looks import Looks
 from yoloscale.agent.presence import Answer
-from yoloscale.backends.slurm.queue import nobody
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences
@@ -23,6 +22,7 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, status
 
 FIRST_NODE_TIMEOUT_S = 600.0

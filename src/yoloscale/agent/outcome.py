@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from yoloscale.agent import agent_report
-from yoloscale.exit_codes import describe_exit
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs.progress import Progress
+from yoloscale.system.processes import describe_exit
 
 ABORTED = -signal.SIGABRT
-FINISHED, FAILED, BAD_CONFIG, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)  # whoever does not listen yet dies of them
 ORDERLY = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))  # of a rank that was told to stop
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from yoloscale.agent.outcome import FAILED, Failure, Outcome
+from yoloscale.agent.outcome import Failure, Outcome
+from yoloscale.exit_codes import FAILED
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0

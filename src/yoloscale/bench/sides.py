@@ -15,10 +15,10 @@ from typing import Any
 from yoloscale.agent import leftovers
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.environment import MARK, job_environment
-from yoloscale.agent.outcome import FINISHED, INTERRUPTED
+from yoloscale.backends.local.start import run_here
 from yoloscale.config.schema import Config
+from yoloscale.exit_codes import FINISHED, INTERRUPTED
 from yoloscale.launch.run_folder import claim
-from yoloscale.launch.start import run_here
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result

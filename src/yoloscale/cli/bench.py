@@ -14,6 +14,7 @@ from yoloscale.bench.plan import Plan, Settings, composed_tokens, make_plan, tak
 from yoloscale.cli.show.watch import say
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FAILED, FINISHED
 
 HELP = """\
 usage: yoloscale bench train|checkpoint [key=value …] [-o json] [--dry-run]
@@ -44,7 +45,7 @@ def main(typed: list[str]) -> int:
     """Measure; 0 however it turns out, 1 if a side failed, 2 bad config."""
     if not typed or typed[0] in ("-h", "--help") or "--help" in typed or "-h" in typed:
         print(HELP)
-        return 0
+        return FINISHED
     if typed[0] == "checkpoint":
         from yoloscale.cli.bench_checkpoint import main as measure_checkpoints
 
@@ -67,12 +68,12 @@ def _main(typed: list[str]) -> int:
     if given.is_dry:
         arguments = yolo_arguments(plan, *_as_named(plan.config))
         print("\n".join(shown_commands(plan, arguments).values()))
-        return 0
+        return FINISHED
     try:
         report = _measure(plan, given.settings.repeats)
     except SideFailed as failure:
         print(failure, file=sys.stderr)
-        return 1
+        return FAILED
     (plan.folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if given.as_json:
         print(json.dumps(report, indent=1))
@@ -80,7 +81,7 @@ def _main(typed: list[str]) -> int:
         from yoloscale.cli.show.bench import print_report
 
         print_report(report)
-    return 0
+    return FINISHED
 
 
 def shown_commands(plan: Plan, arguments: Mapping[str, Any]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from yoloscale.bench.plan import (
 )
 from yoloscale.cli.show.watch import say
 from yoloscale.config.schema import Config
+from yoloscale.exit_codes import FAILED, FINISHED
 
 
 def main(typed: list[str]) -> int:
@@ -33,12 +34,12 @@ def main(typed: list[str]) -> int:
     folder = free_folder(config, "-checkpoint")
     if given.is_dry:
         print("\n".join(_steps(config, given.settings, folder)))
-        return 0
+        return FINISHED
     try:
         report = _measure(config, given.settings, folder, ["yoloscale", "bench", "checkpoint", *typed])
     except SideFailed as failure:
         print(failure, file=sys.stderr)
-        return 1
+        return FAILED
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if given.as_json:
         print(json.dumps(report, indent=1))
@@ -46,7 +47,7 @@ def main(typed: list[str]) -> int:
         from yoloscale.cli.show.bench_checkpoint import print_report
 
         print_report(report)
-    return 0
+    return FINISHED
 
 
 def _steps(config: Config, settings: CheckpointSettings, folder: Path) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from yoloscale.backends.status import status
 from yoloscale.cli import arguments
 from yoloscale.cli.sweep import verbs
 from yoloscale.launch.cancel import cancel
-from yoloscale.runs.status import status
 
 
 def main(typed: list[str]) -> int:

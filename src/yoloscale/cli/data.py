@@ -8,6 +8,7 @@ from yoloscale.cli import arguments
 from yoloscale.cli.show.watch import say
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Task
+from yoloscale.exit_codes import FINISHED
 
 
 def main(typed: list[str]) -> int:
@@ -33,7 +34,7 @@ def main(typed: list[str]) -> int:
     source = sources.prepare(config.data, task, cache, say, reads)
     if parsed.action == "prepare":
         print(json.dumps({"source": str(source)}) if parsed.output == "json" else source)
-        return 0
+        return FINISHED
     report = check.check(
         source,
         task,
@@ -45,4 +46,4 @@ def main(typed: list[str]) -> int:
         say=say,
     )
     print(json.dumps(report.as_json(), indent=1) if parsed.output == "json" else "\n".join(report.lines()))
-    return 0
+    return FINISHED

@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from yoloscale.backends.slurm.queue import Seldom
+from yoloscale.backends.registry import Seldom
+from yoloscale.backends.status import status
 from yoloscale.cli import arguments
 from yoloscale.cli.show.display import Display
 from yoloscale.cli.show.ending import shown
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.job_output import output_of
-from yoloscale.runs.status import status
 from yoloscale.runs.tail import Tail, last_lines
 
 POLL_S = 0.2
@@ -73,7 +74,7 @@ def _account(run: RunDirectory, *, follow: bool) -> int:
         output = output_of(run, progress.job)
         for line in _end_of(output) if output is not None else ():
             print(line)
-    return 0
+    return FINISHED
 
 
 def _end_of(output: Path) -> list[str]:
@@ -103,7 +104,7 @@ def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> 
     pump()
     if not path.exists():
         rank_log(run, rank, attempt)
-    return 0
+    return FINISHED
 
 
 def _copy(log: Path, offset: int) -> int:
@@ -113,7 +114,7 @@ def _copy(log: Path, offset: int) -> int:
             file.seek(offset)
             content = file.read()
     except FileNotFoundError:  # a rank that is still to come
-        return 0
+        return FINISHED
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
     return len(content)
@@ -124,7 +125,7 @@ def _records(run: RunDirectory, *, follow: bool) -> int:
         records = [*events.history(run), *jsonl.read(run.metrics)]
         for record in sorted(records, key=lambda entry: float(entry.get("time", 0.0))):
             print(json.dumps(record))
-        return 0
+        return FINISHED
     tails: tuple[EventTail | Tail, ...] = (EventTail(run), Tail(run.metrics))
 
     def pump() -> None:
@@ -137,7 +138,7 @@ def _records(run: RunDirectory, *, follow: bool) -> int:
     while status(run, asked, told).is_active:
         _poll_for(STATE_POLL_S, pump)
     pump()
-    return 0
+    return FINISHED
 
 
 def _poll_for(seconds: float, act: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from yoloscale.cli.show.watch import announce, say
 from yoloscale.config.schema import Config
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.directory import RunDirectory
 
 
@@ -15,7 +16,7 @@ def print_commands(words: Sequence[str], nodes: int) -> int:
 
     print(f"Type one of these on each of the {nodes} nodes; all of them must see the same folder of runs.")
     print("\n".join(f"  {command}" for command in commands(words, nodes)))
-    return 0
+    return FINISHED
 
 
 def join(config: Config, run: RunDirectory, node_rank: int) -> int:
@@ -23,10 +24,10 @@ def join(config: Config, run: RunDirectory, node_rank: int) -> int:
     from yoloscale.agent.attempt import Observer
     from yoloscale.agent.joining import join_attempts
     from yoloscale.agent.nodes import wait_for_first_node
+    from yoloscale.backends.run_lock import lock
     from yoloscale.cli.show.display import Display
     from yoloscale.cli.show.ending import print_ending
     from yoloscale.launch.prepare import prepare
-    from yoloscale.launch.run_folder import lock
 
     config = prepare(config, say)
     announced = wait_for_first_node(run, config, node_rank, say)

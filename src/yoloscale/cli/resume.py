@@ -100,11 +100,11 @@ def _submit(run: RunDirectory, config: Config, changes: Sequence[str]) -> int:
     from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
     from yoloscale.cli.submit import start_on_slurm
     from yoloscale.config.freeze import load
-    from yoloscale.launch.move import Before
     from yoloscale.launch.start import ready_again
+    from yoloscale.runs.frozen_state import FrozenState
 
     if (job := own_job()) is not None:
         refuse_too_small(config, job)
-    before = Before.of(run)
+    before = FrozenState.of(run)
     taken = ready_again(run, say, changes)
     return start_on_slurm(taken, load(run.config), ["resume", str(run.path), *changes], before)

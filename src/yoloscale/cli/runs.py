@@ -7,9 +7,11 @@ import shlex
 import time
 from pathlib import Path
 
+from yoloscale.backends.status import statuses
 from yoloscale.cli import arguments, text
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.listing import all_runs, all_sweeps
-from yoloscale.runs.status import Status, statuses
+from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory
 
 COLUMNS = ("run", "state", "epoch", "metric", "images/s", "left", "job", "where", "updated")
@@ -32,7 +34,7 @@ def main(typed: list[str]) -> int:
             print(f"\nSLURM: {words}; states are those of the runs' last events")
     if sweeps and parsed.output == "text":
         print(*[""] * bool(found), *map(sweep_line, sweeps), sep="\n")
-    return 0
+    return FINISHED
 
 
 def sweep_line(sweep: SweepDirectory) -> str:

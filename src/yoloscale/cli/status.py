@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+from yoloscale.backends.status import status
 from yoloscale.cli import arguments, text
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.sweep import verbs
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import Status, status, weights_of
+from yoloscale.runs.status import Status, weights_of
 
 
 def main(typed: list[str]) -> int:
@@ -23,7 +25,7 @@ def main(typed: list[str]) -> int:
     run = arguments.chosen_run(parsed)
     found = status(run)
     print(json.dumps(found.as_json(), indent=1) if parsed.output == "json" else "\n".join(lines(run, found)))
-    return 0
+    return FINISHED
 
 
 def lines(run: RunDirectory, found: Status) -> list[str]:

@@ -7,16 +7,17 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from yoloscale.backends.run_lock import Claim
 from yoloscale.cli.show.ending import print_ending, shown
 from yoloscale.cli.show.watch import announce
 from yoloscale.config.schema import Config
-from yoloscale.launch.run_folder import Claim
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from yoloscale.backends.slurm.own_job import OwnJob
-    from yoloscale.launch.move import Before
+    from yoloscale.runs.frozen_state import FrozenState
 
 
 def print_script(config: Config, run: RunDirectory, words: Sequence[str]) -> int:
@@ -28,7 +29,7 @@ def print_script(config: Config, run: RunDirectory, words: Sequence[str]) -> int
     script = script_of(job_for(config, run.path, tuple(words)))
     print(f"run   {shown(run.path)}\nplan  {describe(config)}", file=sys.stderr)
     write_out(script)
-    return 0
+    return FINISHED
 
 
 def write_out(script: bytes) -> None:
@@ -38,7 +39,7 @@ def write_out(script: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], before: Before | None) -> int:
+def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], before: FrozenState | None) -> int:
     """Submit a claimed run, which was so `before`, or run it here if this is an allocation; its exit code."""
     from yoloscale.backends.slurm.own_job import own_job
 
@@ -46,7 +47,7 @@ def start_on_slurm(taken: Claim, config: Config, words: Sequence[str], before: B
     return _submit(taken, config, words, before) if job is None else _run_inside(taken, config, words, job)
 
 
-def _submit(taken: Claim, config: Config, words: Sequence[str], before: Before | None) -> int:
+def _submit(taken: Claim, config: Config, words: Sequence[str], before: FrozenState | None) -> int:
     from yoloscale.backends.slurm.submit import submit_claimed
     from yoloscale.config.plan import describe
 
@@ -56,7 +57,7 @@ def _submit(taken: Claim, config: Config, words: Sequence[str], before: Before |
     print(f"job   {job} submitted\nlogs  {shown(taken.run.job / f'slurm-{job}.out')}")
     print(f"  yoloscale logs {path} -f\n  yoloscale status {path}\n  yoloscale cancel {path}")
     print(f"  squeue -j {shlex.quote(job)}")
-    return 0
+    return FINISHED
 
 
 def _run_inside(taken: Claim, config: Config, words: Sequence[str], job: OwnJob) -> int:

@@ -10,6 +10,7 @@ from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import run_detached, run_watched, say
 from yoloscale.config.schema import Config, Launcher
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -133,9 +134,9 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
     from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
     from yoloscale.cli.submit import print_script, start_on_slurm
     from yoloscale.config.freeze import load
-    from yoloscale.launch.move import Before
     from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
     from yoloscale.launch.start import ready
+    from yoloscale.runs.frozen_state import FrozenState
 
     words = ["train", *_named(flags.rest, config)]
     run = proposed_run(config)
@@ -145,12 +146,12 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
         return print_script(config, run, words)
     if not flags.prepare and (job := own_job()) is not None:
         refuse_too_small(config, job)
-    before = Before.of(run) if run.path.exists() else None
+    before = FrozenState.of(run) if run.path.exists() else None
     taken = ready(config, flags.rest, say)
     if flags.prepare:
         taken.release()
         print(f"run   {shown(taken.run.path)}")
-        return 0
+        return FINISHED
     return start_on_slurm(taken, load(taken.run.config), words, before)
 
 
@@ -206,4 +207,4 @@ def _dry_run(config: Config, flags: OwnFlags) -> int:
         )
     if len(nodes) > MAX_DRY_RUN_NODES:
         print(f"\n# and {len(nodes) - MAX_DRY_RUN_NODES} more nodes")
-    return 0
+    return FINISHED

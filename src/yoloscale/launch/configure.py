@@ -17,13 +17,13 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     `uses_own_job`: typed in a SLURM job, a run on SLURM is one on the nodes of that, and has what they have. `say` gets
     the remarks.
     """
+    from yoloscale.backends.check import validate
     from yoloscale.backends.slurm.limits import site_problems
     from yoloscale.backends.slurm.own_job import fitted, or_fewer_nodes, own_job
     from yoloscale.backends.slurm.site import with_site_cpus
     from yoloscale.config import node_paths
     from yoloscale.config.check.effects import remarks
     from yoloscale.config.check.service_variables import unread, with_variables
-    from yoloscale.config.check.train import validate
     from yoloscale.config.compose.flags import placed
     from yoloscale.config.compose.hydra import compose, leaves_nodes_out
     from yoloscale.config.resolve import adopt, resolve

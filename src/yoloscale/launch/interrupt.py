@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from yoloscale.backends.slurm.signals import Hit, send_in_job
+from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import read_progress, status
+from yoloscale.runs.status import read_progress
 from yoloscale.system.liveness import is_alive
 
 

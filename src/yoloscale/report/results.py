@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from yoloscale.backends.status import statuses
 from yoloscale.config.quoting import unquote
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import Status, read_result, statuses
+from yoloscale.runs.status import Status, read_result
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, read
 
 PRUNED = "pruned"  # finished, but ended early as hopeless

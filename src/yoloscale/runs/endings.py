@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yoloscale.agent.outcome import FAILED, INTERRUPTED, STOPPED
+from yoloscale.exit_codes import FAILED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 

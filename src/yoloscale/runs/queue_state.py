@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from yoloscale.backends.slurm.queue import Job, Silence
+from yoloscale.exit_codes import STOPPED
 from yoloscale.runs import events
+from yoloscale.runs.jobs import Job, Silence
 from yoloscale.runs.progress import Progress
-
-STOPPED = 75  # a launcher's word that is not the last one: the batch script decides whether the job is requeued
 
 
 @dataclass(frozen=True)

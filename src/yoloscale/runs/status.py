@@ -11,18 +11,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from yoloscale.backends.slurm.queue import Answer, Ask, Job, Silence, ask, nobody
+from yoloscale.exit_codes import INTERRUPTED, STOPPED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.job_output import output_of
+from yoloscale.runs.jobs import Answer, Ask, Job, Silence, nobody
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import Told, active, asks, state_of
 from yoloscale.runs.tail import Tail
 from yoloscale.system.liveness import is_alive
 
 RECENT_BYTES = 65536
-_ENDED = {75: "preempted", 130: "cancelled"}  # exit codes of the launcher (DESIGN: a contract)
+_ENDED = {STOPPED: "preempted", INTERRUPTED: "cancelled"}
 ACTIVE = ("pending", "running", "restarting")
 LOST = "its processes are gone without a word (killed from outside, out of memory, or the machine went down)"
 
@@ -89,16 +90,16 @@ def _progress(run: RunDirectory, history: Sequence[dict[str, Any]]) -> Progress:
     return progress
 
 
-def status(run: RunDirectory, asked: Ask = ask, told: EventTail | None = None) -> Status:
-    """The state of a run directory, now. `asked` is whom to ask for its SLURM job: `nobody` costs nothing.
+def status(run: RunDirectory, asked: Ask, told: EventTail | None = None) -> Status:
+    """The state of a run directory, now. `asked`: whom to ask for its job; `nobody` costs nothing.
 
     `told`: what has been read of the events so far, for who looks again and again.
     """
     return _statuses([_read(run, told or EventTail(run))], asked)[0]
 
 
-def statuses(runs: Sequence[RunDirectory], asked: Ask = ask) -> list[Status]:
-    """The states of runs, in their order, for which SLURM is asked once at most."""
+def statuses(runs: Sequence[RunDirectory], asked: Ask) -> list[Status]:
+    """The states of runs, in their order, for which a scheduler is asked once at most."""
     return _statuses([_read(run, EventTail(run)) for run in runs], asked)
 
 

@@ -136,3 +136,13 @@ def _plain(place: int, point: SweepPoint) -> dict[str, Any]:
     """A point as it stands in the file: with its index where that is not its place, as points of a search may come."""
     index = {} if point.index == place else {"index": point.index}
     return {**index, "name": point.name, "overrides": list(point.overrides)}
+
+
+def journal_of(sweep: SweepDirectory) -> Path:
+    """The study of a search."""
+    return sweep.path / JOURNAL
+
+
+def base_of(sweep: SweepDirectory) -> Path:
+    """What all points of a search have in common, frozen."""
+    return sweep.path / BASE

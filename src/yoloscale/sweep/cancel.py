@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from yoloscale.backends.slurm.commands import SlurmError
+from yoloscale.backends.status import status, statuses
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
-from yoloscale.runs.status import Status, status, statuses
+from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
 from yoloscale.sweep.arrays import cancel_jobs

@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.check.train import validate
+from yoloscale.backends.check import validate
+from yoloscale.backends.run_lock import Claim, lock
 from yoloscale.config.compose.hydra import assignments
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.resuming import Done, is_free
@@ -20,16 +21,15 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch import anew
 from yoloscale.launch.move import move, moved_run
 from yoloscale.launch.prepare import prepare
-from yoloscale.launch.run_folder import Claim, lock
 from yoloscale.launch.start import asked
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sweep_directory import SweepDirectory, read, write
+from yoloscale.runs.sweep_directory import SweepDirectory, base_of, read, write
 from yoloscale.sweep.directory import take
 from yoloscale.sweep.prepare import needs
 from yoloscale.sweep.problems import gathered
 from yoloscale.sweep.search.ready import anchored
 from yoloscale.sweep.search.recorded import retyped
-from yoloscale.sweep.search.search import base_of, open_search
+from yoloscale.sweep.search.search import open_search
 from yoloscale.system.remarks import Say, once
 
 CHANGEABLE = ("sweep.parallel", "sweep.max_failures")

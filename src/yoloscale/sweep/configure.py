@@ -9,12 +9,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
+from yoloscale.backends.check import validate
 from yoloscale.backends.slurm.limits import site_problems
 from yoloscale.backends.slurm.site import with_site_cpus
 from yoloscale.config import node_paths
 from yoloscale.config.check.logger import logger_problems
 from yoloscale.config.check.service_variables import unread, with_variables
-from yoloscale.config.check.train import validate
 from yoloscale.config.compose.many import compose_each
 from yoloscale.config.freeze import Sections, load_own
 from yoloscale.config.resolve import adopt, resolve

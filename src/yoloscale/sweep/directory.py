@@ -11,8 +11,8 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 
+from yoloscale.backends.run_lock import NO_LOCKS
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.launch.run_folder import NO_LOCKS
 from yoloscale.runs.sweep_directory import SweepDirectory
 
 PATIENCE_S = 60.0  # ten thousand points are frozen, and submitted, in less

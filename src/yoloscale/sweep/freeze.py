@@ -11,14 +11,15 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+from yoloscale.backends.run_lock import lock
 from yoloscale.config.freeze import Entries, Sections, dump, entries, load_own, new_id
 from yoloscale.config.plan import is_automatic, plan, world_size
+from yoloscale.config.resuming import said
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.launch.move import done_by, move, not_compared, said
-from yoloscale.launch.run_folder import lock
+from yoloscale.launch.move import done_by, move, not_compared
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write

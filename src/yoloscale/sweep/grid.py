@@ -6,9 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from yoloscale.backends.slurm.queue import nobody
+from yoloscale.backends.status import status, statuses
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import Status, status, statuses
+from yoloscale.runs.jobs import nobody
+from yoloscale.runs.status import Status
 from yoloscale.system.formatting import counted
 
 AGAIN_S = 2.0  # until a point that somebody else has is looked at again

@@ -17,26 +17,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.agent.attempts import TimeLimit, end_of_job
-from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.agent.spec import WORKER
-from yoloscale.backends.slurm.queue import nobody
-from yoloscale.config.check.train import validate
+from yoloscale.backends import registry
+from yoloscale.backends.check import validate
 from yoloscale.config.freeze import Sections, load, load_own
 from yoloscale.config.schema import Launcher
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.start import prepared_again
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, statuses
-from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.runs.sweep_directory import SweepDirectory, base_of, read
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import launchers
 from yoloscale.sweep.grid import GridSource
 from yoloscale.sweep.pool import PoolEnd, PoolObserver, Source, run_pool
 from yoloscale.sweep.prepare import needs
 from yoloscale.sweep.problems import gathered
-from yoloscale.sweep.search.search import base_of, open_search
+from yoloscale.sweep.search.search import open_search
 from yoloscale.sweep.search.source import SearchSource
 from yoloscale.sweep.slots import Slots, plan_slots
 from yoloscale.system.files import write_whole
@@ -66,7 +67,7 @@ def run_sweep(
 
     `conclude` is called at the end, while others still see that this launcher is at work.
     """
-    job_end = end_of_job(load(frozen_config(sweep)).cluster, TimeLimit(), observer.say)
+    job_end = end_of_job(load(frozen_config(sweep)).cluster, registry.job_time_left(), TimeLimit(), observer.say)
     with launchers.on_record(sweep) as launcher:
         end = run_pool(
             source,

@@ -12,22 +12,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
+from yoloscale.agent.job_end import JobEnd
+from yoloscale.agent.outcome import TOLD
 from yoloscale.agent.spec import WORKER
 from yoloscale.agent.stop_signals import StopRequests
-from yoloscale.backends.slurm.own_job import JobEnd
-from yoloscale.backends.slurm.queue import nobody
+from yoloscale.backends.run_lock import Claim, lock
 from yoloscale.errors import ConfigError
-from yoloscale.exit_codes import describe_exit
-from yoloscale.launch.run_folder import Claim, lock
+from yoloscale.exit_codes import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, read_progress, status
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import devices
 from yoloscale.sweep.slots import Slots
 from yoloscale.system.cpus import LIMIT
-from yoloscale.system.processes import Dependent
+from yoloscale.system.processes import Dependent, describe_exit
 
 LAUNCHER = "yoloscale.backends.local.supervise"
 POLL_S = 0.1

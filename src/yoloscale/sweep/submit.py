@@ -11,6 +11,7 @@ from pathlib import Path
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.limits import ask_array_limits
 from yoloscale.backends.slurm.submit import submit
+from yoloscale.backends.status import statuses
 from yoloscale.config.freeze import load
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Config, Launcher
@@ -20,10 +21,8 @@ from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
-from yoloscale.runs.status import statuses
-from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory, base_of
 from yoloscale.sweep.arrays import ArraysLeftError, jobs_of, parts_of, ranges, submit_parts
-from yoloscale.sweep.search.search import base_of
 
 
 @dataclass(frozen=True)

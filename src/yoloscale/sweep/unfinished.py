@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from yoloscale.runs.status import Status, statuses
+from yoloscale.backends.status import statuses
+from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory
 
 

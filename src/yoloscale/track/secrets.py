@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from yoloscale.backends.slurm.check_environment import is_secret
 from yoloscale.config.check.logger import LOGIN_IN_URL
+from yoloscale.system.secrets import is_secret
 
 HIDDEN = "***"
 

@@ -11,6 +11,7 @@ import wandb
 
 from yoloscale.config.check.wandb_access import environment_with, has_key, mode_of, server_of, silence
 from yoloscale.config.schema import WandbArtifacts, WandbConfig, WandbMode
+from yoloscale.exit_codes import STOPPED
 from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
 INIT_TIMEOUT_S = 30  # then the run is logged offline, to be synchronised later
@@ -102,7 +103,7 @@ class WandbTracker(Tracker):
         self._run.alert(title, text)
 
     def close(self, exit_code: int) -> None:
-        if exit_code == 75:
+        if exit_code == STOPPED:
             self._run.mark_preempting()
         try:
             self._run.finish(exit_code=exit_code)

@@ -26,6 +26,7 @@ from yoloscale.distributed.libraries import set_variables
 from yoloscale.distributed.peers import PEERS, Loss
 from yoloscale.engine.stop_requests import Ballot
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, INTERRUPTED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.identity import VARIABLE, RunLost
@@ -39,17 +40,17 @@ def main(argv: list[str]) -> int:
     """Run one rank; returns its exit code."""
     if len(argv) != 2:
         print("usage: python -m yoloscale.worker RUN (under torchrun; RUN is a run directory)", file=sys.stderr)
-        return 2
+        return BAD_CONFIG
     run = RunDirectory(Path(argv[1]).absolute())
     try:
         ranks = from_environment()
         run = owned(run, os.environ.get(VARIABLE))  # before the log is opened: it lies in the folder
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
-        return 2
+        return BAD_CONFIG
     except RunLost as error:
         print(error, file=sys.stderr, flush=True)
-        return 1
+        return FAILED
     os.environ.update(variables_of(ranks) | rendezvous_of_step() | own_instance(os.environ, ranks.local_rank))
     attempt = _attempt(run)
     ballot = Ballot()
@@ -65,17 +66,17 @@ def main(argv: list[str]) -> int:
         return _train(config, run, ranks, attempt, ballot)
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
-        _report(run, ranks, attempt, error, str(error), exit_code=2)
-        return 2
+        _report(run, ranks, attempt, error, str(error), exit_code=BAD_CONFIG)
+        return BAD_CONFIG
     except RunLost as error:
         print(error, file=sys.stderr, flush=True)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except Exception as error:
         traceback.print_exc()
         _report(run, ranks, attempt, error, _describe(error, config, ranks))
-        return 1
+        return FAILED
 
 
 def _train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.check import validate
 from yoloscale.backends.slurm.job import SlurmJob
-from yoloscale.config.check.train import validate
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.resolve import resolve
 from yoloscale.system.machine import Machine

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from yoloscale.backends.slurm.broken_node import broken_node, excluded, is_device_fault
+from yoloscale.agent.device_faults import is_device_fault
+from yoloscale.backends.slurm.broken_node import broken_node, excluded
 from yoloscale.backends.slurm.facts import Facts
 from yoloscale.backends.slurm.requeue_policy import Action, Start, decide
 from yoloscale.runs import events

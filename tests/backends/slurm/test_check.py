@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.check.train import validate
+from yoloscale.backends.check import validate
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ModelConfig, Task
 from yoloscale.config.schema.slurm import ContainerRuntime, SlurmConfig, gpus_of

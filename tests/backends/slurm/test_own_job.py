@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from yoloscale.agent.job_end import JobEnd
 from yoloscale.backends.slurm import own_job as module
 from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.backends.slurm.own_job import (
-    JobEnd,
     OwnJob,
     environment_inside,
     fitted,

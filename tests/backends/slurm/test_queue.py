@@ -6,8 +6,10 @@ from collections.abc import Collection
 
 import pytest
 
+from yoloscale.backends.registry import Seldom
 from yoloscale.backends.slurm import queue
-from yoloscale.backends.slurm.queue import Answer, Job, Seldom, Silence, nobody, read_accounts, read_queue
+from yoloscale.backends.slurm.queue import read_accounts, read_queue
+from yoloscale.runs.jobs import Answer, Job, Silence, nobody
 
 QUEUE = """\
 1_2|PENDING|N/A||JobArrayTaskLimit

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.agent.outcome import BAD_CONFIG, FAILED, Failure
+from yoloscale.agent.outcome import Failure
 from yoloscale.cli.show.ending import print_failure
+from yoloscale.exit_codes import BAD_CONFIG, FAILED
 from yoloscale.runs.directory import RunDirectory
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from yoloscale.backends.check import validate
 from yoloscale.config.check import families
-from yoloscale.config.check.train import validate
 from yoloscale.config.compose import choices
 from yoloscale.config.compose.catalog import Catalog, read_catalog
 from yoloscale.config.resolve import resolve

@@ -181,7 +181,7 @@ def test_composing_imports_nothing_heavy() -> None:
 import sys
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.resolve import resolve
-from yoloscale.config.check.train import validate
+from yoloscale.backends.check import validate
 validate(resolve(compose([])))
 print([name for name in ("torch", "ultralytics", "wandb", "numpy", "cv2") if name in sys.modules])
 """

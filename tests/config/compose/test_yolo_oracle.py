@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from yoloscale.config.check.train import validate
+from yoloscale.backends.check import validate
 from yoloscale.config.compose import flags, refusals
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.compose.many import compose_each

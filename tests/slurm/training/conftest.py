@@ -18,7 +18,7 @@ from yoloscale.runs.directory import RunDirectory
 
 TESTS = Path(__file__).parents[2]
 SOURCE = TESTS.parent / "src"
-STANDINS = (Path(__file__).parent / "standin", TESTS / "launch" / "standin")
+STANDINS = (Path(__file__).parent / "standin", TESTS / "standin")
 SMALL = (
     *("data.shapes.train_images=64", "data.shapes.val_images=32", "data.shapes.image_size=64", "imgsz=64"),
     *("model=yolo26n.yaml", "device=cpu", "plots=false", "workers=0", "cluster.threads=1"),

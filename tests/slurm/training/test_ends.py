@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from yoloscale.backends.slurm.queue import nobody
+from yoloscale.backends.status import status
 from yoloscale.runs import events
-from yoloscale.runs.status import status
+from yoloscale.runs.jobs import nobody
 
 pytestmark = pytest.mark.timeout(600)
 

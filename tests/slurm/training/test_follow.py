@@ -13,9 +13,9 @@ import pytest
 
 from yoloscale.backends.slurm.queue import ask
 from yoloscale.backends.slurm.signals import Hit, send_in_job
+from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError
 from yoloscale.runs import events
-from yoloscale.runs.status import status
 
 # SLURM's own words, unless it takes longer than anybody waits for
 NO_ANSWER = re.compile("Unable to contact slurm controller|no answer within [0-9]+ s")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from yoloscale.backends.slurm.queue import nobody
+from yoloscale.backends.status import status
 from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.datasets.shapes.dataset import folder, render
 from yoloscale.runs import events
-from yoloscale.runs.status import status
+from yoloscale.runs.jobs import nobody
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 TRAIN = ("epochs=15", "batch=8", "nbs=8", "val=false", "debug.trace=true", "checkpoint.every_steps=4", "imgsz=64")

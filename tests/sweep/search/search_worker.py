@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from yoloscale.backends.slurm.queue import nobody
+from yoloscale.backends.run_lock import lock
+from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError
-from yoloscale.launch.run_folder import lock
 from yoloscale.runs import events
-from yoloscale.runs.status import status
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.search.search import number_of, open_search
 from yoloscale.sweep.search.source import SearchSource

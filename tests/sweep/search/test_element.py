@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from yoloscale.backends.slurm import queue
-from yoloscale.backends.slurm.queue import Answer, Job
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError
 from yoloscale.runs import events
+from yoloscale.runs.jobs import Answer, Job
 from yoloscale.sweep.search.element import NO_POINT, main
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.search import Search

@@ -12,14 +12,14 @@ import pytest
 
 from yoloscale.config.freeze import freeze, load
 from yoloscale.errors import ConfigError
-from yoloscale.runs.sweep_directory import SweepRecord, read, write
+from yoloscale.runs.sweep_directory import SweepRecord, base_of, read, write
 from yoloscale.study import study as studies
 from yoloscale.sweep.grammar.space import Interval, Space, read_space
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search import search as search_module
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.recorded import entry_of, plain, recorded_space
-from yoloscale.sweep.search.search import Search, ask_point, base_of, open_search
+from yoloscale.sweep.search.search import Search, ask_point, open_search
 
 MIXUP = {"key": "mixup", "low": 0.0, "high": 1.0, "step": None, "log": False}
 MOMENTUM = {"key": "warmup_momentum", "low": 0.0, "high": 0.95, "step": None, "log": False}

@@ -14,19 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.backends.slurm.queue import nobody
+from yoloscale.backends.status import status
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError
 from yoloscale.runs import events, jsonl
-from yoloscale.runs.status import LOST, status
-from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.runs.jobs import nobody
+from yoloscale.runs.status import LOST
+from yoloscale.runs.sweep_directory import SweepDirectory, journal_of, read
 from yoloscale.study import study as studies
 from yoloscale.sweep import configure, local
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search import search as search_module
 from yoloscale.sweep.search import source as source_module
 from yoloscale.sweep.search.ready import plan_search, ready
-from yoloscale.sweep.search.search import Search, ask_point, journal_of, open_search, reconcile
+from yoloscale.sweep.search.search import Search, ask_point, open_search, reconcile
 from yoloscale.sweep.search.source import SearchSource
 from yoloscale.system.machine import Machine
 

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 from yoloscale.agent.attempt import Observer
-from yoloscale.agent.outcome import FAILED
-from yoloscale.launch.run_folder import Claim
-from yoloscale.launch.start import end_leftovers, run_here
+from yoloscale.agent.previous_start import end_leftovers
+from yoloscale.backends.local.start import run_here
+from yoloscale.backends.run_lock import Claim
+from yoloscale.exit_codes import FAILED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
 

@@ -9,20 +9,22 @@ import signal
 from pathlib import Path
 
 from yoloscale.agent.attempt import LOG_END_LINES, Observer
+from yoloscale.agent.job_end import JobEnd
 from yoloscale.agent.monitor import POLL_S
-from yoloscale.agent.outcome import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
+from yoloscale.agent.outcome import Failure, Outcome
 from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.backends.run_lock import Claim
 from yoloscale.backends.slurm.job import job_for
-from yoloscale.backends.slurm.own_job import JobEnd, OwnJob, environment_inside
+from yoloscale.backends.slurm.own_job import OwnJob, environment_inside, left_s
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.backends.slurm.submit import next_script
+from yoloscale.backends.status import status
 from yoloscale.config.schema import Config
-from yoloscale.launch.run_folder import Claim
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.event_files import EventTail
-from yoloscale.runs.status import status
 from yoloscale.runs.tail import last_lines
 from yoloscale.system.processes import Dependent
 from yoloscale.system.slurm_step import job_of
@@ -41,7 +43,7 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], job: OwnJob
     script.write_bytes(script_of(job_for(config, run.path, typed)))
     output = run.job / f"{script.stem}.out"
     before = events.last_attempt(events.history(run))
-    end = JobEnd(config.cluster.stop_before_s)
+    end = JobEnd(config.cluster.stop_before_s, left_s)
     taken.release()
     with StopRequests() as requests:
         agent = Dependent(

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from yoloscale.agent.device_faults import is_device_fault
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.runs import events
 
-DEVICE_FAULTS = (  # what CUDA, NVML and the driver say of a device that no program can mend
-    "uncorrectable ecc",
-    "ecc error",
-    "uncorrectable nvlink",
-    "fallen off the bus",
-    "gpu is lost",
-    "busy or unavailable",
-    "cudaerrordevicesunavailable",
-    "driver/library version mismatch",
-)
-_XID = re.compile(r"\bxid\b[ (:]")  # the driver's numbers of what befalls a GPU
 UPDATE_TRIES = 10
 UPDATE_POLL_S = 1.0
-
-
-def is_device_fault(error: str) -> bool:
-    """Whether an error says that a device is broken, so that the same node fails again."""
-    said = error.lower()
-    return any(sign in said for sign in DEVICE_FAULTS) or _XID.search(said) is not None
 
 
 def broken_node(told: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 from yoloscale.backends.slurm.commands import SlurmError, call
-from yoloscale.backends.slurm.queue import Ask, Job, Silence
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
+from yoloscale.runs.jobs import Ask, Job, Silence
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import asks
 from yoloscale.runs.status import read_progress

@@ -6,9 +6,9 @@ import re
 
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.errors import Problem
+from yoloscale.system.secrets import is_secret
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_ENDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS")
 _LOGIN_IN_URL = re.compile(r"://[^/\s:@]+:[^/\s@]+@")
 _ASSIGNED = re.compile(r"(?:^|[\s;&])([A-Za-z_][A-Za-z0-9_]*)=(?![$`]|[\"'][$`]|[\s;&]|$)", re.MULTILINE)
 
@@ -38,12 +38,6 @@ def environment_problems(cluster: SlurmConfig) -> list[Problem]:
     problems += [_exported(entry) for entry in cluster.export or ()]
     problems += [_line(line) for line in cluster.setup]
     return [problem for problem in problems if problem is not None]
-
-
-def is_secret(name: str) -> bool:
-    """Whether a variable of this name most likely holds a secret: WANDB_API_KEY, but not TOKENIZERS_PARALLELISM."""
-    upper = name.upper()
-    return not upper.endswith("PUBLIC_KEY") and any(part.endswith(_SECRET_ENDS) for part in upper.split("_"))
 
 
 def _variable(name: str, value: str) -> Problem | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from yoloscale.backends.slurm.queue import nobody
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import together_with
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep, read
 

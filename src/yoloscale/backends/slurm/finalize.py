@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from yoloscale.agent.attempts import newest_saved
-from yoloscale.agent.outcome import FAILED, INTERRUPTED, STOPPED
+from yoloscale.backends.run_lock import lock
 from yoloscale.backends.slurm.broken_node import exclude, excluded
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.facts import facts_of, has_lost_node, requeue_job
@@ -33,7 +33,7 @@ from yoloscale.backends.slurm.requeue_policy import (
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import ClusterConfig
 from yoloscale.errors import ConfigError
-from yoloscale.launch.run_folder import lock
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.endings import record_cancel, record_failure, record_stop
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         return _conclude(run, load(run.config).cluster, code, since)
     except ConfigError as error:
         print(error, file=sys.stderr)
-        return 2
+        return BAD_CONFIG
     except RunLost as lost:  # what becomes of the run that lies there is not this job's business
         print(f"job {job_of(os.environ)}: {lost}", file=sys.stderr)
         return FAILED

@@ -17,18 +17,19 @@ from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import newest_saved, run_attempts
 from yoloscale.agent.joining import join_attempts
 from yoloscale.agent.nodes import wait_for_first_node
-from yoloscale.agent.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, Outcome
+from yoloscale.agent.outcome import Outcome
+from yoloscale.agent.previous_start import end_leftovers
 from yoloscale.agent.restarts import cause
+from yoloscale.backends.run_lock import Claim, lock
 from yoloscale.backends.slurm.failures import refuse_after_failures
 from yoloscale.backends.slurm.requeue_policy import fruitless, untold_requeue, was_cancelled
 from yoloscale.config.freeze import load
 from yoloscale.config.node_paths import is_checked_later
+from yoloscale.config.resuming import said
 from yoloscale.config.schema import Config, Task
+from yoloscale.datasets.prepare import check_data
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.launch.move import said
-from yoloscale.launch.prepare import check_data
-from yoloscale.launch.run_folder import Claim, lock
-from yoloscale.launch.start import end_leftovers
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.endings import record_failure
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
         outcome = _first(run, config, step) if step.node == 0 else _other(run, config, step)
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
-        return 2
+        return BAD_CONFIG
     except RunLost as lost:
         print(lost, file=sys.stderr, flush=True)
         return FAILED

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,12 +19,10 @@ from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
 from yoloscale.config.schema.slurm import CPUS_PER_GPU, OPTIONS, gpus_in, gpus_of, is_exclusive, passed_through
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.cpus import affinity, available
-from yoloscale.system.durations import stop_after_s
 from yoloscale.system.remarks import Say
 from yoloscale.system.slurm_step import job_of, step_of
 
 _TIMEOUT_S = 10.0
-_GIVEN_TIME_S = 30.0  # SLURM counts in whole minutes: less is no other limit
 _NODES = re.compile(r"^\s+Nodes=\S+ CPU_IDs=(?P<cpus>\S+) Mem=\S+ GRES=(?P<gres>.*)$", re.MULTILINE)
 _HALF_CORES = ("SLURM_HINT", "SLURM_THREADS_PER_CORE")  # then srun does not give all CPUs that the job has
 # srun reads them as options: how a person's own tasks were to share a node, of which the launcher is the only one
@@ -86,32 +83,6 @@ def left_s(environ: Mapping[str, str] = os.environ, ask: Callable[..., str] = ca
     if facts.state != "RUNNING":  # a terminal may outlive its job
         return None
     return math.inf if facts.left_s is None else facts.left_s
-
-
-class JobEnd:
-    """When the ranks are to save and stop because the job around this process ends.
-
-    A job may be given another time limit while it goes on, so SLURM is asked again before anything is stopped.
-    """
-
-    def __init__(self, stop_before_s: float, ask: Callable[[], float | None] | None = None) -> None:
-        self._stop_before_s, self._ask = stop_before_s, ask or left_s
-        self._set(self._ask())
-
-    def _set(self, left: float | None) -> None:
-        self.left_s = math.inf if left is None else left
-        self._end = time.time() + self.left_s
-        self.stop_at = time.time() + stop_after_s(self.left_s, self._stop_before_s)
-
-    def is_near(self) -> bool:
-        """Whether it is time to stop."""
-        if time.time() < self.stop_at:
-            return False
-        left = self._ask()
-        if left is not None and time.time() + left > self._end + _GIVEN_TIME_S:
-            self._set(left)
-            return False
-        return True
 
 
 def fitted(config: Config, job: OwnJob, say: Say, *, says_nodes: bool, frozen: Config | None = None) -> Config:

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from yoloscale.agent.outcome import FAILED
 from yoloscale.backends.slurm.node import run_of
 from yoloscale.errors import ConfigError
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.system.slurm_step import job_of, restarts_of
@@ -25,14 +25,14 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
         run = owned(run_of(Path(arguments[0]), environ))
     except ConfigError as error:
         print(error, file=sys.stderr)
-        return 2
+        return BAD_CONFIG
     job = job_of(environ)
     if restarts_of(environ) > 0 and _is_of_others(run, job):
         said = f"the folder {run.path} belongs to another run by now, which knows nothing of this job: it ends here"
         print(f"job {job}: {said}", file=sys.stderr)
         return FAILED
     print(run.run_id)
-    return 0
+    return FINISHED
 
 
 def _is_of_others(run: RunDirectory, job: str | None) -> bool:

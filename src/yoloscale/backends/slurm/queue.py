@@ -5,69 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
 
 from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.runs.jobs import Answer, Job, Silence
 
 TIMEOUT_S = 15.0  # squeue itself gives up on a controller that is down after about 9 s
 MAX_LIST_BYTES = 100_000  # the kernel takes no longer word; a list that is longer is left out, and all jobs are told
 _SQUEUE = ("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%S|%N|%r")
 _SACCT = ("sacct", "--allocations", "--noheader", "--parsable2", "--format=JobID,State,NodeList")
 _UNKNOWN = "Invalid job id specified"  # squeue's word if it knows none of the jobs
-_WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
-_OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL")
-_OVER_RARELY = ("PREEMPTED", "LAUNCH_FAILED", "REVOKED")  # before a requeue, or where a job went to another cluster
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job as SLURM sees it; `state` in its words, like RUNNING or `CANCELLED by 1000`."""
-
-    id: str
-    state: str
-    reason: str = ""  # why it waits, or why it ended
-    nodes: str = ""  # SLURM's list of hosts, `node[1-4]`
-    starts_at: float | None = None  # when a waiting job is expected to start; seconds since the epoch
-
-    @property
-    def word(self) -> str:
-        """Its state in one word."""
-        return self.state.partition(" ")[0]
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it has no nodes, and will get some."""
-        return self.word in _WAITING
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended for good."""
-        return self.word in (*_OVER, *_OVER_RARELY)
-
-
-@dataclass(frozen=True)
-class Silence:
-    """No answer; `words` are SLURM's own, empty where nobody was to be asked."""
-
-    words: str = ""
-    is_here: bool = True  # this machine has SLURM's commands
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was said of some jobs."""
-
-    jobs: Mapping[str, Job] = field(default_factory=dict)
-    silence: Silence | None = None
-
-    def of(self, job: str) -> Job | Silence | None:
-        """A job; None if SLURM does not know it any more."""
-        return self.silence if self.silence is not None else self.jobs.get(job)
-
-
-Ask = Callable[[Collection[str]], Answer]
 
 
 def ask(jobs: Collection[str]) -> Answer:
@@ -82,25 +29,6 @@ def ask(jobs: Collection[str]) -> Answer:
         return Answer(silence=Silence(error.said))
     forgotten = set(jobs) - found.keys()
     return Answer({**(_in_accounts(forgotten) if forgotten else {}), **found})
-
-
-def nobody(jobs: Collection[str]) -> Answer:
-    """For who wants to know what a run's own events tell."""
-    return Answer(silence=Silence())
-
-
-class Seldom:
-    """`ask` for who looks often: asks again about the same jobs after `every_s` only."""
-
-    def __init__(self, every_s: float, asked: Ask = ask) -> None:
-        self._every_s, self._ask = every_s, asked
-        self._jobs, self._answer, self._at = frozenset[str](), Answer(), -float("inf")
-
-    def __call__(self, jobs: Collection[str]) -> Answer:
-        if frozenset(jobs) != self._jobs or time.monotonic() - self._at >= self._every_s:
-            self._jobs, self._answer = frozenset(jobs), self._ask(jobs)
-            self._at = time.monotonic()
-        return self._answer
 
 
 def read_queue(printed: str) -> dict[str, Job]:

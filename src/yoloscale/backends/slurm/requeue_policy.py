@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from yoloscale.agent.outcome import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
+from yoloscale.agent.outcome import TOLD
 from yoloscale.backends.slurm.broken_node import broken_node
 from yoloscale.backends.slurm.facts import Facts
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 
 EARLY_S = 60.0  # SLURM's warning may come as much before its time

@@ -7,15 +7,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from yoloscale.backends.run_lock import Claim
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.job import SlurmJob, job_for
 from yoloscale.backends.slurm.render import options, script_of
 from yoloscale.backends.slurm.sbatch_errors import problem_of
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
-from yoloscale.launch.move import Before
-from yoloscale.launch.run_folder import Claim
 from yoloscale.runs import events
+from yoloscale.runs.frozen_state import FrozenState
 
 # where sbatch's variable is not called as the option
 _VARIABLES = {"time": "SBATCH_TIMELIMIT", "mem": "SBATCH_MEM_PER_NODE", "switches": "SBATCH_REQ_SWITCH"}
@@ -25,7 +25,7 @@ _OF_A_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_JOB_NODELIST")
 _CLIENTS = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT", "SLURM_DEBUG_FLAGS")
 
 
-def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], before: Before | None) -> str:
+def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], before: FrozenState | None) -> str:
     """Submit a claimed run and let go of it; the job's id.
 
     Raises ConfigError with what SLURM said; the run is as it was `before` then, and gone if it was not there (None).

@@ -7,8 +7,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from yoloscale.agent.outcome import BAD_CONFIG, FINISHED, INTERRUPTED, STOPPED, Failure, Outcome
+from yoloscale.agent.outcome import Failure, Outcome
 from yoloscale.cli import text
+from yoloscale.exit_codes import BAD_CONFIG, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 import sys
 
+from yoloscale.backends.run_lock import Claim
 from yoloscale.cli.show.ending import print_ending, shown
 from yoloscale.config.schema import Config
-from yoloscale.launch.run_folder import Claim
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -24,8 +25,8 @@ def announce(config: Config, run: RunDirectory, attempt: int) -> None:
 def run_watched(taken: Claim, config: Config) -> int:
     """Run a claimed run here with a display; its exit code."""
     from yoloscale.agent.attempt import Observer
+    from yoloscale.backends.local.start import run_here
     from yoloscale.cli.show.display import Display
-    from yoloscale.launch.start import run_here
 
     before = events.last_attempt(events.history(taken.run))
     announce(config, taken.run, before + 1)
@@ -37,14 +38,14 @@ def run_watched(taken: Claim, config: Config) -> int:
 
 def run_detached(taken: Claim, config: Config) -> int:
     """Hand a claimed run to a supervisor and say how to follow it."""
-    from yoloscale.launch.start import run_in_background
+    from yoloscale.backends.local.start import run_in_background
 
     announce(config, taken.run, events.last_attempt(events.history(taken.run)) + 1)
     run_in_background(taken)
     path = shown(taken.run.path)
     print(f"runs in the background: {shlex.quote(taken.run.name)}")
     print(f"  yoloscale logs {path} -f\n  yoloscale status {path}\n  yoloscale cancel {path}")
-    return 0
+    return FINISHED
 
 
 def say(line: str) -> None:

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from yoloscale.agent.outcome import FAILED, FINISHED
+from yoloscale.backends.status import statuses
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.sweep_display import SweepDisplay
 from yoloscale.errors import ConfigError
-from yoloscale.runs.status import Status, statuses
+from yoloscale.exit_codes import FAILED, FINISHED
+from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.system.formatting import counted
 
@@ -64,7 +65,7 @@ def dry_run(found: ConfiguredSweep) -> int:
         if each.point.index in left:
             run = str(sweep.run(each.name).path)
             print(shlex.join([run if word == str(spec.run) else word for word in argv]))
-    return 0
+    return FINISHED
 
 
 def _plan(count: int, slots: Slots) -> str:
@@ -109,7 +110,7 @@ def _detached(sweep: SweepDirectory, *, failed_only: bool) -> int:
     path = shown(sweep.path)
     print(f"runs in the background: {shlex.quote(sweep.name)}\nlogs  {shown(local.log_of(sweep))}")
     print(f"  yoloscale status {path}\n  yoloscale cancel {path}")
-    return 0
+    return FINISHED
 
 
 def _print_end(sweep: SweepDirectory, found: Sequence[Status]) -> None:

@@ -10,6 +10,7 @@ from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
 from yoloscale.config.schema import Launcher
 from yoloscale.config.schema.sweep import Pruner
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
         return local.start(search.sweep, failed_only=False, detach=detach)
     if prepare:
         print(f"sweep {shown(search.sweep.path)}")
-        return 0
+        return FINISHED
     words = ["train", *_named(planned, search.sweep, tokens)]
     return submit(search.sweep, words, failed_only=False, is_new=search.is_new)
 
@@ -52,7 +53,7 @@ def submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is
             forget_removed(search)
         submission = submit_search(search, words, open_indices(search, failed_only=failed_only), is_new=is_new)
     announce(sweep, submission.jobs, len(submission.indices))
-    return 0
+    return FINISHED
 
 
 def _named(planned: PlannedSearch, sweep: SweepDirectory, tokens: Sequence[str]) -> list[str]:
@@ -76,7 +77,7 @@ def _print_script(planned: PlannedSearch, tokens: Sequence[str]) -> int:
     if others:
         print(said_of_others(first, len(others)), file=sys.stderr)
     write_out(script_of(first))
-    return 0
+    return FINISHED
 
 
 def described(planned: PlannedSearch) -> list[str]:

@@ -15,6 +15,7 @@ from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
 from yoloscale.config.schema import Launcher
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
 from yoloscale.system.formatting import counted
@@ -53,7 +54,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
         sweep = taken.directory
         if prepare:
             print(f"sweep {shown(sweep.path)}")
-            return 0
+            return FINISHED
         if not is_local:  # by the name that it got: another command may have taken the first one that was free
             words = ["train", *tokens, *([] if found.name is not None else [f"name={sweep.name}"])]
             return _submit(sweep, words, failed_only=False, is_new=taken.is_new)
@@ -127,7 +128,7 @@ def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, i
     refuse_if_nothing(sweep, indices, failed_only=failed_only)
     submission = submit_points(sweep, words, indices, is_new=is_new)
     announce(sweep, submission.jobs, len(submission.indices))
-    return 0
+    return FINISHED
 
 
 def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
@@ -146,17 +147,17 @@ def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
     if others:
         print(said_of_others(first, len(others)), file=sys.stderr)
     write_out(script_of(first))
-    return 0
+    return FINISHED
 
 
 def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
     """A table of the points, or an array of objects."""
-    from yoloscale.runs.status import statuses
+    from yoloscale.backends.status import statuses
 
     found = statuses(sweep.runs())
     if as_json:
         print(json.dumps([entry.as_json() for entry in found], indent=1))
-        return 0
+        return FINISHED
     counts = Counter(entry.state for entry in found)
     total = _total(sweep)
     points = f"{len(found)} points" if total == len(found) else f"{len(found)} of {total} points"
@@ -172,7 +173,7 @@ def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
     is_left = [entry.is_lost or (entry.state == "pending" and entry.job is None) for entry in found]
     is_whole = len(found) == total and not any(is_left)
     _say_how_to_go_on(sweep, counts, is_whole=is_whole)
-    return 0
+    return FINISHED
 
 
 def _total(sweep: SweepDirectory) -> int:

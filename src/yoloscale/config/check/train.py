@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from yoloscale.backends.slurm.check import slurm_only, slurm_problems
 from yoloscale.config.check import callbacks, families, ranges
-from yoloscale.config.check.logger import logger_problems, missing_packages
+from yoloscale.config.check.logger import missing_packages
 from yoloscale.config.check.ranks_environment import other_environment
 from yoloscale.config.compose.catalog import task_of_name
 from yoloscale.config.compose.refusals import UNSUPPORTED, unsupported
@@ -27,17 +26,18 @@ _SUFFIX = {Task.segment: "-seg", Task.semantic: "-sem", Task.classify: "-cls"}
 
 def validate(
     config: Config,
-    machine: Machine | None = None,
-    of_logger: Callable[[LoggerConfig], list[Problem]] = logger_problems,
+    machine: Machine | None,
+    of_cluster: Callable[[ClusterConfig], list[Problem]],
+    of_logger: Callable[[LoggerConfig], list[Problem]],
 ) -> list[Problem]:
-    """Problems of a resolved config on a machine (this one, unless another is given); empty if it can start.
+    """Problems of a resolved config on a machine (None: this one), whoever starts its nodes; see backends/check.py.
 
-    `of_logger` reads files of this person's: who validates many configs remembers what it has told.
+    `of_cluster` are those of who starts the nodes, `of_logger` those of the loggers' own files and variables.
     """
     machine = machine or this_machine()
     problems = [*ranges.check(config), *_unsupported(config), *_name(config.name)]
     problems += [*_model(config), *_data(config), *callbacks.parse(config.callbacks)[1]]
-    problems += [*_cluster(config.cluster), *_gpus(config.cluster, machine), *_batch(config)]
+    problems += [*_cluster(config.cluster, of_cluster), *_gpus(config.cluster, machine), *_batch(config)]
     if other_environment(config.cluster) is None:  # else the launcher says it, and the ranks look
         problems += missing_packages(config.logger)
     return [*problems, *of_logger(config.logger)]
@@ -102,7 +102,7 @@ def _data(config: Config) -> list[Problem]:
     return []
 
 
-def _cluster(cluster: ClusterConfig) -> list[Problem]:
+def _cluster(cluster: ClusterConfig, of_cluster: Callable[[ClusterConfig], list[Problem]]) -> list[Problem]:
     problems = []
     if cluster.backend == "nccl" and cluster.device is Device.cpu:
         problems.append(Problem("cluster.backend", "'nccl' on CPUs", "write cluster.backend=gloo, or leave it out"))
@@ -112,7 +112,7 @@ def _cluster(cluster: ClusterConfig) -> list[Problem]:
     if cluster.nodes == 1 and cluster.rdzv_endpoint is not None and cluster.launcher is not Launcher.slurm:
         instead = "leave it out; it is for cluster.nodes above 1"
         problems.append(Problem("cluster.rdzv_endpoint", f"{cluster.rdzv_endpoint!r} with one node", instead))
-    problems += slurm_problems(cluster) if cluster.launcher is Launcher.slurm else slurm_only(cluster)
+    problems += of_cluster(cluster)
     needs_endpoint = cluster.nodes > 1 and cluster.launcher is not Launcher.slurm
     if needs_endpoint and not re.fullmatch(r"(\[[^\]\s]+\]|[^:\s]+):\d{1,5}", cluster.rdzv_endpoint or ""):
         found = f"{cluster.rdzv_endpoint!r} with {cluster.nodes} nodes" if cluster.rdzv_endpoint else "not given"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from yoloscale.config.compose import flags
 from yoloscale.config.compose.help import train_help
+from yoloscale.exit_codes import FINISHED
 
 
 def run_hydra_flags(argv: Sequence[str]) -> int | None:
@@ -14,7 +15,7 @@ def run_hydra_flags(argv: Sequence[str]) -> int | None:
     given = flags.split(argv)
     if "help" in given.given:
         sys.stdout.write(train_help())
-        return 0
+        return FINISHED
     return _ask_hydra(argv, given) if given.prints_and_exits else None
 
 
@@ -36,7 +37,7 @@ def _ask_hydra(argv: Sequence[str], given: flags.Flags) -> int:
         return end.code if isinstance(end.code, int) else 0
     finally:
         sys.argv = before
-    return 0
+    return FINISHED
 
 
 def _never_called(_: object) -> None:

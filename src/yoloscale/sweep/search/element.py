@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.directory import take
@@ -29,7 +30,7 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     assert index is not None, "the script of an array"
     with take(search.sweep, PATIENCE_S):
         if index in {point.index for point in search.sweep.points()}:
-            return 0
+            return FINISHED
         if index >= search.total:
             raise ConfigError(Problem("SLURM_ARRAY_TASK_ID", f"{index} of {search.total} points", "submit it again"))
         reconcile(search)
@@ -40,10 +41,10 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
         run, why = asked
         if why is not None:
             print(f"{run.name} cannot be trained: {why}", file=sys.stderr, flush=True)
-            return 1
+            return FAILED
         events.record(run, events.SUBMITTED, job=job)
     print(f"element {index}: {run.name}: {' '.join(point_words(search.sweep, index))}", flush=True)
-    return 0
+    return FINISHED
 
 
 def point_words(sweep: SweepDirectory, index: int) -> tuple[str, ...]:
@@ -56,4 +57,4 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except ConfigError as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
+        sys.exit(BAD_CONFIG)

@@ -22,7 +22,7 @@ from yoloscale.config.schema import Config, Launcher
 from yoloscale.config.schema.sweep import SearchConfig, SweepConfig
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.configure import task_of
-from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, base_of, is_sweep, journal_of, read, write
 from yoloscale.study import study as studies
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
 from yoloscale.sweep.directory import make_first_free, take
@@ -32,7 +32,7 @@ from yoloscale.sweep.grammar.space import Space, read_space
 from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.search.recorded import entry_of, plain
-from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
+from yoloscale.sweep.search.search import Search, open_search
 from yoloscale.sweep.search.settings import problems_of, remarks_of, total
 from yoloscale.sweep.search.submit import open_indices
 from yoloscale.system.formatting import another

@@ -15,20 +15,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yoloscale.agent.outcome import FAILED
-from yoloscale.backends.slurm.queue import nobody
-from yoloscale.config.check.train import validate
+from yoloscale.backends.check import validate
 from yoloscale.config.compose.many import compose_each
 from yoloscale.config.freeze import load, load_own
 from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FAILED
 from yoloscale.launch.configure import task_of
 from yoloscale.launch.prepare import prepare
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import LOST, read_result, status
-from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, read, write
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, base_of, journal_of, read, write
 from yoloscale.study import study as studies
 from yoloscale.study.objectives import values_of
 from yoloscale.sweep.configure import ConfiguredPoint, resolved
@@ -63,16 +63,6 @@ class Search:
     def total(self) -> int:
         """How many points there will be."""
         return total(self.settings, self.space)
-
-
-def journal_of(sweep: SweepDirectory) -> Path:
-    """The study of a search."""
-    return sweep.path / JOURNAL
-
-
-def base_of(sweep: SweepDirectory) -> Path:
-    """What all points of a search have in common, frozen."""
-    return sweep.path / BASE
 
 
 def point_name(index: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from yoloscale.backends.slurm.queue import nobody
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import LOST, Status, statuses
 from yoloscale.study import study as studies
 from yoloscale.sweep.directory import take

@@ -8,13 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.limits import ask_array_limits
-from yoloscale.backends.slurm.queue import Ask, Silence, ask
+from yoloscale.backends.slurm.queue import ask
 from yoloscale.backends.slurm.submit import submit
+from yoloscale.backends.status import statuses
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
 from yoloscale.runs.endings import record_cancel
-from yoloscale.runs.status import statuses
+from yoloscale.runs.jobs import Ask, Silence
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.arrays import ArraysLeftError, parts_of, submit_parts
 from yoloscale.sweep.search.search import Search

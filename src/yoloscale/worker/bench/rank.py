@@ -11,6 +11,7 @@ from typing import Any
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.distributed.environment import Ranks, from_environment
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.identity import VARIABLE
@@ -47,4 +48,4 @@ def run_rank(arguments: list[str], chosen: Callable[[], Measure]) -> int:
         events.record(run, events.FINISHED, epochs=0, steps=0)
     group.barrier()
     group.leave()
-    return 0
+    return FINISHED

@@ -23,6 +23,7 @@ from yoloscale.distributed.heartbeat import FINISHING, HEARTBEAT
 from yoloscale.distributed.peers import PEERS
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.stop_requests import Ballot
+from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
@@ -45,7 +46,7 @@ from yoloscale.yolo.trainer_view import TrainerView
 
 STOP_AT_VARIABLE = "YOLOSCALE_STOP_AT"  # seconds since the epoch; the launcher sets it from cluster.time
 FEWEST_CPUS = 2  # of a rank on a GPU
-EXIT_CODES = {Outcome.finished: 0, Outcome.preempted: 75, Outcome.interrupted: 130}
+EXIT_CODES = {Outcome.finished: FINISHED, Outcome.preempted: STOPPED, Outcome.interrupted: INTERRUPTED}
 
 
 def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:

@@ -1,0 +1,61 @@
+"""A locked run on this machine: watched to its end, or handed to a supervisor in the background."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from pathlib import Path
+
+from yoloscale.agent.attempt import Observer
+from yoloscale.agent.attempts import run_attempts
+from yoloscale.agent.outcome import Outcome
+from yoloscale.agent.spec import WORKER
+from yoloscale.backends import registry
+from yoloscale.backends.run_lock import Claim
+from yoloscale.config.freeze import load
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.tail import last_lines
+from yoloscale.system.liveness import is_alive
+from yoloscale.system.processes import start_detached
+
+SUPERVISOR_START_S = 30.0
+
+
+def run_here(taken: Claim, observer: Observer, *, worker: str = WORKER) -> Outcome:
+    """Run a claimed run to its end, restarts included, in this process's main thread, then let go of the run."""
+    try:
+        left_s = registry.job_time_left()
+        return run_attempts(taken.run, load(taken.run.config), observer, left_s=left_s, worker=worker)
+    finally:
+        taken.release()
+
+
+def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
+    """Hand a claimed run to a supervisor that outlives this process and its terminal; the supervisor's pid.
+
+    Returns when the supervisor has said in the events that it is there. The lock goes over to it without a gap.
+    """
+    run = taken.run
+    log = run.job / "supervisor.log"
+    before = events.last_attempt(events.history(run))
+    argv = [sys.executable, "-m", "yoloscale.backends.local.supervise", str(run.path), str(taken.descriptor), worker]
+    try:
+        pid = start_detached(argv, log, keep_open=(taken.descriptor,))
+    finally:
+        taken.release()
+    _wait_until_launched(run, before, pid, log)
+    return pid
+
+
+def _wait_until_launched(run: RunDirectory, before: int, pid: int, log: Path) -> None:
+    started, deadline = time.time(), time.monotonic() + SUPERVISOR_START_S
+    told = EventTail(run)
+    while events.last_attempt(told.history()) == before:
+        if not is_alive(socket.gethostname(), pid, started) or time.monotonic() > deadline:
+            said = "\n".join(last_lines(log, 20))
+            raise ConfigError(Problem("--detach", f"the supervisor did not start:\n{said}", f"its log is {log}"))
+        time.sleep(0.02)
