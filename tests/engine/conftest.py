@@ -99,6 +99,7 @@ class ToyRun:
         fitness: what each evaluation says; None: how well the averaged model does.
         ranks, group: of a process among others, as `launch_ranks` gives them.
         more: so many more parameters, which make the state larger.
+        ahead: the loader delivers from so many optimiser steps after the position on.
         stop_before: called with the number of steps done before each micro-batch is loaded; may use the ballot.
     """
 
@@ -116,6 +117,7 @@ class ToyRun:
         when: When = AFTER_EPOCHS,
         retention: Retention = NEWEST,
         more: int = 0,
+        ahead: int = 0,
         ranks: Ranks | None = None,
         group: ProcessGroup | None = None,
         is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
@@ -130,6 +132,7 @@ class ToyRun:
         self.learner.reduction = reduction
         self.published: list[tuple[str, int]] = []
         self._poison, self._fitness, self._stop_before = poison, list(fitness or []), stop_before
+        self._ahead = ahead
         self.order = SampleOrder(samples, batch=4, world_size=self.ranks.world_size, accumulate=2, seed=7)
         self.stepper = Stepper(
             self.learner,
@@ -182,7 +185,7 @@ class ToyRun:
             self._keeper.close()  # as a rank does, however it ends
 
     def _open(self, at: Progress) -> Callable[[], dict[str, Any]]:
-        epoch, first = at.position.epoch, at.position.step
+        epoch, first = at.position.epoch, at.position.step + self._ahead
 
         def batches() -> Any:
             start = (epoch, first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,14 @@ def test_a_run_from_start_to_end(toy_run: ToyRuns) -> None:
     assert run.loop.summary()["steps"] == EPOCHS * STEPS
     saved = [e["step"] for e in events.history(run.directory) if e["event"] == "checkpoint_saved"]
     assert saved == [3, 6, 9]
+
+
+def test_a_loader_that_is_ahead_of_the_order_fails_the_first_step(toy_run: ToyRuns) -> None:
+    run = toy_run(ahead=1)
+    micro = run.order.step(0, 0, 0).micro_batches[0]
+    with pytest.raises(AssertionError, match=re.escape(f"where the order has {micro.samples}")):
+        run.run()
+    assert run.notes.steps == []
 
 
 def test_epoch_losses_are_means_per_image(toy_run: ToyRuns) -> None:

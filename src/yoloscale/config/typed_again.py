@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.config.check.service_variables import with_variables
+from yoloscale.config.keys import switched_on
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE_GROUPS, Done
 from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig
@@ -89,8 +90,7 @@ def _with_leaf(config: Any, key: str, value: Any, whole: str | None = None) -> A
     group = getattr(config, name)
     if group is None:
         above = whole.removesuffix(f".{inner}")
-        instead = f"add {above.replace('.', '=')}" if above.startswith("logger.") else "leave it out"
-        raise ConfigError(Problem(whole, f"{value}, but {above} is not switched on", instead))
+        raise ConfigError(Problem(whole, f"{value}, but {above} is not switched on", switched_on(above)))
     if not dataclasses.is_dataclass(group):
         return replace(config, **{name: {**group, inner: value}})
     return replace(config, **{name: _with_leaf(group, inner, value, whole)})

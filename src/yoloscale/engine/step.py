@@ -111,9 +111,11 @@ class Stepper:
             HEARTBEAT.at(LOADING)
             batch = self._clock.loading(load)
             HEARTBEAT.at(COMPUTING)
+            ids = tuple(map(int, batch["sample_id"]))
+            assert ids == micro.samples, f"the loader delivers samples {ids} where the order has {micro.samples}"
             batch = self._preprocess(step, batch)
             watch(batch)
-            samples.append((micro.number, tuple(int(i) for i in batch["sample_id"])))
+            samples.append((micro.number, ids))
             seed_all(derive("micro-batch", self._seed, step.epoch, micro.number))
             if position:
                 self.gradients.micro_batch_done()

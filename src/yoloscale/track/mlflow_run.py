@@ -30,6 +30,8 @@ STATUS = {FINISHED: "FINISHED", STOPPED: "SCHEDULED", INTERRUPTED: "KILLED"}
 class MlflowTracker(Tracker):
     """Logs to a tracking server or to a local file; a run is found again by a tag."""
 
+    takes_models = True
+
     def __init__(self, config: MlflowConfig, facts: RunFacts) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_TIMEOUT_S))
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(REQUEST_RETRIES))

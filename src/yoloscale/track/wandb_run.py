@@ -29,7 +29,7 @@ class WandbTracker(Tracker):
         reason = _why_offline(config) if mode is WandbMode.online else None
         self._is_shared = mode is WandbMode.online and facts.nodes > 1
         self._facts, self._number = facts, 0
-        self._takes_models = config.artifacts is WandbArtifacts.final  # MLflow may be told of them nevertheless
+        self.takes_models = config.artifacts is WandbArtifacts.final
         if reason is None:
             try:
                 self._run = _start(config, facts, "shared" if self._is_shared else mode.value)
@@ -80,8 +80,6 @@ class WandbTracker(Tracker):
         self._run.summary.update(dict(values))
 
     def uses(self, name: str, digest: str, metadata: Mapping[str, Any]) -> None:
-        if not self._takes_models:
-            return
         data = wandb.Artifact(_slug(name), type="dataset", metadata={**metadata, "digest": digest})
         file = self._facts.folder / "wandb" / "fingerprint.txt"  # the same images and labels are the same version
         file.write_text(f"{digest}\n")
@@ -92,8 +90,6 @@ class WandbTracker(Tracker):
             self._run._log_artifact(data, is_user_created=True, use_after_commit=True)
 
     def artifact(self, made: Artifact) -> None:
-        if not self._takes_models:
-            return
         name = f"{_slug(made.name)}-{self._facts.identity}"
         model = wandb.Artifact(name, type="model", metadata=dict(made.metadata))
         model.add_file(str(made.path), name=made.path.name, policy="immutable", skip_cache=True)  # no copy is kept

@@ -144,6 +144,8 @@ def test_all_problems_at_once() -> None:
     ("argv", "key", "text"),
     [
         (["logger.wandb.project=x"], "logger.wandb.project", "logger=wandb"),
+        (["logger.mlflow.name=x"], "logger.mlflow.name", "logger=mlflow"),
+        (["trial.number=3"], "trial.number", "a search writes it"),
         (["data=coco8", "data.shapes.seed=1"], "data.shapes.seed", "data=shapes"),
         (["data=custom"], "data.name", "not given"),
         (["lr0=0.1,0.2"], "lr0", "train -m"),

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from yoloscale.checkpoint.state import Progress
-from yoloscale.config.schema import Config, LoggerConfig, MlflowConfig, WandbArtifacts, WandbConfig
+from yoloscale.config.schema import Config
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, write
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.tracker import Tracker
-from yoloscale.worker.train import tracking
+from yoloscale.worker.train import tracking, upload
 from yoloscale.worker.train.tracking import close_failed, why_restarted
 from yoloscale.worker.train.upload import models, pictures, publish
 
@@ -104,21 +104,27 @@ def test_a_failure_is_an_alert_and_ends_the_trackers(run: RunDirectory) -> None:
     assert told == [("a: failed", "ValueError: bad loss"), 1]
 
 
-@pytest.mark.parametrize(
-    ("logger", "count"),
-    [
-        (LoggerConfig(tensorboard=True), 2),  # it has no use for models: no digest of every image is taken for it
-        (LoggerConfig(wandb=WandbConfig(artifacts=WandbArtifacts.never)), 2),
-        (LoggerConfig(wandb=WandbConfig()), 3),
-        (LoggerConfig(mlflow=MlflowConfig()), 3),
-    ],
-)
-def test_models_are_handed_over_where_somebody_takes_them(run: RunDirectory, logger: LoggerConfig, count: int) -> None:
+def test_models_are_made_for_a_tracker_that_takes_them(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
+    used: list[str] = []
+
+    class Fake(Tracker):
+        def uses(self, name: str, digest: str, metadata: Any) -> None:
+            used.append(digest)
+
+    class Taker(Fake):
+        takes_models = True
+
+    made: list[Any] = [{"name": "coco8", "digest": "x"}]  # digests take time: once for all, and only where wanted
+    monkeypatch.setattr(upload._Models, "_data", lambda models: made.pop())
     observer: Any = SimpleNamespace(tell=told.append)
     parts: Any = None
-    publish(Config(logger=logger), run, parts, observer, {"steps": 1, "metrics": {}})
-    assert len(told) == count
+    publish(Config(), run, parts, observer, {"steps": 1, "epochs": 1, "metrics": {}})
+    for trackers, expected in (([Fake()], []), ([Taker(), Fake(), Taker()], ["x", "x"])):
+        for tell in told:
+            for tracker in trackers:
+                tell(tracker)
+        assert used == expected
 
 
 def test_no_login_of_a_server_that_is_down_is_put_on_record(run: RunDirectory, capfd: Any) -> None:

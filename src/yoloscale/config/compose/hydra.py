@@ -26,19 +26,10 @@ from yoloscale.config.compose import command_line, flags, recipes
 from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.compose.hydra_flags import run_hydra_flags
 from yoloscale.config.compose.hydra_settings import refuse_sweep, refuse_typed_sweep, unread
-from yoloscale.config.keys import describe, is_group, known, members
+from yoloscale.config.keys import describe, is_group, known, members, nullable_groups, switched_on
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.node_paths import expanded, is_of_a_job
-from yoloscale.config.schema import (
-    ClusterConfig,
-    Config,
-    DataCheck,
-    Launcher,
-    LoggerConfig,
-    MlflowConfig,
-    Task,
-    WandbConfig,
-)
+from yoloscale.config.schema import ClusterConfig, Config, DataCheck, Launcher, Task
 from yoloscale.config.typed import build
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.remarks import Say, silent
@@ -153,8 +144,9 @@ def assignments(tokens: Sequence[str]) -> list[tuple[str, Any]]:
         raise ConfigError(
             [Problem(f"--{flag}", "for a run that is configured already", "leave it out") for flag in given]
         )
-    logger = LoggerConfig(wandb=WandbConfig(), mlflow=MlflowConfig())
-    parser, tree = OverridesParser.create(), OmegaConf.structured(Config(logger=logger))
+    parser, tree = OverridesParser.create(), OmegaConf.structured(Config)
+    for group, schema in nullable_groups().items():
+        OmegaConf.update(tree, group, OmegaConf.structured(schema), merge=False)
     typed = list[tuple[str, Any]]()
     for override in parser.parse_overrides(hydra_arguments(tokens)[1]):
         key, value = override.key_or_group, None if override.is_delete() else override.value()
@@ -268,15 +260,9 @@ def _in_recipes(overrides: Iterable[str]) -> list[Problem]:
 
 
 def _below_null(overrides: Iterable[str]) -> list[Problem]:
-    advice = {
-        "logger.wandb": "add logger=wandb",
-        "logger.mlflow": "add logger=mlflow",
-        "data.shapes": "it belongs to data=shapes: leave it out",
-        "sweep.search": "add sweep=tpe",
-    }
     problems = [
-        Problem(override.partition("=")[0], f"{group} is not switched on", instead)
-        for group, instead in advice.items()
+        Problem(override.partition("=")[0], f"{group} is not switched on", switched_on(group))
+        for group in nullable_groups()
         for override in overrides
         if override.startswith(f"{group}.")
     ]

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.schema import Config, WandbArtifacts
+from yoloscale.config.schema import Config
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.track.tracker import Artifact, Tracker
@@ -25,10 +25,7 @@ def publish(config: Config, run: RunDirectory, parts: Parts, observer: RunObserv
     step = int(result["steps"])
     observer.tell(partial(_say_results, result=result))
     observer.tell(lambda tracker: tracker.media(pictures(run.path), step))
-    wandb, mlflow = config.logger.wandb, config.logger.mlflow
-    if mlflow is not None or (wandb is not None and wandb.artifacts is WandbArtifacts.final):
-        models = _Models(config, run, parts, result)
-        observer.tell(models.say)
+    observer.tell(_Models(config, run, parts, result).say)
 
 
 def pictures(folder: Path) -> dict[str, Path]:
@@ -45,6 +42,8 @@ class _Models:
         self._made: tuple[dict[str, Any], list[Artifact]] | None = None
 
     def say(self, tracker: Tracker) -> None:
+        if not tracker.takes_models:
+            return
         if self._made is None:
             data = self._data()
             self._made = data, models(self._run, self._result, {"dataset": data})
