@@ -20,7 +20,6 @@ from yoloscale.runs import events, sweep_directory
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
-from yoloscale.sweep import directory as directory_module
 from yoloscale.sweep import freeze as freeze_module
 from yoloscale.sweep.configure import configure_all
 from yoloscale.sweep.directory import take
@@ -351,7 +350,7 @@ def test_without_locks_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(directory_module.fcntl, "flock", no_locks)
+    monkeypatch.setattr("fcntl.flock", no_locks)
     take(SweepDirectory(tmp_path / "s")).release()
 
 

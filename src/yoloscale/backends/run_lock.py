@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shlex
 import shutil
@@ -15,9 +13,8 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status
+from yoloscale.system.locks import try_lock
 from yoloscale.system.slurm_step import job_of
-
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
 
 
 @dataclass
@@ -77,15 +74,11 @@ def refuse_if_submitted(run: RunDirectory, job: str | None = None) -> None:
 
 
 def _flock(taken: Claim, *, is_first: bool, job: str | None) -> None:
-    try:
-        fcntl.flock(taken.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        has_no_locks = error.errno in NO_LOCKS
-        if has_no_locks and (not is_first or not _goes_on(taken.run, job)):
-            return
-        if has_no_locks or isinstance(error, BlockingIOError):
-            raise ConfigError(_in_use(taken.run, status(taken.run, nobody))) from None
-        raise
+    is_locked = try_lock(taken.descriptor)
+    if is_locked is None:
+        is_locked = not is_first or not _goes_on(taken.run, job)
+    if not is_locked:
+        raise ConfigError(_in_use(taken.run, status(taken.run, nobody)))
 
 
 def _goes_on(run: RunDirectory, job: str | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable
@@ -11,9 +10,9 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from yoloscale.backends.run_lock import NO_LOCKS
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.system.locks import try_lock
 
 PATIENCE_S = 60.0  # ten thousand points are frozen, and submitted, in less
 _POLL_S = 0.05
@@ -64,17 +63,11 @@ def _taken(directory: SweepDirectory) -> TakenSweep | None:
         directory.job.mkdir(parents=True, exist_ok=True)
         descriptor = _open(directory)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_there = _is_open(directory.lock, descriptor)
-    except BlockingIOError:
-        is_there = False
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            os.close(descriptor)
-            raise
-        is_there = True
-    if is_there:
-        return TakenSweep(directory, descriptor)
+        if try_lock(descriptor) is not False and _is_open(directory.lock, descriptor):
+            return TakenSweep(directory, descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
     os.close(descriptor)
     return None
 

@@ -1,14 +1,33 @@
-"""Build a folder once, however many processes ask for it at the same time, and whichever of them is killed."""
+"""Locks on files: of one process or of those that inherit the descriptor, whichever of them is killed."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # Lustre and NFS as many sites mount them
+
+
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file: True, False while another process has the lock, None where the file system has no locks.
+
+    The lock goes when the last process that has inherited the descriptor closes it, or ends. Raises OSError.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return None
+    return True
 
 
 def build_once(target: Path, build: Callable[[Path], None]) -> Path:
