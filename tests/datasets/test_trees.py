@@ -104,7 +104,7 @@ def test_another_wheel_under_the_same_name_is_refused(
     with pytest.raises(ConfigError, match="sha256"):
         trees.prepare(tmp_path / "cache", lambda text: None)
     assert list((tmp_path / "cache" / "downloads").iterdir()) == []
-    monkeypatch.setattr(trees, "WHEEL_SHA256", trees._sha256(wheel))
+    monkeypatch.setattr(trees, "WHEEL_SHA256", trees.sha256_of(wheel))
     assert trees.prepare(tmp_path / "cache", lambda text: None).is_file()
     monkeypatch.delenv("PIP_FIND_LINKS")  # the second time nothing is fetched
     assert trees.prepare(tmp_path / "cache", lambda text: None).is_file()

@@ -149,7 +149,7 @@ def test_training_goes_on_while_the_disk_is_slow(toy_run: ToyRuns, monkeypatch: 
         when=When(every_steps=1000, every_s=None, automatic=False),
         stop_before=lambda run, steps: has_trained.set() if steps == 5 else None,
     )
-    sync = store._sync
+    sync = store.sync
 
     def slow(path: Path) -> None:
         """The checkpoint of the first epoch's end gets to the disk when two more steps are done, and not at once."""
@@ -158,7 +158,7 @@ def test_training_goes_on_while_the_disk_is_slow(toy_run: ToyRuns, monkeypatch: 
             time.sleep(2.0)
         sync(path)
 
-    monkeypatch.setattr(store, "_sync", slow)
+    monkeypatch.setattr(store, "sync", slow)
     run.run()
     blocked = [event["blocked_s"] for event in events.history(run.directory) if "blocked_s" in event]
     assert blocked[0] < blocked[1]
@@ -250,8 +250,8 @@ def test_weights_that_the_disk_did_not_take_are_written_by_a_later_save(
 
 
 def test_a_stop_waits_for_the_disk(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
-    sync = store._sync
-    monkeypatch.setattr(store, "_sync", lambda path: (time.sleep(0.1), sync(path)))
+    sync = store.sync
+    monkeypatch.setattr(store, "sync", lambda path: (time.sleep(0.1), sync(path)))
     run = toy_run(stop_before=lambda run, _: run.ballot.ask(Stop.terminate))
     assert run.run() is Outcome.preempted
     assert saved(run) == [(1, "terminate")]

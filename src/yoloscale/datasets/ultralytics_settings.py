@@ -9,7 +9,7 @@ from typing import Any
 
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.datasets.ultralytics_paths import settings_file
-from yoloscale.system.files import beside
+from yoloscale.system.files import replacement
 
 
 def kept_weights(name: str) -> Path | None:
@@ -23,12 +23,8 @@ def kept_weights(name: str) -> Path | None:
 def into_cache(file: Path, folder: Path) -> Path:
     """A copy in the cache, whole or not at all: nodes have the cache, and may have other settings."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = beside(folder / file.name)
-    try:
+    with replacement(folder / file.name) as part:
         shutil.copy2(file, part)
-        part.replace(folder / file.name)
-    finally:
-        part.unlink(missing_ok=True)
     return (folder / file.name).absolute()
 
 

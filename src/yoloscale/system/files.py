@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import re
 import secrets
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 MAX_HOST = 100
@@ -25,16 +28,45 @@ def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
 
     Raises OSError if the disk does not take it; the file that was there stays.
     """
+    with replacement(path) as part:
+        part.write_text(text, encoding="utf-8")
+        if synced:
+            sync(part)
+
+
+@contextlib.contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """A name to write a file to, which takes the place of `path` at the end of the block; an error leaves nothing."""
     part = beside(path)
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            if synced:
-                file.flush()
-                os.fsync(file.fileno())
+        yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Make a file or a folder survive a power cut. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """The content of a file, in pieces of 1 MiB at most."""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file's content, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for block in blocks(path):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def host_name() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yoloscale.report import words
-from yoloscale.system.files import beside
+from yoloscale.system.files import replacement
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,6 @@ def title(made: Figure, text: str) -> None:
 
 def save(made: Figure, path: Path) -> Path:
     """Write a PNG, whole or not at all."""
-    part = beside(path)
-    made.savefig(part, format="png")
-    part.replace(path)
+    with replacement(path) as part:
+        made.savefig(part, format="png")
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from yoloscale.config.schema import Config
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.files import sha256_of
 from yoloscale.track.tracker import Artifact, Tracker
 from yoloscale.worker.train.observer import RunObserver
 from yoloscale.worker.train.parts import Parts
@@ -74,7 +74,7 @@ def models(run: RunDirectory, result: dict[str, Any], metadata: dict[str, Any]) 
     for alias, epoch in (("last", last), ("best", best)):
         path = run.weights / f"{alias}.pt"
         if path.exists():
-            own = {"epoch": epoch, "sha256": _sha256(path), "metrics": _metrics(evaluations.get(epoch, {}))}
+            own = {"epoch": epoch, "sha256": sha256_of(path), "metrics": _metrics(evaluations.get(epoch, {}))}
             found.append(Artifact(path, run.name, (alias, f"epoch-{epoch}"), {**metadata, **own}))
     return found
 
@@ -91,14 +91,6 @@ def _best_epoch(evaluations: dict[int, dict[str, Any]]) -> int | None:
 
 def _metrics(evaluation: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in evaluation.items() if key == "fitness" or key.startswith("metrics/")}
-
-
-def _sha256(path: Path) -> str:
-    made = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            made.update(block)
-    return made.hexdigest()
 
 
 def _say_results(tracker: Tracker, *, result: dict[str, Any]) -> None:
