@@ -11,6 +11,7 @@ from yoloscale.cli.sweep import verbs
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import Status, weights_of
+from yoloscale.system import formatting
 
 
 def main(typed: list[str]) -> int:
@@ -44,7 +45,7 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "metrics": text.metrics(found.metrics),
         "speed": text.images_per_s(found.images_per_s),
         "gpu": text.gpus(found.gpus or {}).removeprefix("GPU "),
-        "left": text.duration(found.eta_s),
+        "left": formatting.duration(found.eta_s),
         "time": text.shares(found.time_s or {}),
         "log": shown(run.path / found.failed_log) if found.failed_log else "",
         "folder": shown(run.path),

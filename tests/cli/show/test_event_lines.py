@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from yoloscale.cli import text
 from yoloscale.cli.show.event_lines import Account
 
@@ -45,11 +43,6 @@ def test_events_as_sentences() -> None:
     assert account.event_lines({**again, "restarts": 1, "max_restarts": 3}) == [
         "restarting from the checkpoint of step 40 (1 of 3 without progress)"
     ]
-
-
-@pytest.mark.parametrize(("seconds", "shown"), [(None, ""), (5, "0:05"), (65.4, "1:05"), (3725, "1:02:05")])
-def test_durations(seconds: float | None, shown: str) -> None:
-    assert text.duration(seconds) == shown
 
 
 def test_masks_keep_their_letter() -> None:

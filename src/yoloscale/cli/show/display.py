@@ -15,6 +15,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.tail import Tail
+from yoloscale.system import formatting
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -95,7 +96,7 @@ class Display:
         if not progress.is_training:
             self._bar.update(task, description=f"setting up: {progress.phase or 'starting'}")
             return
-        eta = text.duration(progress.eta_s())
+        eta = formatting.duration(progress.eta_s())
         self._bar.update(
             task,
             completed=progress.fraction * BAR_STEPS,

@@ -12,6 +12,7 @@ from yoloscale.cli import text
 from yoloscale.exit_codes import BAD_CONFIG, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result
+from yoloscale.system import formatting
 
 
 def print_ending(run: RunDirectory, outcome: Outcome) -> None:
@@ -33,10 +34,10 @@ def print_result(run: RunDirectory) -> None:
     from rich.text import Text
 
     result = read_result(run) or {}
-    rows = [(text.metric_name(key), f"{value:.4f}") for key, value in _final_metrics(result)]
+    rows = [(formatting.metric_name(key), f"{value:.4f}") for key, value in _final_metrics(result)]
     rows += [("speed", text.images_per_s(result.get("images_per_s")))] if result.get("images_per_s") else []
-    rows += [("time", text.duration(float(result["seconds"])))] if result.get("seconds") else []
-    rows += [("goodput", text.percent(float(result["goodput"])))] if result.get("goodput") else []
+    rows += [("time", formatting.duration(float(result["seconds"])))] if result.get("seconds") else []
+    rows += [("goodput", formatting.percent(float(result["goodput"])))] if result.get("goodput") else []
     print(f"{run.name} is finished")
     table = Table(show_header=False)
     for name, value in rows:

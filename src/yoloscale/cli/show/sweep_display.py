@@ -15,6 +15,7 @@ from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.status import Status
 from yoloscale.runs.tail import Tail
+from yoloscale.system import formatting
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -90,7 +91,7 @@ class SweepDisplay:
         took = time.monotonic() - point.began if point is not None else 0.0
         if found.state == "finished" and point is not None:
             self._seconds.append(took)
-        said = f"{run.name}: {found.state}" + (f" in {text.duration(took)}" if took >= 1 else "")
+        said = f"{run.name}: {found.state}" + (f" in {formatting.duration(took)}" if took >= 1 else "")
         metrics = text.metrics(found.metrics) if found.state == "finished" else found.error or ""
         self.say(f"{said}  {metrics}".rstrip() + f"  ({self._over} of {self._total})")
 
@@ -146,7 +147,7 @@ class SweepDisplay:
         states = {"running": running, **self._counts, "waiting": max(0, self._total - self._over - running)}
         said = ", ".join(f"{count} {state}" for state, count in states.items() if count)
         kept = f" ({self._kept} from before)" if self._kept else ""
-        left = text.duration(self._left_s())
+        left = formatting.duration(self._left_s())
         return f"{self._name}: {self._over} of {self._total} over{kept}; {said}" + (f"; {left} left" if left else "")
 
     def _left_s(self) -> float | None:
@@ -176,14 +177,14 @@ def _cells(point: _Point) -> tuple[str, ...]:
         return (progress.phase or "starting", "", "", "", point.where)
     speed = f"{progress.images_per_s:.1f}" if progress.images_per_s else ""
     epoch = f"{progress.epoch}/{progress.epochs or '?'}"
-    return (epoch, _metric(progress), speed, text.duration(progress.eta_s()), point.where)
+    return (epoch, _metric(progress), speed, formatting.duration(progress.eta_s()), point.where)
 
 
 def _metric(progress: Progress) -> str:
     if progress.metric is None:
         return text.losses(progress.training)
     name, value = progress.metric
-    return f"{text.metric_name(name)} {value:.3f}"
+    return f"{formatting.metric_name(name)} {value:.3f}"
 
 
 def _live() -> Live:

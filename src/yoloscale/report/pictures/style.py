@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yoloscale.report import words
+from yoloscale.system import formatting
 from yoloscale.system.files import replacement
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def large_numbers(axis: XAxis | YAxis, values: Iterable[float]) -> None:
     from matplotlib.ticker import FuncFormatter
 
     if max(values, default=0.0) >= 10_000:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: words.number(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: formatting.number(value)))
 
 
 def plain(text: str) -> str:
