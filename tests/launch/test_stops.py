@@ -63,7 +63,7 @@ def test_a_signal_to_the_agent_alone_leaves_the_ranks_their_time_to_save(
     launch: Launch, number: signal.Signals, save_s: float, exit_code: int
 ) -> None:
     """SLURM signals the agent, not the launcher. With one that a rank failed, the launcher would end them by then."""
-    launched = launch(steps=4000, save_s=save_s, constants={"watched.FAILURE_GRACE_S": 3.0})
+    launched = launch(steps=4000, save_s=save_s, constants={"monitor.FAILURE_GRACE_S": 3.0})
     agent_of(launched).send_signal(number)
     code, output = launched.wait()
     assert code == exit_code, output

@@ -1,6 +1,6 @@
 """`python -m standin_launcher RUN [NODE_RANK]`: `yoloscale train` of a claimed run with the stand-in rank.
 
-RUN/standin.json: {"constants": {"module.NAME": value}} sets constants of modules of yoloscale.launch, so that a test
+RUN/standin.json: {"constants": {"module.NAME": value}} sets constants of modules of yoloscale.agent, so that a test
 need not wait as long as a cluster may take.
 """
 
@@ -30,7 +30,7 @@ WORKER = "standin_worker"
 def set_constants(run: RunDirectory) -> None:
     for name, value in json.loads((run.path / "standin.json").read_text()).get("constants", {}).items():
         module, _, constant = name.partition(".")
-        holder = importlib.import_module(f"yoloscale.launch.{module}")
+        holder = importlib.import_module(f"yoloscale.agent.{module}")
         assert hasattr(holder, constant), name
         setattr(holder, constant, value)
 
