@@ -4,7 +4,7 @@ RUN/standin.json: {"steps", "step_s", "until": a file in RUN that makes it finis
 "setup_s", "save_every" (steps), "save_s" (how long a save at a stop takes),
 "break": {"rank", "how": "SIGKILL" | "raise" | "exit" | "hang", "step", "attempts": only in these, "setup": true to
 break before training starts; "step": "stop" to break when asked to
-stop}, "child": true to leave a process behind that ignores signals}.
+stop}, "child": true to leave a process behind that ignores signals}. Without that file it trains until it is stopped.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from yoloscale.system.parent_death import die_with_parent
 
 RANK, WORLD_SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 ATTEMPT = int(os.environ["YOLOSCALE_ATTEMPT"])
+UNTOLD = {"steps": 1_000_000}  # without standin.json: until it is asked to stop
 stops: list[str] = []
 saves: list[bool] = []
 
@@ -169,7 +170,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, lambda received, _: stops.append(signal.Signals(received).name))
     signal.signal(signal.SIGUSR2, lambda *_: saves.append(True))
-    script = json.loads((run.path / "standin.json").read_text())
+    file = run.path / "standin.json"
+    script = json.loads(file.read_text()) if file.exists() else UNTOLD
     if script.get("child"):
         ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
         subprocess.Popen([sys.executable, "-c", ignoring], start_new_session=True)
