@@ -22,9 +22,9 @@ from typing import Any
 
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.runs.identity import VARIABLE
 from yoloscale.system.liveness import is_alive
 from yoloscale.system.parent_death import die_with_parent
+from yoloscale.system.variables import RUN_ID
 
 RANK, WORLD_SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 ATTEMPT = int(os.environ["YOLOSCALE_ATTEMPT"])
@@ -164,7 +164,7 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
 
 
 def main() -> int:
-    run = owned(RunDirectory(Path(sys.argv[1])), os.environ.get(VARIABLE))
+    run = owned(RunDirectory(Path(sys.argv[1])), os.environ.get(RUN_ID))
     redirect(run)
     die_with_parent(os.getppid())
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):

@@ -37,7 +37,8 @@ from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.ready import ready as ready_search
 from yoloscale.sweep.search.submit import queued, submit_search
 from yoloscale.sweep.submit import script_jobs, submit_points
-from yoloscale.system.slurm_step import FIRST_POINT, point_of
+from yoloscale.system.slurm_step import point_of
+from yoloscale.system.variables import FIRST_POINT
 
 from .conftest import Frozen
 

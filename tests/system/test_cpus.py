@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from yoloscale.system import cpus
+from yoloscale.system.variables import CPU_SHARE
 
 
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A node with 16 CPUs to be used and nothing else known."""
     slurm = ("CPUS_PER_TASK", "CPUS_ON_NODE", "NTASKS_PER_NODE", "TASKS_PER_NODE")
-    for name in (*(f"SLURM_{name}" for name in slurm), cpus.LIMIT):
+    for name in (*(f"SLURM_{name}" for name in slurm), CPU_SHARE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(cpus, "affinity", lambda: 16)
     monkeypatch.setattr(cpus, "_cgroup_quota", lambda: None)
@@ -24,7 +25,7 @@ def test_what_limits_the_node_is_divided_among_its_ranks(node: pytest.MonkeyPatc
     assert cpus.share(4) == 3
     node.setenv("SLURM_CPUS_PER_TASK", "8")  # of torchrun's agent
     assert cpus.share(4) == 2
-    node.setenv(cpus.LIMIT, "6")
+    node.setenv(CPU_SHARE, "6")
     assert cpus.share(4) == 1
     assert cpus.share(32) == 1
 

@@ -11,6 +11,7 @@ import pytest
 from yoloscale.config.check.train import _gpus
 from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.system import machine, mig
+from yoloscale.system.variables import VISIBLE_GPUS
 
 
 class NVMLError(Exception):
@@ -50,9 +51,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setitem(sys.modules, "pynvml", module)
         monkeypatch.setattr(machine, "_torch_has_cuda", lambda: True)
         monkeypatch.setattr(machine.Path, "glob", lambda path, pattern: iter([path]))
-        monkeypatch.delenv(mig.VISIBLE, raising=False)
+        monkeypatch.delenv(VISIBLE_GPUS, raising=False)
         if visible is not None:
-            monkeypatch.setenv(mig.VISIBLE, visible)
+            monkeypatch.setenv(VISIBLE_GPUS, visible)
 
     return install
 
@@ -67,8 +68,8 @@ def test_every_instance_counts_and_is_shown(install: Any) -> None:
     install(nvml(["MIG-a", "MIG-b"], None))
     found = machine.this_machine()
     assert (found.gpu_count, found.shares_gpu) == (3, True)
-    assert machine.show_instances({}) == {mig.VISIBLE: "MIG-a,MIG-b,GPU-1"}
-    assert machine.show_instances({mig.VISIBLE: "MIG-b"}) == {}
+    assert machine.show_instances({}) == {VISIBLE_GPUS: "MIG-a,MIG-b,GPU-1"}
+    assert machine.show_instances({VISIBLE_GPUS: "MIG-b"}) == {}
 
 
 def test_what_is_chosen_counts(install: Any) -> None:
@@ -78,9 +79,13 @@ def test_what_is_chosen_counts(install: Any) -> None:
 
 
 def test_a_rank_sees_its_own_instance_alone() -> None:
-    shown = {mig.VISIBLE: "MIG-a, MIG-b"}
-    assert [mig.own_instance(shown, rank) for rank in range(3)] == [{mig.VISIBLE: "MIG-a"}, {mig.VISIBLE: "MIG-b"}, {}]
-    assert mig.own_instance({mig.VISIBLE: "0,1"}, 1) == {}
+    shown = {VISIBLE_GPUS: "MIG-a, MIG-b"}
+    assert [mig.own_instance(shown, rank) for rank in range(3)] == [
+        {VISIBLE_GPUS: "MIG-a"},
+        {VISIBLE_GPUS: "MIG-b"},
+        {},
+    ]
+    assert mig.own_instance({VISIBLE_GPUS: "0,1"}, 1) == {}
     assert mig.own_instance({}, 0) == {}
 
 

@@ -6,28 +6,23 @@ from collections.abc import Mapping
 
 from yoloscale.agent.spec import JobSpec
 from yoloscale.config.schema import Device
-from yoloscale.runs import identity
 from yoloscale.system import network
+from yoloscale.system.variables import ATTEMPT, MARK, RUN_ID, STOP_AT, THREADS, TORCHRUN, VISIBLE_GPUS
 
-MARK = "YOLOSCALE_JOB"  # on every process of an attempt, so that none can be overlooked at its end
-ATTEMPT = "YOLOSCALE_ATTEMPT"
-STOP_AT = "YOLOSCALE_STOP_AT"  # time of day, seconds since the epoch: the ranks save and stop
 FORK_SAFE = "FI_EFA_FORK_SAFE"  # read by AWS' network alone; NCCL itself sees to InfiniBand's
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str | None) -> dict[str, str]:
     """Variables set for the agent and its ranks; `interface` is the network interface that reaches the other ranks."""
-    variables = {name: str(spec.threads) for name in THREAD_VARIABLES}
+    variables = {name: str(spec.threads) for name in THREADS}
     variables |= {ATTEMPT: str(spec.attempt), MARK: spec.mark, "PYTHONFAULTHANDLER": "1"}
     if spec.run_id is not None:
-        variables[identity.VARIABLE] = spec.run_id
+        variables[RUN_ID] = spec.run_id
     if spec.stop_at is not None:
         variables[STOP_AT] = f"{spec.stop_at:.3f}"
-    visible = visible_gpus(spec, inherited.get("CUDA_VISIBLE_DEVICES"))
+    visible = visible_gpus(spec, inherited.get(VISIBLE_GPUS))
     if visible is not None:
-        variables["CUDA_VISIBLE_DEVICES"] = visible
+        variables[VISIBLE_GPUS] = visible
     variables |= network.variables(interface, spec.nodes, inherited)
     if spec.nodes > 1 and FORK_SAFE not in inherited:
         variables[FORK_SAFE] = "1"  # loaders are forked from a process that may hold memory of the network card
@@ -36,7 +31,7 @@ def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str
 
 def job_environment(variables: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of the agent: inherited, less the traces of an outer torchrun, plus ours."""
-    kept = {name: value for name, value in inherited.items() if name not in RANK_VARIABLES}
+    kept = {name: value for name, value in inherited.items() if name not in TORCHRUN}
     kept = {name: value for name, value in kept.items() if not name.startswith("TORCHELASTIC_")}
     return {**kept, **variables}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from yoloscale.agent.environment import MARK
+from yoloscale.system.variables import MARK
 
 GONE_TIMEOUT_S = 5.0
 

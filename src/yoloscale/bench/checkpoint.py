@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.agent import leftovers
-from yoloscale.agent.environment import MARK, job_environment
+from yoloscale.agent.environment import job_environment
 from yoloscale.bench.sides import POLL_S, SideFailed, ending, run_ranks, stop_at_once
 from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config, DataConfig, LoggerConfig, OriginConfig, ShapesConfig
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.processes import Dependent
+from yoloscale.system.variables import MARK
 
 COST_WORKER = "yoloscale.worker.bench.checkpoint"
 POSITIONS_WORKER = "yoloscale.worker.bench.checkpoint_positions"

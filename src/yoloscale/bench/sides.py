@@ -14,7 +14,7 @@ from typing import Any
 
 from yoloscale.agent import leftovers
 from yoloscale.agent.attempt import Observer
-from yoloscale.agent.environment import MARK, job_environment
+from yoloscale.agent.environment import job_environment
 from yoloscale.backends.local.start import run_here
 from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FINISHED, INTERRUPTED
@@ -24,11 +24,11 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result
 from yoloscale.runs.tail import last_lines
 from yoloscale.system.processes import Dependent
+from yoloscale.system.variables import BENCH_FILE, MARK
 
 POLL_S = 0.2
 STOP_S = 15.0
 BARE_WORKER = "yoloscale.worker.bench.bare"
-CLOCK_FILE = "YOLOSCALE_BENCH_FILE"  # yoloscale.yolo.training_clock writes there
 
 
 class SideFailed(Exception):  # noqa: N818 - reads as what happened
@@ -69,7 +69,7 @@ def measure_ours(argv: Sequence[str], folder: Path, name: str) -> Sample:
 def measure_yolo(argv: Sequence[str], folder: Path, name: str) -> Sample:
     """Run Ultralytics' command to its end. It looks for updates and fonts on the network no more than ours does."""
     log, measured = folder / f"{name}.log", folder / f"{name}.json"
-    started = _run(argv, {CLOCK_FILE: str(measured), "YOLO_OFFLINE": "true"}, log)
+    started = _run(argv, {BENCH_FILE: str(measured), "YOLO_OFFLINE": "true"}, log)
     if not measured.exists():
         raise SideFailed(ending(name, log))
     content: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))

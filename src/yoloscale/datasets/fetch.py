@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-_RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # Ultralytics takes a process that has them for a rank
+from yoloscale.system.variables import ULTRALYTICS_RANK
+
 _SAY_EVERY_S = 2.0
 
 
@@ -20,7 +21,7 @@ class FetchError(Exception):
 def run_fetch(arguments: Sequence[str], say: Callable[[str], None]) -> str:
     """Run `python -m yoloscale.yolo.fetch ARGUMENTS`; pass on its progress, return its answer. Raises FetchError."""
     command = [sys.executable, "-m", "yoloscale.yolo.fetch", *arguments]
-    environment = {name: value for name, value in os.environ.items() if name not in _RANK_VARIABLES}
+    environment = {name: value for name, value in os.environ.items() if name not in ULTRALYTICS_RANK}
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -27,8 +27,8 @@ from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.tail import Lines
 from yoloscale.system.files import host_name
+from yoloscale.system.variables import READ_UNTIL
 
-AFTER = "YOLOSCALE_AFTER"  # the newest time that whoever started this process has read; seconds since the epoch
 RECENT = 6  # files with the newest lines: opened at each look, which is what makes NFS tell of their new lines at once
 ROTATED = 32  # of the others, whose sizes are looked at, in turn
 _own: dict[tuple[int, Path], Path] = {}  # the file of this process, by pid and run: a forked child has one of its own
@@ -54,14 +54,14 @@ def begin(run: RunDirectory) -> None:
 
 def after(run: RunDirectory, now: float) -> float | None:
     """The time that a line of `now` is to follow by what this process has read; None where the clock says so itself."""
-    newest = _newest.get(run.path.absolute(), float(os.environ.get(AFTER, 0.0)))
+    newest = _newest.get(run.path.absolute(), float(os.environ.get(READ_UNTIL, 0.0)))
     return round(newest + 0.001, 3) if newest >= now else None
 
 
 def handed_on(run: RunDirectory) -> dict[str, str]:
     """The variable by which processes that this one starts know what came before them."""
     newest = _newest.get(run.path.absolute())
-    return {} if newest is None else {AFTER: f"{newest:.3f}"}
+    return {} if newest is None else {READ_UNTIL: f"{newest:.3f}"}
 
 
 def exist(run: RunDirectory) -> bool:

@@ -35,6 +35,7 @@ from yoloscale.sweep.slots import Slots, plan_slots
 from yoloscale.sweep.unfinished import unfinished
 from yoloscale.system.machine import Machine, this_machine
 from yoloscale.system.remarks import Say, once, silent
+from yoloscale.system.variables import VISIBLE_GPUS
 
 _Value = TypeVar("_Value")
 
@@ -79,7 +80,7 @@ class ConfiguredSweep:
         """How many points train at a time on this machine. Raises ConfigError as `plan_slots` does."""
         first = self.points[0]
         cluster = replace(first.config.cluster, gpus=first.composed.cluster.gpus)
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        visible = os.environ.get(VISIBLE_GPUS)
         return plan_slots(cluster, self.machine, parallel=self.first.sweep.parallel, visible=visible)
 
     def directory(self, name: str) -> SweepDirectory:

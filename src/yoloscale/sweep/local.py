@@ -45,6 +45,7 @@ from yoloscale.system.liveness import is_alive
 from yoloscale.system.machine import this_machine
 from yoloscale.system.processes import start_detached
 from yoloscale.system.remarks import Say
+from yoloscale.system.variables import VISIBLE_GPUS
 
 PointSource = GridSource | SearchSource
 START_S = 30.0
@@ -104,7 +105,7 @@ def frozen_slots(sweep: SweepDirectory, settings: SweepConfig | None = None) -> 
     cluster = load(frozen_config(sweep)).cluster
     machine, parallel = this_machine(), (settings or read(sweep).settings).parallel
     cluster.gpus = _named(sweep)
-    return plan_slots(cluster, machine, parallel=parallel, visible=os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return plan_slots(cluster, machine, parallel=parallel, visible=os.environ.get(VISIBLE_GPUS))
 
 
 def frozen_config(sweep: SweepDirectory) -> Path:

@@ -26,8 +26,8 @@ from yoloscale.runs.status import Status, read_progress, status
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import devices
 from yoloscale.sweep.slots import Slots
-from yoloscale.system.cpus import LIMIT
 from yoloscale.system.processes import Dependent, describe_exit
+from yoloscale.system.variables import CPU_SHARE, VISIBLE_GPUS
 
 LAUNCHER = "yoloscale.backends.local.supervise"
 POLL_S = 0.1
@@ -220,9 +220,9 @@ class _Pool:
     def _start(self, taken: Claim, leased: devices.Lease, worker: str) -> None:
         run = taken.run
         argv = [sys.executable, "-m", LAUNCHER, str(run.path), str(taken.descriptor), worker]
-        variables = {LIMIT: str(self._slots.cpus)}
+        variables = {CPU_SHARE: str(self._slots.cpus)}
         if self._slots.gpus is not None:
-            variables["CUDA_VISIBLE_DEVICES"] = ",".join(leased.gpus)
+            variables[VISIBLE_GPUS] = ",".join(leased.gpus)
         try:
             process = Dependent(
                 argv, {**os.environ, **variables}, log_of(run), keep_open=(taken.descriptor, *leased.descriptors)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from yoloscale.system import cgroups
 from yoloscale.system.slurm_step import step_of
-
-LIMIT = "YOLOSCALE_CPUS"  # set for a point of a sweep: its share of the CPUs
+from yoloscale.system.variables import CPU_SHARE
 
 
 def available() -> int:
     """The least of CPU affinity, cgroup quota, what SLURM gave and YOLOSCALE_CPUS; at least 1."""
-    limits = [affinity(), _cgroup_quota(), _of_slurm(), _number(LIMIT)]
+    limits = [affinity(), _cgroup_quota(), _of_slurm(), _number(CPU_SHARE)]
     return max(1, min(limit for limit in limits if limit is not None))
 
 
@@ -30,7 +29,7 @@ def share(ranks: int, *, is_task: bool = False, bound_alike: int | None = None) 
     """
     quota = _cgroup_quota()
     limits = [] if quota is None else [quota // ranks]
-    if (point := _number(LIMIT)) is not None:
+    if (point := _number(CPU_SHARE)) is not None:
         limits.append(point // ranks)
     if is_task:  # without --cpus-per-task, a task may still see all CPUs that the job has on the node
         per_task = _number("SLURM_CPUS_PER_TASK") or (_number("SLURM_CPUS_ON_NODE") or affinity()) // ranks

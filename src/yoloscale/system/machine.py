@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yoloscale.system import cpus, mig
+from yoloscale.system.variables import VISIBLE_GPUS
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Machine:
 def this_machine() -> Machine:
     """Look at the machine this process runs on; takes milliseconds."""
     count, instances = _gpus()
-    chosen = os.environ.get(mig.VISIBLE)
+    chosen = os.environ.get(VISIBLE_GPUS)
     names = chosen.split(",") if chosen is not None else [one.name for one in instances]
     return Machine(
         gpu_count=_visible(count, chosen),
@@ -42,7 +43,7 @@ def this_machine() -> Machine:
 
 def show_instances(environ: Mapping[str, str]) -> dict[str, str]:
     """What to add to the environment of ranks on GPUs, so that they see every instance where GPUs are cut (MIG)."""
-    return mig.names_if_unsaid(_gpus()[1], environ) if mig.VISIBLE not in environ else {}
+    return mig.names_if_unsaid(_gpus()[1], environ) if VISIBLE_GPUS not in environ else {}
 
 
 def _gpus() -> tuple[int, list[mig.Instance]]:

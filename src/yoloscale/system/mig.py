@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+from yoloscale.system.variables import VISIBLE_GPUS
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ def instances(nvml: Any) -> list[Instance]:
 
 def names_if_unsaid(found: list[Instance], environ: Mapping[str, str]) -> dict[str, str]:
     """The variable that shows the ranks of a node every instance, where nobody has chosen among them. Pure."""
-    return {VISIBLE: ",".join(one.name for one in found)} if found and VISIBLE not in environ else {}
+    return {VISIBLE_GPUS: ",".join(one.name for one in found)} if found and VISIBLE_GPUS not in environ else {}
 
 
 def own_instance(environ: Mapping[str, str], local_rank: int) -> dict[str, str]:
     """The variable that shows a rank its own instance alone; empty where those shown are no instances. Pure."""
-    names = [name.strip() for name in environ.get(VISIBLE, "").split(",")]
+    names = [name.strip() for name in environ.get(VISIBLE_GPUS, "").split(",")]
     if len(names) <= local_rank or not any(name.startswith("MIG-") for name in names):
         return {}
-    return {VISIBLE: names[local_rank]}
+    return {VISIBLE_GPUS: names[local_rank]}
 
 
 def are_of_one_gpu(found: list[Instance], names: list[str]) -> bool:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from yoloscale.system.variables import FIRST_POINT
+
 _FIRST_PORT, _PORTS = 15000, 16000  # below the range that Linux takes ports for outgoing connections from
-FIRST_POINT = "YOLOSCALE_FIRST_POINT"  # ARRAY:INDEX
 _SPECIAL_STEP = 0xFFFFFF00  # numbers above are SLURM's own: the batch script, the shell of salloc
 
 

@@ -6,10 +6,8 @@ Reads RUN/config.yaml, joins the other ranks, goes on from the newest checkpoint
 
 from __future__ import annotations
 
-import ctypes
 import io
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -29,11 +27,10 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import BAD_CONFIG, FAILED, INTERRUPTED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.runs.identity import VARIABLE, RunLost
+from yoloscale.runs.identity import RunLost
 from yoloscale.system.mig import own_instance
-
-ATTEMPT_VARIABLE = "YOLOSCALE_ATTEMPT"
-PR_SET_PDEATHSIG = 1
+from yoloscale.system.parent_death import die_with_parent
+from yoloscale.system.variables import ATTEMPT, RUN_ID
 
 
 def main(argv: list[str]) -> int:
@@ -44,7 +41,7 @@ def main(argv: list[str]) -> int:
     run = RunDirectory(Path(argv[1]).absolute())
     try:
         ranks = from_environment()
-        run = owned(run, os.environ.get(VARIABLE))  # before the log is opened: it lies in the folder
+        run = owned(run, os.environ.get(RUN_ID))  # before the log is opened: it lies in the folder
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
         return BAD_CONFIG
@@ -55,8 +52,8 @@ def main(argv: list[str]) -> int:
     attempt = _attempt(run)
     ballot = Ballot()
     ballot.listen()
-    _end_with_parent()
-    if ATTEMPT_VARIABLE in os.environ:
+    die_with_parent(os.getppid())
+    if ATTEMPT in os.environ:
         _redirect_output(run.rank_log(attempt, ranks.rank))
     config: Config | None = None
     try:
@@ -99,15 +96,9 @@ def _train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot
 
 def _attempt(run: RunDirectory) -> int:
     """Which start of the run this is, from 1: the launcher says it; by hand it is the last one on record."""
-    if ATTEMPT_VARIABLE in os.environ:
-        return int(os.environ[ATTEMPT_VARIABLE])
+    if ATTEMPT in os.environ:
+        return int(os.environ[ATTEMPT])
     return events.last_attempt(events.history(run)) or 1
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel to stop this rank if the agent that started it is killed (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class _Log(io.FileIO):

@@ -26,7 +26,7 @@ from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import Config
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.identity import VARIABLE
+from yoloscale.system.variables import RUN_ID
 
 RUNNING = Facts(state="RUNNING", restarts=0, left_s=3600.0, is_preempted=False)
 ENDING = Facts(state="COMPLETING", restarts=0, left_s=3600.0, is_preempted=False)
@@ -199,7 +199,7 @@ def test_in_an_allocation_a_line_of_before_that_is_seen_late_does_not_count(
     followed = events.after_attempt(events.history(run), before)
     assert [record["time"] for record in followed] == [3.0, 4.0]
     monkeypatch.setenv("SLURM_JOB_ID", "41")
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(RUN_ID, raising=False)
     assert finalize.main([str(tmp_path), "0", "aaaaaaaaaaaa", str(before)]) == 75
 
 

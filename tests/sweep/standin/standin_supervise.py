@@ -18,7 +18,7 @@ from pathlib import Path
 
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.system import cpus
+from yoloscale.system.variables import CPU_SHARE
 
 stops: list[int] = []
 
@@ -39,7 +39,7 @@ def main() -> int:
     exit_code = train(run, script)
     events.record(run, events.EXITED, attempt=attempt, exit_code=exit_code)
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
-    start = {"gpus": gpus, "cpus": os.environ.get(cpus.LIMIT), "began": began, "ended": time.time()}
+    start = {"gpus": gpus, "cpus": os.environ.get(CPU_SHARE), "began": began, "ended": time.time()}
     jsonl.append(run.path / "starts.jsonl", start)
     return exit_code
 

@@ -11,7 +11,7 @@ from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.stop_requests import Ballot, Stop
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.worker.train.train import STOP_AT_VARIABLE, _tear_down, _watch_for_requests, follow_length, too_few_cpus
+from yoloscale.worker.train.train import _tear_down, _watch_for_requests, follow_length, too_few_cpus
 from yoloscale.yolo.callbacks import CallbackError
 
 
@@ -25,7 +25,7 @@ def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
 def test_the_first_rank_looks_for_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDirectory(tmp_path)
     assert wish(run) == (Stop.none, None)
-    monkeypatch.setenv(STOP_AT_VARIABLE, "1.5")
+    monkeypatch.setenv("1.5")
     assert wish(run) == (Stop.terminate, "time limit")
     run.stop_request.touch()
     assert wish(run) == (Stop.terminate, "STOP")

@@ -6,7 +6,7 @@ import os
 import signal
 
 from yoloscale.agent import leftovers
-from yoloscale.agent.environment import MARK
+from yoloscale.system.variables import MARK
 
 
 def _kill(pid: int) -> None:

@@ -7,6 +7,7 @@ import re
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.errors import Problem
 from yoloscale.system.secrets import is_secret
+from yoloscale.system.variables import ATTEMPT, FIRST_POINT, MARK, RUN_ID, STOP_AT, THREADS, TORCHRUN, VISIBLE_GPUS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LOGIN_IN_URL = re.compile(r"://[^/\s:@]+:[^/\s@]+@")
@@ -15,12 +16,10 @@ _ASSIGNED = re.compile(r"(?:^|[\s;&])([A-Za-z_][A-Za-z0-9_]*)=(?![$`]|[\"'][$`]|
 _LAUNCHERS = "leave it out: the launcher sets it for each rank"
 _SCRIPTS = "write it in capitals: the script has a variable of this name"
 _OWN = {
-    **dict.fromkeys(("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT"), _LAUNCHERS),
-    **dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE"), _LAUNCHERS),
-    **dict.fromkeys(("YOLOSCALE_JOB", "YOLOSCALE_ATTEMPT", "YOLOSCALE_STOP_AT"), _LAUNCHERS),
-    **dict.fromkeys(("YOLOSCALE_RUN_ID", "YOLOSCALE_FIRST_POINT"), "leave it out: the script sets it"),
-    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "write cluster.threads=N"),
-    "CUDA_VISIBLE_DEVICES": "leave it out: SLURM chooses the GPUs; cluster.gpus_per_node=N",
+    **dict.fromkeys((*TORCHRUN, MARK, ATTEMPT, STOP_AT), _LAUNCHERS),
+    **dict.fromkeys((RUN_ID, FIRST_POINT), "leave it out: the script sets it"),
+    **dict.fromkeys(THREADS, "write cluster.threads=N"),
+    VISIBLE_GPUS: "leave it out: SLURM chooses the GPUs; cluster.gpus_per_node=N",
     **dict.fromkeys(("BASHOPTS", "EUID", "PPID", "SHELLOPTS", "UID"), "leave it out: the shell keeps it as it is"),
     **dict.fromkeys(("folder", "python", "image", "mounts", "step", "code"), _SCRIPTS),
 }

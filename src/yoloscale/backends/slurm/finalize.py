@@ -37,14 +37,15 @@ from yoloscale.exit_codes import BAD_CONFIG, FAILED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.endings import record_cancel, record_failure, record_stop
-from yoloscale.runs.identity import VARIABLE, RunLost
+from yoloscale.runs.identity import RunLost
 from yoloscale.system.slurm_step import job_of, restarts_of
+from yoloscale.system.variables import RUN_ID
 
 
 def main(arguments: list[str]) -> int:
     """Decide, put it on record, do it; the exit code of the job."""
     folder, code = Path(arguments[0]), int(arguments[1])
-    run_id, since = os.environ.get(VARIABLE), arguments[2:]
+    run_id, since = os.environ.get(RUN_ID), arguments[2:]
     if run_id is None and since:  # a site's template, which hands all that the script was given on
         run_id, *since = since
     try:

@@ -33,10 +33,11 @@ from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOP
 from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.endings import record_failure
-from yoloscale.runs.identity import VARIABLE, RunLost
+from yoloscale.runs.identity import RunLost
 from yoloscale.runs.status import is_finished
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.system.slurm_step import SlurmStep, point_of, step_of
+from yoloscale.system.variables import RUN_ID
 
 LOCK_PATIENCE_S = 90.0  # the launcher of the start before may still be ending, or its node's lock not yet be forgotten
 LOCK_POLL_S = 1.0
@@ -45,7 +46,7 @@ LOCK_POLL_S = 1.0
 def main(arguments: list[str]) -> int:
     """Be the launcher of this node; 0 also after a stop in order, since srun kills the others for anything else."""
     try:
-        run = owned(run_of(Path(arguments[0]), os.environ), os.environ.get(VARIABLE))
+        run = owned(run_of(Path(arguments[0]), os.environ), os.environ.get(RUN_ID))
         step, config = step_of(os.environ), load(run.config)
         refuse_wrong_shape(config, step)
         assert step is not None, "checked"

@@ -14,7 +14,7 @@ from yoloscale.config.locations import templates_folder
 from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.config.schema.slurm import OPTIONS, gpus_of, is_exclusive, passed_through
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.system.slurm_step import FIRST_POINT
+from yoloscale.system.variables import CACHE, FIRST_POINT
 
 TEMPLATE = "job.sbatch.j2"
 _PLAIN = re.compile(r"[\w@%+=:,./\[\]-]+", re.ASCII)
@@ -55,7 +55,7 @@ def render(job: SlurmJob) -> str:
             cluster=cluster,
             env=sorted(cluster.env.items()),
             container=cluster.container_runtime.value if cluster.container_image is not None else None,
-            in_container=sorted({"YOLOSCALE_CACHE", *cluster.env, *(cluster.export or ())}),
+            in_container=sorted({CACHE, *cluster.env, *(cluster.export or ())}),
             on_gpus=cluster.device is Device.cuda,
         )
     except (TemplateError, UnicodeDecodeError, OSError) as error:

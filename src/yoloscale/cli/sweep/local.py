@@ -16,6 +16,7 @@ from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.system.formatting import counted
+from yoloscale.system.variables import CPU_SHARE, VISIBLE_GPUS
 
 if TYPE_CHECKING:
     from yoloscale.sweep.configure import ConfiguredSweep
@@ -55,9 +56,9 @@ def dry_run(found: ConfiguredSweep) -> int:
     sweep, slots = proposed_directory(found), found.slots
     left = set(unfinished(sweep)) if is_sweep(sweep.path) else set(range(len(found.points)))
     print(f"sweep {shown(sweep.path)}\nplan  {_plan(len(left), slots)}")
-    shares = {"YOLOSCALE_CPUS": str(slots.cpus)}
+    shares = {CPU_SHARE: str(slots.cpus)}
     if slots.gpus is not None:
-        shares["CUDA_VISIBLE_DEVICES"] = f"{slots.ranks} of {','.join(slots.gpus)}"
+        shares[VISIBLE_GPUS] = f"{slots.ranks} of {','.join(slots.gpus)}"
     print("each  " + "  ".join([*(f"{name}={value}" for name, value in shares.items()), describe(found.first)]))
     spec = job_spec(found.first, sweep.path, attempt=1, job_id="JOB_ID")
     argv, _ = command(spec)

@@ -14,7 +14,7 @@ from yoloscale.distributed.environment import Ranks, from_environment
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.runs.identity import VARIABLE
+from yoloscale.system.variables import RUN_ID
 
 RESULT = "bench.json"
 
@@ -26,7 +26,7 @@ def run_rank(arguments: list[str], chosen: Callable[[], Measure]) -> int:
 
     `chosen` imports the measurement, which is collective, once Ultralytics has been prepared.
     """
-    run, ranks = owned(RunDirectory(Path(arguments[0]).absolute()), os.environ.get(VARIABLE)), from_environment()
+    run, ranks = owned(RunDirectory(Path(arguments[0]).absolute()), os.environ.get(RUN_ID)), from_environment()
     config = load(run.config)
     from yoloscale.yolo import runtime
 

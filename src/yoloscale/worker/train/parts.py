@@ -35,8 +35,8 @@ from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system import numa
 from yoloscale.system.formatting import counted
-from yoloscale.system.mig import VISIBLE
 from yoloscale.system.remarks import Say
+from yoloscale.system.variables import VISIBLE_GPUS
 from yoloscale.worker.train import loading
 from yoloscale.yolo import augmentations, datasets
 from yoloscale.yolo.callbacks import registry
@@ -74,7 +74,7 @@ def choose_device(config: Config, ranks: Ranks) -> torch.device:
         return torch.device("cpu")
     seen = torch.cuda.device_count()
     # srun may show each task its own GPU only, and an instance of a GPU (MIG) is all that a process sees
-    is_alone = seen == 1 and (ranks.is_task or os.environ.get(VISIBLE, "").startswith("MIG-"))
+    is_alone = seen == 1 and (ranks.is_task or os.environ.get(VISIBLE_GPUS, "").startswith("MIG-"))
     index = 0 if is_alone else ranks.local_rank
     if index >= seen:
         found = f"rank {ranks.rank} on {ranks.host} sees {seen} GPUs, with {ranks.local_world_size} ranks on its node"

@@ -28,6 +28,7 @@ from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
 from yoloscale.system import memory
+from yoloscale.system.variables import STOP_AT
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
 from yoloscale.worker.train import remarks
@@ -44,7 +45,6 @@ from yoloscale.yolo.callbacks import CallbackError
 from yoloscale.yolo.messages import listening
 from yoloscale.yolo.trainer_view import TrainerView
 
-STOP_AT_VARIABLE = "YOLOSCALE_STOP_AT"  # seconds since the epoch; the launcher sets it from cluster.time
 FEWEST_CPUS = 2  # of a rank on a GPU
 EXIT_CODES = {Outcome.finished: FINISHED, Outcome.preempted: STOPPED, Outcome.interrupted: INTERRUPTED}
 
@@ -271,7 +271,7 @@ def _watch_for_requests(run: RunDirectory, ranks: Ranks, ballot: Ballot) -> None
     # not Path.exists: a file system that does not answer for a moment (a stale NFS handle) is no reason to fail
     ballot.watch("STOP", lambda: os.path.exists(run.stop_request))  # noqa: PTH110
     ballot.watch("its folder is lost", lambda: run.loss() is not None)  # what would be saved then is not
-    stop_at = os.environ.get(STOP_AT_VARIABLE)
+    stop_at = os.environ.get(STOP_AT)
     if stop_at is not None:
         limit = float(stop_at)
         ballot.watch("time limit", lambda: time.time() >= limit)
