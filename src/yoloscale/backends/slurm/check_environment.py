@@ -6,11 +6,10 @@ import re
 
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.errors import Problem
-from yoloscale.system.secrets import is_secret
+from yoloscale.system.secrets import has_password, is_secret
 from yoloscale.system.variables import ATTEMPT, FIRST_POINT, MARK, RUN_ID, STOP_AT, THREADS, TORCHRUN, VISIBLE_GPUS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LOGIN_IN_URL = re.compile(r"://[^/\s:@]+:[^/\s@]+@")
 _ASSIGNED = re.compile(r"(?:^|[\s;&])([A-Za-z_][A-Za-z0-9_]*)=(?![$`]|[\"'][$`]|[\s;&]|$)", re.MULTILINE)
 
 _LAUNCHERS = "leave it out: the launcher sets it for each rank"
@@ -46,7 +45,7 @@ def _variable(name: str, value: str) -> Problem | None:
     own = _OWN.get(name) or next((hint for prefix, hint in _PREFIXES.items() if name.startswith(prefix)), None)
     if own is not None:
         return Problem(key, "not for the config", own)
-    if is_secret(name) or _LOGIN_IN_URL.search(value):
+    if is_secret(name) or has_password(value):
         return Problem(key, "looks like a secret, which would stand in the script and in config.yaml", _by_name(name))
     if "\0" in value:
         return Problem(key, repr(value), "write it without the null character")

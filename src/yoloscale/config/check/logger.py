@@ -9,9 +9,9 @@ import re
 from yoloscale.config.check.wandb_access import environment_with, has_key, key_problem, mode_of
 from yoloscale.config.schema import LoggerConfig, MlflowConfig, WandbConfig, WandbMode
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.secrets import has_login
 
 MAX_TAG = 64  # characters; W&B's limit
-LOGIN_IN_URL = re.compile(r"://[^/\s@]+@")
 
 
 def logger_problems(logger: LoggerConfig) -> list[Problem]:
@@ -36,7 +36,7 @@ def _wandb(wandb: WandbConfig) -> list[Problem]:
     if wandb.entity is not None and "/" in wandb.entity:
         instead = "write the team or user only; the project is logger.wandb.project"
         problems.append(Problem("logger.wandb.entity", _found(wandb.entity, "WANDB_ENTITY"), instead))
-    if wandb.base_url is not None and LOGIN_IN_URL.search(wandb.base_url):
+    if wandb.base_url is not None and has_login(wandb.base_url):
         instead = "leave it out of the address: WANDB_API_KEY or `wandb login` says it"
         problems.append(Problem("logger.wandb.base_url", "a login, which would stand in config.yaml", instead))
     if wrong := [tag for tag in wandb.tags or () if not 1 <= len(tag) <= MAX_TAG]:
@@ -54,7 +54,7 @@ def _mlflow(mlflow: MlflowConfig) -> list[Problem]:
     problems = []
     if mlflow.experiment is not None and not mlflow.experiment.strip():
         problems.append(Problem("logger.mlflow.experiment", repr(mlflow.experiment), "write a name"))
-    if mlflow.tracking_uri is not None and LOGIN_IN_URL.search(mlflow.tracking_uri):
+    if mlflow.tracking_uri is not None and has_login(mlflow.tracking_uri):
         instead = "leave it out of the address: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD say it"
         problems.append(Problem("logger.mlflow.tracking_uri", "a login, which would stand in config.yaml", instead))
     return problems

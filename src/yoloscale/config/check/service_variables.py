@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.check.logger import LOGIN_IN_URL
 from yoloscale.config.check.wandb_access import has_key, kept_settings, mode_of, server_of
 from yoloscale.config.schema import Config, Launcher, LoggerConfig, MlflowConfig, WandbConfig, WandbMode
+from yoloscale.system.secrets import has_login
 
 EXPERIMENT = "yoloscale"  # MLflow's, where nobody names one
 # key below logger.wandb, wandb's variable, the name in its settings files, what holds where none of them is there
@@ -94,7 +94,7 @@ def _wandb(config: WandbConfig, environ: Mapping[str, str], home: Path | None) -
         found["mode"] = mode_of(WandbMode.online, environ, home)
     if config.base_url is None and (environ.get("WANDB_BASE_URL") or kept.get("base_url")):
         server = server_of(environ, home)
-        found["base_url"] = None if LOGIN_IN_URL.search(server) else server
+        found["base_url"] = None if has_login(server) else server
     return replace(config, **found)
 
 
@@ -103,7 +103,7 @@ def _mlflow(config: MlflowConfig, environ: Mapping[str, str]) -> MlflowConfig:
     for key, variable, default in MLFLOW_VARIABLES:
         if getattr(config, key) is None:
             said = environ.get(variable) or default
-            found[key] = None if said and LOGIN_IN_URL.search(said) else said  # a login stays in the environment
+            found[key] = None if said and has_login(said) else said  # a login stays in the environment
     return replace(config, **found)
 
 
@@ -138,6 +138,6 @@ def _left_behind(config: Config, environ: Mapping[str, str], home: Path | None) 
     if config.logger.mlflow is not None:
         wanted += _MLFLOW_SECRETS
         uri = environ.get("MLFLOW_TRACKING_URI", "")
-        wanted += ["MLFLOW_TRACKING_URI"] if LOGIN_IN_URL.search(uri) else []
+        wanted += ["MLFLOW_TRACKING_URI"] if has_login(uri) else []
     left = [name for name in wanted if environ.get(name) and name not in export]
     return [f"{name} does not reach the job: write cluster.export=[{','.join([*export, *left])}]" for name in left]

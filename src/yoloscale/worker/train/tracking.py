@@ -21,9 +21,10 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.sweep_directory import is_sweep
 from yoloscale.system.files import write_whole
+from yoloscale.system.secrets import without_logins
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.make import makers
-from yoloscale.track.secrets import shown, without_logins
+from yoloscale.track.secrets import shown
 from yoloscale.track.tracker import RunFacts, Tracker
 
 IDENTITY = "wandb"  # in the checkpoint and in job/trackers.json; beside it what W&B's agent has set
