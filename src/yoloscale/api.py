@@ -198,7 +198,7 @@ class Sweep:
 
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         asked = Seldom(SCHEDULER_POLL_S)
-        while alive(self._sweep) or any(_is_taken(found) for found in statuses(self._sweep.runs(), asked)):
+        while alive(self._sweep) or any(found.is_taken for found in statuses(self._sweep.runs(), asked)):
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"sweep {self._sweep.name!r} still goes on after {timeout_s} s")
             time.sleep(SWEEP_POLL_S)
@@ -260,11 +260,6 @@ def _start_search(tokens: list[str]) -> Path:
     else:
         local.start_in_background(search.sweep)
     return search.sweep.path
-
-
-def _is_taken(found: Status) -> bool:
-    """Whether somebody has it; a point that was only frozen is pending, too."""
-    return found.is_active and (found.job is not None or found.attempt > 0)
 
 
 def _start(taken: Claim, words: list[str], before: FrozenState | None) -> None:

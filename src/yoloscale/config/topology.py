@@ -53,7 +53,7 @@ def is_same_dataset(frozen: Config, wanted: Config, *, is_asked: bool) -> bool:
     """Whether two configs name one dataset; it may lie elsewhere.
 
     Where it cannot be compared, as it was not looked at or is not to be, it is the same if it `is_asked` for by name.
-    FrozenState it is looked at it may be the same: it is asked again then.
+    Before it is looked at it may be the same: it is asked again then.
     """
     if is_same_place(frozen, wanted):
         return True

@@ -12,7 +12,7 @@ import yaml
 from yoloscale.config.freeze import load, parse
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sweep_directory import is_sweep
+from yoloscale.runs.sweep_directory import sweep_of
 
 # what the new run has from the weights, or by itself
 _REPLACED = ("name", "model", "pretrained", "resume", "paths.runs", "project", "-m", "--multirun", "--detach")
@@ -45,7 +45,7 @@ def command(run: RunDirectory, changes: Sequence[str] = ()) -> str:
         words.insert(0, f"model={_shown(weights)}")
         if config.pretrained is not True and any(key_of(word) in _RECIPES for word in words):
             words.append("pretrained=true")
-    folder = run.path.parent.parent if is_sweep(run.path.parent) else run.path.parent
+    folder = (sweep_of(run) or run).path.parent
     if folder != Path(PathsConfig().runs).absolute():
         words.append(f"paths.runs={_shown(folder)}")
     names = (f"{run.name}-{number}" for number in count(2))

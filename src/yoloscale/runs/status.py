@@ -73,6 +73,16 @@ class Status:
         """Whether it ended without a word: shown as failed, though a machine that went down is no fault of the run."""
         return self.state == "failed" and self.error == LOST
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it failed by a fault of its own, so that another start of the same would fail again."""
+        return self.state == "failed" and not self.is_lost
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody works on it, or has submitted it; a run that was only frozen is pending, too."""
+        return self.is_active and (self.job is not None or self.attempt > 0)
+
 
 def read_progress(run: RunDirectory, told: EventTail | None = None) -> Progress:
     """Everything that the events tell, and the recent part of metrics.jsonl, in the order in which it happened.

@@ -99,6 +99,11 @@ def is_sweep(path: Path) -> bool:
     return SweepDirectory(path).record.is_file()
 
 
+def sweep_of(run: RunDirectory) -> SweepDirectory | None:
+    """The sweep that the run is a point of; None for a run of its own."""
+    return SweepDirectory(run.path.parent) if is_sweep(run.path.parent) else None
+
+
 def read(sweep: SweepDirectory) -> SweepRecord:
     """What sweep.yaml says. Raises ConfigError where it is absent, damaged or of another version."""
     try:

@@ -13,7 +13,6 @@ from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
-from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
 from yoloscale.sweep.arrays import cancel_jobs
@@ -32,7 +31,7 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
     to cancel, or SLURM does not answer.
     """
     here, points = launchers.alive(sweep), sweep.runs()  # read once: those of a search become more
-    active = [(run, found) for run, found in zip(points, statuses(points), strict=True) if _is_taken(found)]
+    active = [(run, found) for run, found in zip(points, statuses(points), strict=True) if found.is_taken]
     asking = [*queued(sweep).values()]
     if not active and not here and not asking:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: nothing of it is queued or runs", "`yoloscale status`"))
@@ -81,11 +80,6 @@ def _kill(run: RunDirectory) -> None:
     except ConfigError:
         if status(run).is_active:
             raise
-
-
-def _is_taken(found: Status) -> bool:
-    """Whether somebody has the point; one that was only frozen is pending, too."""
-    return found.is_active and (found.job is not None or found.attempt > 0)
 
 
 def _scancel(jobs: Iterable[str]) -> None:

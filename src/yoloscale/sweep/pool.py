@@ -249,7 +249,7 @@ class _Pool:
         found = status(run, nobody)
         if (lost := run.loss()) is not None:
             return replace(found, state="failed", error=lost)
-        is_told = found.state == "finished" or (found.state == "failed" and not found.is_lost)
+        is_told = found.state == "finished" or found.has_failed
         is_cancelled = found.state == "cancelled" and exit_code == -signal.SIGKILL  # by `cancel --now` of this point
         if exit_code in _TOLD_CODES or is_told or is_cancelled:
             return found

@@ -9,7 +9,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import statuses
-from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep, read
+from yoloscale.runs.sweep_directory import read, sweep_of
 
 
 def refuse_after_failures(run: RunDirectory, job: str) -> None:
@@ -19,8 +19,8 @@ def refuse_after_failures(run: RunDirectory, job: str) -> None:
     given up is put on record as cancelled: `resume SWEEP` takes it up again.
     """
     array, _, task = job.partition("_")
-    sweep = SweepDirectory(run.path.parent)
-    if not task or not is_sweep(sweep.path):
+    sweep = sweep_of(run)
+    if not task or sweep is None:
         return
     most = read(sweep).settings.max_failures
     if most is None or any(_is_launch_in(record, job) for record in events.history(run)):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yoloscale.config.check import callbacks, families, ranges
+from yoloscale.config.check.gpus import number_problems
 from yoloscale.config.check.logger import missing_packages
 from yoloscale.config.check.ranks_environment import other_environment
 from yoloscale.config.compose.catalog import task_of_name
@@ -17,6 +18,7 @@ from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Log
 from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.durations import GRAMMAR, limit_s
+from yoloscale.system.formatting import counted
 from yoloscale.system.machine import Machine, this_machine
 
 NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
@@ -144,23 +146,20 @@ def _gpus(cluster: ClusterConfig, machine: Machine) -> list[Problem]:
     if machine.gpu_count == 0:
         instead = "write device=cpu; `nvidia-smi` and torch.cuda.is_available() tell what is there"
         return [Problem("cluster.device", "'cuda', but no GPU is visible here", instead)]
-    seen = f"{machine.gpu_count} GPU{'s' if machine.gpu_count > 1 else ''} visible here"
     problems = []
     if machine.shares_gpu and ranks is not None and ranks > 1 and cluster.backend == "nccl":
         found = f"'nccl' for {ranks} ranks, where several are instances (MIG) of one GPU: NCCL refuses these"
         instead = "write cluster.procs_per_node=1, or cluster.backend=gloo: its gradients go through the host's memory"
         problems.append(Problem("cluster.backend", found, instead))
-    if gpus is not None and (missing := [gpu for gpu in gpus if not 0 <= gpu < machine.gpu_count]):
-        instead = f"write numbers from 0 to {machine.gpu_count - 1}"
-        problems.append(Problem("cluster.gpus", f"GPU {', '.join(map(str, missing))}; {seen}", instead))
-    if gpus is not None and len(set(gpus)) < len(gpus):
-        problems.append(Problem("cluster.gpus", f"{gpus} names a GPU twice", "give each rank a GPU of its own"))
+    if gpus is not None:
+        problems += number_problems(gpus, machine.gpu_count)
     if gpus is not None and ranks is not None and len(gpus) != ranks:
         instead = f"write cluster.procs_per_node={len(gpus)}, or name {ranks} GPUs"
         problems.append(Problem("cluster.gpus", f"{len(gpus)} GPUs for {ranks} ranks", instead))
     if gpus is None and ranks is not None and ranks > machine.gpu_count:
         instead = f"write cluster.procs_per_node={machine.gpu_count}; each rank has a GPU of its own"
-        problems.append(Problem("cluster.procs_per_node", f"{ranks} ranks; {seen}", instead))
+        found = f"{ranks} ranks; {counted(machine.gpu_count, 'GPU')} visible here"
+        problems.append(Problem("cluster.procs_per_node", found, instead))
     return problems
 
 

@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from yoloscale.config.check.gpus import repetition_problems
 from yoloscale.config.compose import choices
 from yoloscale.config.compose.catalog import Catalog, argument_defaults
 from yoloscale.config.compose.refusals import NOT_OURS, advice, remark
@@ -275,8 +276,8 @@ def _device(value: str, _: Catalog) -> list[str]:
     ]
     if not gpus or not all(gpu.isdigit() for gpu in gpus):
         raise ConfigError(Problem("device", _device_found(word), "write device=0,1 (GPU numbers) or device=cpu"))
-    if len(set(gpus)) < len(gpus):
-        raise ConfigError(Problem("device", f"{word!r} names a GPU twice", "give each rank a GPU of its own"))
+    if problems := repetition_problems("device", repr(word), gpus):
+        raise ConfigError(problems)
     indices = ",".join(str(int(gpu)) for gpu in gpus)
     return ["cluster.device=cuda", f"cluster.gpus=[{indices}]", f"cluster.procs_per_node={len(gpus)}"]
 

@@ -27,7 +27,7 @@ from yoloscale.launch.prepare import prepare
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import nobody
-from yoloscale.runs.status import LOST, read_result, status
+from yoloscale.runs.status import read_result, status
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, base_of, journal_of, read, write
 from yoloscale.study import study as studies
 from yoloscale.study.objectives import values_of
@@ -147,7 +147,7 @@ def tell_end(study: optuna.Study, number: int, run: RunDirectory, settings: Sear
     result = read_result(run)
     if result is None:
         found = status(run, nobody)
-        if found.state == "failed" and found.error != LOST:  # one that a machine took along goes on
+        if found.has_failed:  # one that a machine took along goes on
             studies.tell_failed(study, number, found.error or "it failed")
     elif result.get("pruned"):
         studies.tell_pruned(study, number)

@@ -19,7 +19,7 @@ from yoloscale.engine.loop import Outcome
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.goodput import starts_of, time_spent
-from yoloscale.runs.sweep_directory import is_sweep
+from yoloscale.runs.sweep_directory import sweep_of
 from yoloscale.system.files import write_whole
 from yoloscale.system.secrets import without_logins
 from yoloscale.track.background import BackgroundTrackers
@@ -47,7 +47,7 @@ def open_trackers(
         name=run.name,
         identity=progress.tracker[IDENTITY],
         settings=shown(parse(run.config.read_text(encoding="utf-8"))) if ranks.is_first else {},
-        group=run.path.parent.name if is_sweep(run.path.parent) else None,
+        group=sweep.name if (sweep := sweep_of(run)) is not None else None,
         from_agent={name: progress.tracker[name] for name in AGENTS_VARIABLES if name in progress.tracker},
         node=ranks.node,
         nodes=ranks.nodes,
@@ -110,7 +110,7 @@ def _identity(run: RunDirectory, progress: Progress) -> dict[str, str]:
     try:
         return dict(json.loads(file.read_text()))
     except (OSError, ValueError):
-        found = {} if is_sweep(run.path.parent) else _of_agent(os.environ)
+        found = {} if sweep_of(run) is not None else _of_agent(os.environ)
     found.setdefault(IDENTITY, tracker_id(run))
     try:
         run.check()
