@@ -136,8 +136,8 @@ def yolo(file: str, device: str, *words: str) -> int:
 def train(file: str, shared: str, *tokens: str) -> int:
     """A training under our launcher, whose ranks are this module's."""
     from yoloscale.agent.attempt import Observer
-    from yoloscale.backends.local.start import run_here
     from yoloscale.launch.configure import configure
+    from yoloscale.launch.here import run_here
     from yoloscale.launch.prepare import prepare
     from yoloscale.launch.run_folder import claim
 

@@ -11,12 +11,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from yoloscale.backends.registry import Seldom
+from yoloscale.backends.registry import RateLimited
 from yoloscale.backends.run_lock import Claim
 from yoloscale.backends.status import status, statuses
 from yoloscale.config.addresses import hidden
 from yoloscale.config.compose.words import from_values
-from yoloscale.config.schema import Launcher
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.once import refuse_several
@@ -73,7 +72,7 @@ class Run:
         Raises RunFailed if it ends in another way, TimeoutError if it still goes on after the time.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        asked, told = Seldom(SCHEDULER_POLL_S), EventTail(self._run)
+        asked, told = RateLimited(SCHEDULER_POLL_S), EventTail(self._run)
         while (found := status(self._run, asked, told)).is_active:
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"run {self.name!r} is still {found.state} after {timeout_s} s")
@@ -139,7 +138,7 @@ def train(*overrides: str, **values: Any) -> Run:
     as a dict: cluster={"nodes": 2}. Weights and images are fetched and checked before this returns.
     Raises ConfigError, with all problems, before anything is started.
     """
-    from yoloscale.backends.slurm.own_job import remarks_in_job
+    from yoloscale.backends import registry
     from yoloscale.launch.configure import configure
     from yoloscale.launch.run_folder import proposed_run
     from yoloscale.launch.start import ready
@@ -147,13 +146,13 @@ def train(*overrides: str, **values: Any) -> Run:
     refuse_several(["train"])
     tokens = hidden([*overrides, *from_values(values)])
     config = configure(tokens, print)
-    if config.cluster.nodes > 1 and config.cluster.launcher is Launcher.local:
+    if config.cluster.nodes > 1 and config.cluster.is_here:
         raise ConfigError(
             Problem(
                 "cluster.nodes", f"{config.cluster.nodes}", "start several nodes with `yoloscale train --node-rank K`"
             )
         )
-    for line in remarks_in_job(config):
+    for line in registry.remarks(config):
         print(line)
     run, is_named = proposed_run(config), config.name is not None
     before = FrozenState.of(run) if run.path.exists() else None
@@ -197,7 +196,7 @@ class Sweep:
         from yoloscale.sweep.launchers import alive
 
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        asked = Seldom(SCHEDULER_POLL_S)
+        asked = RateLimited(SCHEDULER_POLL_S)
         while alive(self._sweep) or any(found.is_taken for found in statuses(self._sweep.runs(), asked)):
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"sweep {self._sweep.name!r} still goes on after {timeout_s} s")
@@ -229,16 +228,16 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
 def _start_grid(tokens: list[str]) -> Path:
     from yoloscale.sweep import local
     from yoloscale.sweep.ready import ready as ready_sweep
-    from yoloscale.sweep.submit import launcher_of, refuse_if_nothing, submit_points
+    from yoloscale.sweep.submit import cluster_of, refuse_if_nothing, submit_points
     from yoloscale.sweep.unfinished import unfinished
 
     with ready_sweep(tokens, print) as taken:
         made, indices = taken.directory, unfinished(taken.directory)
-        is_on_slurm = launcher_of(made, indices) is Launcher.slurm
-        if is_on_slurm:
+        is_elsewhere = not cluster_of(made, indices).is_here
+        if is_elsewhere:
             refuse_if_nothing(made, indices, failed_only=False)
             submit_points(made, ["resume", str(made.path)], indices, is_new=taken.is_new)
-    if indices and not is_on_slurm:
+    if indices and not is_elsewhere:
         local.start_in_background(made)
     return made.path
 
@@ -252,7 +251,7 @@ def _start_search(tokens: list[str]) -> Path:
     from yoloscale.sweep.search.submit import open_indices, submit_search
 
     search = ready_search(plan_search(tokens, print), print)
-    if search.base.cluster.launcher is Launcher.slurm:
+    if not search.base.cluster.is_here:
         with take(search.sweep):
             forget_removed(search)
             words, indices = ["resume", str(search.sweep.path)], open_indices(search)
@@ -267,13 +266,13 @@ def _start(taken: Claim, words: list[str], before: FrozenState | None) -> None:
 
     `before`: how the run was frozen, and is again where SLURM does not take it; None if there was none.
     """
-    from yoloscale.backends.local.start import run_in_background
-    from yoloscale.backends.slurm.submit import submit_claimed
     from yoloscale.config.freeze import load
+    from yoloscale.launch.here import run_in_background
+    from yoloscale.launch.submit import submit
 
     config = load(taken.run.config)
-    if config.cluster.launcher is Launcher.slurm:
-        submit_claimed(taken, config, tuple(words), before)
+    if not config.cluster.is_here:
+        submit(taken, config, words, before)
     else:
         run_in_background(taken)
 

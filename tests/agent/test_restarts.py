@@ -19,9 +19,10 @@ from yoloscale.agent import attempts
 from yoloscale.agent.attempts import TimeLimit, time_limit
 from yoloscale.agent.outcome import AgentEnd, Failure, Outcome, conclude
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
+from yoloscale.backends import registry
 from yoloscale.backends.slurm import own_job
 from yoloscale.backends.status import status
-from yoloscale.config.schema import ClusterConfig, Launcher
+from yoloscale.config.schema import ClusterConfig
 from yoloscale.exit_codes import FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events
@@ -156,14 +157,14 @@ def test_the_limit_is_that_of_the_start() -> None:
 def test_the_end_of_the_job_around_a_start_is_its_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(own_job, "left_s", lambda: 600.0)
-    assert attempts.end_of_job(ClusterConfig(), TimeLimit(), said.append) is None  # no node of a job
+    assert registry.job_time_left() is None, "no node of a job"
+    assert attempts.end_of_job(ClusterConfig(), None, TimeLimit(), said.append) is None
     monkeypatch.setenv("SLURMD_NODENAME", "node1")
-    assert attempts.end_of_job(ClusterConfig(), TimeLimit(), said.append) is not None
-    assert said == ["SLURM ends this job in 10 minutes: all ranks save and stop 120 s before"]
-    attempts.end_of_job(ClusterConfig(), time_limit(ClusterConfig(time="5"), time.time()), said.append)
-    assert attempts.end_of_job(ClusterConfig(launcher=Launcher.slurm), TimeLimit(), said.append) is None
-    monkeypatch.setattr(own_job, "left_s", lambda: None)
-    attempts.end_of_job(ClusterConfig(), TimeLimit(), said.append)
+    left_s = registry.job_time_left()
+    assert attempts.end_of_job(ClusterConfig(), left_s, TimeLimit(), said.append) is not None
+    assert said == ["this job ends in 10 minutes: all ranks save and stop 120 s before"]
+    attempts.end_of_job(ClusterConfig(), left_s, time_limit(ClusterConfig(time="5"), time.time()), said.append)
+    attempts.end_of_job(ClusterConfig(), lambda: None, TimeLimit(), said.append)
     assert len(said) == 1
 
 

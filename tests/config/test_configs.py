@@ -13,8 +13,8 @@ import pytest
 
 from yoloscale.agent.attempt import command as start_command
 from yoloscale.agent.spec import job_spec
+from yoloscale.backends.base import job_for
 from yoloscale.backends.check import validate
-from yoloscale.backends.slurm.job import job_for
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.config.compose.catalog import read_catalog, task_of_architecture
 from yoloscale.config.compose.help import train_help
@@ -22,7 +22,7 @@ from yoloscale.config.compose.hydra import compose
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.resolve import resolve
-from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.sweep.configure import configure_all
 from yoloscale.sweep.effects import useless
@@ -95,7 +95,7 @@ def test_every_file_composes_validates_freezes_and_renders(command: str, tmp_pat
     config = started(command if "experiment" in command else f"{command} batch={32 if 'cluster=' in command else 16}")
     freeze(config, tmp_path / "config.yaml")
     assert load(tmp_path / "config.yaml") == replace(config, sweep=SweepConfig())
-    if config.cluster.launcher is Launcher.slurm:
+    if config.cluster.launcher == "slurm":
         script = script_of(job_for(config, tmp_path / "run", tuple(shlex.split(command))))
         read = subprocess.run(["bash", "-n"], input=script, capture_output=True, timeout=30, check=False)
         assert (read.returncode, read.stderr) == (0, b"")

@@ -13,12 +13,12 @@ import pytest
 
 import yoloscale
 from yoloscale.api import Run, RunFailed
-from yoloscale.backends.local.start import run_in_background
 from yoloscale.backends.run_lock import lock
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.compose.words import from_values
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
+from yoloscale.launch.here import run_in_background
 from yoloscale.launch.run_folder import claim, named_run
 from yoloscale.launch.start import ready
 from yoloscale.runs import events

@@ -14,7 +14,6 @@ from yoloscale.config.schema import (
     ClusterConfig,
     Config,
     DataCheck,
-    Launcher,
     LoggerConfig,
     ModelConfig,
     ShapesConfig,
@@ -31,7 +30,7 @@ def no_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def on_slurm(**keys: Any) -> Config:
     config = Config()
-    config.cluster = ClusterConfig(launcher=Launcher.slurm, **keys)
+    config.cluster = ClusterConfig(launcher="slurm", **keys)
     return config
 
 

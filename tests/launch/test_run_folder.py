@@ -155,7 +155,7 @@ def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where:
 
 def test_resumed_elsewhere_from_python(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, _: config)
-    monkeypatch.setattr("yoloscale.backends.local.start.run_in_background", lambda taken: taken.release())
+    monkeypatch.setattr("yoloscale.launch.here.run_in_background", lambda taken: taken.release())
     made = config()
     made.model.architecture, made.model.task = "yolo26n.yaml", Task.detect
     taken = claim(made, [])

@@ -11,7 +11,7 @@ import pytest
 from yoloscale.backends.status import status, statuses
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.jobs import Answer, Job, Silence
+from yoloscale.runs.jobs import Answer, Job, NoAnswer
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import Told, asks, state_of
 
@@ -35,7 +35,7 @@ RUNNING = (SUBMITTED, LAUNCHED, JOINED, TRAINING)
 SAVED = (*RUNNING, STOPPED, exited(75))
 WAITING = (*SAVED, REQUEUED)
 
-NO_ANSWER = Silence("Unable to contact slurm controller (connect failure)")
+NO_ANSWER = NoAnswer("Unable to contact slurm controller (connect failure)")
 PENDING, ON_NODES = Job("41", "PENDING", "Resources"), Job("41", "RUNNING", nodes="node[1-2]")
 COMPLETING = Job("41", "COMPLETING", nodes="node[1-2]")
 
@@ -90,7 +90,7 @@ def over(state: str, reason: str = "") -> Job:
         ((*WAITING, AGAIN), ON_NODES, ("restarting", "starting", None)),
     ],
 )
-def test_what_events_and_slurm_mean(told: Any, job: Job | Silence | None, expected: tuple[str, str, Any]) -> None:
+def test_what_events_and_slurm_mean(told: Any, job: Job | NoAnswer | None, expected: tuple[str, str, Any]) -> None:
     progress = fold(*told)
     assert asks(progress)
     found = state_of(progress, job, lives=None)
@@ -106,7 +106,7 @@ def test_without_an_answer_the_events_tell(told: Any) -> None:
 
 
 def test_where_nobody_can_be_asked_a_run_that_has_saved_is_at_its_end() -> None:
-    for silence in (Silence(), Silence("there is no squeue on this machine", is_here=False)):
+    for silence in (NoAnswer(), NoAnswer("there is no squeue on this machine", is_here=False)):
         assert state_of(fold(*SAVED), silence, lives=None) is None
     assert state_of(fold(*RUNNING, exited(1, goes_on=True)), NO_ANSWER, lives=None) is None
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.joining import join_attempts
 from yoloscale.agent.nodes import wait_for_first_node
-from yoloscale.backends.local.start import run_here
 from yoloscale.backends.run_lock import lock
 from yoloscale.cli.main import print_problems
 from yoloscale.cli.show.display import Display
 from yoloscale.cli.show.ending import print_ending
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError
+from yoloscale.launch.here import run_here
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.slurm import submit as submit_module
 from yoloscale.config.freeze import freeze, load
-from yoloscale.config.schema import Launcher
 from yoloscale.errors import ConfigError
 from yoloscale.runs import event_files, events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.sweep import submit as submit_module
 from yoloscale.sweep.submit import submit_points
 from yoloscale.sweep.unfinished import unfinished
 
@@ -57,8 +56,8 @@ def test_what_nobody_works_on_is_submitted_and_on_record(frozen: Frozen, submitt
     ("moved", "indices", "key"),
     [
         ({1: {"partition": "low"}}, [0, 1, 2], "cluster.partition"),
-        ({1: {"launcher": Launcher.local}}, [0, 1], "cluster.launcher"),
-        ({1: {"launcher": Launcher.local}}, [1], "cluster.launcher"),
+        ({1: {"launcher": "local"}}, [0, 1], "cluster.launcher"),
+        ({1: {"launcher": "local"}}, [1], "cluster.launcher"),
     ],
 )
 def test_points_that_were_moved_apart_are_no_array(

@@ -19,7 +19,7 @@ from yoloscale.agent.outcome import Failure, Outcome
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.agent.spec import WORKER, JobSpec, job_spec
 from yoloscale.agent.stop_signals import StopRequests
-from yoloscale.config.schema import ClusterConfig, Config, Launcher
+from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.exit_codes import FAILED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -43,7 +43,7 @@ class TimeLimit:
 
 def time_limit(cluster: ClusterConfig, started_at: float) -> TimeLimit:
     """The limit of a start, from a validated config. Where SLURM starts the ranks, it keeps it, and warns before it."""
-    if cluster.launcher is Launcher.slurm or cluster.time is None:
+    if not cluster.is_here or cluster.time is None:
         return TimeLimit()
     limit = limit_s(cluster.time)
     return TimeLimit(started_at + stop_after_s(limit, cluster.stop_before_s), started_at + limit)
@@ -61,7 +61,7 @@ def end_of_job(
     end = JobEnd(cluster.stop_before_s, left_s)
     if end.stop_at < (limit.stop_at or math.inf):
         before_s = end.left_s - stop_after_s(end.left_s, cluster.stop_before_s)
-        say(f"SLURM ends this job in {end.left_s / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before")
+        say(f"this job ends in {end.left_s / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before")
     return end
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from yoloscale.backends import registry
+from yoloscale.backends.slurm.check import slurm_only
 from yoloscale.config.check import train
 from yoloscale.config.check.logger import logger_problems
 from yoloscale.config.schema import Config, LoggerConfig
@@ -21,4 +22,5 @@ def validate(
 
     `of_logger` reads files of this person's: who validates many configs remembers what it has told.
     """
-    return train.validate(config, machine, registry.of(config.cluster).check, of_logger)
+    backend = registry.of(config.cluster)
+    return train.validate(config, machine, slurm_only if backend is None else backend.check, of_logger)

@@ -15,9 +15,9 @@ from typing import Any
 from yoloscale.agent import leftovers
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.environment import job_environment
-from yoloscale.backends.local.start import run_here
 from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FINISHED, INTERRUPTED
+from yoloscale.launch.here import run_here
 from yoloscale.launch.run_folder import claim
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from yoloscale.backends.registry import Seldom
+from yoloscale.backends.registry import RateLimited
 from yoloscale.backends.status import status
 from yoloscale.cli import arguments
 from yoloscale.cli.show.display import Display
@@ -60,7 +60,7 @@ def rank_log(run: RunDirectory, rank: int, attempt: int | None = None, *, must_e
 
 
 def _account(run: RunDirectory, *, follow: bool) -> int:
-    asked, told, said = Seldom(SCHEDULER_POLL_S), EventTail(run), ""
+    asked, told, said = RateLimited(SCHEDULER_POLL_S), EventTail(run), ""
     with Display(run) as display:
         display.watch()
         while follow and (found := status(run, asked, told)).is_active:
@@ -86,7 +86,7 @@ def _end_of(output: Path) -> list[str]:
 def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> int:
     """One rank's log; followed without naming an attempt, it goes over to that of the next one after a restart."""
     follows_attempts = follow and attempt is None
-    path, done, asked = rank_log(run, rank, attempt, must_exist=not follow), 0, Seldom(SCHEDULER_POLL_S)
+    path, done, asked = rank_log(run, rank, attempt, must_exist=not follow), 0, RateLimited(SCHEDULER_POLL_S)
 
     told = EventTail(run)
 
@@ -134,7 +134,7 @@ def _records(run: RunDirectory, *, follow: bool) -> int:
                 print(json.dumps(record), flush=True)
 
     pump()
-    asked, told = Seldom(SCHEDULER_POLL_S), EventTail(run)
+    asked, told = RateLimited(SCHEDULER_POLL_S), EventTail(run)
     while status(run, asked, told).is_active:
         _poll_for(STATE_POLL_S, pump)
     pump()

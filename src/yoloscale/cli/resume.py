@@ -9,7 +9,7 @@ from yoloscale.cli import arguments
 from yoloscale.cli.show.watch import run_detached, run_watched, say
 from yoloscale.cli.sweep import verbs
 from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
-from yoloscale.config.schema import Config, Launcher, Task
+from yoloscale.config.schema import Config, Task
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
 
@@ -52,7 +52,7 @@ def main(typed: list[str]) -> int:
         raise ConfigError(Problem("--failed", "beside the name of a run", "leave it out: it is for sweeps"))
     config = asked(run, changes)
     refuse_bad_combination(config, flags)
-    if config.cluster.launcher is Launcher.slurm:
+    if not config.cluster.is_here:
         return _submit(run, config, changes)
     if config.cluster.nodes > 1 and parsed.node_rank is None:
         return print_commands(["resume", str(run.path), *changes], config.cluster.nodes)
@@ -97,14 +97,14 @@ def _unnamed(folder: Path) -> Problem:
 
 
 def _submit(run: RunDirectory, config: Config, changes: Sequence[str]) -> int:
-    from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
-    from yoloscale.cli.submit import start_on_slurm
+    from yoloscale.backends import registry
+    from yoloscale.cli.submit import start
     from yoloscale.config.freeze import load
     from yoloscale.launch.start import ready_again
     from yoloscale.runs.frozen_state import FrozenState
 
-    if (job := own_job()) is not None:
-        refuse_too_small(config, job)
+    if (job := registry.required(config.cluster).inside()) is not None:
+        job.refuse_too_small(config)
     before = FrozenState.of(run)
     taken = ready_again(run, say, changes)
-    return start_on_slurm(taken, load(run.config), ["resume", str(run.path), *changes], before)
+    return start(taken, load(run.config), ["resume", str(run.path), *changes], before)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import run_detached, run_watched, say
-from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
@@ -31,7 +31,7 @@ class OwnFlags:
 
 def main(arguments: list[str]) -> int:
     """Train; 0 finished, 1 failed, 2 bad config, 75 stopped on request, 130 interrupted."""
-    from yoloscale.backends.slurm.own_job import remarks_in_job
+    from yoloscale.backends import registry
     from yoloscale.cli import resume
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.cli.sweep import verbs
@@ -54,13 +54,13 @@ def main(arguments: list[str]) -> int:
         return verbs.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
     config = configure(flags.rest, say, uses_own_job=not (flags.prepare or flags.dry_run))
     refuse_bad_combination(config, flags)
-    for line in remarks_if_prepared(config, flags.rest) if flags.prepare else remarks_in_job(config):
+    for line in remarks_if_prepared(config, flags.rest) if flags.prepare else registry.remarks(config):
         say(line)
     if flags.dry_run:
         refuse_weights(config)
         say_outlook([config])
-    if config.cluster.launcher is Launcher.slurm:
-        return _on_slurm(config, flags)
+    if not config.cluster.is_here:
+        return _by_scheduler(config, flags)
     if flags.dry_run:
         return _dry_run(config, flags)
     if config.cluster.nodes > 1 and flags.node_rank is None:
@@ -91,9 +91,9 @@ def own_flags(arguments: list[str]) -> OwnFlags:
 def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
     """Flags that do not go with each other or with the topology."""
     nodes = config.cluster.nodes
-    is_on_slurm = config.cluster.launcher is Launcher.slurm
+    is_elsewhere = not config.cluster.is_here
     problems = []
-    if flags.node_rank is not None and is_on_slurm:
+    if flags.node_rank is not None and is_elsewhere:
         problems.append(
             Problem("--node-rank", "with cluster.launcher=slurm", "leave it out: srun starts a launcher on each node")
         )
@@ -105,7 +105,7 @@ def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
         problems.append(
             Problem("--detach", "together with --node-rank", "start each node in its own terminal, or nohup")
         )
-    if flags.prepare and not is_on_slurm:
+    if flags.prepare and not is_elsewhere:
         problems.append(Problem("--prepare", "without cluster=slurm", "leave it out: scripts of SLURM jobs use it"))
     if flags.node_rank and config.name is None:
         problems.append(
@@ -130,9 +130,9 @@ def _start(config: Config, flags: OwnFlags) -> int:
     return run_detached(taken, frozen) if flags.detach else run_watched(taken, frozen)
 
 
-def _on_slurm(config: Config, flags: OwnFlags) -> int:
-    from yoloscale.backends.slurm.own_job import own_job, refuse_too_small
-    from yoloscale.cli.submit import print_script, start_on_slurm
+def _by_scheduler(config: Config, flags: OwnFlags) -> int:
+    from yoloscale.backends import registry
+    from yoloscale.cli.submit import print_script, start
     from yoloscale.config.freeze import load
     from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
     from yoloscale.launch.start import ready
@@ -144,15 +144,15 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
     if flags.dry_run:
         _say_not_compared(run, config)
         return print_script(config, run, words)
-    if not flags.prepare and (job := own_job()) is not None:
-        refuse_too_small(config, job)
+    if not flags.prepare and (job := registry.required(config.cluster).inside()) is not None:
+        job.refuse_too_small(config)
     before = FrozenState.of(run) if run.path.exists() else None
     taken = ready(config, flags.rest, say)
     if flags.prepare:
         taken.release()
         print(f"run   {shown(taken.run.path)}")
         return FINISHED
-    return start_on_slurm(taken, load(taken.run.config), words, before)
+    return start(taken, load(taken.run.config), words, before)
 
 
 def _named(tokens: list[str], config: Config) -> list[str]:

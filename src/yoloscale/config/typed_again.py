@@ -12,7 +12,7 @@ from yoloscale.config.check.service_variables import with_variables
 from yoloscale.config.keys import switched_on
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE_GROUPS, Done
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig
+from yoloscale.config.schema import LOCAL, ClusterConfig, Config, Device, OriginConfig
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.topology import KEPT, differences, moved
 from yoloscale.errors import ConfigError, Problem
@@ -44,7 +44,7 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
     wanted = frozen
     if groups:  # a path has the variables of the node where the run is on SLURM
         is_placed = "cluster" in groups or "cluster.launcher" in dict(given)
-        composed = compose([*tokens, *([] if is_placed else [f"cluster.launcher={frozen.cluster.launcher.value}"])])
+        composed = compose([*tokens, *([] if is_placed else [f"cluster.launcher={frozen.cluster.launcher}"])])
         wanted = replace(frozen, **{group: getattr(composed, group) for group in groups})
         kept = [name for name in KEPT if f"cluster.{name}" not in dict(given)]
         wanted.cluster = replace(wanted.cluster, **{name: getattr(frozen.cluster, name) for name in kept})
@@ -142,7 +142,7 @@ def _with_values(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConf
 def _left_open(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
     """What a run goes on with where nothing is typed: as it is frozen, as far as that makes sense beside what is."""
     open_now = dict[str, Any](device=Device.auto, procs_per_node=None, gpus=None, backend=None)
-    if frozen.launcher is Launcher.slurm and typed.get("launcher") is Launcher.local:
+    if not frozen.is_here and typed.get("launcher") == LOCAL:
         blank = ClusterConfig()
         asked_of_slurm = [field.name for field in fields(SlurmConfig)]
         open_now |= {name: getattr(blank, name) for name in (*asked_of_slurm, "nodes", "time")}

@@ -7,15 +7,16 @@ import signal
 import time
 from collections.abc import Callable
 
-from yoloscale.backends.local.cancel import _kill
-from yoloscale.backends.registry import Seldom
-from yoloscale.backends.slurm.cancel import cancel_job
+from yoloscale.agent import leftovers
+from yoloscale.backends import registry
+from yoloscale.backends.registry import RateLimited
 from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.status import live_launcher, read_progress
+from yoloscale.system.variables import MARK
 
 POLL_S = 0.1
 SCHEDULER_POLL_S = 1.0
@@ -30,10 +31,10 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     """
     import psutil
 
-    run, asked = owned(run), Seldom(SCHEDULER_POLL_S)
+    run, asked = owned(run), RateLimited(SCHEDULER_POLL_S)
     found = status(run, asked)
     if found.is_active and found.job is not None:
-        return cancel_job(run, asked, at_once=at_once, timeout_s=timeout_s)
+        return registry.of_job(found.job).cancel_run(run, asked, at_once=at_once, timeout_s=timeout_s)
     if not found.is_active or found.attempt == 0:
         raise ConfigError(
             Problem("RUN", f"{run.name!r} is {found.state}: there is nothing to cancel", "`yoloscale runs`")
@@ -57,6 +58,22 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
         raise ConfigError(Problem("RUN", f"process {pid} of {run.name!r} is not yours", "ask who started it")) from None
     told = EventTail(run)
     return _wait_for(lambda: not status(run, told=told).is_active, timeout_s)
+
+
+def _kill(pid: int) -> None:
+    """Kill a launcher first, so that it starts nothing more, then every process with the mark of its job."""
+    import psutil
+
+    marks = set()
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            marks.add(child.environ().get(MARK))
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    os.kill(pid, signal.SIGKILL)
+    for mark in marks:
+        if mark:
+            leftovers.kill_all(mark)
 
 
 def _wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
+from yoloscale.config.schema import ClusterConfig, Config, Device, Task
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.remarks import Say, silent
 
@@ -17,10 +18,8 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     `uses_own_job`: typed in a SLURM job, a run on SLURM is one on the nodes of that, and has what they have. `say` gets
     the remarks.
     """
+    from yoloscale.backends import registry
     from yoloscale.backends.check import validate
-    from yoloscale.backends.slurm.limits import site_problems
-    from yoloscale.backends.slurm.own_job import fitted, or_fewer_nodes, own_job
-    from yoloscale.backends.slurm.site import with_site_cpus
     from yoloscale.config import node_paths
     from yoloscale.config.check.effects import remarks
     from yoloscale.config.check.service_variables import unread, with_variables
@@ -33,15 +32,16 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     if problems := [*never_typed(config), *_sweep(config)]:
         raise ConfigError(problems)
     frozen, says_nodes = _frozen(config), True
-    if uses_own_job and config.cluster.launcher is Launcher.slurm and (job := own_job()) is not None:
+    backend = registry.of(config.cluster)
+    if uses_own_job and backend is not None and (job := backend.inside()) is not None:
         says_nodes = config.cluster.nodes != ClusterConfig.nodes or leaves_nodes_out(tokens) is False
-        config = fitted(config, job, say, says_nodes=says_nodes, frozen=frozen)
-    config = with_site_cpus(config)
+        config = job.fit(config, say, says_nodes=says_nodes, frozen=frozen)
+    config = config if backend is None else backend.complete(config)
     for line in unread(config):
         say(line)
     config = with_variables(config, frozen)
     config = resolve(config if frozen is None else adopt(config, frozen))
-    problems = [*validate(config), *site_problems(config, say)]
+    problems = [*validate(config), *([] if backend is None else backend.check_site(config, say))]
     if problems:
         raise ConfigError(placed([p if says_nodes else or_fewer_nodes(p, config) for p in problems], tokens))
     for line in [*unheld(config), *node_paths.remarks(config), *remarks(config, typed_keys(tokens))]:
@@ -51,10 +51,11 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
 
 def remarks_if_prepared(config: Config, tokens: Sequence[str]) -> list[str]:
     """A line where a run that is made in a job with GPUs, for tasks of one's own, has none of them by default."""
-    from yoloscale.backends.slurm.own_job import own_job
+    from yoloscale.backends import registry
     from yoloscale.config.compose.hydra import compose
 
-    job = own_job()
+    backend = registry.of(config.cluster)
+    job = None if backend is None else backend.inside()
     if job is None or not job.gpus or config.cluster.device is not Device.cpu:
         return []
     if compose(tokens, task_of).cluster.device is not Device.auto:
@@ -109,3 +110,12 @@ def task_of(weights: Path) -> Task | None:
     from yoloscale.datasets import weights_file
 
     return weights_file.inspect(weights).task
+
+
+def or_fewer_nodes(problem: Problem, config: Config) -> Problem:
+    """The problem of a batch that does not divide over all nodes of a job: fewer of them may do, too."""
+    if problem.key != "batch":
+        return problem
+    batch, per_node = int(config.batch), config.cluster.procs_per_node or 1
+    fewer = [nodes for nodes in range(1, config.cluster.nodes) if batch % (nodes * per_node) == 0]
+    return replace(problem, instead=f"{problem.instead}, or cluster.nodes={fewer[-1]}") if fewer else problem

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import socket
 from collections.abc import Sequence
 from typing import Any
 
-from yoloscale.backends.slurm.signals import Hit, send_in_job
+from yoloscale.backends import registry
+from yoloscale.backends.base import RankProcess
 from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
@@ -19,10 +19,10 @@ from yoloscale.runs.status import read_progress
 from yoloscale.system.liveness import is_alive
 
 
-def interrupt(run: RunDirectory, number: signal.Signals, rank: int | None = None) -> list[Hit]:
+def interrupt(run: RunDirectory, number: signal.Signals, rank: int | None = None) -> list[RankProcess]:
     """Send a signal to one rank of the newest attempt, or to all of them; who got it.
 
-    A process counts only if it is the one that the attempt put on record. On the nodes of a SLURM job a step of srun
+    A process counts only if it is the one that the attempt put on record. On the nodes of a job its scheduler
     sends it. Raises ConfigError if the run has no ranks now, or not this one, or if one of them is on a host that
     cannot be reached; then none gets the signal.
     """
@@ -30,9 +30,11 @@ def interrupt(run: RunDirectory, number: signal.Signals, rank: int | None = None
     here = socket.gethostname()
     if elsewhere := sorted({str(process["host"]) for process in chosen} - {here}):
         job = read_progress(run).job
-        if job is None or shutil.which("srun") is None:
+        ranks = [_hit(process) for process in chosen]
+        sent = None if job is None else registry.of_job(job).signal(job, ranks, number)
+        if sent is None:
             raise ConfigError(_elsewhere(run, elsewhere, number, rank, chosen))
-        hits = send_in_job(job, [_hit(process) for process in chosen], number)
+        hits = sent
     else:
         seen_at = float(_started(run)["time"])
         alive = [process for process in chosen if is_alive(here, int(process["pid"]), seen_at)]
@@ -61,11 +63,11 @@ def _chosen(run: RunDirectory, rank: int | None) -> Sequence[dict[str, Any]]:
     return chosen
 
 
-def _hit(process: dict[str, Any]) -> Hit:
-    return Hit(int(process["rank"]), str(process["host"]), int(process["pid"]))
+def _hit(process: dict[str, Any]) -> RankProcess:
+    return RankProcess(int(process["rank"]), str(process["host"]), int(process["pid"]))
 
 
-def _send(hit: Hit, number: signal.Signals) -> Hit | None:
+def _send(hit: RankProcess, number: signal.Signals) -> RankProcess | None:
     try:
         os.kill(hit.pid, number)
     except ProcessLookupError:  # it ended by itself just now

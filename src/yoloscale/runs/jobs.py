@@ -75,7 +75,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Silence:
+class NoAnswer:
     """No answer; `words` are SLURM's own, empty where nobody was to be asked."""
 
     words: str = ""
@@ -86,10 +86,10 @@ class Silence:
 class Answer:
     """What was said of some jobs."""
 
-    jobs: Mapping[str, Job] = field(default_factory=dict)
-    silence: Silence | None = None
+    jobs: Mapping[str, Job | NoAnswer] = field(default_factory=dict)
+    silence: NoAnswer | None = None
 
-    def of(self, job: str) -> Job | Silence | None:
+    def of(self, job: str) -> Job | NoAnswer | None:
         """A job; None if SLURM does not know it any more."""
         return self.silence if self.silence is not None else self.jobs.get(job)
 
@@ -99,4 +99,4 @@ Ask = Callable[[Collection[str]], Answer]
 
 def nobody(jobs: Collection[str]) -> Answer:
     """For who wants to know what a run's own events tell."""
-    return Answer(silence=Silence())
+    return Answer(silence=NoAnswer())

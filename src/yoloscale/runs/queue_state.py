@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from yoloscale.exit_codes import STOPPED
 from yoloscale.runs import events
-from yoloscale.runs.jobs import Job, Silence
+from yoloscale.runs.jobs import Job, NoAnswer
 from yoloscale.runs.progress import Progress
 
 
@@ -29,14 +29,14 @@ def asks(progress: Progress) -> bool:
     return progress.is_submitted and progress.exited.get("exit_code") == STOPPED and not progress.exited.get("final")
 
 
-def state_of(progress: Progress, job: Job | Silence | None, *, lives: bool | None) -> Told | None:
+def state_of(progress: Progress, job: Job | NoAnswer | None, *, lives: bool | None) -> Told | None:
     """The state of a run that `asks`; None where it is that of the events alone.
 
     Args:
         job: of the run's newest submission; None if SLURM has forgotten it.
         lives: whether its launcher does, None if that is on another host.
     """
-    if isinstance(job, Silence):
+    if isinstance(job, NoAnswer):
         return _unanswered(progress, job)
     if job is None:
         return None if lives else _after(progress, None)
@@ -51,7 +51,7 @@ def state_of(progress: Progress, job: Job | Silence | None, *, lives: bool | Non
     return active(progress)
 
 
-def _unanswered(progress: Progress, silence: Silence) -> Told | None:
+def _unanswered(progress: Progress, silence: NoAnswer) -> Told | None:
     """Ranks that have saved are not at their end while their job may be requeued, as soon as SLURM answers it."""
     if progress.queued is not None:
         return Told("pending", queue_phase(progress, None))

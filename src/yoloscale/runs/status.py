@@ -16,7 +16,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.job_output import output_of
-from yoloscale.runs.jobs import Answer, Ask, Job, Silence, nobody
+from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer, nobody
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import Told, active, asks, state_of
 from yoloscale.runs.tail import Tail
@@ -118,16 +118,16 @@ def _statuses(read: Sequence[_Read], asked: Ask) -> list[Status]:
     return [_status(*_with_job(each, answer)) for each in read]
 
 
-def _with_job(read: _Read, answer: Answer) -> tuple[_Read, Job | Silence | None]:
+def _with_job(read: _Read, answer: Answer) -> tuple[_Read, Job | NoAnswer | None]:
     """What the files tell, and what SLURM does. A job that is over may have had its last word while SLURM was asked."""
     if not read.asks:
         return read, None
     asked_for = str(read.progress.job)
     job = answer.of(asked_for)
-    if isinstance(job, Silence) or (job is not None and not job.is_over):
+    if isinstance(job, NoAnswer) or (job is not None and not job.is_over):
         return read, job
     again = _read(read.run, read.told)
-    return again, job if str(again.progress.job) == asked_for else Silence()
+    return again, job if str(again.progress.job) == asked_for else NoAnswer()
 
 
 def is_finished(run: RunDirectory) -> bool:
@@ -158,7 +158,7 @@ def _read(run: RunDirectory, told: EventTail) -> _Read:
     return _Read(run, told, history, progress, result)
 
 
-def _status(read: _Read, job: Job | Silence | None) -> Status:
+def _status(read: _Read, job: Job | NoAnswer | None) -> Status:
     run, progress, result = read.run, read.progress, read.result or {}
     told = _told(read, job)
     is_active, has_failed, metric = told.state in ACTIVE, told.state == "failed", progress.metric
@@ -186,7 +186,7 @@ def _status(read: _Read, job: Job | Silence | None) -> Status:
         job=progress.job,
         gpus=progress.gpus or None,
         hours=progress.hours,
-        scheduler=(job.words or None) if isinstance(job, Silence) else None,
+        scheduler=(job.words or None) if isinstance(job, NoAnswer) else None,
         **_times(read, is_active=is_active),
     )
 
@@ -233,7 +233,7 @@ def _times(read: _Read, *, is_active: bool) -> dict[str, Any]:
     return {"time_s": spent.as_json(), "goodput": round(spent.goodput, 4)}
 
 
-def _told(read: _Read, job: Job | Silence | None) -> Told:
+def _told(read: _Read, job: Job | NoAnswer | None) -> Told:
     progress = read.progress
     if progress.finished or read.result is not None:  # which is written last: only the word is missing
         return Told("finished")

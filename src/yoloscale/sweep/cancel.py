@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
-from yoloscale.backends.slurm.commands import SlurmError
+from yoloscale.backends import registry
 from yoloscale.backends.status import status, statuses
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
@@ -15,7 +15,6 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
-from yoloscale.sweep.arrays import cancel_jobs
 from yoloscale.sweep.launchers import SweepLauncher
 from yoloscale.sweep.search.submit import queued
 
@@ -48,8 +47,8 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
             events.record(run, events.CANCELLED)
             if not at_once:
                 run.stop_request.touch()
-    _scancel(asking)
-    _scancel(job for _, job in [*waiting, *(training if at_once else [])] if job is not None)
+    registry.cancel(asking)
+    registry.cancel([job for _, job in [*waiting, *(training if at_once else [])] if job is not None])
     for run, job in waiting:
         record_cancel(run, job)
     runs = [run for run, _ in active]
@@ -80,10 +79,3 @@ def _kill(run: RunDirectory) -> None:
     except ConfigError:
         if status(run).is_active:
             raise
-
-
-def _scancel(jobs: Iterable[str]) -> None:
-    try:
-        cancel_jobs(jobs)
-    except SlurmError as error:
-        raise ConfigError(Problem("scancel", error.said, "once SLURM answers, the same again")) from None

@@ -21,7 +21,6 @@ from yoloscale.agent.spec import WORKER
 from yoloscale.backends import registry
 from yoloscale.backends.check import validate
 from yoloscale.config.freeze import Sections, load, load_own
-from yoloscale.config.schema import Launcher
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.errors import ConfigError, Problem
@@ -131,8 +130,8 @@ def refuse_unlike(runs: Sequence[RunDirectory]) -> None:
     """Raise ConfigError unless these points are all to run here, and in the same way."""
     known = Sections()
     configs = [load_own(run.config, known) for run in runs]
-    if elsewhere := next((config for config in configs if config.cluster.launcher is not Launcher.local), None):
-        found = f"{elsewhere.cluster.launcher.value} in some of its points, local in others"
+    if elsewhere := next((config for config in configs if not config.cluster.is_here), None):
+        found = f"{elsewhere.cluster.launcher} in some of its points, local in others"
         instead = "resume each point alone, or type the sweep's own command again"
         raise ConfigError(Problem("cluster.launcher", found, instead))
     for config, run in zip(configs[1:], runs[1:], strict=True):

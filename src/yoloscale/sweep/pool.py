@@ -29,7 +29,7 @@ from yoloscale.sweep.slots import Slots
 from yoloscale.system.processes import Dependent, describe_exit
 from yoloscale.system.variables import CPU_SHARE, VISIBLE_GPUS
 
-LAUNCHER = "yoloscale.backends.local.supervise"
+LAUNCHER = "yoloscale.launch.supervise"
 POLL_S = 0.1
 SLOW_POLL_S = 1.0  # for what others have to let go of
 _TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))

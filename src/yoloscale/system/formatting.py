@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from yoloscale.errors import Problem
 
@@ -95,3 +95,14 @@ def cut(text: str, width: int) -> str:
 def ending(text: str, width: int) -> str:
     """The end of a text of at most so many characters: paths and keys that begin alike differ there."""
     return text if len(text) <= width else f"…{text[1 - width :]}"
+
+
+def ranges(indices: Iterable[int]) -> str:
+    """Indices as sbatch writes them: 0, 1, 2, 5 is `0-2,5`."""
+    parts = list[list[int]]()
+    for index in sorted(indices):
+        if parts and parts[-1][1] == index - 1:
+            parts[-1][1] = index
+        else:
+            parts.append([index, index])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)

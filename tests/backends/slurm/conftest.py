@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.base import JobRequest
 from yoloscale.backends.check import validate
-from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.resolve import resolve
 from yoloscale.system.machine import Machine
@@ -16,7 +16,7 @@ from yoloscale.system.machine import Machine
 LOGIN_NODE = Machine(gpu_count=0, cpus=8, has_bf16=True)
 
 
-def make_job(command: str, **fields: Any) -> SlurmJob:
+def make_job(command: str, **fields: Any) -> JobRequest:
     """The job of a command line, as of a person `ada` whose folders are the same everywhere."""
     words = shlex.split(command)
     config = resolve(compose(words), LOGIN_NODE)
@@ -32,9 +32,9 @@ def make_job(command: str, **fields: Any) -> SlurmJob:
         "typed": ("train", *words),
         "launcher_python": "/home/ada/venv/bin/python",
     }
-    return SlurmJob(**{**known, **fields})
+    return JobRequest(**{**known, **fields})
 
 
 @pytest.fixture
-def job() -> Callable[..., SlurmJob]:
+def job() -> Callable[..., JobRequest]:
     return make_job

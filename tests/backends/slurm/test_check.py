@@ -8,7 +8,7 @@ import pytest
 
 from yoloscale.backends.check import validate
 from yoloscale.config.resolve import resolve
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ModelConfig, Task
+from yoloscale.config.schema import ClusterConfig, Config, Device, ModelConfig, Task
 from yoloscale.config.schema.slurm import ContainerRuntime, SlurmConfig, gpus_of
 from yoloscale.system.machine import Machine
 
@@ -16,7 +16,7 @@ LOGIN_NODE = Machine(gpu_count=0, cpus=4, has_bf16=True)
 MODEL = ModelConfig(task=Task.detect, architecture="yolo26n.yaml")
 
 
-def problems(launcher: Launcher = Launcher.slurm, **cluster: Any) -> dict[str, str]:
+def problems(launcher: str = "slurm", **cluster: Any) -> dict[str, str]:
     made = Config(model=MODEL, batch=16, cluster=ClusterConfig(launcher=launcher, **cluster))
     config = resolve(made, LOGIN_NODE)
     return {problem.key: f"{problem.found} | {problem.instead}" for problem in validate(config, LOGIN_NODE)}
@@ -156,7 +156,7 @@ def test_all_problems_come_at_once() -> None:
     ],
 )
 def test_settings_of_slurm_without_slurm_are_told(cluster: dict[str, Any], key: str) -> None:
-    found = problems(Launcher.local, **cluster)
+    found = problems("local", **cluster)
     assert list(found) == [key]
     assert "cluster=slurm" in found[key]
     assert "hunter2" not in found[key]

@@ -17,7 +17,6 @@ from yoloscale.config.schema import (
     Config,
     DataCheck,
     DataConfig,
-    Launcher,
     ModelConfig,
     PathsConfig,
     Task,
@@ -34,7 +33,7 @@ def config(tmp_path: Path, **cluster: int) -> Config:
     return Config(
         model=ModelConfig(architecture="yolo26n.yaml", task=Task.detect),
         data=DataConfig("data", "$SLURM_TMPDIR/parts/data.yaml"),
-        cluster=ClusterConfig(launcher=Launcher.slurm, **cluster),
+        cluster=ClusterConfig(launcher="slurm", **cluster),
         paths=PathsConfig(cache=str(tmp_path / "cache")),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.backends.slurm.job import SlurmJob
+from yoloscale.backends.base import JobRequest
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.config.quoting import quote
 from yoloscale.config.schema.slurm import OPTIONS
@@ -76,7 +76,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_script_is_as_a_person_wrote_it_down(case: str, job: Callable[..., SlurmJob]) -> None:
+def test_a_script_is_as_a_person_wrote_it_down(case: str, job: Callable[..., JobRequest]) -> None:
     command, fields = CASES[case]
     golden = GOLDENS / f"{case}.sbatch"
     assert script_of(job(command, **fields)).decode() == golden.read_bytes().decode()

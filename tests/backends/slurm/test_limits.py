@@ -10,7 +10,7 @@ import pytest
 from yoloscale.backends.slurm import limits
 from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.backends.slurm.limits import Site, array_limits, ask_site, site_problems
-from yoloscale.config.schema import ClusterConfig, Config, Launcher
+from yoloscale.config.schema import ClusterConfig, Config
 
 CONFIG = """\
 Configuration data as of 2026-11-29T10:00:00
@@ -49,7 +49,7 @@ ACCOUNTS = Site(CONFIG, PARTITIONS, ASSOCIATIONS, QOS)
 
 
 def problems(site: Site = SITE, points: int = 1, **cluster: Any) -> list[tuple[str, str, str]]:
-    config = Config(cluster=ClusterConfig(launcher=Launcher.slurm, **cluster))
+    config = Config(cluster=ClusterConfig(launcher="slurm", **cluster))
     found = site_problems(config, lambda line: None, points=points, asked=lambda: site)
     return [(problem.key, problem.found, problem.instead) for problem in found]
 
@@ -141,7 +141,7 @@ def test_times_of_accounts_and_of_a_qos() -> None:
 )
 def test_what_the_site_decides_by_itself_is_said(cluster: dict[str, Any], words: list[str]) -> None:
     said: list[str] = []
-    config = Config(cluster=ClusterConfig(launcher=Launcher.slurm, **cluster))
+    config = Config(cluster=ClusterConfig(launcher="slurm", **cluster))
     assert site_problems(config, said.append, asked=lambda: SITE) == []
     assert len(said) == len(words)
     assert all(word in line for word, line in zip(words, said, strict=True))
@@ -154,7 +154,7 @@ def test_nobody_is_asked_without_slurm_nor_inside_of_a_job(monkeypatch: pytest.M
     assert site_problems(Config(), print, asked=never) == []
     with monkeypatch.context() as patch:
         patch.setenv("SLURM_JOB_ID", "7")
-        assert site_problems(Config(cluster=ClusterConfig(launcher=Launcher.slurm)), print, asked=never) == []
+        assert site_problems(Config(cluster=ClusterConfig(launcher="slurm")), print, asked=never) == []
 
 
 @pytest.mark.parametrize("enforced", ["associations,limits,qos", "none", "associations"])

@@ -18,13 +18,13 @@ from yoloscale.backends.slurm.own_job import (
     environment_inside,
     fitted,
     left_s,
-    or_fewer_nodes,
     own_job,
     refuse_too_small,
     remarks_in_job,
 )
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
+from yoloscale.config.schema import ClusterConfig, Config, Device
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.launch.configure import or_fewer_nodes
 
 SCRIPT = {"SLURM_JOB_ID": "11", "SLURM_JOB_NUM_NODES": "2", "SLURMD_NODENAME": "node1", "SLURM_CPUS_ON_NODE": "8"}
 TASK = {
@@ -52,7 +52,7 @@ def silence(argv: list[str], timeout_s: float) -> str:
 
 
 def config(**cluster: Any) -> Config:
-    return Config(cluster=ClusterConfig(**{"launcher": Launcher.slurm, **cluster}))
+    return Config(cluster=ClusterConfig(**{"launcher": "slurm", **cluster}))
 
 
 def fit(
@@ -172,27 +172,27 @@ def test_srun_does_not_read_how_the_tasks_of_the_person_share_a_node() -> None:
 @pytest.mark.parametrize(
     ("launcher", "environ", "said"),
     [
-        (Launcher.local, {}, None),
-        (Launcher.slurm, SCRIPT, None),
-        (Launcher.local, {**SCRIPT, "SLURM_JOB_NUM_NODES": "1"}, None),
-        (Launcher.local, SCRIPT, "has 2 nodes, and this trains on"),
-        (Launcher.local, {"SLURM_JOB_ID": "11", "SLURM_JOB_NUM_NODES": "1"}, "is no node of job 11"),
-        (Launcher.slurm, TASK, "submits another one: without srun it uses 11"),
-        (Launcher.local, TASK, None),
-        (Launcher.local, {**TASK, "SLURM_CPUS_PER_TASK": "8"}, "srun --cpus-per-task=8, or leave srun out"),
-        (Launcher.local, {**TASK, "SLURM_CPUS_PER_TASK": "1"}, None),
+        ("local", {}, None),
+        ("slurm", SCRIPT, None),
+        ("local", {**SCRIPT, "SLURM_JOB_NUM_NODES": "1"}, None),
+        ("local", SCRIPT, "has 2 nodes, and this trains on"),
+        ("local", {"SLURM_JOB_ID": "11", "SLURM_JOB_NUM_NODES": "1"}, "is no node of job 11"),
+        ("slurm", TASK, "submits another one: without srun it uses 11"),
+        ("local", TASK, None),
+        ("local", {**TASK, "SLURM_CPUS_PER_TASK": "8"}, "srun --cpus-per-task=8, or leave srun out"),
+        ("local", {**TASK, "SLURM_CPUS_PER_TASK": "1"}, None),
         (
-            Launcher.local,
+            "local",
             {**TASK, "SLURM_JOB_GPUS": "0,2-3"},
             "none of the 3 GPUs that job 11 has here: write srun --gpus",
         ),
-        (Launcher.local, {**TASK, "SLURM_JOB_GPUS": "0,1", "SLURM_STEP_GPUS": "0"}, None),
-        (Launcher.local, {**TASK, "SLURM_JOB_GPUS": ""}, None),
-        (Launcher.local, {**TASK, "SLURM_JOB_GPUS": "GPU-7f,MIG-3"}, None),
+        ("local", {**TASK, "SLURM_JOB_GPUS": "0,1", "SLURM_STEP_GPUS": "0"}, None),
+        ("local", {**TASK, "SLURM_JOB_GPUS": ""}, None),
+        ("local", {**TASK, "SLURM_JOB_GPUS": "GPU-7f,MIG-3"}, None),
     ],
 )
 def test_less_than_a_person_may_think_is_said(
-    launcher: Launcher, environ: dict[str, str], said: str | None, monkeypatch: pytest.MonkeyPatch
+    launcher: str, environ: dict[str, str], said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "affinity", lambda: 1)
     lines = remarks_in_job(replace(config(launcher=launcher), name="run"), environ)
@@ -211,7 +211,7 @@ def test_less_than_a_person_may_think_is_said(
     ],
 )
 def test_a_script_that_slurm_may_start_again_is_told_to_name_its_run(environ: dict[str, str], is_said: bool) -> None:
-    lines = remarks_in_job(config(launcher=Launcher.local), environ)
+    lines = remarks_in_job(config(launcher="local"), environ)
     assert any("name= is not given: when SLURM starts job 11 again" in line for line in lines) == is_said
 
 
@@ -230,7 +230,7 @@ def test_what_is_left_of_a_job() -> None:
         ({"device": Device.cuda, "procs_per_node": 4, "cpus_per_task": 1}, True),
         ({"device": Device.cuda, "procs_per_node": 4, "cpus_per_task": 8}, False),
         ({"device": Device.cpu, "procs_per_node": 4, "cpus_per_task": 1}, False),
-        ({"device": Device.cuda, "procs_per_node": 1, "launcher": Launcher.local}, True),
+        ({"device": Device.cuda, "procs_per_node": 1, "launcher": "local"}, True),
     ],
 )
 def test_a_job_with_gpus_and_hardly_a_cpu(

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 import pytest
 
-from yoloscale.backends.registry import Seldom
+from yoloscale.backends.registry import RateLimited
 from yoloscale.backends.slurm import queue
 from yoloscale.backends.slurm.queue import read_accounts, read_queue
-from yoloscale.runs.jobs import Answer, Job, Silence, nobody
+from yoloscale.runs.jobs import Answer, Job, NoAnswer, nobody
 
 QUEUE = """\
 1_2|PENDING|N/A||JobArrayTaskLimit
@@ -50,13 +50,13 @@ def test_an_answer_is_about_a_job_or_about_none() -> None:
     job = Job("2", "RUNNING")
     assert Answer({"2": job}).of("2") is job
     assert Answer({"2": job}).of("3") is None
-    assert nobody(["2"]).of("2") == Silence()
+    assert nobody(["2"]).of("2") == NoAnswer()
 
 
 def test_a_machine_without_slurm_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     answer = queue.ask(["2"]).of("2")
-    assert isinstance(answer, Silence)
+    assert isinstance(answer, NoAnswer)
     assert not answer.is_here
     assert queue.ask([]) == Answer(), "nothing to ask, nobody to be missed"
 
@@ -68,7 +68,7 @@ def test_who_looks_often_asks_seldom() -> None:
         asked.append(frozenset(jobs))
         return Answer({job: Job(job, f"STATE{len(asked)}") for job in jobs})
 
-    patient, eager = Seldom(3600, ask), Seldom(0, ask)
+    patient, eager = RateLimited(3600, ask), RateLimited(0, ask)
     states = [patient(jobs).jobs for jobs in (["1"], ["1"], ["1", "2"], ["2", "1"])]
     assert [len(each) for each in states] == [1, 1, 2, 2]
     assert asked == [frozenset({"1"}), frozenset({"1", "2"})]

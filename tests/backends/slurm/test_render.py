@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.backends.slurm.job import SlurmJob
+from yoloscale.backends.base import JobRequest
 from yoloscale.backends.slurm.render import TEMPLATE, options, render, script_of, shell_word
 from yoloscale.config.locations import templates_folder
 from yoloscale.errors import ConfigError
 
-Make = Callable[..., SlurmJob]
+Make = Callable[..., JobRequest]
 ON_CPU = "cluster=slurm device=cpu"
 
 
-def problem(job: SlurmJob) -> tuple[str, str, str]:
+def problem(job: JobRequest) -> tuple[str, str, str]:
     with pytest.raises(ConfigError) as refused:
         render(job)
     (found,) = refused.value.problems

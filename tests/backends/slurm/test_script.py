@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.backends.slurm.job import SlurmJob
+from yoloscale.backends.base import JobRequest
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.config.quoting import quote
 
@@ -32,7 +32,7 @@ Call = list[str]
 class Stage:
     """Folders whose names bite, stand-ins on the PATH of a job, and what those were called with."""
 
-    def __init__(self, folder: Path, job: Callable[..., SlurmJob]) -> None:
+    def __init__(self, folder: Path, job: Callable[..., JobRequest]) -> None:
         self.home, self.bin = folder / NASTY, folder / "bin"
         self.run = self.home / "runs" / "run"
         for needed in (self.run, self.bin):
@@ -69,7 +69,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, job: Callable[..., SlurmJob]) -> Stage:
+def stage(tmp_path: Path, job: Callable[..., JobRequest]) -> Stage:
     return Stage(tmp_path, job)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.backends.base import JobRequest
 from yoloscale.backends.slurm.commands import SlurmError, call
-from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.sbatch_errors import problem_of
 from yoloscale.backends.slurm.submit import environment_for, next_script
 
@@ -92,7 +92,7 @@ def test_an_sbatch_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monk
     assert "squeue --me" in problem.instead
 
 
-def test_the_sites_settings_stay_where_the_script_says_nothing(job: Callable[..., SlurmJob]) -> None:
+def test_the_sites_settings_stay_where_the_script_says_nothing(job: Callable[..., JobRequest]) -> None:
     ours = job("cluster=slurm device=cpu cluster.time=5 cluster.mem=1G cluster.sbatch.gres=nvme:1")
     said = dict.fromkeys(("SBATCH_TIMELIMIT", "SBATCH_MEM_PER_NODE", "SBATCH_JOB_NAME", "SBATCH_GRES"), "theirs")
     another = dict.fromkeys(("SBATCH_ARRAY_INX", "SBATCH_NO_REQUEUE", "SBATCH_WAIT"), "theirs")
@@ -101,7 +101,7 @@ def test_the_sites_settings_stay_where_the_script_says_nothing(job: Callable[...
 
 
 @pytest.mark.parametrize("mark", ["SLURM_JOB_ID", "SLURM_JOB_NODELIST"])
-def test_nothing_of_an_outer_job_is_left(job: Callable[..., SlurmJob], mark: str) -> None:
+def test_nothing_of_an_outer_job_is_left(job: Callable[..., JobRequest], mark: str) -> None:
     outer = {mark: "1", "SLURM_NTASKS": "9", "SLURM_CPU_BIND": "none", "SLURM_CONF": "/etc/slurm.conf", "HOME": "/root"}
     found = environment_for(job("cluster=slurm device=cpu"), outer)
     assert found == {"SLURM_CONF": "/etc/slurm.conf", "HOME": "/root"}

@@ -14,7 +14,7 @@ from mlflow import environment_variables as mlflow_variables
 
 from yoloscale.config.check.service_variables import MLFLOW_VARIABLES, WANDB_VARIABLES, unread, with_variables
 from yoloscale.config.compose.hydra import compose
-from yoloscale.config.schema import ClusterConfig, Config, Launcher, LoggerConfig, MlflowConfig, WandbConfig, WandbMode
+from yoloscale.config.schema import ClusterConfig, Config, LoggerConfig, MlflowConfig, WandbConfig, WandbMode
 from yoloscale.track import wandb_run
 
 
@@ -175,7 +175,7 @@ def test_a_key_that_does_not_reach_the_job_is_told(
     tmp_path: Path, config: Config, environ: dict[str, str], left: list[str]
 ) -> None:
     for export, expected in ((["HF_HOME"], left), (["HF_HOME", *environ], []), (None, [])):
-        config = replace(config, cluster=ClusterConfig(launcher=Launcher.slurm, export=export))
+        config = replace(config, cluster=ClusterConfig(launcher="slurm", export=export))
         lines = unread(config, environ=environ, home=tmp_path)
         assert [line.partition(" ")[0] for line in lines] == expected
         assert all("HF_HOME" in line for line in lines)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.base import RankProcess
 from yoloscale.backends.slurm.queue import ask
-from yoloscale.backends.slurm.signals import Hit, send_in_job
+from yoloscale.backends.slurm.signals import send_in_job
 from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError
 from yoloscale.runs import events
@@ -154,8 +155,8 @@ def test_signals_reach_every_node_of_a_job(account: Any) -> None:
     job = account.cluster.sbatch(task + "pid-$(hostname); exec sleep 600'", "--nodes=2", folder=account.folder)
     files = [account.folder / f"pid-{node}" for node in ("node1", "node2")]
     account.until("none", lambda: all(file.exists() for file in files))
-    wanted = [Hit(rank, f"node{rank + 1}", int(file.read_text())) for rank, file in enumerate(files)]
-    gone = Hit(2, "node2", 4194000)
+    wanted = [RankProcess(rank, f"node{rank + 1}", int(file.read_text())) for rank, file in enumerate(files)]
+    gone = RankProcess(2, "node2", 4194000)
     assert send_in_job(str(job), [*wanted, gone], signal.SIGUSR1) == wanted
     assert account.cluster.wait_for(job) == "FAILED", "by the signal"
     with pytest.raises(ConfigError, match=f"node1 was not reached by a step of job {job}: "):

@@ -8,7 +8,7 @@ from yoloscale.backends.slurm import queue
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError
 from yoloscale.runs import events
-from yoloscale.runs.jobs import Answer, Job
+from yoloscale.runs.jobs import Answer, Job, nobody
 from yoloscale.sweep.search.element import NO_POINT, main
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.search import Search
@@ -71,7 +71,7 @@ def test_elements_that_wait_in_the_queue_are_not_submitted_again(search: Search)
 
 
 def test_places_without_a_point_are_open(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "ask", queue.nobody)
+    monkeypatch.setattr(queue, "ask", nobody)
     assert open_indices(search) == [0, 1, 2]
     job = job_for(search, ["train", *TYPED], [0, 1, 2])
     assert job.array == "0-2"

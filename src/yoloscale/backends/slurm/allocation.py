@@ -13,8 +13,8 @@ from yoloscale.agent.job_end import JobEnd
 from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.outcome import Failure, Outcome
 from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.backends.base import job_for
 from yoloscale.backends.run_lock import Claim
-from yoloscale.backends.slurm.job import job_for
 from yoloscale.backends.slurm.own_job import OwnJob, environment_inside, left_s
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.backends.slurm.submit import next_script

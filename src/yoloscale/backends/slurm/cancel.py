@@ -9,7 +9,7 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
-from yoloscale.runs.jobs import Ask, Job, Silence
+from yoloscale.runs.jobs import Ask, Job, NoAnswer
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import asks
 from yoloscale.runs.status import read_progress
@@ -34,7 +34,7 @@ def cancel_job(run: RunDirectory, asked: Ask, *, at_once: bool, timeout_s: float
             _record_end(run, progress)
             return True
         if at_once or progress.queued is not None or (isinstance(job, Job) and job.is_waiting):
-            if isinstance(job, Silence):
+            if isinstance(job, NoAnswer):
                 raise ConfigError(_not_cancelled(progress.job, job.words))
             if not has_ended_job:
                 has_ended_job = True
@@ -48,9 +48,9 @@ def cancel_job(run: RunDirectory, asked: Ask, *, at_once: bool, timeout_s: float
         time.sleep(POLL_S)
 
 
-def _is_over(progress: Progress, job: Job | Silence | None) -> bool:
+def _is_over(progress: Progress, job: Job | NoAnswer | None) -> bool:
     """The run's own job must be gone, since its script writes into the run's history to the last; if SLURM tells."""
-    if progress.is_submitted and not isinstance(job, Silence):
+    if progress.is_submitted and not isinstance(job, NoAnswer):
         return job is None or job.is_over
     return not asks(progress)
 

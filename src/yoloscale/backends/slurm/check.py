@@ -38,7 +38,7 @@ def slurm_only(cluster: ClusterConfig) -> list[Problem]:
         if value != getattr(defaults, name):
             found = ", ".join(value) if isinstance(value, dict) else f"{value!r}"  # values of `env` may be secrets
             instead = "write cluster=slurm as well, or leave it out"
-            problems.append(Problem(f"cluster.{name}", f"{found} with launcher={cluster.launcher.value}", instead))
+            problems.append(Problem(f"cluster.{name}", f"{found} with launcher={cluster.launcher}", instead))
     return problems
 
 

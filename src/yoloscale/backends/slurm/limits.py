@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.site import default_partition, partition_of
-from yoloscale.config.schema import ClusterConfig, Config, Launcher
+from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.config.schema.slurm import is_exclusive, passed_through
 from yoloscale.errors import Problem
 from yoloscale.system.durations import limit_s
@@ -60,7 +60,7 @@ def site_problems(config: Config, say: Say, *, points: int = 1, asked: Callable[
     `say` gets a line for each default of the site that decides how long, and with what memory, the job runs. Inside of
     a job nobody is asked.
     """
-    if config.cluster.launcher is not Launcher.slurm or job_of(os.environ) is not None:
+    if config.cluster.is_here or job_of(os.environ) is not None:
         return []
     site = asked()
     for line in defaults(config.cluster, site):

@@ -15,7 +15,7 @@ from typing import Any
 
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.facts import parse
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher
+from yoloscale.config.schema import ClusterConfig, Config, Device
 from yoloscale.config.schema.slurm import CPUS_PER_GPU, OPTIONS, gpus_in, gpus_of, is_exclusive, passed_through
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.cpus import affinity, available
@@ -113,15 +113,6 @@ def fitted(config: Config, job: OwnJob, say: Say, *, says_nodes: bool, frozen: C
     return replace(config, cluster=replace(cluster, **kept, **taken))
 
 
-def or_fewer_nodes(problem: Problem, config: Config) -> Problem:
-    """The problem of a batch that does not divide over all nodes of a job: fewer of them may do, too."""
-    if problem.key != "batch":
-        return problem
-    batch, per_node = int(config.batch), config.cluster.procs_per_node or 1
-    fewer = [nodes for nodes in range(1, config.cluster.nodes) if batch % (nodes * per_node) == 0]
-    return replace(problem, instead=f"{problem.instead}, or cluster.nodes={fewer[-1]}") if fewer else problem
-
-
 def refuse_too_small(config: Config, job: OwnJob) -> None:
     """Raise ConfigError if the job has fewer nodes than the run is to have, or less in one of them."""
     cluster, problems = config.cluster, list[Problem]()
@@ -160,7 +151,7 @@ def remarks_in_job(config: Config, environ: Mapping[str, str] = os.environ) -> l
     if step is not None:
         return lines + _remarks_in_task(config, job, environ)
     lines += _few_cpus(config.cluster, job)
-    return lines if config.cluster.launcher is Launcher.slurm else lines + _remarks_on_nodes(job, environ)
+    return lines if not config.cluster.is_here else lines + _remarks_on_nodes(job, environ)
 
 
 def _few_cpus(cluster: ClusterConfig, job: str) -> list[str]:
@@ -183,7 +174,7 @@ def _remarks_on_nodes(job: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def _remarks_in_task(config: Config, job: str, environ: Mapping[str, str]) -> list[str]:
-    if config.cluster.launcher is Launcher.slurm:
+    if not config.cluster.is_here:
         return [
             f"this is a task of job {job}, from which cluster=slurm submits another one: without srun it uses {job}"
         ]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection, Iterator
 
 from yoloscale.backends.slurm.commands import SlurmError, call
-from yoloscale.runs.jobs import Answer, Job, Silence
+from yoloscale.runs.jobs import Answer, Job, NoAnswer
 
 TIMEOUT_S = 15.0  # squeue itself gives up on a controller that is down after about 9 s
 MAX_LIST_BYTES = 100_000  # the kernel takes no longer word; a list that is longer is left out, and all jobs are told
@@ -22,11 +22,11 @@ def ask(jobs: Collection[str]) -> Answer:
     if not jobs:
         return Answer()
     if shutil.which("squeue") is None:
-        return Answer(silence=Silence("there is no squeue on this machine", is_here=False))
+        return Answer(silence=NoAnswer("there is no squeue on this machine", is_here=False))
     try:
         found = _in_queue(jobs)
     except SlurmError as error:
-        return Answer(silence=Silence(error.said))
+        return Answer(silence=NoAnswer(error.said))
     forgotten = set(jobs) - found.keys()
     return Answer({**(_in_accounts(forgotten) if forgotten else {}), **found})
 

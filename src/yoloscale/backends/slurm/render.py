@@ -9,7 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from yoloscale.backends.slurm.job import SlurmJob, warning_s
+from yoloscale.backends.base import JobRequest
+from yoloscale.backends.slurm.job import warning_s
 from yoloscale.config.locations import templates_folder
 from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.config.schema.slurm import OPTIONS, gpus_of, is_exclusive, passed_through
@@ -26,12 +27,12 @@ _NOT_IN_OUTPUT = re.compile(r"\\|%\d*[%AJNajnstux]")  # SLURM replaces them in t
 _NOT_IN_MOUNT = re.compile(r"[:,\n]")  # they end a path in lists of mounts
 
 
-def script_of(job: SlurmJob) -> bytes:
+def script_of(job: JobRequest) -> bytes:
     """What sbatch gets and --dry-run prints. Raises ConfigError where the template or a folder does not do."""
     return render(job).encode("utf-8", "surrogateescape")  # a path may hold any bytes
 
 
-def render(job: SlurmJob) -> str:
+def render(job: JobRequest) -> str:
     """The script as text. Raises ConfigError where the template or a folder does not do."""
     cluster = job.cluster
     if problems := _folder_problems(job):
@@ -67,7 +68,7 @@ def render(job: SlurmJob) -> str:
     return script
 
 
-def options(job: SlurmJob) -> list[tuple[str, Any]]:
+def options(job: JobRequest) -> list[tuple[str, Any]]:
     """sbatch's options by their long names, sorted; True stands for one without a value."""
     cluster = job.cluster
     found = {name.replace("_", "-"): getattr(cluster, name) for name in OPTIONS}
@@ -134,7 +135,7 @@ def unwritable(folder: Path) -> str | None:
     return found[0] if found else None
 
 
-def _folder_problems(job: SlurmJob) -> list[Problem]:
+def _folder_problems(job: JobRequest) -> list[Problem]:
     """Folders that SLURM cannot write the job's output to, or that a container cannot see under their own path."""
     problems = []
     if found := _NOT_IN_OUTPUT.search(str(job.folder)):

@@ -6,24 +6,15 @@ import re
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
+from yoloscale.backends.base import RankProcess
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.errors import ConfigError, Problem
 
 MAX_STEPS = 16  # at a time
 
 
-@dataclass(frozen=True)
-class Hit:
-    """A rank that got, or is to get, a signal."""
-
-    rank: int
-    host: str
-    pid: int
-
-
-def send_in_job(job: str, wanted: Sequence[Hit], number: signal.Signals) -> list[Hit]:
+def send_in_job(job: str, wanted: Sequence[RankProcess], number: signal.Signals) -> list[RankProcess]:
     """Send a signal to ranks of a job, node by node; those that got it. Raises ConfigError with what srun said."""
     number_of_job = _own_number(job)
     hosts = sorted({hit.host for hit in wanted})
@@ -49,7 +40,7 @@ def kill_argv(job: str, host: str, pids: Sequence[int], number: signal.Signals) 
     return ["srun", *where, "--input=none", "kill", f"-{number.name.removeprefix('SIG')}", *map(str, pids)]
 
 
-def _send(job: str, hits: Sequence[Hit], number: signal.Signals) -> list[Hit]:
+def _send(job: str, hits: Sequence[RankProcess], number: signal.Signals) -> list[RankProcess]:
     """The ranks of one node; those that are gone already are no mistake."""
     try:
         call(kill_argv(job, hits[0].host, [hit.pid for hit in hits], number))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from yoloscale.backends.slurm.commands import SlurmError, call
-from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.schema import Config
 from yoloscale.config.schema.slurm import CPUS_PER_GPU, gpus_in, gpus_of, lacks_cpus
 
 _TIMEOUT_S = 5.0
@@ -19,7 +19,7 @@ def with_site_cpus(config: Config) -> Config:
     SLURM itself would give a task one CPU on most sites. Where SLURM does not answer, `resolve` takes the usual number.
     """
     cluster = config.cluster
-    if cluster.launcher is not Launcher.slurm or not lacks_cpus(cluster):
+    if cluster.is_here or not lacks_cpus(cluster):
         return config
     gpus = gpus_of(cluster) or 1
     each = _cpus_per_gpu((cluster.partition or "").partition(",")[0], gpus)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from yoloscale.backends.run_lock import Claim
+from yoloscale.backends.base import JobRequest
 from yoloscale.backends.slurm.commands import SlurmError, call
-from yoloscale.backends.slurm.job import SlurmJob, job_for
 from yoloscale.backends.slurm.render import options, script_of
 from yoloscale.backends.slurm.sbatch_errors import problem_of
-from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
-from yoloscale.runs import events
-from yoloscale.runs.frozen_state import FrozenState
 
 # where sbatch's variable is not called as the option
 _VARIABLES = {"time": "SBATCH_TIMELIMIT", "mem": "SBATCH_MEM_PER_NODE", "switches": "SBATCH_REQ_SWITCH"}
@@ -25,25 +20,7 @@ _OF_A_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_JOB_NODELIST")
 _CLIENTS = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT", "SLURM_DEBUG_FLAGS")
 
 
-def submit_claimed(taken: Claim, config: Config, typed: tuple[str, ...], before: FrozenState | None) -> str:
-    """Submit a claimed run and let go of it; the job's id.
-
-    Raises ConfigError with what SLURM said; the run is as it was `before` then, and gone if it was not there (None).
-    """
-    run = taken.run
-    try:
-        job = submit(job_for(config, run.path, typed), run.run_id)
-        events.record(run, events.SUBMITTED, job=job)
-    except ConfigError:
-        if run.loss() is None:
-            shutil.rmtree(run.path) if before is None else before.restore(run)
-        raise
-    finally:
-        taken.release()
-    return job
-
-
-def submit(job: SlurmJob, *arguments: str) -> str:
+def submit(job: JobRequest, *arguments: str) -> str:
     """Submit a job whose folder is there, with arguments for its script; its id. Raises ConfigError as SLURM says."""
     script = next_script(job.folder / "job")
     script.write_bytes(script_of(job))
@@ -56,7 +33,7 @@ def submit(job: SlurmJob, *arguments: str) -> str:
     return answer.split()[-1].partition(";")[0]  # what a site's own wrapper says comes before; a cluster's name behind
 
 
-def environment_for(job: SlurmJob, environ: Mapping[str, str]) -> dict[str, str]:
+def environment_for(job: JobRequest, environ: Mapping[str, str]) -> dict[str, str]:
     """What sbatch inherits: a site's SBATCH_… stay where the script says nothing, since they win over its options.
 
     What an outer job left is taken away: srun would read its own options from there.

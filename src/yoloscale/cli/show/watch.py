@@ -25,8 +25,8 @@ def announce(config: Config, run: RunDirectory, attempt: int) -> None:
 def run_watched(taken: Claim, config: Config) -> int:
     """Run a claimed run here with a display; its exit code."""
     from yoloscale.agent.attempt import Observer
-    from yoloscale.backends.local.start import run_here
     from yoloscale.cli.show.display import Display
+    from yoloscale.launch.here import run_here
 
     before = events.last_attempt(events.history(taken.run))
     announce(config, taken.run, before + 1)
@@ -38,7 +38,7 @@ def run_watched(taken: Claim, config: Config) -> int:
 
 def run_detached(taken: Claim, config: Config) -> int:
     """Hand a claimed run to a supervisor and say how to follow it."""
-    from yoloscale.backends.local.start import run_in_background
+    from yoloscale.launch.here import run_in_background
 
     announce(config, taken.run, events.last_attempt(events.history(taken.run)) + 1)
     run_in_background(taken)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
-from yoloscale.config.schema import Launcher
 from yoloscale.config.schema.sweep import Pruner
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.sweep_directory import SweepDirectory
@@ -24,7 +23,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     from yoloscale.sweep.search.ready import plan_search, ready
 
     planned = plan_search(tokens, say)
-    is_local = planned.probes.first.cluster.launcher is Launcher.local
+    is_local = planned.probes.first.cluster.is_here
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
     print("\n".join(described(planned)), file=sys.stdout if is_local else sys.stderr, flush=True)
     if dry_run:
@@ -61,22 +60,24 @@ def _named(planned: PlannedSearch, sweep: SweepDirectory, tokens: Sequence[str])
 
 
 def _print_script(planned: PlannedSearch, tokens: Sequence[str]) -> int:
-    from yoloscale.backends.slurm.render import script_of
+    from yoloscale.backends import registry
     from yoloscale.cli.submit import write_out
     from yoloscale.runs.sweep_directory import is_sweep
     from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.search.search import Search, open_search
     from yoloscale.sweep.search.submit import job_for, open_indices
-    from yoloscale.sweep.submit import said_of_others, script_jobs
+    from yoloscale.sweep.submit import said_of_others
 
     sweep = proposed_directory(planned.probes)
     search = Search(sweep, planned.space, planned.settings, planned.base)
     indices = open_indices(open_search(sweep)) if is_sweep(sweep.path) else list(range(search.total))
     print(f"sweep {shown(sweep.path)}\npoints {len(indices)}", file=sys.stderr)
-    first, *others = script_jobs(job_for(search, ["train", *_named(planned, sweep, tokens)], indices), indices)
+    request = job_for(search, ["train", *_named(planned, sweep, tokens)], indices)
+    backend = registry.required(request.cluster)
+    first, *others = backend.render_points(request, indices)
     if others:
         print(said_of_others(first, len(others)), file=sys.stderr)
-    write_out(script_of(first))
+    write_out(backend.render(first))
     return FINISHED
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from yoloscale.cli.runs import COLUMNS, row, table
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
-from yoloscale.config.schema import Launcher
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.sweep_directory import SweepDirectory, read
@@ -44,7 +43,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     if wants_search(tokens):
         return sweep_search.train(tokens, dry_run=dry_run, prepare=prepare, detach=detach)
     found = configure_all(expand(tokens, say), say=say)
-    is_local = found.first.cluster.launcher is Launcher.local
+    is_local = found.first.cluster.is_here
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
     if dry_run:
         refuse_if_taken(found)
@@ -94,13 +93,13 @@ def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, 
     from yoloscale.sweep.changes import change_points, changed_settings
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.freeze import change_settings
-    from yoloscale.sweep.submit import launcher_of, refuse_if_missing
+    from yoloscale.sweep.submit import cluster_of, refuse_if_missing
     from yoloscale.sweep.unfinished import unfinished
 
     settings, words = changed_settings(changes, read(sweep).settings)
     indices = unfinished(sweep, failed_only=failed_only)
     refuse_if_missing(sweep, indices)
-    is_local = launcher_of(sweep, indices) is Launcher.local
+    is_local = cluster_of(sweep, indices).is_here
     refuse_flags(is_local=is_local, prepare=False, detach=detach)
     points = sweep.runs()
     runs = [points[index] for index in indices if points[index].config.exists()]  # a search makes the others anew
@@ -132,10 +131,10 @@ def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, i
 
 
 def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
-    from yoloscale.backends.slurm.render import script_of
+    from yoloscale.backends import registry
     from yoloscale.cli.submit import write_out
     from yoloscale.sweep.freeze import proposed_directory
-    from yoloscale.sweep.submit import array_job, refuse_if_nothing, said_of_others, script_jobs
+    from yoloscale.sweep.submit import array_job, refuse_if_nothing, said_of_others
     from yoloscale.sweep.unfinished import unfinished
 
     proposed = proposed_directory(found)
@@ -143,10 +142,11 @@ def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
     indices = unfinished(proposed) if is_sweep_directory(proposed.path) else list(range(len(found.points)))
     refuse_if_nothing(proposed, indices, failed_only=False)
     print(f"sweep {shown(proposed.path)}\npoints {len(indices)}", file=sys.stderr)
-    first, *others = script_jobs(array_job(found.first, proposed, words, indices), indices)
+    backend = registry.required(found.first.cluster)
+    first, *others = backend.render_points(array_job(found.first, proposed, words, indices), indices)
     if others:
         print(said_of_others(first, len(others)), file=sys.stderr)
-    write_out(script_of(first))
+    write_out(backend.render(first))
     return FINISHED
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from yoloscale.config.schema import ClusterConfig, Config, Launcher
+from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.errors import Problem
 from yoloscale.system.remarks import Say
 
 
 def other_environment(cluster: ClusterConfig) -> str | None:
     """The key that gives the ranks of a SLURM job another environment; None if they have this one."""
-    if cluster.launcher is not Launcher.slurm:
+    if cluster.is_here:
         return None
     has = {
         "cluster.container_image": cluster.container_image is not None,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.config.check.wandb_access import has_key, kept_settings, mode_of, server_of
-from yoloscale.config.schema import Config, Launcher, LoggerConfig, MlflowConfig, WandbConfig, WandbMode
+from yoloscale.config.schema import Config, LoggerConfig, MlflowConfig, WandbConfig, WandbMode
 from yoloscale.system.secrets import has_login
 
 EXPERIMENT = "yoloscale"  # MLflow's, where nobody names one
@@ -129,7 +129,7 @@ def _names_of_one(config: Config, *, in_sweep: bool, environ: Mapping[str, str])
 def _left_behind(config: Config, environ: Mapping[str, str], home: Path | None) -> list[str]:
     """Keys and logins in variables that a job does not get, since cluster.export does not name them."""
     export = config.cluster.export
-    if config.cluster.launcher is not Launcher.slurm or export is None:
+    if config.cluster.is_here or export is None:
         return []
     wanted = list[str]()
     if config.logger.wandb is not None and mode_of(config.logger.wandb.mode, environ, home) is WandbMode.online:

@@ -14,7 +14,7 @@ from yoloscale.config.compose.catalog import task_of_name
 from yoloscale.config.compose.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.plan import is_automatic, plan, planned_batch, planned_ranks, world_size
 from yoloscale.config.resolve import starting_weights
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, LoggerConfig, Task
+from yoloscale.config.schema import ClusterConfig, Config, Device, LoggerConfig, Task
 from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.durations import GRAMMAR, limit_s
@@ -111,11 +111,11 @@ def _cluster(cluster: ClusterConfig, of_cluster: Callable[[ClusterConfig], list[
     if cluster.sync_bn and cluster.device is Device.cpu and cluster.nodes * (cluster.procs_per_node or 1) > 1:
         instead = "leave it out; torch has batch norms over several ranks on GPUs only"
         problems.append(Problem("cluster.sync_bn", "true on CPUs", instead))
-    if cluster.nodes == 1 and cluster.rdzv_endpoint is not None and cluster.launcher is not Launcher.slurm:
+    if cluster.nodes == 1 and cluster.rdzv_endpoint is not None and cluster.is_here:
         instead = "leave it out; it is for cluster.nodes above 1"
         problems.append(Problem("cluster.rdzv_endpoint", f"{cluster.rdzv_endpoint!r} with one node", instead))
     problems += of_cluster(cluster)
-    needs_endpoint = cluster.nodes > 1 and cluster.launcher is not Launcher.slurm
+    needs_endpoint = cluster.nodes > 1 and cluster.is_here
     if needs_endpoint and not re.fullmatch(r"(\[[^\]\s]+\]|[^:\s]+):\d{1,5}", cluster.rdzv_endpoint or ""):
         found = f"{cluster.rdzv_endpoint!r} with {cluster.nodes} nodes" if cluster.rdzv_endpoint else "not given"
         instead = "write cluster.rdzv_endpoint=HOST:PORT, an address of the first node that all others reach"
@@ -139,7 +139,7 @@ def _time(limit: str | None) -> list[Problem]:
 def _gpus(cluster: ClusterConfig, machine: Machine) -> list[Problem]:
     """Ranks, GPUs named and GPUs there."""
     gpus, ranks = cluster.gpus, cluster.procs_per_node
-    if cluster.launcher is Launcher.slurm:
+    if not cluster.is_here:
         return []  # other machines than this one
     if cluster.device is Device.cpu:
         return [Problem("cluster.gpus", f"{gpus} on the CPU", "leave it out, or write device=0,1")] if gpus else []

@@ -29,7 +29,7 @@ from yoloscale.config.compose.hydra_settings import refuse_sweep, refuse_typed_s
 from yoloscale.config.keys import describe, is_group, known, members, nullable_groups, switched_on
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.node_paths import expanded, is_of_a_job
-from yoloscale.config.schema import ClusterConfig, Config, DataCheck, Launcher, Task
+from yoloscale.config.schema import LOCAL, ClusterConfig, Config, DataCheck, Task
 from yoloscale.config.typed import build
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.remarks import Say, silent
@@ -307,10 +307,10 @@ def _anchor_paths(plain: dict[str, Any], is_own: Callable[[str], bool]) -> None:
     """
     data, model = plain["data"], plain["model"]
     paths = ((data, "source"), (model, "weights"), (model, "architecture"), (plain, "pretrained"))
-    is_on_slurm = plain["cluster"]["launcher"] is Launcher.slurm
-    keeps = is_of_a_job if is_on_slurm else lambda name: False
+    is_elsewhere = plain["cluster"]["launcher"] != LOCAL
+    keeps = is_of_a_job if is_elsewhere else lambda name: False
     for parent, key in paths:
-        is_later = is_on_slurm and data["check"] is DataCheck.later and parent is data
+        is_later = is_elsewhere and data["check"] is DataCheck.later and parent is data
         if isinstance(parent[key], str) and not is_later:
             parent[key] = expanded(parent[key], keeps=keeps)
     data["source"] = addresses.hide(data["source"])

@@ -6,6 +6,7 @@ from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.config.schema.slurm import ContainerRuntime, SlurmConfig
 from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig, SweepConfig, TrialConfig
 from yoloscale.config.schema.train import (
+    LOCAL,
     CheckpointConfig,
     ClusterConfig,
     Config,
@@ -14,7 +15,6 @@ from yoloscale.config.schema.train import (
     DebugConfig,
     Device,
     Interval,
-    Launcher,
     LoggerConfig,
     MlflowConfig,
     ModelConfig,
@@ -28,6 +28,7 @@ from yoloscale.config.schema.train import (
 )
 
 __all__ = [
+    "LOCAL",
     "CheckpointConfig",
     "ClusterConfig",
     "Config",
@@ -37,7 +38,6 @@ __all__ = [
     "DebugConfig",
     "Device",
     "Interval",
-    "Launcher",
     "LoggerConfig",
     "MlflowConfig",
     "ModelConfig",

@@ -14,6 +14,8 @@ from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.schema.sweep import SweepConfig, TrialConfig
 
+LOCAL = "local"  # the launcher of ranks on this machine
+
 
 class Task(str, Enum):
     """Ultralytics' tasks, by its own names. RT-DETR is a model family of `detect`."""
@@ -25,13 +27,6 @@ class Task(str, Enum):
     classify = "classify"
     pose = "pose"
     obb = "obb"
-
-
-class Launcher(str, Enum):
-    """What starts the ranks."""
-
-    local = "local"
-    slurm = "slurm"
 
 
 class Device(str, Enum):
@@ -114,7 +109,7 @@ class DataConfig:
 class ClusterConfig(SlurmConfig):
     """Where the ranks run. Written once; world size, batch split, threads and torchrun flags derive from it."""
 
-    launcher: Launcher = Launcher.local
+    launcher: str = LOCAL  # who starts the nodes: a row of backends/registry.py
     nodes: int = 1
     procs_per_node: int | None = None  # None: GPUs visible, else 2; resolved when the run is frozen
     device: Device = Device.auto
@@ -130,6 +125,11 @@ class ClusterConfig(SlurmConfig):
     max_restarts: int = 3  # after failures without a new checkpoint in between; 0: the first failure ends the run
     time: str | None = None  # wall-clock limit of one start as sbatch writes it, like 90 (minutes) or 1-12:00:00
     stop_before_s: float = 120.0  # how long before the limit all ranks save and stop; at most half of the limit
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the ranks run where the command is typed; else somebody else starts the nodes."""
+        return self.launcher == LOCAL
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from yoloscale.backends.slurm.limits import site_problems
+from yoloscale.backends import registry
 from yoloscale.config.compose import command_line, flags
 from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.compose.hydra import check, compose
@@ -18,7 +18,7 @@ from yoloscale.config.freeze import freeze
 from yoloscale.config.keys import is_group
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import quote_text
-from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SearchConfig, SweepConfig
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.configure import task_of
@@ -115,19 +115,20 @@ def ready(search: PlannedSearch, say: Say) -> Search:
             _make(directory, search)
         else:
             _join(directory, search)
-        if probes.first.cluster.launcher is Launcher.local:
+        if probes.first.cluster.is_here:
             name_gpus(directory, probes.points[0].composed.cluster.gpus)
     return replace(open_search(directory), is_new=is_new)
 
 
 def _site(search: PlannedSearch, begun: SweepDirectory | None, say: Say) -> list[Problem]:
     """What the site says of the elements that would be submitted: of a search that was begun, those that are left."""
-    if search.probes.first.cluster.launcher is not Launcher.slurm:
+    backend = registry.of(search.probes.first.cluster)
+    if backend is None:
         return []
     points = total(search.settings, search.space)
     if begun is not None:
         points = len(open_indices(replace(open_search(begun), settings=search.settings)))
-    return site_problems(search.probes.first, say, points=points)
+    return backend.check_site(search.probes.first, say, points=points)
 
 
 def refuse_if_taken(search: PlannedSearch, say: Say = silent) -> None:

@@ -6,25 +6,22 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 
-from yoloscale.backends.slurm.job import SlurmJob
-from yoloscale.backends.slurm.limits import ask_array_limits
-from yoloscale.backends.slurm.queue import ask
-from yoloscale.backends.slurm.submit import submit
+from yoloscale.backends import registry
+from yoloscale.backends.base import JobRequest, JobsLeftError
 from yoloscale.backends.status import statuses
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
 from yoloscale.runs.endings import record_cancel
-from yoloscale.runs.jobs import Ask, Silence
+from yoloscale.runs.jobs import Ask, NoAnswer
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.sweep.arrays import ArraysLeftError, parts_of, submit_parts
 from yoloscale.sweep.search.search import Search
 from yoloscale.sweep.submit import Submission, array_job
 from yoloscale.sweep.unfinished import unfinished
 from yoloscale.system.files import write_whole
 
 
-def job_for(search: Search, words: Sequence[str], indices: Sequence[int]) -> SlurmJob:
+def job_for(search: Search, words: Sequence[str], indices: Sequence[int]) -> JobRequest:
     """The array of some places of a search, whether they have a point yet or not."""
     return array_job(search.base, search.sweep, words, indices, asks=True)
 
@@ -53,15 +50,15 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], 
         instead = "`yoloscale status SWEEP`; more sweep.search.trials go on with it"
         raise ConfigError(Problem("SWEEP", f"{search.sweep.name!r}: {found}; nothing is left to submit", instead))
     points = {point.index: search.sweep.run(point.name) for point in search.sweep.points()}
-    parts, jobs, arrays = parts_of(indices, ask_array_limits()), dict[int, str](), list[str]()
+    jobs, arrays, backend = dict[int, str](), list[str](), registry.required(search.base.cluster)
     try:
-        for array, part in submit_parts(job_for(search, words, indices), parts, submit):
-            arrays.append(array)
-            jobs |= {index: part.element_of(array, index) for index in part.indices}
-            for index in points.keys() & set(part.indices):
+        for part in backend.submit_points(job_for(search, words, indices), indices):
+            arrays.append(part.id)
+            jobs |= part.jobs
+            for index in points.keys() & part.jobs.keys():
                 events.record(points[index], events.SUBMITTED, job=jobs[index])
     except ConfigError as error:
-        if not isinstance(error, ArraysLeftError):
+        if not isinstance(error, JobsLeftError):
             arrays.clear()
             for index in points.keys() & jobs.keys():
                 record_cancel(points[index], jobs[index])
@@ -74,7 +71,7 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], 
     return Submission(tuple(arrays), tuple(indices))
 
 
-def queued(sweep: SweepDirectory, asked: Ask = ask) -> dict[int, str]:
+def queued(sweep: SweepDirectory, asked: Ask = registry.ask) -> dict[int, str]:
     """Elements that SLURM has, of places without a point. Raises ConfigError if SLURM does not answer."""
     points = {point.index for point in sweep.points()}
     jobs = {int(index): job for index, job in _read(sweep).items() if int(index) not in points}
@@ -83,7 +80,7 @@ def queued(sweep: SweepDirectory, asked: Ask = ask) -> dict[int, str]:
     for index, job in jobs.items():
         assert answer is not None, "there are jobs"
         told = answer.of(job)
-        if isinstance(told, Silence):
+        if isinstance(told, NoAnswer):
             raise ConfigError(
                 Problem("SLURM", told.words or "squeue is not here", "once SLURM answers, the same again")
             )

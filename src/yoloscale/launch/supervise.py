@@ -1,4 +1,4 @@
-"""`python -m yoloscale.backends.local.supervise RUN LOCK_DESCRIPTOR WORKER`: a launcher without a display.
+"""`python -m yoloscale.launch.supervise RUN LOCK_DESCRIPTOR WORKER`: a launcher without a display.
 
 For detached runs, and for the points of a sweep on this machine.
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.previous_start import end_leftovers
-from yoloscale.backends.local.start import run_here
 from yoloscale.backends.run_lock import Claim
 from yoloscale.exit_codes import FAILED
+from yoloscale.launch.here import run_here
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
 

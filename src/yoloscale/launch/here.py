@@ -42,7 +42,7 @@ def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
     run = taken.run
     log = run.job / "supervisor.log"
     before = events.last_attempt(events.history(run))
-    argv = [sys.executable, "-m", "yoloscale.backends.local.supervise", str(run.path), str(taken.descriptor), worker]
+    argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor), worker]
     try:
         pid = start_detached(argv, log, keep_open=(taken.descriptor,))
     finally:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from yoloscale.backends.base import JobRequest, JobsLeftError, PointJobs
 from yoloscale.backends.slurm.commands import SlurmError, call
-from yoloscale.backends.slurm.job import SlurmJob
 from yoloscale.backends.slurm.limits import ArrayLimits
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.formatting import ranges
 
 AT_ONCE = 500  # ids on one command line
 GONE = "Invalid job id specified"
@@ -42,26 +43,18 @@ def parts_of(indices: Iterable[int], limits: ArrayLimits | None) -> list[Part]:
     return parts
 
 
-def jobs_of(job: SlurmJob, parts: Sequence[Part]) -> list[SlurmJob]:
+def jobs_of(job: JobRequest, parts: Sequence[Part]) -> list[JobRequest]:
     """The job of each part, from that of all points."""
     return [
         replace(job, array=ranges(index - part.first for index in part.indices), first=part.first) for part in parts
     ]
 
 
-class ArraysLeftError(ConfigError):
-    """An array was refused, and those submitted before it could not be taken back: they wait, or run."""
-
-    def __init__(self, problems: Sequence[Problem], arrays: Sequence[str]) -> None:
-        super().__init__(problems)
-        self.arrays = tuple(arrays)
-
-
-def submit_parts(job: SlurmJob, parts: Sequence[Part], submit: Callable[[SlurmJob], str]) -> Iterator[tuple[str, Part]]:
-    """Submit one array after the other; yields the id of each with its part. If one is refused, none of them stays.
+def submit_parts(job: JobRequest, parts: Sequence[Part], submit: Callable[[JobRequest], str]) -> Iterator[PointJobs]:
+    """Submit one array after the other; yields each with its points. If one is refused, none of them stays.
 
     With `cluster.array_parallelism` each begins when the one before has ended: so many points train at a time in all.
-    Raises ConfigError with what sbatch said; ArraysLeftError where arrays do stay, as scancel fails as well.
+    Raises ConfigError with what sbatch said; JobsLeftError where arrays do stay, as scancel fails as well.
     """
     arrays, jobs, is_chain = list[str](), jobs_of(job, parts), job.cluster.array_parallelism is not None
     for each in jobs[1:]:  # what is wrong with any is told before the first is submitted
@@ -71,16 +64,24 @@ def submit_parts(job: SlurmJob, parts: Sequence[Part], submit: Callable[[SlurmJo
             array = submit(_after(each, arrays[-1]) if arrays and is_chain else each)
         except ConfigError as error:
             try:
-                cancel_jobs(arrays)
+                _scancel(arrays)
             except SlurmError as failed:
-                raise ArraysLeftError([*error.problems, _left(arrays, failed)], arrays) from error
+                raise JobsLeftError([*error.problems, _left(arrays, failed)], arrays) from error
             raise
         arrays.append(array)
-        yield array, part
+        yield PointJobs(array, {index: part.element_of(array, index) for index in part.indices})
 
 
 def cancel_jobs(jobs: Iterable[str]) -> None:
-    """Take jobs out of the queue, or end them; some may have ended by themselves. Raises SlurmError."""
+    """Take jobs out of the queue, or end them; some may have ended by themselves. Raises ConfigError."""
+    try:
+        _scancel(jobs)
+    except SlurmError as error:
+        raise ConfigError(Problem("scancel", error.said, "once SLURM answers, the same again")) from None
+
+
+def _scancel(jobs: Iterable[str]) -> None:
+    """Raises SlurmError for all but jobs that are over."""
     waiting = iter(jobs)
     while some := list(islice(waiting, AT_ONCE)):
         try:
@@ -95,18 +96,7 @@ def _left(arrays: Sequence[str], failed: SlurmError) -> Problem:
     return Problem("scancel", found, f"type scancel {' '.join(arrays)}, or leave them and submit the rest later")
 
 
-def ranges(indices: Iterable[int]) -> str:
-    """Indices as sbatch writes them: 0, 1, 2, 5 is `0-2,5`."""
-    parts = list[list[int]]()
-    for index in sorted(indices):
-        if parts and parts[-1][1] == index - 1:
-            parts[-1][1] = index
-        else:
-            parts.append([index, index])
-    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)
-
-
-def _after(job: SlurmJob, array: str) -> SlurmJob:
+def _after(job: JobRequest, array: str) -> JobRequest:
     given = job.cluster.dependency
     if given is not None and "?" in given:
         instead = "write it with commas, or leave cluster.array_parallelism out: so many points take several arrays"

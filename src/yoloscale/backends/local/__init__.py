@@ -1,1 +1,0 @@
-"""Runs on this machine, watched or in the background."""
