@@ -98,7 +98,7 @@ def test_a_start_that_is_broken_off_lets_go_of_the_run(config: Make, monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, say: config)
-    monkeypatch.setattr("yoloscale.agent.previous_start.end_leftovers", interrupted)
+    monkeypatch.setattr("yoloscale.launch.start.end_leftovers", interrupted)
     made = config()
     with pytest.raises(KeyboardInterrupt):
         ready(made, [], print)

@@ -18,7 +18,7 @@ from yoloscale.config.schema import OriginConfig
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.errors import ConfigError
 from yoloscale.runs import events
-from yoloscale.runs.sweep_directory import SweepDirectory, base_of, read
+from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep.changes import _room_for_files, change_points, changed_settings
 from yoloscale.sweep.ready import ready
 from yoloscale.sweep.search.ready import plan_search
@@ -180,7 +180,7 @@ def test_points_of_a_search_that_are_still_to_come_go_on_so_too(tmp_path: Path) 
     shutil.move(tmp_path / "a", tmp_path / "b")
     go_on(search.sweep, "data=b/data.yaml", "workers=3")
     moved = str(tmp_path / "b" / "data.yaml")
-    assert load(base_of(search.sweep)).data.source == load(first[0].config).data.source == moved
+    assert load(search.sweep.base).data.source == load(first[0].config).data.source == moved
     second = ask_point(open_search(search.sweep), 1)
     assert second is not None
     assert second[1] is None

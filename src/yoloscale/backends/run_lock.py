@@ -45,8 +45,7 @@ def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Cl
     run does not lie there any more.
     """
     run.check()
-    path = run.lock if node_rank == 0 else run.lock.with_name(f"lock-node-{node_rank}")
-    taken = Claim(run, os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+    taken = Claim(run, os.open(run.node_lock(node_rank), os.O_RDWR | os.O_CREAT, 0o644))
     try:
         _flock(taken, is_first=node_rank == 0, job=job)
         if node_rank == 0:

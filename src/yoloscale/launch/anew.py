@@ -58,7 +58,7 @@ def _weights(run: RunDirectory, changes: Sequence[str]) -> Path | None:
     typed = typed_for(run)
     if any(_is_start(word) and word not in typed for word in changes):
         return None
-    return next((file for file in (run.best_weights, run.weights / "last.pt") if file.is_file()), None)
+    return next((file for file in (run.best_weights, run.last_weights) if file.is_file()), None)
 
 
 def _is_start(token: str) -> bool:

@@ -40,7 +40,7 @@ def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
     Returns when the supervisor has said in the events that it is there. The lock goes over to it without a gap.
     """
     run = taken.run
-    log = run.job / "supervisor.log"
+    log = run.supervisor_log
     before = events.last_attempt(events.history(run))
     argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor), worker]
     try:

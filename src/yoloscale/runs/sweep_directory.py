@@ -22,7 +22,6 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.files import write_whole
 
 VERSION = 1
-JOURNAL, BASE = "study.journal", "base.yaml"
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,36 @@ class SweepDirectory:
     def lock(self) -> Path:
         """Held (flock) while points are frozen and submitted."""
         return self.job / "lock"
+
+    @property
+    def journal(self) -> Path:
+        """The study of a search."""
+        return self.path / "study.journal"
+
+    @property
+    def base(self) -> Path:
+        """What all points of a search have in common, frozen."""
+        return self.path / "base.yaml"
+
+    @property
+    def arrays(self) -> Path:
+        """The ids of SLURM arrays that were submitted together."""
+        return self.job / "arrays.json"
+
+    @property
+    def elements(self) -> Path:
+        """By which elements of SLURM arrays the points of a search are trained."""
+        return self.job / "elements.json"
+
+    @property
+    def gpus(self) -> Path:
+        """The GPUs of this machine that points take theirs from."""
+        return self.job / "gpus.json"
+
+    @property
+    def launcher_log(self) -> Path:
+        """What launchers of the sweep in the background have printed."""
+        return self.job / "launcher.log"
 
     def run(self, name: str) -> RunDirectory:
         """The run of the point with this name."""
@@ -141,13 +170,3 @@ def _plain(place: int, point: SweepPoint) -> dict[str, Any]:
     """A point as it stands in the file: with its index where that is not its place, as points of a search may come."""
     index = {} if point.index == place else {"index": point.index}
     return {**index, "name": point.name, "overrides": list(point.overrides)}
-
-
-def journal_of(sweep: SweepDirectory) -> Path:
-    """The study of a search."""
-    return sweep.path / JOURNAL
-
-
-def base_of(sweep: SweepDirectory) -> Path:
-    """What all points of a search have in common, frozen."""
-    return sweep.path / BASE

@@ -23,7 +23,7 @@ from yoloscale.launch.move import move, moved_run
 from yoloscale.launch.prepare import prepare
 from yoloscale.launch.start import asked
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sweep_directory import SweepDirectory, base_of, read, write
+from yoloscale.runs.sweep_directory import SweepDirectory, read, write
 from yoloscale.sweep.directory import take
 from yoloscale.sweep.prepare import needs
 from yoloscale.sweep.problems import gathered
@@ -72,7 +72,7 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
         return
     if swept := [key for key in map(anew.key_of, words) if key in _swept(sweep)]:
         raise ConfigError([Problem(key, "what the points differ in", "leave it out") for key in swept])
-    say, bases = once(say), [base_of(sweep)] if base_of(sweep).exists() else []
+    say, bases = once(say), [sweep.base] if sweep.base.exists() else []
     found, done = list[Config | ConfigError](), dict[str, Config | ConfigError]()
     for config in [*(_asked(run, words) for run in runs), *(_asked_of_base(load(base), words) for base in bases)]:
         if isinstance(config, Config):

@@ -22,7 +22,7 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.move import done_by, move, not_compared
 from yoloscale.runs import event_files
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
 from yoloscale.sweep.directory import TakenSweep, make_first_free, take
 from yoloscale.sweep.problems import gathered
@@ -96,7 +96,7 @@ def say_not_compared(sweep: ConfiguredSweep, say: Say) -> None:
         return
     directory, say, known = sweep.directory(sweep.name), once(say), Sections()
     going_on = [(directory.run(each.name), each) for each in sweep.points]
-    paths = [(directory.path / BASE, sweep.points[0])]
+    paths = [(directory.base, sweep.points[0])]
     paths += [(run.config, each) for run, each in going_on if not run.result.exists()]
     for path, each in paths:
         frozen = load_own(path, known) if path.exists() else each.config
@@ -269,16 +269,16 @@ def _folders_in(directory: SweepDirectory) -> list[Path]:
 def remove_search(directory: SweepDirectory) -> None:
     """Remove what a search leaves whose command was killed before sweep.yaml was there; the caller has taken it."""
     for entry in directory.path.iterdir():
-        if _is_of_search(entry):
+        if _is_of_search(directory, entry):
             entry.unlink(missing_ok=True)
 
 
-def _is_of_search(entry: Path) -> bool:
-    return entry.name.startswith((JOURNAL, BASE)) and entry.is_file()
+def _is_of_search(directory: SweepDirectory, entry: Path) -> bool:
+    return entry.name.startswith((directory.journal.name, directory.base.name)) and entry.is_file()
 
 
 def _is_ours(directory: SweepDirectory, entry: Path) -> bool:
-    if entry == directory.job or entry.match(f"{directory.record.name}.*.part") or _is_of_search(entry):
+    if entry == directory.job or entry.match(f"{directory.record.name}.*.part") or _is_of_search(directory, entry):
         return True
     if "=" not in entry.name or not entry.is_dir() or entry.is_symlink():
         return False

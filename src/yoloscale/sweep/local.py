@@ -29,7 +29,7 @@ from yoloscale.launch.start import prepared_again
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, statuses
-from yoloscale.runs.sweep_directory import SweepDirectory, base_of, read
+from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import launchers
 from yoloscale.sweep.grid import GridSource
@@ -110,7 +110,7 @@ def frozen_slots(sweep: SweepDirectory, settings: SweepConfig | None = None) -> 
 def frozen_config(sweep: SweepDirectory) -> Path:
     """A config that says where all points go on; finished ones keep that of their own. ConfigError if there is none."""
     runs = sorted(sweep.runs(), key=lambda run: run.result.exists())
-    candidates = (base_of(sweep), *(run.config for run in runs))
+    candidates = (sweep.base, *(run.config for run in runs))
     found = next((path for path in candidates if path.exists()), None)
     if found is None:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: it has no points", "type the sweep's own command again"))
@@ -119,7 +119,7 @@ def frozen_config(sweep: SweepDirectory) -> Path:
 
 def name_gpus(sweep: SweepDirectory, gpus: Sequence[int] | None) -> None:
     """Put down which of the visible GPUs the sweep's points share out among them; None: all."""
-    file = _gpus_file(sweep)
+    file = sweep.gpus
     if gpus is None:
         file.unlink(missing_ok=True)
     else:
@@ -153,7 +153,7 @@ def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -
 
 def start_in_background(sweep: SweepDirectory, *, failed_only: bool = False) -> int:
     """Hand a frozen sweep to a launcher that outlives this process and its terminal; that launcher's pid."""
-    log = log_of(sweep)
+    log = sweep.launcher_log
     argv = [sys.executable, "-m", "yoloscale.sweep.local", str(sweep.path.absolute())]
     pid = start_detached([*argv, *(["--failed"] if failed_only else [])], log)
     started, deadline = time.time(), time.monotonic() + START_S
@@ -165,11 +165,6 @@ def start_in_background(sweep: SweepDirectory, *, failed_only: bool = False) -> 
     return pid
 
 
-def log_of(sweep: SweepDirectory) -> Path:
-    """What launchers of the sweep in the background have printed."""
-    return sweep.job / "launcher.log"
-
-
 def source_of(sweep: SweepDirectory, say: Callable[[str], None], *, failed_only: bool = False) -> PointSource:
     """The points of a frozen sweep that are to be trained; those of a search are asked for as it goes on."""
     if read(sweep).settings.search is not None:
@@ -179,16 +174,12 @@ def source_of(sweep: SweepDirectory, say: Callable[[str], None], *, failed_only:
 
 def _named(sweep: SweepDirectory) -> list[int] | None:
     try:
-        return [int(index) for index in json.loads(_gpus_file(sweep).read_text(encoding="utf-8"))]
+        return [int(index) for index in json.loads(sweep.gpus.read_text(encoding="utf-8"))]
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
         instead = "type the sweep's own command again, with device= as before"
-        raise ConfigError(Problem(str(_gpus_file(sweep)), f"no list of GPUs: {error}", instead)) from error
-
-
-def _gpus_file(sweep: SweepDirectory) -> Path:
-    return sweep.job / "gpus.json"
+        raise ConfigError(Problem(str(sweep.gpus), f"no list of GPUs: {error}", instead)) from error
 
 
 def main(arguments: Sequence[str]) -> int:

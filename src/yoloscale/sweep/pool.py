@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 from yoloscale.agent.job_end import JobEnd
@@ -225,7 +224,7 @@ class _Pool:
             variables[VISIBLE_GPUS] = ",".join(leased.gpus)
         try:
             process = Dependent(
-                argv, {**os.environ, **variables}, log_of(run), keep_open=(taken.descriptor, *leased.descriptors)
+                argv, {**os.environ, **variables}, run.supervisor_log, keep_open=(taken.descriptor, *leased.descriptors)
             )
         finally:
             taken.release()  # the launcher has it now
@@ -253,7 +252,7 @@ class _Pool:
         is_cancelled = found.state == "cancelled" and exit_code == -signal.SIGKILL  # by `cancel --now` of this point
         if exit_code in _TOLD_CODES or is_told or is_cancelled:
             return found
-        said = last_lines(log_of(run), 1)
+        said = last_lines(run.supervisor_log, 1)
         error = f"its launcher {describe_exit(exit_code)}" + (f": {said[0]}" if said and exit_code >= 0 else "")
         attempt = events.last_attempt(events.history(run))
         events.note(run, events.FAILED, attempt=attempt, rank=None, host=socket.gethostname(), error=error)
@@ -264,8 +263,3 @@ class _Pool:
 def _held(found: Status) -> Status:
     """Of a run that somebody else has. Its new launcher may not have said so yet, its old one not have ended yet."""
     return found if found.is_active or found.state == "finished" else replace(found, state="pending")
-
-
-def log_of(run: RunDirectory) -> Path:
-    """What the launcher of a run in a pool printed."""
-    return run.job / "supervisor.log"

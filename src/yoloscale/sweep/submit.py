@@ -20,7 +20,7 @@ from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
-from yoloscale.runs.sweep_directory import SweepDirectory, base_of
+from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.system.formatting import ranges
 
 
@@ -53,7 +53,7 @@ def array_job(
 
 def cluster_of(sweep: SweepDirectory, indices: Sequence[int]) -> ClusterConfig:
     """Where the first of these points is to run, or, without any, the first that is there."""
-    if (base := base_of(sweep)).exists():
+    if (base := sweep.base).exists():
         return load(base).cluster
     points = sweep.points()
     chosen = [points[index] for index in indices] or [each for each in points if sweep.run(each.name).config.exists()]
@@ -144,6 +144,6 @@ def refuse_if_missing(sweep: SweepDirectory, indices: Sequence[int]) -> None:
     """Raise ConfigError if the folder of one of these points was removed; a search makes such a point by itself."""
     runs = sweep.runs()
     missing = [runs[index].name for index in indices if not runs[index].config.exists()]
-    if missing and not base_of(sweep).exists():
+    if missing and not sweep.base.exists():
         found = f"{sweep.name!r}: {len(missing)} of its points are not there any more, the first: {missing[0]}"
         raise ConfigError(Problem("SWEEP", found, "type the sweep's own command again: it makes them anew"))

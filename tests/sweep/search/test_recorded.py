@@ -12,7 +12,7 @@ import pytest
 
 from yoloscale.config.freeze import freeze, load
 from yoloscale.errors import ConfigError
-from yoloscale.runs.sweep_directory import SweepRecord, base_of, read, write
+from yoloscale.runs.sweep_directory import SweepRecord, read, write
 from yoloscale.study import study as studies
 from yoloscale.sweep.grammar.space import Interval, Space, read_space
 from yoloscale.sweep.search import ready as ready_module
@@ -93,7 +93,7 @@ def test_an_older_search_is_joined_and_goes_on(monkeypatch: pytest.MonkeyPatch) 
     typed = (*common, "mixup=range(0,0.4,0.1)", "freeze=0,10")
     write(search.sweep, replace(read(search.sweep), overrides=typed, space=None))
     studies.load(search.journal).set_user_attr("space", before)
-    freeze(replace(search.base, warmup_momentum=0.0), base_of(search.sweep))
+    freeze(replace(search.base, warmup_momentum=0.0), search.sweep.base)
 
     joined, said = join("mixup=range(0,0.4,0.1)", "freeze=[0,10]", "sweep.search.trials=60")
     assert joined == open_search(search.sweep)

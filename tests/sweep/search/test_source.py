@@ -20,7 +20,7 @@ from yoloscale.errors import ConfigError
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import LOST
-from yoloscale.runs.sweep_directory import SweepDirectory, journal_of, read
+from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.study import study as studies
 from yoloscale.sweep import configure, local
 from yoloscale.sweep.search import ready as ready_module
@@ -64,7 +64,7 @@ def test_launchers_at_once_make_every_point_once_and_one_that_is_killed_costs_no
     first.wait()
     third = launch(sweep)
     assert [second.wait(120), third.wait(120)] == [0, 0]
-    trials = [trial for trial in studies.load(journal_of(sweep)).trials if trial.user_attrs.get("point")]
+    trials = [trial for trial in studies.load(sweep.journal).trials if trial.user_attrs.get("point")]
     done = [trial for trial in trials if trial.state.name == "COMPLETE"]
     assert {trial.user_attrs["point"] for trial in done} == {f"trial-{index:03d}" for index in range(12)}
     assert len(done) == 12
@@ -78,7 +78,7 @@ def test_launchers_at_once_make_every_point_once_and_one_that_is_killed_costs_no
     for point, run in zip(points, sweep.runs(), strict=True):
         config = load(run.config)
         assert config.trial is not None
-        assert (run.path / config.trial.study).resolve() == journal_of(sweep)
+        assert (run.path / config.trial.study).resolve() == sweep.journal
         assert config.lr0 == by_name[point.name].params["lr0"]
         assert config.trial.number == by_name[point.name].number
 
@@ -281,5 +281,5 @@ def test_a_search_opens_again_from_another_folder(make: Make, tmp_path: Path, mo
     asked = ask_point(again, 0)
     assert asked is not None
     assert asked[1] is None
-    assert next(iter(jsonl.read(journal_of(search.sweep))))
+    assert next(iter(jsonl.read(search.sweep.journal)))
     shutil.rmtree(search.sweep.path)

@@ -109,7 +109,7 @@ def _detached(sweep: SweepDirectory, *, failed_only: bool) -> int:
 
     local.start_in_background(sweep, failed_only=failed_only)
     path = shown(sweep.path)
-    print(f"runs in the background: {shlex.quote(sweep.name)}\nlogs  {shown(local.log_of(sweep))}")
+    print(f"runs in the background: {shlex.quote(sweep.name)}\nlogs  {shown(sweep.launcher_log)}")
     print(f"  yoloscale status {path}\n  yoloscale cancel {path}")
     return FINISHED
 

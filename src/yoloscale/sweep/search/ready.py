@@ -22,7 +22,7 @@ from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SearchConfig, SweepConfig
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.configure import task_of
-from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, base_of, is_sweep, journal_of, read, write
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
 from yoloscale.study import study as studies
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
 from yoloscale.sweep.directory import make_first_free, take
@@ -183,16 +183,16 @@ def _make(directory: SweepDirectory, search: PlannedSearch) -> None:
     remove_search(directory)
     with removed_if_it_fails(directory):
         try:
-            studies.create(journal_of(directory), search.settings)
+            studies.create(directory.journal, search.settings)
         except studies.StudyError as error:
             raise ConfigError(Problem("sweep.search", str(error), "see what keeps it from being written")) from error
-        freeze(search.base, base_of(directory))
+        freeze(search.base, directory.base)
         write(directory, SweepRecord(search.typed, (), _settings(search), plain(search.space)))
 
 
 def _join(directory: SweepDirectory, search: PlannedSearch) -> None:
     """Take up a search of that name; where it runs, and how many points it has, are as typed now."""
-    freeze(_compared(directory, search), base_of(directory))
+    freeze(_compared(directory, search), directory.base)
     record = read(directory)
     if record.settings != (settings := _settings(search)):
         write(directory, replace(record, settings=settings))

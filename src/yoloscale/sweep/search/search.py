@@ -28,7 +28,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import read_result, status
-from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, base_of, journal_of, read, write
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, read, write
 from yoloscale.study import study as studies
 from yoloscale.study.objectives import values_of
 from yoloscale.sweep.configure import ConfiguredPoint, resolved
@@ -57,7 +57,7 @@ class Search:
     @property
     def journal(self) -> Path:
         """The study's file."""
-        return journal_of(self.sweep)
+        return self.sweep.journal
 
     @property
     def total(self) -> int:
@@ -75,8 +75,8 @@ def open_search(sweep: SweepDirectory) -> Search:
     record = read(sweep)
     if record.settings.search is None:
         raise ConfigError(Problem(str(sweep.path), "a sweep over given values, no search", "give it another name="))
-    space = recorded_space(record, journal_of(sweep))
-    return Search(sweep, space, record.settings.search, load(base_of(sweep)))
+    space = recorded_space(record, sweep.journal)
+    return Search(sweep, space, record.settings.search, load(sweep.base))
 
 
 def free_index(search: Search) -> int | None:
@@ -175,7 +175,7 @@ def _freeze(search: Search, run: RunDirectory, point: Point, number: int) -> str
         return _failed(run, composed)
     machine = this_machine()
     config = resolved(composed, search.base, machine)
-    trial = TrialConfig(number, os.path.join("..", journal_of(search.sweep).name), search.settings)  # noqa: PTH118
+    trial = TrialConfig(number, os.path.join("..", search.sweep.journal.name), search.settings)  # noqa: PTH118
     # loggers were checked where it was started; on a node without a key, say, the run logs offline
     problems = [each for each in validate(config, machine) if not each.key.startswith("logger.")]
     problem = ConfigError(problems) if problems else None

@@ -92,14 +92,14 @@ def queued(sweep: SweepDirectory, asked: Ask = registry.ask) -> dict[int, str]:
 def _put_down(sweep: SweepDirectory, arrays: Sequence[str], jobs: Mapping[int, str], points: Collection[int]) -> None:
     """Put down what was submitted: arrays, and the jobs of places that have no point yet."""
     asking = {str(index): job for index, job in jobs.items() if index not in points}
-    write_whole(sweep.job / "elements.json", json.dumps({**_read(sweep), **asking}))
+    write_whole(sweep.elements, json.dumps({**_read(sweep), **asking}))
     put_down(sweep, arrays)
 
 
 def _read(sweep: SweepDirectory) -> dict[str, str]:
     """Job by index, of elements that were to ask for their point."""
     try:
-        found: dict[str, str] = json.loads((sweep.job / "elements.json").read_text(encoding="utf-8"))
+        found: dict[str, str] = json.loads((sweep.elements).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     return found

@@ -46,9 +46,10 @@ def finish(
     """
     started = time.monotonic()
     # by one rank for all: on another node a file may not be seen yet
-    chosen = run.weights / group.by_first(lambda: "best.pt" if (run.weights / "best.pt").exists() else "last.pt")
+    best, last = run.best_weights, run.last_weights
+    chosen = run.weights / group.by_first(lambda: (best if best.exists() else last).name)
     if parts.trainer.args.task == "depth" and ranks.is_first:
-        for path in {chosen, run.weights / "last.pt"}:
+        for path in {chosen, last}:
             run.check()
             calibrate(path, parts.evaluation.dataset, parts.trainer)
     group.barrier()
@@ -116,7 +117,7 @@ def _cost(config: Config, run: RunDirectory, parts: Parts, chosen: Path) -> dict
 def _draw(run: RunDirectory, parts: Parts, observer: RunObserver) -> None:
     """Draw the pictures; one that cannot be drawn is a warning: the training is done."""
     drawings: list[Callable[[], None]] = [
-        partial(plots.results, run.path / "results.csv"),
+        partial(plots.results, run.results_csv),
         partial(plots.labels, parts.trainer),
     ]
     drawings += [partial(plots.training_batch, parts.trainer, *pair) for pair in _numbered(observer.first_batches)]

@@ -55,7 +55,7 @@ def open_trackers(
         found_at=lambda tracker, where: events.note(run, events.TRACKED, tracker=tracker, where=where),
     )
     made = makers(config.logger, facts) if ranks.is_first_of_node else {}
-    told = run.job / ("tracked.json" if ranks.node == 0 else f"tracked-node-{ranks.node}.json")
+    told = run.tracked(ranks.node)
     trackers = BackgroundTrackers(made, told, facts.warn, partial(_goodput, run), check=run.glance)
     if ranks.is_first and attempt > 1 and (reason := why_restarted(events.history(run), attempt)):
         trackers.tell(partial(_alert, title=f"{run.name}: restarted", text=f"Attempt {attempt} goes on after {reason}"))
@@ -104,7 +104,7 @@ def _identity(run: RunDirectory, progress: Progress) -> dict[str, str]:
     A run that W&B's agent starts has the id that the agent has chosen. A sweep of our own has many runs, so that none
     of its points takes an id from the environment.
     """
-    file = run.job / "trackers.json"
+    file = run.trackers
     if IDENTITY in progress.tracker:
         return dict(progress.tracker)
     try:

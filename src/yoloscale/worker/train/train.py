@@ -311,7 +311,7 @@ def _observer(
         jsonl.drop(run.trace, lambda line: line["step"] > progress.position.total)  # they are done again
     return RunObserver(
         run,
-        ResultsCsv(run.path / "results.csv", progress.position.epoch),
+        ResultsCsv(run.results_csv, progress.position.epoch),
         trackers,
         writes=ranks.is_first,
         plots=config.plots,
@@ -327,7 +327,7 @@ def _say_started(
     if not ranks.is_first:
         return
     run.check()
-    write_arguments(run.path / "args.yaml", parts)
+    write_arguments(run.arguments, parts)
     order, position, hours = parts.order, progress.position, config.time
     _say(run, ranks, attempt, "ready")
     events.record(

@@ -71,8 +71,7 @@ def models(run: RunDirectory, result: dict[str, Any], metadata: dict[str, Any]) 
     last = int(result["epochs"])
     best = _best_epoch(evaluations) or last
     found = []
-    for alias, epoch in (("last", last), ("best", best)):
-        path = run.weights / f"{alias}.pt"
+    for alias, path, epoch in (("last", run.last_weights, last), ("best", run.best_weights, best)):
         if path.exists():
             own = {"epoch": epoch, "sha256": sha256_of(path), "metrics": _metrics(evaluations.get(epoch, {}))}
             found.append(Artifact(path, run.name, (alias, f"epoch-{epoch}"), {**metadata, **own}))
