@@ -31,7 +31,7 @@ def start(config: Make, standin: None) -> Callable[..., Run]:
     def start_one(name: str = "run", **script: Any) -> Run:
         taken = claim(config(name, max_restarts=0), [])
         (taken.run.path / "standin.json").write_text(json.dumps({"steps": 20, **script}))
-        run_in_background(taken, worker="standin_worker")
+        run_in_background(taken)
         return Run(taken.run.path)
 
     return start_one

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from yoloscale.agent import spec
-
 COUNTED = {
     "yoloscale.config.compose.flags": ("split",),
     "yoloscale.config.compose.hydra": ("hydra_arguments", "compose_tree"),
@@ -31,7 +29,6 @@ def code_of(module: str, name: str) -> CodeType:
 
 def main() -> int:
     file, arguments = Path(sys.argv[1]), sys.argv[2:]
-    spec.WORKER = "standin_worker"  # before anybody has imported it
     names = {code_of(module, name): name for module, functions in COUNTED.items() for name in functions}
     calls = Counter(dict.fromkeys(names.values(), 0))
 

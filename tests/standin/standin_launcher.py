@@ -1,4 +1,4 @@
-"""`python -m standin_launcher RUN [NODE_RANK]`: `yoloscale train` of a claimed run with the stand-in rank.
+"""`python -m standin_launcher RUN [NODE_RANK]`: `yoloscale train` of a claimed run, with a display.
 
 RUN/standin.json: {"constants": {"module.NAME": value}} sets constants of modules of yoloscale.agent, so that a test
 need not wait as long as a cluster may take.
@@ -24,8 +24,6 @@ from yoloscale.launch.here import run_here
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
 
-WORKER = "standin_worker"
-
 
 def set_constants(run: RunDirectory) -> None:
     for name, value in json.loads((run.path / "standin.json").read_text()).get("constants", {}).items():
@@ -46,9 +44,9 @@ def main() -> int:
             if node_rank:
                 announced = wait_for_first_node(run, config, node_rank, print, timeout_s=30)
                 lock(run, node_rank=node_rank)
-                outcome = join_attempts(run, config, announced, observer, node_rank=node_rank, worker=WORKER)
+                outcome = join_attempts(run, config, announced, observer, node_rank=node_rank)
             else:
-                outcome = run_here(lock(run), observer, worker=WORKER)
+                outcome = run_here(lock(run), observer)
     except ConfigError as error:
         print_problems(error)
         return 2

@@ -1,4 +1,4 @@
-"""A rank without torch: says what a real one says, and breaks on command. `python -m standin_worker RUN` by torchrun.
+"""A rank's program without torch: says what a training says, and breaks on command; sitecustomize puts it in.
 
 RUN/standin.json: {"steps", "step_s", "until": a file in RUN that makes it finish at the next step, whatever the number,
 "setup_s", "save_every" (steps), "save_s" (how long a save at a stop takes),
@@ -17,26 +17,19 @@ import subprocess
 import sys
 import time
 import traceback
-from pathlib import Path
 from typing import Any
 
+from yoloscale.config.schema import Config
+from yoloscale.distributed.environment import Ranks
+from yoloscale.engine.stop_requests import Ballot
 from yoloscale.runs import events, jsonl
-from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.liveness import is_alive
-from yoloscale.system.parent_death import die_with_parent
-from yoloscale.system.variables import RUN_ID
 
-RANK, WORLD_SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-ATTEMPT = int(os.environ["YOLOSCALE_ATTEMPT"])
+RANK, WORLD_SIZE, ATTEMPT = 0, 1, 1
 UNTOLD = {"steps": 1_000_000}  # without standin.json: until it is asked to stop
 stops: list[str] = []
 saves: list[bool] = []
-
-
-def redirect(run: RunDirectory) -> None:
-    log = os.open(run.rank_log(ATTEMPT, RANK), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
 
 
 def newest(run: RunDirectory) -> int:
@@ -163,13 +156,14 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
     return leave(run, 0)
 
 
-def main() -> int:
-    run = owned(RunDirectory(Path(sys.argv[1])), os.environ.get(RUN_ID))
-    redirect(run)
-    die_with_parent(os.getppid())
+def stand_in(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
+    global RANK, WORLD_SIZE, ATTEMPT
+    RANK, WORLD_SIZE, ATTEMPT = ranks.rank, ranks.world_size, attempt
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, lambda received, _: stops.append(signal.Signals(received).name))
     signal.signal(signal.SIGUSR2, lambda *_: saves.append(True))
+    stops.extend([ballot.reason] if ballot.reason else [])  # what came before
+    saves.extend([True] if ballot.wants_checkpoint else [])
     file = run.path / "standin.json"
     script = json.loads(file.read_text()) if file.exists() else UNTOLD
     if script.get("child"):
@@ -186,7 +180,3 @@ def main() -> int:
         said |= {"rank": RANK, "host": socket.gethostname(), "collateral": isinstance(error, ConnectionError)}
         events.record(run, events.FAILED, attempt=ATTEMPT, **said)
         return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

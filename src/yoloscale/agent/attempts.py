@@ -17,7 +17,7 @@ from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.node_group import Change, NodeGroup
 from yoloscale.agent.outcome import Failure, Outcome
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
-from yoloscale.agent.spec import WORKER, JobSpec, job_spec
+from yoloscale.agent.spec import JobSpec, job_spec
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.exit_codes import FAILED, INTERRUPTED, STOPPED
@@ -87,7 +87,6 @@ def run_attempts(
     *,
     step: SlurmStep | None = None,
     left_s: LeftS | None = None,
-    worker: str = WORKER,
 ) -> Outcome:
     """Start a run on the first or only node and stay until it ends. Main thread only; the run is locked.
 
@@ -100,7 +99,7 @@ def run_attempts(
         left_s: seconds until the job of somebody's own around this process ends; None outside of one.
     """
     with StopRequests() as requests:
-        return _Start(run, config, observer, requests, step=step, left_s=left_s, worker=worker).until_end()
+        return _Start(run, config, observer, requests, step=step, left_s=left_s).until_end()
 
 
 class _Start:
@@ -115,11 +114,10 @@ class _Start:
         *,
         step: SlurmStep | None,
         left_s: LeftS | None,
-        worker: str,
     ) -> None:
         self._run, self._config, self._outer, self._requests = run, config, observer, requests
         self._observer = observer = Observer(self._watch, observer.say)
-        self._step, self._worker = step, worker
+        self._step = step
         self._limit = time_limit(config.cluster, time.time())
         self._job_end = end_of_job(config.cluster, left_s, self._limit, observer.say)
         self._nodes = NodeGroup(run, config, observer, requests, step)
@@ -161,7 +159,7 @@ class _Start:
                 return self._stop(spec.attempt, asked)
 
     def _next_spec(self) -> JobSpec:
-        spec = replace(next_spec(self._run, self._config, limit=self._limit), worker=self._worker)
+        spec = next_spec(self._run, self._config, limit=self._limit)
         return on_step(spec, self._step) if self._step is not None else spec
 
     def _end_unmet(self, outcome: Outcome | None) -> Outcome:

@@ -20,7 +20,7 @@ from yoloscale.agent.nodes import (
 )
 from yoloscale.agent.outcome import Outcome
 from yoloscale.agent.presence import Answer
-from yoloscale.agent.spec import WORKER, JobSpec, among, job_spec
+from yoloscale.agent.spec import JobSpec, among, job_spec
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FAILED, FINISHED
@@ -49,7 +49,6 @@ def join_attempts(
     *,
     node_rank: int,
     step: SlurmStep | None = None,
-    worker: str = WORKER,
 ) -> Outcome:
     """Take part in an attempt and in those that node 0 starts after it, until the run ends. Main thread only.
 
@@ -63,7 +62,7 @@ def join_attempts(
     with contextlib.closing(answer), StopRequests() as requests:
         while True:
             spec = joining_spec(run, config, announced, node_rank)
-            spec = replace(spec, worker=worker, stop_at=limit.stop_at, limit_at=limit.limit_at)
+            spec = replace(spec, stop_at=limit.stop_at, limit_at=limit.limit_at)
             if step is not None:
                 spec = on_step(spec, step)
             outcome = run_attempt(spec, observer, requests).outcome

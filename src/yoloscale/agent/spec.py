@@ -8,8 +8,6 @@ from pathlib import Path
 from yoloscale.config.schema import Config, Device
 from yoloscale.system import cpus
 
-WORKER = "yoloscale.worker"
-
 
 @dataclass(frozen=True)
 class JobSpec:
@@ -30,7 +28,6 @@ class JobSpec:
     limit_at: float | None = None  # time of day at which the launcher stops whatever is still there
     start: str | None = None  # the start of a SLURM job that this belongs to
     run_id: str | None = None  # whose folder `run` is, empty for a run without an id; None: of whatever run is there
-    worker: str = WORKER  # the module of a rank; tests put a smaller one in
 
     @property
     def mark(self) -> str:

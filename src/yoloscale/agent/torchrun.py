@@ -50,7 +50,7 @@ def render(spec: JobSpec, features: TorchrunFeatures) -> list[str]:
         argv.append(f"--signals-to-handle={SIGNALS}")
     if features.shutdown_timeout:
         argv.append(f"--shutdown-timeout={SHUTDOWN_TIMEOUT_S}")
-    return [*argv, "-m", spec.worker, str(spec.run)]
+    return [*argv, "-m", "yoloscale.worker", str(spec.run)]
 
 
 def _rendezvous(spec: JobSpec) -> list[str]:

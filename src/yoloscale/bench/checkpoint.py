@@ -7,29 +7,36 @@ import shutil
 import sys
 import time
 import uuid
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from yoloscale.agent import leftovers
 from yoloscale.agent.environment import job_environment
 from yoloscale.bench.sides import POLL_S, SideFailed, ending, run_ranks, stop_at_once
+from yoloscale.config.freeze import freeze, load
 from yoloscale.config.plan import world_size
-from yoloscale.config.schema import Config, DataConfig, LoggerConfig, OriginConfig, ShapesConfig
+from yoloscale.config.schema import (
+    Config,
+    DataConfig,
+    LoggerConfig,
+    Measurement,
+    MeasurementConfig,
+    OriginConfig,
+    ShapesConfig,
+)
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.processes import Dependent
 from yoloscale.system.variables import MARK
 
-COST_WORKER = "yoloscale.worker.bench.checkpoint"
-POSITIONS_WORKER = "yoloscale.worker.bench.checkpoint_positions"
 IMAGE_SIZE = 64  # of the images on disk, in pixels; they are trained on at the config's imgsz
 STEPS_AFTER = 64  # what an epoch has beyond the last step that is resumed at
 
 
 def measure_cost(config: Config, folder: Path, checkpoints: int) -> dict[str, Any]:
     """The samples of `worker/bench/checkpoint_cost.py`."""
-    return run_ranks(config, folder, "cost", COST_WORKER, {"checkpoints": checkpoints})
+    return run_ranks(config, folder, "cost", MeasurementConfig(Measurement.checkpoints, checkpoints=checkpoints))
 
 
 def resumed_config(config: Config, far_step: int) -> Config:
@@ -55,8 +62,12 @@ def resumed_config(config: Config, far_step: int) -> Config:
 
 def store_positions(config: Config, folder: Path, steps: tuple[int, ...]) -> RunDirectory:
     """A run directory with a checkpoint at each of the steps of its first epoch."""
-    run_ranks(config, folder, "positions", POSITIONS_WORKER, {"steps": list(steps)})
-    return RunDirectory(folder / "positions")
+    run_ranks(config, folder, "positions", MeasurementConfig(Measurement.positions, positions=list(steps)))
+    run = RunDirectory(folder / "positions")
+    measured = load(run.config)
+    training = Config(**{field.name: getattr(measured, field.name) for field in fields(Config)})
+    freeze(training, run.config)  # what goes on from there trains
+    return run
 
 
 def measure_resume(stored: RunDirectory, step: int, folder: Path, name: str) -> float:

@@ -9,8 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from yoloscale.config.kinds import KINDS
 from yoloscale.config.quoting import quote
-from yoloscale.config.schema import Config, Device
+from yoloscale.config.schema import BenchConfig, Config, Device
 from yoloscale.config.schema.arguments import TrainArguments
 
 _PLAIN = re.compile(r"[\w./-]+")  # needs no quotes in Hydra's grammar
@@ -28,7 +29,8 @@ def ours(tokens: Sequence[str], folder: Path, name: str) -> list[str]:
 
 def primary_config(tokens: Sequence[str]) -> list[str]:
     """The flag for bench.yaml; nothing if another primary config was typed."""
-    return [] if any(token.startswith(("--config-name", "-cn")) for token in tokens) else ["--config-name=bench"]
+    flag = f"--config-name={KINDS[BenchConfig.kind].primary}"
+    return [] if any(token.startswith(("--config-name", "-cn")) for token in tokens) else [flag]
 
 
 def yolo(arguments: Mapping[str, Any], folder: Path, name: str) -> list[str]:

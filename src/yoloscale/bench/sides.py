@@ -15,7 +15,7 @@ from typing import Any
 from yoloscale.agent import leftovers
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.environment import job_environment
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import BenchConfig, Config, Measurement, MeasurementConfig
 from yoloscale.exit_codes import FINISHED, INTERRUPTED
 from yoloscale.launch.here import run_here
 from yoloscale.launch.run_folder import claim
@@ -28,7 +28,6 @@ from yoloscale.system.variables import BENCH_FILE, MARK
 
 POLL_S = 0.2
 STOP_S = 15.0
-BARE_WORKER = "yoloscale.worker.bench.bare"
 
 
 class SideFailed(Exception):  # noqa: N818 - reads as what happened
@@ -79,30 +78,29 @@ def measure_yolo(argv: Sequence[str], folder: Path, name: str) -> Sample:
 
 def measure_bare(config: Config, folder: Path, name: str) -> dict[str, Sample]:
     """Run the yardstick under our launcher, with the same ranks; a sample for each way of adding up gradients."""
-    content = run_ranks(config, folder, name, BARE_WORKER, {})
+    content = run_ranks(config, folder, name, MeasurementConfig(Measurement.steps))
     speeds = content.pop("images_per_s")
     return {way: Sample(images_per_s=speed, first_step_s=None, **content) for way, speed in speeds.items()}
 
 
-def run_ranks(config: Config, folder: Path, name: str, worker: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a rank program under our launcher, in the run directory `folder`/`name`; what its first rank measured.
+def run_ranks(config: Config, folder: Path, name: str, wanted: MeasurementConfig) -> dict[str, Any]:
+    """Let ranks measure under our launcher, in the run directory `folder`/`name`; result.json without `metrics`.
 
-    `wanted` is what the program reads in RUN/wanted.json. Raises SideFailed, ConfigError.
+    Raises SideFailed, ConfigError.
     """
-    cluster = replace(config.cluster, max_restarts=0)  # what fails here is told, not tried again
-    here = replace(config, name=name, cluster=cluster, paths=replace(config.paths, runs=str(folder)))
+    here = BenchConfig(**vars(config), bench=wanted)
+    here.name, here.paths = name, replace(config.paths, runs=str(folder))
+    here.cluster = replace(config.cluster, max_restarts=0)  # what fails here is told, not tried again
     taken = claim(here, [])
-    (taken.run.path / "wanted.json").write_text(json.dumps(wanted), encoding="utf-8")
-    outcome = run_here(taken, Observer(), worker=worker)
+    outcome = run_here(taken, Observer())
     if outcome.exit_code == INTERRUPTED:
         raise KeyboardInterrupt
-    log = taken.run.agent_log(1)
-    if outcome.failure is not None:
-        raise SideFailed(f"{name} did not finish: {outcome.failure.error}; its log is {log}")
-    if outcome.exit_code != FINISHED:
-        raise SideFailed(ending(name, log))
-    content: dict[str, Any] = json.loads((taken.run.path / "bench.json").read_text(encoding="utf-8"))
-    return content
+    if (failure := outcome.failure) is not None:
+        raise SideFailed(f"{name} did not finish: {failure.error}; its log is {taken.run.path / failure.log}")
+    result = read_result(taken.run)
+    if outcome.exit_code != FINISHED or result is None:
+        raise SideFailed(ending(name, taken.run.agent_log(1)))
+    return {key: value for key, value in result.items() if key != "metrics"}
 
 
 def _run(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:

@@ -66,6 +66,14 @@ class Ballot:
                 signal.signal(number, self._on_signal)
         signal.signal(signal.SIGUSR2, self._on_request)
 
+    def stop_listening(self) -> None:
+        """Let signals end this process as where nobody listens. Raises KeyboardInterrupt if one asked for a stop."""
+        for number in _SIGNALS:
+            if signal.getsignal(number) == self._on_signal:
+                signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+        if self.wish is not Stop.none:
+            raise KeyboardInterrupt
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             if self.wish is Stop.interrupt and time.monotonic() - self._interrupted_at >= SAME_INTERRUPT_S:

@@ -10,7 +10,6 @@ from pathlib import Path
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import run_attempts
 from yoloscale.agent.outcome import Outcome
-from yoloscale.agent.spec import WORKER
 from yoloscale.backends import registry
 from yoloscale.backends.run_lock import Claim
 from yoloscale.config.freeze import load
@@ -25,16 +24,16 @@ from yoloscale.system.processes import start_detached
 SUPERVISOR_START_S = 30.0
 
 
-def run_here(taken: Claim, observer: Observer, *, worker: str = WORKER) -> Outcome:
+def run_here(taken: Claim, observer: Observer) -> Outcome:
     """Run a claimed run to its end, restarts included, in this process's main thread, then let go of the run."""
     try:
         left_s = registry.job_time_left()
-        return run_attempts(taken.run, load(taken.run.config), observer, left_s=left_s, worker=worker)
+        return run_attempts(taken.run, load(taken.run.config), observer, left_s=left_s)
     finally:
         taken.release()
 
 
-def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
+def run_in_background(taken: Claim) -> int:
     """Hand a claimed run to a supervisor that outlives this process and its terminal; the supervisor's pid.
 
     Returns when the supervisor has said in the events that it is there. The lock goes over to it without a gap.
@@ -42,7 +41,7 @@ def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
     run = taken.run
     log = run.supervisor_log
     before = events.last_attempt(events.history(run))
-    argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor), worker]
+    argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor)]
     try:
         pid = start_detached(argv, log, keep_open=(taken.descriptor,))
     finally:

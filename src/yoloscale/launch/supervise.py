@@ -1,4 +1,4 @@
-"""`python -m yoloscale.launch.supervise RUN LOCK_DESCRIPTOR WORKER`: a launcher without a display.
+"""`python -m yoloscale.launch.supervise RUN LOCK_DESCRIPTOR`: a launcher without a display.
 
 For detached runs, and for the points of a sweep on this machine.
 
@@ -21,11 +21,11 @@ from yoloscale.runs.identity import RunLost
 
 def main(arguments: list[str]) -> int:
     """Run the next attempt of a claimed run; its exit code."""
-    taken, worker = Claim(RunDirectory(Path(arguments[0])), int(arguments[1])), arguments[2]
+    taken = Claim(RunDirectory(Path(arguments[0])), int(arguments[1]))
     try:
         taken.own()
         end_leftovers(taken.run, print)
-        return run_here(taken, Observer(), worker=worker).exit_code
+        return run_here(taken, Observer()).exit_code
     except RunLost as lost:
         print(lost, file=sys.stderr)
         return FAILED

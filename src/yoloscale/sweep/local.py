@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.agent.attempts import TimeLimit, end_of_job
-from yoloscale.agent.spec import WORKER
 from yoloscale.backends import registry
 from yoloscale.backends.check import validate
 from yoloscale.config.freeze import Sections, load, load_own
@@ -59,7 +58,6 @@ def run_sweep(
     slots: Slots,
     *,
     conclude: Callable[[PoolEnd], None] = lambda end: None,
-    worker: str = WORKER,
 ) -> PoolEnd:
     """Train the points that a source gives, in this process's main thread, until they have ended or are stopped.
 
@@ -76,7 +74,6 @@ def run_sweep(
             max_failures=read(sweep).settings.max_failures,
             is_cancelled=launcher.is_asked_to_stop,
             job_end=job_end,
-            worker=worker,
         )
         conclude(end)
         return end

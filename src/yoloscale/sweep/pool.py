@@ -13,7 +13,6 @@ from typing import Protocol
 
 from yoloscale.agent.job_end import JobEnd
 from yoloscale.agent.outcome import TOLD
-from yoloscale.agent.spec import WORKER
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.backends.run_lock import Claim, lock
 from yoloscale.errors import ConfigError
@@ -86,7 +85,6 @@ def run_pool(
     max_failures: int | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
     job_end: JobEnd | None = None,
-    worker: str = WORKER,
 ) -> PoolEnd:
     """Train the runs of a source, `slots.count` at a time, and stay until all have ended. Main thread only.
 
@@ -99,7 +97,7 @@ def run_pool(
     """
     with StopRequests() as requests:
         pool = _Pool(source, slots, observer, requests, job_end)
-        return pool.until_end(max_failures, is_cancelled, worker)
+        return pool.until_end(max_failures, is_cancelled)
 
 
 class _Pool:
@@ -116,7 +114,7 @@ class _Pool:
         self._try_again_at = self._look_at = 0.0
         self._waits_for_gpus = False
 
-    def until_end(self, max_failures: int | None, is_cancelled: Callable[[], bool], worker: str) -> PoolEnd:
+    def until_end(self, max_failures: int | None, is_cancelled: Callable[[], bool]) -> PoolEnd:
         """Poll until nothing runs, and nothing is left or wanted."""
         try:
             while True:
@@ -129,7 +127,7 @@ class _Pool:
                         f"failed points: {self._end.count('failed')} (sweep.max_failures): no other starts"
                     )
                 if not self._is_stopping and not has_failed_often:
-                    self._fill(worker)
+                    self._fill()
                 self._observer.watch()
                 is_over = self._is_stopping or has_failed_often or self._source.is_exhausted()
                 if is_over and not self._running:
@@ -169,7 +167,7 @@ class _Pool:
         for each in self._running:
             each.process.send(number)
 
-    def _fill(self, worker: str) -> None:
+    def _fill(self) -> None:
         """Start runs while there is room."""
         if time.monotonic() < self._try_again_at:
             return
@@ -184,7 +182,7 @@ class _Pool:
                 if taken is None:
                     self._try_again_at = time.monotonic() + SLOW_POLL_S
                     return
-                self._start(taken, leased, worker)
+                self._start(taken, leased)
             finally:
                 leased.release()
 
@@ -216,9 +214,9 @@ class _Pool:
             self._source.ended(run, found)
         return None
 
-    def _start(self, taken: Claim, leased: devices.Lease, worker: str) -> None:
+    def _start(self, taken: Claim, leased: devices.Lease) -> None:
         run = taken.run
-        argv = [sys.executable, "-m", LAUNCHER, str(run.path), str(taken.descriptor), worker]
+        argv = [sys.executable, "-m", LAUNCHER, str(run.path), str(taken.descriptor)]
         variables = {CPU_SHARE: str(self._slots.cpus)}
         if self._slots.gpus is not None:
             variables[VISIBLE_GPUS] = ",".join(leased.gpus)

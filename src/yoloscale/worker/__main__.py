@@ -1,7 +1,7 @@
 """The program of one rank: `python -m yoloscale.worker RUN`, started by torchrun, or by hand with its variables.
 
-Reads RUN/config.yaml, joins the other ranks, goes on from the newest checkpoint if there is one, and ends with
-0 finished, 1 failed, 2 bad config, 75 stopped on request with a checkpoint saved, 130 interrupted by a person.
+Reads RUN/config.yaml, whose kind names the program, and ends with 0 finished, 1 failed, 2 bad config, 75 stopped on
+request with a checkpoint saved, 130 interrupted by a person.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from yoloscale.config.freeze import load
+from yoloscale.config.kinds import KINDS
 from yoloscale.config.locations import working_folder
 from yoloscale.config.plan import is_automatic, plan, world_size
 from yoloscale.config.schema import Config
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> int:
         config = load(run.config)
         os.chdir(working_folder(config.origin))  # what is relative in a dataset's YAML refers to it
         _check_topology(config, ranks)
-        return _train(config, run, ranks, attempt, ballot)
+        return _run(config, run, ranks, attempt, ballot)
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
         _report(run, ranks, attempt, error, str(error), exit_code=BAD_CONFIG)
@@ -76,21 +77,19 @@ def main(argv: list[str]) -> int:
         return FAILED
 
 
-def _train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
-    """Import what is heavy, in the order that Ultralytics needs, and train."""
+def _run(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
+    """Import the program of the run's kind, in the order that Ultralytics needs, and run it; its exit code."""
     if ranks.is_first:
         events.record(run, events.SETUP, attempt=attempt, phase="importing")
     set_variables(os.environ, config.cluster.timeout_s)
     from yoloscale.yolo import runtime
 
     runtime.prepare(ranks.world_size, config.model.allow_pickle)
-    from yoloscale.distributed import group
-    from yoloscale.worker.train.train import train
-
-    runtime.check_ranks(ranks.rank, ranks.world_size, ranks.local_rank)
-    runtime.keep_offline()
-    code = train(config, run, ranks, attempt, ballot)
-    group.leave()
+    program = KINDS[config.kind].load_program()
+    if "ultralytics" in sys.modules:  # a program may do without
+        runtime.check_ranks(ranks.rank, ranks.world_size, ranks.local_rank)
+        runtime.keep_offline()
+    code: int = program(config, run, ranks, attempt, ballot)
     return code
 
 

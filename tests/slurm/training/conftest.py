@@ -18,7 +18,7 @@ from yoloscale.runs.directory import RunDirectory
 
 TESTS = Path(__file__).parents[2]
 SOURCE = TESTS.parent / "src"
-STANDINS = (Path(__file__).parent / "standin", TESTS / "standin")
+STANDIN = TESTS / "standin"
 SMALL = (
     *("data.shapes.train_images=64", "data.shapes.val_images=32", "data.shapes.image_size=64", "imgsz=64"),
     *("model=yolo26n.yaml", "device=cpu", "plots=false", "workers=0", "cluster.threads=1"),
@@ -34,7 +34,7 @@ class Account:
 
     def with_stand_ins(self) -> None:
         """From now on ranks are programs without torch, which do what RUN/standin.json says."""
-        self.environment["PYTHONPATH"] = os.pathsep.join(map(str, [*STANDINS, SOURCE]))
+        self.environment["PYTHONPATH"] = os.pathsep.join(map(str, [STANDIN, SOURCE]))
 
     def type(self, *words: str, code: int = 0, timeout_s: float = 240) -> str:
         """What a command printed; it must end with `code`."""

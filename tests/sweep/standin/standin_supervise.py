@@ -1,4 +1,4 @@
-"""A launcher of a point without torchrun: `python -m standin_supervise RUN DESCRIPTOR WORKER`, as a pool starts it.
+"""A launcher of a point without torchrun: `python -m standin_supervise RUN DESCRIPTOR`, as a pool starts it.
 
 RUN/standin.json: {"steps", "step_s", "save_s" (how long a stop takes), "fail": step at which it fails, "crash": step at
 which it ends without a word, "hold": whether its last step waits for RUN/go}. Each step is a line of trace.jsonl; a

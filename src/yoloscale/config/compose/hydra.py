@@ -27,6 +27,7 @@ from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.compose.hydra_flags import run_hydra_flags
 from yoloscale.config.compose.hydra_settings import refuse_sweep, refuse_typed_sweep, unread
 from yoloscale.config.keys import describe, is_group, known, members, nullable_groups, switched_on
+from yoloscale.config.kinds import KINDS
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.node_paths import expanded, is_of_a_job
 from yoloscale.config.schema import LOCAL, ClusterConfig, Config, DataCheck, Task
@@ -132,7 +133,7 @@ def config_sources(given: flags.Flags) -> ConfigSources:
             raise ConfigError(Problem("--config-dir", f"{folder!r} is no folder", "give a folder of Hydra configs"))
         folders.append(Path(folder).absolute())
         search_path = [f"hydra.searchpath=['file://{Path(folder).absolute()}']"]
-    return ConfigSources(given.given.get("config-name", "train"), folders, search_path)
+    return ConfigSources(given.given.get("config-name", KINDS[Config.kind].primary), folders, search_path)
 
 
 def assignments(tokens: Sequence[str]) -> list[tuple[str, Any]]:

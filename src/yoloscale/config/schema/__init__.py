@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yoloscale.config.schema.arguments import TrainArguments
+from yoloscale.config.schema.bench import BenchConfig, Measurement, MeasurementConfig
 from yoloscale.config.schema.slurm import ContainerRuntime, SlurmConfig
 from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig, SweepConfig, TrialConfig
 from yoloscale.config.schema.train import (
@@ -29,6 +30,7 @@ from yoloscale.config.schema.train import (
 
 __all__ = [
     "LOCAL",
+    "BenchConfig",
     "CheckpointConfig",
     "ClusterConfig",
     "Config",
@@ -39,6 +41,8 @@ __all__ = [
     "Device",
     "Interval",
     "LoggerConfig",
+    "Measurement",
+    "MeasurementConfig",
     "MlflowConfig",
     "ModelConfig",
     "OriginConfig",

@@ -217,6 +217,7 @@ class OriginConfig:
 class Config(TrainArguments):
     """One training run."""
 
+    kind = "train"  # the row of config/kinds.py; without a type, so that it is no key
     name: str | None = None
     augmentations: Any = None  # Albumentations: a YAML file, which is frozen as the list that it holds
     callbacks: list[str] = field(default_factory=list)  # module:function, or event=module:function

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from yoloscale.checkpoint.interval import automatic_s
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import BenchConfig
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
@@ -20,26 +19,24 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.worker.bench.training import Step, Training
 from yoloscale.yolo.native_save import NativeSave
 
-WANTED = "wanted.json"  # in the run directory: {"checkpoints": how many}
 WARM_UP_STEPS = 5
 QUIET_STEPS = 4  # at least, of each round
 MAX_STEPS = 50  # of each part of a round
 
 
-def measure(config: Config, run: RunDirectory, ranks: Ranks) -> dict[str, Any]:
+def measure(config: BenchConfig, run: RunDirectory, ranks: Ranks) -> dict[str, Any]:
     """Collective. The samples of all rounds; of rank 0, which is the one that writes.
 
     Each round: a checkpoint, steps beside its write, steps with nothing beside, then Ultralytics' saves, then a
     checkpoint as after an epoch, which publishes weights/last.pt too.
     """
-    count = int(json.loads((run.path / WANTED).read_text(encoding="utf-8"))["checkpoints"])
     training = Training(config, run, ranks)
     native = _native(training, run) if ranks.is_first else None
     training.run(WARM_UP_STEPS)
     # makes the host memory that the others use again, and shows how many steps a write takes
     first = _round(training, run, native, QUIET_STEPS)
     beside = group.broadcast_object(_steps_beside(first) if ranks.is_first else 0)
-    rounds = [_round(training, run, native, beside) for _ in range(count)]
+    rounds = [_round(training, run, native, beside) for _ in range(config.bench.checkpoints)]
     training.close()
     if native is None:
         return {}

@@ -112,10 +112,11 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
 
 
 def _leave(watchdog: Watchdog, outcome: Outcome) -> int:
-    """Collective. Wait for the others; returns the exit code."""
+    """Collective. Wait for the others and leave their group; returns the exit code."""
     PEERS.are_leaving = True
     group.barrier()
     watchdog.close()
+    group.leave()
     return EXIT_CODES[outcome]
 
 
