@@ -6,7 +6,7 @@ does not end it, and nothing is lost by it. `yoloscale.runs()` finds it again; `
 
 from __future__ import annotations
 
-import time
+import math
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from yoloscale.runs.listing import all_runs as listed_runs
 from yoloscale.runs.status import Status, read_result
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.runs.tail import last_lines
+from yoloscale.system.waiting import wait_until
 
 POLL_S = 0.2
 SWEEP_POLL_S = 1.0  # it reads the events of all points
@@ -71,12 +72,14 @@ class Run:
 
         Raises RunFailed if it ends in another way, TimeoutError if it still goes on after the time.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         asked, told = RateLimited(SCHEDULER_POLL_S), EventTail(self._run)
-        while (found := status(self._run, asked, told)).is_active:
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"run {self.name!r} is still {found.state} after {timeout_s} s")
-            time.sleep(POLL_S)
+
+        def end() -> Status | None:
+            found = status(self._run, asked, told)
+            return None if found.is_active else found
+
+        if (found := wait_until(end, math.inf if timeout_s is None else timeout_s, POLL_S)) is None:
+            raise TimeoutError(f"run {self.name!r} is still {self.status().state} after {timeout_s} s")
         if found.state != "finished":
             raise RunFailed(self._why(found))
         return self
@@ -195,12 +198,13 @@ class Sweep:
         """
         from yoloscale.sweep.launchers import alive
 
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         asked = RateLimited(SCHEDULER_POLL_S)
-        while alive(self._sweep) or any(found.is_taken for found in statuses(self._sweep.runs(), asked)):
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"sweep {self._sweep.name!r} still goes on after {timeout_s} s")
-            time.sleep(SWEEP_POLL_S)
+
+        def is_over() -> bool:
+            return not alive(self._sweep) and not any(each.is_taken for each in statuses(self._sweep.runs(), asked))
+
+        if not wait_until(is_over, math.inf if timeout_s is None else timeout_s, SWEEP_POLL_S):
+            raise TimeoutError(f"sweep {self._sweep.name!r} still goes on after {timeout_s} s")
         return self
 
     def cancel(self, *, at_once: bool = False, timeout_s: float = 120.0) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 
 from yoloscale.agent import leftovers
 from yoloscale.agent.monitor import TRAINING_STOP_S
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.remarks import Say
+from yoloscale.system.waiting import wait_until
 
 LEFTOVERS_POLL_S = 0.2
 
@@ -34,7 +34,5 @@ def _await_leftovers(run: RunDirectory, say: Say) -> None:
     if not leftovers.processes_of(mark):
         return
     say("waiting for the ranks of a launcher that was killed to save and end")
-    deadline = time.monotonic() + TRAINING_STOP_S
-    while leftovers.processes_of(mark) and time.monotonic() < deadline:
-        time.sleep(LEFTOVERS_POLL_S)
+    wait_until(lambda: not leftovers.processes_of(mark), TRAINING_STOP_S, LEFTOVERS_POLL_S)
     leftovers.kill_all(mark)

@@ -7,13 +7,13 @@ communicators are, and looked at before the numbers are.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from yoloscale.distributed.failures import is_collateral
 from yoloscale.distributed.heartbeat import HEARTBEAT, WAITING
+from yoloscale.system.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,7 @@ class Peers:
 
     def _listen(self) -> None:
         """Give whoever knows which rank is gone the time to say so: a broken connection is seen before that."""
-        deadline = time.monotonic() + self.patience_s
-        while self.loss is None and not self.are_leaving and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: self.loss is not None or self.are_leaving, self.patience_s, 0.02)
 
 
 PEERS = Peers()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 
 from yoloscale.agent import leftovers
 from yoloscale.backends import registry
@@ -17,6 +15,7 @@ from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.status import live_launcher, read_progress
 from yoloscale.system.variables import MARK
+from yoloscale.system.waiting import wait_until
 
 POLL_S = 0.1
 SCHEDULER_POLL_S = 1.0
@@ -57,7 +56,7 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     except PermissionError:
         raise ConfigError(Problem("RUN", f"process {pid} of {run.name!r} is not yours", "ask who started it")) from None
     told = EventTail(run)
-    return _wait_for(lambda: not status(run, told=told).is_active, timeout_s)
+    return wait_until(lambda: not status(run, told=told).is_active, timeout_s, POLL_S)
 
 
 def _kill(pid: int) -> None:
@@ -74,12 +73,3 @@ def _kill(pid: int) -> None:
     for mark in marks:
         if mark:
             leftovers.kill_all(mark)
-
-
-def _wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_S)
-    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from yoloscale.agent.attempt import Observer
@@ -15,13 +16,12 @@ from yoloscale.backends.run_lock import Claim
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.event_files import EventTail
 from yoloscale.runs.tail import last_lines
 from yoloscale.system.liveness import is_alive
 from yoloscale.system.processes import start_detached
 
-SUPERVISOR_START_S = 30.0
+BACKGROUND_START_S = 30.0
 
 
 def run_here(taken: Claim, observer: Observer) -> Outcome:
@@ -46,15 +46,16 @@ def run_in_background(taken: Claim) -> int:
         pid = start_detached(argv, log, keep_open=(taken.descriptor,))
     finally:
         taken.release()
-    _wait_until_launched(run, before, pid, log)
+    told = EventTail(run)
+    wait_until_started("the supervisor", pid, log, lambda: events.last_attempt(told.history()) != before)
     return pid
 
 
-def _wait_until_launched(run: RunDirectory, before: int, pid: int, log: Path) -> None:
-    started, deadline = time.time(), time.monotonic() + SUPERVISOR_START_S
-    told = EventTail(run)
-    while events.last_attempt(told.history()) == before:
-        if not is_alive(socket.gethostname(), pid, started) or time.monotonic() > deadline:
+def wait_until_started(what: str, pid: int, log: Path, has_started: Callable[[], bool]) -> None:
+    """Wait for the word of a process in the background. Raises ConfigError with the end of its log if none comes."""
+    now, deadline = time.time(), time.monotonic() + BACKGROUND_START_S
+    while not has_started():
+        if not is_alive(socket.gethostname(), pid, now) or time.monotonic() > deadline:
             said = "\n".join(last_lines(log, 20))
-            raise ConfigError(Problem("--detach", f"the supervisor did not start:\n{said}", f"its log is {log}"))
+            raise ConfigError(Problem("--detach", f"{what} did not start:\n{said}", f"its log is {log}"))
         time.sleep(0.02)

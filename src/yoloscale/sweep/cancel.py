@@ -17,6 +17,7 @@ from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
 from yoloscale.sweep.launchers import SweepLauncher
 from yoloscale.sweep.search.submit import queued
+from yoloscale.system.waiting import wait_until
 
 POLL_S = 3.0  # each time SLURM is asked
 LOCAL_POLL_S = 0.2
@@ -53,11 +54,12 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
         record_cancel(run, job)
     runs = [run for run, _ in active]
     poll_s = POLL_S if any(found.job is not None for _, found in active) else LOCAL_POLL_S
-    while (left := sum(found.is_active for found in statuses(runs))) or launchers.alive(sweep):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(poll_s)
-    return len(active) + len(asking), left
+    wait_until(lambda: not (_active(runs) or launchers.alive(sweep)), deadline - time.monotonic(), poll_s)
+    return len(active) + len(asking), _active(runs)
+
+
+def _active(runs: Sequence[RunDirectory]) -> int:
+    return sum(found.is_active for found in statuses(runs))
 
 
 @contextmanager

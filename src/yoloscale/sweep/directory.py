@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -13,6 +12,7 @@ from types import TracebackType
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.system.locks import try_lock
+from yoloscale.system.waiting import wait_until
 
 PATIENCE_S = 60.0  # ten thousand points are frozen, and submitted, in less
 _POLL_S = 0.05
@@ -47,11 +47,8 @@ def take(directory: SweepDirectory, patience_s: float = PATIENCE_S) -> TakenSwee
 
     Where the file system has no locks, two commands at once are not kept apart.
     """
-    deadline = time.monotonic() + patience_s
-    while (taken := _taken(directory)) is None:
-        if time.monotonic() > deadline:
-            raise ConfigError(_in_use(directory))
-        time.sleep(_POLL_S)
+    if (taken := wait_until(lambda: _taken(directory), patience_s, _POLL_S)) is None:
+        raise ConfigError(_in_use(directory))
     return taken
 
 

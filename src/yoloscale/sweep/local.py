@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections import Counter
@@ -24,12 +23,12 @@ from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.launch.here import wait_until_started
 from yoloscale.launch.start import prepared_again
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, read
-from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import launchers
 from yoloscale.sweep.grid import GridSource
 from yoloscale.sweep.pool import PoolEnd, PoolObserver, Source, run_pool
@@ -39,16 +38,13 @@ from yoloscale.sweep.search.search import open_search
 from yoloscale.sweep.search.source import SearchSource
 from yoloscale.sweep.slots import Slots, plan_slots
 from yoloscale.system.files import write_whole
-from yoloscale.system.liveness import is_alive
 from yoloscale.system.machine import this_machine
 from yoloscale.system.processes import start_detached
 from yoloscale.system.remarks import Say
 from yoloscale.system.variables import VISIBLE_GPUS
 
 PointSource = GridSource | SearchSource
-START_S = 30.0
 REPORT_WIDTH = 120
-ENDED_POLL_S = 0.05
 
 
 def run_sweep(
@@ -153,12 +149,7 @@ def start_in_background(sweep: SweepDirectory, *, failed_only: bool = False) -> 
     log = sweep.launcher_log
     argv = [sys.executable, "-m", "yoloscale.sweep.local", str(sweep.path.absolute())]
     pid = start_detached([*argv, *(["--failed"] if failed_only else [])], log)
-    started, deadline = time.time(), time.monotonic() + START_S
-    while all(launcher.pid != pid for launcher in launchers.alive(sweep)):
-        if not is_alive(socket.gethostname(), pid, started) or time.monotonic() > deadline:
-            said = "\n".join(last_lines(log, 20))
-            raise ConfigError(Problem("--detach", f"the sweep's launcher did not start:\n{said}", f"its log is {log}"))
-        time.sleep(ENDED_POLL_S)
+    wait_until_started("the sweep's launcher", pid, log, lambda: pid in [each.pid for each in launchers.alive(sweep)])
     return pid
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.system.durations import limit_s
+from yoloscale.system.waiting import retry
 
 PATIENCE_S = 600.0  # with a controller that is down: it comes back, and the job goes on meanwhile
 POLL_S = 5.0
@@ -51,14 +51,7 @@ class Facts:
 
 def facts_of(job: str) -> Facts:
     """Ask until there is an answer. Raises SlurmError if there is none for a long time."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return parse(call(["scontrol", "show", "job", job]))
-        except SlurmError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(POLL_S)
+    return retry(lambda: parse(call(["scontrol", "show", "job", job])), SlurmError, PATIENCE_S, POLL_S)
 
 
 def requeue_job(job: str, restarts: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +37,7 @@ from yoloscale.runs.status import is_finished
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.system.slurm_step import SlurmStep, point_of, step_of
 from yoloscale.system.variables import RUN_ID
+from yoloscale.system.waiting import retry
 
 LOCK_PATIENCE_S = 90.0  # the launcher of the start before may still be ending, or its node's lock not yet be forgotten
 LOCK_POLL_S = 1.0
@@ -169,14 +169,7 @@ def _with(config: Config, *, dataset: str | None = None, opened: str | None = No
 
 
 def _take(run: RunDirectory, step: SlurmStep) -> Claim:
-    deadline = time.monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            return lock(run, job=step.job)
-        except ConfigError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(LOCK_POLL_S)
+    return retry(lambda: lock(run, job=step.job), ConfigError, LOCK_PATIENCE_S, LOCK_POLL_S)
 
 
 def _observer() -> Observer:

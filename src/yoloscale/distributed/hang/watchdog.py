@@ -30,6 +30,7 @@ from yoloscale.distributed.hang.state_store import Bulletin
 from yoloscale.distributed.heartbeat import HEARTBEAT, LOADING, Heartbeat
 from yoloscale.distributed.peers import PEERS, Loss
 from yoloscale.distributed.siblings import Siblings
+from yoloscale.system.waiting import wait_until
 
 T = TypeVar("T")
 OnHang = Callable[[Verdict], None]
@@ -158,9 +159,7 @@ class Watchdog:
         courier = self._courier
         assert courier is not None
         courier.tell(loss)
-        deadline = time.monotonic() + ASK_TIMEOUT_S
-        while courier.loss is None and courier.is_alive and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: courier.loss is not None or not courier.is_alive, ASK_TIMEOUT_S, 0.02)
 
     def _look(self) -> State:
         """What this rank has to say of itself now."""
