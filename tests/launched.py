@@ -13,10 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.config.schema import Config, Device
 from yoloscale.launch.run_folder import claim
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 STANDIN = Path(__file__).parent / "standin"
@@ -60,12 +60,12 @@ class Launched:
     def until(self, event: str, timeout_s: float = 120) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            for record in events.history(self.run):
+            for record in lines_of(self.run):
                 if record["event"] == event:
                     return record
             assert self.process.poll() is None, self.output.read_text()
             time.sleep(0.05)
-        raise AssertionError(f"no event {event} within {timeout_s} s: {events.history(self.run)}")
+        raise AssertionError(f"no event {event} within {timeout_s} s: {lines_of(self.run)}")
 
     def until_said(self, words: str, rank: int | None = None, timeout_s: float = 120) -> None:
         """Until the launcher, or a rank of the first attempt, has printed that."""

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.agent.leftovers import processes_of
 from yoloscale.config.schema import Config
 from yoloscale.launch.run_folder import claim
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 
@@ -41,13 +41,13 @@ def output_of(run: RunDirectory, rank: int) -> str:
 
 
 def told(run: RunDirectory, event: str) -> list[dict[str, Any]]:
-    return [record for record in events.history(run) if record["event"] == event]
+    return [record for record in lines_of(run) if record["event"] == event]
 
 
 def until_attempt_trains(run: RunDirectory, attempt: int, timeout_s: float = 240) -> None:
     deadline = time.monotonic() + timeout_s
     while not any(record["attempt"] == attempt for record in told(run, "training_started")):
-        assert time.monotonic() < deadline, "".join(output_of(run, rank) for rank in (0, 1)) + str(events.history(run))
+        assert time.monotonic() < deadline, "".join(output_of(run, rank) for rank in (0, 1)) + str(lines_of(run))
         time.sleep(0.1)
 
 

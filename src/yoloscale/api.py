@@ -21,7 +21,7 @@ from yoloscale.launch.cancel import cancel
 from yoloscale.launch.once import refuse_several
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
 from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.runs.listing import all_runs as listed_runs
 from yoloscale.runs.status import Status, read_result

@@ -13,13 +13,13 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.agent.previous_start import end_leftovers
 from yoloscale.backends.run_lock import lock
 from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 Launch = Callable[..., Any]
@@ -27,7 +27,7 @@ ONCE = {"max_restarts": 0}
 
 
 def kinds(run: RunDirectory) -> list[str]:
-    return [record["event"] for record in events.history(run)]
+    return [record["event"] for record in lines_of(run)]
 
 
 def test_a_run_finishes_and_leaves_its_account(launch: Launch) -> None:
@@ -61,7 +61,7 @@ def test_a_killed_rank_ends_the_run_in_seconds_and_is_named(launch: Launch, left
     assert "rank 1 on" in output
     assert "SIGKILL" in output
     assert "about to SIGKILL" in output, "the end of its log"
-    reports = [record for record in events.history(launched.run) if record["event"] == "failed"]
+    reports = [record for record in lines_of(launched.run) if record["event"] == "failed"]
     failed = next(record for record in reports if not record.get("collateral"))
     assert (failed["rank"], failed["exit_code"]) == (1, -9)
     assert status(launched.run).state == "failed"
@@ -88,7 +88,7 @@ def test_an_exception_in_a_rank_is_told_with_its_traceback(launch: Launch) -> No
     assert "rank 1 on" in output
     assert "ValueError: the loss is a teapot" in output
     assert "in break_down" in output
-    reports = [record for record in events.history(launched.run) if record["event"] == "failed"]
+    reports = [record for record in lines_of(launched.run) if record["event"] == "failed"]
     assert sum(record["rank"] == 1 for record in reports) == 1, "the rank said it itself; the launcher does not again"
 
 
@@ -183,7 +183,7 @@ def test_the_next_attempt_has_its_own_number_logs_and_rendezvous(launch: Launch)
     second = launch(steps=3)
     assert second.wait()[0] == 0
     run = first.run
-    assert [r["attempt"] for r in events.history(run) if r["event"] == "attempt_launched"] == [1, 2]
+    assert [r["attempt"] for r in lines_of(run) if r["event"] == "attempt_launched"] == [1, 2]
     assert run.rank_log(2, 0).exists()
     ids = {json.loads(run.launch_record(attempt).read_text())["job_id"] for attempt in (1, 2)}
     assert len(ids) == 2
@@ -232,6 +232,6 @@ def test_a_full_disk_does_not_change_the_exit_code_of_a_stop(
     exit_code, output = launched.wait()
     assert exit_code == 75, output
     # a last word that fits into what is left of the file's last block is there; one that does not is told
-    has_last_word = any(event["event"] == "exited" for event in events.history(launched.run))
+    has_last_word = any(event["event"] == "exited" for event in lines_of(launched.run))
     assert has_last_word or "No space left" in output
     assert not left_over()

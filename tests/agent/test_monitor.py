@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 from tests.counted_files import counted
 from tests.fake_time import FakeTime
+from tests.run_events import write_event
 
 from yoloscale.agent import joining, looks, monitor
 from yoloscale.agent.attempt import Observer
@@ -73,7 +74,7 @@ def watch(
 
 
 def starts(run: RunDirectory) -> None:
-    events.record(run, events.TRAINING_STARTED, attempt=1, epochs=1, step=0)
+    write_event(run, "training_started", attempt=1, epochs=1, step=0)
 
 
 def test_one_that_trains_is_looked_at_once_a_second(
@@ -109,7 +110,7 @@ def test_what_others_write_is_seen_within_a_second(run: RunDirectory, config: Ma
     seen: dict[str, float] = {}
 
     def fails() -> None:
-        events.record(run, events.FAILED, attempt=1, rank=1, host="node1", error="it broke")
+        write_event(run, "failed", attempt=1, rank=1, host="node1", error="it broke")
 
     def told() -> None:
         run.agent_log(1).write_text("W1 Received SIGTERM death signal, shutting down workers\n")
@@ -129,8 +130,8 @@ def test_a_node_that_waits_for_node_0_looks_once_a_second(
     run: RunDirectory, config: Make, clock: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joining, "time", clock)
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="node0", pid=1, argv=[])
-    events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=[])
+    events.append(run, events.AttemptLaunched(attempt=1, host="node0", pid=1, argv=[]))
+    events.append(run, events.AttemptStarted(attempt=1, world_size=1, processes=[]))
     for other in range(200):
         (run.events / f"node{other}-7.jsonl").write_text('{"event":"warning","time":1}\n')
     spec = next_spec(run, config())

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.ports import free_port
+from tests.run_events import lines_of, write_event
 from tests.several_nodes import (
     cabled,
     lose_power,
@@ -33,7 +34,7 @@ from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
 from yoloscale.runs import events
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
 
 Make = Callable[..., Config]
 
@@ -54,9 +55,9 @@ def test_two_agents_train_one_run(config: Make, standin: None, left_over: Callab
     first = node(run, 0)
     assert first.wait(120) == 0, output_of(run, 0)
     assert second.wait(120) == 0, output_of(run, 1)
-    started = next(record for record in events.history(run) if record["event"] == "attempt_started")
+    started = next(record for record in lines_of(run) if record["event"] == "attempt_started")
     assert started["world_size"] == 2
-    assert sum(record["event"] == "attempt_launched" for record in events.history(run)) == 1
+    assert sum(record["event"] == "attempt_launched" for record in lines_of(run)) == 1
     assert run.launch_record(1, 1).exists()
     assert not left_over()
 
@@ -77,7 +78,7 @@ def test_a_node_that_cannot_reach_the_first_names_the_address(config: Make, stan
     endpoint = f"127.0.0.1:{free_port()}"
     made = config(nodes=2, procs_per_node=1, rdzv_endpoint=endpoint)
     run = two_node_run(made, constants={"torchrun.READ_TIMEOUT_S": 3, "joining.UNMET_S": 2})
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="another-host", pid=1, argv=[])
+    events.append(run, events.AttemptLaunched(attempt=1, host="another-host", pid=1, argv=[]))
     run.launch_record(1).write_text(json.dumps({"job_id": "nobody-hosts-it"}))
     process = node(run, 1)
     exit_code = process.wait(240)
@@ -88,7 +89,7 @@ def test_a_node_that_cannot_reach_the_first_names_the_address(config: Make, stan
 def test_another_config_on_another_node_is_refused(config: Make) -> None:
     first = config(nodes=2, rdzv_endpoint="a:1")
     run = two_node_run(first)
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="a", pid=1, argv=[])
+    events.append(run, events.AttemptLaunched(attempt=1, host="a", pid=1, argv=[]))
     run.launch_record(1).write_text(json.dumps({"job_id": "x"}))
     second = config(nodes=2, rdzv_endpoint="a:1")
     second.epochs = 3
@@ -99,10 +100,10 @@ def test_another_config_on_another_node_is_refused(config: Make) -> None:
 
 def test_a_run_that_ends_without_the_node_that_waits_is_told(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     run = two_node_run(config(nodes=2, rdzv_endpoint="a:1"))
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="a", pid=1, argv=[])
-    events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=[])
+    events.append(run, events.AttemptLaunched(attempt=1, host="a", pid=1, argv=[]))
+    events.append(run, events.AttemptStarted(attempt=1, world_size=1, processes=[]))
     monkeypatch.setattr("yoloscale.agent.nodes.LOOK_S", 0.1)
-    end = threading.Timer(0.5, lambda: events.record(run, events.EXITED, attempt=1, exit_code=75))
+    end = threading.Timer(0.5, lambda: events.append(run, events.Exited(attempt=1, exit_code=75)))
     end.start()
     with pytest.raises(ConfigError, match="is preempted"):
         wait_for_first_node(run, config(), 1, lambda line: None, timeout_s=20)
@@ -117,13 +118,13 @@ def test_a_first_node_that_never_comes_is_told(config: Make) -> None:
 
 def test_an_attempt_that_is_over_or_was_joined_is_not_joined(config: Make) -> None:
     run = two_node_run(config(nodes=2, rdzv_endpoint="a:1"))
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="a", pid=1, argv=[])
+    events.append(run, events.AttemptLaunched(attempt=1, host="a", pid=1, argv=[]))
     run.launch_record(1).write_text(json.dumps({"job_id": "x"}))
     assert newest_announcement(run, 1, EventTail(run)) is not None
     run.launch_record(1, 1).write_text("{}")
     assert newest_announcement(run, 1, EventTail(run)) is None
     assert newest_announcement(run, 2, EventTail(run)) is not None
-    events.record(run, events.EXITED, attempt=1, exit_code=0)
+    events.append(run, events.Exited(attempt=1, exit_code=0))
     assert newest_announcement(run, 2, EventTail(run)) is None
 
 
@@ -131,11 +132,11 @@ def test_an_attempt_that_is_over_or_was_joined_is_not_joined(config: Make) -> No
 def test_an_attempt_that_has_its_ranks_is_not_joined(config: Make, sign: str) -> None:
     """torchrun would end all of its ranks to start them again with the new ones."""
     run = two_node_run(config(nodes=2, rdzv_endpoint="a:1"))
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="a", pid=1, argv=[])
+    events.append(run, events.AttemptLaunched(attempt=1, host="a", pid=1, argv=[]))
     run.launch_record(1).write_text(json.dumps({"job_id": "x"}))
     assert newest_announcement(run, 1, EventTail(run)) is not None
     if sign == "event":
-        events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=[])
+        events.append(run, events.AttemptStarted(attempt=1, world_size=1, processes=[]))
     else:
         run.attempt_logs(1).mkdir(parents=True)
         run.rank_log(1, 0).touch()
@@ -150,11 +151,11 @@ def test_a_run_that_went_on_without_this_node_is_not_waited_for_when_its_host_is
     made = config(nodes=2, rdzv_endpoint="a:1")
     run = two_node_run(made)
     for attempt in (1, 2):
-        events.record(run, events.ATTEMPT_LAUNCHED, attempt=attempt, host="a", pid=1, argv=[])
-        events.record(run, events.ATTEMPT_STARTED, attempt=attempt, world_size=1, processes=[])
-        events.record(run, events.TRAINING_STARTED, attempt=attempt, epochs=1, steps_per_epoch=9, epoch=1, step=0)
+        events.append(run, events.AttemptLaunched(attempt=attempt, host="a", pid=1, argv=[]))
+        events.append(run, events.AttemptStarted(attempt=attempt, world_size=1, processes=[]))
+        write_event(run, "training_started", attempt=attempt, epochs=1, steps_per_epoch=9, epoch=1, step=0)
     spec = joining_spec(run, made, Announcement(1, "x"), 1)
-    alive = threading.Timer(1.0, lambda: events.record(run, events.EVALUATED, epoch=1, metrics={}, seconds=1))
+    alive = threading.Timer(1.0, lambda: events.append(run, events.Evaluated(epoch=1, metrics={}, seconds=1)))
     alive.start()
     before = time.monotonic()
     assert await_next(run, spec, Observer(), StopRequests(), patience_s=4.0) is None
@@ -173,7 +174,7 @@ def test_a_node_does_not_join_what_was_started_anew_with_another_config(
 
     def attempt_that_loses_node_0(spec: JobSpec, observer: Observer, requests: StopRequests) -> Ended:
         freeze(replace(load(run.config), cluster=replace(made.cluster, procs_per_node=1)), run.config)
-        events.record(run, events.ATTEMPT_LAUNCHED, attempt=spec.attempt + 1, host="a", pid=1, argv=[])
+        events.append(run, events.AttemptLaunched(attempt=spec.attempt + 1, host="a", pid=1, argv=[]))
         run.launch_record(spec.attempt + 1).write_text(json.dumps({"job_id": "y"}))
         assert spec.attempt == 1, "it joined"
         return lost
@@ -201,7 +202,7 @@ def test_two_network_namespaces_train_one_run(config: Make, standin: None, names
     processes = [node(run, rank, "ip", "netns", "exec", name) for rank, name in enumerate(namespaces)]
     assert [process.wait(240) for process in processes] == [0, 0], output_of(run, 0) + output_of(run, 1)
     assert json.loads(run.launch_record(1, 1).read_text())["environment"]["GLOO_SOCKET_IFNAME"] == "ysb"
-    started = next(record for record in events.history(run) if record["event"] == "attempt_started")
+    started = next(record for record in lines_of(run) if record["event"] == "attempt_started")
     assert started["world_size"] == 4
 
 

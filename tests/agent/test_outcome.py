@@ -7,6 +7,7 @@ import pytest
 
 from yoloscale.agent.outcome import AgentEnd, conclude
 from yoloscale.agent.restarts import cause
+from yoloscale.runs.events import Failed, LostRank, Preempted
 from yoloscale.runs.progress import Progress
 
 REPORT = """
@@ -32,8 +33,16 @@ def end(log: str = "", **fields: Any) -> AgentEnd:
     return AgentEnd(**{"exit_code": 1, "log": log, "host": "here", "stop": None, **fields})
 
 
+def failed(rank: int, error: str, *, collateral: bool = False, **fields: Any) -> Failed:
+    return Failed(attempt=1, rank=rank, error=error, collateral=collateral, **fields)
+
+
+def stopped(signal: str | None, outcome: str = "preempted") -> Preempted:
+    return Preempted(attempt=1, step=3, epoch=1, signal=signal, outcome=outcome)
+
+
 def test_a_rank_killed_from_outside_is_to_blame_for_the_lost_connections() -> None:
-    progress = Progress(failures=[{"rank": 0, "host": "node7", "time": 1.0, "error": "Connection closed by peer"}])
+    progress = Progress(failures=[failed(rank=0, host="node7", time=1.0, error="Connection closed by peer")])
     outcome = conclude(progress, end(REPORT.format(rank=5, code=-9, pid=105)))
     assert outcome.exit_code == 1
     assert outcome.failure is not None
@@ -42,63 +51,63 @@ def test_a_rank_killed_from_outside_is_to_blame_for_the_lost_connections() -> No
 
 
 def test_a_rank_killed_by_the_launcher_is_not_to_blame() -> None:
-    progress = Progress(failures=[{"rank": 0, "host": "node7", "time": 1.0, "error": "out of memory"}])
+    progress = Progress(failures=[failed(rank=0, host="node7", time=1.0, error="out of memory")])
     outcome = conclude(progress, end(REPORT.format(rank=5, code=-9, pid=105), killed=[105]))
     assert outcome.failure is not None
     assert (outcome.failure.rank, outcome.failure.error) == (0, "out of memory")
 
 
 def test_the_first_report_of_a_rank_counts() -> None:
-    failures = [{"rank": 3, "time": 2.0, "error": "lost"}, {"rank": 1, "time": 1.0, "error": "cause"}]
+    failures = [failed(rank=3, time=2.0, error="lost"), failed(rank=1, time=1.0, error="cause")]
     outcome = conclude(Progress(failures=failures), end())
     assert outcome.failure is not None
     assert (outcome.failure.rank, outcome.failure.error) == (1, "cause")
 
 
 def test_a_report_of_a_lost_connection_is_not_the_cause() -> None:
-    lost = {"rank": 0, "time": 1.0, "error": "Connection closed by peer", "collateral": True}
-    outcome = conclude(Progress(failures=[lost, {"rank": 1, "time": 2.0, "error": "cause"}]), end())
+    lost = failed(rank=0, time=1.0, error="Connection closed by peer", collateral=True)
+    outcome = conclude(Progress(failures=[lost, failed(rank=1, time=2.0, error="cause")]), end())
     assert outcome.failure is not None
     assert outcome.failure.error == "cause"
 
 
 def test_a_rank_that_aborted_itself_after_another_said_why_is_not_the_cause() -> None:
     """A library that finds the others gone calls abort(); so does a heap that is corrupt, which nobody explains."""
-    full = {"rank": 3, "host": "node0", "time": 1.0, "error": "OutOfMemoryError: full", "traceback": "Traceback …"}
+    full = failed(rank=3, host="node0", time=1.0, error="OutOfMemoryError: full", traceback="Traceback …")
     aborted = end(REPORT.format(rank=9, code=-6, pid=101))
     outcome = conclude(Progress(failures=[full]), aborted)
     assert outcome.failure is not None
     assert (outcome.failure.rank, outcome.failure.host) == (3, "node0")
-    lost = {"rank": 0, "time": 1.0, "error": "Connection closed by peer", "collateral": True}
+    lost = failed(rank=0, time=1.0, error="Connection closed by peer", collateral=True)
     by_itself = conclude(Progress(failures=[lost]), aborted).failure
     assert by_itself is not None
     assert "killed by SIGABRT" in by_itself.error
 
 
 def test_a_rank_killed_on_another_node_comes_before_what_others_made_of_it() -> None:
-    raised = {"rank": 0, "host": "node0", "time": 1.0, "error": "RuntimeError: odd", "traceback": "Traceback …"}
-    killed = {"rank": 3, "host": "node1", "time": 2.0, "error": "was killed by SIGKILL", "exit_code": -9}
+    raised = failed(rank=0, host="node0", time=1.0, error="RuntimeError: odd", traceback="Traceback …")
+    killed = failed(rank=3, host="node1", time=2.0, error="was killed by SIGKILL", exit_code=-9)
     failure = conclude(Progress(failures=[raised, killed]), end()).failure
     assert failure is not None
     assert failure.rank == 3
 
 
 def test_the_lost_rank_is_named_where_only_others_could_tell() -> None:
-    told = {"rank": 2, "host": "node1", "error": "its process has ended without a word"}
-    lost = {"rank": 4, "host": "node2", "time": 1.0, "error": "PeerLost: …", "collateral": True, "lost": told}
+    told = LostRank(2, "node1", "its process has ended without a word")
+    lost = failed(rank=4, host="node2", time=1.0, error="PeerLost: …", collateral=True, lost=told)
     failure = conclude(Progress(failures=[lost]), end()).failure
     assert failure is not None
     assert cause(failure) == "rank 2 on node1: its process has ended without a word"
 
 
 def test_a_rank_that_dies_makes_others_save_but_that_is_a_failure() -> None:
-    progress = Progress(stopped={"signal": "SIGTERM"})
+    progress = Progress(stopped=stopped(signal="SIGTERM"))
     assert conclude(progress, end(REPORT.format(rank=1, code=-9, pid=101))).exit_code == 1
 
 
 def test_an_agent_that_the_launcher_killed_itself_is_not_the_cause() -> None:
     """A rank of another node was lost, and those here hung: no word of the out-of-memory killer."""
-    lost = {"rank": 0, "host": "node0", "time": 1.0, "error": "Connection closed by peer", "collateral": True}
+    lost = failed(rank=0, host="node0", time=1.0, error="Connection closed by peer", collateral=True)
     outcome = conclude(Progress(failures=[lost]), end(exit_code=-9, is_own_doing=True))
     assert outcome.failure is not None
     assert outcome.failure.collateral
@@ -120,15 +129,15 @@ def test_bad_config_found_by_a_rank_is_exit_2() -> None:
     ("progress", "stop", "exit_code"),
     [
         (Progress(finished=True), signal.SIGTERM, 0),
-        (Progress(stopped={"signal": "SIGTERM"}), signal.SIGTERM, 75),
-        (Progress(stopped={"signal": "SIGUSR1"}), None, 75),
-        (Progress(stopped={"signal": "SIGINT"}), None, 130),
-        (Progress(stopped={"signal": None, "outcome": "interrupted"}), None, 130),
-        (Progress(stopped={"signal": None, "outcome": "preempted"}), None, 75),
-        (Progress(stopped={"signal": "SIGTERM"}), signal.SIGINT, 130),
-        (Progress(stopped={"signal": "SIGTERM"}, cancelled=True), signal.SIGTERM, 130),
+        (Progress(stopped=stopped(signal="SIGTERM")), signal.SIGTERM, 75),
+        (Progress(stopped=stopped(signal="SIGUSR1")), None, 75),
+        (Progress(stopped=stopped(signal="SIGINT")), None, 130),
+        (Progress(stopped=stopped(signal=None, outcome="interrupted")), None, 130),
+        (Progress(stopped=stopped(signal=None, outcome="preempted")), None, 75),
+        (Progress(stopped=stopped(signal="SIGTERM")), signal.SIGINT, 130),
+        (Progress(stopped=stopped(signal="SIGTERM"), cancelled=True), signal.SIGTERM, 130),
         (Progress(), signal.SIGTERM, 75),
-        (Progress(failures=[{"rank": 0, "error": "disk full"}]), signal.SIGTERM, 1),
+        (Progress(failures=[failed(rank=0, error="disk full")]), signal.SIGTERM, 1),
         (Progress(), None, 1),
     ],
 )

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.run_events import lines_of, write_event
 
 from yoloscale.agent import attempts
 from yoloscale.agent.attempts import TimeLimit, time_limit
@@ -35,7 +36,7 @@ RAISED = replace(KILLED, exit_code=1, error="ValueError: teapot", is_recorded=Tr
 
 
 def told(run: RunDirectory, event: str) -> list[dict[str, Any]]:
-    return [record for record in events.history(run) if record["event"] == event]
+    return [record for record in lines_of(run) if record["event"] == event]
 
 
 def test_failures_at_the_same_checkpoint_are_counted_and_the_first_is_remembered() -> None:
@@ -136,14 +137,15 @@ def agent_end(exit_code: int, stop: signal.Signals | None = None) -> AgentEnd:
 
 
 def test_a_killed_agent_is_a_failure_although_its_ranks_saved_and_stopped() -> None:
-    outcome = conclude(Progress(stopped={"signal": "SIGTERM"}), agent_end(-9))
+    stopped = events.Preempted(attempt=1, step=3, epoch=1, signal="SIGTERM", outcome="preempted")
+    outcome = conclude(Progress(stopped=stopped), agent_end(-9))
     assert outcome.exit_code == FAILED
     assert outcome.failure is not None
     assert "agent was killed by SIGKILL" in outcome.failure.error
 
 
 def test_a_node_that_stops_before_the_others_is_no_failure() -> None:
-    lost = {"rank": 0, "time": 1.0, "error": "Connection closed by peer", "collateral": True}
+    lost = events.Failed(attempt=1, rank=0, error="Connection closed by peer", collateral=True)
     assert conclude(Progress(failures=[lost]), agent_end(1, signal.SIGTERM)).exit_code == STOPPED
     assert conclude(Progress(failures=[lost]), agent_end(1)).exit_code == FAILED
 
@@ -170,17 +172,17 @@ def test_the_end_of_the_job_around_a_start_is_its_limit_too(monkeypatch: pytest.
 
 def test_between_two_attempts_it_is_restarting_for_as_long_as_its_launcher_lives(tmp_path: Path) -> None:
     run, host = RunDirectory(tmp_path), socket.gethostname()
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=os.getpid(), argv=[])
-    events.record(run, events.EXITED, attempt=1, exit_code=1, goes_on=True)
+    events.append(run, events.AttemptLaunched(attempt=1, host=host, pid=os.getpid(), argv=[]))
+    events.append(run, events.Exited(attempt=1, exit_code=1, goes_on=True))
     assert status(run).state == "restarting"
-    events.record(run, events.RESTARTED, attempt=2, step=0, cause="rank 1 on node7: out of memory")
+    write_event(run, "restarted", attempt=2, step=0, cause="rank 1 on node7: out of memory")
     assert events.last_attempt(events.history(run)) == 1, "it is still to come"
     assert (status(run).state, status(run).restarts) == ("restarting", 1)
     assert status(run).restart_cause == "rank 1 on node7: out of memory"
     gone = subprocess.Popen(["true"])
     gone.wait()
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=2, host=host, pid=gone.pid, argv=[])
-    events.record(run, events.EXITED, attempt=2, exit_code=1, goes_on=True)
+    events.append(run, events.AttemptLaunched(attempt=2, host=host, pid=gone.pid, argv=[]))
+    events.append(run, events.Exited(attempt=2, exit_code=1, goes_on=True))
     assert status(run).state == "failed", "the launcher is gone"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.run_events import write_event
 
 from yoloscale.cli.main import main, print_problems
 from yoloscale.config.freeze import freeze
@@ -29,10 +30,10 @@ def failed_run(tmp_path: Path) -> RunDirectory:
     run.attempt_logs(1).mkdir(parents=True)
     run.config.write_text("cluster: {procs_per_node: 1, device: cpu, backend: gloo, planned_ranks: 1}")
     host = socket.gethostname()
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=os.getpid(), argv=[])
+    events.append(run, events.AttemptLaunched(attempt=1, host=host, pid=os.getpid(), argv=[]))
     processes = [{"rank": 0, "host": host, "pid": 1, "device": "cpu"}]
-    events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=processes)
-    events.record(run, events.TRAINING_STARTED, attempt=1, epochs=9, steps_per_epoch=4, epoch=1, step=0, plan="p")
+    events.append(run, events.AttemptStarted(attempt=1, world_size=1, processes=processes))
+    write_event(run, "training_started", attempt=1, epochs=9, steps_per_epoch=4, epoch=1, step=0, plan="p")
     lines = [
         {"kind": "step", "step": 4, "epoch": 1, "epoch_step": 4, "train/box_loss": 2.0, "images_per_s": 12.5},
         {"kind": "epoch", "step": 4, "epoch": 1, "train/box_loss": 1.5, "images_per_s": 12.5},
@@ -41,8 +42,8 @@ def failed_run(tmp_path: Path) -> RunDirectory:
     time.sleep(0.01)
     run.metrics.write_text("".join(json.dumps({"time": time.time(), **line}) + "\n" for line in lines))
     time.sleep(0.01)
-    events.record(run, events.FAILED, attempt=1, rank=0, host=host, error="out of memory")
-    events.record(run, events.EXITED, attempt=1, exit_code=1)
+    write_event(run, "failed", attempt=1, rank=0, host=host, error="out of memory")
+    events.append(run, events.Exited(attempt=1, exit_code=1))
     run.rank_log(1, 0).write_text("first line\nlast line\n")
     return run
 

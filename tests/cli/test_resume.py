@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.backends.run_lock import lock
 from yoloscale.backends.slurm import own_job, submit
@@ -16,7 +17,6 @@ from yoloscale.cli.resume import words_of
 from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
 from yoloscale.launch.run_folder import claim
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -103,7 +103,7 @@ def test_a_resume_that_slurm_does_not_take_leaves_the_run_as_it_was(
     with pytest.raises(ConfigError, match="Unable to contact"):
         resume.main([str(run.path), "cluster=slurm"])
     assert files(run) == before
-    there, back = (event for event in events.history(run) if event["event"] == events.MOVED)
+    there, back = (event for event in lines_of(run) if event["event"] == "moved")
     assert (there["from"], there["to"]) == (back["to"], back["from"])
     lock(run).release()
 
@@ -116,4 +116,4 @@ def test_a_resume_that_is_too_large_for_the_job_that_it_is_typed_in_changes_noth
     with pytest.raises(ConfigError, match=r"write cluster\.cpus_per_task=8"):
         resume.main([str(run.path), "cluster=slurm", "cluster.cpus_per_task=9"])
     assert files(run) == before
-    assert events.history(run) == []
+    assert lines_of(run) == []

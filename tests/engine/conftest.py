@@ -65,7 +65,9 @@ class Notes:
         self.steps: list[dict[str, float]] = []
         self.epochs: list[dict[str, float]] = []
         self.measurements: list[dict[str, float]] = []
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.warnings: list[str] = []
+        self.evaluations: list[int] = []  # epochs
+        self.told: list[str] = []
         self.traces: list[dict[str, Any]] = []
 
     def step(self, record: Mapping[str, float]) -> None:
@@ -77,17 +79,25 @@ class Notes:
     def measured(self, record: Mapping[str, float]) -> None:
         self.measurements.append(dict(record))
 
-    def event(self, name: str, **fields: Any) -> None:
-        self.events.append((name, fields))
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+        self.told.append("warn")
+
+    def rolled_back(self, message: str, *, step_from: int, step_to: int) -> None:
+        self.warnings.append(message)
+        self.told.append("rolled_back")
+
+    def pruned(self, epoch: int) -> None:
+        self.told.append("pruned")
+
+    def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None:
+        self.evaluations.append(epoch)
+        self.told.append("evaluated")
 
     def batch(self, step: int, batch: dict[str, Any]) -> None: ...
 
     def trace(self, record: Mapping[str, Any]) -> None:
         self.traces.append(dict(record))
-
-    @property
-    def warnings(self) -> list[str]:
-        return [fields["message"] for name, fields in self.events if name == "warning"]
 
 
 class ToyRun:

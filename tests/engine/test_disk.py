@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.checkpoint.interval import When
 from yoloscale.engine.loop import Outcome
-from yoloscale.runs import events
 
 ToyRuns = Callable[..., Any]
 EACH_STEP = When(every_steps=1)
@@ -37,7 +37,7 @@ def assert_same_state(run: Any, other: Any) -> None:
 
 
 def warnings(run: Any) -> list[str]:
-    return [event["message"] for event in events.history(run.directory) if event["event"] == "warning"]
+    return [event["message"] for event in lines_of(run.directory) if event["event"] == "warning"]
 
 
 def fill(disk: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.engine.loop import Outcome
 from yoloscale.engine.stop_requests import Stop
-from yoloscale.runs import events
 
 ToyRuns = Callable[..., Any]
 STEPS, EPOCHS = 3, 3
@@ -41,7 +41,7 @@ def test_a_run_from_start_to_end(toy_run: ToyRuns) -> None:
     assert run.learner.epochs == [(0, 3), (1, 3), (2, 3)]
     assert [epoch for name, epoch in run.published if name == "last.pt"] == [1, 2, 3]
     assert run.loop.summary()["steps"] == EPOCHS * STEPS
-    saved = [e["step"] for e in events.history(run.directory) if e["event"] == "checkpoint_saved"]
+    saved = [e["step"] for e in lines_of(run.directory) if e["event"] == "checkpoint_saved"]
     assert saved == [3, 6, 9]
 
 
@@ -137,7 +137,7 @@ def test_early_stop_survives_a_resume(toy_run: ToyRuns) -> None:
 def test_without_evaluation_the_last_epoch_is_evaluated(toy_run: ToyRuns) -> None:
     run = toy_run(evaluate_every_epoch=False)
     run.run()
-    assert [fields["epoch"] for name, fields in run.notes.events if name == "evaluated"] == [EPOCHS]
+    assert run.notes.evaluations == [EPOCHS]
     assert ("best.pt", EPOCHS) in run.published
 
 
@@ -158,7 +158,7 @@ def test_a_time_limit_ends_the_run_after_an_evaluation(toy_run: ToyRuns) -> None
     run = toy_run(epochs=1000, hours=1e-9)
     assert run.run() is Outcome.finished
     assert len(run.notes.steps) == 1
-    assert [name for name, _ in run.notes.events] == ["evaluated"]
+    assert run.notes.told == ["evaluated"]
     assert run.loop.progress.position.epochs == run.loop.progress.position.epoch == 1
 
 
@@ -257,7 +257,7 @@ def test_a_broken_newest_checkpoint_costs_one_epoch(toy_run: ToyRuns) -> None:
     newest.write_bytes(newest.read_bytes()[:-1])
     resumed = toy_run()
     assert resumed.loop.progress.position.total == 6
-    assert any("passed over" in str(event.get("message")) for event in events.history(resumed.directory))
+    assert any("passed over" in str(event.get("message")) for event in lines_of(resumed.directory))
     resumed.run()
     whole = toy_run("whole")
     whole.run()
@@ -273,7 +273,7 @@ def test_a_full_disk_is_a_warning_and_the_run_goes_on(toy_run: ToyRuns, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr("yoloscale.checkpoint.store.torch.save", fail)
         assert run.run() is Outcome.finished
-    warnings = [event["message"] for event in events.history(run.directory) if event["event"] == "warning"]
+    warnings = [event["message"] for event in lines_of(run.directory) if event["event"] == "warning"]
     assert len(warnings) == EPOCHS
     assert all("No space left" in warning for warning in warnings)
 

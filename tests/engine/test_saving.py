@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.checkpoint import store
 from yoloscale.checkpoint.interval import When
 from yoloscale.engine import loop
 from yoloscale.engine.loop import Outcome
 from yoloscale.engine.stop_requests import Stop
-from yoloscale.runs import events
 
 ToyRuns = Callable[..., Any]
 EACH_STEP = When(every_steps=1)
@@ -26,7 +26,7 @@ EACH_STEP = When(every_steps=1)
 
 def saved(run: Any) -> list[tuple[int, str]]:
     """Step and reason of every checkpoint."""
-    history = [event for event in events.history(run.directory) if event["event"] == events.CHECKPOINT_SAVED]
+    history = [event for event in lines_of(run.directory) if event["event"] == "checkpoint_saved"]
     return [(event["step"], event["reason"]) for event in history]
 
 
@@ -104,7 +104,7 @@ def test_a_rescue_that_fails_does_not_hide_why(toy_run: ToyRuns, monkeypatch: py
     run = toy_run(stop_before=fail)
     with pytest.raises(ConnectionError):
         run.run()
-    messages = [event["message"] for event in events.history(run.directory) if event["event"] == "warning"]
+    messages = [event["message"] for event in lines_of(run.directory) if event["event"] == "warning"]
     assert messages == ["the state of step 4 could not be saved: division by zero"]
 
 
@@ -160,7 +160,7 @@ def test_training_goes_on_while_the_disk_is_slow(toy_run: ToyRuns, monkeypatch: 
 
     monkeypatch.setattr(store, "sync", slow)
     run.run()
-    blocked = [event["blocked_s"] for event in events.history(run.directory) if "blocked_s" in event]
+    blocked = [event["blocked_s"] for event in lines_of(run.directory) if "blocked_s" in event]
     assert blocked[0] < blocked[1]
     assert blocked[1] > 0.5, "back-pressure: one write at a time"
 

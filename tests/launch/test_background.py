@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.run_events import lines_of, write_event
 
 import yoloscale
 from yoloscale.api import Run, RunFailed
@@ -55,7 +56,7 @@ def test_it_goes_on_in_a_session_of_its_own_and_finishes(start: Callable[..., Ru
         run.wait(timeout_s=0.1)
     with pytest.raises(FileNotFoundError):
         _ = run.best
-    launched = events.history(run._run)[0]
+    launched = lines_of(run._run)[0]
     assert psutil.Process(launched["pid"]).parent() is not None
     (run._run.path / "go").touch()
     assert run.wait(timeout_s=200).status().state == "finished"
@@ -79,12 +80,12 @@ def test_a_run_that_was_given_up_is_told_with_the_log_of_the_first_failure(confi
     taken = claim(config(), [])
     run, log = taken.run, taken.run.rank_log(1, 1)
     for attempt, words in ((1, "a teapot"), (2, "a lost connection")):
-        events.record(run, events.ATTEMPT_LAUNCHED, attempt=attempt, host="here", pid=1, argv=[])
+        events.append(run, events.AttemptLaunched(attempt=attempt, host="here", pid=1, argv=[]))
         run.attempt_logs(attempt).mkdir(parents=True)
         run.rank_log(attempt, 1).write_text(f"{words}\n")
     said = {"rank": 1, "host": "here", "error": "ValueError", "gave_up": True, "log": str(log.relative_to(run.path))}
-    events.record(run, events.FAILED, attempt=2, **said)
-    events.record(run, events.EXITED, attempt=2, exit_code=1)
+    write_event(run, "failed", attempt=2, **said)
+    events.append(run, events.Exited(attempt=2, exit_code=1))
     taken.release()
     with pytest.raises(RunFailed, match="a teapot") as caught:
         Run(run.path).wait()

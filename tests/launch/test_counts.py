@@ -60,7 +60,7 @@ class Launcher:
 
     def _trains(self) -> bool:
         history = events.history(self._run)
-        return sum(record["event"] == events.TRAINING_STARTED for record in history) == self._attempts
+        return sum(isinstance(event, events.TrainingStarted) for event in history) == self._attempts
 
 
 @pytest.fixture

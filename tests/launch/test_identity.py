@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.backends.run_lock import lock
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
 from yoloscale.launch.run_folder import claim
-from yoloscale.runs import events
 from yoloscale.runs.directory import owned
 from yoloscale.runs.identity import RunLost
 
@@ -48,7 +48,7 @@ def test_a_run_of_before_there_were_ids_goes_on_without_one(config: Callable[...
     assert load(again.run.config).id is None
     assert again.run.owner is not None
     again.run.check()
-    assert "id" not in events.history(again.run)[-1]
+    assert "id" not in lines_of(again.run)[-1]
 
 
 def test_who_is_to_have_the_lock_of_a_run_that_is_gone_makes_no_file(config: Callable[..., Config]) -> None:
@@ -71,7 +71,7 @@ def test_a_launcher_ends_its_ranks_and_writes_nothing_more(
 ) -> None:
     """And does not start them again, as it does with ranks that are killed."""
     launched = launch("run", steps=5000, save_every=1)
-    launched.until(events.CHECKPOINT_SAVED)
+    launched.until("checkpoint_saved")
     folder = launched.run.path
     folder.rename(folder.with_name("renamed"))
     if is_used_again:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.run_events import lines_of, write_event
 
 from yoloscale.api import Run
 from yoloscale.backends.run_lock import lock
@@ -21,7 +22,8 @@ from yoloscale.launch.cancel import cancel
 from yoloscale.launch.configure import configure
 from yoloscale.launch.run_folder import claim, default_name, named_run, proposed_run
 from yoloscale.launch.start import ready_again
-from yoloscale.runs import event_files, events
+from yoloscale.runs import events
+from yoloscale.runs.events import files as event_files
 from yoloscale.system.machine import Machine
 
 Make = Callable[..., Config]
@@ -93,15 +95,15 @@ def test_where_it_runs_may_change_and_is_frozen_anew_and_put_on_record(config: M
     taken = claim(config(procs_per_node=4, threads=1), [])
     frozen = load(taken.run.config)
     assert (frozen.cluster.procs_per_node, frozen.cluster.planned_ranks) == (4, 2)
-    moved = [event for event in events.history(taken.run) if event["event"] == events.MOVED]
+    moved = [event for event in lines_of(taken.run) if event["event"] == "moved"]
     assert [(event["from"], event["to"]) for event in moved] == [
         ({"cluster.procs_per_node": 2}, {"cluster.procs_per_node": 4})
     ]
     assert "4 ranks × 8, accumulate 2 (planned for 2 ranks × 8, accumulate 4" in moved[0]["plan"]
-    assert Account().event_lines(moved[0])[0].startswith("goes on with cluster.procs_per_node 2 → 4")
+    assert Account().event_lines(events.parse(moved[0]))[0].startswith("goes on with cluster.procs_per_node 2 → 4")
     taken.release()
     claim(config(procs_per_node=4, threads=1), []).release()
-    assert len(events.history(taken.run)) == 1, "nothing moved: nothing to tell"
+    assert len(lines_of(taken.run)) == 1, "nothing moved: nothing to tell"
     claim(config(threads=1), []).release()
     assert load(taken.run.config).cluster.procs_per_node == 2
 
@@ -124,12 +126,12 @@ def test_a_batch_sized_at_the_first_start_binds_once_there_was_one(config: Make,
     taken = claim(sized(), [])
     taken.release()
     if started:
-        events.record(taken.run, events.TRAINING_STARTED, batch=36)
+        write_event(taken.run, "training_started", batch=36)
         with pytest.raises(ConfigError, match="do not divide over 5 ranks"):
             claim(sized(procs_per_node=5), [])
     claim(sized(procs_per_node=3), []).release()
     assert load(taken.run.config).cluster.planned_ranks == planned
-    told = [event["plan"] for event in events.history(taken.run) if event["event"] == events.MOVED]
+    told = [event["plan"] for event in lines_of(taken.run) if event["event"] == "moved"]
     assert ["planned for 2 ranks × 18" in plan for plan in told] == [started]
 
 
@@ -146,11 +148,11 @@ def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where:
         ready_again(taken.run, print, [*where, "lr0=0.5"])
     assert load(taken.run.config).cluster == replace(made.cluster, planned_ranks=2)
     ready_again(taken.run, print, where).release()
-    (moved,) = events.history(taken.run)
-    assert moved["event"] == events.MOVED
+    (moved,) = lines_of(taken.run)
+    assert moved["event"] == "moved"
     assert moved["to"] == {key: int(value) for key, _, value in [where[-1].partition("=")]}
     ready_again(taken.run, print).release()
-    assert len(events.history(taken.run)) == 1
+    assert len(lines_of(taken.run)) == 1
 
 
 def test_resumed_elsewhere_from_python(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +200,7 @@ def test_a_task_read_from_the_weights_is_no_difference(config: Make) -> None:
 def test_a_finished_run_says_how_to_start_another(config: Make) -> None:
     taken = claim(config(), [])
     taken.release()
-    events.record(taken.run, events.FINISHED, epochs=1, steps=1)
+    events.append(taken.run, events.Finished(epochs=1, steps=1))
     taken.run.result.write_text("{}")
     with pytest.raises(ConfigError, match="is finished") as caught:
         claim(config(), [])
@@ -230,10 +232,10 @@ def test_without_file_locks_the_events_tell_who_has_the_run(config: Make, monkey
     monkeypatch.setattr("fcntl.flock", no_locks)
     taken = claim(config(), [])
     host, pid = socket.gethostname(), os.getpid()
-    events.record(taken.run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=pid, argv=[])
+    events.append(taken.run, events.AttemptLaunched(attempt=1, host=host, pid=pid, argv=[]))
     with pytest.raises(ConfigError, match="being trained already"):
         claim(config(), [])
-    events.record(taken.run, events.EXITED, attempt=1, exit_code=75)
+    events.append(taken.run, events.Exited(attempt=1, exit_code=75))
     claim(config(), [])
 
 
@@ -246,12 +248,12 @@ def test_without_file_locks_a_job_gets_the_run_that_it_was_submitted_for(
     monkeypatch.setattr("fcntl.flock", no_locks)
     run = claim(config(), []).run
     where = {"host": "node1", "pid": 1, "argv": []}
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, start="41.0.0", **where)
+    write_event(run, "attempt_launched", attempt=1, start="41.0.0", **where)
     lock(run, job="41").release()  # requeued by SLURM
     with pytest.raises(ConfigError, match="in job 41 already"):
         lock(run, job="42")
-    events.record(run, events.EXITED, attempt=1, exit_code=1)
-    events.record(run, events.SUBMITTED, job="42")
+    events.append(run, events.Exited(attempt=1, exit_code=1))
+    events.append(run, events.Submitted(job="42"))
     lock(run, job="42").release()
     with pytest.raises(ConfigError, match="in job 42 already"):
         lock(run, job="41")
@@ -266,7 +268,7 @@ def test_a_run_that_ends_while_it_is_being_cancelled_has_ended(
 
     taken = claim(config(), [])
     host, pid = socket.gethostname(), os.getpid()
-    events.record(taken.run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=pid, argv=[])
+    events.append(taken.run, events.AttemptLaunched(attempt=1, host=host, pid=pid, argv=[]))
     monkeypatch.setattr("os.kill", gone)
     assert cancel(taken.run, at_once=at_once)
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 import pytest
+from tests.run_events import write_event
 
 from yoloscale.backends.status import status, statuses
 from yoloscale.runs import events
@@ -43,7 +44,7 @@ COMPLETING = Job("41", "COMPLETING", nodes="node[1-2]")
 def fold(*told: tuple[str, dict[str, Any]]) -> Progress:
     progress = Progress()
     for index, (event, fields) in enumerate(told):
-        progress.on_event({"event": event, "time": 100.0 + index, **fields})
+        progress.on_event(events.parse({"event": event, "time": 100.0 + index, **fields}))
     return progress
 
 
@@ -176,9 +177,9 @@ def test_one_question_for_any_number_of_runs(tmp_path: Any) -> None:
     for number in range(5):
         run = RunDirectory(tmp_path / f"run-{number}")
         run.path.mkdir()
-        events.record(run, events.SUBMITTED, job=str(number))
+        events.append(run, events.Submitted(job=str(number)))
         runs.append(run)
-    events.record(runs[4], events.EXITED, attempt=0, exit_code=1)
+    events.append(runs[4], events.Exited(attempt=0, exit_code=1))
 
     def ask(jobs: Collection[str]) -> Answer:
         asked.append(sorted(jobs))
@@ -198,11 +199,11 @@ def test_one_question_for_any_number_of_runs(tmp_path: Any) -> None:
 def test_a_run_that_ends_while_slurm_is_asked_has_not_failed(tmp_path: Any, answer: Answer) -> None:
     run = RunDirectory(tmp_path)
     for event, fields in RUNNING:
-        events.record(run, event, **fields)
+        write_event(run, event, **fields)
 
     def ask(jobs: Collection[str]) -> Answer:
-        events.record(run, events.FINISHED)
-        events.record(run, events.EXITED, attempt=1, exit_code=0)
+        write_event(run, "finished")
+        events.append(run, events.Exited(attempt=1, exit_code=0))
         return answer
 
     assert status(run, ask).state == "finished"
@@ -211,11 +212,11 @@ def test_a_run_that_ends_while_slurm_is_asked_has_not_failed(tmp_path: Any, answ
 def test_a_run_that_is_submitted_again_while_slurm_is_asked_is_in_the_queue(tmp_path: Any) -> None:
     run = RunDirectory(tmp_path)
     for event, fields in RUNNING:
-        events.record(run, event, **fields)
+        write_event(run, event, **fields)
 
     def ask(jobs: Collection[str]) -> Answer:
-        events.record(run, events.EXITED, attempt=1, exit_code=1)
-        events.record(run, events.SUBMITTED, job="42")
+        events.append(run, events.Exited(attempt=1, exit_code=1))
+        events.append(run, events.Submitted(job="42"))
         return Answer({"41": Job("41", "FAILED")})
 
     found = status(run, ask)

@@ -40,7 +40,10 @@ def save(run: RunDirectory, step: int) -> None:
     if RANK == 0:
         run.check()
         (run.checkpoints / f"step-{step:09}").mkdir(parents=True, exist_ok=True)
-        events.record(run, events.CHECKPOINT_SAVED, step=step, epoch=1)
+        saved = events.CheckpointSaved(
+            step=step, epoch=1, epoch_step=0, taken=0.0, blocked_s=0.0, reason="epoch", seconds=0.0, bytes=0
+        )
+        events.append(run, saved)
 
 
 def whereabouts(run: RunDirectory, rank: int) -> tuple[str, int]:
@@ -62,8 +65,8 @@ def announce(run: RunDirectory, script: dict[str, Any], first_step: int) -> None
         processes = [
             {"rank": rank, "host": host, "pid": pid, "device": "cpu"} for rank, (host, pid) in enumerate(found)
         ]
-        events.record(run, events.ATTEMPT_STARTED, attempt=ATTEMPT, world_size=WORLD_SIZE, processes=processes)
-        events.record(run, events.SETUP, attempt=ATTEMPT, phase="data")
+        events.append(run, events.AttemptStarted(attempt=ATTEMPT, world_size=WORLD_SIZE, processes=processes))
+        events.append(run, events.Setup(attempt=ATTEMPT, phase="data"))
     time.sleep(script.get("setup_s", 0.0))
     break_if_told(script, None)
     (run.path / f"ready-{ATTEMPT}-{RANK}").touch()
@@ -71,10 +74,21 @@ def announce(run: RunDirectory, script: dict[str, Any], first_step: int) -> None
         time.sleep(0.02)
         meet(run)
     if RANK == 0:
-        events.record(
-            run, events.TRAINING_STARTED, attempt=ATTEMPT, epochs=1, steps_per_epoch=steps, epoch=1, step=first_step,
-            images=64, batch=16, plan="global 16 = 2 ranks × 8, accumulate 4",
-        )  # fmt: skip
+        started = events.TrainingStarted(
+            attempt=ATTEMPT,
+            epochs=1,
+            steps_per_epoch=steps,
+            epoch=1,
+            step=first_step,
+            images=64,
+            batch=16,
+            plan="global 16 = 2 ranks × 8, accumulate 4",
+            precision="fp32",
+            workers=0,
+            prefetch=None,
+            memory_bytes=0,
+        )
+        events.append(run, started)
 
 
 def break_if_told(script: dict[str, Any], step: int | str | None) -> None:
@@ -136,7 +150,8 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
             time.sleep(script.get("save_s", 0.0))
             save(run, step)
             if RANK == 0:
-                events.record(run, events.PREEMPTED, attempt=ATTEMPT, step=step, epoch=1, signal=asked)
+                preempted = events.Preempted(attempt=ATTEMPT, step=step, epoch=1, signal=asked, outcome="preempted")
+                events.append(run, preempted)
                 run.stop_request.unlink(missing_ok=True)
             time.sleep(0.3)  # nobody leaves before the checkpoint is there
             return leave(run, 130 if asked == "SIGINT" else 75)
@@ -152,7 +167,7 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
         jsonl.append(run.metrics, {"kind": "epoch", "epoch": 1, "train/box_loss": 0.1, "time": time.time()})
         jsonl.append(run.metrics, {"kind": "eval", "epoch": 1, **metrics, "time": time.time()})
         run.result.write_text(json.dumps({"metrics": metrics, "epochs": 1, "images_per_s": 50.0, "seconds": 2.0}))
-        events.record(run, events.FINISHED, epochs=1, steps=script["steps"])
+        events.append(run, events.Finished(epochs=1, steps=script["steps"]))
     return leave(run, 0)
 
 
@@ -175,8 +190,14 @@ def stand_in(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ball
         print(f"rank {RANK} trains with {os.environ['OMP_NUM_THREADS']} threads", flush=True)
         return train(run, script, first_step)
     except Exception as error:
-        said: dict[str, Any] = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         traceback.print_exc()
-        said |= {"rank": RANK, "host": socket.gethostname(), "collateral": isinstance(error, ConnectionError)}
-        events.record(run, events.FAILED, attempt=ATTEMPT, **said)
+        failed = events.Failed(
+            attempt=ATTEMPT,
+            rank=RANK,
+            host=socket.gethostname(),
+            error=f"{type(error).__name__}: {error}",
+            traceback=traceback.format_exc(),
+            collateral=isinstance(error, ConnectionError),
+        )
+        events.append(run, failed)
         return 1

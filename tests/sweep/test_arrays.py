@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale import api
 from yoloscale.backends.base import JobRequest
@@ -112,7 +113,7 @@ def test_every_point_is_on_record_with_the_element_that_trains_it(frozen: Frozen
     submission = submit_points(sweep, ["train"], range(5))
     assert submission.jobs == ("41", "42", "43")
     assert [(each.first, each.array) for each in site] == [(0, "0-1"), (2, "0-1"), (4, "0")]
-    recorded = [events.history(run)[-1]["job"] for run in sweep.runs()]
+    recorded = [lines_of(run)[-1]["job"] for run in sweep.runs()]
     assert recorded == ["41_0", "41_1", "42_0", "42_1", "43_0"]
     environ = {"SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": "1", FIRST_POINT: "42:2"}
     assert run_of(sweep.path, environ).name == "lr0=0.4"
@@ -136,8 +137,8 @@ def test_of_several_arrays_all_are_submitted_or_none(
     with pytest.raises(ConfigError, match="too many jobs"):
         submit_points(sweep, ["train"], range(7))
     assert typed == [["scancel", "41", "42", "43"]]
-    assert [events.history(run)[-1]["event"] for run in sweep.runs()[:6]] == [events.EXITED] * 6
-    assert events.history(sweep.runs()[6]) == []
+    assert [lines_of(run)[-1]["event"] for run in sweep.runs()[:6]] == ["exited"] * 6
+    assert lines_of(sweep.runs()[6]) == []
 
 
 @pytest.mark.parametrize("is_new", [True, False])
@@ -167,8 +168,8 @@ def test_arrays_that_cannot_be_taken_back_keep_their_points_and_are_named(
     assert "Unable to contact" in scancel.found
     assert "41, 42, 43" in scancel.found
     assert "scancel 41 42 43" in scancel.instead
-    last = [events.history(run)[-1:] for run in sweep.runs()]
-    assert [event["event"] for found in last for event in found] == [events.SUBMITTED] * 6
+    last = [lines_of(run)[-1:] for run in sweep.runs()]
+    assert [event["event"] for found in last for event in found] == ["submitted"] * 6
     assert together_with(sweep, "41") == {"41", "42", "43"}
 
 
@@ -263,8 +264,8 @@ def test_failures_in_any_of_the_arrays_count(frozen: Frozen, site: list[JobReque
     sweep = frozen(*POINTS, "sweep.max_failures=1").directory
     submit_points(sweep, ["train"], range(5))
     runs = sweep.runs()
-    events.record(runs[0], events.FAILED, attempt=1, rank=0, error="x", collateral=False, gave_up=True, job="41_0")
-    events.record(runs[0], events.EXITED, attempt=1, exit_code=1, job="41_0")
+    events.append(runs[0], events.Failed(attempt=1, rank=0, error="x", collateral=False, gave_up=True, job="41_0"))
+    events.append(runs[0], events.Exited(attempt=1, exit_code=1, job="41_0"))
     with pytest.raises(ConfigError, match="max_failures"):
         failures.refuse_after_failures(runs[4], "43_0")
 

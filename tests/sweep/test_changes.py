@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from tests.run_events import lines_of
 
 from yoloscale.backends.run_lock import lock
 from yoloscale.cli.sweep.verbs import resume, train
@@ -17,7 +18,6 @@ from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.errors import ConfigError
-from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep.changes import _room_for_files, change_points, changed_settings
 from yoloscale.sweep.ready import ready
@@ -64,7 +64,7 @@ def test_all_points_go_on_with_data_that_was_moved(tmp_path: Path) -> None:
         typed = yaml.safe_load(run.overrides.read_text())
         assert f"data={tmp_path}/b/data.yaml" in typed
         assert "data=a/data.yaml" not in typed
-        assert set(events.history(run)[-1]["to"]) == {"data.source", "workers", "checkpoint.keep"}
+        assert set(lines_of(run)[-1]["to"]) == {"data.source", "workers", "checkpoint.keep"}
     assert f"data={tmp_path}/b/data.yaml" in read(sweep).overrides
     with ready([*COMMON[:-2], "data=b/data.yaml", COMMON[-1], "lr0=0.1,0.2", "workers=3"], lambda _: None) as taken:
         assert not taken.is_new, "and so does the sweep's own command"

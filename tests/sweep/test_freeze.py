@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.run_events import lines_of, write_event
 
 from yoloscale.backends.run_lock import lock
 from yoloscale.config import resolve as resolve_module
@@ -16,7 +17,7 @@ from yoloscale.errors import ConfigError
 from yoloscale.launch import configure as launch_configure
 from yoloscale.launch.configure import configure
 from yoloscale.launch.run_folder import claim
-from yoloscale.runs import events, sweep_directory
+from yoloscale.runs import sweep_directory
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
@@ -205,13 +206,13 @@ def test_points_go_on_elsewhere_unless_they_are_done_or_go_on(frozen: Frozen) ->
     sweep = frozen("name=s", "seed=range(0,4)", "cluster.time=60").directory
     fresh, started, busy, finished = sweep.runs()
     for run in (started, busy, finished):
-        events.record(run, events.ATTEMPT_STARTED, attempt=1)
+        write_event(run, "attempt_started", attempt=1)
     finished.result.write_text("{}")
     held = lock(busy)
     frozen("name=s", "seed=range(0,4)", "cluster.time=120")
     held.release()
     assert [load(run.config).cluster.time for run in (fresh, started, busy, finished)] == ["120", "120", "60", "60"]
-    assert [record["event"] for record in events.history(started)][-1] == events.MOVED
+    assert [record["event"] for record in lines_of(started)][-1] == "moved"
 
 
 @pytest.mark.parametrize("name", ["run", "folder", "file", "used"])
@@ -261,7 +262,7 @@ def test_a_batch_that_was_sized_is_looked_at_before_any_point_is_written(frozen:
     machine = Machine(gpu_count=2, cpus=8, has_bf16=True)
     first, second = frozen(*words, machine=machine).directory.runs()
     before = first.config.read_bytes()
-    events.record(second, events.TRAINING_STARTED, attempt=1, batch=5)
+    write_event(second, "training_started", attempt=1, batch=5)
     with pytest.raises(ConfigError, match="do not divide"):
         frozen(*words[:-1], "cluster.procs_per_node=2", machine=machine)
     assert first.config.read_bytes() == before

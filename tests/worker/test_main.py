@@ -81,8 +81,8 @@ def test_an_error_of_settings_is_one_on_every_node(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2, done.stderr
     progress = Progress(attempt=1)
-    for record in events.history(run):
-        progress.on_event(record)
+    for event in events.history(run):
+        progress.on_event(event)
     outcome = conclude(progress, AgentEnd(exit_code=1, log="", host="another", stop=None))
     assert outcome.exit_code == 2
     assert outcome.failure is not None

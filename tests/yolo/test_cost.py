@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.worker.train import finish
 
@@ -30,6 +30,6 @@ def test_a_cost_that_cannot_be_measured_is_left_out_with_a_warning(
     average, trainer = SimpleNamespace(module=torch.nn.Linear(2, 3)), SimpleNamespace(data={}, device="cpu")
     parts = cast("Any", SimpleNamespace(stepper=SimpleNamespace(average=average), trainer=trainer))
     assert finish._cost(config, run, parts, tmp_path / "best.pt") == {"parameters": 9, "gflops": 2.0}
-    assert [event["message"] for event in events.history(run)] == [
+    assert [event["message"] for event in lines_of(run)] == [
         "latency_ms is not in result.json: RuntimeError: out of memory"
     ]

@@ -6,19 +6,18 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from yoloscale.agent import environment, leftovers, torchrun
 from yoloscale.agent.monitor import POLL_S, Watched
-from yoloscale.agent.outcome import ABORTED, AgentEnd, Failure, Outcome, broken, conclude
+from yoloscale.agent.outcome import ABORTED, AgentEnd, Failure, Outcome, broken, conclude, failed
 from yoloscale.agent.spec import JobSpec
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.config.schema import Device
 from yoloscale.exit_codes import INTERRUPTED, STOPPED
-from yoloscale.runs import event_files, events
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.tail import last_lines
 from yoloscale.system import network
@@ -63,9 +62,9 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
     argv, variables = command(spec)
     _write_launch_record(run, spec, argv, variables)
     if spec.node_rank == 0 and spec.members is None:
-        say_launched(run, spec, argv=argv)
+        say_launched(run, spec, argv)
     try:
-        full_environment = environment.job_environment(variables | event_files.handed_on(run), os.environ)
+        full_environment = environment.job_environment(variables | events.handed_on(run), os.environ)
         agent = Dependent(argv, full_environment, run.agent_log(spec.attempt, spec.node_rank))
         watched = Watched(spec, run, agent, requests, observer.say)
         exit_code = watched.until_end(observer.watch)
@@ -87,12 +86,16 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
     return Ended(_close(spec, run, watched, end), watched.progress.is_training)
 
 
-def say_launched(run: RunDirectory, spec: JobSpec, **about: Any) -> None:
+def say_launched(run: RunDirectory, spec: JobSpec, argv: Sequence[str] | None = None) -> None:
     """Put on record that this launcher looks after an attempt."""
-    launched = {"attempt": spec.attempt, "host": socket.gethostname(), "pid": os.getpid(), **about}
-    if spec.start is not None:
-        launched["start"] = spec.start
-    events.record(run, events.ATTEMPT_LAUNCHED, **launched)
+    launched = events.AttemptLaunched(
+        attempt=spec.attempt,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        argv=None if argv is None else tuple(argv),
+        start=spec.start,
+    )
+    events.append(run, launched)
 
 
 def command(spec: JobSpec) -> tuple[list[str], dict[str, str]]:
@@ -113,7 +116,7 @@ def _hear_other_nodes(spec: JobSpec, watched: Watched) -> None:
     """
     deadline = time.monotonic() + (OTHER_NODES_WORD_S if spec.nodes > 1 else 0.0)
     while time.monotonic() < deadline and watched.progress.failures:
-        if not all(record.get("collateral") for record in watched.progress.failures):
+        if not all(event.collateral for event in watched.progress.failures):
             break
         time.sleep(POLL_S)
         watched.read_events()
@@ -123,22 +126,23 @@ def _close(spec: JobSpec, run: RunDirectory, watched: Watched, end: AgentEnd) ->
     """Decide how it ended and write what the ranks could not write themselves, if the disk takes it."""
     outcome = conclude(watched.progress, end)
     if outcome.exit_code == INTERRUPTED and not watched.progress.cancelled:
-        events.note(run, events.CANCELLED)
+        events.note(run, events.Cancelled())
     if outcome.exit_code == STOPPED and watched.progress.stopped is None and not watched.is_over:
-        number = watched.stop.name if watched.stop else "SIGTERM"
-        said = {"step": watched.progress.step, "epoch": watched.progress.epoch, "signal": number, "saved": False}
-        events.note(run, events.PREEMPTED, attempt=spec.attempt, **said, outcome=outcome.state)
+        preempted = events.Preempted(
+            attempt=spec.attempt,
+            step=watched.progress.step,
+            epoch=watched.progress.epoch,
+            signal=watched.stop.name if watched.stop else "SIGTERM",
+            outcome=outcome.state,
+            saved=False,
+        )
+        events.note(run, preempted)
     if outcome.failure is not None:
         failure = _with_log(run, spec, outcome.failure)
         outcome = replace(outcome, failure=failure)
         if not failure.is_recorded and not watched.is_over:
-            _record_failure(run, spec, failure)
+            events.note(run, failed(failure, spec.attempt))
     return outcome
-
-
-def _record_failure(run: RunDirectory, spec: JobSpec, failure: Failure) -> None:
-    said = {"rank": failure.rank, "host": failure.host, "exit_code": failure.exit_code, "error": failure.error}
-    events.note(run, events.FAILED, attempt=spec.attempt, **said)
 
 
 def _with_log(run: RunDirectory, spec: JobSpec, failure: Failure) -> Failure:

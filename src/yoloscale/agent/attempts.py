@@ -15,7 +15,7 @@ from yoloscale.agent.device_faults import is_device_fault
 from yoloscale.agent.job_end import JobEnd, LeftS
 from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.node_group import Change, NodeGroup
-from yoloscale.agent.outcome import Failure, Outcome
+from yoloscale.agent.outcome import Failure, Outcome, failed
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.agent.spec import JobSpec, job_spec
 from yoloscale.agent.stop_signals import StopRequests
@@ -183,33 +183,27 @@ class _Start:
         self._run.check()
         if outcome.exit_code in (STOPPED, INTERRUPTED):
             self._run.stop_request.unlink(missing_ok=True)
-        events.note(self._run, events.EXITED, attempt=attempt, exit_code=outcome.exit_code)
+        events.note(self._run, events.Exited(attempt=attempt, exit_code=outcome.exit_code))
         return outcome
 
     def _give_up(self, attempt: int, restarts: Restarts) -> Outcome:
         first = restarts.first
         assert first is not None, "there was a failure"
         outcome = Outcome(FAILED, first, restarts.verdict)
-        events.note(
-            self._run,
-            events.FAILED,
-            attempt=attempt,
-            rank=first.rank,
-            host=first.host,
-            exit_code=first.exit_code,
+        last_word = replace(
+            failed(first, attempt),
             error=f"{first.error} ({restarts.verdict})",
             log=first.log,
             gave_up=True,
             restarts=restarts.max_restarts,
             step=restarts.step,
         )
+        events.note(self._run, last_word)
         return self._end(attempt, outcome)
 
     def _say_goes_on(self, attempt: int, failure: Failure, restarts: Restarts) -> None:
-        events.record(self._run, events.EXITED, attempt=attempt, exit_code=FAILED, goes_on=True)
-        events.record(
-            self._run,
-            events.RESTARTED,
+        events.append(self._run, events.Exited(attempt=attempt, exit_code=FAILED, goes_on=True))
+        restarted = events.Restarted(
             attempt=attempt + 1,
             step=newest_saved(self._run),
             cause=cause(failure),
@@ -219,12 +213,13 @@ class _Start:
             restarts=restarts.count,
             max_restarts=restarts.max_restarts,
         )
+        events.append(self._run, restarted)
 
     def _say_regroups(self, attempt: int, exit_code: int, change: Change) -> None:
         """The ranks have stopped for it, or a node that came could not start; this counts as no restart."""
-        step, about = newest_saved(self._run), asdict(change)
-        events.record(self._run, events.EXITED, attempt=attempt, exit_code=exit_code, goes_on=True)
-        events.record(self._run, events.REGROUPED, attempt=attempt + 1, step=step, **about)
+        step = newest_saved(self._run)
+        events.append(self._run, events.Exited(attempt=attempt, exit_code=exit_code, goes_on=True))
+        events.append(self._run, events.Regrouped(attempt=attempt + 1, step=step, **asdict(change)))
 
     def _pause(self, seconds: float) -> signal.Signals | None:
         """Let time pass; what the run is to be stopped with, if somebody asked meanwhile."""
@@ -245,12 +240,18 @@ class _Start:
         progress = read_progress(self._run)
         if asked is signal.SIGINT or progress.cancelled:
             if not progress.cancelled:
-                events.note(self._run, events.CANCELLED)
+                events.note(self._run, events.Cancelled())
             return self._end(attempt, Outcome(INTERRUPTED))
         outcome = Outcome(STOPPED)
-        step = newest_saved(self._run)
-        said = {"signal": asked.name, "outcome": outcome.state, "saved": False}  # no step was done since the failure
-        events.note(self._run, events.PREEMPTED, attempt=attempt, step=step, epoch=progress.epoch, **said)
+        preempted = events.Preempted(
+            attempt=attempt,
+            step=newest_saved(self._run),
+            epoch=progress.epoch,
+            signal=asked.name,
+            outcome=outcome.state,
+            saved=False,  # no step was done since the failure
+        )
+        events.note(self._run, preempted)
         return self._end(attempt, outcome)
 
 

@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from yoloscale.agent.attempt import Observer, run_attempt
 from yoloscale.agent.attempts import on_step, time_limit
@@ -26,7 +25,7 @@ from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail, Exited
 from yoloscale.runs.status import live_launcher, read_progress
 from yoloscale.system.slurm_step import SlurmStep
 
@@ -116,7 +115,7 @@ def await_next(
         announced = newest_announcement(run, spec.node_rank, told)
         if announced is not None and announced.start == spec.start:
             return announced
-        if (word := _last_word(told)) is not None and not word.get("goes_on"):
+        if (word := _last_word(told)) is not None and not word.goes_on:
             return None
         if time.monotonic() >= look_at:
             look_at = time.monotonic() + LOOK_S
@@ -133,14 +132,14 @@ def await_next(
 def _as_node_0(run: RunDirectory, outcome: Outcome) -> Outcome:
     """This node's outcome, with the exit code that node 0 gave the whole run."""
     word = _last_word(EventTail(run))
-    code = int(word["exit_code"]) if word is not None and not word.get("goes_on") else outcome.exit_code
+    code = word.exit_code if word is not None and not word.goes_on else outcome.exit_code
     if code == outcome.exit_code:
         return outcome
     return Outcome(code, outcome.failure if code == FAILED else None)
 
 
-def _last_word(told: EventTail) -> dict[str, Any] | None:
+def _last_word(told: EventTail) -> Exited | None:
     """What node 0 said last at the end of its newest attempt."""
     history = told.history()
     newest = events.of_attempt(history, events.last_attempt(history))
-    return next((record for record in reversed(newest) if record["event"] == events.EXITED), None)
+    return next((event for event in reversed(newest) if isinstance(event, Exited)), None)

@@ -16,7 +16,7 @@ from yoloscale.agent.outcome import TOLD
 from yoloscale.agent.spec import JobSpec
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail, attempt_of
 from yoloscale.runs.progress import Progress
 from yoloscale.system.processes import Dependent
 
@@ -85,10 +85,10 @@ class Watched:
 
     def read_events(self) -> None:
         """Fold what the ranks have written since; earlier and later attempts leave no trace in `progress`."""
-        for record in self._events.new():
-            self._is_past = self._is_past or int(record.get("attempt", 0)) > self._spec.attempt
+        for event in self._events.new():
+            self._is_past = self._is_past or attempt_of(event) > self._spec.attempt
             if not self._is_past:
-                self.progress.on_event(record)
+                self.progress.on_event(event)
 
     @property
     def _is_urgent(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from yoloscale.agent.attempt import Ended, Observer, say_launched
 from yoloscale.agent.members import FEWEST_TIMEOUT_S, Members, Regrouping, named
-from yoloscale.agent.outcome import Failure, Outcome
+from yoloscale.agent.outcome import Failure, Outcome, failed
 from yoloscale.agent.spec import JobSpec, among
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.config.schema import Config
@@ -56,7 +56,7 @@ class NodeGroup:
         if self._members is None:
             return spec
         say_launched(self._run, spec)
-        events.record(self._run, events.SETUP, attempt=spec.attempt, phase="waiting for the other nodes")
+        events.append(self._run, events.Setup(attempt=spec.attempt, phase="waiting for the other nodes"))
 
         def is_asked() -> bool:
             self._outer.watch()
@@ -107,7 +107,7 @@ class NodeGroup:
         if left < self._members.fewest:
             return None
         self._members.leave_out(number)
-        cause = f"node {number} could not start (rank {failure.rank} on {failure.host}: {failure.error})"
+        cause = f"node {number} could not start ({failure.who}: {failure.error})"
         self._outer.say(f"{cause}: to go on without it, until its command is started again")
         return Change(cause, left)
 
@@ -127,6 +127,5 @@ class NodeGroup:
             "start the command on the others, or lower cluster.min_nodes"
         )
         failure = Failure(None, socket.gethostname(), None, error, is_recorded=True, is_unmet=True)
-        said = {"rank": None, "host": failure.host, "exit_code": None, "error": error}
-        events.note(self._run, events.FAILED, attempt=spec.attempt, **said)
+        events.note(self._run, failed(failure, spec.attempt))
         return Outcome(FAILED, failure)

@@ -21,7 +21,7 @@ from yoloscale.config.topology import differences
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, status
 
@@ -100,9 +100,9 @@ def newest_announcement(run: RunDirectory, node_rank: int, told: EventTail) -> A
     attempt = events.last_attempt(history)
     if attempt == 0 or run.launch_record(attempt, node_rank).exists():
         return None
-    words = {record["event"] for record in events.of_attempt(history, attempt)}
-    has_ranks = events.ATTEMPT_STARTED in words or any(run.attempt_logs(attempt).glob("rank-*.log"))
-    if events.EXITED in words or has_ranks:
+    kinds = {type(event) for event in events.of_attempt(history, attempt)}
+    has_ranks = events.AttemptStarted in kinds or any(run.attempt_logs(attempt).glob("rank-*.log"))
+    if events.Exited in kinds or has_ranks:
         return None
     try:
         record = json.loads(run.launch_record(attempt).read_text(encoding="utf-8"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from yoloscale.agent import agent_report
 from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.runs.events import Failed, name_of
 from yoloscale.runs.progress import Progress
 from yoloscale.system.processes import describe_exit
 
@@ -33,6 +33,23 @@ class Failure:
     is_unmet: bool = False  # the nodes did not find each other
     log: str = ""  # path of the log below the run directory
     log_end: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> str:
+        """Whoever failed, as people are told."""
+        return name_of(self.rank, self.host) or f"the launcher on {self.host}"
+
+
+def failed(failure: Failure, attempt: int) -> Failed:
+    """The event of a failure that the launcher puts on record."""
+    return Failed(
+        attempt=attempt,
+        rank=failure.rank,
+        host=failure.host,
+        exit_code=failure.exit_code,
+        error=failure.error,
+        collateral=False,  # those that are, say so themselves
+    )
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,7 @@ def conclude(progress: Progress, end: AgentEnd) -> Outcome:
     return Outcome(BAD_CONFIG if failure.exit_code == BAD_CONFIG else FAILED, failure)
 
 
-def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
+def root_cause(recorded: Sequence[Failed], end: AgentEnd) -> Failure:
     """The rank to blame.
 
     A rank killed by a signal that neither agent nor launcher sent comes first: what the others then report is the
@@ -89,7 +106,7 @@ def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
     that said why. Then the first rank that reported an error, then the agent's own guess, then the agent.
     """
     exits, own = agent_report.rank_exits(end.log), broken(end)
-    has_cause = any(not record.get("collateral") for record in recorded)
+    has_cause = any(not event.collateral for event in recorded)
     for rank_exit in own:
         if rank_exit.exit_code < 0 and not (rank_exit.exit_code == ABORTED and has_cause):
             return _died(rank_exit, end.host)
@@ -100,17 +117,16 @@ def root_cause(recorded: Sequence[dict[str, Any]], end: AgentEnd) -> Failure:
     return _agent_failed(end)
 
 
-def blame(record: dict[str, Any]) -> tuple[bool, bool, float]:
+def blame(event: Failed) -> tuple[bool, bool, float]:
     """Order among reports: those that say more than that another rank is gone, killed ranks before what they caused."""
-    code = record.get("exit_code")
-    is_killed = isinstance(code, int) and code < 0 and code != ABORTED
-    return bool(record.get("collateral")), not is_killed, float(record.get("time", 0.0))
+    is_killed = event.exit_code is not None and event.exit_code < 0 and event.exit_code != ABORTED
+    return event.collateral, not is_killed, event.time
 
 
 def _was_interrupted(progress: Progress) -> bool:
     """Whether any rank was; the signal is that of the first rank, if it got one itself."""
-    stopped = progress.stopped or {}
-    return stopped.get("outcome") == "interrupted" or str(stopped.get("signal")) in ("SIGINT", "2")
+    stopped = progress.stopped
+    return stopped is not None and (stopped.outcome == "interrupted" or str(stopped.signal) in ("SIGINT", "2"))
 
 
 def broken(end: AgentEnd) -> list[agent_report.RankExit]:
@@ -131,28 +147,20 @@ def _died(rank_exit: agent_report.RankExit, host: str) -> Failure:
     )
 
 
-def _reported(record: dict[str, Any], exits: Sequence[agent_report.RankExit]) -> Failure:
-    if isinstance(lost := record.get("lost"), dict):
-        return Failure(
-            rank=lost.get("rank"),
-            host=str(lost.get("host") or record.get("host", "?")),
-            exit_code=None,
-            error=str(lost.get("error", "failed")),
-            is_recorded=True,
-            collateral=True,
-            is_told=True,
-        )
-    rank = record.get("rank")
-    codes = [rank_exit.exit_code for rank_exit in exits if rank_exit.rank == rank]
+def _reported(event: Failed, exits: Sequence[agent_report.RankExit]) -> Failure:
+    host = event.host or "?"
+    if (lost := event.lost) is not None:
+        return Failure(lost.rank, lost.host or host, None, lost.error, is_recorded=True, collateral=True, is_told=True)
+    codes = [rank_exit.exit_code for rank_exit in exits if rank_exit.rank == event.rank]
     return Failure(
-        rank=rank,
-        host=str(record.get("host", "?")),
-        exit_code=record.get("exit_code", codes[0] if codes else None),
-        error=str(record.get("error", "failed")),
+        rank=event.rank,
+        host=host,
+        exit_code=event.exit_code if event.exit_code is not None or not codes else codes[0],
+        error=event.error,
         is_recorded=True,
-        traceback=str(record.get("traceback") or ""),
-        collateral=bool(record.get("collateral")),
-        at_step=record.get("at_step"),
+        traceback=event.traceback or "",
+        collateral=event.collateral,
+        at_step=event.at_step,
     )
 
 

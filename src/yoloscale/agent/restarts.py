@@ -93,9 +93,6 @@ def newest_step(names: Iterable[str]) -> int:
 
 def cause(failure: Failure) -> str:
     """A failure in one sentence, with rank and host."""
-    who = f"rank {failure.rank} on {failure.host}" if failure.rank is not None else f"the launcher on {failure.host}"
-    if (
-        failure.collateral and not failure.is_told
-    ):  # nobody else said a word: its error tells which connection broke, and no more
-        return f"{who} lost its connection to another rank, which said nothing: its node may be down"
-    return f"{who}: {failure.error}"
+    if failure.collateral and not failure.is_told:  # nobody else said a word: its error tells which connection broke
+        return f"{failure.who} lost its connection to another rank, which said nothing: its node may be down"
+    return f"{failure.who}: {failure.error}"

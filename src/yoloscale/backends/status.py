@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from yoloscale.backends import registry
 from yoloscale.runs import status as of_folders
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
 from yoloscale.runs.jobs import Ask
 from yoloscale.runs.status import Status
 

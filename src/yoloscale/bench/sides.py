@@ -52,16 +52,16 @@ def measure_ours(argv: Sequence[str], folder: Path, name: str) -> Sample:
     run = RunDirectory(folder / name)
     result = read_result(run)
     steps = [float(line["time"]) for line in jsonl.read(run.metrics) if line.get("kind") == "step"]
-    training = next((event for event in events.history(run) if event["event"] == events.TRAINING_STARTED), None)
+    training = next((event for event in events.history(run) if isinstance(event, events.TrainingStarted)), None)
     if result is None or training is None or not steps:
         raise SideFailed(ending(name, log))
     launched = json.loads(run.launch_record(1).read_text(encoding="utf-8"))
     return Sample(
         images_per_s=float(result["images_per_s"]),
         first_step_s=steps[0] - started,
-        precision=str(training.get("precision", "")),
+        precision=training.precision,
         threads=int(launched["environment"]["OMP_NUM_THREADS"]),
-        workers=training.get("workers"),
+        workers=training.workers,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from yoloscale.backends.registry import RateLimited
 from yoloscale.backends.status import status
@@ -17,7 +18,7 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
 from yoloscale.runs.job_output import output_of
 from yoloscale.runs.tail import Tail, last_lines
 
@@ -122,16 +123,15 @@ def _copy(log: Path, offset: int) -> int:
 
 def _records(run: RunDirectory, *, follow: bool) -> int:
     if not follow:
-        records = [*events.history(run), *jsonl.read(run.metrics)]
-        for record in sorted(records, key=lambda entry: float(entry.get("time", 0.0))):
-            print(json.dumps(record))
+        for entry in events.in_order(events.history(run), jsonl.read(run.metrics)):
+            _print_line(entry)
         return FINISHED
     tails: tuple[EventTail | Tail, ...] = (EventTail(run), Tail(run.metrics))
 
     def pump() -> None:
         for tail in tails:
-            for record in tail.new():
-                print(json.dumps(record), flush=True)
+            for entry in tail.new():
+                _print_line(entry)
 
     pump()
     asked, told = RateLimited(SCHEDULER_POLL_S), EventTail(run)
@@ -139,6 +139,10 @@ def _records(run: RunDirectory, *, follow: bool) -> int:
         _poll_for(STATE_POLL_S, pump)
     pump()
     return FINISHED
+
+
+def _print_line(entry: events.Event | Mapping[str, Any]) -> None:
+    print(json.dumps(entry.record if isinstance(entry, events.Event) else entry), flush=True)
 
 
 def _poll_for(seconds: float, act: Callable[[], None]) -> None:

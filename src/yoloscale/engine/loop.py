@@ -191,7 +191,7 @@ class Loop:
         record = self._pace.record(self.progress.position, self._stepper.optimizer)
         self._observer.step({**record, **self._planned(self.progress.position.epoch)})
         if HEARTBEAT.is_settled and (found := self._stragglers.add(outcome.times)):
-            self._observer.event("warning", message=describe(found, self._hosts))
+            self._observer.warn(describe(found, self._hosts))
 
     def _step_or_rescue(self, step: OptimiserStep, load: Callable[[], Batch]) -> StepOutcome:
         """The step; if it fails here or another rank is gone, what was done before it is saved where possible."""
@@ -221,7 +221,7 @@ class Loop:
         recovery.skipped += 1
         recovery.skipped_in_all += 1
         what = "loss" if math.isfinite(outcome.norm) else "gradient"
-        self._observer.event("warning", message=f"step {self.progress.position.total}: non-finite {what}, skipped")
+        self._observer.warn(f"step {self.progress.position.total}: non-finite {what}, skipped")
         if recovery.skipped >= self._limits.skips:
             self._roll_back(f"{recovery.skipped} steps in a row were not finite")
 
@@ -248,7 +248,7 @@ class Loop:
         self.progress, self._agreed_at = restored, restored.position.total
         self._load = None  # the stream restarts at the restored position
         message = f"{reason}: back to step {restored.position.total}, step size × {scale}"
-        self._observer.event("warning", message=message, step_from=step, step_to=restored.position.total)
+        self._observer.rolled_back(message, step_from=step, step_to=restored.position.total)
 
     def _end_epoch(self, over: bool) -> bool:
         """Evaluate, publish, save; returns whether the run ends here."""
@@ -269,7 +269,7 @@ class Loop:
             return False
         if metrics and self._is_hopeless(epoch, metrics) and not last:
             last = True
-            self._observer.event("pruned", epoch=epoch)
+            self._observer.pruned(epoch)
         record = {**trained, **self._machine(), **self._planned(epoch), "epoch": epoch}
         self._observer.epoch({**record, **metrics, "time": self._seconds()})
         if is_published := self._limits.save or last:
@@ -308,7 +308,7 @@ class Loop:
         started, best = time.monotonic(), self.progress.best
         metrics = self._or_rescue(lambda: self._evaluation(self._stepper.average.module))
         self._evaluation_s = time.monotonic() - started
-        self._observer.event("evaluated", epoch=epoch, metrics=metrics, seconds=self._evaluation_s)
+        self._observer.evaluated(epoch, metrics, self._evaluation_s)
         fitness = metrics.get("fitness", float("nan"))
         if not math.isfinite(fitness):
             self._roll_back(f"the fitness of epoch {epoch} is not finite")

@@ -12,7 +12,7 @@ from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
 from yoloscale.runs.status import live_launcher, read_progress
 from yoloscale.system.variables import MARK
 from yoloscale.system.waiting import wait_until
@@ -43,7 +43,7 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     host, pid, is_here = launcher
     if is_here is None and at_once:
         raise ConfigError(Problem("--now", f"{run.name!r} runs on {host}", f"type the same command on {host}"))
-    events.record(run, events.CANCELLED)
+    events.append(run, events.Cancelled())
     try:
         if at_once:
             _kill(pid)

@@ -16,7 +16,7 @@ from yoloscale.backends.run_lock import Claim
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
 from yoloscale.runs.tail import last_lines
 from yoloscale.system.liveness import is_alive
 from yoloscale.system.processes import start_detached

@@ -64,7 +64,7 @@ def move(
     before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
     words = str(plan(found, batch=batch)) if batch is not None and is_automatic(found.batch) else describe(found)
     if changes or lines:
-        events.record(run, events.MOVED, **{"from": before, "to": now, "plan": words, "remarks": lines})
+        events.append(run, events.Moved(from_=before, to=now, plan=words, remarks=tuple(lines)))
 
 
 def not_compared(frozen: Config, wanted: Config, *, of: str) -> str | None:
@@ -80,10 +80,8 @@ def not_compared(frozen: Config, wanted: Config, *, of: str) -> str | None:
 def done_by(run: RunDirectory) -> Done:
     """What a run has behind it, by its events."""
     history = events.history(run)
-    batches = (
-        int(record["batch"]) for record in history if "batch" in record and record["event"] == events.TRAINING_STARTED
-    )
-    epochs = [int(record["epoch"]) for record in history if record["event"] == events.CHECKPOINT_SAVED]
+    batches = (event.batch for event in history if isinstance(event, events.TrainingStarted) and event.batch)
+    epochs = [event.epoch for event in history if isinstance(event, events.CheckpointSaved)]
     return Done(epochs[-1] if epochs else 0, next(batches, None))
 
 

@@ -17,7 +17,7 @@ from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch import anew
 from yoloscale.launch.move import move, moved_run
-from yoloscale.runs import event_files
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import is_finished
 from yoloscale.system.remarks import Say, silent
@@ -40,7 +40,7 @@ def claim(config: Config, overrides: list[str], say: Say = silent) -> Claim:
     try:
         refuse_if_taken(run, config)
         if not run.config.exists():
-            event_files.begin(run)
+            events.begin(run)
             run.overrides.write_text(yaml.safe_dump(overrides, allow_unicode=True), encoding="utf-8")
             freeze(_planned(config), run.config)  # last: a folder with config.yaml is a run
             taken.own()

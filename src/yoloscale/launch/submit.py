@@ -23,7 +23,7 @@ def submit(taken: Claim, config: Config, typed: Sequence[str], before: FrozenSta
     run, backend = taken.run, registry.required(config.cluster)
     try:
         job = backend.submit(job_for(config, run.path, typed), run.run_id)
-        events.record(run, events.SUBMITTED, job=job)
+        events.append(run, events.Submitted(job=job))
     except ConfigError:
         if run.loss() is None:
             shutil.rmtree(run.path) if before is None else before.restore(run)

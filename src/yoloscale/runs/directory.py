@@ -4,7 +4,7 @@ Machines that share it may write at the same time; what keeps each file whole:
 
 | file | who writes | and two at once |
 | --- | --- | --- |
-| events/ | everybody | a file for each process: event_files.py |
+| events/ | everybody | a file for each process: events/files.py |
 | metrics.jsonl, trace.jsonl, results.csv | rank 0 | not while another attempt has begun: turn.py |
 | checkpoints/, weights/, result.json, job/*.json | rank 0, a launcher | written beside, renamed: system/files.py |
 | config.yaml | who has the lock | written beside, renamed; overrides.yaml before there is one |
@@ -175,7 +175,7 @@ class RunDirectory:
 
     @property
     def events(self) -> Path:
-        """The history of the run: a file for each process that wrote some of it (runs/event_files.py)."""
+        """The history of the run: a file for each process that wrote some of it (runs/events/files.py)."""
         return self.path / "events"
 
     @property

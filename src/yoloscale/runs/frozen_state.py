@@ -41,4 +41,4 @@ class FrozenState:
         if changes := differences(left, found):
             before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
             words = describe(found) if not is_automatic(found.batch) else ""
-            events.record(run, events.MOVED, **{"from": before, "to": now, "plan": words, "remarks": []})
+            events.append(run, events.Moved(from_=before, to=now, plan=words, remarks=()))

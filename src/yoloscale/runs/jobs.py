@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from yoloscale.runs import event_files, events
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 
@@ -36,10 +36,9 @@ def _newest(job: re.Pattern[str], runs: Iterable[RunDirectory]) -> RunDirectory 
 
 
 def _taken_at(job: re.Pattern[str], run: RunDirectory) -> float | None:
-    if not any(job.search(content.decode(errors="replace")) for content in event_files.contents(run)):
+    if not any(job.search(content.decode(errors="replace")) for content in events.contents(run)):
         return None  # far quicker than reading the lines of a thousand runs
-    records = events.history(run)
-    times = [float(record.get("time", 0.0)) for record in records if job.fullmatch(events.job_of(record) or "")]
+    times = [event.time for event in events.history(run) if job.fullmatch(events.job_of(event) or "")]
     return max(times, default=None)
 
 

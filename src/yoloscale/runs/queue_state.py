@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from yoloscale.exit_codes import STOPPED
-from yoloscale.runs import events
+from yoloscale.runs.events import Requeued
 from yoloscale.runs.jobs import Job, NoAnswer
 from yoloscale.runs.progress import Progress
 
@@ -26,7 +26,7 @@ def asks(progress: Progress) -> bool:
         return False
     if progress.exited is None or progress.goes_on:
         return True
-    return progress.is_submitted and progress.exited.get("exit_code") == STOPPED and not progress.exited.get("final")
+    return progress.is_submitted and progress.exited.exit_code == STOPPED and not progress.exited.final
 
 
 def state_of(progress: Progress, job: Job | NoAnswer | None, *, lives: bool | None) -> Told | None:
@@ -55,7 +55,7 @@ def _unanswered(progress: Progress, silence: NoAnswer) -> Told | None:
     """Ranks that have saved are not at their end while their job may be requeued, as soon as SLURM answers it."""
     if progress.queued is not None:
         return Told("pending", queue_phase(progress, None))
-    has_stopped = progress.exited is not None and not progress.goes_on and not progress.exited.get("final")
+    has_stopped = progress.exited is not None and not progress.goes_on and not progress.exited.final
     if has_stopped and silence.words and silence.is_here:
         return Told("restarting", "its ranks have stopped, and SLURM does not tell what follows")
     return None
@@ -82,10 +82,9 @@ def queue_phase(progress: Progress, job: Job | None) -> str:
 
 
 def _requeue_words(progress: Progress) -> str:
-    queued = progress.queued or {}
-    if queued.get("event") != events.REQUEUED:
+    if not isinstance(progress.queued, Requeued):
         return ""
-    cause = str(queued.get("cause") or "")
+    cause = progress.queued.cause
     return "requeued" + (f" ({cause})" if cause and not cause.startswith("requeued") else "")
 
 

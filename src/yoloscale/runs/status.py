@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 import os
 import time
@@ -13,7 +12,7 @@ from typing import Any
 
 from yoloscale.exit_codes import INTERRUPTED, STOPPED
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import Event, EventTail, Failed
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.job_output import output_of
 from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer, nobody
@@ -92,11 +91,9 @@ def read_progress(run: RunDirectory, told: EventTail | None = None) -> Progress:
     return _progress(run, (told or EventTail(run)).history())
 
 
-def _progress(run: RunDirectory, history: Sequence[dict[str, Any]]) -> Progress:
+def _progress(run: RunDirectory, history: Sequence[Event]) -> Progress:
     progress = Progress()
-    numbers = Tail(run.metrics, last_bytes=RECENT_BYTES).new()
-    for record in heapq.merge(history, numbers, key=lambda entry: float(entry.get("time", 0.0))):
-        (progress.on_event if "event" in record else progress.on_metric)(record)
+    progress.take(history, Tail(run.metrics, last_bytes=RECENT_BYTES).new())
     return progress
 
 
@@ -141,7 +138,7 @@ class _Read:
 
     run: RunDirectory
     told: EventTail
-    history: list[dict[str, Any]]
+    history: list[Event]
     progress: Progress
     result: dict[str, Any] | None
 
@@ -162,6 +159,7 @@ def _status(read: _Read, job: Job | NoAnswer | None) -> Status:
     run, progress, result = read.run, read.progress, read.result or {}
     told = _told(read, job)
     is_active, has_failed, metric = told.state in ACTIVE, told.state == "failed", progress.metric
+    cause = _cause(progress)
     return Status(
         name=run.name,
         path=str(run.path),
@@ -177,12 +175,12 @@ def _status(read: _Read, job: Job | NoAnswer | None) -> Status:
         eta_s=progress.eta_s() if told.state == "running" else None,
         where=progress.where or (job.nodes if isinstance(job, Job) else ""),
         error=_error(progress, told) if has_failed else told.error,
-        failed_rank=_cause(progress).get("rank") if has_failed else None,
+        failed_rank=cause.rank if has_failed and cause is not None else None,
         failed_log=_failed_log(run, progress) if has_failed else None,
         updated_at=progress.updated_at,
         metrics=progress.metrics,
         restarts=progress.restarts,
-        restart_cause=str(progress.restarted.get("cause", "")) if progress.restarted else None,
+        restart_cause=progress.restarted.cause if progress.restarted else None,
         job=progress.job,
         gpus=progress.gpus or None,
         hours=progress.hours,
@@ -211,12 +209,11 @@ def live_launcher(progress: Progress) -> tuple[str, int, bool | None] | None:
     A job started by hand with torchrun or srun has no launcher of ours; its first rank stands in.
     """
     if progress.launcher is not None:
-        host, pid = str(progress.launcher["host"]), int(progress.launcher["pid"])
-        return host, pid, is_alive(host, pid, float(progress.launcher["time"]))
+        host, pid = progress.launcher.host, progress.launcher.pid
+        return host, pid, is_alive(host, pid, progress.launcher.time)
     if progress.processes and progress.updated_at is not None:
         first = progress.processes[0]
-        host, pid = str(first["host"]), int(first["pid"])
-        return host, pid, is_alive(host, pid, progress.updated_at)
+        return first.host, first.pid, is_alive(first.host, first.pid, progress.updated_at)
     return None
 
 
@@ -242,7 +239,7 @@ def _told(read: _Read, job: Job | NoAnswer | None) -> Told:
     if by_job is not None:
         return by_job
     if progress.exited is not None and not progress.goes_on:
-        return Told(_ENDED.get(int(progress.exited.get("exit_code", 1)), "failed"))
+        return Told(_ENDED.get(progress.exited.exit_code, "failed"))
     if launcher is not None and launcher[2] is not False:
         return active(progress)
     if progress.cancelled:
@@ -252,34 +249,29 @@ def _told(read: _Read, job: Job | NoAnswer | None) -> Told:
     return Told("pending") if progress.attempt == 0 else Told("failed", error=LOST)
 
 
-def _cause(progress: Progress) -> dict[str, Any]:
-    """Why the launcher gave up, or the first failure that says more than that another rank is gone; empty without."""
-    return min(progress.failures, key=_order_of_blame, default={})
+def _cause(progress: Progress) -> Failed | None:
+    """Why the launcher gave up, or the first failure that says more than that another rank is gone; None without."""
+    return min(progress.failures, key=lambda event: (not event.gave_up, event.collateral), default=None)
 
 
 def _failed_log(run: RunDirectory, progress: Progress) -> str | None:
     """That of an earlier attempt, if the failure is from there; that of the rank, or of the job where none began."""
     failure = _cause(progress)
-    if failure.get("log"):
-        return str(failure["log"])
-    if failure.get("rank") is None:
+    if failure is not None and failure.log:
+        return failure.log
+    if failure is None or failure.rank is None:
         output = output_of(run, progress.job) if not progress.processes else None
         return os.path.relpath(output, run.path) if output is not None else None
-    return str(run.rank_log(progress.attempt, int(failure["rank"])).relative_to(run.path))
-
-
-def _order_of_blame(record: dict[str, Any]) -> tuple[bool, bool]:
-    return not record.get("gave_up"), bool(record.get("collateral"))
+    return str(run.rank_log(progress.attempt, failure.rank).relative_to(run.path))
 
 
 def _error(progress: Progress, told: Told) -> str:
     if failure := _cause(progress):
-        where = f"rank {failure['rank']} on {failure.get('host', '?')}: " if failure.get("rank") is not None else ""
-        return where + str(failure.get("error", "failed"))
+        return failure.text
     if told.error is not None:
         return told.error
     assert progress.exited is not None, "without a word, a run has failed for a reason that was told"
-    return f"the job exited with {progress.exited.get('exit_code')}"
+    return f"the job exited with {progress.exited.exit_code}"
 
 
 def weights_of(run: RunDirectory) -> Path | None:

@@ -45,7 +45,7 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
             if at_once and job is None:
                 _kill(run)
                 continue
-            events.record(run, events.CANCELLED)
+            events.append(run, events.Cancelled())
             if not at_once:
                 run.stop_request.touch()
     registry.cancel(asking)

@@ -20,7 +20,7 @@ from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.move import done_by, move, not_compared
-from yoloscale.runs import event_files
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
@@ -123,7 +123,7 @@ def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequen
 
 def freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:
     """As `claim` leaves a run, but for the sync, which is done once for all."""
-    event_files.begin(run)
+    events.begin(run)
     run.job.mkdir(parents=True, exist_ok=True)
     run.overrides.write_text(dump(_own_overrides(each)), encoding="utf-8")
     _write_config(run, replace(planned(each.config, each.name), id=new_id()), known)
@@ -158,7 +158,7 @@ def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep, say: Say) -> Non
     for run, each, found in moves:
         if found is None:
             freeze_point(run, each, known)  # somebody removed it
-        elif not event_files.exist(run):
+        elif not events.exist(run):
             _write_config(run, found, known)
         else:
             _move_started(run, found)

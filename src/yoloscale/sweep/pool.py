@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Collection
@@ -16,9 +15,10 @@ from yoloscale.agent.outcome import TOLD
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.backends.run_lock import Claim, lock
 from yoloscale.errors import ConfigError
-from yoloscale.exit_codes import FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.endings import record_failure
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, read_progress, status
 from yoloscale.runs.tail import last_lines
@@ -159,7 +159,7 @@ class _Pool:
                 self._end.is_cancelled = True
                 for each in self._running:
                     if not read_progress(each.run).cancelled:
-                        events.note(each.run, events.CANCELLED)  # on record first: launchers look there for why
+                        events.note(each.run, events.Cancelled())  # on record first: launchers look there for why
                 self._tell(signal.SIGTERM)
 
     def _tell(self, number: signal.Signals) -> None:
@@ -252,9 +252,7 @@ class _Pool:
             return found
         said = last_lines(run.supervisor_log, 1)
         error = f"its launcher {describe_exit(exit_code)}" + (f": {said[0]}" if said and exit_code >= 0 else "")
-        attempt = events.last_attempt(events.history(run))
-        events.note(run, events.FAILED, attempt=attempt, rank=None, host=socket.gethostname(), error=error)
-        events.note(run, events.EXITED, attempt=attempt, exit_code=FAILED)
+        record_failure(run, None, error)
         return replace(status(run, nobody), state="failed", error=error)  # on a full disk, that is not on record
 
 

@@ -79,7 +79,7 @@ def submit_points(
             arrays.append(part.id)
             for index, job in part.jobs.items():
                 waiting.append((runs[index], job))
-                events.record(runs[index], events.SUBMITTED, job=job)
+                events.append(runs[index], events.Submitted(job=job))
     except ConfigError as error:
         if not isinstance(error, JobsLeftError):
             arrays.clear()

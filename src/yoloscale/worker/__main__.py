@@ -80,7 +80,7 @@ def main(argv: list[str]) -> int:
 def _run(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
     """Import the program of the run's kind, in the order that Ultralytics needs, and run it; its exit code."""
     if ranks.is_first:
-        events.record(run, events.SETUP, attempt=attempt, phase="importing")
+        events.append(run, events.Setup(attempt=attempt, phase="importing"))
     set_variables(os.environ, config.cluster.timeout_s)
     from yoloscale.yolo import runtime
 
@@ -163,8 +163,10 @@ def _describe(error: Exception, config: Config | None, ranks: Ranks) -> str:
     return out_of_memory(error, batch, *memory)
 
 
-def _report(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, said: str, **about: Any) -> None:
-    """Tell the other ranks and put on record what this one failed of; `about`: what else the launchers are to know.
+def _report(
+    run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, said: str, *, exit_code: int | None = None
+) -> None:
+    """Tell the other ranks and put on record what this one failed of.
 
     Of a rank that was told which other one is gone, one word a node is enough.
     """
@@ -173,20 +175,18 @@ def _report(run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, sai
         PEERS.announce(Loss(ranks.rank, ranks.host, said))
     if loss is not None and not ranks.is_first_of_node:
         return
-    if loss is not None:
-        about["lost"] = {"rank": loss.rank, "host": loss.host, "error": loss.error}
-    events.note(
-        run,
-        events.FAILED,
+    failed = events.Failed(
         attempt=attempt,
         rank=ranks.rank,
         host=ranks.host,
+        exit_code=exit_code,
         error=said,
         at_step=HEARTBEAT.step,
         collateral=loss is not None or PEERS.is_collateral(error),
         traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)[-6:]),
-        **about,
+        lost=None if loss is None else events.LostRank(loss.rank, loss.host, loss.error),
     )
+    events.note(run, failed)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,15 @@ from yoloscale.agent.device_faults import is_device_fault
 from yoloscale.backends.slurm.broken_node import broken_node, excluded
 from yoloscale.backends.slurm.facts import Facts
 from yoloscale.backends.slurm.requeue_policy import Action, Start, decide
-from yoloscale.runs import events
+from yoloscale.runs.events import Event, parse
 
 ECC = "RuntimeError: CUDA error: uncorrectable ECC error encountered"
+REQUEUED = {"event": "requeued", "job": "7"}
 RUNNING = Facts("RUNNING", restarts=0, left_s=None, is_preempted=False)
 
 
-def failed(error: str, host: str = "node2.cluster", **more: Any) -> dict[str, Any]:
-    return {"event": events.FAILED, "rank": 3, "host": host, "error": error, **more}
+def failed(error: str, host: str = "node2.cluster", **more: Any) -> Event:
+    return parse({"event": "failed", "rank": 3, "host": host, "error": error, **more})
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_the_first_rank_that_failed_of_its_device_names_the_node() -> None:
 
 
 def test_a_job_goes_on_without_the_node_as_often_as_it_may_be_requeued() -> None:
-    told = [failed(ECC), {"event": events.EXITED, "exit_code": 1}]
+    told = [failed(ECC), parse({"event": "exited", "exit_code": 1})]
     verdict = decide(Start(told, False, 0), RUNNING, 0, 2, warning_s=60)
     assert (verdict.action, verdict.broken) == (Action.requeue, "node2")
     assert "a GPU of node2 is broken" in verdict.cause
@@ -60,6 +61,9 @@ def test_a_job_goes_on_without_the_node_as_often_as_it_may_be_requeued() -> None
 
 
 def test_nodes_that_were_left_out_before_stay_left_out() -> None:
-    history = [{"event": events.REQUEUED, "job": "7", "excluded": ["node1"]}, {"event": events.REQUEUED, "job": "7"}]
+    history = [
+        parse({**REQUEUED, "excluded": ["node1"]}),
+        parse(REQUEUED),
+    ]
     assert excluded(history, "7", "node[8-9]", "node2") == ["node[8-9]", "node1", "node2"]
     assert excluded(history, "8", None, "node2") == ["node2"]

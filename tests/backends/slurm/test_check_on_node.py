@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tests.file_server import serving
+from tests.run_events import lines_of
 
 from yoloscale.backends.slurm.node import check_on_node
 from yoloscale.config.schema import (
@@ -24,7 +25,7 @@ from yoloscale.config.schema import (
 from yoloscale.datasets import sources
 from yoloscale.errors import ConfigError
 from yoloscale.launch.prepare import prepare
-from yoloscale.runs import events, node_data
+from yoloscale.runs import node_data
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.slurm_step import SlurmStep
 
@@ -67,8 +68,8 @@ def test_what_is_not_there_ends_the_run_and_is_on_record(
     assert f"{tmp_path}/parts/data.yaml" in problem.found
     assert ("srun" in problem.instead) == (node > 0)
     assert "data.check" not in problem.instead, "it is later already"
-    failed, exited = events.history(run)
-    assert (failed["event"], exited["event"]) == (events.FAILED, events.EXITED)
+    failed, exited = lines_of(run)
+    assert (failed["event"], exited["event"]) == ("failed", "exited")
     assert "parts/data.yaml" in failed["error"]
     assert failed["start"] == "7.0.0", "which the end of the job knows it by"
 
@@ -81,7 +82,7 @@ def test_a_variable_that_the_job_does_not_have(tmp_path: Path, run: RunDirectory
 def test_a_run_that_may_go_on_with_fewer_nodes_is_not_ended_by_one_of_them(tmp_path: Path, run: RunDirectory) -> None:
     with pytest.raises(ConfigError):
         check_on_node(run, config(tmp_path, nodes=2, min_nodes=1), step(1))
-    assert events.history(run) == []
+    assert lines_of(run) == []
 
 
 def test_labels_are_checked_there_as_they_would_be_here(
@@ -124,7 +125,7 @@ def read_by_ranks(run: RunDirectory, config: Config) -> str:
 
 
 def warnings(run: RunDirectory) -> list[str]:
-    return [record["message"] for record in events.history(run) if record["event"] == events.WARNING]
+    return [record["message"] for record in lines_of(run) if record["event"] == "warning"]
 
 
 def test_a_requeued_run_goes_on_with_the_data_that_it_was_started_with(

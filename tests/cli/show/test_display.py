@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.config.schema import Config
 from yoloscale.launch.run_folder import claim
-from yoloscale.runs import events
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -68,7 +68,7 @@ def test_a_bar_while_it_runs_and_lines_that_stay(on_terminal: Callable[..., obje
 
 def test_ctrl_c_says_what_happens(on_terminal: Callable[..., object]) -> None:
     terminal, process, run = on_terminal(steps=4000)
-    while not any(record["event"] == "training_started" for record in events.history(run)):
+    while not any(record["event"] == "training_started" for record in lines_of(run)):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     plain = ESCAPES.sub("", read_all(terminal, process))
@@ -80,13 +80,13 @@ def test_ctrl_c_says_what_happens(on_terminal: Callable[..., object]) -> None:
 @pytest.mark.parametrize("with_signal", [True, False], ids=["hang-up", "reader gone"])
 def test_a_terminal_that_closes_costs_no_checkpoint(on_terminal: Callable[..., object], with_signal: bool) -> None:
     terminal, process, run = on_terminal(steps=4000 if with_signal else 40)
-    while not any(record["event"] == "training_started" for record in events.history(run)):
+    while not any(record["event"] == "training_started" for record in lines_of(run)):
         time.sleep(0.1)
     os.close(terminal)
     if with_signal:
         process.send_signal(signal.SIGHUP)
     assert process.wait(60) == (75 if with_signal else 0)
-    told = [record["event"] for record in events.history(run)]
+    told = [record["event"] for record in lines_of(run)]
     assert ("preempted" if with_signal else "finished") in told
     assert told[-1] == "exited"
 

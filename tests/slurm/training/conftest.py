@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
-from yoloscale.runs import events, jsonl
+from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 
 TESTS = Path(__file__).parents[2]
@@ -81,10 +82,10 @@ class Account:
         return RunDirectory(self.folder / "runs" / name)
 
     def job_of(self, name: str) -> str:
-        return str(self.events(name, events.SUBMITTED)[-1]["job"])
+        return str(self.events(name, "submitted")[-1]["job"])
 
     def events(self, name: str, event: str) -> list[dict[str, Any]]:
-        return [record for record in events.history(self.run(name)) if record["event"] == event]
+        return [record for record in lines_of(self.run(name)) if record["event"] == event]
 
     def trace(self, name: str) -> list[dict[str, Any]]:
         return list(jsonl.read(self.run(name).trace))
@@ -99,7 +100,7 @@ class Account:
         files = [*run.job.glob("slurm-*.out"), *sorted(run.logs.rglob("*.log"))]
         said = "\n".join(f"--- {file.name}\n{file.read_text()[-2500:]}" for file in files)
         return f"{said}\n{self.cluster.run('squeue', '--states=all')}\n" + "\n".join(
-            json.dumps(record)[:300] for record in events.history(run) if record["event"] != events.CHECKPOINT_SAVED
+            json.dumps(record)[:300] for record in lines_of(run) if record["event"] != "checkpoint_saved"
         )
 
     def until(self, name: str, is_so: Callable[[], Any], timeout_s: float = 240) -> Any:

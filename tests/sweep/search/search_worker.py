@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+from tests.run_events import write_event
+
 from yoloscale.backends.run_lock import lock
 from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError
-from yoloscale.runs import events
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.search.search import number_of, open_search
@@ -30,7 +31,7 @@ def main(sweep: SweepDirectory) -> None:
             source.ended(run, status(run, nobody))
             continue
         if not run.result.exists():
-            events.record(run, events.TRAINING_STARTED, attempt=1, epochs=1)
+            write_event(run, "training_started", attempt=1, epochs=1)
             number = number_of(run)
             assert number is not None
             beside = run.result.with_suffix(".writing")

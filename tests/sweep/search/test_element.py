@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.backends.slurm import queue
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError
-from yoloscale.runs import events
 from yoloscale.runs.jobs import Answer, Job, nobody
 from yoloscale.sweep.search.element import NO_POINT, main
 from yoloscale.sweep.search.ready import plan_search, ready
@@ -36,7 +36,7 @@ def test_an_element_asks_for_its_point_and_keeps_it_when_it_is_requeued(search: 
     assert [(point.index, point.name) for point in points] == [(0, "trial-000"), (2, "trial-002")]
     run = search.sweep.run_of(2)
     assert run.name == "trial-002"
-    assert [(event["event"], event["job"]) for event in events.history(run)] == [(events.SUBMITTED, "7_2")]
+    assert [(event["event"], event["job"]) for event in lines_of(run)] == [("submitted", "7_2")]
     with pytest.raises(ConfigError, match="no point 1"):
         search.sweep.run_of(1)
 

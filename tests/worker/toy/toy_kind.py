@@ -43,7 +43,7 @@ def add(config: ToyConfig, run: RunDirectory, ranks: Ranks, attempt: int, ballot
     dist.all_reduce(total)
     if ranks.is_first:
         write_whole(run.result, json.dumps({"metrics": {"total": int(total)}}))
-        events.record(run, events.FINISHED, epochs=0, steps=0)
+        events.append(run, events.Finished(epochs=0, steps=0))
     group.barrier()
     group.leave()
     return FINISHED

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.data import room
 from yoloscale.data.room import Room
 from yoloscale.distributed.environment import Ranks
 from yoloscale.distributed.hang.detect import Verdict
 from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.worker.train import hang, loading
 
@@ -35,7 +35,7 @@ def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_bytes: int) -
     run = RunDirectory(tmp_path)
     samples: Any = Samples()
     chosen = loading.choose(run, Ranks(host="node0"), samples, 8, 4)
-    return chosen, [event["message"] for event in events.history(run) if event["event"] == events.WARNING]
+    return chosen, [event["message"] for event in lines_of(run) if event["event"] == "warning"]
 
 
 def test_batches_are_measured_with_their_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,5 +57,5 @@ def test_a_rank_that_hangs_in_loading_says_what_its_workers_do(tmp_path: Path, m
     hang._record(run, Ranks(host="h"), 1, mine)
     monkeypatch.setattr(HEARTBEAT, "last", HEARTBEAT.last._replace(phase=COMPUTING))
     hang._record(run, Ranks(host="h"), 2, mine)
-    told = [event["error"] for event in events.history(run)]
+    told = [event["error"] for event in lines_of(run)]
     assert told == ["hangs at step 1; its loader workers: pid 7 stopped", "hangs at step 1"]

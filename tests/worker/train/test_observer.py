@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
-from yoloscale.runs import events, jsonl
+from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
@@ -168,7 +169,7 @@ def test_other_ranks_write_nothing(tmp_path: Path, make: Make) -> None:
     observer = made.observer
     observer.step(STEP)
     observer.epoch(EPOCH)
-    observer.event("warning", message="x")
+    observer.warn("x")
     observer.trace({"step": 1})
     observer.batch(0, {"img": torch.zeros(1, 3, 4, 4)})
     assert list(tmp_path.iterdir()) == []
@@ -186,9 +187,9 @@ def test_the_first_three_batches_are_remembered_as_bytes(make: Make) -> None:
 
 def test_events_and_traces(tmp_path: Path, make: Make) -> None:
     observer = make().observer
-    observer.event("warning", message="careful")
+    observer.warn("careful")
     observer.trace({"step": 1, "loss": "0x1p+0"})
-    assert events.history(RunDirectory(tmp_path))[0]["message"] == "careful"
+    assert lines_of(RunDirectory(tmp_path))[0]["message"] == "careful"
     assert list(jsonl.read(tmp_path / "trace.jsonl")) == [{"step": 1, "loss": "0x1p+0"}]
 
 
@@ -206,7 +207,7 @@ def test_a_rank_0_whose_attempt_another_one_has_followed_writes_no_more(
     observer.trace({"step": 2})
     observer.epoch({**EPOCH, **EVALUATED, "epoch": 2})
     assert [path.read_bytes() for path in (run.trace, run.metrics, tmp_path / "results.csv")] == before
-    (warned,) = events.history(run)
+    (warned,) = lines_of(run)
     assert "attempt 10 has begun" in warned["message"]
 
 
@@ -220,6 +221,6 @@ def test_an_epoch_that_a_full_disk_does_not_take_is_in_the_table_of_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
         observer.epoch({**EPOCH, **EVALUATED})
-    assert "not in results.csv yet" in events.history(RunDirectory(tmp_path))[0]["message"]
+    assert "not in results.csv yet" in lines_of(RunDirectory(tmp_path))[0]["message"]
     observer.epoch({**EPOCH, **EVALUATED, "epoch": 2})
     assert [line.split(",")[0] for line in (tmp_path / "results.csv").read_text().splitlines()] == ["epoch", "1", "2"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.run_events import lines_of
+
 from yoloscale.distributed.environment import Ranks
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import Remark, Warned
 from yoloscale.worker.train.remarks import MOST_OF_OTHERS, merge, tell
 from yoloscale.yolo.messages import Message
 
@@ -23,7 +25,7 @@ def test_what_all_say_is_told_once_and_what_one_says_with_its_name() -> None:
         (RATE.text, 0),
         ("rank 513 on node64: Cache directory is not writable", 513),
     ]
-    assert [remark.is_warning for remark in remarks] == [True, False, True]
+    assert [type(remark) for remark in remarks] == [Warned, Remark, Warned]
 
 
 def test_figures_of_nodes_do_not_make_a_message_another_one() -> None:
@@ -51,16 +53,16 @@ def test_a_second_start_that_measures_other_figures_says_it_no_more(tmp_path: Pa
     run = RunDirectory(tmp_path)
     for figure in (0.25, 3.5):
         tell(run, Ranks(), [Message(f"Slow image access (ping: {figure} ms)", False)])
-    assert [event["message"] for event in events.history(run)] == ["Slow image access (ping: 0.25 ms)"]
+    assert [event["message"] for event in lines_of(run)] == ["Slow image access (ping: 0.25 ms)"]
 
 
 def test_a_second_start_says_it_no_more(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     for heard in ([SCALE, RATE], [SCALE, RATE], [RATE, Message("imgsz=[70] must be multiple of max stride 32", True)]):
         tell(run, Ranks(), heard)
-    told = [(event["event"], event["message"], event["rank"]) for event in events.history(run)]
+    told = [(event["event"], event["message"], event["rank"]) for event in lines_of(run)]
     assert told == [
-        (events.WARNING, SCALE.text, 0),
-        (events.REMARK, RATE.text, 0),
-        (events.WARNING, "imgsz=[70] must be multiple of max stride 32", 0),
+        ("warning", SCALE.text, 0),
+        ("remark", RATE.text, 0),
+        ("warning", "imgsz=[70] must be multiple of max stride 32", 0),
     ]

@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of, write_event
 
 from yoloscale.checkpoint.state import Progress
 from yoloscale.config.schema import Config
-from yoloscale.runs import events, jsonl
+from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import Event, parse
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, write
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.tracker import Tracker
@@ -38,7 +40,7 @@ def identity(run: RunDirectory, progress: Progress | None = None) -> dict[str, s
 
 
 def test_the_id_is_the_same_at_every_start_and_in_a_copy_of_the_run(run: RunDirectory) -> None:
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1)
+    write_event(run, "attempt_launched", attempt=1)
     first = identity(run)
     assert len(first["wandb"]) == 12
     assert identity(run) == first
@@ -67,8 +69,8 @@ def test_no_point_of_a_sweep_of_ours_takes_an_id_from_the_environment(
         assert identity(run)["wandb"] != "of all of them"
 
 
-def event(name: str, **fields: Any) -> dict[str, Any]:
-    return {"event": name, "time": 1.0, **fields}
+def event(name: str, **fields: Any) -> Event:
+    return parse({"event": name, "time": 1.0, **fields})
 
 
 @pytest.mark.parametrize(
@@ -82,9 +84,7 @@ def event(name: str, **fields: Any) -> dict[str, Any]:
         ([event("failed", rank=2, host="h", error="gone", collateral=True)], "the one before was killed"),
     ],
 )
-def test_a_start_after_one_that_could_not_speak_speaks_for_it(
-    before: list[dict[str, Any]], expected: str | None
-) -> None:
+def test_a_start_after_one_that_could_not_speak_speaks_for_it(before: list[Event], expected: str | None) -> None:
     history = [event("attempt_started", attempt=1), *before, event("attempt_started", attempt=2)]
     assert why_restarted(history, 2) == expected
 
@@ -133,7 +133,7 @@ def test_no_login_of_a_server_that_is_down_is_put_on_record(run: RunDirectory, c
 
     trackers = BackgroundTrackers({"MLflow": refuse}, run.job / "tracked.json", partial(tracking._warn, run))
     trackers.close(0, 10)
-    (warning,) = events.history(run)
+    (warning,) = lines_of(run)
     assert "http://***@mlflow:5000/api failed" in warning["message"]
     assert "hunter2" not in capfd.readouterr().out
 

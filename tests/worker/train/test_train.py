@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.checkpoint.state import Position, Progress
 from yoloscale.config.schema import Config, OriginConfig
 from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.stop_requests import Ballot, Stop
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import Process
 from yoloscale.worker.train.train import _tear_down, _watch_for_requests, follow_length, too_few_cpus
 from yoloscale.yolo.callbacks import CallbackError
 
@@ -47,18 +49,18 @@ def test_an_error_at_the_very_end_is_a_warning_that_names_it(tmp_path: Path) -> 
     run: Any = RunDirectory(tmp_path)
     callbacks: Any = Broken()
     _tear_down(run, Ranks(), callbacks)
-    (warning,) = events.history(run)
-    assert warning["event"] == events.WARNING
+    (warning,) = lines_of(run)
+    assert warning["event"] == "warning"
     assert "hooks:teardown of teardown failed" in warning["message"]
 
 
 def test_gpus_with_too_few_cpus_are_told() -> None:
-    ranks: list[dict[str, Any]] = [{"rank": rank, "host": "node2", "device": "cuda:0", "cpus": 2} for rank in range(4)]
+    ranks = [Process(rank, "node2", 1, "cuda:0", 2) for rank in range(4)]
     assert too_few_cpus(ranks) is None
-    ranks[1]["cpus"] = ranks[3]["cpus"] = 1
+    ranks[1], ranks[3] = replace(ranks[1], cpus=1), replace(ranks[3], cpus=1)
     assert "rank 1 on node2 and 1 more have 1 CPU" in str(too_few_cpus(ranks))
     assert "cluster.cpus_per_task=" in str(too_few_cpus(ranks))
-    assert too_few_cpus([{**each, "device": "cpu"} for each in ranks]) is None
+    assert too_few_cpus([replace(each, device="cpu") for each in ranks]) is None
 
 
 @pytest.mark.parametrize(

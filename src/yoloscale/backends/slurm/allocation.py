@@ -24,7 +24,7 @@ from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOP
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
 from yoloscale.runs.tail import last_lines
 from yoloscale.system.processes import Dependent
 from yoloscale.system.slurm_step import job_of
@@ -83,7 +83,7 @@ class _Request:
         if not self._is_passed_on and self._has_launcher():
             self._is_passed_on = True
             if requests.first is signal.SIGINT:
-                events.note(self._run, events.CANCELLED)
+                events.note(self._run, events.Cancelled())
             if self._run.loss() is None:
                 self._run.stop_request.touch()
         if requests.at_once and not self._is_ended:

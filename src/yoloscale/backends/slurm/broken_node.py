@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from yoloscale.agent.device_faults import is_device_fault
 from yoloscale.backends.slurm.commands import SlurmError, call
-from yoloscale.runs import events
+from yoloscale.runs.events import Event, Failed, Requeued
 
 UPDATE_TRIES = 10
 UPDATE_POLL_S = 1.0
 
 
-def broken_node(told: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:
+def broken_node(told: Iterable[Event]) -> tuple[str, str] | None:
     """The node of the first rank that failed of its device, by SLURM's name, and the error; None without one."""
-    for record in told:
-        is_own = record["event"] == events.FAILED and record.get("rank") is not None and not record.get("collateral")
-        if is_own and is_device_fault(str(record.get("error", ""))):
-            return str(record.get("host", "")).partition(".")[0], str(record["error"])
+    for event in told:
+        if not isinstance(event, Failed) or event.rank is None or event.collateral:
+            continue
+        if is_device_fault(event.error):
+            return (event.host or "").partition(".")[0], event.error
     return None
 
 
-def excluded(history: Sequence[Mapping[str, Any]], job: str, typed: str | None, node: str) -> list[str]:
+def excluded(history: Sequence[Event], job: str, typed: str | None, node: str) -> list[str]:
     """All that the job is to leave out from now on: as typed, as in its requeues before, and this node."""
-    earlier = [
-        name
-        for record in history
-        if record["event"] == events.REQUEUED and record.get("job") == job
-        for name in record.get("excluded", ())
-    ]
+    requeues = (event for event in history if isinstance(event, Requeued) and event.job == job)
+    earlier = [name for event in requeues for name in event.excluded]
     return list(dict.fromkeys([*([typed] if typed else []), *earlier, node]))
 
 

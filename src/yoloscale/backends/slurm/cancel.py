@@ -41,7 +41,7 @@ def cancel_job(run: RunDirectory, asked: Ask, *, at_once: bool, timeout_s: float
                 _end_job(run, progress)
         elif not has_asked:
             has_asked = True
-            events.record(run, events.CANCELLED)
+            events.append(run, events.Cancelled())
             run.stop_request.touch()
         if time.monotonic() > deadline:
             return False
@@ -59,9 +59,9 @@ def _end_job(run: RunDirectory, progress: Progress) -> None:
     """On record first if there are ranks, whose launcher asks why it is stopped."""
     target = str(progress.job)
     if not progress.is_submitted and progress.launcher is not None:
-        target += "." + str(progress.launcher["start"]).rpartition(".")[2]  # the step only
+        target += "." + str(progress.launcher.start).rpartition(".")[2]  # the step only
     if progress.queued is None:
-        events.record(run, events.CANCELLED)
+        events.append(run, events.Cancelled())
     try:
         call(["scancel", target])
     except SlurmError as error:

@@ -23,7 +23,7 @@ def refuse_after_failures(run: RunDirectory, job: str) -> None:
     if not task or sweep is None:
         return
     most = read(sweep).settings.max_failures
-    if most is None or any(_is_launch_in(record, job) for record in events.history(run)):
+    if most is None or any(_is_launch_in(event, job) for event in events.history(run)):
         return
     found, arrays = statuses(sweep.runs(), nobody), together_with(sweep, array)
     failed = [each.name for each in found if each.state == "failed" and str(each.job).partition("_")[0] in arrays]
@@ -33,5 +33,5 @@ def refuse_after_failures(run: RunDirectory, job: str) -> None:
         raise ConfigError(Problem("sweep.max_failures", said, "`yoloscale resume SWEEP` starts those that are left"))
 
 
-def _is_launch_in(record: dict[str, object], job: str) -> bool:
-    return record["event"] == events.ATTEMPT_LAUNCHED and events.job_of(record) == job
+def _is_launch_in(event: events.Event, job: str) -> bool:
+    return isinstance(event, events.AttemptLaunched) and events.job_of(event) == job

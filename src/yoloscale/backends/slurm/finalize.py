@@ -107,7 +107,7 @@ def _carry_out(run: RunDirectory, job: str, verdict: Verdict, *, step: int, coun
             return _requeue_elsewhere(run, job, verdict, step=step, count=count)
         return _requeue(run, job, verdict, restarts=restarts_of(os.environ), step=step, count=count)
     if verdict.action is Action.leave:
-        events.note(run, events.REQUEUED, job=job, by="slurm", step=step, count=count, cause=verdict.cause)
+        events.note(run, events.Requeued(job=job, by="slurm", step=step, count=count, cause=verdict.cause))
     if verdict.action is Action.end and verdict.exit_code == STOPPED:
         record_stop(run, job)
     if verdict.action is Action.cancel:
@@ -139,8 +139,15 @@ def _requeue_elsewhere(run: RunDirectory, job: str, verdict: Verdict, *, step: i
 
 def _requeue(run: RunDirectory, job: str, verdict: Verdict, *, restarts: int, step: int, count: int) -> int:
     """On record first: from the moment that SLURM knows, this process may be killed."""
-    more = {"excluded": [verdict.broken]} if verdict.broken is not None else {}
-    events.note(run, events.REQUEUED, job=job, by="yoloscale", step=step, count=count, cause=verdict.cause, **more)
+    requeued = events.Requeued(
+        job=job,
+        by="yoloscale",
+        step=step,
+        count=count,
+        cause=verdict.cause,
+        excluded=() if verdict.broken is None else (verdict.broken,),
+    )
+    events.note(run, requeued)
     try:
         requeue_job(job, restarts)
     except SlurmError as error:

@@ -114,8 +114,8 @@ def _note_requeue(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome
     """Put a requeue by SLURM itself on record; an outcome if it is one too many."""
     newest = newest_saved(run)
     if untold_requeue(events.history(run), step.job, step.restarts):
-        said = {"job": step.job, "by": "slurm", "step": newest, "cause": "requeued by SLURM: a node was lost, say"}
-        events.note(run, events.REQUEUED, **said)
+        cause_ = "requeued by SLURM: a node was lost, say"
+        events.note(run, events.Requeued(job=step.job, by="slurm", step=newest, cause=cause_))
     count = fruitless(events.history(run), newest)
     if count <= config.cluster.max_requeues or config.cluster.max_requeues == 0:
         return None

@@ -37,10 +37,9 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
 
 def _is_of_others(run: RunDirectory, job: str | None) -> bool:
     """Whether the run's history tells of jobs or launchers, and never of this job, which has been here before."""
-    history = [
-        record for record in events.history(run) if record["event"] in (events.SUBMITTED, events.ATTEMPT_LAUNCHED)
-    ]
-    return bool(history) and all(events.job_of(record) != job for record in history)
+    kinds = (events.Submitted, events.AttemptLaunched)
+    history = [event for event in events.history(run) if isinstance(event, kinds)]
+    return bool(history) and all(events.job_of(event) != job for event in history)
 
 
 if __name__ == "__main__":

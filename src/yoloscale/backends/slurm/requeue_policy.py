@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
 
 from yoloscale.agent.outcome import TOLD
 from yoloscale.backends.slurm.broken_node import broken_node
@@ -41,7 +40,7 @@ class Verdict:
 class Start:
     """One start of a job: what its launchers and ranks have said."""
 
-    told: Sequence[dict[str, Any]]  # its events; empty if no launcher came to speak
+    told: Sequence[events.Event]  # its events; empty if no launcher came to speak
     is_finished: bool
     fruitless: int  # requeues in a row since the newest checkpoint came
     was_cancelled: bool = False  # the job was, in whatever start of it
@@ -50,20 +49,20 @@ class Start:
     @property
     def word(self) -> int | None:
         """Exit code in the launcher's last word; None if it was killed."""
-        words = [told for told in self.told if told["event"] == events.EXITED]
-        return int(words[-1]["exit_code"]) if words and not words[-1].get("goes_on") else None
+        words = [event for event in self.told if isinstance(event, events.Exited)]
+        return words[-1].exit_code if words and not words[-1].goes_on else None
 
     @property
     def is_cancelled(self) -> bool:
         """Whether a person stopped it."""
-        is_told = any(told["event"] == events.CANCELLED for told in self.told)
+        is_told = any(isinstance(event, events.Cancelled) for event in self.told)
         return self.was_cancelled or self.word == INTERRUPTED or is_told
 
 
-def start_of(history: Sequence[dict[str, Any]], job: str, restarts: int, newest_step: int) -> Start:
+def start_of(history: Sequence[events.Event], job: str, restarts: int, newest_step: int) -> Start:
     """What is on record of one start of a job."""
-    mine = (index for index, record in enumerate(history) if is_launch_of(record, job, restarts))
-    is_finished = any(record["event"] == events.FINISHED for record in history)
+    mine = (index for index, event in enumerate(history) if is_launch_of(event, job, restarts))
+    is_finished = any(isinstance(event, events.Finished) for event in history)
     told = history[next(mine, len(history)) :]
     return Start(
         told,
@@ -74,44 +73,43 @@ def start_of(history: Sequence[dict[str, Any]], job: str, restarts: int, newest_
     )
 
 
-def _refusal(history: Sequence[dict[str, Any]], job: str, restarts: int) -> str | None:
+def _refusal(history: Sequence[events.Event], job: str, restarts: int) -> str | None:
     """What a node of this start found wrong with the run: another start would find the same."""
-    for record in history:
-        if record["event"] == events.FAILED and str(record.get("start", "")).startswith(f"{job}.{restarts}."):
-            return str(record["error"])
+    for event in history:
+        if isinstance(event, events.Failed) and (event.start or "").startswith(f"{job}.{restarts}."):
+            return event.error
     return None
 
 
-def was_cancelled(history: Sequence[dict[str, Any]], job: str) -> bool:
+def was_cancelled(history: Sequence[events.Event], job: str) -> bool:
     """Whether a person has stopped the job: then it does not start again, also if SLURM has requeued it since."""
-    mine = [index for index, record in enumerate(history) if events.job_of(record) == job]
-    submitted = [index for index in mine if history[index]["event"] == events.SUBMITTED]  # numbers are used again
+    mine = [index for index, event in enumerate(history) if events.job_of(event) == job]
+    submitted = [index for index in mine if isinstance(history[index], events.Submitted)]  # numbers are used again
     since = history[(submitted[-1:] or mine or [len(history)])[0] :]
-    return any(record["event"] == events.CANCELLED and events.job_of(record) in (None, job) for record in since)
+    return any(isinstance(event, events.Cancelled) and event.job in (None, job) for event in since)
 
 
-def is_launch_of(record: dict[str, Any], job: str, restarts: int) -> bool:
+def is_launch_of(event: events.Event, job: str, restarts: int) -> bool:
     """Whether the event tells of an attempt that was launched in this start of the job."""
-    start = str(record.get("start", ""))
-    return record["event"] == events.ATTEMPT_LAUNCHED and start.startswith(f"{job}.{restarts}.")
+    return isinstance(event, events.AttemptLaunched) and (event.start or "").startswith(f"{job}.{restarts}.")
 
 
-def untold_requeue(history: Sequence[dict[str, Any]], job: str, restarts: int) -> bool:
+def untold_requeue(history: Sequence[events.Event], job: str, restarts: int) -> bool:
     """Whether SLURM has requeued the job by itself, with no time for its script to put it on record."""
-    launches = [index for index, record in enumerate(history) if record["event"] == events.ATTEMPT_LAUNCHED]
+    launches = [index for index, event in enumerate(history) if isinstance(event, events.AttemptLaunched)]
     if restarts == 0 or not launches or is_launch_of(history[launches[-1]], job, restarts):
         return False
-    return not any(record["event"] == events.REQUEUED for record in history[launches[-1] :])
+    return not any(isinstance(event, events.Requeued) for event in history[launches[-1] :])
 
 
-def fruitless(history: Sequence[dict[str, Any]], newest_step: int) -> int:
+def fruitless(history: Sequence[events.Event], newest_step: int) -> int:
     """How many requeues in a row brought no newer checkpoint; a new submission by a person begins anew."""
     count = 0
-    for record in reversed(history):
-        if record["event"] == events.SUBMITTED:
+    for event in reversed(history):
+        if isinstance(event, events.Submitted):
             break
-        if record["event"] == events.REQUEUED:
-            if int(record.get("step", 0)) < newest_step:
+        if isinstance(event, events.Requeued):
+            if event.step < newest_step:
                 break
             count += 1
     return count

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from yoloscale.cli import text
 from yoloscale.cli.show.event_lines import Account
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail, in_order
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.tail import Tail
 from yoloscale.system import formatting
@@ -72,10 +72,8 @@ class Display:
 
     def _new_lines(self) -> Iterator[list[str]]:
         """What is new in both files, in the order in which it happened."""
-        records = [*self._events.new(), *self._metrics.new()]
-        for record in sorted(records, key=lambda entry: float(entry.get("time", 0.0))):
-            is_event = "event" in record
-            yield self._account.event_lines(record) if is_event else self._account.metric_lines(record)
+        for entry in in_order(self._events.new(), self._metrics.new()):
+            yield self._account.lines(entry)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

@@ -52,9 +52,8 @@ def print_result(run: RunDirectory) -> None:
 
 def print_failure(run: RunDirectory, failure: Failure, verdict: str = "") -> None:
     """Host, rank, exit code, why it was not tried again, and the end of its log."""
-    who = f"rank {failure.rank} on {failure.host}" if failure.rank is not None else f"the launcher on {failure.host}"
     code = f" (exit code {failure.exit_code})" if failure.exit_code is not None else ""
-    print(f"The run failed: {who}{code}: {failure.error}", file=sys.stderr)
+    print(f"The run failed: {failure.who}{code}: {failure.error}", file=sys.stderr)
     if verdict:
         print(f"{verdict[0].upper()}{verdict[1:]}; this is how it began.", file=sys.stderr)
     if failure.log_end:

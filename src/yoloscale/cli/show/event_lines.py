@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from yoloscale.cli import text
@@ -19,12 +20,16 @@ class Account:
         self.progress = Progress()
         self._epoch: dict[str, Any] | None = None  # held back until its evaluation is there
 
-    def event_lines(self, record: Mapping[str, Any]) -> list[str]:
+    def lines(self, entry: events.Event | Mapping[str, Any]) -> list[str]:
+        """Lines for one event, or for one line of metrics.jsonl."""
+        return self.event_lines(entry) if isinstance(entry, events.Event) else self.metric_lines(entry)
+
+    def event_lines(self, event: events.Event) -> list[str]:
         """Lines for one event."""
-        self.progress.on_event(record)
-        line = _EVENT_LINES.get(str(record["event"]))
-        said = line(record, self.progress) if line else ""
-        ends = record["event"] in (events.FINISHED, events.FAILED, events.PREEMPTED, events.EXITED)
+        self.progress.on_event(event)
+        line = _EVENT_LINES.get(type(event))
+        said = line(event, self.progress) if line else ""
+        ends = isinstance(event, (events.Finished, events.Failed, events.Preempted, events.Exited))
         return [*(self.flush() if ends else []), *([said] if said else [])]
 
     def metric_lines(self, record: Mapping[str, Any]) -> list[str]:
@@ -61,71 +66,71 @@ def _join(*parts: str) -> str:
     return "   ".join(part for part in parts if part)
 
 
-def _started(record: Mapping[str, Any], progress: Progress) -> str:
-    ranks = int(record.get("world_size", len(progress.processes)))
+def _started(event: events.AttemptStarted, progress: Progress) -> str:
     attempt = f" (attempt {progress.attempt})" if progress.attempt > 1 else ""
-    return f"{counted(ranks, 'rank')} on {progress.where}{attempt}"
+    return f"{counted(event.world_size, 'rank')} on {progress.where}{attempt}"
 
 
-def _training(record: Mapping[str, Any], progress: Progress) -> str:
+def _training(event: events.TrainingStarted, progress: Progress) -> str:
     start = f"from epoch {progress.first_epoch}" if progress.first_epoch > 1 else ""
     steps = f"{progress.epochs} epochs of {progress.steps_per_epoch} steps"
     if progress.hours:
         steps = f"{progress.hours:g} hours, in epochs of {progress.steps_per_epoch} steps"
-    images = f"{record['images']} images" if "images" in record else ""
+    images = f"{event.images} images" if event.images is not None else ""
     return "training: " + ", ".join(part for part in (images, steps, progress.plan, start) if part)
 
 
-def _failed(record: Mapping[str, Any], progress: Progress) -> str:
-    rank = f"rank {record['rank']} on {record.get('host', '?')}: " if record.get("rank") is not None else ""
-    if record.get("collateral"):
-        return f"{rank}lost its connection to another rank"
-    return f"failed: {rank}{record.get('error', '')}"
+def _failed(event: events.Failed, progress: Progress) -> str:
+    if event.collateral:
+        return replace(event, error="lost its connection to another rank").text
+    return f"failed: {event.text}"
 
 
-def _restarted(record: Mapping[str, Any], progress: Progress) -> str:
-    step = int(record.get("step", 0))
-    start = f"the checkpoint of step {step}" if step else "the beginning"
-    count = f"{record.get('restarts', 1)} of {record.get('max_restarts', '?')} without progress"
+def _restarted(event: events.Restarted, progress: Progress) -> str:
+    start = f"the checkpoint of step {event.step}" if event.step else "the beginning"
+    count = f"{event.restarts} of {event.max_restarts} without progress"
     return f"restarting from {start} ({count})"  # the cause stands in the line before
 
 
-def _regrouped(record: Mapping[str, Any], progress: Progress) -> str:
-    step, nodes = int(record.get("step", 0)), counted(int(record.get("nodes", 1)), "node")
-    return f"{record.get('cause')}: going on with {nodes} from " + (f"step {step}" if step else "the beginning")
+def _regrouped(event: events.Regrouped, progress: Progress) -> str:
+    start = f"step {event.step}" if event.step else "the beginning"
+    return f"{event.cause}: going on with {counted(event.nodes, 'node')} from {start}"
 
 
-def _stopped(record: Mapping[str, Any], progress: Progress) -> str:
-    return f"stopped on request ({record.get('signal') or 'of another rank'}) in epoch {record.get('epoch', '?')}"
+def _stopped(event: events.Preempted, progress: Progress) -> str:
+    return f"stopped on request ({event.signal or 'of another rank'}) in epoch {event.epoch}"
 
 
-def _requeued(record: Mapping[str, Any], progress: Progress) -> str:
-    step = int(record.get("step", 0))
-    start = f"to go on from the checkpoint of step {step}" if step else "to start from the beginning"
-    cause = str(record.get("cause") or "requeued by SLURM")
-    return f"job {record.get('job')} is requeued ({cause}), {start}"
+def _requeued(event: events.Requeued, progress: Progress) -> str:
+    start = f"to go on from the checkpoint of step {event.step}" if event.step else "to start from the beginning"
+    return f"job {event.job} is requeued ({event.cause or 'requeued by SLURM'}), {start}"
 
 
-def _moved(record: Mapping[str, Any], progress: Progress) -> str:
-    before, now = record.get("from", {}), record.get("to", {})
-    changes = ", ".join(f"{key} {json.dumps(before.get(key))} → {json.dumps(value)}" for key, value in now.items())
-    said = [_join(f"goes on with {changes}", str(record.get("plan", "")))] if changes else []
-    return "\n".join([*said, *(f"  {line}" for line in record.get("remarks", []))])
+def _moved(event: events.Moved, progress: Progress) -> str:
+    before = event.from_
+    changes = ", ".join(f"{key} {json.dumps(before.get(key))} → {json.dumps(value)}" for key, value in event.to.items())
+    said = [_join(f"goes on with {changes}", event.plan)] if changes else []
+    return "\n".join([*said, *(f"  {line}" for line in event.remarks)])
 
 
-_EVENT_LINES: dict[str, Callable[[Mapping[str, Any], Progress], str]] = {
-    events.SUBMITTED: lambda record, progress: f"submitted as job {record.get('job')}",
-    events.REQUEUED: _requeued,
-    events.ATTEMPT_STARTED: _started,
-    events.TRAINING_STARTED: _training,
-    events.MOVED: _moved,
-    events.TRACKED: lambda record, progress: f"{record.get('tracker')}: {record.get('where')}",
-    events.WARNING: lambda record, progress: f"warning: {record.get('message', '')}",
-    events.REMARK: lambda record, progress: str(record.get("message", "")),
-    events.FAILED: _failed,
-    events.PREEMPTED: _stopped,
-    events.RESTARTED: _restarted,
-    events.REGROUPED: _regrouped,
-    events.CANCELLED: lambda record, progress: "cancelled",
-    events.FINISHED: lambda record, progress: f"finished: {record.get('epochs', progress.epochs)} epochs",
+def _warned(event: events.Warned | events.RolledBack, progress: Progress) -> str:
+    return f"warning: {event.message}"
+
+
+_EVENT_LINES: dict[type[events.Event], Callable[[Any, Progress], str]] = {
+    events.Submitted: lambda event, progress: f"submitted as job {event.job}",
+    events.Requeued: _requeued,
+    events.AttemptStarted: _started,
+    events.TrainingStarted: _training,
+    events.Moved: _moved,
+    events.Tracked: lambda event, progress: f"{event.tracker}: {event.where}",
+    events.Warned: _warned,
+    events.RolledBack: _warned,
+    events.Remark: lambda event, progress: str(event.message),
+    events.Failed: _failed,
+    events.Preempted: _stopped,
+    events.Restarted: _restarted,
+    events.Regrouped: _regrouped,
+    events.Cancelled: lambda event, progress: "cancelled",
+    events.Finished: lambda event, progress: f"finished: {event.epochs} epochs",
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from yoloscale.cli import text
 from yoloscale.cli.show.display import unheard
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.status import Status
 from yoloscale.runs.tail import Tail
@@ -43,9 +43,7 @@ class _Point:
 
     def read(self) -> None:
         """Take in what is new."""
-        records = [*self._events.new(), *self._metrics.new()]
-        for record in sorted(records, key=lambda entry: float(entry.get("time", 0.0))):
-            (self.progress.on_event if "event" in record else self.progress.on_metric)(record)
+        self.progress.take(self._events.new(), self._metrics.new())
 
 
 class SweepDisplay:

@@ -28,6 +28,7 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     search = open_search(SweepDirectory(Path(arguments[0])))
     index, job = point_of(environ), job_of(environ)
     assert index is not None, "the script of an array"
+    assert job is not None, "its job"
     with take(search.sweep, PATIENCE_S):
         if index in {point.index for point in search.sweep.points()}:
             return FINISHED
@@ -42,7 +43,7 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
         if why is not None:
             print(f"{run.name} cannot be trained: {why}", file=sys.stderr, flush=True)
             return FAILED
-        events.record(run, events.SUBMITTED, job=job)
+        events.append(run, events.Submitted(job=job))
     print(f"element {index}: {run.name}: {' '.join(point_words(search.sweep, index))}", flush=True)
     return FINISHED
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import socket
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +20,10 @@ from yoloscale.config.freeze import load, load_own
 from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.exit_codes import FAILED
 from yoloscale.launch.configure import task_of
 from yoloscale.launch.prepare import prepare
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.endings import record_failure
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import read_result, status
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, read, write
@@ -189,8 +187,7 @@ def _freeze(search: Search, run: RunDirectory, point: Point, number: int) -> str
 
 def _failed(run: RunDirectory, error: ConfigError) -> str:
     said = "; ".join(f"{problem.key}: {problem.found}" for problem in error.problems)
-    events.note(run, events.FAILED, attempt=0, rank=None, host=socket.gethostname(), error=said)
-    events.note(run, events.EXITED, attempt=0, exit_code=FAILED)
+    record_failure(run, None, said)
     return said
 
 

@@ -56,7 +56,7 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], 
             arrays.append(part.id)
             jobs |= part.jobs
             for index in points.keys() & part.jobs.keys():
-                events.record(points[index], events.SUBMITTED, job=jobs[index])
+                events.append(points[index], events.Submitted(job=jobs[index]))
     except ConfigError as error:
         if not isinstance(error, JobsLeftError):
             arrays.clear()

@@ -28,7 +28,7 @@ def bench(config: BenchConfig, run: RunDirectory, ranks: Ranks, attempt: int, ba
     if ranks.is_first:
         run.check()
         write_whole(run.result, json.dumps({"metrics": {}, **measured}))
-        events.record(run, events.FINISHED, epochs=0, steps=0)
+        events.append(run, events.Finished(epochs=0, steps=0))
     group.barrier()
     group.leave()
     return FINISHED

@@ -16,6 +16,7 @@ from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import CheckpointSaved
 from yoloscale.worker.bench.training import Step, Training
 from yoloscale.yolo.native_save import NativeSave
 
@@ -88,8 +89,8 @@ def _round(training: Training, run: RunDirectory, native: NativeSave | None, bes
     written = _written(run, step)
     return {
         "blocked_s": blocked_s,
-        "write_s": written["seconds"],
-        "bytes": written["bytes"],
+        "write_s": written.seconds,
+        "bytes": written.bytes,
         "native_s": native_s,
         "native_best_s": native_best_s,
         "epoch_end_s": epoch_end_s,
@@ -113,19 +114,19 @@ def _seconds(training: Training, save: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def _written(run: RunDirectory, step: int) -> dict[str, Any]:
+def _written(run: RunDirectory, step: int) -> CheckpointSaved:
     """The event of the checkpoint of a step. Raises OSError if the disk did not take it."""
     history = events.history(run)
-    saved = [event for event in history if event["event"] == events.CHECKPOINT_SAVED and event["step"] == step]
+    saved = [event for event in history if isinstance(event, CheckpointSaved) and event.step == step]
     if not saved:
-        said = [str(event["message"]) for event in history if event["event"] == events.WARNING]
+        said = [event.message for event in history if isinstance(event, events.Warned)]
         raise OSError(said[-1] if said else f"the checkpoint of step {step} is not on record")
     return saved[-1]
 
 
-def _is_beside(step: Step, written: dict[str, Any]) -> bool:
+def _is_beside(step: Step, written: CheckpointSaved) -> bool:
     """Whether a step that began after the checkpoint was taken began before it was on disk."""
-    return step.begun < float(written["time"])
+    return step.begun < written.time
 
 
 def _steps_beside(first: dict[str, Any]) -> int:

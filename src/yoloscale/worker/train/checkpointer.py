@@ -92,7 +92,8 @@ class RunKeeper:
             size = sum(path.stat().st_size for path in folder.iterdir())
             seconds = time.monotonic() - started
             self._clock.measured(about["blocked_s"], seconds)
-            events.record(self._run, events.CHECKPOINT_SAVED, **fields, **about, seconds=round(seconds, 4), bytes=size)
+            saved = events.CheckpointSaved(**fields, **about, seconds=round(seconds, 4), bytes=size)
+            events.append(self._run, saved)
         except OSError as error:
             events.warn(self._run, f"checkpoint of step {position['total']} not saved: {error}")
 
@@ -103,7 +104,7 @@ class RunKeeper:
         """
         if self._run.loss() is not None or (not self._ranks.is_first and not self._stands_in(progress)):
             return
-        events.note(self._run, events.RESCUING, step=progress.position.total)
+        events.note(self._run, events.Rescuing(step=progress.position.total))
         try:
             self._save(progress, "failure")
             self._writer.wait()

@@ -63,7 +63,7 @@ def finish(
     if not ranks.is_first:
         return
     seconds = time.monotonic() - started
-    events.record(run, events.EVALUATED, epoch=summary["epochs"], metrics=metrics, seconds=seconds, final=True)
+    events.append(run, events.Evaluated(epoch=summary["epochs"], metrics=dict(metrics), seconds=seconds, final=True))
     fitness = metrics.pop("fitness", None)
     result = {
         "metrics": metrics,
@@ -76,7 +76,7 @@ def finish(
     }
     run.check()
     write_whole(run.result, json.dumps(result, indent=1) + "\n")
-    events.record(run, events.FINISHED, epochs=summary["epochs"], steps=summary["steps"])
+    events.append(run, events.Finished(epochs=summary["epochs"], steps=summary["steps"]))
     publish(config, run, parts, observer, result)
 
 
@@ -85,7 +85,7 @@ def _account(run: RunDirectory) -> dict[str, Any]:
     history = events.history(run)
     found = starts_of(run, history)
     spent = time_spent(found, time.time(), goes_on=True)
-    restarts = sum(record["event"] == events.RESTARTED for record in history)
+    restarts = sum(isinstance(event, events.Restarted) for event in history)
     return {
         "goodput": round(spent.goodput, 4),
         "time_s": spent.as_json(),

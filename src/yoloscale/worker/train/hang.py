@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from yoloscale.config.schema import Config
 from yoloscale.data.worker_deaths import describe_workers
@@ -17,7 +17,7 @@ from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, LOADING
 from yoloscale.distributed.peers import PEERS, Loss
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import Event, EventTail, Failed, name_of
 
 SHOWN = 4  # logs
 LOOK_S = 2.0  # between two looks at what the launchers have put on record
@@ -50,30 +50,27 @@ def _hear_launchers(run: RunDirectory, ranks: Ranks, attempt: int, since: float)
                     PEERS.announce(loss)
 
 
-def told_loss(history: list[dict[str, Any]], mine: int, attempt: int, since: float) -> Loss | None:
+def told_loss(history: Sequence[Event], mine: int, attempt: int, since: float) -> Loss | None:
     """The first failure of another rank in this attempt since its start, as its launcher has put it on record."""
-    for record in history:
-        is_now = record.get("attempt") == attempt and float(record.get("time", 0.0)) >= since
-        if record["event"] == events.FAILED and is_now and not record.get("collateral") and not record.get("hang"):
-            rank, code = record.get("rank"), record.get("exit_code")
-            if rank is not None and rank != mine:
-                said = str(record.get("error", "failed"))
-                return Loss(int(rank), str(record.get("host", "?")), said, is_gone=isinstance(code, int) and code < 0)
+    for event in history:
+        if not isinstance(event, Failed) or event.attempt != attempt or event.time < since:
+            continue
+        if event.rank is not None and event.rank != mine and not event.collateral and not event.hang:
+            is_gone = event.exit_code is not None and event.exit_code < 0
+            return Loss(event.rank, event.host or "?", event.error, is_gone=is_gone)
     return None
 
 
 def _record(run: RunDirectory, ranks: Ranks, attempt: int, verdict: Verdict) -> None:
     """Put on record who hangs, once per attempt: ranks that cannot ask each other may find the same."""
     this_attempt = events.of_attempt(events.history(run), attempt)
-    if any(event.get("hang") and event["attempt"] == attempt for event in this_attempt):
+    if any(isinstance(event, Failed) and event.hang and event.attempt == attempt for event in this_attempt):
         return
     rank, host = verdict.ranks[0] if verdict.ranks else ranks.rank, verdict.host or ranks.host
     said = verdict.message
     if len(verdict.ranks) == 1:  # whoever reports a failure puts its rank and host before what it says
-        said = said.removeprefix(f"rank {rank} on {host} ")
-    events.record(
-        run,
-        events.FAILED,
+        said = said.removeprefix(f"{name_of(rank, host)} ")
+    failed = Failed(
         attempt=attempt,
         rank=rank,
         host=host,
@@ -81,6 +78,7 @@ def _record(run: RunDirectory, ranks: Ranks, attempt: int, verdict: Verdict) -> 
         collateral=False,
         hang=True,
     )
+    events.append(run, failed)
 
 
 def _what_it_waits_for(ranks: Ranks, verdict: Verdict) -> str:

@@ -106,9 +106,21 @@ class RunObserver:
         except OSError as error:  # the next epoch writes the table as a whole
             events.warn(self._run, f"epoch {record['epoch']} is not in results.csv yet: {error}")
 
-    def event(self, name: str, **fields: Any) -> None:
+    def warn(self, message: str) -> None:
+        self._note(events.Warned(message=message))
+
+    def rolled_back(self, message: str, *, step_from: int, step_to: int) -> None:
+        self._note(events.RolledBack(message=message, step_from=step_from, step_to=step_to))
+
+    def pruned(self, epoch: int) -> None:
+        self._note(events.Pruned(epoch=epoch))
+
+    def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None:
+        self._note(events.Evaluated(epoch=epoch, metrics=metrics, seconds=seconds))
+
+    def _note(self, event: events.Event) -> None:
         if self._writes:
-            events.note(self._run, name, **fields)
+            events.note(self._run, event)
 
     def batch(self, step: int, batch: dict[str, Any]) -> None:
         """Remember the run's first three batches; they are drawn when it ends, to keep drawing out of the loop."""

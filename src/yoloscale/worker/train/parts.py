@@ -241,7 +241,7 @@ def _size_batch(config: Config, run: RunDirectory, trainer: Any, precision: Prec
     """Collective. The planned global batch; sized on the GPU at the first start of a run that leaves it open."""
     if (planned := planned_batch(config)) >= 1:
         return int(planned)
-    earlier = [event["batch"] for event in events.history(run) if event["event"] == events.TRAINING_STARTED]
+    earlier = [event.batch for event in events.history(run) if isinstance(event, events.TrainingStarted)]
     if chosen := group.broadcast_object(earlier[0] if earlier else None):
         trainer.batch_size = trainer.args.batch = chosen // planned_ranks(config)
         return int(chosen)

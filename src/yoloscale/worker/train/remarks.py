@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -10,7 +9,7 @@ from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import SetUpRemark
+from yoloscale.runs.events import Remark, Warned
 from yoloscale.system.formatting import counted
 from yoloscale.yolo.messages import Message
 
@@ -23,16 +22,14 @@ def tell(run: RunDirectory, ranks: Ranks, heard: Sequence[Message]) -> None:
     of_all = group.gather_objects((ranks.host, tuple(heard)))
     if not ranks.is_first:
         return
-    known = {_without_numbers(str(record.get("message"))) for record in events.history(run)}
+    told = (event for event in events.history(run) if isinstance(event, (Warned, Remark)))
+    known = {_without_numbers(event.message) for event in told}
     for remark in merge(of_all):
         if _without_numbers(remark.message) not in known:
-            event = events.WARNING if remark.is_warning else events.REMARK
-            fields = dataclasses.asdict(remark)
-            del fields["is_warning"]
-            events.note(run, event, **fields)
+            events.note(run, remark)
 
 
-def merge(of_all: Sequence[tuple[str, Sequence[Message]]]) -> list[SetUpRemark]:
+def merge(of_all: Sequence[tuple[str, Sequence[Message]]]) -> list[Warned | Remark]:
     """What rank 0 said, and after that what only others did, each once. Pure.
 
     Args:
@@ -45,21 +42,25 @@ def merge(of_all: Sequence[tuple[str, Sequence[Message]]]) -> list[SetUpRemark]:
             key = _without_numbers(message.text)
             first.setdefault(key, message)
             speakers.setdefault(key, []).append(rank)
-    remarks, left_out = list[SetUpRemark](), list[int]()  # the first rank of each that is left out
+    remarks, left_out = list[Warned | Remark](), list[int]()  # the first rank of each that is left out
     for key, message in first.items():
         ranks = speakers[key]
         if ranks[0] == 0:
-            remarks.append(SetUpRemark(message.text, message.is_warning, rank=0))
-        elif sum(remark.rank > 0 for remark in remarks) == MOST_OF_OTHERS:
+            remarks.append(_remark(message, rank=0))
+        elif sum(bool(remark.rank) for remark in remarks) == MOST_OF_OTHERS:
             left_out.append(ranks[0])
         else:
             more = f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
             who = f"rank {ranks[0]} on {of_all[ranks[0]][0]}{more}"
-            remarks.append(SetUpRemark(f"{who}: {message.text}", message.is_warning, rank=ranks[0]))
+            remarks.append(_remark(message, rank=ranks[0], who=f"{who}: "))
     if left_out:
         said = f"{counted(len(left_out), 'more message')} of other ranks while they were set up"
-        remarks.append(SetUpRemark(said, True, rank=left_out[0]))
+        remarks.append(Warned(message=said, rank=left_out[0]))
     return remarks
+
+
+def _remark(message: Message, *, rank: int, who: str = "") -> Warned | Remark:
+    return (Warned if message.is_warning else Remark)(message=f"{who}{message.text}", rank=rank)
 
 
 def _without_numbers(message: str) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from yoloscale.checkpoint.state import Progress
 from yoloscale.config.freeze import parse
@@ -18,6 +17,7 @@ from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.loop import Outcome
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import Event, Failed
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.sweep_directory import sweep_of
 from yoloscale.system.files import write_whole
@@ -52,7 +52,7 @@ def open_trackers(
         node=ranks.node,
         nodes=ranks.nodes,
         warn=partial(_warn, run),
-        found_at=lambda tracker, where: events.note(run, events.TRACKED, tracker=tracker, where=where),
+        found_at=lambda tracker, where: events.note(run, events.Tracked(tracker=tracker, where=where)),
     )
     made = makers(config.logger, facts) if ranks.is_first_of_node else {}
     told = run.tracked(ranks.node)
@@ -87,15 +87,15 @@ def close_timeout_s(outcome: Outcome) -> float:
     return FINISHED_TIMEOUT_S if outcome is Outcome.finished else STOPPED_TIMEOUT_S
 
 
-def why_restarted(history: list[dict[str, Any]], attempt: int) -> str | None:
+def why_restarted(history: Sequence[Event], attempt: int) -> str | None:
     """What ended the start before this one; None if it was asked to stop, or has told of its failure itself."""
     before = events.of_attempt(history, attempt - 1)
-    failed = [event for event in before if event["event"] == events.FAILED]
-    spoke = any(event.get("rank") == 0 and "traceback" in event for event in failed)  # not the launcher, of a dead one
-    if spoke or any(event["event"] == events.PREEMPTED for event in before):
+    failed = [event for event in before if isinstance(event, Failed)]
+    spoke = any(event.rank == 0 and event.traceback is not None for event in failed)  # not the launcher, of a dead one
+    if spoke or any(isinstance(event, events.Preempted) for event in before):
         return None
-    own = next((event for event in failed if not event.get("collateral")), None)
-    return f"rank {own['rank']} on {own['host']}: {own['error']}" if own else "the one before was killed"
+    own = next((event for event in failed if not event.collateral), None)
+    return own.text if own else "the one before was killed"
 
 
 def _identity(run: RunDirectory, progress: Progress) -> dict[str, str]:
@@ -130,7 +130,8 @@ def _of_agent(environ: Mapping[str, str]) -> dict[str, str]:
 
 def tracker_id(run: RunDirectory) -> str:
     """An id of the run's own, from its name and when it was first started."""
-    begun = next(iter(events.history(run)), {}).get("time", 0)
+    first = next(iter(events.history(run)), None)
+    begun = first.time if first is not None else 0
     return f"{derive('tracker', run.name, str(begun)):016x}"[-12:]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -26,6 +26,7 @@ from yoloscale.engine.stop_requests import Ballot
 from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import Process, name_of
 from yoloscale.runs.identity import RunLost
 from yoloscale.system import memory
 from yoloscale.system.variables import STOP_AT
@@ -56,7 +57,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     watchdog = watch(config, run, ranks, attempt)
     steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
     processes = _announce(run, ranks, attempt, device)
-    watchdog.meet(processes)
+    watchdog.meet([asdict(process) for process in processes])
     with listening() as heard:
         parts = build(config, run, ranks, device, steps, ballot, partial(_say, run, ranks, attempt))
     remarks.tell(run, ranks, heard)
@@ -81,7 +82,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         keeper=keeper,
         observer=observer,
         ballot=ballot,
-        hosts=[str(process["host"]) for process in processes],
+        hosts=[process.host for process in processes],
         is_hopeless=trial.is_hopeless,
         machine=gpus.of_all,
         callbacks=callbacks,
@@ -146,7 +147,7 @@ def _callbacks(config: Config, ranks: Ranks, parts: Parts) -> TrainerView | None
 def _say(run: RunDirectory, ranks: Ranks, attempt: int, phase: str) -> None:
     """Put on record, by rank 0, which phase of the set-up begins."""
     if ranks.is_first:
-        events.record(run, events.SETUP, attempt=attempt, phase=phase)
+        events.append(run, events.Setup(attempt=attempt, phase=phase))
 
 
 def make_keeper(
@@ -178,34 +179,41 @@ def _say_stopped(
     reasons = group.gather_objects(ballot.reason)
     if not ranks.is_first:
         return
-    about = {"signal": next(filter(None, reasons), None), "outcome": outcome.value}
     position = progress.position
-    events.note(run, events.PREEMPTED, attempt=attempt, step=position.total, epoch=position.epoch + 1, **about)
+    preempted = events.Preempted(
+        attempt=attempt,
+        step=position.total,
+        epoch=position.epoch + 1,
+        signal=next(filter(None, reasons), None),
+        outcome=outcome.value,
+    )
+    events.note(run, preempted)
     if run.loss() is None:
         run.stop_request.unlink(missing_ok=True)  # it has been honoured
 
 
-def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> list[dict[str, Any]]:
+def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> tuple[Process, ...]:
     """Collective. Put on record who takes part; returns it, in rank order."""
-    mine = {"rank": ranks.rank, "host": ranks.host, "pid": os.getpid(), "device": str(device), "cpus": ranks.cpu_share}
-    processes = group.gather_objects(mine)
+    mine = Process(ranks.rank, ranks.host, os.getpid(), str(device), ranks.cpu_share)
+    processes = tuple(group.gather_objects(mine))
     if ranks.is_first:
-        events.record(run, events.ATTEMPT_STARTED, attempt=attempt, world_size=ranks.world_size, processes=processes)
+        started = events.AttemptStarted(attempt=attempt, world_size=ranks.world_size, processes=processes)
+        events.append(run, started)
         if told := too_few_cpus(processes):
             events.warn(run, told)
     return processes
 
 
-def too_few_cpus(processes: Sequence[Mapping[str, Any]]) -> str | None:
+def too_few_cpus(processes: Sequence[Process]) -> str | None:
     """What to say where a GPU has fewer than two CPUs beside it: one for the rank's own work, one to load images."""
-    short = [each for each in processes if each["device"] != "cpu" and each["cpus"] < FEWEST_CPUS]
+    short = [each for each in processes if each.device != "cpu" and each.cpus < FEWEST_CPUS]
     if not short:
         return None
     first = short[0]
-    who = f"rank {first['rank']} on {first['host']}" + (f" and {len(short) - 1} more" if len(short) > 1 else "")
+    who = name_of(first.rank, first.host) + (f" and {len(short) - 1} more" if len(short) > 1 else "")
     has = "has" if len(short) == 1 else "have"
     instead = "on SLURM, ask for more: cluster.cpus_per_task=CPUS of a node, 8 for each GPU"
-    return f"{who} {has} {first['cpus']} CPU beside the GPU, which will wait for images ({instead})"
+    return f"{who} {has} {first.cpus} CPU beside the GPU, which will wait for images ({instead})"
 
 
 def _end_if_lost(run: RunDirectory, ranks: Ranks) -> None:
@@ -253,15 +261,15 @@ def _when(config: Config, run: RunDirectory, attempt: int) -> When:
     )
 
 
-def _interruptions(history: list[dict[str, Any]], attempt: int) -> tuple[float, int]:
+def _interruptions(history: Sequence[events.Event], attempt: int) -> tuple[float, int]:
     """Seconds from first to last event in which earlier attempts trained, and how many ended without being asked to."""
     seen_s, broken = 0.0, 0
     for number in range(1, attempt):
         part = events.of_attempt(history, number)
-        begun = [event["time"] for event in part if event["event"] == events.TRAINING_STARTED]
+        begun = [event.time for event in part if isinstance(event, events.TrainingStarted)]
         if begun:
-            seen_s += part[-1]["time"] - begun[0]
-            broken += not any(event["event"] == events.PREEMPTED for event in part)
+            seen_s += part[-1].time - begun[0]
+            broken += not any(isinstance(event, events.Preempted) for event in part)
     return seen_s, broken
 
 
@@ -331,12 +339,11 @@ def _say_started(
     write_arguments(run.arguments, parts)
     order, position, hours = parts.order, progress.position, config.time
     _say(run, ranks, attempt, "ready")
-    events.record(
-        run,
-        events.TRAINING_STARTED,
+    started = events.TrainingStarted(
         attempt=attempt,
         epochs=0 if hours and position.epoch == 0 else position.epochs,  # after the first one it is known what fits
-        **({"hours": hours, "clock_s": round(progress.clock, 1)} if hours else {}),
+        hours=hours or None,
+        clock_s=round(progress.clock, 1) if hours else 0.0,
         steps_per_epoch=order.steps,
         epoch=position.epoch + 1,
         step=position.total,
@@ -348,3 +355,4 @@ def _say_started(
         prefetch=parts.loading.prefetch,
         memory_bytes=memory.available().free_bytes,
     )
+    events.append(run, started)

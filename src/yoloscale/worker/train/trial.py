@@ -98,7 +98,7 @@ def was_pruned(run: RunDirectory, epochs: int) -> bool:
 
     A start that was killed before it could save has another try at the epoch, and may find otherwise.
     """
-    return any(event["event"] == events.PRUNED and event.get("epoch") == epochs for event in events.history(run))
+    return any(isinstance(event, events.Pruned) and event.epoch == epochs for event in events.history(run))
 
 
 def _within(patience_s: float, ask: Callable[[], _Result]) -> _Result:

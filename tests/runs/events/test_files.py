@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from tests.counted_files import counted
 from tests.nfs_client import NfsClient
+from tests.run_events import write_event
 
-from yoloscale.runs import event_files, events, jsonl
+from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import RECENT, ROTATED, EventTail
+from yoloscale.runs.events import files as event_files
+from yoloscale.runs.events.files import RECENT, ROTATED, EventTail
 from yoloscale.runs.jobs import run_of
 
 LINES = 20
@@ -35,8 +37,8 @@ def write(run: RunDirectory, name: str, *lines: dict[str, Any]) -> None:
         file.writelines(json.dumps({"event": "warning", **line}) + "\n" for line in lines)
 
 
-def messages(found: list[dict[str, Any]]) -> list[str]:
-    return [record["message"] for record in found]
+def messages(found: list[events.Event]) -> list[str]:
+    return [str(event.record["message"]) for event in found]
 
 
 def _machine(folder: Path, name: str, pid: int | None, at_once: Barrier, *, one_for_all: bool) -> None:
@@ -47,7 +49,7 @@ def _machine(folder: Path, name: str, pid: int | None, at_once: Barrier, *, one_
         os.getpid = lambda: pid  # type: ignore[assignment]
     NfsClient(at_once.wait)
     for number in range(LINES):
-        record = events.line(run, events.WARNING, message=f"{name}{number}")
+        record = events.line(run, events.Warned(message=f"{name}{number}"))
         if one_for_all:
             jsonl.append(run.old_events, record)
         else:
@@ -83,9 +85,9 @@ def test_two_machines_lose_no_line_also_with_the_same_host_name_and_pid(run: Run
 
 
 def test_a_forked_process_writes_a_file_of_its_own(run: RunDirectory) -> None:
-    events.note(run, events.WARNING, message="parent")
+    events.note(run, events.Warned(message="parent"))
     if (child := os.fork()) == 0:
-        events.note(run, events.WARNING, message="child")
+        events.note(run, events.Warned(message="child"))
         os._exit(0)
     os.waitpid(child, 0)
     assert len(list(run.events.iterdir())) == 2
@@ -98,13 +100,13 @@ def test_the_same_name_in_another_working_folder_is_another_run(
     for place in ("here", "there"):
         (tmp_path / place / "run").mkdir(parents=True)
         monkeypatch.chdir(tmp_path / place)
-        events.record(RunDirectory(Path("run")), events.WARNING, message=place)
+        events.append(RunDirectory(Path("run")), events.Warned(message=place))
         assert messages(events.history(RunDirectory(tmp_path / place / "run"))) == [place]
 
 
 def test_an_odd_host_name_is_made_safe(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "../it's $(touch x)\n" + "x" * 300)
-    events.record(run, events.WARNING, message="here")
+    events.append(run, events.Warned(message="here"))
     (file,) = run.events.iterdir()
     assert file.name.startswith("it-s-touch-x-xxx")
     assert len(file.name) < 130
@@ -127,9 +129,9 @@ def test_what_follows_from_something_comes_after_it_whatever_the_clocks_say(run:
     ahead = 4e9
     write(run, "node0-1", {"time": ahead, "message": "cause"})
     assert messages(events.history(run)) == ["cause"]
-    events.record(run, events.WARNING, message="effect")  # by a clock that lags behind
+    events.append(run, events.Warned(message="effect"))  # by a clock that lags behind
     assert messages(events.history(run)) == ["cause", "effect"]
-    assert events.history(run)[-1]["time"] < ahead  # which stays what the clock said
+    assert events.history(run)[-1].time < ahead  # which stays what the clock said
 
 
 def test_a_started_process_knows_what_came_before_it(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,16 +140,16 @@ def test_a_started_process_knows_what_came_before_it(run: RunDirectory, monkeypa
     for name, value in event_files.handed_on(run).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(event_files, "_newest", {})
-    events.record(run, events.WARNING, message="effect")
+    events.append(run, events.Warned(message="effect"))
     assert messages(events.history(run)) == ["cause", "effect"]
 
 
 def test_an_older_run_is_read_also_after_it_went_on(run: RunDirectory) -> None:
-    jsonl.append(run.old_events, {"event": events.SUBMITTED, "time": 1.0, "job": "41", "message": "old"})
+    jsonl.append(run.old_events, {"event": "submitted", "time": 1.0, "job": "41", "message": "old"})
     assert messages(events.history(run)) == ["old"]
     assert event_files.exist(run)
     assert run_of("41", [run]) == run
-    events.record(run, events.SUBMITTED, job="42", message="new")
+    write_event(run, "submitted", job="42", message="new")
     assert messages(events.history(run)) == ["old", "new"]
     assert run_of("42", [run]) == run
     assert len(run.old_events.read_bytes().splitlines()) == 1
@@ -177,14 +179,14 @@ def test_late_lines_are_put_where_they_belong(run: RunDirectory) -> None:
 
 
 def test_a_run_whose_folder_is_gone_is_not_made_again(run: RunDirectory) -> None:
-    events.record(run, events.WARNING, message="here")
+    events.append(run, events.Warned(message="here"))
     moved = RunDirectory(run.path.parent / f"{run.path.name}-moved")
     run.path.rename(moved.path)
     with pytest.raises(FileNotFoundError):
-        events.record(run, events.WARNING, message="nowhere")
+        events.append(run, events.Warned(message="nowhere"))
     run.events.mkdir(parents=True)  # of another run, which got the name
     with pytest.raises(FileNotFoundError):
-        events.record(run, events.WARNING, message="in another run")
+        events.append(run, events.Warned(message="in another run"))
     assert messages(events.history(moved)) == ["here"]
     assert events.history(run) == []
     tail = EventTail(moved)
@@ -193,7 +195,7 @@ def test_a_run_whose_folder_is_gone_is_not_made_again(run: RunDirectory) -> None
     write(moved, "node-9", {"time": 5, "message": "another run"})
     assert messages(tail.history()) == ["another run"]
     event_files.begin(run)  # this process makes it itself
-    events.record(run, events.WARNING, message="anew")
+    events.append(run, events.Warned(message="anew"))
     assert messages(events.history(run)) == ["anew"]
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events.schema import Event, parse
 from yoloscale.runs.tail import Lines
 from yoloscale.system.files import host_name
 from yoloscale.system.variables import READ_UNTIL
@@ -33,7 +34,7 @@ RECENT = 6  # files with the newest lines: opened at each look, which is what ma
 ROTATED = 32  # of the others, whose sizes are looked at, in turn
 _own: dict[tuple[int, Path], Path] = {}  # the file of this process, by pid and run: a forked child has one of its own
 _newest: dict[Path, float] = {}  # by run
-_Entry = tuple[float, str, int, dict[str, Any]]  # its place in time, file, number in it, and the line itself
+_Entry = tuple[float, str, int, Event]  # its place in time, file, number in it, and the event itself
 
 
 def append(run: RunDirectory, record: Mapping[str, Any]) -> None:
@@ -89,20 +90,20 @@ class EventTail:
         self._writers: dict[str, _Writer] = {}  # by file name, the next one to look at first
         self._entries: list[_Entry] = []
 
-    def new(self) -> list[dict[str, Any]]:
+    def new(self) -> list[Event]:
         """The events since the last call, in their order among each other; late ones may belong before earlier ones."""
         found = sorted((entry for writer in self._look() for entry in writer.new()), key=_place)
         if found:
             path = self._run.path.absolute()
             self._entries += found
             _newest[path] = max(_newest.get(path, 0.0), found[-1][0])
-        return [record for *_, record in found]
+        return [event for *_, event in found]
 
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> list[Event]:
         """All events so far, oldest first."""
         self.new()
         self._entries.sort(key=_place)
-        return [record for *_, record in self._entries]
+        return [event for *_, event in self._entries]
 
     def _look(self) -> list[_Writer]:
         """The files that may have new lines."""
@@ -143,7 +144,7 @@ class _Writer:
             if (record := jsonl.parse(line)) is not None and "event" in record:
                 self.clock = max(self.clock, *(_number(record.get(key)) for key in ("time", "after")))
                 self.count += 1
-                yield self.clock, self.name, self.count, record
+                yield self.clock, self.name, self.count, parse(record)
 
 
 def _files(run: RunDirectory) -> Iterator[Path]:

@@ -1,0 +1,360 @@
+"""The events of a run: what each kind of line in events/ says, who writes it, and what its fields mean. Pure.
+
+A line is a JSON object with `event` (its kind), `time` (seconds since the epoch), `id` (the run's; older runs have
+none), `after` where the clock of the writer lags (files.py), and the fields of its kind below. A field without a
+default is always written, one with a default only where it has another value. A name that Python keeps for itself has
+an underscore here and none in the file. Kinds and fields of newer versions are kept in `record`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What all events have; by itself, an event of a kind that this version does not know."""
+
+    kind: ClassVar[str] = ""
+    kinds: ClassVar[dict[str, type[Event]]] = {}
+    time: float = 0.0  # when it was put on record; 0 before
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)  # the line as it stands
+
+    def __init_subclass__(cls, kind: str) -> None:
+        cls.kind = kind
+        Event.kinds[kind] = cls
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted(Event, kind="submitted"):
+    """A scheduler has taken the run. Written by whoever submitted it."""
+
+    job: str  # the scheduler's id; ARRAY_TASK for an element of an array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requeued(Event, kind="requeued"):
+    """The job starts again. Written by its script before it asks for that, or by its next start where SLURM did it."""
+
+    job: str
+    by: str  # slurm, yoloscale
+    step: int  # of the newest checkpoint
+    count: int | None = None  # requeues in a row from that checkpoint
+    cause: str
+    excluded: tuple[str, ...] = ()  # nodes that the job leaves out from now on
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptLaunched(Event, kind="attempt_launched"):
+    """A launcher looks after an attempt. Written by that of node 0 before it starts the ranks."""
+
+    attempt: int  # from 1
+    host: str
+    pid: int  # of the launcher
+    argv: tuple[str, ...] | None = None  # of torchrun's agent; not where the nodes are still to meet
+    start: str | None = None  # of SLURM: JOB.RESTARTS.STEP
+
+
+@dataclass(frozen=True)
+class Process:
+    """One rank of an attempt."""
+
+    rank: int
+    host: str
+    pid: int
+    device: str  # cpu, cuda:0
+    cpus: int  # the share of the machine that is its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptStarted(Event, kind="attempt_started"):
+    """The ranks have met. Written by rank 0."""
+
+    attempt: int
+    world_size: int
+    processes: tuple[Process, ...] = field(metadata={"of": Process})  # in rank order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup(Event, kind="setup"):
+    """A phase before training begins. Written by rank 0; by the launcher while it waits for the other nodes."""
+
+    attempt: int
+    phase: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStarted(Event, kind="training_started"):
+    """The set-up is over, the first step follows. Written by rank 0."""
+
+    attempt: int
+    epochs: int  # of the whole run; 0 where `hours` ends it and the pace is not known yet
+    hours: float | None = None  # `time=`
+    clock_s: float = 0.0  # with `hours`: trained before this attempt
+    steps_per_epoch: int
+    epoch: int  # from 1, the one that is trained next
+    step: int  # optimiser steps behind it
+    images: int | None  # of an epoch
+    batch: int  # global
+    plan: str
+    precision: str
+    workers: int | None  # loader processes of a rank
+    prefetch: int | None
+    memory_bytes: int  # free on the machine of rank 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSaved(Event, kind="checkpoint_saved"):
+    """A checkpoint is on disk, whole. Written by the rank that saved it."""
+
+    step: int
+    epoch: int  # whole ones behind it
+    epoch_step: int  # steps of the next one behind it
+    taken: float  # when the state was copied, from which moment on nothing is lost; seconds since the epoch
+    blocked_s: float  # the loop stood still
+    reason: str  # epoch, interval, stop, failure, …
+    seconds: float  # writing it took
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescuing(Event, kind="rescuing"):
+    """After a failure, what was done before it is being saved. Written by the rank that does so."""
+
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Event, kind="evaluated"):
+    """A pass over the validation images is over. Written by rank 0."""
+
+    epoch: int  # after which it was, from 1
+    metrics: dict[str, float]
+    seconds: float
+    final: bool = False  # of the weights that the finished run is judged by
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned(Event, kind="pruned"):
+    """A search has found the run hopeless: it ends after this epoch. Written by rank 0."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolledBack(Event, kind="rolled_back"):
+    """Steps that were not finite made the run go back to a checkpoint. Written by rank 0.
+
+    Older versions wrote a warning with these fields.
+    """
+
+    message: str
+    step_from: int
+    step_to: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preempted(Event, kind="preempted"):
+    """The attempt has stopped on request. Written by rank 0; by the launcher where the ranks could not say so."""
+
+    attempt: int
+    step: int
+    epoch: int  # from 1, the one it stopped in
+    signal: str | None  # or what else asked: STOP, time limit; None where no rank can tell
+    outcome: str  # preempted, interrupted
+    saved: bool = True  # with a checkpoint of this step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancelled(Event, kind="cancelled"):
+    """A person has stopped the run. Written by whoever was asked."""
+
+    job: str | None = None  # None: in whatever job it is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restarted(Event, kind="restarted"):
+    """After a failure all ranks are started again. Written by the launcher of node 0."""
+
+    attempt: int  # that follows
+    step: int  # of the checkpoint it goes on from, 0 without one
+    cause: str
+    rank: int | None  # that failed
+    host: str
+    exit_code: int | None
+    restarts: int  # since the newest checkpoint came
+    max_restarts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regrouped(Event, kind="regrouped"):
+    """The run goes on with other nodes. Written by the launcher of node 0."""
+
+    attempt: int  # that follows
+    step: int
+    cause: str
+    nodes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved(Event, kind="moved"):
+    """The run goes on with changed settings. Written by whoever resumed it."""
+
+    from_: dict[str, Any]  # by key, what changed
+    to: dict[str, Any]
+    plan: str
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Event, kind="finished"):
+    """Nothing is left to do, and result.json is there. Written by rank 0."""
+
+    epochs: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class LostRank:
+    """A rank that others have lost."""
+
+    rank: int | None
+    host: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed(Event, kind="failed"):
+    """A rank, the launcher or the job has failed. Written by the rank, or by who saw it die or gives the run up."""
+
+    attempt: int  # 0: before the first one
+    rank: int | None  # None: not a rank
+    host: str | None = None
+    exit_code: int | None = None  # negative: the signal that killed it; None: see `exited`
+    error: str
+    log: str | None = None  # below the run directory
+    gave_up: bool = False  # the launcher's or the job's last word on the run: it is not tried again
+    restarts: int | None = None  # where the launcher gave up: how many there were
+    step: int | None = None  # and from the checkpoint of which step
+    at_step: int | None = None  # the optimiser step that the rank was at, from 1
+    collateral: bool  # all it says is that another rank is gone
+    traceback: str | None = None  # the end of it; only a rank that speaks for itself has one
+    lost: LostRank | None = field(default=None, metadata={"of": LostRank})  # the rank that is gone, as others said
+    hang: bool = False  # it hangs, by the watchdog of another rank
+    job: str | None = None
+    start: str | None = None  # the srun that found it out: JOB.RESTARTS.STEP
+
+    @property
+    def text(self) -> str:
+        """The error behind rank and host, which it does not repeat."""
+        return f"{who}: {self.error}" if (who := name_of(self.rank, self.host)) else self.error
+
+
+def name_of(rank: int | None, host: str | None) -> str:
+    """A rank as people are told of it; empty without one."""
+    return f"rank {rank} on {host or '?'}" if rank is not None else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned(Event, kind="warning"):
+    """Something to look after that does not stop the run. Written by anybody."""
+
+    message: str
+    rank: int | None = None  # of the set-up: the first rank that said it, the others' are in the message by name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remark(Event, kind="remark"):
+    """Something to know of the set-up. Written by rank 0 for all."""
+
+    message: str
+    rank: int  # as a warning's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked(Event, kind="tracked"):
+    """A tracker has the run. Written by rank 0."""
+
+    tracker: str
+    where: str  # an address, a folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exited(Event, kind="exited"):
+    """The launcher's last word on an attempt. Written by that of node 0, or by the job's script in its place."""
+
+    attempt: int
+    exit_code: int
+    goes_on: bool = False  # another attempt follows
+    job: str | None = None  # where the script says it
+    final: bool = False  # stopped, and the job is not requeued
+
+
+def parse(record: Mapping[str, Any]) -> Event:
+    """The event of a line. What the line lacks has its default, or is 0 or empty; null stands for what it lacks."""
+    kind = record["event"]
+    if kind == Warned.kind and "step_to" in record:
+        kind = RolledBack.kind  # of an older version
+    event: Event = _build(Event.kinds.get(kind, Event), record, record=record)
+    return event
+
+
+def as_record(event: Event) -> dict[str, Any]:
+    """The fields of an event's own kind as they are written."""
+    own = [each for each in fields(event) if each.name not in ("time", "record")]
+    values = {each.name.rstrip("_"): getattr(event, each.name) for each in own if _is_written(event, each)}
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def job_of(event: Event) -> str | None:
+    """The scheduler's job that an event speaks of; None if it speaks of none."""
+    job, start = getattr(event, "job", None), getattr(event, "start", None)
+    return str(job) if job is not None else str(start).partition(".")[0] if start else None
+
+
+def attempt_of(event: Event) -> int:
+    """The attempt that an event speaks of; 0 if it speaks of none."""
+    return int(getattr(event, "attempt", 0))
+
+
+def _is_written(event: Event, each: Field[Any]) -> bool:
+    return each.default is MISSING or getattr(event, each.name) != each.default
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _build(kind: Any, line: Mapping[str, Any], **given: Any) -> Any:
+    values = dict(given)
+    for name, key, of, instead in _readers(kind):
+        value = line.get(key)
+        if value is None:
+            value = instead
+        elif of is not None:
+            value = _build(of, value) if isinstance(value, Mapping) else tuple(_build(of, each) for each in value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        values[name] = value
+    return kind(**values)
+
+
+@cache
+def _readers(kind: Any) -> tuple[tuple[str, str, type | None, Any], ...]:
+    """Name, key, type of what is nested, and what stands for a missing value, of each field."""
+    return tuple(
+        (each.name, each.name.rstrip("_"), each.metadata.get("of"), _instead(each))
+        for each in fields(kind)
+        if each.name != "record"
+    )
+
+
+def _instead(each: Field[Any]) -> Any:
+    empty = {"int": 0, "float": 0.0, "str": "", "bool": False, "tuple": (), "dict": {}}
+    nothing = None if "None" in str(each.type) else empty[str(each.type).partition("[")[0]]
+    return nothing if each.default is MISSING else each.default
