@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from yoloscale.agent.attempt import Ended, Observer, run_attempt
 from yoloscale.agent.device_faults import is_device_fault
 from yoloscale.agent.job_end import JobEnd, LeftS
+from yoloscale.agent.job_step import JobStep
 from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.node_group import Change, NodeGroup
 from yoloscale.agent.outcome import Failure, Outcome, failed
@@ -25,7 +26,6 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_progress
 from yoloscale.system.durations import limit_s, stop_after_s
-from yoloscale.system.slurm_step import SlurmStep
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = No
     return replace(spec, run_id=run_id, stop_at=times.stop_at, limit_at=times.limit_at)
 
 
-def on_step(spec: JobSpec, step: SlurmStep) -> JobSpec:
-    """The same on the nodes that SLURM gave."""
+def on_step(spec: JobSpec, step: JobStep) -> JobSpec:
+    """The same on the nodes that the scheduler gave."""
     endpoint = f"{step.first_host}:{step.port}" if spec.nodes > 1 else None
     return replace(spec, rdzv_endpoint=endpoint, start=step.start)
 
@@ -85,7 +85,7 @@ def run_attempts(
     config: Config,
     observer: Observer,
     *,
-    step: SlurmStep | None = None,
+    step: JobStep | None = None,
     left_s: LeftS | None = None,
 ) -> Outcome:
     """Start a run on the first or only node and stay until it ends. Main thread only; the run is locked.
@@ -95,7 +95,7 @@ def run_attempts(
     another run's than the one that owns `run`; its ranks are gone then.
 
     Args:
-        step: where SLURM has started this process; None on a machine of one's own.
+        step: where a scheduler has started this process; None on a machine of one's own.
         left_s: seconds until the job of somebody's own around this process ends; None outside of one.
     """
     with StopRequests() as requests:
@@ -112,7 +112,7 @@ class _Start:
         observer: Observer,
         requests: StopRequests,
         *,
-        step: SlurmStep | None,
+        step: JobStep | None,
         left_s: LeftS | None,
     ) -> None:
         self._run, self._config, self._outer, self._requests = run, config, observer, requests

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from yoloscale.agent.attempt import Observer, run_attempt
 from yoloscale.agent.attempts import on_step, time_limit
+from yoloscale.agent.job_step import JobStep
 from yoloscale.agent.looks import Looks
 from yoloscale.agent.nodes import (
     FIRST_NODE_TIMEOUT_S,
@@ -27,7 +28,6 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.events import EventTail, Exited
 from yoloscale.runs.status import live_launcher, read_progress
-from yoloscale.system.slurm_step import SlurmStep
 
 UNMET_S = 30.0  # for an attempt that follows one whose first node was not reached
 LOOK_S = 1.0  # between two looks for node 0 itself
@@ -47,7 +47,7 @@ def join_attempts(
     observer: Observer,
     *,
     node_rank: int,
-    step: SlurmStep | None = None,
+    step: JobStep | None = None,
 ) -> Outcome:
     """Take part in an attempt and in those that node 0 starts after it, until the run ends. Main thread only.
 

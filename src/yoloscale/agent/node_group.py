@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from yoloscale.agent.attempt import Ended, Observer, say_launched
+from yoloscale.agent.job_step import JobStep
 from yoloscale.agent.members import FEWEST_TIMEOUT_S, Members, Regrouping, named
 from yoloscale.agent.outcome import Failure, Outcome, failed
 from yoloscale.agent.spec import JobSpec, among
@@ -19,7 +20,6 @@ from yoloscale.exit_codes import FAILED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.formatting import counted
-from yoloscale.system.slurm_step import SlurmStep
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class NodeGroup:
     """What lasts from attempt to attempt. `observer` is to look on while one goes on."""
 
     def __init__(
-        self, run: RunDirectory, config: Config, observer: Observer, requests: StopRequests, step: SlurmStep | None
+        self, run: RunDirectory, config: Config, observer: Observer, requests: StopRequests, step: JobStep | None
     ) -> None:
         self.observer = Observer(self._watch, observer.say)
         self._run, self._outer, self._requests = run, observer, requests

@@ -115,7 +115,7 @@ class Allocation(Protocol):
 
 
 class Backend(Protocol):
-    """Who starts the nodes of a run. Job ids are those that its scheduler writes."""
+    """Who starts the nodes of a run. Job ids are `NAME:…`; SLURM's are bare numbers, as it prints them."""
 
     name: str
 
@@ -133,6 +133,9 @@ class Backend(Protocol):
 
     def inside(self) -> Allocation | None:
         """The job whose nodes a command typed here would use; None outside of one."""
+
+    def current_job(self) -> str | None:
+        """The job that this process runs in; None outside of one."""
 
     def job_time_left(self) -> Callable[[], float | None] | None:
         """What tells the seconds until its job around this process ends; None outside of a node of one."""
@@ -163,6 +166,9 @@ class Backend(Protocol):
 
     def signal(self, job: str, ranks: Sequence[RankProcess], number: signal.Signals) -> list[RankProcess] | None:
         """Send a signal to ranks on the nodes of a job; those that got it, None where this machine cannot."""
+
+    def output(self, folder: Path, job: str) -> Path:
+        """Where the words of a job go that are no rank's: below `folder`, as `…-ID.out` (runs/job_output.py)."""
 
     def watch_command(self, jobs: Sequence[str]) -> str:
         """What a person types to see jobs in the scheduler's own words."""

@@ -65,6 +65,11 @@ def remarks(config: Config) -> list[str]:
     return [line for name in MODULES for line in _load(name).remarks(config)]
 
 
+def current_jobs() -> set[str]:
+    """The jobs that this process runs in."""
+    return {job for name in MODULES if (job := _load(name).current_job()) is not None}
+
+
 def job_time_left() -> Callable[[], float | None] | None:
     """What tells the seconds until the job around this process ends; None outside of one."""
     return next((left for name in MODULES if (left := _load(name).job_time_left()) is not None), None)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 
+from yoloscale.backends import registry
 from yoloscale.backends.status import status
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.runs.jobs import nobody
+from yoloscale.runs.jobs import NoAnswer, nobody
 from yoloscale.runs.status import Status
 from yoloscale.system.locks import try_lock
-from yoloscale.system.slurm_step import job_of
 
 
 @dataclass
@@ -59,17 +58,23 @@ def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Cl
 
 
 def refuse_if_submitted(run: RunDirectory, job: str | None = None) -> None:
-    """Raise ConfigError if a SLURM job has the run, running or still in the queue, and is not the `job` of who asks."""
+    """Raise ConfigError if a job has the run, running or still in the queue, and is not the `job` of who asks."""
     quiet = status(run, nobody)
-    own = (job, job_of(os.environ))
+    own = {job, *registry.current_jobs()}
     if quiet.job is None or quiet.job in own:
         return
     found = status(run)
     is_unanswered = found.scheduler is not None
-    if is_unanswered and shutil.which("squeue") is None:  # a copy, or another kind of machine: the lock has told
+    if is_unanswered and not _may_be_asked(quiet.job):  # a copy, or another kind of machine: the lock has told
         return
     if (found.is_active or is_unanswered) and found.job not in (None, *own):
         raise ConfigError(_in_use(run, found))
+
+
+def _may_be_asked(job: str) -> bool:
+    """Whether whoever has the job can be asked from this machine."""
+    told = registry.ask([job]).of(job)
+    return not isinstance(told, NoAnswer) or told.is_here
 
 
 def _flock(taken: Claim, *, is_first: bool, job: str | None) -> None:

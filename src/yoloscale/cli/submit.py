@@ -54,9 +54,10 @@ def _submit(taken: Claim, config: Config, words: Sequence[str], before: FrozenSt
     job = submit(taken, config, words, before)
     path = shown(taken.run.path)
     print(f"run   {path}\nplan  {describe(config)}")
-    print(f"job   {job} submitted\nlogs  {shown(taken.run.job / f'slurm-{job}.out')}")
+    backend = registry.required(config.cluster)
+    print(f"job   {job} submitted\nlogs  {shown(backend.output(taken.run.job, job))}")
     print(f"  yoloscale logs {path} -f\n  yoloscale status {path}\n  yoloscale cancel {path}")
-    print(f"  {registry.required(config.cluster).watch_command([job])}")
+    print(f"  {backend.watch_command([job])}")
     return FINISHED
 
 

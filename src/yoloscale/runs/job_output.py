@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 from yoloscale.runs.directory import RunDirectory
@@ -14,4 +15,5 @@ def output_of(run: RunDirectory, job: str | None) -> Path | None:
         return None
     sweep = sweep_of(run)
     folders = [run.job] if sweep is None else [run.job, sweep.job]  # that of an array lies with the sweep
-    return next((path for folder in folders if (path := folder / f"slurm-{job}.out").is_file()), None)
+    pattern = f"*-{glob.escape(job.rpartition(':')[2])}.out"
+    return next((path for folder in folders for path in folder.glob(pattern) if path.is_file()), None)

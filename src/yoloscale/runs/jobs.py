@@ -16,8 +16,8 @@ def without_scheduler(text: str) -> str:
 
 
 def is_job_id(text: str) -> bool:
-    """Whether it reads as SLURM's id of a job, `41`, or of an element of an array, `21_3`."""
-    return re.fullmatch(r"\d+(_\d+)?", text) is not None
+    """Whether it reads as the id of a job, `41` or `NAME:41`, or of an element of an array, `21_3`."""
+    return re.fullmatch(r"([a-z]+:)?\d+(_\d+)?", text) is not None
 
 
 def run_of(job: str, runs: Iterable[RunDirectory]) -> RunDirectory | None:

@@ -9,7 +9,8 @@ import pytest
 from yoloscale.backends.check import validate
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, ModelConfig, Task
-from yoloscale.config.schema.slurm import ContainerRuntime, SlurmConfig, gpus_of
+from yoloscale.config.schema.job import ContainerRuntime
+from yoloscale.config.schema.slurm import SlurmConfig, gpus_of
 from yoloscale.system.machine import Machine
 
 LOGIN_NODE = Machine(gpu_count=0, cpus=4, has_bf16=True)

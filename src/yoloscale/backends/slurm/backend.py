@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yoloscale.backends.base import Allocation, Backend, JobRequest, PointJobs, RankProcess
@@ -16,6 +17,7 @@ from yoloscale.errors import Problem
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import Answer, Ask
 from yoloscale.system.remarks import Say
+from yoloscale.system.slurm_step import job_of
 
 if TYPE_CHECKING:
     from yoloscale.agent.attempt import Observer
@@ -54,6 +56,10 @@ class SlurmBackend:
         """The job of `salloc`, or of a batch script; None in a task of an srun."""
         job = own_job.own_job()
         return None if job is None else SlurmAllocation(job)
+
+    def current_job(self) -> str | None:
+        """By SLURM's variables, which the terminal of `salloc` has, too."""
+        return job_of(os.environ)
 
     def job_time_left(self) -> Callable[[], float | None] | None:
         """On a node of a job; a login node's terminal may have the variables of one, too."""
@@ -106,6 +112,10 @@ class SlurmBackend:
         from yoloscale.backends.slurm.signals import send_in_job
 
         return send_in_job(job, ranks, number) if shutil.which("srun") is not None else None
+
+    def output(self, folder: Path, job: str) -> Path:
+        """As `JobRequest.output` names it."""
+        return folder / f"slurm-{job}.out"
 
     def watch_command(self, jobs: Sequence[str]) -> str:
         """squeue."""

@@ -8,15 +8,8 @@ from dataclasses import fields
 from yoloscale.backends.slurm.check_environment import environment_problems
 from yoloscale.backends.slurm.check_sbatch import ONE_LINE, UNWRITABLE, sbatch_problems
 from yoloscale.config.schema import ClusterConfig, Device
-from yoloscale.config.schema.slurm import (
-    OPTIONS,
-    ContainerRuntime,
-    SlurmConfig,
-    gpus_in,
-    gpus_of,
-    is_exclusive,
-    passed_through,
-)
+from yoloscale.config.schema.job import ContainerRuntime
+from yoloscale.config.schema.slurm import OPTIONS, SlurmConfig, gpus_in, gpus_of, is_exclusive, passed_through
 from yoloscale.errors import Problem
 
 _GPUS = re.compile(r"([^\s:,]+:)?[0-9]+")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
 from collections import Counter
@@ -210,9 +209,12 @@ def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float, as_json: b
 
 def announce(sweep: SweepDirectory, jobs: Sequence[str], count: int) -> None:
     """Say what was submitted, and how to follow it."""
+    from yoloscale.backends import registry
+
+    backend = registry.of_job(jobs[0])
     path, job = shown(sweep.path), ",".join(jobs)
     several = f" in {len(jobs)} arrays, as large as the site takes them" if len(jobs) > 1 else ""
     print(f"sweep {path}\njob   {job} submitted: {counted(count, 'point')}{several}")
     array = jobs[0] if len(jobs) == 1 else "ARRAY"
-    print(f"logs  {shown(sweep.job / f'slurm-{array}_INDEX.out')}")
-    print(f"  yoloscale status {path}\n  yoloscale cancel {path}\n  squeue -j {shlex.quote(job)}")
+    print(f"logs  {shown(backend.output(sweep.job, f'{array}_INDEX'))}")
+    print(f"  yoloscale status {path}\n  yoloscale cancel {path}\n  {backend.watch_command(jobs)}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.config.schema.bench import BenchConfig, Measurement, MeasurementConfig
-from yoloscale.config.schema.slurm import ContainerRuntime, SlurmConfig
+from yoloscale.config.schema.job import ContainerRuntime, JobConfig
+from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig, SweepConfig, TrialConfig
 from yoloscale.config.schema.train import (
     LOCAL,
@@ -40,6 +41,7 @@ __all__ = [
     "DebugConfig",
     "Device",
     "Interval",
+    "JobConfig",
     "LoggerConfig",
     "Measurement",
     "MeasurementConfig",

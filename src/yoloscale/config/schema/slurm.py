@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
+
+from yoloscale.config.schema.job import JobConfig
 
 CPUS_PER_GPU = 8  # for a rank and its loader processes, where neither a person nor the site says
 
 
-class ContainerRuntime(str, Enum):
-    """What runs a container image under srun."""
-
-    pyxis = "pyxis"
-    apptainer = "apptainer"
-    singularity = "singularity"  # apptainer under its older name, and SingularityCE
-
-
 @dataclass
-class SlurmConfig:
-    """Options of sbatch, as it names them, and what the job does around the ranks. Only with launcher=slurm.
+class SlurmConfig(JobConfig):
+    """Options of sbatch, as it names them. Only with launcher=slurm.
 
     There is one task on each node, torchrun's agent with the node's ranks: `cpus_per_task`, `mem` and `gpus_per_node`
     are those of a node.
@@ -41,17 +34,7 @@ class SlurmConfig:
     mail_type: str | None = None
     mail_user: str | None = None
     sbatch: dict[str, Any] = field(default_factory=dict)  # any other option by its long name; true: without a value
-    export: list[str] | None = None  # names of environment variables that travel to the job beside a login's; None: all
-    env: dict[str, str] = field(default_factory=dict)  # set in the job, for all to read: no secrets
-    setup: list[str] = field(default_factory=list)  # lines of shell before the ranks start: module load, conda activate
-    python: str | None = None  # interpreter on the nodes; None: this one
-    container_runtime: ContainerRuntime = ContainerRuntime.pyxis
-    container_image: str | None = None
-    container_mounts: list[str] = field(default_factory=list)  # HOST:CONTAINER beside the run's folder and the cache
-    container_python: str = "python3"  # inside the image, with yoloscale installed
     template: str | None = None  # of the script, in place of the shipped slurm/job.sbatch.j2
-    max_requeues: int = 10  # in a row that brought no newer checkpoint; 0: the job is not requeued
-    array_parallelism: int | None = None  # points of a sweep that run at the same time; None: all
 
 
 # keys that are options of sbatch as they stand; `cluster.time` is one, too, which other launchers know as well
