@@ -16,10 +16,10 @@ PROGRAM = """
 import signal, time, types
 from yoloscale.engine import stop_requests
 now = [100.0]
-votes.time = types.SimpleNamespace(monotonic=lambda: now[0])  # goes on with SIGWINCH, and only then
+stop_requests.time = types.SimpleNamespace(monotonic=lambda: now[0])  # goes on with SIGWINCH, and only then
 later = []
-signal.signal(signal.SIGWINCH, lambda *_: later.append(votes.SAME_INTERRUPT_S))
-ballot = votes.Ballot()
+signal.signal(signal.SIGWINCH, lambda *_: later.append(stop_requests.SAME_INTERRUPT_S))
+ballot = stop_requests.Ballot()
 ballot.listen()
 last = ballot.wish
 print("listening", flush=True)

@@ -12,13 +12,13 @@ from yoloscale.agent import leftovers, torchrun
 from yoloscale.agent.agent_report import AgentLog
 from yoloscale.agent.looks import Looks
 from yoloscale.agent.meeting import Meeting
-from yoloscale.agent.outcome import TOLD
 from yoloscale.agent.spec import JobSpec
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import EventTail, attempt_of
 from yoloscale.runs.progress import Progress
 from yoloscale.system.processes import Dependent
+from yoloscale.system.signals import STOP_SIGNALS
 
 POLL_S = 0.1
 REQUEST_POLL_S = 1.0  # a file may lie on a file system that many share
@@ -167,7 +167,7 @@ class Watched:
         if self._is_stopping:
             return None
         received = self._log.death_signal
-        if received is None and exit_code is not None and -exit_code in TOLD:  # before it listened
+        if received is None and exit_code is not None and -exit_code in STOP_SIGNALS:  # before it listened
             received = signal.Signals(-exit_code)
         return signal.SIGINT if received is signal.SIGINT else signal.SIGTERM if received else None
 

@@ -11,10 +11,10 @@ from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOP
 from yoloscale.runs.events import Failed, name_of
 from yoloscale.runs.progress import Progress
 from yoloscale.system.processes import describe_exit
+from yoloscale.system.signals import STOP_SIGNALS
 
 ABORTED = -signal.SIGABRT
-TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)  # whoever does not listen yet dies of them
-ORDERLY = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))  # of a rank that was told to stop
+ORDERLY = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in STOP_SIGNALS))  # of a rank that was told to stop
 
 
 @dataclass(frozen=True)

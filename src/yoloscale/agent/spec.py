@@ -60,7 +60,7 @@ def job_spec(config: Config, run: Path, *, attempt: int, job_id: str, node_rank:
         attempt=attempt,
         job_id=job_id,
         procs_per_node=cluster.procs_per_node,
-        threads=cluster.threads or max(1, cpus.available() // cluster.procs_per_node),
+        threads=cluster.threads or cpus.share(cluster.procs_per_node),
         device=cluster.device,
         gpus=tuple(cluster.gpus) if cluster.gpus is not None else None,
         nodes=cluster.nodes,

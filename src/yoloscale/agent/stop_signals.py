@@ -8,8 +8,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-MAY_STAY_IGNORED = (signal.SIGINT, signal.SIGHUP)
+from yoloscale.system.signals import CHECKPOINT_SIGNAL, MAY_STAY_IGNORED, STOP_SIGNALS
 
 
 class StopRequests:
@@ -30,7 +29,7 @@ class StopRequests:
             if number in MAY_STAY_IGNORED and signal.getsignal(number) is signal.SIG_IGN:
                 continue
             self._previous[number] = signal.signal(number, self._note)
-        self._previous[signal.SIGUSR2] = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        self._previous[CHECKPOINT_SIGNAL] = signal.signal(CHECKPOINT_SIGNAL, signal.SIG_IGN)
         return self
 
     def __exit__(

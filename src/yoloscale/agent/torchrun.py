@@ -9,12 +9,12 @@ from pathlib import Path
 
 from yoloscale.agent.spec import JobSpec
 from yoloscale.system.network import split_endpoint
+from yoloscale.system.signals import STOP_SIGNALS
 
 MONITOR_INTERVAL_S = 0.2
 JOIN_TIMEOUT_S = 600  # how long the first node waits for the others
 READ_TIMEOUT_S = 60  # how long a node tries to reach the first one
 SHUTDOWN_TIMEOUT_S = 60  # from the request to stop until a rank is killed: a checkpoint is saved meanwhile
-SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGUSR1"  # passed on to the ranks as requests to stop; lifeline.py sees to SIGUSR2
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def render(spec: JobSpec, features: TorchrunFeatures) -> list[str]:
     argv += [f"--nnodes={spec.nodes}", f"--nproc-per-node={spec.procs_per_node}", "--max-restarts=0"]
     argv += [f"--monitor-interval={MONITOR_INTERVAL_S}", *_rendezvous(spec)]
     if features.signals_to_handle:
-        argv.append(f"--signals-to-handle={SIGNALS}")
+        # passed on to the ranks as requests to stop; parent_death.py sees to SIGUSR2
+        argv.append(f"--signals-to-handle={','.join(number.name for number in STOP_SIGNALS)}")
     if features.shutdown_timeout:
         argv.append(f"--shutdown-timeout={SHUTDOWN_TIMEOUT_S}")
     return [*argv, "-m", "yoloscale.worker", str(spec.run)]

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.files import first_free
 
 PREFIX = "bench."
 NEAR_STEP = 10  # of an epoch: what resuming at a later step is compared with
@@ -159,8 +160,5 @@ def free_folder(config: Config, suffix: str = "") -> Path:
     """Where a measurement is kept: `runs/bench/<model>-<dataset><suffix>`, else that with `-2`, `-3`, …"""
     from yoloscale.launch.run_folder import default_name
 
-    parent = Path(config.paths.runs).expanduser() / "bench"
-    name, number = f"{config.name or default_name(config)}{suffix}", 1
-    while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return folder.absolute()
+    folder = Path(config.paths.runs).expanduser() / "bench"
+    return first_free(folder / f"{config.name or default_name(config)}{suffix}").absolute()

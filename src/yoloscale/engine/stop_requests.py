@@ -12,6 +12,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from types import FrameType
 
+from yoloscale.system.signals import CHECKPOINT_SIGNAL, MAY_STAY_IGNORED, STOP_SIGNALS
+
 VOTES = 4  # numbers that a rank's ballot puts on the way with the gradients of a step
 SAME_INTERRUPT_S = 1.0
 ASK_EACH_S = 1.0  # files may lie on a file system that many machines share
@@ -24,14 +26,6 @@ class Stop(IntEnum):
     time_limit = 1  # `time=` hours are over: evaluate, save, finish
     terminate = 2  # SIGTERM, SIGHUP, SIGUSR1, a STOP file, the end of the allotted time: save, exit 75
     interrupt = 3  # SIGINT: save, exit 130
-
-
-_SIGNALS = {
-    signal.SIGTERM: Stop.terminate,
-    signal.SIGHUP: Stop.terminate,
-    signal.SIGUSR1: Stop.terminate,
-    signal.SIGINT: Stop.interrupt,
-}
 
 
 class Ballot:
@@ -60,15 +54,14 @@ class Ballot:
         it to the agent, too, which passes it on. SIGHUP and SIGINT that this process was started to ignore (nohup, a
         script's `&`) stay ignored.
         """
-        for number in _SIGNALS:
-            may_stay = number in (signal.SIGHUP, signal.SIGINT)
-            if not (may_stay and signal.getsignal(number) is signal.SIG_IGN):
+        for number in STOP_SIGNALS:
+            if not (number in MAY_STAY_IGNORED and signal.getsignal(number) is signal.SIG_IGN):
                 signal.signal(number, self._on_signal)
-        signal.signal(signal.SIGUSR2, self._on_request)
+        signal.signal(CHECKPOINT_SIGNAL, self._on_request)
 
     def stop_listening(self) -> None:
         """Let signals end this process as where nobody listens. Raises KeyboardInterrupt if one asked for a stop."""
-        for number in _SIGNALS:
+        for number in STOP_SIGNALS:
             if signal.getsignal(number) == self._on_signal:
                 signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
         if self.wish is not Stop.none:
@@ -81,7 +74,7 @@ class Ballot:
             if self.wish is not Stop.interrupt:
                 self._interrupted_at = time.monotonic()
         name = signal.Signals(number)
-        self.ask(_SIGNALS[name], name.name)
+        self.ask(Stop.interrupt if name is signal.SIGINT else Stop.terminate, name.name)
 
     def _on_request(self, _number: int, _frame: FrameType | None) -> None:
         self.wants_checkpoint = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 
 import yaml
@@ -13,6 +12,7 @@ from yoloscale.config.freeze import load, parse
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import sweep_of
+from yoloscale.system.files import first_free
 
 # what the new run has from the weights, or by itself
 _REPLACED = ("name", "model", "pretrained", "resume", "paths.runs", "project", "-m", "--multirun", "--detach")
@@ -48,8 +48,7 @@ def command(run: RunDirectory, changes: Sequence[str] = ()) -> str:
     folder = (sweep_of(run) or run).path.parent
     if folder != Path(PathsConfig().runs).absolute():
         words.append(f"paths.runs={_shown(folder)}")
-    names = (f"{run.name}-{number}" for number in count(2))
-    words.append(f"name={next(name for name in names if not (folder / name).exists())}")
+    words.append(f"name={first_free(folder / run.name, 2).name}")
     return f"yoloscale train {shlex.join(words)}"
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import yaml
@@ -20,6 +19,7 @@ from yoloscale.launch.move import move, moved_run
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import is_finished
+from yoloscale.system.files import first_free, is_part, make_first_free
 from yoloscale.system.remarks import Say, silent
 
 
@@ -30,7 +30,8 @@ def claim(config: Config, overrides: list[str], say: Say = silent) -> Claim:
     it is finished, in use, or another one. `say` gets a line for what a run that goes on has otherwise by now.
     """
     if config.name is None:
-        run = _make_first_free(config)
+        run = RunDirectory(make_first_free(named_run(config, default_name(config)).path))
+        run.job.mkdir()
         config.name = run.name
     else:
         run = named_run(config, config.name)
@@ -61,7 +62,7 @@ def proposed_run(config: Config) -> RunDirectory:
     """The run directory that `claim` would take if nobody came between; makes nothing."""
     if config.name is not None:
         return named_run(config, config.name)
-    return next(run for run in _candidates(config) if not run.path.exists())
+    return RunDirectory(first_free(named_run(config, default_name(config)).path))
 
 
 def refuse_if_taken(run: RunDirectory, config: Config) -> None:
@@ -97,23 +98,6 @@ def default_name(config: Config) -> str:
     return re.sub(r"[/\s]+", "-", f"{config.model.name}-{config.data.name}").strip("-.") or "run"
 
 
-def _candidates(config: Config) -> Iterator[RunDirectory]:
-    base = default_name(config)
-    for number in count(1):
-        yield named_run(config, base if number == 1 else f"{base}-{number}")
-
-
-def _make_first_free(config: Config) -> RunDirectory:
-    for run in _candidates(config):
-        try:
-            run.path.mkdir(parents=True)  # atomic: of two that try, one gets it
-        except FileExistsError:
-            continue
-        run.job.mkdir()
-        return run
-    raise AssertionError("numbers do not end")
-
-
 def _refuse_if_foreign(run: RunDirectory) -> None:
     if run.path.exists() and not all(_is_ours(run, entry) for entry in run.path.iterdir()):
         raise ConfigError(
@@ -123,4 +107,4 @@ def _refuse_if_foreign(run: RunDirectory) -> None:
 
 def _is_ours(run: RunDirectory, entry: Path) -> bool:
     """Whether `claim` makes it before config.yaml: all there is of a run whose launcher was killed just then."""
-    return entry in (run.job, run.overrides) or entry.match(f"{run.config.name}.*.part")
+    return entry in (run.job, run.overrides) or is_part(entry, of=run.config)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from types import TracebackType
 
@@ -78,18 +76,6 @@ def _is_open(path: Path, descriptor: int) -> bool:
 
 def _open(directory: SweepDirectory) -> int:
     return os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
-
-
-def make_first_free(base: str, directory: Callable[[str], SweepDirectory]) -> SweepDirectory:
-    """Make the folder `base`, `base-2`, …, whichever is the first that nobody has."""
-    for number in count(1):
-        found = directory(base if number == 1 else f"{base}-{number}")
-        try:
-            found.path.mkdir(parents=True)  # atomic: of two that try, one gets it
-        except FileExistsError:
-            continue
-        return found
-    raise AssertionError("numbers do not end")
 
 
 def _in_use(directory: SweepDirectory) -> Problem:

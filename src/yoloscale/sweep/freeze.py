@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 from yoloscale.backends.run_lock import lock
@@ -24,9 +23,9 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
-from yoloscale.sweep.directory import TakenSweep, make_first_free, take
+from yoloscale.sweep.directory import TakenSweep, take
 from yoloscale.sweep.problems import gathered
-from yoloscale.system.files import write_whole
+from yoloscale.system.files import first_free, is_part, make_first_free, write_whole
 from yoloscale.system.formatting import another
 from yoloscale.system.remarks import Say, once, silent
 
@@ -41,7 +40,7 @@ def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str], say: Say = silent) 
     config.
     """
     if sweep.name is None:
-        directory = make_first_free(sweep.default_name, sweep.directory)
+        directory = SweepDirectory(make_first_free(sweep.directory(sweep.default_name).path))
     else:
         directory = sweep.directory(sweep.name)
         refuse_if_foreign(directory)  # before the lock is written into it, and again under the lock
@@ -75,9 +74,7 @@ def proposed_directory(sweep: ConfiguredSweep) -> SweepDirectory:
     """The folder that `freeze_all` would take if nobody came between; makes nothing."""
     if sweep.name is not None:
         return sweep.directory(sweep.name)
-    base = sweep.default_name
-    candidates = (sweep.directory(base if number == 1 else f"{base}-{number}") for number in count(1))
-    return next(candidate for candidate in candidates if not candidate.path.exists())
+    return SweepDirectory(first_free(sweep.directory(sweep.default_name).path))
 
 
 def refuse_if_taken(sweep: ConfiguredSweep) -> None:
@@ -278,14 +275,14 @@ def _is_of_search(directory: SweepDirectory, entry: Path) -> bool:
 
 
 def _is_ours(directory: SweepDirectory, entry: Path) -> bool:
-    if entry == directory.job or entry.match(f"{directory.record.name}.*.part") or _is_of_search(directory, entry):
+    if entry == directory.job or is_part(entry, of=directory.record) or _is_of_search(directory, entry):
         return True
     if "=" not in entry.name or not entry.is_dir() or entry.is_symlink():
         return False
     run = RunDirectory(entry)
     return all(
         inner in (run.config, run.overrides)
-        or inner.match(f"{run.config.name}.*.part")
+        or is_part(inner, of=run.config)
         or (inner == run.job and not any(inner.iterdir()))
         for inner in entry.iterdir()
     )

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from yoloscale.agent.job_end import JobEnd
-from yoloscale.agent.outcome import TOLD
 from yoloscale.agent.stop_signals import StopRequests
 from yoloscale.backends.run_lock import Claim, lock
 from yoloscale.errors import ConfigError
@@ -25,12 +24,13 @@ from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import devices
 from yoloscale.sweep.slots import Slots
 from yoloscale.system.processes import Dependent, describe_exit
+from yoloscale.system.signals import STOP_SIGNALS
 from yoloscale.system.variables import CPU_SHARE, VISIBLE_GPUS
 
 LAUNCHER = "yoloscale.launch.supervise"
 POLL_S = 0.1
 SLOW_POLL_S = 1.0  # for what others have to let go of
-_TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))
+_TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in STOP_SIGNALS))
 
 
 class Source(Protocol):

@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 MAX_HOST = 100
@@ -21,6 +22,11 @@ def beside(path: Path) -> Path:
     `<name>.<random>.part`. A pid is no such name: in containers on two machines it is 1.
     """
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
+
+
+def is_part(entry: Path, of: Path) -> bool:
+    """Whether it is what a killed writer of the file has left."""
+    return entry.match(f"{of.name}.*{PART}")
 
 
 def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
@@ -43,6 +49,26 @@ def replacement(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def first_free(path: Path, first: int = 1) -> Path:
+    """`path`, `path-2`, `path-3`, …, whichever is not there yet; from `first` on. Makes nothing."""
+    return next(candidate for candidate in _numbered(path, first) if not candidate.exists())
+
+
+def make_first_free(path: Path) -> Path:
+    """Make the folder `path`, `path-2`, `path-3`, …, whichever is the first that nobody has; and its parents."""
+    for candidate in _numbered(path):
+        try:
+            candidate.mkdir(parents=True)  # atomic: of two that try, one gets it
+        except FileExistsError:
+            continue
+        return candidate
+    raise AssertionError("numbers do not end")
+
+
+def _numbered(path: Path, first: int = 1) -> Iterator[Path]:
+    return (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in count(first))
 
 
 def sync(path: Path) -> None:

@@ -36,7 +36,7 @@ def this_machine() -> Machine:
     return Machine(
         gpu_count=_visible(count, chosen),
         cpus=cpus.available(),
-        has_bf16=_has_bf16(),
+        has_bf16=cpu_has_bf16(),
         shares_gpu=mig.are_of_one_gpu(instances, [name.strip() for name in names]),
     )
 
@@ -90,7 +90,8 @@ def _torch_has_cuda() -> bool:
     return re.search(r"^cuda\b[^=]*= *None", version, re.MULTILINE) is None
 
 
-def _has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively (AVX512-BF16, AMX, Arm); emulated it is slower than fp32."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:  # not Linux

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from yoloscale.agent.outcome import TOLD
 from yoloscale.backends.slurm.broken_node import broken_node
 from yoloscale.backends.slurm.facts import Facts
 from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
+from yoloscale.system.signals import STOP_SIGNALS
 
 EARLY_S = 60.0  # SLURM's warning may come as much before its time
 
@@ -142,7 +142,8 @@ def decide(start: Start, facts: Facts, restarts: int, max_requeues: int, *, warn
         return replace(requeue(start, max_requeues, f"a GPU of {node} is broken: {error}"), broken=node)
     if start.word not in (None, STOPPED):
         return Verdict(Action.end, start.word or FAILED)
-    was_told = facts.is_preempted or facts.is_past_limit or code - 128 in TOLD  # a launcher that did not listen yet
+    did_not_listen_yet = code - 128 in STOP_SIGNALS
+    was_told = facts.is_preempted or facts.is_past_limit or did_not_listen_yet
     if not start.told and not was_told:
         return Verdict(Action.no_start, FAILED)
     return requeue(start, max_requeues, _cause(start, facts, warning_s))

@@ -25,7 +25,7 @@ from yoloscale.launch.configure import task_of
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
 from yoloscale.study import study as studies
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
-from yoloscale.sweep.directory import make_first_free, take
+from yoloscale.sweep.directory import take
 from yoloscale.sweep.effects import composable, useless
 from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search, removed_if_it_fails
 from yoloscale.sweep.grammar.space import Space, read_space
@@ -35,6 +35,7 @@ from yoloscale.sweep.search.recorded import entry_of, plain
 from yoloscale.sweep.search.search import Search, open_search
 from yoloscale.sweep.search.settings import problems_of, remarks_of, total
 from yoloscale.sweep.search.submit import open_indices
+from yoloscale.system.files import make_first_free
 from yoloscale.system.formatting import another
 from yoloscale.system.remarks import Say, once, silent
 
@@ -105,7 +106,7 @@ def ready(search: PlannedSearch, say: Say) -> Search:
     search = replace(search, probes=prepare_all(search.probes, say))
     probes = search.probes
     if probes.name is None:
-        directory = make_first_free(probes.default_name, probes.directory)
+        directory = SweepDirectory(make_first_free(probes.directory(probes.default_name).path))
     else:
         directory = probes.directory(probes.name)
         refuse_if_foreign(directory)
