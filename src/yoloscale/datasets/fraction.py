@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import LabelKind, Task
 from yoloscale.datasets.check import images as check_images
 from yoloscale.datasets.check import yaml
 from yoloscale.datasets.check.report import DatasetReport
@@ -39,10 +39,10 @@ def remark(source: Path, task: Task, split: str, fraction: Any, report: DatasetR
     """
     left = entry(fraction, split)
     classes = [name for name, objects in report.splits[split].per_class.items() if objects]
-    if left == 1.0 or len(classes) < 2 or task in (Task.classify, Task.depth):
+    if left == 1.0 or len(classes) < 2 or task.label_kind in (LabelKind.folders, LabelKind.depth):
         return None
     dataset = yaml.read(source, datasets_folder, yaml.Reads(task, split, flips=False))
-    if task is Task.semantic and dataset.masks_dir:
+    if task.label_kind is LabelKind.masks and dataset.masks_dir:
         return None
     images = sorted(check_images.list_images(dataset.splits[split]))
     first = images[: count(len(images), left)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import LabelKind, Task
 from yoloscale.datasets.check.labels import LabelRules, overlap_inside
 from yoloscale.datasets.file_kinds import HEAD_BYTES, other_file
 
@@ -116,12 +116,12 @@ def from_utf16(file: str) -> str:
 
 def wanted(setting: Setting) -> str:
     """What a label line of the task looks like."""
-    if setting.task is Task.pose:
+    if setting.task.label_kind is LabelKind.keypoints:
         visible = " v1" if setting.rules.dimensions == 3 else ""
         return f"{_LINE} x1 y1{visible} … ({5 + setting.rules.keypoint_columns} numbers)"
-    if setting.task is Task.obb:
+    if setting.task.label_kind is LabelKind.corners:
         return "class x1 y1 x2 y2 x3 y3 x4 y4"
-    return "class x1 y1 x2 y2 x3 y3 …" if setting.task in (Task.segment, Task.semantic) else _LINE
+    return "class x1 y1 x2 y2 x3 y3 …" if setting.task.label_kind in (LabelKind.polygons, LabelKind.masks) else _LINE
 
 
 def _markup(case: _Case) -> Cause | None:
@@ -193,7 +193,7 @@ def _keypoints(case: _Case) -> Cause | None:
     """Lines of the pose task, for another task or another number of keypoints."""
     setting, rows = case.setting, case.all_numbers()
     widths = {len(row) for row in rows}
-    pose = setting.task is Task.pose
+    pose = setting.task.label_kind is LabelKind.keypoints
     if len(widths) != 1 or not rows or (pose and "columns" not in case.corrupt):
         return None
     extra = widths.pop() - 5
@@ -237,7 +237,7 @@ def _more_columns(case: _Case) -> Cause | None:
         else:
             return None
         what = f"columns 6 and 7 look like {what}"
-    elif case.setting.task is Task.obb:
+    elif case.setting.task.label_kind is LabelKind.corners:
         found = f"{case.corrupt}: a box and, perhaps, its angle"
         return Cause(found, "write the four corners: class x1 y1 x2 y2 x3 y3 x4 y4, relative to the image")
     elif all(0 <= value <= 1 for value in last) and not whole:
@@ -332,7 +332,7 @@ def _outside_image(case: _Case) -> Cause | None:
         if overlap_inside(values) > 0:
             clipped = inside(case.row, polygon=False)
             return Cause(found, f"write the part that is in the image: {clipped}")
-    elif case.setting.task is not Task.pose and len(values) % 2 == 0 and len(values) >= 6:
+    elif case.setting.task.label_kind is not LabelKind.keypoints and len(values) % 2 == 0 and len(values) >= 6:
         clipped = inside(case.row, polygon=True)
         shown = clipped if len(clipped) < 120 else f"{clipped[:110]} …"
         return Cause(found, f"write the part that is in the image: {shown}")

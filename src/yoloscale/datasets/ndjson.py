@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from yoloscale.config.addresses import without_secrets
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import LabelKind, Task
 from yoloscale.datasets.download import DownloadError, download
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.remarks import Say
@@ -75,7 +75,7 @@ def read(file: Path) -> Ndjson:
     if said not in {task.value for task in Task}:
         raise _wrong(file, 1, f"has the task {said!r}", f"write one of {', '.join(task.value for task in Task)}")
     task = Task(said)
-    if task is Task.classify:
+    if task.label_kind is LabelKind.folders:
         return _classes(file, header, records)
     evaluated, remark = _split_off_val(file, records)
     images = [
@@ -159,14 +159,14 @@ def _image(given: _Record, header: Mapping[str, Any], task: Task, *, evaluated: 
     target = _target(record, name, given.index)
     stem = target.rpartition(".")[0]
     source: str | Path = str(record.get("url") or "")
-    if header.get("path") and task is not Task.depth:
+    if header.get("path") and task.label_kind is not LabelKind.depth:
         source = (file.parent / str(header["path"]) / "images" / split_of_file / name).resolve()
         if name != Path(name).name:
             raise _wrong(file, number, f"names {name!r}", "write the name of the file alone: path: has its folder")
     elif not source:
         instead = 'add its address, "url": "https://…", or "path" to the first line (PATH/images/SPLIT/FILE)'
         raise _wrong(file, number, f"has no url for {name}", instead)
-    if task is Task.depth:
+    if task.label_kind is LabelKind.depth:
         depth = record.get("depth")
         if not isinstance(depth, dict) or not depth.get("url"):
             raise _wrong(file, number, "has no depth map", 'add "depth": {"url": "https://…"}')
@@ -197,7 +197,7 @@ def _target(record: Mapping[str, Any], name: str, index: int) -> str:
 
 
 def _description(file: Path, header: dict[str, Any], records: list[dict[str, Any]], task: Task) -> dict[str, Any]:
-    if task is Task.depth:
+    if task.label_kind is LabelKind.depth:
         return {"task": "depth", "nc": 1, "names": {0: "depth"}, "depth_scale": header.get("depth_scale", 1000)}
     content = {key: value for key, value in header.items() if key not in _DROPPED}
     names = {int(key): value for key, value in (header.get("class_names") or {}).items()}
@@ -207,7 +207,7 @@ def _description(file: Path, header: dict[str, Any], records: list[dict[str, Any
         content["names"] = {index: names.get(index, f"class{index}") for index in range(largest + 1)}
     elif largest >= 0:
         content["nc"] = largest + 1
-    if task is Task.pose and "kpt_shape" not in header:
+    if task.label_kind is LabelKind.keypoints and "kpt_shape" not in header:
         content["kpt_shape"] = _keypoints(file, records)
     return content
 

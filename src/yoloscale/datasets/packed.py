@@ -17,7 +17,7 @@ from pathlib import Path
 
 from yoloscale.config.addresses import UNREADABLE, is_address, without_secrets
 from yoloscale.config.node_paths import variables_in
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import LabelKind, Task
 from yoloscale.datasets import fetched, ndjson
 from yoloscale.datasets.download import DownloadError, Version, download
 from yoloscale.datasets.file_kinds import other_file, read_head
@@ -247,14 +247,14 @@ def _inside(folder: Path, kind: Kind, task: Task) -> Path:
     """What of an opened source is the dataset."""
     if kind is Kind.ndjson:
         is_classes = (folder / ".ndjson.yaml").is_file()
-        if is_classes != (task is Task.classify):
+        if is_classes != (task.label_kind is LabelKind.folders):
             found = f"the dataset is one of classes, the model's task {task.value}"
             instead = "write a classification model: model=yolo26n-cls"
             if not is_classes:
                 found, instead = "the dataset is not one of classes", "write another model, as model=yolo26n"
             raise ConfigError(Problem("model", found, instead))
         return folder if is_classes else folder / "data.yaml"
-    return _top(folder) if task is Task.classify else _dataset_yaml(folder)
+    return _top(folder) if task.label_kind is LabelKind.folders else _dataset_yaml(folder)
 
 
 def _top(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from yoloscale.config.addresses import hide
 from yoloscale.config.node_paths import expanded, on_node, variables_in
-from yoloscale.config.schema import DataConfig, ShapesConfig, Task
+from yoloscale.config.schema import DataConfig, LabelKind, ShapesConfig, Task
 from yoloscale.datasets import class_split, foreign_files, packed, trees
 from yoloscale.datasets.check import classes as check_classes
 from yoloscale.datasets.check import paths as check_paths
@@ -48,7 +48,7 @@ def locate(data: DataConfig, task: Task, cache: Path, split: str = "val", opened
     source = _resolve(packed.locate(hide(on_node("data", data.source)), task, cache), task)
     if missing := _missing(source, reads := Reads(task, split, flips=False)):
         raise _absent(data.source, source, missing, reads)
-    if task is Task.classify and class_split.is_unsplit(source):
+    if task.label_kind is LabelKind.folders and class_split.is_unsplit(source):
         return _existing(class_split.locate(source, cache))
     return source
 
@@ -78,7 +78,7 @@ def prepare(
         return trees.prepare(cache, say)
     source = _resolve(packed.prepare(hide(on_node("data", data.source)), task, cache, say), task)
     source = _checked(data, source, reads or Reads(task), say)
-    if task is Task.classify and class_split.is_unsplit(source):
+    if task.label_kind is LabelKind.folders and class_split.is_unsplit(source):
         return class_split.prepare(source, cache, say)
     return source
 
@@ -98,7 +98,7 @@ def _checked(data: DataConfig, source: Path, reads: Reads, say: Say) -> Path:
     missing = _missing(source, reads)
     if missing and _can_download(source, reads):
         say(f"downloading the dataset {data.source} to {datasets_folder()}")
-        request = source.name if reads.task is Task.classify else str(source)
+        request = source.name if reads.task.label_kind is LabelKind.folders else str(source)
         try:
             run_fetch(["dataset", request, reads.task.value], say)
         except FetchError as error:
@@ -106,7 +106,7 @@ def _checked(data: DataConfig, source: Path, reads: Reads, say: Say) -> Path:
         missing = _missing(source, reads)
     if missing:
         raise _absent(data.source, source, missing, reads)
-    if reads.task is not Task.classify:
+    if reads.task.label_kind is not LabelKind.folders:
         dataset = yaml.read(source, datasets_folder, reads)
         for line in (*dataset.remarks, *check_paths.remarks(dataset, reads.splits, known_datasets_folder)):
             say(line)
@@ -120,7 +120,7 @@ def outlook(data: DataConfig, task: Task | None, cache: Path) -> list[str]:
         return []
     said = [packed.outlook(source, cache)]
     path = Path(source).expanduser()
-    if task is Task.classify and class_split.is_unsplit(path):
+    if task is not None and task.label_kind is LabelKind.folders and class_split.is_unsplit(path):
         said.append(class_split.outlook(path, cache))
     return [line for line in said if line]
 
@@ -164,7 +164,7 @@ def prepare_weights(name_or_path: str, cache: Path, say: Say) -> Path:
 def _resolve(source: str, task: Task) -> Path:
     """The YAML or the folder that `source` names, whether or not its images exist; ConfigError if it names nothing."""
     path = Path(source).expanduser()
-    if task is Task.classify:
+    if task.label_kind is LabelKind.folders:
         return _resolve_classes(source, path)
     if path.is_dir():
         return _yaml_in(path, task)
@@ -221,20 +221,20 @@ def _yamls_below(folder: Path) -> list[Path]:
 
 def _missing(source: Path, reads: Reads) -> list[Path]:
     """Paths that training needs and that do not exist."""
-    if reads.task is Task.classify:
+    if reads.task.label_kind is LabelKind.folders:
         return [] if source.is_dir() else [source]
     return yaml.read(source, datasets_folder, reads).missing(*reads.splits)
 
 
 def _can_download(source: Path, reads: Reads) -> bool:
-    if reads.task is Task.classify:
+    if reads.task.label_kind is LabelKind.folders:
         return source.name in CLASSIFICATION_NAMES
     return bool(yaml.read(source, datasets_folder, reads).download)
 
 
 def _absent(written: str, source: Path, missing: list[Path], reads: Reads) -> ConfigError:
     """What to write for paths that do not exist; for a dataset that is downloaded, where it would be."""
-    if reads.task is not Task.classify:
+    if reads.task.label_kind is not LabelKind.folders:
         dataset = yaml.read(source, datasets_folder, reads)
         if not dataset.download:
             return ConfigError(check_paths.problems_of_missing(dataset, reads.splits, known_datasets_folder()))
@@ -259,7 +259,7 @@ def _existing(path: Path) -> Path:
 
 
 def _refuse_trees_for(task: Task) -> None:
-    if task is not Task.detect:
+    if task.label_kind is not LabelKind.boxes:
         instead = "write a detection model (model=yolo26n), or data=shapes, which has labels for every task"
         raise ConfigError(Problem("data", f"data=trees has boxes only; the task is {task.value}", instead))
 

@@ -29,20 +29,7 @@ _OTHER_WEIGHTS = {
     b"\x1f\x8b": "compressed by gzip: unpack it",
     b"{": "a file of safetensors: weights without their network",  # after eight bytes of length
 }
-_TASK_OF_CLASS = {
-    "DetectionModel": Task.detect,
-    "RTDETRDetectionModel": Task.detect,
-    "YOLOv10DetectionModel": Task.detect,
-    "WorldModel": Task.detect,
-    "YOLOEModel": Task.detect,
-    "SegmentationModel": Task.segment,
-    "YOLOESegModel": Task.segment,
-    "SemanticSegmentationModel": Task.semantic,
-    "DepthModel": Task.depth,
-    "ClassificationModel": Task.classify,
-    "PoseModel": Task.pose,
-    "OBBModel": Task.obb,
-}
+_TASK_OF_CLASS = {model: task for task in Task for model in task.row.models}
 
 
 @dataclass(frozen=True)

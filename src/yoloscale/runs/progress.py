@@ -7,15 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from yoloscale.config.tasks import MAIN_METRICS
 from yoloscale.runs import events
-
-PREFERRED_METRICS = (
-    "metrics/mAP50-95(M)",
-    "metrics/mAP50-95(P)",
-    "metrics/mAP50-95(B)",
-    "metrics/mIoU",
-    "metrics/accuracy_top1",
-)
 
 
 @dataclass
@@ -144,7 +137,7 @@ class Progress:
     @property
     def metric(self) -> tuple[str, float] | None:
         """The one number that tells best how good the model is so far."""
-        for name in PREFERRED_METRICS:
+        for name in MAIN_METRICS:
             if name in self.metrics:
                 return name, self.metrics[name]
         return next(((name, value) for name, value in self.metrics.items() if name.startswith("metrics/")), None)

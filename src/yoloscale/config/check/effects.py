@@ -39,7 +39,7 @@ class NoEffect:
 
 
 _DEFAULTS = TrainArguments()
-_BOXES = frozenset({Task.detect, Task.segment, Task.pose, Task.obb})
+_BOXES = frozenset(task for task in Task if task.finds_objects)
 _ALL = frozenset(Task)
 _BY_KEY: dict[str, Collection[Task]] = {  # tasks in which an argument is read at all
     **dict.fromkeys(("box", "dfl", "cls", "conf", "iou", "max_det", "agnostic_nms"), _BOXES),

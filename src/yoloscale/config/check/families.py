@@ -13,25 +13,10 @@ from typing import Any
 import yaml
 
 from yoloscale.config.keys import nearest
+from yoloscale.config.tasks import Task
 from yoloscale.errors import Problem
 
-# Last modules of an architecture whose task has a trainer here; a test compares with ultralytics.nn.tasks.
-TRAINED_HEADS = frozenset(
-    [
-        "Classify",
-        "Depth",
-        "Detect",
-        "OBB",
-        "OBB26",
-        "Pose",
-        "Pose26",
-        "RTDETRDecoder",
-        "Segment",
-        "Segment26",
-        "SemanticSegment",
-        "v10Detect",
-    ]
-)
+TRAINED_HEADS = frozenset(head for task in Task for head in task.row.heads)
 # Modules and classes of models that are trained with texts or prompts beside the images.
 WORLD = frozenset({"WorldDetect", "C2fAttn", "ImagePoolingAttn", "WorldModel"})
 YOLOE = frozenset({"YOLOEDetect", "YOLOESegment", "YOLOESegment26", "LRPCHead", "YOLOEModel", "YOLOESegModel"})

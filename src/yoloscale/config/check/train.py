@@ -22,8 +22,8 @@ from yoloscale.system.formatting import counted
 from yoloscale.system.machine import Machine, this_machine
 
 NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
-_RELEASED = re.compile(r"(yolo(v\d+|\d+)[a-z]?|rtdetr-\w+)(-(seg|sem|cls|pose|obb|depth))?", re.IGNORECASE)
-_SUFFIX = {Task.segment: "-seg", Task.semantic: "-sem", Task.classify: "-cls"}
+_SUFFIXES = "|".join(task.row.suffix for task in Task if task.row.suffix)
+_RELEASED = re.compile(rf"(yolo(v\d+|\d+)[a-z]?|rtdetr-\w+)({_SUFFIXES})?", re.IGNORECASE)
 
 
 def validate(
@@ -90,8 +90,7 @@ def _model(config: Config) -> list[Problem]:
     own = task_of_name(stem) or Task.detect
     if Path(source).name == source and _RELEASED.fullmatch(stem) and model.task not in (None, own):
         assert model.task is not None
-        base = re.sub(r"-(seg|sem|cls|pose|obb|depth)$", "", stem)
-        wanted = base + ("" if model.task is Task.detect else _SUFFIX.get(model.task, f"-{model.task.value}"))
+        wanted = stem.removesuffix(own.row.suffix) + model.task.row.suffix
         found = f"{model.task.value!r}, but {stem} is a model for {own.value}"
         problems.append(Problem("model.task", found, f"write model={wanted}"))
     return problems

@@ -14,24 +14,7 @@ import yaml
 
 from yoloscale.config.schema import Task
 
-_SUFFIXES = {
-    "-seg": Task.segment,
-    "-sem": Task.semantic,
-    "-cls": Task.classify,
-    "-pose": Task.pose,
-    "-obb": Task.obb,
-    "-depth": Task.depth,
-}
-_HEADS = {  # part of the name of an architecture's last module, longest first
-    "semanticsegment": Task.semantic,
-    "segment": Task.segment,
-    "classify": Task.classify,
-    "detect": Task.detect,
-    "rtdetr": Task.detect,
-    "pose": Task.pose,
-    "obb": Task.obb,
-    "depth": Task.depth,
-}
+_HEADS = {word: task for task in Task for word in task.row.head_words}
 _SCALE = re.compile(r"(\d+)([nslmx])(.+)?$")  # yolo12n-seg → yolo12-seg
 
 
@@ -92,9 +75,10 @@ def task_of_architecture(file: Path) -> Task | None:
         last = str(content["head"][-1][-2]).lower()
     except (OSError, UnicodeError, yaml.YAMLError, KeyError, IndexError, TypeError):
         return None  # whoever opens it later says what is wrong with it
-    return next((task for part, task in _HEADS.items() if part in last), None)
+    words = sorted(_HEADS, key=len, reverse=True)  # semanticsegment before segment
+    return next((_HEADS[word] for word in words if word in last), None)
 
 
 def task_of_name(stem: str) -> Task | None:
     """The task that a file name like `best-seg` tells; None without such a suffix."""
-    return next((task for suffix, task in _SUFFIXES.items() if suffix in stem), None)
+    return next((task for task in Task if task.row.suffix and task.row.suffix in stem), None)

@@ -37,7 +37,6 @@ from yoloscale.system.remarks import Say, silent
 
 __all__ = ["assignments", "compose", "hydra_arguments", "run_hydra_flags"]
 
-_DEFAULT_IMGSZ = {Task.classify: 224}  # pixels; Ultralytics' own, 640 for every other task
 
 _NO_VARIABLE = re.compile(r"Environment variable '(\w+)' not found")
 _SEARCHED = re.compile(r"^hydra\.searchpath=\['file://(.+)'\]$")
@@ -81,7 +80,7 @@ def finished(
         raise ConfigError([Problem(key, "not given", f"write {key}=… ({describe(key)})") for key in missing])
     model = plain["model"]
     model["task"] = model["task"] or _read_task(model["weights"], task_of)
-    plain["imgsz"] = plain["imgsz"] or _DEFAULT_IMGSZ.get(model["task"], 640)
+    plain["imgsz"] = plain["imgsz"] or Task(model["task"] or "detect").row.imgsz
     if plain["data"]["source"] != "shapes" and not any(override.startswith("data.shapes") for override in overrides):
         plain["data"]["shapes"] = None  # left by a recipe whose dataset was replaced
     if plain["pretrained"] is not True and model["architecture"] is not None:

@@ -23,11 +23,11 @@ from yoloscale.config.schema.train import (
     OriginConfig,
     PathsConfig,
     ShapesConfig,
-    Task,
     WandbArtifacts,
     WandbConfig,
     WandbMode,
 )
+from yoloscale.config.tasks import LabelKind, Task
 
 __all__ = [
     "LOCAL",
@@ -42,6 +42,7 @@ __all__ = [
     "Device",
     "Interval",
     "JobConfig",
+    "LabelKind",
     "LoggerConfig",
     "Measurement",
     "MeasurementConfig",

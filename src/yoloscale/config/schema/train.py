@@ -13,20 +13,9 @@ from typing import Any
 from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.schema.sweep import SweepConfig, TrialConfig
+from yoloscale.config.tasks import Task
 
 LOCAL = "local"  # the launcher of ranks on this machine
-
-
-class Task(str, Enum):
-    """Ultralytics' tasks, by its own names. RT-DETR is a model family of `detect`."""
-
-    detect = "detect"
-    segment = "segment"
-    semantic = "semantic"
-    depth = "depth"
-    classify = "classify"
-    pose = "pose"
-    obb = "obb"
 
 
 class Device(str, Enum):

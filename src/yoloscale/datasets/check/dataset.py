@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import LabelKind, Task
 from yoloscale.datasets import identity, image_lists
 from yoloscale.datasets.check import classes as check_classes
 from yoloscale.datasets.check import images as check_images
@@ -35,7 +35,7 @@ from yoloscale.system.in_threads import in_threads
 from yoloscale.system.remarks import Say, silent
 
 VERSION = 6  # of the rules: another number, another cached result
-_MEASURED_BY_BOXES = (Task.detect, Task.segment, Task.pose)  # boxes with sides along the image's
+_MEASURED_BY_BOXES = (LabelKind.boxes, LabelKind.polygons, LabelKind.keypoints)  # boxes with sides along the image's
 
 
 def check(
@@ -56,7 +56,7 @@ def check(
     ConfigError.
     """
     source = source.absolute()
-    if task is Task.classify:
+    if task.label_kind is LabelKind.folders:
         found = check_classes.read(source, split, single_class=single_cls)
         if problems := check_classes.problems(found, split):
             raise ConfigError(problems)
@@ -92,7 +92,7 @@ def _no_label(image: str) -> None:
 
 def _rules(dataset: DatasetYaml, task: Task, single_cls: bool) -> LabelRules:
     keypoints, dimensions = dataset.kpt_shape or (0, 0)
-    return LabelRules(len(dataset.names), task is Task.pose, keypoints, dimensions, single_cls)
+    return LabelRules(len(dataset.names), task.label_kind is LabelKind.keypoints, keypoints, dimensions, single_cls)
 
 
 def _yaml_report(
@@ -104,7 +104,8 @@ def _yaml_report(
         verdicts = _judged(lambda image: judge(image, dataset, task, rules, deep), names, say)
         judged[split] = verdicts = _with_lines(verdicts, dataset.splits[split])
         unlabelled += check_problems.without_labels(split, verdicts, dataset.root)
-        splits[split] = _summary(verdicts, setting, evaluated=split != "train" and task in _MEASURED_BY_BOXES)
+        is_measured = split != "train" and task.label_kind in _MEASURED_BY_BOXES
+        splits[split] = _summary(verdicts, setting, evaluated=is_measured)
     if problems := check_problems.problems_of_splits(judged, setting, dataset.root):
         cures = {problem.instead for problem in problems}
         raise ConfigError(problems + [problem for problem in unlabelled if problem.instead not in cures])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import LabelKind, Task
 from yoloscale.datasets.yaml_marks import MarkedYaml
 from yoloscale.errors import Problem
 
@@ -19,7 +19,7 @@ _SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
 def problems(marked: MarkedYaml, task: Task, flips: bool) -> list[Problem]:
     """What keeps this task from training. `flips`: whether the run mirrors images, which is what reads flip_idx."""
     content = marked.content
-    if task is not Task.pose:
+    if task.label_kind is not LabelKind.keypoints:
         return _problems_of_other_tasks(marked)
     shape = content.get("kpt_shape")
     place = marked.place("kpt_shape")
@@ -39,7 +39,7 @@ def problems(marked: MarkedYaml, task: Task, flips: bool) -> list[Problem]:
 def remarks(marked: MarkedYaml, task: Task, flips: bool) -> list[str]:
     """What training with these keypoints does that nobody wrote."""
     shape = marked.content.get("kpt_shape")
-    if task is not Task.pose or shape is None or not _is_shape(shape):
+    if task.label_kind is not LabelKind.keypoints or shape is None or not _is_shape(shape):
         return []
     result = []
     if flips and not marked.content.get("flip_idx"):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import LabelKind
 from yoloscale.datasets import label_places
 from yoloscale.datasets.check import images as check_images
 from yoloscale.datasets.check.verdict import Verdict
@@ -39,12 +39,12 @@ def problems_of_split(split: str, verdicts: Sequence[Verdict], setting: Setting,
         return list(_none_left(key, verdicts, setting))
     if (
         split == "train"
-        and setting.task is not Task.classify
+        and setting.task.label_kind is not LabelKind.folders
         and not any(verdict.labels is not None for verdict in good)
     ):
         cause = label_places.find(root, [v.image for v in good], [v.label_file for v in good])
         return [Problem(key, f"no image has a label file: {cause.found}", cause.cure)]
-    if setting.task in (Task.segment, Task.obb, Task.semantic):
+    if setting.task.label_kind in (LabelKind.polygons, LabelKind.corners, LabelKind.masks):
         return list(_boxes(key, [v for v in good if v.labels and v.labels.objects and not v.labels.polygons], setting))
     return []
 
@@ -161,6 +161,7 @@ def _boxes(key: str, boxes: list[Verdict], setting: Setting) -> Iterator[Problem
     if not boxes:
         return
     task = setting.task
-    needed = "four corners: class x1 y1 … x4 y4" if task is Task.obb else "polygons: class x1 y1 x2 y2 x3 y3 …"
+    corners, polygons = "four corners: class x1 y1 … x4 y4", "polygons: class x1 y1 x2 y2 x3 y3 …"
+    needed = corners if task.label_kind is LabelKind.corners else polygons
     found = f"{len(boxes)} label files hold boxes, not {needed.split(':')[0]}; the first is {boxes[0].label_file}"
     yield Problem(key, found, f"the task {task.value} needs {needed}; with boxes take a detection model")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from yoloscale.config.schema import LabelKind, Task
 from yoloscale.system.formatting import counted
 
 _SHOWN = 10  # entries of a long list that `lines` prints
@@ -110,9 +111,10 @@ class DatasetReport:
                 yield from _mending(split, "  ")
 
     def _labels(self, split: SplitReport) -> str:
-        if self.task == "classify":
+        kind = Task(self.task).label_kind
+        if kind is LabelKind.folders:
             return counted(len(split.per_class), "class", "classes")
-        if self.task == "depth":
+        if kind is LabelKind.depth:
             return counted(split.labelled, "depth map")
         if not split.objects:
             return f"{split.labelled} labelled"

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import LabelKind, Task
 from yoloscale.datasets.check import images
 from yoloscale.datasets.check.images import Opened
 from yoloscale.datasets.check.labels import LabelRules, Labels, read_labels
@@ -36,9 +36,9 @@ class Verdict:
 
 def label_path(image: str, dataset: DatasetYaml, task: Task) -> str | None:
     """The file beside an image that training reads; for masks and depth maps None if there is none."""
-    if task is Task.depth:
+    if task.label_kind is LabelKind.depth:
         return images.find_depth(image)
-    if task is Task.semantic and dataset.masks_dir:
+    if task.label_kind is LabelKind.masks and dataset.masks_dir:
         return images.find_mask(image, dataset.masks_dir)
     return images.companion(image, "labels", ".txt")
 
@@ -57,8 +57,8 @@ def judge(image: str, dataset: DatasetYaml, task: Task, rules: LabelRules, deep:
 def _with_label(alone: Verdict, dataset: DatasetYaml, task: Task, rules: LabelRules, deep: bool) -> Verdict:
     image = alone.image
     path = label_path(image, dataset, task)
-    if task is Task.depth or (task is Task.semantic and dataset.masks_dir):
-        what = "depth map" if task is Task.depth else "mask"
+    if task.label_kind is LabelKind.depth or (task.label_kind is LabelKind.masks and dataset.masks_dir):
+        what = "depth map" if task.label_kind is LabelKind.depth else "mask"
         reason = f"has no {what}" if path is None else _judge_picture(path, image, dataset, task) if deep else ""
         return Verdict(image, alone.bytes, reason, Labels(), path or "", alone.rewritten)
     assert path is not None
@@ -85,7 +85,7 @@ def _unreadable(image: str, error: OSError) -> str:
 
 def _judge_picture(path: str, image: str, dataset: DatasetYaml, task: Task) -> str:
     shape = images.open_image(image).shape
-    if task is Task.depth:
+    if task.label_kind is LabelKind.depth:
         return images.open_depth(path, shape)
     largest = max(len(dataset.names) - 1, 1)
     mapped = {value: dataset.label_mapping.get(value, value) for value in range(256)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema import Config, LabelKind, Task
 from yoloscale.datasets.check import keypoints
 from yoloscale.datasets.check import names as check_names
 from yoloscale.datasets.places import exists
@@ -93,7 +93,8 @@ def read(file: Path, datasets_folder: Callable[[], Path], reads: Reads | None = 
     problems = [*_problems_of_splits(marked, reads), *_problems_of_types(marked), *check_names.problems(marked)]
     if not any(problem.key in ("data.kpt_shape", "data.flip_idx") for problem in problems):
         problems += keypoints.problems(marked, reads.task, reads.flips)
-    if reads.task is Task.semantic:
+    has_masks = reads.task.label_kind is LabelKind.masks
+    if has_masks:
         problems += _problems_of_mapping(marked)
     if problems:
         raise ConfigError(problems)
@@ -108,7 +109,7 @@ def read(file: Path, datasets_folder: Callable[[], Path], reads: Reads | None = 
         kpt_shape=(shape[0], shape[1]) if shape else None,
         masks_dir=str(masks) if masks else None,
         depth_scale=content.get("depth_scale", 1000),
-        label_mapping=_label_mapping(content.get("label_mapping") or {}) if reads.task is Task.semantic else {},
+        label_mapping=_label_mapping(content.get("label_mapping") or {}) if has_masks else {},
         download=content.get("download"),
         marked=marked,
         remarks=_remarks(marked, reads),

@@ -16,7 +16,7 @@ from threading import Lock
 
 import yaml
 
-from yoloscale.config.schema import ShapesConfig, Task
+from yoloscale.config.schema import LabelKind, ShapesConfig, Task
 from yoloscale.datasets.shapes.classes import data_yaml
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system import cpus
@@ -37,7 +37,7 @@ def folder(options: ShapesConfig, task: Task, cache: Path) -> Path:
 def source(options: ShapesConfig, task: Task, cache: Path) -> Path:
     """What a worker opens: data.yaml, or the folder itself for classification; it may not exist yet."""
     root = folder(options, task, cache)
-    return root if task is Task.classify else root / "data.yaml"
+    return root if task.label_kind is LabelKind.folders else root / "data.yaml"
 
 
 def problems(options: ShapesConfig) -> list[Problem]:
@@ -64,7 +64,7 @@ def render(options: ShapesConfig, task: Task, cache: Path, say: Callable[[str], 
 
 
 def _render_into(root: Path, options: ShapesConfig, task: Task, say: Callable[[str], None]) -> None:
-    if task is not Task.classify:
+    if task.label_kind is not LabelKind.folders:
         (root / "data.yaml").write_text(yaml.safe_dump(data_yaml(task), sort_keys=False), encoding="utf-8")
     described = {"version": VERSION, "task": task.value, **asdict(options)}
     (root / OPTIONS_FILE).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")

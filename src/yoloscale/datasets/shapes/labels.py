@@ -5,26 +5,26 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import LabelKind, Task
 from yoloscale.datasets.shapes.scene import Placed, Points, Scene
 
 
 def lines(scene: Scene, task: Task) -> list[str]:
-    """Label lines of a task that has label files: detect, segment, pose or obb."""
+    """Label lines of a task that finds objects."""
     return [_line(scene, index, task) for index in range(len(scene.placed))]
 
 
 def _line(scene: Scene, index: int, task: Task) -> str:
     placed = scene.placed[index]
     columns = {
-        Task.detect: _box,
-        Task.segment: lambda placed, size: _clipped(placed.visible / size),
-        Task.obb: _oriented_box,
+        LabelKind.boxes: _box,
+        LabelKind.polygons: lambda placed, size: _clipped(placed.visible / size),
+        LabelKind.corners: _oriented_box,
     }
-    if task is Task.pose:
+    if task.label_kind is LabelKind.keypoints:
         values = np.concatenate([_box(placed, scene.size).ravel(), _keypoints(scene, index).ravel()])
     else:
-        values = columns[task](placed, scene.size).ravel()
+        values = columns[task.label_kind](placed, scene.size).ravel()
     return " ".join([str(placed.shape.kind), *(f"{value:.6g}" for value in values)])
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloscale.config.schema import ShapesConfig, Task
+from yoloscale.config.schema import LabelKind, ShapesConfig, Task
 from yoloscale.datasets.shapes import labels
 from yoloscale.datasets.shapes import render as shapes_render
 from yoloscale.datasets.shapes.classes import CLASSES
@@ -29,17 +29,17 @@ _REPORT_EVERY = 10
 
 def render(root: Path, options: ShapesConfig, task: Task, split: str, index: int) -> None:
     """Write one image and its label; both depend on (seed, split, index), the size and the task, and nothing else."""
-    layout = Layout.single if task is Task.classify else Layout.scattered
+    layout = Layout.single if task.label_kind is LabelKind.folders else Layout.scattered
     scene = compose(options.seed, split, index, options.image_size, layout)
     image = shapes_render.paint(scene, generator(options.seed, split, index, 1))
     name = f"{index:06d}"
-    if task is Task.classify:
+    if task.label_kind is LabelKind.folders:
         _write(root / split / CLASSES[index % len(CLASSES)] / f"{name}.jpg", image, _JPEG)
         return
     _write(root / "images" / split / f"{name}.jpg", image, _JPEG)
-    if task is Task.semantic:
+    if task.label_kind is LabelKind.masks:
         _write(root / "masks" / split / f"{name}.png", shapes_render.class_mask(scene))
-    elif task is Task.depth:
+    elif task.label_kind is LabelKind.depth:
         _write(root / "depth" / split / f"{name}.png", _millimetres(scene))
     else:
         text = "".join(line + "\n" for line in labels.lines(scene, task))
@@ -59,10 +59,10 @@ def _write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16], options: S
 
 def _make_folders(root: Path, task: Task) -> None:
     for split in ("train", "val"):
-        if task is Task.classify:
+        if task.label_kind is LabelKind.folders:
             folders = [root / split / name for name in CLASSES]
         else:
-            kind = {Task.semantic: "masks", Task.depth: "depth"}.get(task, "labels")
+            kind = {LabelKind.masks: "masks", LabelKind.depth: "depth"}.get(task.label_kind, "labels")
             folders = [root / "images" / split, root / kind / split]
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from yoloscale.worker.train.upload import publish
 from yoloscale.yolo import cost, plots, weights
 from yoloscale.yolo.calibration import calibrate
 from yoloscale.yolo.messages import listening
+from yoloscale.yolo.tasks import ADAPTERS
 from yoloscale.yolo.trainer_view import TrainerView
 
 
@@ -48,7 +49,7 @@ def finish(
     # by one rank for all: on another node a file may not be seen yet
     best, last = run.best_weights, run.last_weights
     chosen = run.weights / group.by_first(lambda: (best if best.exists() else last).name)
-    if parts.trainer.args.task == "depth" and ranks.is_first:
+    if ADAPTERS[parts.trainer.args.task].calibrates and ranks.is_first:
         for path in {chosen, last}:
             run.check()
             calibrate(path, parts.evaluation.dataset, parts.trainer)
