@@ -9,12 +9,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from yoloscale.config.addresses import whole, without_secrets
+from yoloscale.system.files import replacement
 from yoloscale.system.remarks import Say, silent
 
 _TIMEOUT_S = 30.0  # without a byte
@@ -65,19 +65,15 @@ class _Failure:
 
 def download(address: str, target: Path, say: Say = silent) -> Version:
     """Write what `address` holds to `target`, by one rename; `say` is told how far it is. Raises DownloadError."""
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with replacement(target) as part:
         for attempt in range(_ATTEMPTS):
-            answer = _try(address, partial, say)
+            answer = _try(address, part, say)
             if isinstance(answer, Version):
-                partial.replace(target)
                 return answer
             if not answer.may_help or attempt == _ATTEMPTS - 1:
                 raise _error(address, answer)
             time.sleep(2**attempt)
         raise AssertionError("the last attempt returns or raises")
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def ask(address: str, known: Version) -> Version:
@@ -97,15 +93,15 @@ def ask(address: str, known: Version) -> Version:
         raise _error(address, _failure(error)) from None
 
 
-def _try(address: str, partial: Path, say: Say) -> Version | _Failure:
+def _try(address: str, part: Path, say: Say) -> Version | _Failure:
     try:
-        with urllib.request.urlopen(_request(address), timeout=_TIMEOUT_S) as answer, partial.open("wb") as file:
+        with urllib.request.urlopen(_request(address), timeout=_TIMEOUT_S) as answer, part.open("wb") as file:
             found = _version(answer.headers)
             _copy(answer, file, f"of {_mib(found.length)}{without_secrets(address)}", say)
     except (http.client.HTTPException, OSError, ValueError) as error:
         return _failure(error)
-    if found.length and found.length.isdigit() and partial.stat().st_size < int(found.length):
-        return _Failure(f"{partial.stat().st_size} of {found.length} bytes came")
+    if found.length and found.length.isdigit() and part.stat().st_size < int(found.length):
+        return _Failure(f"{part.stat().st_size} of {found.length} bytes came")
     return found
 
 

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from yoloscale.backends.run_lock import Claim, lock, refuse_if_submitted
-from yoloscale.config.freeze import freeze, new_id
+from yoloscale.config.freeze import dump, freeze, new_id
 from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
@@ -42,7 +40,7 @@ def claim(config: Config, overrides: list[str], say: Say = silent) -> Claim:
         refuse_if_taken(run, config)
         if not run.config.exists():
             events.begin(run)
-            run.overrides.write_text(yaml.safe_dump(overrides, allow_unicode=True), encoding="utf-8")
+            run.overrides.write_text(dump(overrides), encoding="utf-8")
             freeze(_planned(config), run.config)  # last: a folder with config.yaml is a run
             taken.own()
         else:
