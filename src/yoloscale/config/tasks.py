@@ -35,22 +35,20 @@ class Row:
 
     Args:
         suffix: of the names of released models: `yolo26n-seg`.
-        head_words: parts of the name of an architecture's last module, in lower case.
-        heads: last modules that are trained here; a test compares with ultralytics.nn.tasks.
-        models: classes of the models in `.pt` files.
         main_metric: the one number that tells best how good a model is.
         metrics: all of Ultralytics' validator; empty where they are not listed.
         imgsz: default, in pixels; Ultralytics' own.
+        heads: last modules of architectures that are trained here; a test compares with ultralytics.nn.tasks.
+        models: classes of the models in `.pt` files.
     """
 
     suffix: str
     label_kind: LabelKind
-    head_words: tuple[str, ...]
-    heads: tuple[str, ...]
-    models: tuple[str, ...]
     main_metric: str | None
     metrics: tuple[str, ...] = ()
     imgsz: int = 640
+    heads: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
 
 
 class Task(str, Enum):
@@ -65,89 +63,30 @@ class Task(str, Enum):
         task._value_, task.row = name, row
         return task
 
-    detect = (
-        "detect",
-        Row(
-            suffix="",
-            label_kind=LabelKind.boxes,
-            head_words=("detect", "rtdetr"),
-            heads=("Detect", "v10Detect", "RTDETRDecoder"),
-            models=("DetectionModel", "RTDETRDetectionModel", "YOLOv10DetectionModel", "WorldModel", "YOLOEModel"),
-            main_metric="metrics/mAP50-95(B)",
-            metrics=_of_objects("B"),
-        ),
-    )
-    segment = (
-        "segment",
-        Row(
-            suffix="-seg",
-            label_kind=LabelKind.polygons,
-            head_words=("segment",),
-            heads=("Segment", "Segment26"),
-            models=("SegmentationModel", "YOLOESegModel"),
-            main_metric="metrics/mAP50-95(M)",
-            metrics=_of_objects("BM"),
-        ),
-    )
-    semantic = (
-        "semantic",
-        Row(
-            suffix="-sem",
-            label_kind=LabelKind.masks,
-            head_words=("semanticsegment",),
-            heads=("SemanticSegment",),
-            models=("SemanticSegmentationModel",),
-            main_metric="metrics/mIoU",
-        ),
-    )
-    depth = (
-        "depth",
-        Row(
-            suffix="-depth",
-            label_kind=LabelKind.depth,
-            head_words=("depth",),
-            heads=("Depth",),
-            models=("DepthModel",),
-            main_metric=None,
-        ),
-    )
-    classify = (
-        "classify",
-        Row(
-            suffix="-cls",
-            label_kind=LabelKind.folders,
-            head_words=("classify",),
-            heads=("Classify",),
-            models=("ClassificationModel",),
-            main_metric="metrics/accuracy_top1",
-            metrics=("metrics/accuracy_top1", "metrics/accuracy_top5"),
-            imgsz=224,
-        ),
-    )
-    pose = (
-        "pose",
-        Row(
-            suffix="-pose",
-            label_kind=LabelKind.keypoints,
-            head_words=("pose",),
-            heads=("Pose", "Pose26"),
-            models=("PoseModel",),
-            main_metric="metrics/mAP50-95(P)",
-            metrics=_of_objects("BP"),
-        ),
-    )
-    obb = (
-        "obb",
-        Row(
-            suffix="-obb",
-            label_kind=LabelKind.corners,
-            head_words=("obb",),
-            heads=("OBB", "OBB26"),
-            models=("OBBModel",),
-            main_metric="metrics/mAP50-95(B)",
-            metrics=_of_objects("B"),
-        ),
-    )
+    detect = "detect", Row(
+        "", LabelKind.boxes, "metrics/mAP50-95(B)", _of_objects("B"), heads=("Detect", "v10Detect", "RTDETRDecoder"),
+        models=("DetectionModel", "RTDETRDetectionModel", "YOLOv10DetectionModel", "WorldModel", "YOLOEModel"),
+    )  # fmt: skip
+    segment = "segment", Row(
+        "-seg", LabelKind.polygons, "metrics/mAP50-95(M)", _of_objects("BM"), heads=("Segment", "Segment26"),
+        models=("SegmentationModel", "YOLOESegModel"),
+    )  # fmt: skip
+    semantic = "semantic", Row(
+        "-sem", LabelKind.masks, "metrics/mIoU", heads=("SemanticSegment",), models=("SemanticSegmentationModel",)
+    )  # fmt: skip
+    depth = "depth", Row("-depth", LabelKind.depth, None, heads=("Depth",), models=("DepthModel",))
+    classify = "classify", Row(
+        "-cls", LabelKind.folders, "metrics/accuracy_top1", ("metrics/accuracy_top1", "metrics/accuracy_top5"),
+        heads=("Classify",), models=("ClassificationModel",), imgsz=224,
+    )  # fmt: skip
+    pose = "pose", Row(
+        "-pose", LabelKind.keypoints, "metrics/mAP50-95(P)", _of_objects("BP"), heads=("Pose", "Pose26"),
+        models=("PoseModel",),
+    )  # fmt: skip
+    obb = "obb", Row(
+        "-obb", LabelKind.corners, "metrics/mAP50-95(B)", _of_objects("B"), heads=("OBB", "OBB26"),
+        models=("OBBModel",),
+    )  # fmt: skip
 
     @property
     def label_kind(self) -> LabelKind:
