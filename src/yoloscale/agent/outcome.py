@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from yoloscale.agent import agent_report
 from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
-from yoloscale.runs.events import Failed, name_of
+from yoloscale.runs.events import Failed
 from yoloscale.runs.progress import Progress
+from yoloscale.system.formatting import rank_name
 from yoloscale.system.processes import describe_exit
 from yoloscale.system.signals import STOP_SIGNALS
 
@@ -37,7 +38,7 @@ class Failure:
     @property
     def who(self) -> str:
         """Whoever failed, as people are told."""
-        return name_of(self.rank, self.host) or f"the launcher on {self.host}"
+        return f"the launcher on {self.host}" if self.rank is None else rank_name(self.rank, self.host)
 
 
 def failed(failure: Failure, attempt: int) -> Failed:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from yoloscale.distributed.failures import is_collateral
 from yoloscale.distributed.heartbeat import HEARTBEAT, WAITING
+from yoloscale.system.formatting import rank_name
 from yoloscale.system.waiting import wait_until
 
 
@@ -30,7 +31,7 @@ class Loss:
 
     @property
     def who(self) -> str:
-        return f"rank {self.rank} on {self.host}" if self.rank is not None else "another rank"
+        return rank_name(self.rank, self.host) if self.rank is not None else "another rank"
 
 
 class PeerLost(RuntimeError):  # noqa: N818  # what has happened, as of RunLost

@@ -106,3 +106,8 @@ def ranges(indices: Iterable[int]) -> str:
         else:
             parts.append([index, index])
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)
+
+
+def rank_name(rank: int, host: str | None) -> str:
+    """A rank as people are told of it."""
+    return f"rank {rank} on {host or '?'}"

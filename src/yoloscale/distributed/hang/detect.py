@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from yoloscale.system.formatting import rank_name
+
 NAMED = 4  # ranks whose state a message spells out
 
 
@@ -73,6 +75,11 @@ class Verdict:
     host: str = ""
     answers: bool = True
 
+    @property
+    def predicate(self) -> str:
+        """What is said of the first rank, without its name, which stands before whatever is told of a failure."""
+        return self.message.removeprefix(f"{rank_name(self.ranks[0], self.host)} ") if self.ranks else self.message
+
 
 def judge(me: State, sightings: Sequence[Sighting], stale_s: float, world_size: int) -> Verdict | None:
     """Judge as rank `me`, which has been in its phase for too long; None as long as somebody may still arrive.
@@ -109,7 +116,7 @@ def judge_alone(me: State, silent_s: float) -> Verdict | None:
         return None
     if not me.waits:
         return judge(me, [Sighting(me, 0.0)], 1.0, world_size=1)
-    found = f"rank {me.rank} on {me.host} has been {me.phase} at step {me.step} for {me.age_s:.0f} s"
+    found = f"{rank_name(me.rank, me.host)} has been {me.phase} at step {me.step} for {me.age_s:.0f} s"
     where = "the store that the ranks meet in has not answered"
     return Verdict((), f"{found}, and {where} for {silent_s:.0f} s: the first node or rank 0 stands still or is gone")
 
@@ -128,7 +135,7 @@ def _never_came(missing: Sequence[int], me: State) -> str:
 
 def _told(sighting: Sighting, me: State, step: int, stale_s: float, *, alone: bool) -> str:
     state = sighting.state
-    who = f"rank {state.rank} on {state.host}"
+    who = rank_name(state.rank, state.host)
     if alone:
         return f"{who} hangs at step {state.step}: it has been {state.phase} for {sighting.age_s:.0f} s"
     start = f"{who} did not arrive at step {step} within {sighting.limit_s(me, stale_s):.0f} s: "
@@ -141,7 +148,7 @@ def _told(sighting: Sighting, me: State, step: int, stale_s: float, *, alone: bo
 
 
 def _all_wait(me: State, sightings: Sequence[Sighting]) -> str:
-    shown = ", ".join(f"rank {each.state.rank} on {each.state.host}" for each in sightings[:NAMED])
+    shown = ", ".join(rank_name(each.state.rank, each.state.host) for each in sightings[:NAMED])
     more = f" and {len(sightings) - NAMED} more" if len(sightings) > NAMED else ""
     why = "the network between them is broken, or they are in different collectives: compare their stacks"
     return f"all ranks wait for each other at step {me.step} for {me.limit_s:.0f} s ({shown}{more}): {why}"

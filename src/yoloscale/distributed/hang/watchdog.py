@@ -243,7 +243,7 @@ class Watchdog:
             wait.daemon = True
             wait.start()
         rank, host = (verdict.ranks[0], verdict.host) if verdict.ranks else (None, "")
-        PEERS.loss = PEERS.loss or Loss(rank, host, verdict.message.removeprefix(f"rank {rank} on {host} "))
+        PEERS.loss = PEERS.loss or Loss(rank, host, verdict.predicate)
 
     def _wait_for_stacks(self, bulletin: Bulletin, *, speaks: bool) -> None:
         """Stay until every rank has dumped its stacks: who ends first makes the agent stop the others."""

@@ -13,6 +13,8 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dat
 from functools import cache
 from typing import Any, ClassVar
 
+from yoloscale.system.formatting import rank_name
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -250,12 +252,7 @@ class Failed(Event, kind="failed"):
     @property
     def text(self) -> str:
         """The error behind rank and host, which it does not repeat."""
-        return f"{who}: {self.error}" if (who := name_of(self.rank, self.host)) else self.error
-
-
-def name_of(rank: int | None, host: str | None) -> str:
-    """A rank as people are told of it; empty without one."""
-    return f"rank {rank} on {host or '?'}" if rank is not None else ""
+        return self.error if self.rank is None else f"{rank_name(self.rank, self.host)}: {self.error}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, LOADING
 from yoloscale.distributed.peers import PEERS, Loss
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import Event, EventTail, Failed, name_of
+from yoloscale.runs.events import Event, EventTail, Failed
 
 SHOWN = 4  # logs
 LOOK_S = 2.0  # between two looks at what the launchers have put on record
@@ -67,9 +67,7 @@ def _record(run: RunDirectory, ranks: Ranks, attempt: int, verdict: Verdict) -> 
     if any(isinstance(event, Failed) and event.hang and event.attempt == attempt for event in this_attempt):
         return
     rank, host = verdict.ranks[0] if verdict.ranks else ranks.rank, verdict.host or ranks.host
-    said = verdict.message
-    if len(verdict.ranks) == 1:  # whoever reports a failure puts its rank and host before what it says
-        said = said.removeprefix(f"{name_of(rank, host)} ")
+    said = verdict.predicate if len(verdict.ranks) == 1 else verdict.message
     failed = Failed(
         attempt=attempt,
         rank=rank,

@@ -26,9 +26,10 @@ from yoloscale.engine.stop_requests import Ballot
 from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import Process, name_of
+from yoloscale.runs.events import Process
 from yoloscale.runs.identity import RunLost
 from yoloscale.system import memory
+from yoloscale.system.formatting import rank_name
 from yoloscale.system.variables import STOP_AT
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
@@ -130,7 +131,7 @@ def _tear_down(run: RunDirectory, ranks: Ranks, callbacks: TrainerView | None) -
     try:
         callbacks.teardown()
     except CallbackError as error:
-        complaint = f"rank {ranks.rank} on {ranks.host}: {error}"
+        complaint = f"{rank_name(ranks.rank, ranks.host)}: {error}"
     complaints = [each for each in group.gather_objects(complaint) if each is not None]
     if complaints and ranks.is_first:
         more = f", and on {len(complaints) - 1} more" if len(complaints) > 1 else ""
@@ -210,7 +211,7 @@ def too_few_cpus(processes: Sequence[Process]) -> str | None:
     if not short:
         return None
     first = short[0]
-    who = name_of(first.rank, first.host) + (f" and {len(short) - 1} more" if len(short) > 1 else "")
+    who = rank_name(first.rank, first.host) + (f" and {len(short) - 1} more" if len(short) > 1 else "")
     has = "has" if len(short) == 1 else "have"
     instead = "on SLURM, ask for more: cluster.cpus_per_task=CPUS of a node, 8 for each GPU"
     return f"{who} {has} {first.cpus} CPU beside the GPU, which will wait for images ({instead})"
