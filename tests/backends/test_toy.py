@@ -67,7 +67,8 @@ def test_a_dry_run_prints_what_would_be_submitted(capfdbinary: pytest.CaptureFix
 def test_submit_status_logs_cancel_and_resume(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *SMALL, "name=a"]) == FINISHED
     run = run_of("a")
-    job = events.history(run)[-1]["job"] if events.history(run)[-1]["event"] == events.SUBMITTED else status(run).job
+    submitted = events.history(run)[-1]
+    job = submitted.job if isinstance(submitted, events.Submitted) else status(run).job
     said = capsys.readouterr().out
     assert f"job   {job} submitted" in said
     assert f"runs/a/job/toy-{job.partition(':')[2]}.out" in said

@@ -78,8 +78,8 @@ class ToyBackend:
                 os.kill(_pid(job), signal.SIGTERM)
 
     def cancel_run(self, run: RunDirectory, asked: Ask, *, at_once: bool, timeout_s: float) -> bool:
-        job = next(record["job"] for record in reversed(events.history(run)) if "job" in record)
-        events.record(run, events.CANCELLED)
+        job = next(event.job for event in reversed(events.history(run)) if isinstance(event, events.Submitted))
+        events.append(run, events.Cancelled())
         self.cancel([job])
         deadline = time.monotonic() + timeout_s
         while _lives(job) and time.monotonic() < deadline:
