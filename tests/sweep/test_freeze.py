@@ -80,8 +80,8 @@ def test_the_record(frozen: Frozen) -> None:
         "overrides": ["name=s", "epochs=3", "weight_decay=0.1,0.2"],
         "settings": {"params": {}, "parallel": None, "max_failures": None, "search": None},
         "points": [
-            {"name": "weight_decay=0.1", "overrides": ["weight_decay=0.1"]},
-            {"name": "weight_decay=0.2", "overrides": ["weight_decay=0.2"]},
+            {"name": "weight_decay=0.1", "overrides": ["weight_decay=0.1"], "values": {"weight_decay": "0.1"}},
+            {"name": "weight_decay=0.2", "overrides": ["weight_decay=0.2"], "values": {"weight_decay": "0.2"}},
         ],
     }
     assert sweep.run_of(1) == sweep.run("weight_decay=0.2")

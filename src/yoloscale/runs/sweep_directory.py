@@ -8,6 +8,7 @@ runs/<sweep>/study.journal, base.yaml    of a search only: sweep/search/search.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import yaml
 
 from yoloscale.config.freeze import dump, parse
+from yoloscale.config.quoting import unquote
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.typed import build, to_plain
 from yoloscale.errors import ConfigError, Problem
@@ -26,11 +28,15 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One run of a sweep: its index is the array task's, its name the folder's, its overrides those it differs by."""
+    """One run of a sweep: its index is the array task's, its name the folder's, its overrides those it differs by.
+
+    values: by key what the overrides set, as a person would say it.
+    """
 
     index: int
     name: str
     overrides: tuple[str, ...]
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,10 +169,18 @@ def write(sweep: SweepDirectory, record: SweepRecord) -> None:
 
 
 def _point(index: int, content: Any) -> SweepPoint:
-    return SweepPoint(content.get("index", index), content["name"], tuple(content["overrides"]))
+    overrides = tuple(content["overrides"])
+    values = content.get("values") or dict(map(_value, overrides))  # older versions wrote the text alone
+    return SweepPoint(content.get("index", index), content["name"], overrides, values)
+
+
+def _value(override: str) -> tuple[str, str]:
+    key, _, value = override.partition("=")
+    return key.lstrip("+"), unquote(value)
 
 
 def _plain(place: int, point: SweepPoint) -> dict[str, Any]:
     """A point as it stands in the file: with its index where that is not its place, as points of a search may come."""
     index = {} if point.index == place else {"index": point.index}
-    return {**index, "name": point.name, "overrides": list(point.overrides)}
+    values = {"values": dict(point.values)} if point.values else {}
+    return {**index, "name": point.name, "overrides": list(point.overrides), **values}

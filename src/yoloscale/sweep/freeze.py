@@ -24,6 +24,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
 from yoloscale.sweep.directory import TakenSweep, take
+from yoloscale.sweep.grammar.points import Point
 from yoloscale.sweep.problems import gathered
 from yoloscale.system.files import first_free, is_part, make_first_free, write_whole
 from yoloscale.system.formatting import another
@@ -111,11 +112,14 @@ def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequen
     for each in sweep.points:
         freeze_point(directory.run(each.name), each, known)
     _sync_file_system(directory.path)
-    points = [
-        SweepPoint(each.point.index, each.name, tuple(choice.token for choice in each.point.swept))
-        for each in sweep.points
-    ]
+    points = [swept_point(each.point, each.name) for each in sweep.points]
     write(directory, SweepRecord(tuple(typed), tuple(points), sweep.first.sweep))
+
+
+def swept_point(point: Point, name: str) -> SweepPoint:
+    """A point as it is put on record."""
+    tokens = tuple(choice.token for choice in point.swept)
+    return SweepPoint(point.index, name, tokens, {choice.key: choice.value for choice in point.swept})
 
 
 def freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:

@@ -28,7 +28,7 @@ from yoloscale.config.compose.catalog import Catalog, read_catalog
 from yoloscale.config.compose.hydra import config_sources
 from yoloscale.config.compose.refusals import NOT_OURS
 from yoloscale.config.keys import FREE, is_text, known
-from yoloscale.config.quoting import quote_text
+from yoloscale.config.quoting import quote_text, unquote
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.sweep.grammar.decimals import left_out, numbers
 from yoloscale.sweep.grammar.yaml_params import LISTS, with_params
@@ -52,6 +52,11 @@ class Choice:
     key: str
     token: str
     word: str
+
+    @property
+    def value(self) -> str:
+        """The value as text, as exact as the argument has it."""
+        return unquote(self.token.partition("=")[2])
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, read, wri
 from yoloscale.study import study as studies
 from yoloscale.study.objectives import values_of
 from yoloscale.sweep.configure import ConfiguredPoint, resolved
-from yoloscale.sweep.freeze import freeze_point
+from yoloscale.sweep.freeze import freeze_point, swept_point
 from yoloscale.sweep.grammar.points import Point
 from yoloscale.sweep.grammar.space import Space
 from yoloscale.sweep.search import sampling
@@ -101,7 +101,7 @@ def ask_point(search: Search, index: int) -> tuple[RunDirectory, str | None] | N
     if run.path.exists():
         shutil.rmtree(run.path)  # of a launcher that was killed before its point was on record
     why = _freeze(search, run, point, number)
-    _append(search, SweepPoint(index, name, tuple(choice.token for choice in point.swept)))
+    _append(search, swept_point(point, name))
     return run, why
 
 
