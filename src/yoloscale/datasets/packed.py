@@ -22,6 +22,7 @@ from yoloscale.datasets import fetched, ndjson
 from yoloscale.datasets.download import DownloadError, Version, download
 from yoloscale.datasets.file_kinds import other_file, read_head
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.files import sha256_of
 from yoloscale.system.locks import build_once
 from yoloscale.system.remarks import Say
 
@@ -189,7 +190,7 @@ def _convert(file: Path, partial: Path, say: Say) -> None:
     dataset = ndjson.read(file)
     if dataset.remark:
         say(dataset.remark)
-    content = hashlib.sha256(file.read_bytes()).hexdigest()[:8]  # images are numbered, in each export otherwise
+    content = sha256_of(file)[:8]  # images are numbered, in each export otherwise
     waiting = partial.with_name(f"{partial.name.rsplit('.', 2)[0]}.{content}.images")  # hidden, as partial is
     waiting.mkdir(exist_ok=True)
     ndjson.write(dataset, waiting, say)
