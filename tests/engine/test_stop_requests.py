@@ -79,3 +79,43 @@ def test_signals_become_wishes_and_a_second_interrupt_quits() -> None:
             assert process.stdout.readline() == "quits\n"
         finally:
             process.kill()
+
+
+DEAF = """
+import sys, time
+from yoloscale.engine.stop_requests import Ballot
+ballot = Ballot()
+ballot.listen()
+print("listening", flush=True)
+sys.stdin.readline()
+ballot.stop_listening()
+print("deaf", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("is_early", [False, True])
+def test_a_program_with_nothing_to_save_ends_at_once(number: signal.Signals, is_early: bool) -> None:
+    """Also where it was asked to before it stopped listening: it raises KeyboardInterrupt then."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    environment = {"PYTHONPATH": str(SOURCE)}
+    with subprocess.Popen([sys.executable, "-c", DEAF], text=True, env=environment, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            assert process.stdout.readline() == "listening\n"
+            if is_early:
+                process.send_signal(number)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            if not is_early:
+                assert process.stdout.readline() == "deaf\n"
+                process.send_signal(number)
+            ended = process.wait(120)
+            is_interrupt = is_early or number is signal.SIGINT
+            assert ended == -(signal.SIGINT if is_interrupt else number)
+            assert ("KeyboardInterrupt" in process.stderr.read()) == is_interrupt
+        finally:
+            process.kill()
