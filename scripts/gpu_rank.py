@@ -139,14 +139,14 @@ def train(file: str, shared: str, *tokens: str) -> int:
     from yoloscale.agent.environment import job_environment
     from yoloscale.launch.configure import configure
     from yoloscale.launch.prepare import prepare
-    from yoloscale.launch.run_folder import claim
+    from yoloscale.launch.run_folder import create_or_resume
     from yoloscale.runs.tail import last_lines
 
     config = prepare(configure(tokens), print)
     ranks = int(shared) or config.cluster.procs_per_node
     backend = "gloo" if int(shared) else config.cluster.backend  # NCCL refuses two ranks on one GPU
     config = replace(config, cluster=replace(config.cluster, procs_per_node=ranks, backend=backend, max_restarts=0))
-    taken = claim(config, [])
+    taken = create_or_resume(config, [])
     argv, variables = command(next_spec(taken.run, config))
     own = [str(Path(__file__).absolute()), "rank", file, shared]
     argv[-3:-1] = own  # in place of -m yoloscale.worker, before the run's folder
@@ -161,7 +161,7 @@ def final(run: str, device: str, file: str) -> int:
     from yoloscale.config.freeze import load
     from yoloscale.config.schema import Device
     from yoloscale.distributed.environment import Ranks
-    from yoloscale.engine.stop_requests import Ballot
+    from yoloscale.engine.stop_requests import StopRequests
     from yoloscale.runs.directory import RunDirectory
     from yoloscale.yolo import runtime
 
@@ -171,7 +171,7 @@ def final(run: str, device: str, file: str) -> int:
     runtime.keep_offline()
     of, ranks, config = RunDirectory(Path(run)), Ranks(), load(Path(run) / "config.yaml")
     config = replace(config, amp="fp32", cluster=replace(config.cluster, device=Device(device)))
-    parts = build(config, of, ranks, choose_device(config, ranks), None, Ballot(), lambda phase: None)
+    parts = build(config, of, ranks, choose_device(config, ranks), None, StopRequests(), lambda phase: None)
     metrics = parts.evaluation.final(of.weights / "best.pt", plots=False)
     Path(file).write_text(json.dumps(metrics), encoding="utf-8")
     return 0

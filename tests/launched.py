@@ -16,7 +16,7 @@ import pytest
 from tests.run_events import lines_of
 
 from yoloscale.config.schema import Config, Device
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs.directory import RunDirectory
 
 STANDIN = Path(__file__).parent / "standin"
@@ -82,7 +82,7 @@ def launch(tmp_path: Path, standin: None) -> Iterator[Callable[..., Launched]]:
     started: list[Launched] = []
 
     def start(name: str = "run", *, cluster: dict[str, Any] | None = None, **script: Any) -> Launched:
-        taken = claim(make_config(tmp_path / "runs", name, **(cluster or {})), [])
+        taken = create_or_resume(make_config(tmp_path / "runs", name, **(cluster or {})), [])
         (taken.run.path / "standin.json").write_text(json.dumps({"steps": 20, **script}))
         taken.release()
         started.append(Launched(taken.run))

@@ -19,12 +19,12 @@ from tests.run_events import lines_of
 
 from yoloscale.agent.leftovers import processes_of
 from yoloscale.config.schema import Config
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs.directory import RunDirectory
 
 
 def two_node_run(config: Config, **script: Any) -> RunDirectory:
-    taken = claim(config, [])
+    taken = create_or_resume(config, [])
     (taken.run.path / "standin.json").write_text(json.dumps({"steps": 20, **script}))
     taken.release()
     return taken.run

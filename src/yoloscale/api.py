@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.backends.registry import RateLimited
-from yoloscale.backends.run_lock import Claim
+from yoloscale.backends.run_lock import RunLock
 from yoloscale.backends.status import status, statuses
 from yoloscale.config.addresses import hidden
 from yoloscale.config.compose.words import from_values
@@ -265,8 +265,8 @@ def _start_search(tokens: list[str]) -> Path:
     return search.sweep.path
 
 
-def _start(taken: Claim, words: list[str], before: FrozenState | None) -> None:
-    """Train a claimed run in the background, or submit it; `words` are what would be typed for that.
+def _start(taken: RunLock, words: list[str], before: FrozenState | None) -> None:
+    """Train a locked run in the background, or submit it; `words` are what would be typed for that.
 
     `before`: how the run was frozen, and is again where SLURM does not take it; None if there was none.
     """

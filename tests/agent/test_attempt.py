@@ -51,8 +51,8 @@ def test_a_run_finishes_and_leaves_its_account(launch: Launch) -> None:
 
 
 def test_a_killed_rank_ends_the_run_in_seconds_and_is_named(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
-    broken = {"rank": 1, "how": "SIGKILL", "step": 3}
-    launched = launch(cluster=ONCE, steps=2000, **{"break": broken}, constants={"monitor.FAILURE_GRACE_S": 100.0})
+    failed_ranks = {"rank": 1, "how": "SIGKILL", "step": 3}
+    launched = launch(cluster=ONCE, steps=2000, **{"break": failed_ranks}, constants={"monitor.FAILURE_GRACE_S": 100.0})
     launched.until("training_started")
     before = time.monotonic()
     exit_code, output = launched.wait()
@@ -70,8 +70,8 @@ def test_a_killed_rank_ends_the_run_in_seconds_and_is_named(launch: Launch, left
 
 @pytest.mark.long
 def test_a_rank_that_hangs_when_another_dies_is_not_waited_for(launch: Launch) -> None:
-    broken = [{"rank": 1, "how": "exit", "step": 8}, {"rank": 0, "how": "hang", "step": 3}]
-    launched = launch(cluster=ONCE, steps=2000, **{"break": broken}, constants={"monitor.FAILURE_GRACE_S": 3.0})
+    failed_ranks = [{"rank": 1, "how": "exit", "step": 8}, {"rank": 0, "how": "hang", "step": 3}]
+    launched = launch(cluster=ONCE, steps=2000, **{"break": failed_ranks}, constants={"monitor.FAILURE_GRACE_S": 3.0})
     launched.until("training_started")
     before = time.monotonic()
     exit_code, output = launched.wait()

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from yoloscale.agent.environment import job_environment, job_variables, visible_gpus
-from yoloscale.agent.spec import JobSpec
+from yoloscale.agent.spec import NodeSpec
 from yoloscale.config.schema import Device
 from yoloscale.system import network
 
-SPEC = JobSpec(run=Path("/r"), attempt=2, job_id="id", procs_per_node=2, threads=3)
+SPEC = NodeSpec(run=Path("/r"), attempt=2, job_id="id", procs_per_node=2, threads=3)
 
 
 def test_threads_attempt_and_mark() -> None:

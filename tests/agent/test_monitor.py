@@ -14,13 +14,13 @@ from tests.run_events import write_event
 from yoloscale.agent import joining, looks, monitor
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import next_spec
-from yoloscale.agent.monitor import POLL_S, Watched
-from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.monitor import POLL_S, AgentMonitor
+from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.schema import Config
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.system.processes import Dependent
+from yoloscale.system.processes import ChildProcess
 
 Make = Callable[..., Config]
 SECONDS = 600
@@ -60,7 +60,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
 
 @pytest.fixture
 def run(config: Make) -> Iterator[RunDirectory]:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     taken.run.attempt_logs(1).mkdir(parents=True)
     yield taken.run
     taken.release()
@@ -68,9 +68,13 @@ def run(config: Make) -> Iterator[RunDirectory]:
 
 def watch(
     run: RunDirectory, config: Make, clock: FakeTime, at: dict[float, Callable[[], object]], lives_s: float = 65
-) -> tuple[Watched, Agent, StopRequests]:
-    agent, requests = Agent(clock, at, lives_s), StopRequests()
-    return Watched(next_spec(run, config()), run, cast(Dependent, agent), requests, lambda line: None), agent, requests
+) -> tuple[AgentMonitor, Agent, StopSignals]:
+    agent, requests = Agent(clock, at, lives_s), StopSignals()
+    return (
+        AgentMonitor(next_spec(run, config()), run, cast(ChildProcess, agent), requests, lambda line: None),
+        agent,
+        requests,
+    )
 
 
 def starts(run: RunDirectory) -> None:
@@ -136,7 +140,7 @@ def test_a_node_that_waits_for_node_0_looks_once_a_second(
         (run.events / f"node{other}-7.jsonl").write_text('{"event":"warning","time":1}\n')
     spec = next_spec(run, config())
     with counted(monkeypatch) as count:
-        assert joining.await_next(run, spec, Observer(), StopRequests(), patience_s=SECONDS) is None
+        assert joining.await_next(run, spec, Observer(), StopSignals(), patience_s=SECONDS) is None
     looks_had = SECONDS / looks.SELDOM_S + looks.LIVELY_S / joining.POLL_S + 5
     assert count["list"] <= 3 * looks_had  # for the next attempt, for the last word, for signs of life
     assert count["open"] <= 200 + 30 * looks_had

@@ -28,8 +28,8 @@ from yoloscale.agent.attempt import Ended, Observer
 from yoloscale.agent.joining import await_next, join_attempts, joining_spec
 from yoloscale.agent.nodes import Announcement, commands, newest_announcement, wait_for_first_node
 from yoloscale.agent.outcome import Outcome
-from yoloscale.agent.spec import JobSpec
-from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.spec import NodeSpec
+from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
@@ -158,7 +158,7 @@ def test_a_run_that_went_on_without_this_node_is_not_waited_for_when_its_host_is
     alive = threading.Timer(1.0, lambda: events.append(run, events.Evaluated(epoch=1, metrics={}, seconds=1)))
     alive.start()
     before = time.monotonic()
-    assert await_next(run, spec, Observer(), StopRequests(), patience_s=4.0) is None
+    assert await_next(run, spec, Observer(), StopSignals(), patience_s=4.0) is None
     assert 4.9 < time.monotonic() - before < 30, "as long again after each sign of life, and no longer"
     alive.join()
 
@@ -172,7 +172,7 @@ def test_a_node_does_not_join_what_was_started_anew_with_another_config(
     run = two_node_run(made)
     lost = Ended(Outcome(1), was_training=True)
 
-    def attempt_that_loses_node_0(spec: JobSpec, observer: Observer, requests: StopRequests) -> Ended:
+    def attempt_that_loses_node_0(spec: NodeSpec, observer: Observer, requests: StopSignals) -> Ended:
         freeze(replace(load(run.config), cluster=replace(made.cluster, procs_per_node=1)), run.config)
         events.append(run, events.AttemptLaunched(attempt=spec.attempt + 1, host="a", pid=1, argv=[]))
         run.launch_record(spec.attempt + 1).write_text(json.dumps({"job_id": "y"}))

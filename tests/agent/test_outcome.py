@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.agent.outcome import AgentEnd, conclude
+from yoloscale.agent.outcome import AgentEnd, outcome_of
 from yoloscale.agent.restarts import cause
 from yoloscale.runs.events import Failed, LostRank, Preempted
 from yoloscale.runs.progress import Progress
@@ -43,7 +43,7 @@ def stopped(signal: str | None, outcome: str = "preempted") -> Preempted:
 
 def test_a_rank_killed_from_outside_is_to_blame_for_the_lost_connections() -> None:
     progress = Progress(failures=[failed(rank=0, host="node7", time=1.0, error="Connection closed by peer")])
-    outcome = conclude(progress, end(REPORT.format(rank=5, code=-9, pid=105)))
+    outcome = outcome_of(progress, end(REPORT.format(rank=5, code=-9, pid=105)))
     assert outcome.exit_code == 1
     assert outcome.failure is not None
     assert (outcome.failure.rank, outcome.failure.exit_code, outcome.failure.host) == (5, -9, "here")
@@ -52,21 +52,21 @@ def test_a_rank_killed_from_outside_is_to_blame_for_the_lost_connections() -> No
 
 def test_a_rank_killed_by_the_launcher_is_not_to_blame() -> None:
     progress = Progress(failures=[failed(rank=0, host="node7", time=1.0, error="out of memory")])
-    outcome = conclude(progress, end(REPORT.format(rank=5, code=-9, pid=105), killed=[105]))
+    outcome = outcome_of(progress, end(REPORT.format(rank=5, code=-9, pid=105), killed=[105]))
     assert outcome.failure is not None
     assert (outcome.failure.rank, outcome.failure.error) == (0, "out of memory")
 
 
 def test_the_first_report_of_a_rank_counts() -> None:
     failures = [failed(rank=3, time=2.0, error="lost"), failed(rank=1, time=1.0, error="cause")]
-    outcome = conclude(Progress(failures=failures), end())
+    outcome = outcome_of(Progress(failures=failures), end())
     assert outcome.failure is not None
     assert (outcome.failure.rank, outcome.failure.error) == (1, "cause")
 
 
 def test_a_report_of_a_lost_connection_is_not_the_cause() -> None:
     lost = failed(rank=0, time=1.0, error="Connection closed by peer", collateral=True)
-    outcome = conclude(Progress(failures=[lost, failed(rank=1, time=2.0, error="cause")]), end())
+    outcome = outcome_of(Progress(failures=[lost, failed(rank=1, time=2.0, error="cause")]), end())
     assert outcome.failure is not None
     assert outcome.failure.error == "cause"
 
@@ -75,11 +75,11 @@ def test_a_rank_that_aborted_itself_after_another_said_why_is_not_the_cause() ->
     """A library that finds the others gone calls abort(); so does a heap that is corrupt, which nobody explains."""
     full = failed(rank=3, host="node0", time=1.0, error="OutOfMemoryError: full", traceback="Traceback …")
     aborted = end(REPORT.format(rank=9, code=-6, pid=101))
-    outcome = conclude(Progress(failures=[full]), aborted)
+    outcome = outcome_of(Progress(failures=[full]), aborted)
     assert outcome.failure is not None
     assert (outcome.failure.rank, outcome.failure.host) == (3, "node0")
     lost = failed(rank=0, time=1.0, error="Connection closed by peer", collateral=True)
-    by_itself = conclude(Progress(failures=[lost]), aborted).failure
+    by_itself = outcome_of(Progress(failures=[lost]), aborted).failure
     assert by_itself is not None
     assert "killed by SIGABRT" in by_itself.error
 
@@ -87,7 +87,7 @@ def test_a_rank_that_aborted_itself_after_another_said_why_is_not_the_cause() ->
 def test_a_rank_killed_on_another_node_comes_before_what_others_made_of_it() -> None:
     raised = failed(rank=0, host="node0", time=1.0, error="RuntimeError: odd", traceback="Traceback …")
     killed = failed(rank=3, host="node1", time=2.0, error="was killed by SIGKILL", exit_code=-9)
-    failure = conclude(Progress(failures=[raised, killed]), end()).failure
+    failure = outcome_of(Progress(failures=[raised, killed]), end()).failure
     assert failure is not None
     assert failure.rank == 3
 
@@ -95,30 +95,30 @@ def test_a_rank_killed_on_another_node_comes_before_what_others_made_of_it() -> 
 def test_the_lost_rank_is_named_where_only_others_could_tell() -> None:
     told = LostRank(2, "node1", "its process has ended without a word")
     lost = failed(rank=4, host="node2", time=1.0, error="PeerLost: …", collateral=True, lost=told)
-    failure = conclude(Progress(failures=[lost]), end()).failure
+    failure = outcome_of(Progress(failures=[lost]), end()).failure
     assert failure is not None
     assert cause(failure) == "rank 2 on node1: its process has ended without a word"
 
 
 def test_a_rank_that_dies_makes_others_save_but_that_is_a_failure() -> None:
     progress = Progress(stopped=stopped(signal="SIGTERM"))
-    assert conclude(progress, end(REPORT.format(rank=1, code=-9, pid=101))).exit_code == 1
+    assert outcome_of(progress, end(REPORT.format(rank=1, code=-9, pid=101))).exit_code == 1
 
 
 def test_an_agent_that_the_launcher_killed_itself_is_not_the_cause() -> None:
     """A rank of another node was lost, and those here hung: no word of the out-of-memory killer."""
     lost = failed(rank=0, host="node0", time=1.0, error="Connection closed by peer", collateral=True)
-    outcome = conclude(Progress(failures=[lost]), end(exit_code=-9, is_own_doing=True))
+    outcome = outcome_of(Progress(failures=[lost]), end(exit_code=-9, is_own_doing=True))
     assert outcome.failure is not None
     assert outcome.failure.collateral
-    killed = conclude(Progress(failures=[lost]), end(exit_code=-9)).failure
+    killed = outcome_of(Progress(failures=[lost]), end(exit_code=-9)).failure
     assert killed is not None
     assert "agent was killed by SIGKILL" in killed.error
 
 
 def test_bad_config_found_by_a_rank_is_exit_2() -> None:
     assert (
-        conclude(
+        outcome_of(
             Progress(), end(REPORT.replace("exitcode  : 1 ", "exitcode  : 2 ").format(rank=1, code=2, pid=1))
         ).exit_code
         == 2
@@ -142,11 +142,11 @@ def test_bad_config_found_by_a_rank_is_exit_2() -> None:
     ],
 )
 def test_exit_codes(progress: Progress, stop: signal.Signals | None, exit_code: int) -> None:
-    assert conclude(progress, end(stop=stop)).exit_code == exit_code
+    assert outcome_of(progress, end(stop=stop)).exit_code == exit_code
 
 
 def test_nodes_that_do_not_meet_are_told_where() -> None:
     log = "torch.distributed.elastic.rendezvous.api.RendezvousConnectionError: The connection …"
-    outcome = conclude(Progress(), end(log, rdzv_endpoint="host0:29500"))
+    outcome = outcome_of(Progress(), end(log, rdzv_endpoint="host0:29500"))
     assert outcome.failure is not None
     assert "host0:29500" in outcome.failure.error

@@ -18,7 +18,7 @@ from tests.run_events import lines_of, write_event
 
 from yoloscale.agent import attempts
 from yoloscale.agent.attempts import TimeLimit, time_limit
-from yoloscale.agent.outcome import AgentEnd, Failure, Outcome, conclude
+from yoloscale.agent.outcome import AgentEnd, Failure, Outcome, outcome_of
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
 from yoloscale.backends import registry
 from yoloscale.backends.slurm import own_job
@@ -138,7 +138,7 @@ def agent_end(exit_code: int, stop: signal.Signals | None = None) -> AgentEnd:
 
 def test_a_killed_agent_is_a_failure_although_its_ranks_saved_and_stopped() -> None:
     stopped = events.Preempted(attempt=1, step=3, epoch=1, signal="SIGTERM", outcome="preempted")
-    outcome = conclude(Progress(stopped=stopped), agent_end(-9))
+    outcome = outcome_of(Progress(stopped=stopped), agent_end(-9))
     assert outcome.exit_code == FAILED
     assert outcome.failure is not None
     assert "agent was killed by SIGKILL" in outcome.failure.error
@@ -146,8 +146,8 @@ def test_a_killed_agent_is_a_failure_although_its_ranks_saved_and_stopped() -> N
 
 def test_a_node_that_stops_before_the_others_is_no_failure() -> None:
     lost = events.Failed(attempt=1, rank=0, error="Connection closed by peer", collateral=True)
-    assert conclude(Progress(failures=[lost]), agent_end(1, signal.SIGTERM)).exit_code == STOPPED
-    assert conclude(Progress(failures=[lost]), agent_end(1)).exit_code == FAILED
+    assert outcome_of(Progress(failures=[lost]), agent_end(1, signal.SIGTERM)).exit_code == STOPPED
+    assert outcome_of(Progress(failures=[lost]), agent_end(1)).exit_code == FAILED
 
 
 def test_the_limit_is_that_of_the_start() -> None:

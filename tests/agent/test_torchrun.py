@@ -5,10 +5,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.agent.spec import JobSpec, among
+from yoloscale.agent.spec import NodeSpec, among
 from yoloscale.agent.torchrun import TorchrunFeatures, installed_features, render
 
-SPEC = JobSpec(run=Path("/runs/a b"), attempt=3, job_id="id3", procs_per_node=4, threads=2)
+SPEC = NodeSpec(run=Path("/runs/a b"), attempt=3, job_id="id3", procs_per_node=4, threads=2)
 
 
 def test_one_node_stays_on_loopback_with_a_free_port() -> None:

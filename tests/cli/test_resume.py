@@ -16,7 +16,7 @@ from yoloscale.cli import resume
 from yoloscale.cli.resume import words_of
 from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs.directory import RunDirectory
 
 Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -83,7 +83,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """An unfinished run on this machine."""
     monkeypatch.chdir(tmp_path)
     words = ["experiment=smoke", "device=cpu", "cluster.procs_per_node=1", "name=long"]
-    taken = claim(configure(words), words)
+    taken = create_or_resume(configure(words), words)
     taken.release()
     return taken.run
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from yoloscale.agent.attempt import command as start_command
-from yoloscale.agent.spec import job_spec
+from yoloscale.agent.spec import node_spec
 from yoloscale.backends.base import job_for
 from yoloscale.backends.check import validate
 from yoloscale.backends.slurm.render import script_of
@@ -99,7 +99,7 @@ def test_every_file_composes_validates_freezes_and_renders(command: str, tmp_pat
         script = script_of(job_for(config, tmp_path / "run", tuple(shlex.split(command))))
         read = subprocess.run(["bash", "-n"], input=script, capture_output=True, timeout=30, check=False)
         assert (read.returncode, read.stderr) == (0, b"")
-    argv, variables = start_command(job_spec(config, tmp_path / "run", attempt=1, job_id="job"))
+    argv, variables = start_command(node_spec(config, tmp_path / "run", attempt=1, job_id="job"))
     assert argv[-2:] == ["yoloscale.worker", str(tmp_path / "run")]
     assert f"--nproc-per-node={config.cluster.procs_per_node}" in argv
     assert variables["YOLOSCALE_ATTEMPT"] == "1"

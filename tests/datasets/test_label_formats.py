@@ -15,7 +15,7 @@ from yoloscale.config.schema import Task
 from yoloscale.datasets.check.dataset import check
 from yoloscale.datasets.check.labels import LabelRules, read_labels
 from yoloscale.datasets.check.problems import problems_of_splits
-from yoloscale.datasets.check.verdict import Verdict
+from yoloscale.datasets.check.verdict import ImageCheck
 from yoloscale.datasets.label_formats import Setting
 from yoloscale.errors import ConfigError, Problem
 
@@ -180,7 +180,7 @@ def test_a_slip_in_a_split_without_class_0_is_not_that_classes_run_from_1(tmp_pa
 def test_a_class_behind_the_last_in_few_files_is_a_slip_though_none_has_class_0(files: int, refused: bool) -> None:
     rules = LabelRules(classes=2)
     texts = ["2 0.5 0.5 0.2 0.2"] * files + ["1 0.5 0.5 0.2 0.2"] * (100 - files)
-    verdicts = [Verdict("a.jpg", 1, "", read_labels(text, rules), "a.txt") for text in texts]
+    verdicts = [ImageCheck("a.jpg", 1, "", read_labels(text, rules), "a.txt") for text in texts]
     setting = Setting(Path("data.yaml"), Task.detect, rules, {0: "cat", 1: "dog"})
     assert bool(problems_of_splits({"train": verdicts}, setting, Path())) is refused
 

@@ -1,4 +1,4 @@
-"""A run of the real loop, step, keeper and store around a toy model: seconds instead of minutes, no Ultralytics."""
+"""A run of the real loop, step, checkpointer and store around a toy model: in seconds, without Ultralytics."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import Stepper
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.worker.train.checkpointer import RunKeeper
+from yoloscale.worker.train.checkpointer import RunCheckpointer
 
 AFTER_EPOCHS, NEWEST = When(automatic=False), Retention(best=False)
 
@@ -110,7 +110,7 @@ class ToyRun:
         ranks, group: of a process among others, as `launch_ranks` gives them.
         more: so many more parameters, which make the state larger.
         ahead: the loader delivers from so many optimiser steps after the position on.
-        stop_before: called with the number of steps done before each micro-batch is loaded; may use the ballot.
+        stop_before: called with the number of steps done before each micro-batch is loaded; may use the requests.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class ToyRun:
     ) -> None:
         self.directory, self.ranks = RunDirectory(folder), ranks or Ranks()
         folder.mkdir(exist_ok=True)
-        self.notes, self.ballot, self.learner = Notes(), Ballot(), ToyLearner(more)
+        self.notes, self.requests, self.learner = Notes(), StopRequests(), ToyLearner(more)
         self.learner.reduction = reduction
         self.published: list[tuple[str, int]] = []
         self._poison, self._fitness, self._stop_before = poison, list(fitness or []), stop_before
@@ -149,7 +149,7 @@ class ToyRun:
             AveragedModel(self.learner.module),
             torch.optim.AdamW(self.learner.module.parameters(), lr=0.01),
             Precision(None, "cpu"),
-            self.ballot,
+            self.requests,
             group,
             seed=7,
             channels_last=False,
@@ -157,7 +157,7 @@ class ToyRun:
         )
         for parameters in self.stepper.optimizer.param_groups:
             parameters["initial_lr"] = parameters["lr"]
-        self._keeper = RunKeeper(
+        self._checkpointer = RunCheckpointer(
             self.directory,
             self.stepper,
             self.ranks,
@@ -166,7 +166,7 @@ class ToyRun:
             when=when,
             save_period=-1,
         )
-        progress = self._keeper.restore()
+        progress = self._checkpointer.restore()
         if progress is None:
             progress = Progress(seed=7)
             progress.position.epochs = epochs
@@ -180,9 +180,9 @@ class ToyRun:
             progress=progress,
             open_loader=self._open,
             evaluation=self._evaluate,
-            keeper=self._keeper,
+            checkpointer=self._checkpointer,
             observer=self.notes,
-            ballot=self.ballot,
+            requests=self.requests,
             hosts=hosts,
             is_hopeless=is_hopeless,
             callbacks=callbacks,
@@ -192,7 +192,7 @@ class ToyRun:
         try:
             return self.loop.run()
         finally:
-            self._keeper.close()  # as a rank does, however it ends
+            self._checkpointer.close()  # as a rank does, however it ends
 
     def _open(self, at: Progress) -> Callable[[], dict[str, Any]]:
         epoch, first = at.position.epoch, at.position.step + self._ahead

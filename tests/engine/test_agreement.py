@@ -65,9 +65,9 @@ def stops_and_requests(ranks: Ranks, group: Any, folder: str) -> dict[str, Any]:
 
     def ask(run: Any, steps: int) -> None:
         if ranks.rank == 1 and steps == 1:
-            run.ballot.wants_checkpoint = True
+            run.requests.wants_checkpoint = True
         if ranks.rank == 1 and steps == 4:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     run = toy(folder, ranks, group, stop_before=ask)
     return {"outcome": run.run().value, "state": digest(run), "step": run.loop.progress.position.total}

@@ -79,7 +79,7 @@ def test_stopped_anywhere_and_resumed_is_never_stopped(toy_run: ToyRuns, stop_at
 
     def ask(run: Any, steps_done: int) -> None:
         if steps_done == stop_at - 1:
-            run.ballot.ask(reason)
+            run.requests.ask(reason)
 
     first = toy_run(stop_before=ask)
     assert first.run() is (Outcome.preempted if reason is Stop.terminate else Outcome.interrupted)
@@ -97,7 +97,7 @@ def test_stopped_before_every_step(toy_run: ToyRuns) -> None:
     whole.run()
     starts = 0
     while True:
-        run = toy_run(stop_before=lambda run, _: run.ballot.ask(Stop.terminate))
+        run = toy_run(stop_before=lambda run, _: run.requests.ask(Stop.terminate))
         starts += 1
         if run.run() is Outcome.finished:
             break
@@ -126,7 +126,7 @@ def test_early_stop_counts_from_the_best_epoch(toy_run: ToyRuns) -> None:
 def test_early_stop_survives_a_resume(toy_run: ToyRuns) -> None:
     def ask(run: Any, steps_done: int) -> None:
         if steps_done == 2 * STEPS:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     toy_run(epochs=20, patience=2, fitness=[0.5, 0.4], stop_before=ask).run()
     resumed = toy_run(epochs=20, patience=2, fitness=[0.3, 0.9])
@@ -167,7 +167,7 @@ def test_a_time_limit_plans_as_many_epochs_as_fit(toy_run: ToyRuns) -> None:
 
     def ask(run: Any, steps_done: int) -> None:
         if steps_done == 4 * STEPS:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     run._stop_before = ask
     assert run.run() is Outcome.preempted, "an hour is more than two epochs"
@@ -249,7 +249,7 @@ def test_a_fitness_that_is_not_finite_goes_back(toy_run: ToyRuns) -> None:
 def test_a_broken_newest_checkpoint_costs_one_epoch(toy_run: ToyRuns) -> None:
     def ask(run: Any, steps_done: int) -> None:
         if steps_done == 6:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     stopped = toy_run(stop_before=ask)
     stopped.run()

@@ -133,7 +133,7 @@ def test_an_evaluation_that_fails_costs_itself_only(toy_run: ToyRuns, monkeypatc
 def test_a_checkpoint_on_request_and_training_goes_on(toy_run: ToyRuns) -> None:
     def ask(run: Any, steps_done: int) -> None:
         if steps_done in (1, 5):
-            run.ballot.wants_checkpoint = True
+            run.requests.wants_checkpoint = True
 
     run = toy_run(stop_before=ask)
     assert run.run() is Outcome.finished
@@ -243,7 +243,7 @@ def test_weights_that_the_disk_did_not_take_are_written_by_a_later_save(
 
         return write
 
-    monkeypatch.setattr(run.loop._keeper, "_copy_weights", copy)
+    monkeypatch.setattr(run.loop._checkpointer, "_copy_weights", copy)
     assert run.run() is Outcome.finished
     assert sorted(run.published) == sorted((name, at) for name in ("best.pt", "last.pt") for at in (1, 2, 3))
     assert run.published[-1] == ("best.pt", 3)
@@ -252,7 +252,7 @@ def test_weights_that_the_disk_did_not_take_are_written_by_a_later_save(
 def test_a_stop_waits_for_the_disk(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     sync = store.sync
     monkeypatch.setattr(store, "sync", lambda path: (time.sleep(0.1), sync(path)))
-    run = toy_run(stop_before=lambda run, _: run.ballot.ask(Stop.terminate))
+    run = toy_run(stop_before=lambda run, _: run.requests.ask(Stop.terminate))
     assert run.run() is Outcome.preempted
     assert saved(run) == [(1, "terminate")]
     assert run.directory.checkpoints.joinpath("step-000000001").is_dir()

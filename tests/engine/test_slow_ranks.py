@@ -23,7 +23,7 @@ from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.slow_ranks import EXCESS, EXCESS_S, Straggler, Stragglers, describe, find
 from yoloscale.engine.step import StepOutcome, Stepper
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 
 QUICK = OwnTime(0.01, 0.2)
 
@@ -224,7 +224,7 @@ def times_of_ranks(ranks: Ranks, group: Any) -> list[list[OwnTime]]:
     optimizer = torch.optim.SGD(learner.module.parameters(), lr=0.01)
     average, precision = AveragedModel(learner.module), Precision(None, "cpu")
     fixed = {"seed": 1, "channels_last": False, "exact_reduce": False}
-    stepper = Stepper(learner, average, optimizer, precision, Ballot(), group, **fixed)
+    stepper = Stepper(learner, average, optimizer, precision, StopRequests(), group, **fixed)
 
     def load() -> dict[str, Any]:
         time.sleep(0.3 if ranks.rank == 1 else 0.0)

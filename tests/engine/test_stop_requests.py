@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.engine.stop_requests import Ballot, Stop, decide
+from yoloscale.engine.stop_requests import Stop, StopRequests, decide
 
 SOURCE = Path(__file__).parents[2] / "src"
 PROGRAM = """
@@ -19,9 +19,9 @@ now = [100.0]
 stop_requests.time = types.SimpleNamespace(monotonic=lambda: now[0])  # goes on with SIGWINCH, and only then
 later = []
 signal.signal(signal.SIGWINCH, lambda *_: later.append(stop_requests.SAME_INTERRUPT_S))
-ballot = stop_requests.Ballot()
-ballot.listen()
-last = ballot.wish
+requests = stop_requests.StopRequests()
+requests.listen()
+last = requests.wish
 print("listening", flush=True)
 try:
     while True:
@@ -29,22 +29,22 @@ try:
         if later:
             now[0] += later.pop()
             print("later", flush=True)
-        if ballot.wish is not last:
-            last = ballot.wish
-            print(ballot.wish.name, ballot.reason, flush=True)
+        if requests.wish is not last:
+            last = requests.wish
+            print(requests.wish.name, requests.reason, flush=True)
 except KeyboardInterrupt:
     print("quits", flush=True)
 """
 
 
 def test_one_number_per_reason() -> None:
-    ballot = Ballot()
-    assert ballot.vote() == [0, 0, 0, 0]
-    ballot.ask(Stop.time_limit)
-    assert ballot.vote() == [1, 0, 0, 0]
-    ballot.ask(Stop.interrupt)
-    ballot.ask(Stop.terminate)
-    assert ballot.vote() == [0, 0, 1, 0], "the strongest wish stays"
+    requests = StopRequests()
+    assert requests.vote() == [0, 0, 0, 0]
+    requests.ask(Stop.time_limit)
+    assert requests.vote() == [1, 0, 0, 0]
+    requests.ask(Stop.interrupt)
+    requests.ask(Stop.terminate)
+    assert requests.vote() == [0, 0, 1, 0], "the strongest wish stays"
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_signals_become_wishes_and_a_second_interrupt_quits() -> None:
 
 DEAF = """
 import sys, time
-from yoloscale.engine.stop_requests import Ballot
-ballot = Ballot()
-ballot.listen()
+from yoloscale.engine.stop_requests import StopRequests
+requests = StopRequests()
+requests.listen()
 print("listening", flush=True)
 sys.stdin.readline()
-ballot.stop_listening()
+requests.stop_listening()
 print("deaf", flush=True)
 time.sleep(600)
 """

@@ -68,7 +68,7 @@ def start(toy_run: ToyRuns, clock: FakeTime, limit_s: float, evaluation_s: float
     def load(run: Any, steps: int) -> None:
         clock.sleep(STEP_S / 2)
         if steps == stop_at:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     run = toy_run(epochs=100, hours=limit_s / 3600, stop_before=load)
     evaluate = run.loop._evaluation

@@ -20,7 +20,7 @@ from yoloscale.config.compose.words import from_values
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
 from yoloscale.launch.here import run_in_background
-from yoloscale.launch.run_folder import claim, named_run
+from yoloscale.launch.run_folder import create_or_resume, named_run
 from yoloscale.launch.start import ready
 from yoloscale.runs import events
 
@@ -30,7 +30,7 @@ Make = Callable[..., Config]
 @pytest.fixture
 def start(config: Make, standin: None) -> Callable[..., Run]:
     def start_one(name: str = "run", **script: Any) -> Run:
-        taken = claim(config(name, max_restarts=0), [])
+        taken = create_or_resume(config(name, max_restarts=0), [])
         (taken.run.path / "standin.json").write_text(json.dumps({"steps": 20, **script}))
         run_in_background(taken)
         return Run(taken.run.path)
@@ -77,7 +77,7 @@ def test_a_failure_is_raised_with_the_ranks_words(start: Callable[..., Run]) -> 
 
 
 def test_a_run_that_was_given_up_is_told_with_the_log_of_the_first_failure(config: Make) -> None:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     run, log = taken.run, taken.run.rank_log(1, 1)
     for attempt, words in ((1, "a teapot"), (2, "a lost connection")):
         events.append(run, events.AttemptLaunched(attempt=attempt, host="here", pid=1, argv=[]))
@@ -118,7 +118,7 @@ def test_cancelled_from_python(start: Callable[..., Run]) -> None:
 def test_a_supervisor_that_cannot_start_is_no_started_run(
     config: Make, standin: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(ConfigError, match="did not start"):
         run_in_background(taken)

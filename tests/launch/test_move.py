@@ -14,13 +14,13 @@ import yaml
 from PIL import Image
 from tests.run_events import lines_of, write_event
 
-from yoloscale.cli.show.event_lines import Account
+from yoloscale.cli.show.event_lines import EventLines
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
 from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
 from yoloscale.launch.move import not_compared
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.launch.start import ready, ready_again
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -168,7 +168,7 @@ def test_what_is_typed_is_frozen_told_and_on_record(run: RunDirectory) -> None:
     assert moved["event"] == "moved"
     before = {"epochs": 9, "batch": 4, "workers": 8, "logger.tensorboard": False, "checkpoint.keep": 2}
     assert moved["from"] == before
-    lines = Account().event_lines(events.parse(moved))[0].splitlines()
+    lines = EventLines().event_lines(events.parse(moved))[0].splitlines()
     assert "epochs 9 → 20" in lines[0]
     assert len(lines) == 3, "and a line for each that makes it another run"
     assert again(run) == []
@@ -251,5 +251,5 @@ def test_a_run_killed_before_its_config_was_written_is_frozen_with_its_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     made = config()
-    taken = claim(made, [])
+    taken = create_or_resume(made, [])
     assert load(taken.run.config).origin.folder == str(tmp_path)

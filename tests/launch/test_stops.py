@@ -20,7 +20,7 @@ from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.interrupt import interrupt
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs import events
 
 Launch = Callable[..., Any]
@@ -124,7 +124,7 @@ def test_at_the_limit_the_launcher_stops_what_is_still_there(launch: Launch) -> 
 
 
 def test_a_request_that_nobody_was_left_to_honour_is_forgotten(config: Make) -> None:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     taken.run.stop_request.touch()
     end_leftovers(taken.run, lambda line: None)
     assert not taken.run.stop_request.exists()
@@ -132,7 +132,7 @@ def test_a_request_that_nobody_was_left_to_honour_is_forgotten(config: Make) -> 
 
 
 def test_cancel_reaches_a_launcher_on_another_host_by_file(config: Make) -> None:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     events.append(taken.run, events.AttemptLaunched(attempt=1, host="elsewhere", pid=1, argv=[]))
     with pytest.raises(ConfigError, match="on elsewhere"):
         cancel(taken.run, at_once=True)
@@ -165,7 +165,7 @@ def test_interrupt_kills_one_rank_or_asks_all(launch: Launch) -> None:
 
 
 def test_interrupt_never_hits_a_process_that_is_not_the_rank(config: Make) -> None:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     run, host = taken.run, socket.gethostname()
     events.append(run, events.AttemptLaunched(attempt=1, host=host, pid=os.getpid(), argv=[]))
     with pytest.raises(ConfigError, match="pending"):
@@ -178,7 +178,7 @@ def test_interrupt_never_hits_a_process_that_is_not_the_rank(config: Make) -> No
 
 
 def test_interrupt_names_the_host_and_the_command_to_type_there(config: Make) -> None:
-    taken = claim(config("it's $(touch x)"), [])
+    taken = create_or_resume(config("it's $(touch x)"), [])
     events.append(taken.run, events.AttemptLaunched(attempt=1, host="node7", pid=1, argv=[]))
     processes = [{"rank": rank, "host": "node7", "pid": 1, "device": "cpu"} for rank in (0, 1)]
     events.append(taken.run, events.AttemptStarted(attempt=1, world_size=2, processes=processes))

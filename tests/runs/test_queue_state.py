@@ -14,7 +14,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import Answer, Job, NoAnswer
 from yoloscale.runs.progress import Progress
-from yoloscale.runs.queue_state import Told, asks, state_of
+from yoloscale.runs.queue_state import RunState, asks, state_of
 
 SUBMITTED = ("submitted", {"job": "41"})
 LAUNCHED = ("attempt_launched", {"attempt": 1, "host": "node1", "pid": 7, "start": "41.0.0"})
@@ -136,7 +136,7 @@ def test_a_new_submission_forgets_how_the_last_one_ended() -> None:
     progress = fold(*RUNNING, failed, CANCELLED, exited(1), ("submitted", {"job": "42"}))
     assert asks(progress)
     assert (progress.job, progress.attempt, progress.failures, progress.cancelled) == ("42", 1, [], False)
-    assert state_of(progress, Job("42", "PENDING"), lives=None) == Told("pending", "waiting in the queue")
+    assert state_of(progress, Job("42", "PENDING"), lives=None) == RunState("pending", "waiting in the queue")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_late_words_of_the_job_before_are_not_about_the_new_one(late: Any) -> No
 def test_a_submission_that_is_put_on_record_after_the_job_began_is_no_new_one() -> None:
     progress = fold(LAUNCHED, SUBMITTED, JOINED, TRAINING)
     assert (progress.job, progress.is_submitted, progress.queued) == ("41", True, None)
-    assert state_of(progress, ON_NODES, lives=None) == Told("running")
+    assert state_of(progress, ON_NODES, lives=None) == RunState("running")
     assert fold(*RUNNING, exited(1), SUBMITTED).queued is not None, "numbers come again"
 
 
@@ -169,7 +169,7 @@ def test_when_a_job_is_expected_to_start() -> None:
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(tomorrow))
     assert found.phase == f"waiting in the queue: Priority, expected to start {day}"
     past = state_of(fold(*QUEUED), Job("41", "PENDING", "Priority", starts_at=time.time() - 9), lives=None)
-    assert past == Told("pending", "waiting in the queue: Priority")
+    assert past == RunState("pending", "waiting in the queue: Priority")
 
 
 def test_one_question_for_any_number_of_runs(tmp_path: Any) -> None:

@@ -1,4 +1,4 @@
-"""`python -m standin_launcher RUN [NODE_RANK]`: `yoloscale train` of a claimed run, with a display.
+"""`python -m standin_launcher RUN [NODE_RANK]`: `yoloscale train` of a locked run, with a display.
 
 RUN/standin.json: {"constants": {"module.NAME": value}} sets constants of modules of yoloscale.agent, so that a test
 need not wait as long as a cluster may take.

@@ -21,7 +21,7 @@ from typing import Any
 
 from yoloscale.config.schema import Config
 from yoloscale.distributed.environment import Ranks
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.liveness import is_alive
@@ -171,14 +171,14 @@ def train(run: RunDirectory, script: dict[str, Any], first_step: int) -> int:
     return leave(run, 0)
 
 
-def stand_in(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
+def stand_in(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, requests: StopRequests) -> int:
     global RANK, WORLD_SIZE, ATTEMPT
     RANK, WORLD_SIZE, ATTEMPT = ranks.rank, ranks.world_size, attempt
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, lambda received, _: stops.append(signal.Signals(received).name))
     signal.signal(signal.SIGUSR2, lambda *_: saves.append(True))
-    stops.extend([ballot.reason] if ballot.reason else [])  # what came before
-    saves.extend([True] if ballot.wants_checkpoint else [])
+    stops.extend([requests.reason] if requests.reason else [])  # what came before
+    saves.extend([True] if requests.wants_checkpoint else [])
     file = run.path / "standin.json"
     script = json.loads(file.read_text()) if file.exists() else UNTOLD
     if script.get("child"):

@@ -17,7 +17,7 @@ from yoloscale.config.freeze import id_in, load, load_own
 from yoloscale.errors import ConfigError
 from yoloscale.launch import configure as launch_configure
 from yoloscale.launch.configure import configure
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs import sweep_directory
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
@@ -60,7 +60,7 @@ def test_each_point_is_frozen_as_if_it_was_claimed_alone(
     ]
     for point, run in zip(points, taken.directory.runs(), strict=True):
         alone = configure([*point.tokens, f"name={run.name}", "paths.runs=alone"])
-        claim(alone, list(point.tokens)).release()
+        create_or_resume(alone, list(point.tokens)).release()
         here, there = files(run.path), files(tmp_path / "alone" / run.name)
         ids = [id_in(of["config.yaml"].encode()) for of in (here, there)]
         assert all(ids), "each has one of its own"

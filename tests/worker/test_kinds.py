@@ -17,7 +17,7 @@ from yoloscale.config.kinds import KINDS
 from yoloscale.config.schema import ClusterConfig, Config, Device, PathsConfig
 from yoloscale.errors import ConfigError
 from yoloscale.launch.here import run_in_background
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import read_result, status
@@ -42,7 +42,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 
 def test_torchrun_starts_it_by_hand(toy: Any) -> None:
-    taken = claim(toy, [])
+    taken = create_or_resume(toy, [])
     taken.release()
     frozen = load(taken.run.config)
     assert type(frozen) is type(toy)
@@ -55,7 +55,7 @@ def test_torchrun_starts_it_by_hand(toy: Any) -> None:
 
 
 def test_the_launcher_starts_it_and_its_status_is_read(toy: Any) -> None:
-    taken = claim(toy, [])
+    taken = create_or_resume(toy, [])
     run_in_background(taken)
     found = wait_until_over(taken.run)
     assert (found.state, found.metrics) == ("finished", {"total": 42.0})
@@ -63,7 +63,7 @@ def test_the_launcher_starts_it_and_its_status_is_read(toy: Any) -> None:
 
 def test_what_fails_is_reported_as_of_every_kind(toy: Any) -> None:
     toy.sum.addends.pop()
-    taken = claim(toy, [])
+    taken = create_or_resume(toy, [])
     run_in_background(taken)
     found = wait_until_over(taken.run)
     assert found.state == "failed"

@@ -47,7 +47,7 @@ def parts_of(config_of: Callable[..., Config], tmp_path: Path) -> Callable[..., 
         import torch
 
         from yoloscale.distributed.environment import Ranks
-        from yoloscale.engine.stop_requests import Ballot
+        from yoloscale.engine.stop_requests import StopRequests
         from yoloscale.runs.directory import RunDirectory
         from yoloscale.worker.train import parts
 
@@ -55,6 +55,6 @@ def parts_of(config_of: Callable[..., Config], tmp_path: Path) -> Callable[..., 
         run.path.mkdir(exist_ok=True)
         config = config_of(task, **arguments)
         torch.set_num_threads(1)
-        return parts.build(config, run, Ranks(), torch.device("cpu"), None, Ballot(), lambda _: None)
+        return parts.build(config, run, Ranks(), torch.device("cpu"), None, StopRequests(), lambda _: None)
 
     return build

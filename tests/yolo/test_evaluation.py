@@ -23,13 +23,13 @@ STEPS = {"classify": 20, "semantic": 20, "depth": 20}  # else 80: a detector fin
 
 def evaluate(ranks: Any, steps: Any, folder: str) -> dict[str, dict[str, float]]:
     """On a rank: the model is the same everywhere, its weights are published, both kinds of evaluation run."""
-    from yoloscale.engine.stop_requests import Ballot
+    from yoloscale.engine.stop_requests import StopRequests
     from yoloscale.runs.directory import RunDirectory
     from yoloscale.worker.train import parts as setup
     from yoloscale.yolo import weights
 
     run = RunDirectory(Path(folder))
-    parts = setup.build(load(run.config), run, ranks, torch.device("cpu"), steps, Ballot(), lambda _: None)
+    parts = setup.build(load(run.config), run, ranks, torch.device("cpu"), steps, StopRequests(), lambda _: None)
     module = parts.stepper.average.module
     module.load_state_dict(torch.load(run.path.parent / "trained.pt"))
     if ranks.is_first:

@@ -24,13 +24,13 @@ OPTIONS: dict[str, Any] = {"augment": True, "save_txt": True, "save_conf": True,
 def evaluate(ranks: Any, steps: Any, folder: str) -> dict[str, float]:
     """On a rank: an evaluation between epochs, which writes nothing, then the final one, twice as after a kill."""
     from yoloscale.distributed import group
-    from yoloscale.engine.stop_requests import Ballot
+    from yoloscale.engine.stop_requests import StopRequests
     from yoloscale.runs.directory import RunDirectory
     from yoloscale.worker.train import parts as setup
     from yoloscale.yolo import weights
 
     run = RunDirectory(Path(folder))
-    parts = setup.build(load(run.config), run, ranks, torch.device("cpu"), steps, Ballot(), lambda _: None)
+    parts = setup.build(load(run.config), run, ranks, torch.device("cpu"), steps, StopRequests(), lambda _: None)
     module = parts.stepper.average.module
     module.load_state_dict(torch.load(run.path.parent / "trained.pt"))
     if ranks.is_first:

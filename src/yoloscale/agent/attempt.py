@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yoloscale.agent import environment, leftovers, torchrun
-from yoloscale.agent.monitor import POLL_S, Watched
-from yoloscale.agent.outcome import ABORTED, AgentEnd, Failure, Outcome, broken, conclude, failed
-from yoloscale.agent.spec import JobSpec
-from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.monitor import POLL_S, AgentMonitor
+from yoloscale.agent.outcome import ABORTED, AgentEnd, Failure, Outcome, failed, failed_ranks, outcome_of
+from yoloscale.agent.spec import NodeSpec
+from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.schema import Device
 from yoloscale.exit_codes import INTERRUPTED, STOPPED
 from yoloscale.runs import events
@@ -23,7 +23,7 @@ from yoloscale.runs.tail import last_lines
 from yoloscale.system import network
 from yoloscale.system.files import write_whole
 from yoloscale.system.machine import show_instances
-from yoloscale.system.processes import Dependent
+from yoloscale.system.processes import ChildProcess
 
 LOG_END_LINES = 20
 OTHER_NODES_WORD_S = 3.0  # until the launcher of the node where it began has written down the cause
@@ -45,7 +45,7 @@ class Ended:
     was_training: bool
 
 
-def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> Ended:
+def run_attempt(spec: NodeSpec, observer: Observer, requests: StopSignals) -> Ended:
     """Start the ranks of this node and stay until all of them are gone. Main thread only.
 
     The first Ctrl-C or SIGTERM among `requests` lets the ranks save and stop, the second
@@ -65,8 +65,8 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
         say_launched(run, spec, argv)
     try:
         full_environment = environment.job_environment(variables | events.handed_on(run), os.environ)
-        agent = Dependent(argv, full_environment, run.agent_log(spec.attempt, spec.node_rank))
-        watched = Watched(spec, run, agent, requests, observer.say)
+        agent = ChildProcess(argv, full_environment, run.agent_log(spec.attempt, spec.node_rank))
+        watched = AgentMonitor(spec, run, agent, requests, observer.say)
         exit_code = watched.until_end(observer.watch)
     finally:
         left = leftovers.kill_all(spec.mark)
@@ -81,12 +81,12 @@ def run_attempt(spec: JobSpec, observer: Observer, requests: StopRequests) -> En
         rdzv_endpoint=spec.rdzv_endpoint,
         is_unmet=watched.is_unmet,
     )
-    if all(rank_exit.exit_code >= 0 or rank_exit.exit_code == ABORTED for rank_exit in broken(end)):
+    if all(rank_exit.exit_code >= 0 or rank_exit.exit_code == ABORTED for rank_exit in failed_ranks(end)):
         _hear_other_nodes(spec, watched)
     return Ended(_close(spec, run, watched, end), watched.progress.is_training)
 
 
-def say_launched(run: RunDirectory, spec: JobSpec, argv: Sequence[str] | None = None) -> None:
+def say_launched(run: RunDirectory, spec: NodeSpec, argv: Sequence[str] | None = None) -> None:
     """Put on record that this launcher looks after an attempt."""
     launched = events.AttemptLaunched(
         attempt=spec.attempt,
@@ -98,7 +98,7 @@ def say_launched(run: RunDirectory, spec: JobSpec, argv: Sequence[str] | None = 
     events.append(run, launched)
 
 
-def command(spec: JobSpec) -> tuple[list[str], dict[str, str]]:
+def command(spec: NodeSpec) -> tuple[list[str], dict[str, str]]:
     """The agent's argv and the variables set for it, as they are on this machine."""
     address: str | None = "127.0.0.1"
     if spec.rdzv_endpoint is not None:
@@ -109,7 +109,7 @@ def command(spec: JobSpec) -> tuple[list[str], dict[str, str]]:
     return argv, shown | environment.job_variables(spec, shown | dict(os.environ), interface=interface)
 
 
-def _hear_other_nodes(spec: JobSpec, watched: Watched) -> None:
+def _hear_other_nodes(spec: NodeSpec, watched: AgentMonitor) -> None:
     """Where the ranks here only lost others, give the node where one was killed the time to say so.
 
     A node that knows of such a rank of its own does not wait: it is the one the others wait for.
@@ -122,9 +122,9 @@ def _hear_other_nodes(spec: JobSpec, watched: Watched) -> None:
         watched.read_events()
 
 
-def _close(spec: JobSpec, run: RunDirectory, watched: Watched, end: AgentEnd) -> Outcome:
+def _close(spec: NodeSpec, run: RunDirectory, watched: AgentMonitor, end: AgentEnd) -> Outcome:
     """Decide how it ended and write what the ranks could not write themselves, if the disk takes it."""
-    outcome = conclude(watched.progress, end)
+    outcome = outcome_of(watched.progress, end)
     if outcome.exit_code == INTERRUPTED and not watched.progress.cancelled:
         events.note(run, events.Cancelled())
     if outcome.exit_code == STOPPED and watched.progress.stopped is None and not watched.is_over:
@@ -145,7 +145,7 @@ def _close(spec: JobSpec, run: RunDirectory, watched: Watched, end: AgentEnd) ->
     return outcome
 
 
-def _with_log(run: RunDirectory, spec: JobSpec, failure: Failure) -> Failure:
+def _with_log(run: RunDirectory, spec: NodeSpec, failure: Failure) -> Failure:
     """Add the end of the log of whoever failed."""
     log = run.agent_log(spec.attempt, spec.node_rank)
     if failure.rank is not None and run.rank_log(spec.attempt, failure.rank).exists():
@@ -154,7 +154,7 @@ def _with_log(run: RunDirectory, spec: JobSpec, failure: Failure) -> Failure:
     return replace(failure, log=str(log.relative_to(run.path)), log_end=end)
 
 
-def _write_launch_record(run: RunDirectory, spec: JobSpec, argv: list[str], variables: dict[str, str]) -> None:
+def _write_launch_record(run: RunDirectory, spec: NodeSpec, argv: list[str], variables: dict[str, str]) -> None:
     """job/attempt-k.json: all that is needed to do the same by hand. Of inherited variables the names only."""
     record = {
         "attempt": spec.attempt,

@@ -18,8 +18,8 @@ from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.node_group import Change, NodeGroup
 from yoloscale.agent.outcome import Failure, Outcome, failed
 from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
-from yoloscale.agent.spec import JobSpec, job_spec
-from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.spec import NodeSpec, node_spec
+from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.exit_codes import FAILED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
@@ -65,16 +65,16 @@ def end_of_job(
     return end
 
 
-def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = None) -> JobSpec:
+def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = None) -> NodeSpec:
     """What this machine, as the first or only node, starts next."""
     attempt = events.last_attempt(events.history(run)) + 1
-    spec = job_spec(config, run.path, attempt=attempt, job_id=uuid.uuid4().hex)
+    spec = node_spec(config, run.path, attempt=attempt, job_id=uuid.uuid4().hex)
     times = limit or TimeLimit()
     run_id = run.run_id if run.owner is not None else None
     return replace(spec, run_id=run_id, stop_at=times.stop_at, limit_at=times.limit_at)
 
 
-def on_step(spec: JobSpec, step: JobStep) -> JobSpec:
+def on_step(spec: NodeSpec, step: JobStep) -> NodeSpec:
     """The same on the nodes that the scheduler gave."""
     endpoint = f"{step.first_host}:{step.port}" if spec.nodes > 1 else None
     return replace(spec, rdzv_endpoint=endpoint, start=step.start)
@@ -98,7 +98,7 @@ def run_attempts(
         step: where a scheduler has started this process; None on a machine of one's own.
         left_s: seconds until the job of somebody's own around this process ends; None outside of one.
     """
-    with StopRequests() as requests:
+    with StopSignals() as requests:
         return _Start(run, config, observer, requests, step=step, left_s=left_s).until_end()
 
 
@@ -110,7 +110,7 @@ class _Start:
         run: RunDirectory,
         config: Config,
         observer: Observer,
-        requests: StopRequests,
+        requests: StopSignals,
         *,
         step: JobStep | None,
         left_s: LeftS | None,
@@ -136,7 +136,7 @@ class _Start:
         restarts = Restarts(self._config.cluster.max_restarts)
         while True:
             spec = self._nodes.meet(self._next_spec(), lambda: self._asked_to_stop() is not None)
-            if not isinstance(spec, JobSpec):
+            if not isinstance(spec, NodeSpec):
                 return self._end_unmet(spec)
             ended = run_attempt(spec, self._nodes.observer, self._requests)
             if (change := self._nodes.change(ended)) is not None:
@@ -158,7 +158,7 @@ class _Start:
             if asked is not None:
                 return self._stop(spec.attempt, asked)
 
-    def _next_spec(self) -> JobSpec:
+    def _next_spec(self) -> NodeSpec:
         spec = next_spec(self._run, self._config, limit=self._limit)
         return on_step(spec, self._step) if self._step is not None else spec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from yoloscale.agent.spec import JobSpec
+from yoloscale.agent.spec import NodeSpec
 from yoloscale.config.schema import Device
 from yoloscale.system import network
 from yoloscale.system.variables import ATTEMPT, MARK, RUN_ID, STOP_AT, THREADS, TORCHRUN, VISIBLE_GPUS
@@ -12,7 +12,7 @@ from yoloscale.system.variables import ATTEMPT, MARK, RUN_ID, STOP_AT, THREADS, 
 FORK_SAFE = "FI_EFA_FORK_SAFE"  # read by AWS' network alone; NCCL itself sees to InfiniBand's
 
 
-def job_variables(spec: JobSpec, inherited: Mapping[str, str], *, interface: str | None) -> dict[str, str]:
+def job_variables(spec: NodeSpec, inherited: Mapping[str, str], *, interface: str | None) -> dict[str, str]:
     """Variables set for the agent and its ranks; `interface` is the network interface that reaches the other ranks."""
     variables = {name: str(spec.threads) for name in THREADS}
     variables |= {ATTEMPT: str(spec.attempt), MARK: spec.mark, "PYTHONFAULTHANDLER": "1"}
@@ -36,7 +36,7 @@ def job_environment(variables: Mapping[str, str], inherited: Mapping[str, str]) 
     return {**kept, **variables}
 
 
-def visible_gpus(spec: JobSpec, already_visible: str | None) -> str | None:
+def visible_gpus(spec: NodeSpec, already_visible: str | None) -> str | None:
     """CUDA_VISIBLE_DEVICES for the job; None leaves it as it is. Indices count among the GPUs visible already."""
     if spec.device is Device.cpu:
         return ""

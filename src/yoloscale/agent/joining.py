@@ -20,8 +20,8 @@ from yoloscale.agent.nodes import (
 )
 from yoloscale.agent.outcome import Outcome
 from yoloscale.agent.presence import Answer
-from yoloscale.agent.spec import JobSpec, among, job_spec
-from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.spec import NodeSpec, among, node_spec
+from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs import events
@@ -33,9 +33,9 @@ UNMET_S = 30.0  # for an attempt that follows one whose first node was not reach
 LOOK_S = 1.0  # between two looks for node 0 itself
 
 
-def joining_spec(run: RunDirectory, config: Config, announced: Announcement, node_rank: int) -> JobSpec:
+def joining_spec(run: RunDirectory, config: Config, announced: Announcement, node_rank: int) -> NodeSpec:
     """What another node starts to join what node 0 has started."""
-    spec = job_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
+    spec = node_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
     spec = replace(spec, run_id=run.run_id if run.owner is not None else None)
     return among(spec, announced.members) if announced.members is not None else spec
 
@@ -58,7 +58,7 @@ def join_attempts(
     limit = time_limit(config.cluster, time.time())
     answer = Answer(run, config, node_rank, announced.start)
     observer = answering(answer, observer)
-    with contextlib.closing(answer), StopRequests() as requests:
+    with contextlib.closing(answer), StopSignals() as requests:
         while True:
             spec = joining_spec(run, config, announced, node_rank)
             spec = replace(spec, stop_at=limit.stop_at, limit_at=limit.limit_at)
@@ -91,9 +91,9 @@ def answering(answer: Answer, observer: Observer) -> Observer:
 
 def await_next(
     run: RunDirectory,
-    spec: JobSpec,
+    spec: NodeSpec,
     observer: Observer,
-    requests: StopRequests,
+    requests: StopSignals,
     patience_s: float,
     *,
     is_refused: Callable[[], bool] = lambda: False,

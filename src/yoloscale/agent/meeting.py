@@ -6,7 +6,7 @@ import socket
 import time
 
 from yoloscale.agent import torchrun
-from yoloscale.agent.spec import JobSpec
+from yoloscale.agent.spec import NodeSpec
 from yoloscale.system.network import split_endpoint
 
 _LOOK_S = 1.0
@@ -16,7 +16,7 @@ _CONNECT_S = 0.5  # longer than any network between two nodes takes
 class Meeting:
     """One attempt's meeting at node 0, as seen from another node. On node 0 it never fails."""
 
-    def __init__(self, spec: JobSpec) -> None:
+    def __init__(self, spec: NodeSpec) -> None:
         is_waited_for = spec.node_rank > 0 and spec.nodes > 1
         self._endpoint = spec.rdzv_endpoint if is_waited_for else None
         self._deadline = time.monotonic() + torchrun.READ_TIMEOUT_S

@@ -12,12 +12,12 @@ from yoloscale.agent import leftovers, torchrun
 from yoloscale.agent.agent_report import AgentLog
 from yoloscale.agent.looks import Looks
 from yoloscale.agent.meeting import Meeting
-from yoloscale.agent.spec import JobSpec
-from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.spec import NodeSpec
+from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import EventTail, attempt_of
 from yoloscale.runs.progress import Progress
-from yoloscale.system.processes import Dependent
+from yoloscale.system.processes import ChildProcess
 from yoloscale.system.signals import STOP_SIGNALS
 
 POLL_S = 0.1
@@ -28,11 +28,11 @@ FAILURE_GRACE_S = 20.0  # until the other ranks know, and have begun to save; or
 RESCUE_S = torchrun.SHUTDOWN_TIMEOUT_S  # for a rank that saves then: the agent kills it after as long
 
 
-class Watched:
+class AgentMonitor:
     """A running agent and what is known of it."""
 
     def __init__(
-        self, spec: JobSpec, run: RunDirectory, agent: Dependent, requests: StopRequests, say: Callable[[str], None]
+        self, spec: NodeSpec, run: RunDirectory, agent: ChildProcess, requests: StopSignals, say: Callable[[str], None]
     ) -> None:
         self.progress = Progress(attempt=spec.attempt)
         self.killed: set[int] = set()

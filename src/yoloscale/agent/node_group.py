@@ -13,8 +13,8 @@ from yoloscale.agent.attempt import Ended, Observer, say_launched
 from yoloscale.agent.job_step import JobStep
 from yoloscale.agent.members import FEWEST_TIMEOUT_S, Members, Regrouping, named
 from yoloscale.agent.outcome import Failure, Outcome, failed
-from yoloscale.agent.spec import JobSpec, among
-from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.spec import NodeSpec, among
+from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FAILED, STOPPED
 from yoloscale.runs import events
@@ -34,7 +34,7 @@ class NodeGroup:
     """What lasts from attempt to attempt. `observer` is to look on while one goes on."""
 
     def __init__(
-        self, run: RunDirectory, config: Config, observer: Observer, requests: StopRequests, step: JobStep | None
+        self, run: RunDirectory, config: Config, observer: Observer, requests: StopSignals, step: JobStep | None
     ) -> None:
         self.observer = Observer(self._watch, observer.say)
         self._run, self._outer, self._requests = run, observer, requests
@@ -51,7 +51,7 @@ class NodeGroup:
         self._trained: tuple[int, ...] = ()  # that met in the newest attempt that trained
         self._has_seen_request = False
 
-    def meet(self, spec: JobSpec, is_asked_to_stop: Callable[[], bool]) -> JobSpec | Outcome | None:
+    def meet(self, spec: NodeSpec, is_asked_to_stop: Callable[[], bool]) -> NodeSpec | Outcome | None:
         """The attempt with the nodes that came; the run's end if they are too few; None if a stop was asked for."""
         if self._members is None:
             return spec
@@ -120,7 +120,7 @@ class NodeGroup:
         is_stopping = self._regrouping is not None and bool(self._regrouping.cause)
         self._has_seen_request = self._has_seen_request or (is_stopping and self._run.stop_request.exists())
 
-    def _too_few(self, spec: JobSpec, numbers: Sequence[int]) -> Outcome:
+    def _too_few(self, spec: NodeSpec, numbers: Sequence[int]) -> Outcome:
         assert self._members is not None, "they met"
         error = (
             f"{len(numbers)} of at least {counted(self._members.fewest, 'node')} came within {FEWEST_TIMEOUT_S:.0f} s: "

@@ -15,7 +15,12 @@ from yoloscale.system.processes import describe_exit
 from yoloscale.system.signals import STOP_SIGNALS
 
 ABORTED = -signal.SIGABRT
-ORDERLY = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in STOP_SIGNALS))  # of a rank that was told to stop
+ORDERLY_EXITS = (
+    FINISHED,
+    STOPPED,
+    INTERRUPTED,
+    *(-number for number in STOP_SIGNALS),
+)  # of a rank that was told to stop
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class AgentEnd:
     is_unmet: bool = False  # node 0 was not reached, and the launcher has ended the agent for it
 
 
-def conclude(progress: Progress, end: AgentEnd) -> Outcome:
+def outcome_of(progress: Progress, end: AgentEnd) -> Outcome:
     """Decide from one attempt's folded events and the end of its agent."""
     if progress.finished:
         return Outcome(FINISHED)
@@ -89,11 +94,11 @@ def conclude(progress: Progress, end: AgentEnd) -> Outcome:
     if progress.cancelled or end.stop is signal.SIGINT or _was_interrupted(progress):
         return Outcome(INTERRUPTED)
     was_asked = end.stop is not None  # a rank that dies makes the agent stop the others, which is no request
-    if end.exit_code < 0 and end.exit_code not in ORDERLY and not was_asked and not end.is_own_doing:
+    if end.exit_code < 0 and end.exit_code not in ORDERLY_EXITS and not was_asked and not end.is_own_doing:
         # the kernel told the ranks, and they may have saved and stopped in order: that was no request either
         return Outcome(FAILED, failure if failure.is_recorded and not failure.collateral else _agent_killed(end))
     has_reported = failure.is_recorded and not (was_asked and failure.collateral)  # nodes do not stop all at once
-    has_broken = has_reported or (not was_asked and bool(broken(end)))
+    has_broken = has_reported or (not was_asked and bool(failed_ranks(end)))
     if (progress.stopped is not None or was_asked) and not has_broken:
         return Outcome(STOPPED)
     return Outcome(BAD_CONFIG if failure.exit_code == BAD_CONFIG else FAILED, failure)
@@ -106,7 +111,7 @@ def root_cause(recorded: Sequence[Failed], end: AgentEnd) -> Failure:
     lost connection. Not so one that aborted itself: a library does that when others are lost, so it comes after those
     that said why. Then the first rank that reported an error, then the agent's own guess, then the agent.
     """
-    exits, own = agent_report.rank_exits(end.log), broken(end)
+    exits, own = agent_report.rank_exits(end.log), failed_ranks(end)
     has_cause = any(not event.collateral for event in recorded)
     for rank_exit in own:
         if rank_exit.exit_code < 0 and not (rank_exit.exit_code == ABORTED and has_cause):
@@ -130,11 +135,11 @@ def _was_interrupted(progress: Progress) -> bool:
     return stopped is not None and (stopped.outcome == "interrupted" or str(stopped.signal) in ("SIGINT", "2"))
 
 
-def broken(end: AgentEnd) -> list[agent_report.RankExit]:
+def failed_ranks(end: AgentEnd) -> list[agent_report.RankExit]:
     """Ranks that ended in a way that being told to stop does not explain; the agent's own guess stays last."""
     ours = {*end.killed, *agent_report.forced_pids(end.log)}
     exits = agent_report.rank_exits(end.log)
-    return [rank_exit for rank_exit in exits if rank_exit.exit_code not in ORDERLY and rank_exit.pid not in ours]
+    return [rank_exit for rank_exit in exits if rank_exit.exit_code not in ORDERLY_EXITS and rank_exit.pid not in ours]
 
 
 def _died(rank_exit: agent_report.RankExit, host: str) -> Failure:

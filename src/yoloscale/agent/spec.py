@@ -10,7 +10,7 @@ from yoloscale.system import cpus
 
 
 @dataclass(frozen=True)
-class JobSpec:
+class NodeSpec:
     """One node's part of one attempt."""
 
     run: Path  # absolute
@@ -45,17 +45,17 @@ class JobSpec:
         return self.nodes * self.procs_per_node
 
 
-def among(spec: JobSpec, members: tuple[int, ...]) -> JobSpec:
+def among(spec: NodeSpec, members: tuple[int, ...]) -> NodeSpec:
     """The same in an attempt that these nodes take part in. Alone, node 0 needs nobody to reach it."""
     endpoint = spec.rdzv_endpoint if len(members) > 1 else None
     return replace(spec, members=members, nodes=len(members), rdzv_endpoint=endpoint)
 
 
-def job_spec(config: Config, run: Path, *, attempt: int, job_id: str, node_rank: int = 0) -> JobSpec:
+def node_spec(config: Config, run: Path, *, attempt: int, job_id: str, node_rank: int = 0) -> NodeSpec:
     """One node's part of a resolved config; threads come from the CPUs this process may use."""
     cluster = config.cluster
     assert cluster.procs_per_node is not None, "resolve the config first"
-    return JobSpec(
+    return NodeSpec(
         run=run.absolute(),
         attempt=attempt,
         job_id=job_id,

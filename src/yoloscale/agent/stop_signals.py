@@ -11,7 +11,7 @@ from typing import Any
 from yoloscale.system.signals import CHECKPOINT_SIGNAL, MAY_STAY_IGNORED, STOP_SIGNALS
 
 
-class StopRequests:
+class StopSignals:
     """While entered, SIGINT, SIGTERM, SIGHUP and SIGUSR1 are counted instead of ending the process. Main thread only.
 
     What this process was started to ignore stays ignored: SIGHUP under nohup, SIGINT behind a script's `&`. SIGUSR2
@@ -23,7 +23,7 @@ class StopRequests:
         self.regroups: Callable[[bool], bool] = lambda is_training: False  # the ranks are to save, but the run goes on
         self._previous: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> StopRequests:
+    def __enter__(self) -> StopSignals:
         assert threading.current_thread() is threading.main_thread(), "signals arrive in the main thread"
         for number in STOP_SIGNALS:
             if number in MAY_STAY_IGNORED and signal.getsignal(number) is signal.SIG_IGN:

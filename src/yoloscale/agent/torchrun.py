@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.agent.spec import JobSpec
+from yoloscale.agent.spec import NodeSpec
 from yoloscale.system.network import split_endpoint
 from yoloscale.system.signals import STOP_SIGNALS
 
@@ -38,7 +38,7 @@ def installed_features() -> TorchrunFeatures:
     return TorchrunFeatures('"--signals-to-handle"' in text, '"--shutdown-timeout"' in text)
 
 
-def render(spec: JobSpec, features: TorchrunFeatures) -> list[str]:
+def render(spec: NodeSpec, features: TorchrunFeatures) -> list[str]:
     """The command that runs one node's agent.
 
     On one node everything stays on the loopback interface and the agent takes a free port by itself.
@@ -54,7 +54,7 @@ def render(spec: JobSpec, features: TorchrunFeatures) -> list[str]:
     return [*argv, "-m", "yoloscale.worker", str(spec.run)]
 
 
-def _rendezvous(spec: JobSpec) -> list[str]:
+def _rendezvous(spec: NodeSpec) -> list[str]:
     endpoint = spec.rdzv_endpoint or "127.0.0.1:0"
     if spec.nodes > 1:
         return _static(spec, endpoint)
@@ -63,7 +63,7 @@ def _rendezvous(spec: JobSpec) -> list[str]:
     return [*flags, "--local-addr=127.0.0.1"]
 
 
-def _static(spec: JobSpec, endpoint: str) -> list[str]:
+def _static(spec: NodeSpec, endpoint: str) -> list[str]:
     """Ranks in the order of the nodes: SLURM's follows the switches, and so do NCCL's rings then.
 
     c10d orders nodes by their addresses as text. Here they have the numbers that they are given, and rank 0 is on

@@ -19,7 +19,7 @@ from yoloscale.system.remarks import Say
 if TYPE_CHECKING:
     from yoloscale.agent.attempt import Observer
     from yoloscale.agent.outcome import Outcome
-    from yoloscale.backends.run_lock import Claim
+    from yoloscale.backends.run_lock import RunLock
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Allocation(Protocol):
     def refuse_too_small(self, config: Config) -> None:
         """Raise ConfigError if the job has less than the run is to have."""
 
-    def run(self, taken: Claim, config: Config, typed: Sequence[str], observer: Observer) -> Outcome:
+    def run(self, taken: RunLock, config: Config, typed: Sequence[str], observer: Observer) -> Outcome:
         """Run a locked run on the nodes of this job and stay until it ends; lets go of the run."""
 
 

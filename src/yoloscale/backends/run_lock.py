@@ -17,7 +17,7 @@ from yoloscale.system.locks import try_lock
 
 
 @dataclass
-class Claim:
+class RunLock:
     """A run directory and the lock on it, held until `release` or the end of the process."""
 
     run: RunDirectory
@@ -35,7 +35,7 @@ class Claim:
         os.close(self.descriptor)
 
 
-def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Claim:
+def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> RunLock:
     """Lock an existing run directory. Raises ConfigError that says who has it. Nodes of one job lock apart.
 
     A run that a SLURM job has, or is to have, is in use; not for that very `job`, nor for what it has started. Where
@@ -44,7 +44,7 @@ def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Cl
     run does not lie there any more.
     """
     run.check()
-    taken = Claim(run, os.open(run.node_lock(node_rank), os.O_RDWR | os.O_CREAT, 0o644))
+    taken = RunLock(run, os.open(run.node_lock(node_rank), os.O_RDWR | os.O_CREAT, 0o644))
     try:
         _flock(taken, is_first=node_rank == 0, job=job)
         if node_rank == 0:
@@ -77,7 +77,7 @@ def _may_be_asked(job: str) -> bool:
     return not isinstance(told, NoAnswer) or told.is_here
 
 
-def _flock(taken: Claim, *, is_first: bool, job: str | None) -> None:
+def _flock(taken: RunLock, *, is_first: bool, job: str | None) -> None:
     is_locked = try_lock(taken.descriptor)
     if is_locked is None:
         is_locked = not is_first or not _goes_on(taken.run, job)

@@ -27,7 +27,7 @@ from yoloscale.config.schema import (
 )
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.system.processes import Dependent
+from yoloscale.system.processes import ChildProcess
 from yoloscale.system.variables import MARK
 
 IMAGE_SIZE = 64  # of the images on disk, in pixels; they are trained on at the config's imgsz
@@ -83,7 +83,7 @@ def measure_resume(stored: RunDirectory, step: int, folder: Path, name: str) -> 
     log, mark = folder / f"{name}.log", uuid.uuid4().hex
     argv = [sys.executable, "-m", "yoloscale", "resume", str(run.path)]
     started = time.time()
-    agent = Dependent(argv, job_environment({MARK: mark}, os.environ), log)
+    agent = ChildProcess(argv, job_environment({MARK: mark}, os.environ), log)
     try:
         first = _first_step(run, agent)
     finally:
@@ -97,7 +97,7 @@ def measure_resume(stored: RunDirectory, step: int, folder: Path, name: str) -> 
     return float(first["time"]) - started
 
 
-def _first_step(run: RunDirectory, agent: Dependent) -> dict[str, Any] | None:
+def _first_step(run: RunDirectory, agent: ChildProcess) -> dict[str, Any] | None:
     """The first line about a step, once it is there; None if the command ended before."""
     while True:
         exit_code = agent.wait(POLL_S)

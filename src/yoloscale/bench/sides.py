@@ -18,12 +18,12 @@ from yoloscale.agent.environment import job_environment
 from yoloscale.config.schema import BenchConfig, Config, Measurement, MeasurementConfig
 from yoloscale.exit_codes import FINISHED, INTERRUPTED
 from yoloscale.launch.here import run_here
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result
 from yoloscale.runs.tail import last_lines
-from yoloscale.system.processes import Dependent
+from yoloscale.system.processes import ChildProcess
 from yoloscale.system.variables import BENCH_FILE, MARK
 
 POLL_S = 0.2
@@ -91,7 +91,7 @@ def run_ranks(config: Config, folder: Path, name: str, wanted: MeasurementConfig
     here = BenchConfig(**vars(config), bench=wanted)
     here.name, here.paths = name, replace(config.paths, runs=str(folder))
     here.cluster = replace(config.cluster, max_restarts=0)  # what fails here is told, not tried again
-    taken = claim(here, [])
+    taken = create_or_resume(here, [])
     outcome = run_here(taken, Observer())
     if outcome.exit_code == INTERRUPTED:
         raise KeyboardInterrupt
@@ -107,7 +107,7 @@ def _run(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:
     """Run a command to its end; when it was started, in seconds since the Unix epoch. Raises SideFailed."""
     mark = uuid.uuid4().hex
     started = time.time()
-    agent = Dependent(argv, job_environment({**variables, MARK: mark}, os.environ), log)
+    agent = ChildProcess(argv, job_environment({**variables, MARK: mark}, os.environ), log)
     try:
         while (exit_code := agent.wait(POLL_S)) is None:
             continue
@@ -121,7 +121,7 @@ def _run(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:
     return started
 
 
-def stop_at_once(agent: Dependent) -> None:
+def stop_at_once(agent: ChildProcess) -> None:
     """Ask as an impatient person does, twice; our launcher then ends its ranks at once."""
     for wait_s in (1.0, STOP_S):
         agent.send(signal.SIGINT)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from yoloscale.backends.run_lock import Claim
+from yoloscale.backends.run_lock import RunLock
 from yoloscale.cli.show.ending import print_ending, shown
 from yoloscale.cli.show.watch import announce
 from yoloscale.config.schema import Config
@@ -38,15 +38,15 @@ def write_out(script: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def start(taken: Claim, config: Config, words: Sequence[str], before: FrozenState | None) -> int:
-    """Submit a claimed run, which was so `before`, or run it here if this is an allocation; its exit code."""
+def start(taken: RunLock, config: Config, words: Sequence[str], before: FrozenState | None) -> int:
+    """Submit a locked run, which was so `before`, or run it here if this is an allocation; its exit code."""
     from yoloscale.backends import registry
 
     job = registry.required(config.cluster).inside()
     return _submit(taken, config, words, before) if job is None else _run_inside(taken, config, words, job)
 
 
-def _submit(taken: Claim, config: Config, words: Sequence[str], before: FrozenState | None) -> int:
+def _submit(taken: RunLock, config: Config, words: Sequence[str], before: FrozenState | None) -> int:
     from yoloscale.backends import registry
     from yoloscale.config.plan import describe
     from yoloscale.launch.submit import submit
@@ -61,7 +61,7 @@ def _submit(taken: Claim, config: Config, words: Sequence[str], before: FrozenSt
     return FINISHED
 
 
-def _run_inside(taken: Claim, config: Config, words: Sequence[str], job: Allocation) -> int:
+def _run_inside(taken: RunLock, config: Config, words: Sequence[str], job: Allocation) -> int:
     from yoloscale.agent.attempt import Observer
     from yoloscale.cli.show.display import Display
 

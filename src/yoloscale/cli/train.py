@@ -187,7 +187,7 @@ def _say_not_compared(run: RunDirectory, config: Config) -> None:
 def _dry_run(config: Config, flags: OwnFlags) -> int:
     """Print what would be started; nothing is made, fetched or started."""
     from yoloscale.agent.attempt import command
-    from yoloscale.agent.spec import job_spec
+    from yoloscale.agent.spec import node_spec
     from yoloscale.config.plan import describe
     from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
 
@@ -199,7 +199,7 @@ def _dry_run(config: Config, flags: OwnFlags) -> int:
     print(f"plan  {describe(config)}")
     nodes = range(config.cluster.nodes) if flags.node_rank is None else [flags.node_rank]
     for node in nodes[:MAX_DRY_RUN_NODES]:
-        spec = job_spec(config, run.path, attempt=attempt, job_id="JOB_ID", node_rank=node)
+        spec = node_spec(config, run.path, attempt=attempt, job_id="JOB_ID", node_rank=node)
         argv, variables = command(spec)
         print(f"\n# node {node}" if config.cluster.nodes > 1 else "")
         print(

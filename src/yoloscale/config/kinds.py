@@ -18,8 +18,8 @@ class Kind:
         schema: of its frozen config; its class attribute `kind` is the name of the row.
         primary: the config that Hydra composes, in configs/.
         program: `module:function` of a rank, imported there and nowhere else. It is called with the config, the run
-            directory, the ranks, the number of the attempt and this rank's ballot, and returns the exit code; the last
-            thing that it writes is result.json.
+            directory, the ranks, the number of the attempt and the rank's stop requests, and returns the exit code; the
+            last thing that it writes is result.json.
     """
 
     schema: type[Config]

@@ -76,7 +76,7 @@ class Observer(Protocol):
     def trace(self, record: Mapping[str, Any]) -> None: ...
 
 
-class Keeper(Protocol):
+class Checkpointer(Protocol):
     """Who stores and restores the state of a run. The ranks hold one state, so one of them stores it for all."""
 
     def is_due(self, step: int) -> bool:
@@ -87,11 +87,11 @@ class Keeper(Protocol):
         """Not collective: rank 0 copies the state and writes it while training goes on; elsewhere nothing happens."""
         ...
 
-    def rescue(self, progress: Progress) -> None:
+    def save_on_failure(self, progress: Progress) -> None:
         """A step has failed: store the state before it, now. Called by any rank alone; does not raise."""
         ...
 
-    def settle(self) -> None:
+    def wait(self) -> None:
         """Collective. Return when everything that was saved is on disk, or its failure on record."""
         ...
 

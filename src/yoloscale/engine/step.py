@@ -24,7 +24,7 @@ from yoloscale.engine.precision import Precision
 from yoloscale.engine.protocols import Batch, Learner
 from yoloscale.engine.replicas import fingerprint
 from yoloscale.engine.slow_ranks import Times
-from yoloscale.engine.stop_requests import VOTES, Ballot, Stop, decide
+from yoloscale.engine.stop_requests import VOTES, Stop, StopRequests, decide
 
 MAXIMUM_NORM = 10.0  # Ultralytics clips gradients at this 2-norm
 PARTS = VOTES + 17  # floats that travel with the gradients: votes, samples, loss, and up to 15 named parts of it,
@@ -65,7 +65,7 @@ class Stepper:
         average: AveragedModel,
         optimizer: Optimizer,
         precision: Precision,
-        ballot: Ballot,
+        requests: StopRequests,
         group: dist.ProcessGroup | None,
         *,
         seed: int,
@@ -79,7 +79,7 @@ class Stepper:
         self._clock = StepClock(self.gradients.numbers.device)
         if self.scaler.is_enabled():  # it starts at its first use, and this rank may have no samples in the first step
             self.scaler.scale(torch.zeros((), device=self.gradients.numbers.device))
-        self._precision, self._ballot, self._seed = precision, ballot, seed
+        self._precision, self._requests, self._seed = precision, requests, seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._names: tuple[str, ...] = ()
         self.micro_batch_done: MicroBatchDone | None = None  # called after each but the last one of a step
@@ -154,7 +154,7 @@ class Stepper:
     def _reduce(self, step: OptimiserStep, told: Sequence[float]) -> StepOutcome:
         images = float(sum(len(micro.samples) for micro in step.micro_batches))
         numbers = self.gradients.numbers
-        numbers[: VOTES + 1] += torch.tensor([*self._ballot.vote(), images], device=numbers.device)
+        numbers[: VOTES + 1] += torch.tensor([*self._requests.vote(), images], device=numbers.device)
         numbers[PARTS:NUMBERS] += torch.tensor(told, device=numbers.device)
         mine = NUMBERS + 2 * self._rank
         numbers[mine : mine + 2] += torch.tensor(self._clock.stop(), device=numbers.device)

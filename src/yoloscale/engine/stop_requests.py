@@ -14,7 +14,7 @@ from types import FrameType
 
 from yoloscale.system.signals import CHECKPOINT_SIGNAL, MAY_STAY_IGNORED, STOP_SIGNALS
 
-VOTES = 4  # numbers that a rank's ballot puts on the way with the gradients of a step
+VOTES = 4  # numbers that a rank's requests put on the way with the gradients of a step
 SAME_INTERRUPT_S = 1.0
 ASK_EACH_S = 1.0  # files may lie on a file system that many machines share
 
@@ -28,7 +28,7 @@ class Stop(IntEnum):
     interrupt = 3  # SIGINT: save, exit 130
 
 
-class Ballot:
+class StopRequests:
     """What this rank asks for."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import run_attempts
 from yoloscale.agent.outcome import Outcome
 from yoloscale.backends import registry
-from yoloscale.backends.run_lock import Claim
+from yoloscale.backends.run_lock import RunLock
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
@@ -24,8 +24,8 @@ from yoloscale.system.processes import start_detached
 BACKGROUND_START_S = 30.0
 
 
-def run_here(taken: Claim, observer: Observer) -> Outcome:
-    """Run a claimed run to its end, restarts included, in this process's main thread, then let go of the run."""
+def run_here(taken: RunLock, observer: Observer) -> Outcome:
+    """Run a locked run to its end, restarts included, in this process's main thread, then let go of the run."""
     try:
         left_s = registry.job_time_left()
         return run_attempts(taken.run, load(taken.run.config), observer, left_s=left_s)
@@ -33,8 +33,8 @@ def run_here(taken: Claim, observer: Observer) -> Outcome:
         taken.release()
 
 
-def run_in_background(taken: Claim) -> int:
-    """Hand a claimed run to a supervisor that outlives this process and its terminal; the supervisor's pid.
+def run_in_background(taken: RunLock) -> int:
+    """Hand a locked run to a supervisor that outlives this process and its terminal; the supervisor's pid.
 
     Returns when the supervisor has said in the events that it is there. The lock goes over to it without a gap.
     """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.backends.run_lock import Claim, lock, refuse_if_submitted
+from yoloscale.backends.run_lock import RunLock, lock, refuse_if_submitted
 from yoloscale.config.freeze import dump, freeze, new_id
 from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config
@@ -21,7 +21,7 @@ from yoloscale.system.files import first_free, is_part, make_first_free
 from yoloscale.system.remarks import Say, silent
 
 
-def claim(config: Config, overrides: list[str], say: Say = silent) -> Claim:
+def create_or_resume(config: Config, overrides: list[str], say: Say = silent) -> RunLock:
     """Make or take up the run directory of a resolved config, lock it, and freeze the config into it.
 
     Sets `config.name` where none was given. A run that is there goes on where this config says. Raises ConfigError if
@@ -57,7 +57,7 @@ def named_run(config: Config, name: str) -> RunDirectory:
 
 
 def proposed_run(config: Config) -> RunDirectory:
-    """The run directory that `claim` would take if nobody came between; makes nothing."""
+    """The run directory that `create_or_resume` would take if nobody came between; makes nothing."""
     if config.name is not None:
         return named_run(config, config.name)
     return RunDirectory(first_free(named_run(config, default_name(config)).path))
@@ -104,5 +104,5 @@ def _refuse_if_foreign(run: RunDirectory) -> None:
 
 
 def _is_ours(run: RunDirectory, entry: Path) -> bool:
-    """Whether `claim` makes it before config.yaml: all there is of a run whose launcher was killed just then."""
+    """Whether it is made before config.yaml: all there is of a run whose launcher was killed just then."""
     return entry in (run.job, run.overrides) or is_part(entry, of=run.config)

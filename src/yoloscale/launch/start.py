@@ -10,7 +10,7 @@ from pathlib import Path
 
 from yoloscale.agent.previous_start import end_leftovers
 from yoloscale.backends.check import validate
-from yoloscale.backends.run_lock import Claim, lock
+from yoloscale.backends.run_lock import RunLock, lock
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.config.typed_again import changed
@@ -18,17 +18,17 @@ from yoloscale.errors import ConfigError
 from yoloscale.launch import anew
 from yoloscale.launch.move import done_by, move, moved_run
 from yoloscale.launch.prepare import prepare
-from yoloscale.launch.run_folder import claim, finished_problem, named_run, refuse_if_taken
+from yoloscale.launch.run_folder import create_or_resume, finished_problem, named_run, refuse_if_taken
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import is_finished
 from yoloscale.system.remarks import Say
 
 
-def ready(config: Config, overrides: list[str], say: Say) -> Claim:
+def ready(config: Config, overrides: list[str], say: Say) -> RunLock:
     """Prepare all that a new or taken-up run needs, then take its directory. Raises ConfigError."""
     if config.name is not None:
         refuse_if_taken(named_run(config, config.name), config)
-    taken = claim(prepare(config, say), overrides, say)
+    taken = create_or_resume(prepare(config, say), overrides, say)
     try:
         end_leftovers(taken.run, say)
     except BaseException:
@@ -37,7 +37,7 @@ def ready(config: Config, overrides: list[str], say: Say) -> Claim:
     return taken
 
 
-def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Claim:
+def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> RunLock:
     """Take an unfinished run up where it stopped, with the config it was frozen with. Raises ConfigError.
 
     `changes` are settings as typed, to go on elsewhere or otherwise; they are frozen and put on record.

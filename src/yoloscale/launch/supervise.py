@@ -12,7 +12,7 @@ from pathlib import Path
 
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.previous_start import end_leftovers
-from yoloscale.backends.run_lock import Claim
+from yoloscale.backends.run_lock import RunLock
 from yoloscale.exit_codes import FAILED
 from yoloscale.launch.here import run_here
 from yoloscale.runs.directory import RunDirectory
@@ -20,8 +20,8 @@ from yoloscale.runs.identity import RunLost
 
 
 def main(arguments: list[str]) -> int:
-    """Run the next attempt of a claimed run; its exit code."""
-    taken = Claim(RunDirectory(Path(arguments[0])), int(arguments[1]))
+    """Run the next attempt of a locked run; its exit code."""
+    taken = RunLock(RunDirectory(Path(arguments[0])), int(arguments[1]))
     try:
         taken.own()
         end_leftovers(taken.run, print)

@@ -12,7 +12,7 @@ from yoloscale.runs.progress import Progress
 
 
 @dataclass(frozen=True)
-class Told:
+class RunState:
     """A state, what is going on, and what SLURM says about an end that nobody else has a word on."""
 
     state: str
@@ -29,7 +29,7 @@ def asks(progress: Progress) -> bool:
     return progress.is_submitted and progress.exited.exit_code == STOPPED and not progress.exited.final
 
 
-def state_of(progress: Progress, job: Job | NoAnswer | None, *, lives: bool | None) -> Told | None:
+def state_of(progress: Progress, job: Job | NoAnswer | None, *, lives: bool | None) -> RunState | None:
     """The state of a run that `asks`; None where it is that of the events alone.
 
     Args:
@@ -43,33 +43,33 @@ def state_of(progress: Progress, job: Job | NoAnswer | None, *, lives: bool | No
     if job.is_over:
         return _after(progress, job)
     if job.is_waiting:
-        return Told("pending", queue_phase(progress, job))
+        return RunState("pending", queue_phase(progress, job))
     if progress.queued is not None:
-        return Told("pending", _requeue_words(progress) or "starting")
+        return RunState("pending", _requeue_words(progress) or "starting")
     if progress.exited is not None and not progress.goes_on:
-        return Told("restarting", "its ranks have stopped, its job is ending")
+        return RunState("restarting", "its ranks have stopped, its job is ending")
     return active(progress)
 
 
-def _unanswered(progress: Progress, silence: NoAnswer) -> Told | None:
+def _unanswered(progress: Progress, silence: NoAnswer) -> RunState | None:
     """Ranks that have saved are not at their end while their job may be requeued, as soon as SLURM answers it."""
     if progress.queued is not None:
-        return Told("pending", queue_phase(progress, None))
+        return RunState("pending", queue_phase(progress, None))
     has_stopped = progress.exited is not None and not progress.goes_on and not progress.exited.final
     if has_stopped and silence.words and silence.is_here:
-        return Told("restarting", "its ranks have stopped, and SLURM does not tell what follows")
+        return RunState("restarting", "its ranks have stopped, and SLURM does not tell what follows")
     return None
 
 
-def active(progress: Progress) -> Told:
+def active(progress: Progress) -> RunState:
     """The state of a run that somebody looks after."""
     if progress.goes_on:
-        return Told("restarting", progress.phase)
+        return RunState("restarting", progress.phase)
     if progress.is_training:
-        return Told("running", progress.phase)
+        return RunState("running", progress.phase)
     if progress.attempt > 1:
-        return Told("restarting", progress.phase)
-    return Told("running" if progress.processes else "pending", progress.phase)
+        return RunState("restarting", progress.phase)
+    return RunState("running" if progress.processes else "pending", progress.phase)
 
 
 def queue_phase(progress: Progress, job: Job | None) -> str:
@@ -88,17 +88,17 @@ def _requeue_words(progress: Progress) -> str:
     return "requeued" + (f" ({cause})" if cause and not cause.startswith("requeued") else "")
 
 
-def _after(progress: Progress, job: Job | None) -> Told:
+def _after(progress: Progress, job: Job | None) -> RunState:
     """The job is gone, and its last word, if there is one, is that the ranks have saved and stopped."""
     has_stopped = progress.stopped is not None or (progress.exited is not None and not progress.goes_on)
     word, error = (job.word, _end_words(progress, job)) if job is not None else ("", _forgotten(progress))
     if progress.cancelled:
-        return Told("cancelled")
+        return RunState("cancelled")
     if word == "CANCELLED":
-        return Told("cancelled", error=error)
+        return RunState("cancelled", error=error)
     if has_stopped and progress.queued is None:
-        return Told("preempted", error=None if word in ("", "COMPLETED", "FAILED") else error)
-    return Told("preempted" if word == "PREEMPTED" else "failed", error=error)
+        return RunState("preempted", error=None if word in ("", "COMPLETED", "FAILED") else error)
+    return RunState("preempted" if word == "PREEMPTED" else "failed", error=error)
 
 
 def _end_words(progress: Progress, job: Job) -> str:

@@ -17,7 +17,7 @@ from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.job_output import output_of
 from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer, nobody
 from yoloscale.runs.progress import Progress
-from yoloscale.runs.queue_state import Told, active, asks, state_of
+from yoloscale.runs.queue_state import RunState, active, asks, state_of
 from yoloscale.runs.tail import Tail
 from yoloscale.system.liveness import is_alive
 
@@ -230,23 +230,23 @@ def _times(read: _Read, *, is_active: bool) -> dict[str, Any]:
     return {"time_s": spent.as_json(), "goodput": round(spent.goodput, 4)}
 
 
-def _told(read: _Read, job: Job | NoAnswer | None) -> Told:
+def _told(read: _Read, job: Job | NoAnswer | None) -> RunState:
     progress = read.progress
     if progress.finished or read.result is not None:  # which is written last: only the word is missing
-        return Told("finished")
+        return RunState("finished")
     launcher = live_launcher(progress)
     by_job = state_of(progress, job, lives=launcher[2] if launcher is not None else None) if read.asks else None
     if by_job is not None:
         return by_job
     if progress.exited is not None and not progress.goes_on:
-        return Told(_ENDED.get(progress.exited.exit_code, "failed"))
+        return RunState(_ENDED.get(progress.exited.exit_code, "failed"))
     if launcher is not None and launcher[2] is not False:
         return active(progress)
     if progress.cancelled:
-        return Told("cancelled")
+        return RunState("cancelled")
     if progress.stopped is not None:
-        return Told("preempted")
-    return Told("pending") if progress.attempt == 0 else Told("failed", error=LOST)
+        return RunState("preempted")
+    return RunState("pending") if progress.attempt == 0 else RunState("failed", error=LOST)
 
 
 def _cause(progress: Progress) -> Failed | None:
@@ -265,7 +265,7 @@ def _failed_log(run: RunDirectory, progress: Progress) -> str | None:
     return str(run.rank_log(progress.attempt, failure.rank).relative_to(run.path))
 
 
-def _error(progress: Progress, told: Told) -> str:
+def _error(progress: Progress, told: RunState) -> str:
     if failure := _cause(progress):
         return failure.text
     if told.error is not None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.backends.check import validate
-from yoloscale.backends.run_lock import Claim, lock
+from yoloscale.backends.run_lock import RunLock, lock
 from yoloscale.config.compose.hydra import assignments
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.resuming import Done, is_free
@@ -88,8 +88,14 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
         if told := gathered(problems, [*(run.name for run in runs), *("the points to come" for _ in bases)]):
             raise ConfigError(told)
         configs, keys = [each for each in checked if isinstance(each, Config)], list(map(anew.key_of, words))
-        for claim, config in zip(taken, configs, strict=False):
-            move(claim.run, config, [*anew.without(anew.typed_for(claim.run), keys), *words], say, by_resume=True)
+        for held, config in zip(taken, configs, strict=False):
+            move(
+                held.run,
+                config,
+                [*anew.without(anew.typed_for(held.run), keys), *words],
+                say,
+                by_resume=True,
+            )
         for base, config in zip(bases, configs[len(runs) :], strict=True):
             freeze(config, base)
         record = read(sweep)
@@ -98,17 +104,17 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
 
 
 @contextmanager
-def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[list[Claim]]:
+def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[list[RunLock]]:
     """Take the sweep and all of these runs. Raises ConfigError that names each of them that somebody else has."""
     with ExitStack() as stack:
         stack.enter_context(_room_for_files(len(runs)))
         stack.enter_context(take(sweep))
-        taken, problems = list[Claim](), list[Sequence[Problem]]()
+        taken, problems = list[RunLock](), list[Sequence[Problem]]()
         for run in runs:
             run.job.mkdir(exist_ok=True)
             try:
-                taken.append(claim := lock(run))
-                stack.callback(claim.release)
+                taken.append(held := lock(run))
+                stack.callback(held.release)
                 problems.append(())
             except ConfigError as error:
                 problems.append(error.problems)

@@ -123,7 +123,7 @@ def swept_point(point: Point, name: str) -> SweepPoint:
 
 
 def freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:
-    """As `claim` leaves a run, but for the sync, which is done once for all."""
+    """As `create_or_resume` leaves a run, but for the sync, which is done once for all."""
     events.begin(run)
     run.job.mkdir(parents=True, exist_ok=True)
     run.overrides.write_text(dump(_own_overrides(each)), encoding="utf-8")

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from yoloscale.agent.job_end import JobEnd
-from yoloscale.agent.stop_signals import StopRequests
-from yoloscale.backends.run_lock import Claim, lock
+from yoloscale.agent.stop_signals import StopSignals
+from yoloscale.backends.run_lock import RunLock, lock
 from yoloscale.errors import ConfigError
 from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
@@ -23,7 +23,7 @@ from yoloscale.runs.status import Status, read_progress, status
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import devices
 from yoloscale.sweep.slots import Slots
-from yoloscale.system.processes import Dependent, describe_exit
+from yoloscale.system.processes import ChildProcess, describe_exit
 from yoloscale.system.signals import STOP_SIGNALS
 from yoloscale.system.variables import CPU_SHARE, VISIBLE_GPUS
 
@@ -73,7 +73,7 @@ class PoolEnd:
 @dataclass(frozen=True)
 class _Running:
     run: RunDirectory
-    process: Dependent
+    process: ChildProcess
     gpus: tuple[str, ...]
 
 
@@ -95,7 +95,7 @@ def run_pool(
         is_cancelled: asked each second; once it is so, all that trains saves and stops as cancelled.
         job_end: of the SLURM job around all runs; once it is near, they save and stop as by SIGTERM.
     """
-    with StopRequests() as requests:
+    with StopSignals() as requests:
         pool = _Pool(source, slots, observer, requests, job_end)
         return pool.until_end(max_failures, is_cancelled)
 
@@ -104,7 +104,7 @@ class _Pool:
     """The runs that train now, and how the others ended."""
 
     def __init__(
-        self, source: Source, slots: Slots, observer: PoolObserver, requests: StopRequests, job_end: JobEnd | None
+        self, source: Source, slots: Slots, observer: PoolObserver, requests: StopSignals, job_end: JobEnd | None
     ) -> None:
         self._source, self._slots, self._observer, self._requests = source, slots, observer, requests
         self._job_end = job_end
@@ -194,7 +194,7 @@ class _Pool:
             self._observer.say("all GPUs are taken by another sweep on this machine: waiting for it")
         self._waits_for_gpus = is_waiting
 
-    def _next(self) -> Claim | None:
+    def _next(self) -> RunLock | None:
         """The next run that nobody else has and that is not finished, locked."""
         while (run := self._source.next()) is not None:
             if not run.config.exists():
@@ -214,14 +214,14 @@ class _Pool:
             self._source.ended(run, found)
         return None
 
-    def _start(self, taken: Claim, leased: devices.Lease) -> None:
+    def _start(self, taken: RunLock, leased: devices.Lease) -> None:
         run = taken.run
         argv = [sys.executable, "-m", LAUNCHER, str(run.path), str(taken.descriptor)]
         variables = {CPU_SHARE: str(self._slots.cpus)}
         if self._slots.gpus is not None:
             variables[VISIBLE_GPUS] = ",".join(leased.gpus)
         try:
-            process = Dependent(
+            process = ChildProcess(
                 argv, {**os.environ, **variables}, run.supervisor_log, keep_open=(taken.descriptor, *leased.descriptors)
             )
         finally:

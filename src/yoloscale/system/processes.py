@@ -12,7 +12,7 @@ from pathlib import Path
 LIFELINE = Path(__file__).with_name("parent_death.py")
 
 
-class Dependent:
+class ChildProcess:
     """A running process in a session of its own, which gets SIGTERM when this process dies: torchrun's agent, say."""
 
     def __init__(

@@ -23,7 +23,7 @@ from yoloscale.distributed.failures import is_out_of_memory, out_of_memory
 from yoloscale.distributed.heartbeat import HEARTBEAT
 from yoloscale.distributed.libraries import set_variables
 from yoloscale.distributed.peers import PEERS, Loss
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import BAD_CONFIG, FAILED, INTERRUPTED
 from yoloscale.runs import events
@@ -51,8 +51,8 @@ def main(argv: list[str]) -> int:
         return FAILED
     os.environ.update(variables_of(ranks) | rendezvous_of_step() | own_instance(os.environ, ranks.local_rank))
     attempt = _attempt(run)
-    ballot = Ballot()
-    ballot.listen()
+    requests = StopRequests()
+    requests.listen()
     die_with_parent(os.getppid())
     if ATTEMPT in os.environ:
         _redirect_output(run.rank_log(attempt, ranks.rank))
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
         config = load(run.config)
         os.chdir(working_folder(config.origin))  # what is relative in a dataset's YAML refers to it
         _check_topology(config, ranks)
-        return _run(config, run, ranks, attempt, ballot)
+        return _run(config, run, ranks, attempt, requests)
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
         _report(run, ranks, attempt, error, str(error), exit_code=BAD_CONFIG)
@@ -77,7 +77,7 @@ def main(argv: list[str]) -> int:
         return FAILED
 
 
-def _run(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
+def _run(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, requests: StopRequests) -> int:
     """Import the program of the run's kind, in the order that Ultralytics needs, and run it; its exit code."""
     if ranks.is_first:
         events.append(run, events.Setup(attempt=attempt, phase="importing"))
@@ -89,7 +89,7 @@ def _run(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: 
     if "ultralytics" in sys.modules:  # a program may do without
         runtime.check_ranks(ranks.rank, ranks.world_size, ranks.local_rank)
         runtime.keep_offline()
-    code: int = program(config, run, ranks, attempt, ballot)
+    code: int = program(config, run, ranks, attempt, requests)
     return code
 
 

@@ -51,9 +51,9 @@ def test_the_first_rank_that_failed_of_its_device_names_the_node() -> None:
 
 def test_a_job_goes_on_without_the_node_as_often_as_it_may_be_requeued() -> None:
     told = [failed(ECC), parse({"event": "exited", "exit_code": 1})]
-    verdict = decide(Start(told, False, 0), RUNNING, 0, 2, warning_s=60)
-    assert (verdict.action, verdict.broken) == (Action.requeue, "node2")
-    assert "a GPU of node2 is broken" in verdict.cause
+    decision = decide(Start(told, False, 0), RUNNING, 0, 2, warning_s=60)
+    assert (decision.action, decision.broken) == (Action.requeue, "node2")
+    assert "a GPU of node2 is broken" in decision.cause
     assert decide(Start(told, False, 2), RUNNING, 0, 2, warning_s=60).action is Action.give_up
     assert decide(Start(told, False, 0), RUNNING, 0, 0, warning_s=60).action is Action.end
     other = [failed("ValueError: x"), told[1]]

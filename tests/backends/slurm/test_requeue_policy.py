@@ -12,14 +12,14 @@ from yoloscale.backends.slurm import finalize
 from yoloscale.backends.slurm.facts import Facts
 from yoloscale.backends.slurm.requeue_policy import (
     Action,
+    RequeueDecision,
     Start,
-    Verdict,
     decide,
     decide_inside,
-    fruitless,
-    settled,
+    decided_by_events,
+    requeues_without_progress,
     start_of,
-    untold_requeue,
+    unrecorded_requeue,
     was_cancelled,
 )
 from yoloscale.config.freeze import freeze
@@ -48,7 +48,7 @@ def start(*told: Event, count: int = 0, finished: bool = False) -> Start:
     return Start([LAUNCHED, *told], finished, count)
 
 
-def decided(begun: Start, facts: Facts, restarts: int, max_requeues: int) -> Verdict:
+def decided(begun: Start, facts: Facts, restarts: int, max_requeues: int) -> RequeueDecision:
     return decide(begun, facts, restarts, max_requeues, warning_s=120)
 
 
@@ -108,9 +108,9 @@ def test_a_cancelled_job_does_not_come_back_because_slurm_has_requeued_it() -> N
 
 
 def test_what_slurm_says_does_not_matter_after_the_end_and_after_a_cancel() -> None:
-    assert settled(start(finished=True)) == Verdict(Action.end, 0)
-    assert settled(start(event("cancelled"))) == Verdict(Action.cancel, 130)
-    assert settled(start(exited(75))) is None
+    assert decided_by_events(start(finished=True)) == RequeueDecision(Action.end, 0)
+    assert decided_by_events(start(event("cancelled"))) == RequeueDecision(Action.cancel, 130)
+    assert decided_by_events(start(exited(75))) is None
 
 
 def test_a_cancel_is_of_one_job() -> None:
@@ -177,17 +177,17 @@ def test_a_start_is_what_was_told_since_its_first_launch() -> None:
 
 def test_requeues_count_until_there_is_a_newer_checkpoint() -> None:
     history = [event("requeued", step=step) for step in (0, 5, 5, 5)]
-    assert fruitless(history, 5) == 3
-    assert fruitless(history, 6) == 0
-    assert fruitless([*history, event("submitted")], 5) == 0
+    assert requeues_without_progress(history, 5) == 3
+    assert requeues_without_progress(history, 6) == 0
+    assert requeues_without_progress([*history, event("submitted")], 5) == 0
 
 
 def test_a_requeue_that_nobody_put_on_record() -> None:
     history = [LAUNCHED]
-    assert untold_requeue(history, "41", 1)
-    assert not untold_requeue(history, "41", 0)
-    assert not untold_requeue([*history, event("requeued")], "41", 1)
-    assert not untold_requeue([], "41", 1)
+    assert unrecorded_requeue(history, "41", 1)
+    assert not unrecorded_requeue(history, "41", 0)
+    assert not unrecorded_requeue([*history, event("requeued")], "41", 1)
+    assert not unrecorded_requeue([], "41", 1)
 
 
 def test_in_an_allocation_a_line_of_before_that_is_seen_late_does_not_count(
@@ -216,18 +216,18 @@ def test_a_node_that_will_not_train_ends_the_job_though_another_one_was_told_to_
     for history in ([refused, LAUNCHED, PREEMPTED, exited(75)], [LAUNCHED, refused, exited(1), exited(75)], [refused]):
         begun = start_of(history, "41", 0, 0)
         assert begun.refusal == "on node2: no dataset"
-        assert settled(begun) == Verdict(Action.end, 1)
+        assert decided_by_events(begun) == RequeueDecision(Action.end, 1)
     again = start_of(
         [refused, LAUNCHED, exited(75), event("attempt_launched", attempt=2, start="41.1.0"), exited(75)], "41", 1, 0
     )
     assert again.refusal is None, "requeued by a person, who has mended it"
     cancelled = start_of([LAUNCHED, refused, event("cancelled"), exited(75)], "41", 0, 0)
-    assert settled(cancelled) == Verdict(Action.cancel, 130)
+    assert decided_by_events(cancelled) == RequeueDecision(Action.cancel, 130)
 
 
 def test_a_node_that_will_not_train_fails_in_an_allocation_too() -> None:
     stopped = start(PREEMPTED, exited(75))
     assert decide_inside(stopped).exit_code == 75
-    assert decide_inside(stopped, code=2) == Verdict(Action.end, 1)
-    assert decide_inside(replace(stopped, refusal="on node2: no dataset")) == Verdict(Action.end, 1)
+    assert decide_inside(stopped, code=2) == RequeueDecision(Action.end, 1)
+    assert decide_inside(replace(stopped, refusal="on node2: no dataset")) == RequeueDecision(Action.end, 1)
     assert decide_inside(start(event("cancelled"), exited(130)), code=2).exit_code == 130

@@ -10,7 +10,7 @@ from pathlib import Path
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import run_attempts
 from yoloscale.backends import registry
-from yoloscale.backends.run_lock import Claim, lock
+from yoloscale.backends.run_lock import RunLock, lock
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError
 from yoloscale.runs.directory import RunDirectory, owned
@@ -27,7 +27,7 @@ class ToyStep:
 LOCK_POLL_S, LOCK_PATIENCE_S = 0.05, 60.0
 
 
-def take(run: RunDirectory, job: str) -> Claim:
+def take(run: RunDirectory, job: str) -> RunLock:
     """The lock of the run, once the command that has submitted it lets go."""
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while True:

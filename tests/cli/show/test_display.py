@@ -15,9 +15,9 @@ from collections.abc import Callable
 import pytest
 from tests.run_events import lines_of
 
-from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.schema import Config
-from yoloscale.launch.run_folder import claim
+from yoloscale.launch.run_folder import create_or_resume
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -42,7 +42,7 @@ def on_terminal(config: Callable[..., Config], standin: None, monkeypatch: pytes
     monkeypatch.setenv("COLUMNS", "120")
 
     def start(**script: object) -> tuple[int, subprocess.Popen[bytes], object]:
-        taken = claim(config("run"), [])
+        taken = create_or_resume(config("run"), [])
         (taken.run.path / "standin.json").write_text(json.dumps(script))
         taken.release()
         ours, theirs = pty.openpty()
@@ -94,7 +94,7 @@ def test_a_terminal_that_closes_costs_no_checkpoint(on_terminal: Callable[..., o
 def test_what_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with StopRequests() as requests:
+        with StopSignals() as requests:
             os.kill(os.getpid(), signal.SIGHUP)
             assert requests.first is None
             os.kill(os.getpid(), signal.SIGTERM)

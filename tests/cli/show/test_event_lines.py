@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from yoloscale.cli import text
-from yoloscale.cli.show.event_lines import Account
+from yoloscale.cli.show.event_lines import EventLines
 from yoloscale.runs.events import parse
 
 
 def test_an_epoch_waits_for_its_evaluation_and_no_longer() -> None:
-    account = Account()
+    account = EventLines()
     account.event_lines(
         parse({"event": "training_started", "time": 1.0, "epochs": 2, "steps_per_epoch": 3, "epoch": 1})
     )
@@ -22,14 +22,14 @@ def test_an_epoch_waits_for_its_evaluation_and_no_longer() -> None:
 
 
 def test_without_evaluation_the_next_epoch_lets_the_last_one_go() -> None:
-    account = Account()
+    account = EventLines()
     account.metric_lines({"kind": "epoch", "epoch": 1})
     assert account.metric_lines({"kind": "step", "epoch": 1}) == []
     assert account.metric_lines({"kind": "step", "epoch": 2}) == ["epoch 1/?"]
 
 
 def test_events_as_sentences() -> None:
-    account = Account()
+    account = EventLines()
     processes = [{"rank": rank, "host": f"node{rank // 2}", "device": "cuda:0"} for rank in range(4)]
     started = {"event": "attempt_started", "time": 1.0, "attempt": 2, "world_size": 4, "processes": processes}
     assert account.event_lines(parse(started)) == ["4 ranks on node0: 2 × cuda, node1: 2 × cuda (attempt 2)"]
@@ -38,7 +38,7 @@ def test_events_as_sentences() -> None:
         "training: 48 images, 9 epochs of 3 steps, P, from epoch 4"
     ]
     timed = {**training, "epochs": 0, "epoch": 1, "hours": 1.5, "clock_s": 0.0}
-    assert Account().event_lines(parse(timed)) == ["training: 1.5 hours, in epochs of 3 steps, P"]
+    assert EventLines().event_lines(parse(timed)) == ["training: 1.5 hours, in epochs of 3 steps, P"]
     failed = {"event": "failed", "time": 3.0, "rank": 1, "host": "node0", "error": "out of memory"}
     assert account.event_lines(parse(failed)) == ["failed: rank 1 on node0: out of memory"]
     assert account.event_lines(parse({"event": "checkpoint_saved", "time": 4.0})) == []
@@ -63,7 +63,7 @@ def test_where_the_time_went() -> None:
 
 
 def test_an_epoch_tells_the_memory_and_the_use_of_gpus() -> None:
-    account = Account()
+    account = EventLines()
     line = {"kind": "epoch", "epoch": 1, "images_per_s": 640.0, "gpu/memory_gib": 12.34, "gpu/use": 0.87}
     account.metric_lines({**line, "gpu/hottest_rank": 3})
     assert account.flush() == ["epoch 1/?   640.0 images/s   GPU 12.3 GiB 87 %"]

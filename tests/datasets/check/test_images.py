@@ -53,11 +53,11 @@ CASES = {
 @pytest.mark.parametrize("judge", [glance, open_image])
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_dropped_and_rewritten_is_what_ultralytics_drops_and_rewrites(
-    name: str, judge: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, inspect_image: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / name
     file.write_bytes(CASES[name])
-    ours = judge(str(file))  # type: ignore[operator]
+    ours = inspect_image(str(file))  # type: ignore[operator]
     assert file.read_bytes() == CASES[name]
     try:
         check_image(str(file))

@@ -38,11 +38,11 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def looked_at(source: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How many images a check of it looks into."""
-    judge, judged = check_verdict.judge, list[str]()
+    inspect_image, judged = check_verdict.inspect_image, list[str]()
 
     def counted(image: str, *rest: Any) -> Any:
         judged.append(image)
-        return judge(image, *rest)
+        return inspect_image(image, *rest)
 
     monkeypatch.setattr(check_module, "judge", counted)
 
@@ -112,7 +112,7 @@ def test_errors_of_pillow_that_are_the_file_system_s_say_nothing_about_the_image
         raise OSError(errno.ESTALE, "Stale file handle")
 
     monkeypatch.setattr(check_images, "_pillow", fail)
-    assert check_verdict.judge_alone(str(source.parent / "images/train/1.jpg"), deep=True).is_passing
+    assert check_verdict.find_hang_alone(str(source.parent / "images/train/1.jpg"), deep=True).is_passing
 
 
 @pytest.mark.parametrize("made", [Path.mkdir, lambda label: label.parent.chmod(0o755)])

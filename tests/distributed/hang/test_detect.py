@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from yoloscale.distributed.hang.detect import Sighting, State, judge, judge_alone
+from yoloscale.distributed.hang.detect import ObservedState, State, find_hang, find_hang_alone
 from yoloscale.distributed.hang.reporter import Sightings
 
 STALE_S = 30.0
@@ -19,10 +19,10 @@ def rank(
     limit_s: float = 600.0,
     silent_s: float = 1.0,
     is_settled: bool = True,
-) -> Sighting:
+) -> ObservedState:
     waits = phase.startswith("waiting")
     state = State(number, f"node{number}", phase, waits, step, age_s, limit_s, is_settled, pulse=1)
-    return Sighting(state, silent_s)
+    return ObservedState(state, silent_s)
 
 
 WAITING = "waiting for the other ranks"
@@ -86,30 +86,30 @@ WAITING = "waiting for the other ranks"
     ],
 )
 def test_a_rank_that_has_waited_for_too_long_judges(
-    others: list[Sighting], named: tuple[int, ...] | None, said: str
+    others: list[ObservedState], named: tuple[int, ...] | None, said: str
 ) -> None:
     me = rank(0, WAITING, 605)
-    verdict = judge(me.state, [me, *others], STALE_S, world_size=max(len(others), 1) + 1)
+    hang = find_hang(me.state, [me, *others], STALE_S, world_size=max(len(others), 1) + 1)
     if named is None:
-        assert verdict is None
+        assert hang is None
     else:
-        assert verdict is not None
-        assert verdict.ranks == named
-        assert said in verdict.message
-        assert verdict.host == (f"node{named[0]}" if others and named else "")
+        assert hang is not None
+        assert hang.ranks == named
+        assert said in hang.message
+        assert hang.host == (f"node{named[0]}" if others and named else "")
 
 
 def test_a_rank_that_hangs_itself_names_itself_and_those_like_it() -> None:
     me = rank(0, "loading images", 600)
-    verdict = judge(me.state, [me, rank(1, "loading images", 600), rank(2, WAITING, 500)], STALE_S, world_size=3)
-    assert verdict is not None
-    assert verdict.ranks == (0, 1)
+    hang = find_hang(me.state, [me, rank(1, "loading images", 600), rank(2, WAITING, 500)], STALE_S, world_size=3)
+    assert hang is not None
+    assert hang.ranks == (0, 1)
 
 
 def test_nobody_judges_before_its_time() -> None:
     me = rank(0, WAITING, 599)
-    assert judge(me.state, [me, rank(1, "loading images", 700)], STALE_S, world_size=2) is None
-    assert judge_alone(me.state, 100) is None
+    assert find_hang(me.state, [me, rank(1, "loading images", 700)], STALE_S, world_size=2) is None
+    assert find_hang_alone(me.state, 100) is None
 
 
 def test_a_rank_that_sets_up_for_hours_is_waited_for_as_long_as_it_moves() -> None:
@@ -118,15 +118,18 @@ def test_a_rank_that_sets_up_for_hours_is_waited_for_as_long_as_it_moves() -> No
     waiting = [rank(number, WAITING, 5 * 3600, **unsettled) for number in (0, 2)]
     for silent_s in (1.0, STALE_S - 1):
         moving = rank(1, "setting up", 20, silent_s=silent_s, **unsettled)
-        assert judge(waiting[0].state, [waiting[0], moving, waiting[1]], STALE_S, 3) is None
+        assert find_hang(waiting[0].state, [waiting[0], moving, waiting[1]], STALE_S, 3) is None
     standing = rank(1, "setting up", 7201, **unsettled)
-    verdict = judge(waiting[0].state, [waiting[0], standing, waiting[1]], STALE_S, 3)
-    assert verdict is not None
-    assert verdict.ranks == (1,)
+    hang = find_hang(waiting[0].state, [waiting[0], standing, waiting[1]], STALE_S, 3)
+    assert hang is not None
+    assert hang.ranks == (1,)
 
 
 def test_without_an_answer_each_rank_says_what_it_knows() -> None:
-    waits, loads = judge_alone(rank(3, WAITING, 700).state, 90), judge_alone(rank(3, "loading images", 700).state, 90)
+    waits, loads = (
+        find_hang_alone(rank(3, WAITING, 700).state, 90),
+        find_hang_alone(rank(3, "loading images", 700).state, 90),
+    )
     assert waits is not None
     assert loads is not None
     assert "the store that the ranks meet in has not answered for 90 s" in waits.message

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from tests.blocking.blocking_group import register
 from tests.ports import free_port
 
-from yoloscale.distributed.hang.detect import Verdict
+from yoloscale.distributed.hang.detect import Hang
 from yoloscale.distributed.hang.state_store import connect
 from yoloscale.distributed.hang.watchdog import Timing, Watchdog
 from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT
@@ -38,7 +38,7 @@ def rank_of_a_job(behaviour: str, timeout_s: float, folder: Path) -> None:
 
     register()
     ranks = from_environment()
-    watchdog = Watchdog(ranks, connect(ranks), Timing(timeout_s, 60.0), lambda verdict: record(folder, verdict))
+    watchdog = Watchdog(ranks, connect(ranks), Timing(timeout_s, 60.0), lambda hang: record(folder, hang))
     watchdog.start()
     group.join(ranks, "blocking", torch.device("cpu"), timeout_s)
     watchdog.meet(group.gather_objects({"rank": ranks.rank, "host": ranks.host, "pid": os.getpid()}))
@@ -68,8 +68,8 @@ def rank_of_a_job(behaviour: str, timeout_s: float, folder: Path) -> None:
     os._exit(0)
 
 
-def record(folder: Path, verdict: Verdict) -> None:
-    (folder / "verdict").write_text(verdict.message)
+def record(folder: Path, hang: Hang) -> None:
+    (folder / "verdict").write_text(hang.message)
 
 
 def is_killed() -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch.distributed as dist
 
 from yoloscale.distributed.hang.detect import State
-from yoloscale.distributed.hang.reporter import Courier
-from yoloscale.distributed.hang.state_store import Bulletin
+from yoloscale.distributed.hang.reporter import StateReporter
+from yoloscale.distributed.hang.state_store import StateStore
 
 INTERVAL_S, STALE_S = 5.0, 30.0
 
@@ -21,10 +21,10 @@ class Ranks:
     def __init__(self) -> None:
         store: Any = dist.HashStore()
         self.now_s = 0.0
-        self.bulletins = [Bulletin(store, rank, 3) for rank in range(3)]
+        self.bulletins = [StateStore(store, rank, 3) for rank in range(3)]
         self.couriers = [
-            Courier(bulletin, self._state(rank), lambda: self.now_s, interval_s=INTERVAL_S, stale_s=STALE_S)
-            for rank, bulletin in enumerate(self.bulletins)
+            StateReporter(states, self._state(rank), lambda: self.now_s, interval_s=INTERVAL_S, stale_s=STALE_S)
+            for rank, states in enumerate(self.bulletins)
         ]
 
     @staticmethod
@@ -35,17 +35,17 @@ class Ranks:
         """Let time pass, in which the ranks that run report once; the phase of none of them changes."""
         self.now_s += seconds
         for rank in running:
-            courier = self.couriers[rank]
-            mine = courier.mine
-            courier.mine = replace(mine, age_s=mine.age_s + seconds, pulse=mine.pulse + 1)
-            courier._exchange()
+            reporter = self.couriers[rank]
+            mine = reporter.mine
+            reporter.mine = replace(mine, age_s=mine.age_s + seconds, pulse=mine.pulse + 1)
+            reporter._exchange()
 
     def go_on(self, rank: int) -> None:
         self.couriers[rank].mine = replace(self.couriers[rank].mine, age_s=0.0)
 
     @property
     def judges(self) -> list[int]:
-        return [rank for rank, courier in enumerate(self.couriers) if courier.sightings]
+        return [rank for rank, reporter in enumerate(self.couriers) if reporter.observed_states]
 
 
 @pytest.fixture
@@ -63,14 +63,14 @@ def test_nobody_looks_at_the_others_as_long_as_there_is_time(ranks: Ranks) -> No
 def test_one_looks_at_all_for_all(ranks: Ranks) -> None:
     ranks.pass_time(0, 1, 2, seconds=560)
     assert ranks.judges == [0]
-    assert [sighting.state.rank for sighting in ranks.couriers[0].sightings] == [0, 1, 2]
+    assert [observed.state.rank for observed in ranks.couriers[0].observed_states] == [0, 1, 2]
 
 
 def test_a_judge_that_stops_is_replaced(ranks: Ranks) -> None:
     ranks.pass_time(0, 1, 2, seconds=560)
     for _ in range(8):
         ranks.pass_time(1, 2)
-    assert ranks.couriers[1].sightings or ranks.couriers[2].sightings
+    assert ranks.couriers[1].observed_states or ranks.couriers[2].observed_states
 
 
 def test_a_judge_that_goes_on_is_replaced(ranks: Ranks) -> None:
@@ -86,13 +86,13 @@ def test_a_rank_that_stopped_is_silent_and_one_that_runs_is_not(ranks: Ranks) ->
     for _ in range(4):
         ranks.pass_time(0, 1)
     # its last report was seen with the first of the four looks
-    assert [sighting.silent_s for sighting in ranks.couriers[0].sightings] == [0.0, 0.0, 3 * INTERVAL_S]
+    assert [observed.silent_s for observed in ranks.couriers[0].observed_states] == [0.0, 0.0, 3 * INTERVAL_S]
 
 
 def test_the_first_verdict_counts_and_reaches_all(ranks: Ranks) -> None:
-    assert [bulletin.pronounce(f"says {rank}") for rank, bulletin in enumerate(ranks.bulletins)] == [True, False, False]
+    assert [states.report_first(f"says {rank}") for rank, states in enumerate(ranks.bulletins)] == [True, False, False]
     ranks.pass_time(0, 1, 2)
-    assert [courier.verdict for courier in ranks.couriers] == ["says 0"] * 3
+    assert [reporter.hang for reporter in ranks.couriers] == ["says 0"] * 3
 
 
 def test_a_rank_that_never_published_is_left_out() -> None:

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from tests.ports import free_port
 
 from yoloscale.distributed.environment import Ranks
-from yoloscale.distributed.hang.detect import Verdict
+from yoloscale.distributed.hang.detect import Hang
 from yoloscale.distributed.hang.state_store import connect
 from yoloscale.distributed.hang.watchdog import Timing, Watchdog
 from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING, MEASURING, WAITING
@@ -37,8 +37,8 @@ def rank_of_a_job(behaviour: str, folder: str) -> None:
 
     ranks = from_environment()
 
-    def on_hang(verdict: Verdict) -> None:
-        Path(folder, f"verdict-{ranks.rank}").write_text(f"{verdict.ranks} {verdict.message}")
+    def on_hang(hang: Hang) -> None:
+        Path(folder, f"verdict-{ranks.rank}").write_text(f"{hang.ranks} {hang.message}")
 
     watchdog = Watchdog(ranks, connect(ranks), Timing(TIMEOUT_S, 60.0), on_hang)
     watchdog.start()
@@ -191,9 +191,9 @@ def job(tmp_path: Path) -> Callable[..., Job]:
 def test_the_rank_whose_loader_never_delivers_is_named_and_all_stacks_are_in_the_logs(job: Callable[..., Job]) -> None:
     done = job(loader_never_delivers, 2)
     assert done.codes == [1, 1]
-    (verdict,) = done.verdicts
-    assert verdict.startswith("(1,) rank 1 on ")
-    assert "did not arrive at step 6 within 2 s: it was loading images for" in verdict
+    (hang,) = done.verdicts
+    assert hang.startswith("(1,) rank 1 on ")
+    assert "did not arrive at step 6 within 2 s: it was loading images for" in hang
     assert "in loader_never_delivers" in done.logs[1]
     assert "in barrier" in done.logs[0]
 
@@ -202,9 +202,9 @@ def test_the_rank_whose_loader_never_delivers_is_named_and_all_stacks_are_in_the
 def test_a_stopped_process_is_named_by_the_others(job: Callable[..., Job]) -> None:
     done = job(is_stopped, 3, killed=(1,))
     assert done.codes == [1, None, 1]
-    (verdict,) = done.verdicts
-    assert verdict.startswith("(1,) rank 1 on ")
-    assert "its process does not answer (stopped" in verdict
+    (hang,) = done.verdicts
+    assert hang.startswith("(1,) rank 1 on ")
+    assert "its process does not answer (stopped" in hang
     assert "in barrier" in done.logs[0]
     assert "in barrier" in done.logs[2]
 
@@ -213,9 +213,9 @@ def test_a_stopped_process_is_named_by_the_others(job: Callable[..., Job]) -> No
 def test_native_code_that_keeps_the_interpreter_is_named_and_dumps_its_stack(job: Callable[..., Job]) -> None:
     done = job(holds_the_interpreter, 2)
     assert done.codes == [1, 1]
-    (verdict,) = done.verdicts
-    assert "(1,) rank 1 on " in verdict
-    assert "stuck in native code" in verdict
+    (hang,) = done.verdicts
+    assert "(1,) rank 1 on " in hang
+    assert "stuck in native code" in hang
     assert "in holds_the_interpreter" in done.logs[1]
 
 
@@ -223,8 +223,8 @@ def test_native_code_that_keeps_the_interpreter_is_named_and_dumps_its_stack(job
 def test_the_ranks_end_by_themselves_if_the_store_does_not_answer(job: Callable[..., Job]) -> None:
     done = job(store_host_is_stopped, 2, killed=(0,))
     assert done.codes == [None, 1]
-    (verdict,) = done.verdicts
-    assert "the store that the ranks meet in has not answered" in verdict
+    (hang,) = done.verdicts
+    assert "the store that the ranks meet in has not answered" in hang
     assert "in barrier" in done.logs[1]
 
 
@@ -232,8 +232,8 @@ def test_the_ranks_end_by_themselves_if_the_store_does_not_answer(job: Callable[
 def test_ranks_that_all_wait_are_told_so(job: Callable[..., Job]) -> None:
     done = job(different_collectives, 2)
     assert done.codes == [1, 1]
-    (verdict,) = done.verdicts
-    assert verdict.startswith("() all ranks wait for each other at step 6 for 2 s (rank 0 on ")
+    (hang,) = done.verdicts
+    assert hang.startswith("() all ranks wait for each other at step 6 for 2 s (rank 0 on ")
     assert all("in different_collectives" in log for log in done.logs)
 
 
@@ -265,18 +265,18 @@ def test_alone(job: Callable[..., Job], behaviour: Callable[[Ranks], None]) -> N
     assert done.codes == [1]
     assert f"in {behaviour.__name__}" in done.logs[0]
     if behaviour is loader_never_delivers:
-        (verdict,) = done.verdicts
-        assert verdict.startswith("(0,) rank 0 on ")
-        assert "hangs at step 6: it has been loading images for 2 s" in verdict
+        (hang,) = done.verdicts
+        assert hang.startswith("(0,) rank 0 on ")
+        assert "hangs at step 6: it has been loading images for 2 s" in hang
 
 
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_first_batch_that_does_not_come_has_no_set_ups_time(job: Callable[..., Job], ranks: int) -> None:
     done = job(first_batch_never_comes, ranks)
     assert done.codes == [1] * ranks
-    (verdict,) = done.verdicts
-    assert verdict.startswith(f"({ranks - 1},) rank {ranks - 1} on ")
-    assert "loading images" in verdict
+    (hang,) = done.verdicts
+    assert hang.startswith(f"({ranks - 1},) rank {ranks - 1} on ")
+    assert "loading images" in hang
 
 
 if __name__ == "__main__":

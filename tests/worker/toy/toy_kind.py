@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from yoloscale.config.kinds import Kind
 from yoloscale.config.schema import Config
 from yoloscale.distributed.environment import Ranks
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -31,7 +31,7 @@ class ToyConfig(Config):
 TOY = Kind(ToyConfig, "train", "toy_kind:add")
 
 
-def add(config: ToyConfig, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
+def add(config: ToyConfig, run: RunDirectory, ranks: Ranks, attempt: int, requests: StopRequests) -> int:
     """Collective."""
     import torch
     import torch.distributed as dist

@@ -10,7 +10,7 @@ from tests.run_events import lines_of
 from yoloscale.checkpoint.state import Position, Progress
 from yoloscale.config.schema import Config, OriginConfig
 from yoloscale.distributed.environment import Ranks
-from yoloscale.engine.stop_requests import Ballot, Stop
+from yoloscale.engine.stop_requests import Stop, StopRequests
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import Process
 from yoloscale.worker.train.train import _tear_down, _watch_for_requests, follow_length, too_few_cpus
@@ -18,10 +18,10 @@ from yoloscale.yolo.callbacks import CallbackError
 
 
 def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
-    ballot = Ballot()
-    _watch_for_requests(run, Ranks(rank=rank), ballot)
-    ballot.vote()
-    return ballot.wish, ballot.reason
+    requests = StopRequests()
+    _watch_for_requests(run, Ranks(rank=rank), requests)
+    requests.vote()
+    return requests.wish, requests.reason
 
 
 def test_the_first_rank_looks_for_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,9 @@ from yoloscale.agent.attempt import LOG_END_LINES, Observer
 from yoloscale.agent.job_end import JobEnd
 from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.outcome import Failure, Outcome
-from yoloscale.agent.stop_signals import StopRequests
+from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.backends.base import job_for
-from yoloscale.backends.run_lock import Claim
+from yoloscale.backends.run_lock import RunLock
 from yoloscale.backends.slurm.own_job import OwnJob, environment_inside, left_s
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.backends.slurm.submit import next_script
@@ -26,12 +26,12 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.events import EventTail
 from yoloscale.runs.tail import last_lines
-from yoloscale.system.processes import Dependent
+from yoloscale.system.processes import ChildProcess
 from yoloscale.system.slurm_step import job_of
 
 
-def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], job: OwnJob, observer: Observer) -> Outcome:
-    """Run the job script of a claimed run on the nodes of this job and stay until it ends.
+def run_inside(taken: RunLock, config: Config, typed: tuple[str, ...], job: OwnJob, observer: Observer) -> Outcome:
+    """Run the job script of a locked run on the nodes of this job and stay until it ends.
 
     The launchers on the nodes take the lock over. A request to stop is passed on by the run's STOP file, which ranks
     and launchers look for wherever they are; a second Ctrl-C ends the ranks at once, a third one waits for nobody. The
@@ -45,8 +45,8 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], job: OwnJob
     before = events.last_attempt(events.history(run))
     end = JobEnd(config.cluster.stop_before_s, left_s)
     taken.release()
-    with StopRequests() as requests:
-        agent = Dependent(
+    with StopSignals() as requests:
+        agent = ChildProcess(
             [shutil.which("bash") or "/bin/bash", str(script), run.run_id, str(before)],
             environment_inside(config.cluster, job, os.environ),
             output,
@@ -68,12 +68,12 @@ def run_inside(taken: Claim, config: Config, typed: tuple[str, ...], job: OwnJob
 class _Request:
     """Passes on what this process is asked, to whoever can do it."""
 
-    def __init__(self, run: RunDirectory, agent: Dependent, before: int, observer: Observer) -> None:
+    def __init__(self, run: RunDirectory, agent: ChildProcess, before: int, observer: Observer) -> None:
         self._run, self._agent, self._before, self._observer = run, agent, before, observer
         self._told = EventTail(run)
         self._is_heard = self._is_passed_on = self._is_ended = False
 
-    def pass_on(self, requests: StopRequests) -> None:
+    def pass_on(self, requests: StopSignals) -> None:
         """To be called again and again."""
         if requests.first is None:
             return

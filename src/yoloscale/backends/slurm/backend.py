@@ -22,7 +22,7 @@ from yoloscale.system.slurm_step import job_of
 if TYPE_CHECKING:
     from yoloscale.agent.attempt import Observer
     from yoloscale.agent.outcome import Outcome
-    from yoloscale.backends.run_lock import Claim
+    from yoloscale.backends.run_lock import RunLock
 
 
 class SlurmBackend:
@@ -146,7 +146,7 @@ class SlurmAllocation:
         """As `own_job.refuse_too_small`."""
         own_job.refuse_too_small(config, self._job)
 
-    def run(self, taken: Claim, config: Config, typed: Sequence[str], observer: Observer) -> Outcome:
+    def run(self, taken: RunLock, config: Config, typed: Sequence[str], observer: Observer) -> Outcome:
         """Run the job script here: srun starts a launcher on each node."""
         from yoloscale.backends.slurm.allocation import run_inside
 

@@ -22,12 +22,12 @@ from yoloscale.backends.slurm.job import warning_s
 from yoloscale.backends.slurm.node import run_of
 from yoloscale.backends.slurm.requeue_policy import (
     Action,
+    RequeueDecision,
     Start,
-    Verdict,
     decide,
     decide_inside,
+    decided_by_events,
     requeue,
-    settled,
     start_of,
 )
 from yoloscale.config.freeze import load
@@ -65,87 +65,89 @@ def _conclude(run: RunDirectory, cluster: ClusterConfig, code: int, since: list[
     step, history = newest_saved(run), events.history(run)
     if since:
         start = start_of(events.after_attempt(history, int(since[0])), job, restarts, step)
-        verdict = decide_inside(start, code=code)
-        _speak_for_launcher(run, job, start, verdict)
+        decision = decide_inside(start, code=code)
+        _speak_for_launcher(run, job, start, decision)
     else:
         start = start_of(history, job, restarts, step)
-        verdict = settled(start) or _ask(start, job, restarts, cluster, code)
-    if start.refusal is not None and verdict.exit_code == FAILED:
+        decision = decided_by_events(start) or _ask(start, job, restarts, cluster, code)
+    if start.refusal is not None and decision.exit_code == FAILED:
         record_failure(run, job, start.refusal)  # the last word, whatever the other nodes said of their end
-    print(f"job {job}: srun ended with {code}: {verdict.action.value}{f' ({verdict.cause})' if verdict.cause else ''}")
-    return _carry_out(run, job, verdict, step=step, count=start.fruitless + 1, code=code)
+    print(
+        f"job {job}: srun ended with {code}: {decision.action.value}{f' ({decision.cause})' if decision.cause else ''}"
+    )
+    return _carry_out(run, job, decision, step=step, count=start.requeues_without_progress + 1, code=code)
 
 
-def _ask(start: Start, job: str, restarts: int, cluster: ClusterConfig, code: int) -> Verdict:
+def _ask(start: Start, job: str, restarts: int, cluster: ClusterConfig, code: int) -> RequeueDecision:
     """The decision where it takes SLURM."""
     try:
         facts = facts_of(job)
     except SlurmError as error:
         print(f"job {job}: it is not requeued, as SLURM does not answer: {error}", file=sys.stderr)
-        return Verdict(Action.end, FAILED if start.word is None else start.word)
+        return RequeueDecision(Action.end, FAILED if start.word is None else start.word)
     print(f"job {job}: {facts.words}")
-    verdict = decide(start, facts, restarts, cluster.max_requeues, warning_s=warning_s(cluster), code=code)
-    if verdict.action is Action.no_start and has_lost_node(os.environ["SLURM_JOB_NODELIST"]):
+    decision = decide(start, facts, restarts, cluster.max_requeues, warning_s=warning_s(cluster), code=code)
+    if decision.action is Action.no_start and has_lost_node(os.environ["SLURM_JOB_NODELIST"]):
         return requeue(start, cluster.max_requeues, "a node was lost before the ranks started")
-    return verdict
+    return decision
 
 
-def _speak_for_launcher(run: RunDirectory, job: str, start: Start, verdict: Verdict) -> None:
+def _speak_for_launcher(run: RunDirectory, job: str, start: Start, decision: RequeueDecision) -> None:
     """The last word where the launcher was killed: the allocation goes on, and SLURM cannot tell that the run ended."""
     if start.word is not None or start.refusal is not None or not start.told:
         return
-    if verdict.exit_code == INTERRUPTED:
+    if decision.exit_code == INTERRUPTED:
         record_cancel(run, job)
-    elif verdict.exit_code == FAILED:
+    elif decision.exit_code == FAILED:
         record_failure(run, job, f"job {job}: the launcher was killed, and its ranks with it")
 
 
-def _carry_out(run: RunDirectory, job: str, verdict: Verdict, *, step: int, count: int, code: int) -> int:
+def _carry_out(run: RunDirectory, job: str, decision: RequeueDecision, *, step: int, count: int, code: int) -> int:
     run.check()  # SLURM may have taken its time to answer
-    if verdict.action is Action.requeue:
-        if verdict.broken is not None:
-            return _requeue_elsewhere(run, job, verdict, step=step, count=count)
-        return _requeue(run, job, verdict, restarts=restarts_of(os.environ), step=step, count=count)
-    if verdict.action is Action.leave:
-        events.note(run, events.Requeued(job=job, by="slurm", step=step, count=count, cause=verdict.cause))
-    if verdict.action is Action.end and verdict.exit_code == STOPPED:
+    if decision.action is Action.requeue:
+        if decision.broken is not None:
+            return _requeue_elsewhere(run, job, decision, step=step, count=count)
+        return _requeue(run, job, decision, restarts=restarts_of(os.environ), step=step, count=count)
+    if decision.action is Action.leave:
+        events.note(run, events.Requeued(job=job, by="slurm", step=step, count=count, cause=decision.cause))
+    if decision.action is Action.end and decision.exit_code == STOPPED:
         record_stop(run, job)
-    if verdict.action is Action.cancel:
+    if decision.action is Action.cancel:
         _cancel(run, job)
-    if verdict.action is Action.give_up:
+    if decision.action is Action.give_up:
         error = f"given up after {count - 1} requeues from step {step} without a newer checkpoint"
         record_failure(run, job, error)
-    if verdict.action is Action.no_start and _is_free(run):
+    if decision.action is Action.no_start and _is_free(run):
         record_failure(run, job, f"job {job}: srun ended with {code} before any rank was started; its output tells why")
-    return verdict.exit_code
+    return decision.exit_code
 
 
-def _requeue_elsewhere(run: RunDirectory, job: str, verdict: Verdict, *, step: int, count: int) -> int:
+def _requeue_elsewhere(run: RunDirectory, job: str, decision: RequeueDecision, *, step: int, count: int) -> int:
     """The same, and then, as SLURM changes only jobs that wait, without the node whose GPU is broken."""
-    assert verdict.broken is not None, "asked for"
-    nodes = excluded(events.history(run), job, load(run.config).cluster.exclude, verdict.broken)
+    assert decision.broken is not None, "asked for"
+    nodes = excluded(events.history(run), job, load(run.config).cluster.exclude, decision.broken)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SLURM ends the job meanwhile; it kills whoever takes too long
     restarts = restarts_of(os.environ)
-    code = _requeue(run, job, verdict, restarts=restarts, step=step, count=count)
+    code = _requeue(run, job, decision, restarts=restarts, step=step, count=count)
     if code == FAILED:
         return code
     try:
         exclude(job, nodes)
-        events.warn(run, f"{verdict.cause}: job {job} leaves out {', '.join(nodes)} from now on; tell whoever runs it")
+        events.warn(run, f"{decision.cause}: job {job} leaves out {', '.join(nodes)} from now on; tell whoever runs it")
     except SlurmError as error:
-        events.warn(run, f"job {job} could not be told to leave {verdict.broken} out: {error.said}")
+        events.warn(run, f"job {job} could not be told to leave {decision.broken} out: {error.said}")
     return code
 
 
-def _requeue(run: RunDirectory, job: str, verdict: Verdict, *, restarts: int, step: int, count: int) -> int:
+def _requeue(run: RunDirectory, job: str, decision: RequeueDecision, *, restarts: int, step: int, count: int) -> int:
     """On record first: from the moment that SLURM knows, this process may be killed."""
     requeued = events.Requeued(
         job=job,
         by="yoloscale",
         step=step,
         count=count,
-        cause=verdict.cause,
-        excluded=() if verdict.broken is None else (verdict.broken,),
+        cause=decision.cause,
+        excluded=() if decision.broken is None else (decision.broken,),
     )
     events.note(run, requeued)
     try:
@@ -153,7 +155,7 @@ def _requeue(run: RunDirectory, job: str, verdict: Verdict, *, restarts: int, st
     except SlurmError as error:
         record_failure(run, job, f"job {job} could not be requeued: {error.said}")
         return FAILED
-    return verdict.exit_code  # a script that ends now does not undo it
+    return decision.exit_code  # a script that ends now does not undo it
 
 
 def _cancel(run: RunDirectory, job: str) -> None:

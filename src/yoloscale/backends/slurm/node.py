@@ -19,9 +19,9 @@ from yoloscale.agent.nodes import wait_for_first_node
 from yoloscale.agent.outcome import Outcome
 from yoloscale.agent.previous_start import end_leftovers
 from yoloscale.agent.restarts import cause
-from yoloscale.backends.run_lock import Claim, lock
+from yoloscale.backends.run_lock import RunLock, lock
 from yoloscale.backends.slurm.failures import refuse_after_failures
-from yoloscale.backends.slurm.requeue_policy import fruitless, untold_requeue, was_cancelled
+from yoloscale.backends.slurm.requeue_policy import requeues_without_progress, unrecorded_requeue, was_cancelled
 from yoloscale.config.freeze import load
 from yoloscale.config.node_paths import is_checked_later
 from yoloscale.config.resuming import said
@@ -113,10 +113,10 @@ def _ended_before(run: RunDirectory, step: SlurmStep) -> Outcome | None:
 def _note_requeue(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome | None:
     """Put a requeue by SLURM itself on record; an outcome if it is one too many."""
     newest = newest_saved(run)
-    if untold_requeue(events.history(run), step.job, step.restarts):
+    if unrecorded_requeue(events.history(run), step.job, step.restarts):
         cause_ = "requeued by SLURM: a node was lost, say"
         events.note(run, events.Requeued(job=step.job, by="slurm", step=newest, cause=cause_))
-    count = fruitless(events.history(run), newest)
+    count = requeues_without_progress(events.history(run), newest)
     if count <= config.cluster.max_requeues or config.cluster.max_requeues == 0:
         return None
     record_failure(run, step.job, f"given up after {count} requeues from step {newest} without a newer checkpoint")
@@ -168,7 +168,7 @@ def _with(config: Config, *, dataset: str | None = None, opened: str | None = No
     return replace(config, origin=replace(config.origin, dataset=dataset, opened=opened))
 
 
-def _take(run: RunDirectory, step: SlurmStep) -> Claim:
+def _take(run: RunDirectory, step: SlurmStep) -> RunLock:
     return retry(lambda: lock(run, job=step.job), ConfigError, LOCK_PATIENCE_S, LOCK_POLL_S)
 
 

@@ -64,7 +64,7 @@ def _in_queue(jobs: Collection[str]) -> dict[str, Job]:
 
 
 def _in_accounts(jobs: Collection[str]) -> dict[str, Job]:
-    """Nothing where the cluster keeps no accounts, or the keeper does not answer."""
+    """Nothing where the cluster keeps no accounts, or its database does not answer."""
     listed = ",".join(_whole(jobs))
     if len(listed) > MAX_LIST_BYTES:
         return {}

@@ -27,7 +27,7 @@ class Action(str, Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RequeueDecision:
     """The decision, the exit code of the batch script, and why, in words."""
 
     action: Action
@@ -42,7 +42,7 @@ class Start:
 
     told: Sequence[events.Event]  # its events; empty if no launcher came to speak
     is_finished: bool
-    fruitless: int  # requeues in a row since the newest checkpoint came
+    requeues_without_progress: int  # requeues in a row since the newest checkpoint came
     was_cancelled: bool = False  # the job was, in whatever start of it
     refusal: str | None = None  # of a node that will not train; the launcher of another one may have been told to stop
 
@@ -67,7 +67,7 @@ def start_of(history: Sequence[events.Event], job: str, restarts: int, newest_st
     return Start(
         told,
         is_finished,
-        fruitless(history, newest_step),
+        requeues_without_progress(history, newest_step),
         was_cancelled(history, job),
         _refusal(history, job, restarts),
     )
@@ -94,7 +94,7 @@ def is_launch_of(event: events.Event, job: str, restarts: int) -> bool:
     return isinstance(event, events.AttemptLaunched) and (event.start or "").startswith(f"{job}.{restarts}.")
 
 
-def untold_requeue(history: Sequence[events.Event], job: str, restarts: int) -> bool:
+def unrecorded_requeue(history: Sequence[events.Event], job: str, restarts: int) -> bool:
     """Whether SLURM has requeued the job by itself, with no time for its script to put it on record."""
     launches = [index for index, event in enumerate(history) if isinstance(event, events.AttemptLaunched)]
     if restarts == 0 or not launches or is_launch_of(history[launches[-1]], job, restarts):
@@ -102,7 +102,7 @@ def untold_requeue(history: Sequence[events.Event], job: str, restarts: int) -> 
     return not any(isinstance(event, events.Requeued) for event in history[launches[-1] :])
 
 
-def fruitless(history: Sequence[events.Event], newest_step: int) -> int:
+def requeues_without_progress(history: Sequence[events.Event], newest_step: int) -> int:
     """How many requeues in a row brought no newer checkpoint; a new submission by a person begins anew."""
     count = 0
     for event in reversed(history):
@@ -115,63 +115,65 @@ def fruitless(history: Sequence[events.Event], newest_step: int) -> int:
     return count
 
 
-def settled(start: Start) -> Verdict | None:
+def decided_by_events(start: Start) -> RequeueDecision | None:
     """What follows whatever SLURM says; None where that matters."""
     if start.is_finished:
-        return Verdict(Action.end, FINISHED)
+        return RequeueDecision(Action.end, FINISHED)
     if start.is_cancelled:
-        return Verdict(Action.cancel, INTERRUPTED)
-    return Verdict(Action.end, FAILED) if start.refusal is not None else None
+        return RequeueDecision(Action.cancel, INTERRUPTED)
+    return RequeueDecision(Action.end, FAILED) if start.refusal is not None else None
 
 
-def decide(start: Start, facts: Facts, restarts: int, max_requeues: int, *, warning_s: float, code: int = 0) -> Verdict:
+def decide(
+    start: Start, facts: Facts, restarts: int, max_requeues: int, *, warning_s: float, code: int = 0
+) -> RequeueDecision:
     """What follows.
 
     `restarts` is how often the job had been requeued when this start began, `warning_s` how long before its end SLURM
     warns it, `code` what srun ended with.
     """
-    if (known := settled(start)) is not None:
+    if (known := decided_by_events(start)) is not None:
         return known
     if facts.restarts > restarts:
-        return Verdict(Action.leave, STOPPED, "requeued by SLURM")
+        return RequeueDecision(Action.leave, STOPPED, "requeued by SLURM")
     if facts.is_ended_by_slurm and not facts.is_past_limit and not facts.is_preempted:
         # with --no-requeue it may be a lost node as well
-        return Verdict(Action.cancel, INTERRUPTED) if max_requeues > 0 else Verdict(Action.end, STOPPED)
+        return RequeueDecision(Action.cancel, INTERRUPTED) if max_requeues > 0 else RequeueDecision(Action.end, STOPPED)
     if start.word == FAILED and max_requeues > 0 and (found := broken_node(start.told)) is not None:
         node, error = found
         return replace(requeue(start, max_requeues, f"a GPU of {node} is broken: {error}"), broken=node)
     if start.word not in (None, STOPPED):
-        return Verdict(Action.end, start.word or FAILED)
+        return RequeueDecision(Action.end, start.word or FAILED)
     did_not_listen_yet = code - 128 in STOP_SIGNALS
     was_told = facts.is_preempted or facts.is_past_limit or did_not_listen_yet
     if not start.told and not was_told:
-        return Verdict(Action.no_start, FAILED)
+        return RequeueDecision(Action.no_start, FAILED)
     return requeue(start, max_requeues, _cause(start, facts, warning_s))
 
 
-def requeue(start: Start, max_requeues: int, cause: str) -> Verdict:
+def requeue(start: Start, max_requeues: int, cause: str) -> RequeueDecision:
     """Once more, if there have not been too many without getting any further."""
     if max_requeues == 0:
-        return Verdict(Action.end, STOPPED if start.word == STOPPED else FAILED)
-    if start.fruitless >= max_requeues:
-        return Verdict(Action.give_up, FAILED)
-    return Verdict(Action.requeue, STOPPED, cause)
+        return RequeueDecision(Action.end, STOPPED if start.word == STOPPED else FAILED)
+    if start.requeues_without_progress >= max_requeues:
+        return RequeueDecision(Action.give_up, FAILED)
+    return RequeueDecision(Action.requeue, STOPPED, cause)
 
 
-def decide_inside(start: Start, *, code: int = 0) -> Verdict:
+def decide_inside(start: Start, *, code: int = 0) -> RequeueDecision:
     """The same in an allocation that a person has: it is theirs, and what the launcher said is all there is to it.
 
     `code` is what srun ended with: that of a node which will not train.
     """
     if start.is_finished:
-        return Verdict(Action.end, FINISHED)
+        return RequeueDecision(Action.end, FINISHED)
     if start.told and (start.refusal is not None or code == BAD_CONFIG) and not start.is_cancelled:
-        return Verdict(Action.end, FAILED)
+        return RequeueDecision(Action.end, FAILED)
     if not start.told:
-        return Verdict(Action.no_start, FAILED)
+        return RequeueDecision(Action.no_start, FAILED)
     if start.word is None:
-        return Verdict(Action.end, INTERRUPTED if start.is_cancelled else FAILED)
-    return Verdict(Action.end, start.word)
+        return RequeueDecision(Action.end, INTERRUPTED if start.is_cancelled else FAILED)
+    return RequeueDecision(Action.end, start.word)
 
 
 def _cause(start: Start, facts: Facts, warning_s: float) -> str:

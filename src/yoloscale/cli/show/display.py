@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from yoloscale.cli import text
-from yoloscale.cli.show.event_lines import Account
+from yoloscale.cli.show.event_lines import EventLines
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import EventTail, in_order
 from yoloscale.runs.progress import Progress
@@ -29,7 +29,7 @@ class Display:
     def __init__(self, run: RunDirectory, *, since_attempt: int = 0) -> None:
         """`since_attempt`: attempts up to this one are not told again."""
         self._events, self._metrics = EventTail(run), Tail(run.metrics)
-        self._account = Account()
+        self._account = EventLines()
         self._since_attempt = since_attempt
         self._bar = _bar() if sys.stdout.isatty() else None
         if since_attempt:

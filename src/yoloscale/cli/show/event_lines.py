@@ -1,4 +1,4 @@
-"""A run's account of itself, line by line: events and metrics as sentences. Pure; one `Account` per reader."""
+"""A run's account of itself, line by line: events and metrics as sentences. Pure; one `EventLines` per reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from yoloscale.runs.progress import Progress
 from yoloscale.system.formatting import counted
 
 
-class Account:
+class EventLines:
     """Feed it records in order; it returns the lines to print, and keeps the progress for a display."""
 
     def __init__(self) -> None:

@@ -1,11 +1,11 @@
-"""Running a claimed run: here with a display, or in the background. Shared by `train` and `resume`."""
+"""Running a locked run: here with a display, or in the background. Shared by `train` and `resume`."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 
-from yoloscale.backends.run_lock import Claim
+from yoloscale.backends.run_lock import RunLock
 from yoloscale.cli.show.ending import print_ending, shown
 from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FINISHED
@@ -22,8 +22,8 @@ def announce(config: Config, run: RunDirectory, attempt: int) -> None:
     print(f"logs  {shown(run.attempt_logs(attempt))}", flush=True)
 
 
-def run_watched(taken: Claim, config: Config) -> int:
-    """Run a claimed run here with a display; its exit code."""
+def run_watched(taken: RunLock, config: Config) -> int:
+    """Run a locked run here with a display; its exit code."""
     from yoloscale.agent.attempt import Observer
     from yoloscale.cli.show.display import Display
     from yoloscale.launch.here import run_here
@@ -36,8 +36,8 @@ def run_watched(taken: Claim, config: Config) -> int:
     return outcome.exit_code
 
 
-def run_detached(taken: Claim, config: Config) -> int:
-    """Hand a claimed run to a supervisor and say how to follow it."""
+def run_detached(taken: RunLock, config: Config) -> int:
+    """Hand a locked run to a supervisor and say how to follow it."""
     from yoloscale.launch.here import run_in_background
 
     announce(config, taken.run, events.last_attempt(events.history(taken.run)) + 1)

@@ -48,7 +48,7 @@ def start(sweep: SweepDirectory, *, failed_only: bool, detach: bool) -> int:
 def dry_run(found: ConfiguredSweep) -> int:
     """Print the points and what each would be started with; nothing is made, fetched or started."""
     from yoloscale.agent.attempt import command
-    from yoloscale.agent.spec import job_spec
+    from yoloscale.agent.spec import node_spec
     from yoloscale.config.plan import describe
     from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.unfinished import unfinished
@@ -60,7 +60,7 @@ def dry_run(found: ConfiguredSweep) -> int:
     if slots.gpus is not None:
         shares[VISIBLE_GPUS] = f"{slots.ranks} of {','.join(slots.gpus)}"
     print("each  " + "  ".join([*(f"{name}={value}" for name, value in shares.items()), describe(found.first)]))
-    spec = job_spec(found.first, sweep.path, attempt=1, job_id="JOB_ID")
+    spec = node_spec(found.first, sweep.path, attempt=1, job_id="JOB_ID")
     argv, _ = command(spec)
     for each in found.points:
         if each.point.index in left:

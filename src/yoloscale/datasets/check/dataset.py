@@ -25,7 +25,7 @@ from yoloscale.datasets.check import yaml
 from yoloscale.datasets.check.classes import ClassFolders
 from yoloscale.datasets.check.labels import LabelRules, Labels
 from yoloscale.datasets.check.report import DatasetReport, SplitReport
-from yoloscale.datasets.check.verdict import Verdict, judge, judge_alone, label_path
+from yoloscale.datasets.check.verdict import ImageCheck, inspect_image, judge_alone, label_path
 from yoloscale.datasets.check.yaml import DatasetYaml, Reads
 from yoloscale.datasets.label_formats import Setting
 from yoloscale.datasets.ultralytics_paths import datasets_folder
@@ -101,7 +101,7 @@ def _yaml_report(
     setting = Setting(dataset.file, task, rules, dataset.names)
     splits, judged, unlabelled = {}, {}, []
     for split, names in images.items():
-        verdicts = _judged(lambda image: judge(image, dataset, task, rules, deep), names, say)
+        verdicts = _judged(lambda image: inspect_image(image, dataset, task, rules, deep), names, say)
         judged[split] = verdicts = _with_lines(verdicts, dataset.splits[split])
         unlabelled += check_problems.without_labels(split, verdicts, dataset.root)
         is_measured = split != "train" and task.label_kind in _MEASURED_BY_BOXES
@@ -116,7 +116,7 @@ def _yaml_report(
     return DatasetReport(str(dataset.file), task.value, classes, splits, tuple(notes), deep)
 
 
-def _with_lines(verdicts: list[Verdict], paths: Sequence[Path]) -> list[Verdict]:
+def _with_lines(verdicts: list[ImageCheck], paths: Sequence[Path]) -> list[ImageCheck]:
     """Images that are not there, with the line of the list that names them."""
     if not any(verdict.skipped and not verdict.bytes for verdict in verdicts):
         return verdicts
@@ -129,7 +129,7 @@ def _with_lines(verdicts: list[Verdict], paths: Sequence[Path]) -> list[Verdict]
     ]
 
 
-def _summary(verdicts: list[Verdict], setting: Setting, *, evaluated: bool) -> SplitReport:
+def _summary(verdicts: list[ImageCheck], setting: Setting, *, evaluated: bool) -> SplitReport:
     good = [verdict for verdict in verdicts if not verdict.skipped]
     labels = [verdict.labels or Labels() for verdict in good]
     total: Counter[int] = Counter()
@@ -159,11 +159,11 @@ def _summary(verdicts: list[Verdict], setting: Setting, *, evaluated: bool) -> S
     )
 
 
-def _skipped(verdicts: list[Verdict]) -> tuple[str, ...]:
+def _skipped(verdicts: list[ImageCheck]) -> tuple[str, ...]:
     return tuple(sorted(f"{verdict.image}: {verdict.why()}" for verdict in verdicts if verdict.skipped))
 
 
-def _rewritten(verdicts: list[Verdict]) -> tuple[str, ...]:
+def _rewritten(verdicts: list[ImageCheck]) -> tuple[str, ...]:
     return tuple(sorted(verdict.image for verdict in verdicts if verdict.rewritten))
 
 
@@ -196,12 +196,12 @@ def _classes_report(found: ClassFolders, split: str, deep: bool, say: Say) -> Da
     return DatasetReport(str(root), Task.classify.value, found.names, splits, notes, deep)
 
 
-def _judged(judge: Callable[[str], Verdict], images: Sequence[str], say: Say) -> list[Verdict]:
-    parts = in_threads(lambda chunk: [judge(image) for image in chunk], images, "images checked", say)
+def _judged(inspect_image: Callable[[str], ImageCheck], images: Sequence[str], say: Say) -> list[ImageCheck]:
+    parts = in_threads(lambda chunk: [inspect_image(image) for image in chunk], images, "images checked", say)
     return [verdict for part in parts for verdict in part]
 
 
-def _unread(verdicts: list[Verdict]) -> int:
+def _unread(verdicts: list[ImageCheck]) -> int:
     return sum(verdict.is_passing for verdict in verdicts)
 
 

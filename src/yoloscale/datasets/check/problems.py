@@ -10,7 +10,7 @@ from pathlib import Path
 from yoloscale.config.schema import LabelKind
 from yoloscale.datasets import label_places
 from yoloscale.datasets.check import images as check_images
-from yoloscale.datasets.check.verdict import Verdict
+from yoloscale.datasets.check.verdict import ImageCheck
 from yoloscale.datasets.file_kinds import other_file, read_head
 from yoloscale.datasets.label_formats import Cause, Setting, explain, from_utf16, inside, subtract_one
 from yoloscale.errors import Problem
@@ -20,7 +20,7 @@ _NAMED_FOLDERS = 8
 _RARE = 0.1  # of the label files that a class has in the mean
 
 
-def problems_of_splits(judged: Mapping[str, Sequence[Verdict]], setting: Setting, root: Path) -> list[Problem]:
+def problems_of_splits(judged: Mapping[str, Sequence[ImageCheck]], setting: Setting, root: Path) -> list[Problem]:
     """Fatal problems of the splits of the dataset below `root`."""
     every = [verdict for verdicts in judged.values() for verdict in verdicts]
     from_one = _counted_from_one(every, setting.rules.classes)
@@ -31,7 +31,7 @@ def problems_of_splits(judged: Mapping[str, Sequence[Verdict]], setting: Setting
     return problems
 
 
-def problems_of_split(split: str, verdicts: Sequence[Verdict], setting: Setting, root: Path) -> list[Problem]:
+def problems_of_split(split: str, verdicts: Sequence[ImageCheck], setting: Setting, root: Path) -> list[Problem]:
     """Fatal problems of a split of the dataset below `root`."""
     key = f"data.{split}"
     good = [verdict for verdict in verdicts if not verdict.skipped]
@@ -49,7 +49,7 @@ def problems_of_split(split: str, verdicts: Sequence[Verdict], setting: Setting,
     return []
 
 
-def without_labels(split: str, verdicts: Sequence[Verdict], root: Path) -> list[Problem]:
+def without_labels(split: str, verdicts: Sequence[ImageCheck], root: Path) -> list[Problem]:
     """That an evaluated split has no label file at all, which training alone takes, and where they are."""
     good = [verdict for verdict in verdicts if not verdict.skipped]
     if split == "train" or not good or any(verdict.labels is not None for verdict in good):
@@ -59,7 +59,7 @@ def without_labels(split: str, verdicts: Sequence[Verdict], root: Path) -> list[
     return [Problem(f"data.{split}", found, cause.cure)]
 
 
-def commonest_cause(verdicts: Sequence[Verdict], setting: Setting) -> str:
+def commonest_cause(verdicts: Sequence[ImageCheck], setting: Setting) -> str:
     """How most of the skipped images of a split are mended; empty if none is skipped or it is not known."""
     groups = _by_reason([verdict for verdict in verdicts if verdict.skipped])
     if not groups:
@@ -68,7 +68,7 @@ def commonest_cause(verdicts: Sequence[Verdict], setting: Setting) -> str:
     return f"{cause.found}: {cause.cure}" if cause.cure else ""
 
 
-def edge_example(verdicts: Sequence[Verdict]) -> str:
+def edge_example(verdicts: Sequence[ImageCheck]) -> str:
     """Where the first box over the edge is, and what to write there; empty if there is none."""
     for verdict in verdicts:
         if verdict.labels and (number := verdict.labels.edges.line):
@@ -78,11 +78,11 @@ def edge_example(verdicts: Sequence[Verdict]) -> str:
     return ""
 
 
-def _outside(verdicts: Sequence[Verdict]) -> list[Verdict]:
+def _outside(verdicts: Sequence[ImageCheck]) -> list[ImageCheck]:
     return [verdict for verdict in verdicts if verdict.labels and verdict.labels.outside]
 
 
-def _counted_from_one(verdicts: Sequence[Verdict], count: int) -> bool:
+def _counted_from_one(verdicts: Sequence[ImageCheck], count: int) -> bool:
     """Whether it is no slip in some files, which are left out: what else there is has the wrong names, too.
 
     Of all splits: one alone may lack class 0. The class behind the last is in more than one file, and no rarity among
@@ -97,7 +97,7 @@ def _counted_from_one(verdicts: Sequence[Verdict], count: int) -> bool:
     return len(outside) > 1 and len(outside) * len(used | kinds) > _RARE * labelled
 
 
-def _from_one(verdicts: Sequence[Verdict], setting: Setting) -> Problem:
+def _from_one(verdicts: Sequence[ImageCheck], setting: Setting) -> Problem:
     first = _outside(verdicts)[0]
     assert first.labels is not None
     assert first.labels.outside is not None
@@ -112,7 +112,7 @@ def _from_one(verdicts: Sequence[Verdict], setting: Setting) -> Problem:
     return Problem("data", found, instead)
 
 
-def _none_left(key: str, verdicts: Sequence[Verdict], setting: Setting) -> Iterator[Problem]:
+def _none_left(key: str, verdicts: Sequence[ImageCheck], setting: Setting) -> Iterator[Problem]:
     groups = _by_reason(verdicts)
     for group in groups[:_NAMED_CAUSES]:
         cause, first = _cause(group[0], setting), group[0]
@@ -124,16 +124,16 @@ def _none_left(key: str, verdicts: Sequence[Verdict], setting: Setting) -> Itera
         yield Problem(key, found, cure)
 
 
-def _by_reason(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
+def _by_reason(verdicts: Sequence[ImageCheck]) -> list[list[ImageCheck]]:
     """Skipped images of one reason together, the commonest first."""
-    groups: dict[str, list[Verdict]] = {}
+    groups: dict[str, list[ImageCheck]] = {}
     for verdict in verdicts:
         reason = re.sub(r"'[^']*'|/\S*|[-\d.]+", "#", verdict.skipped)
         groups.setdefault(reason, []).append(verdict)
     return sorted(groups.values(), key=len, reverse=True)
 
 
-def _cause(verdict: Verdict, setting: Setting) -> Cause:
+def _cause(verdict: ImageCheck, setting: Setting) -> Cause:
     labels = verdict.labels
     if labels is None or not labels.corrupt:
         try:
@@ -157,7 +157,7 @@ def _cause(verdict: Verdict, setting: Setting) -> Cause:
     return explain(verdict.label_file, text, labels.line, labels.corrupt, setting, shape)
 
 
-def _boxes(key: str, boxes: list[Verdict], setting: Setting) -> Iterator[Problem]:
+def _boxes(key: str, boxes: list[ImageCheck], setting: Setting) -> Iterator[Problem]:
     if not boxes:
         return
     task = setting.task

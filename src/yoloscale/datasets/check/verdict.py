@@ -15,7 +15,7 @@ from yoloscale.datasets.file_kinds import HEAD_BYTES, other_file
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ImageCheck:
     """One image: why it is skipped (empty if it is not) and what its label holds; None where there is no label."""
 
     image: str
@@ -43,7 +43,7 @@ def label_path(image: str, dataset: DatasetYaml, task: Task) -> str | None:
     return images.companion(image, "labels", ".txt")
 
 
-def judge(image: str, dataset: DatasetYaml, task: Task, rules: LabelRules, deep: bool) -> Verdict:
+def inspect_image(image: str, dataset: DatasetYaml, task: Task, rules: LabelRules, deep: bool) -> ImageCheck:
     """Judge an image and its label; `deep` opens both as pictures."""
     alone = judge_alone(image, deep)
     if alone.skipped:
@@ -51,29 +51,29 @@ def judge(image: str, dataset: DatasetYaml, task: Task, rules: LabelRules, deep:
     try:
         return _with_label(alone, dataset, task, rules, deep)
     except OSError as error:
-        return Verdict(image, alone.bytes, f"its label cannot be read: {error.strerror}", is_passing=True)
+        return ImageCheck(image, alone.bytes, f"its label cannot be read: {error.strerror}", is_passing=True)
 
 
-def _with_label(alone: Verdict, dataset: DatasetYaml, task: Task, rules: LabelRules, deep: bool) -> Verdict:
+def _with_label(alone: ImageCheck, dataset: DatasetYaml, task: Task, rules: LabelRules, deep: bool) -> ImageCheck:
     image = alone.image
     path = label_path(image, dataset, task)
     if task.label_kind is LabelKind.depth or (task.label_kind is LabelKind.masks and dataset.masks_dir):
         what = "depth map" if task.label_kind is LabelKind.depth else "mask"
         reason = f"has no {what}" if path is None else _judge_picture(path, image, dataset, task) if deep else ""
-        return Verdict(image, alone.bytes, reason, Labels(), path or "", alone.rewritten)
+        return ImageCheck(image, alone.bytes, reason, Labels(), path or "", alone.rewritten)
     assert path is not None
     labels = _read(path, rules)
-    return Verdict(image, alone.bytes, labels.corrupt if labels else "", labels, path, alone.rewritten)
+    return ImageCheck(image, alone.bytes, labels.corrupt if labels else "", labels, path, alone.rewritten)
 
 
-def judge_alone(image: str, deep: bool) -> Verdict:
+def judge_alone(image: str, deep: bool) -> ImageCheck:
     """Judge an image without a label."""
     try:
         size = os.stat(image).st_size  # noqa: PTH116  # a Path for each of millions of files costs more
         opened = Opened("is empty") if not size else (images.open_image if deep else images.glance)(image)
     except OSError as error:
-        return Verdict(image, 0, _unreadable(image, error), is_passing=images.is_passing(error))
-    return Verdict(image, size, opened.skipped, rewritten=opened.rewritten)
+        return ImageCheck(image, 0, _unreadable(image, error), is_passing=images.is_passing(error))
+    return ImageCheck(image, size, opened.skipped, rewritten=opened.rewritten)
 
 
 def _unreadable(image: str, error: OSError) -> str:

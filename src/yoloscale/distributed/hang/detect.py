@@ -35,7 +35,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class ObservedState:
     """A state as another rank sees it: its pulse has not moved for `silent_s`, or for longer."""
 
     state: State
@@ -64,7 +64,7 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Hang:
     """The ranks that did not arrive, and a sentence for people; no ranks if all wait for each other.
 
     `host` is that of the first one, where known. `answers` is False if one of them cannot dump its stacks itself.
@@ -81,50 +81,50 @@ class Verdict:
         return self.message.removeprefix(f"{rank_name(self.ranks[0], self.host)} ") if self.ranks else self.message
 
 
-def judge(me: State, sightings: Sequence[Sighting], stale_s: float, world_size: int) -> Verdict | None:
+def find_hang(me: State, observed_states: Sequence[ObservedState], stale_s: float, world_size: int) -> Hang | None:
     """Judge as rank `me`, which has been in its phase for too long; None as long as somebody may still arrive.
 
     Args:
-        sightings: of all ranks that were ever heard of, `me` included.
+        observed_states: of all ranks that were ever heard of, `me` included.
         stale_s: a process that was silent for so long does not run.
     """
     if me.age_s < me.limit_s:
         return None
-    over = [sighting for sighting in sightings if sighting.is_over(me, stale_s)]
-    late = [sighting for sighting in over if not sighting.state.waits]
+    over = [observed for observed in observed_states if observed.is_over(me, stale_s)]
+    late = [observed for observed in over if not observed.state.waits]
     if not late:
-        if len(over) < len(sightings):
+        if len(over) < len(observed_states):
             return None
-        late = [sighting for sighting in sightings if sighting.silent_s >= stale_s]
-        if missing := sorted(set(range(world_size)) - {sighting.state.rank for sighting in sightings}):
-            return Verdict(tuple(missing), _never_came(missing, me))
-        late = late or _behind(sightings)
+        late = [observed for observed in observed_states if observed.silent_s >= stale_s]
+        if missing := sorted(set(range(world_size)) - {observed.state.rank for observed in observed_states}):
+            return Hang(tuple(missing), _never_came(missing, me))
+        late = late or _behind(observed_states)
     if not late:
-        return Verdict((), _all_wait(me, sightings))
-    step = max(sighting.state.step for sighting in sightings)
-    told = [_told(sighting, me, step, stale_s, alone=world_size == 1) for sighting in late[:NAMED]]
+        return Hang((), _all_wait(me, observed_states))
+    step = max(observed.state.step for observed in observed_states)
+    told = [_told(observed, me, step, stale_s, alone=world_size == 1) for observed in late[:NAMED]]
     if len(late) > NAMED:
         told.append(f"and {len(late) - NAMED} more ranks")
-    ranks = tuple(sighting.state.rank for sighting in late)
-    answers = all(sighting.silent_s < stale_s for sighting in late)
-    return Verdict(ranks, "; ".join(told), late[0].state.host, answers)
+    ranks = tuple(observed.state.rank for observed in late)
+    answers = all(observed.silent_s < stale_s for observed in late)
+    return Hang(ranks, "; ".join(told), late[0].state.host, answers)
 
 
-def judge_alone(me: State, silent_s: float) -> Verdict | None:
-    """As `judge`, for a rank whose questions to the others have not been answered for `silent_s`."""
+def find_hang_alone(me: State, silent_s: float) -> Hang | None:
+    """As `find_hang`, for a rank whose questions to the others have not been answered for `silent_s`."""
     if me.age_s < me.limit_s:
         return None
     if not me.waits:
-        return judge(me, [Sighting(me, 0.0)], 1.0, world_size=1)
+        return find_hang(me, [ObservedState(me, 0.0)], 1.0, world_size=1)
     found = f"{rank_name(me.rank, me.host)} has been {me.phase} at step {me.step} for {me.age_s:.0f} s"
     where = "the store that the ranks meet in has not answered"
-    return Verdict((), f"{found}, and {where} for {silent_s:.0f} s: the first node or rank 0 stands still or is gone")
+    return Hang((), f"{found}, and {where} for {silent_s:.0f} s: the first node or rank 0 stands still or is gone")
 
 
-def _behind(sightings: Sequence[Sighting]) -> list[Sighting]:
+def _behind(observed_states: Sequence[ObservedState]) -> list[ObservedState]:
     """Everybody waits: those that do so an optimiser step earlier than the others."""
-    last = max(sighting.state.step for sighting in sightings)
-    return [sighting for sighting in sightings if sighting.state.step < last]
+    last = max(observed.state.step for observed in observed_states)
+    return [observed for observed in observed_states if observed.state.step < last]
 
 
 def _never_came(missing: Sequence[int], me: State) -> str:
@@ -133,22 +133,22 @@ def _never_came(missing: Sequence[int], me: State) -> str:
     return f"{shown}{more} never reported within {me.limit_s:.0f} s: not started, or stuck before joining the others"
 
 
-def _told(sighting: Sighting, me: State, step: int, stale_s: float, *, alone: bool) -> str:
-    state = sighting.state
+def _told(observed: ObservedState, me: State, step: int, stale_s: float, *, alone: bool) -> str:
+    state = observed.state
     who = rank_name(state.rank, state.host)
     if alone:
-        return f"{who} hangs at step {state.step}: it has been {state.phase} for {sighting.age_s:.0f} s"
-    start = f"{who} did not arrive at step {step} within {sighting.limit_s(me, stale_s):.0f} s: "
-    if sighting.silent_s >= stale_s:
+        return f"{who} hangs at step {state.step}: it has been {state.phase} for {observed.age_s:.0f} s"
+    start = f"{who} did not arrive at step {step} within {observed.limit_s(me, stale_s):.0f} s: "
+    if observed.silent_s >= stale_s:
         gone = "stopped, stuck in native code, or its machine is gone"
         heard = f"last heard of at step {state.step}, {state.phase}"
         return f"{start}its process does not answer ({gone}); {heard}"
     where = "" if state.step == step else f" of step {state.step}"
-    return f"{start}it was {state.phase}{where} for {sighting.age_s:.0f} s"
+    return f"{start}it was {state.phase}{where} for {observed.age_s:.0f} s"
 
 
-def _all_wait(me: State, sightings: Sequence[Sighting]) -> str:
-    shown = ", ".join(rank_name(each.state.rank, each.state.host) for each in sightings[:NAMED])
-    more = f" and {len(sightings) - NAMED} more" if len(sightings) > NAMED else ""
+def _all_wait(me: State, observed_states: Sequence[ObservedState]) -> str:
+    shown = ", ".join(rank_name(each.state.rank, each.state.host) for each in observed_states[:NAMED])
+    more = f" and {len(observed_states) - NAMED} more" if len(observed_states) > NAMED else ""
     why = "the network between them is broken, or they are in different collectives: compare their stacks"
     return f"all ranks wait for each other at step {me.step} for {me.limit_s:.0f} s ({shown}{more}): {why}"

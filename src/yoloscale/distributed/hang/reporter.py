@@ -1,12 +1,12 @@
-"""The thread of a rank that talks to the bulletin, so that the one that watches never waits for the network."""
+"""The thread of a rank that talks to the store, so that the one that watches never waits for the network."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
 
-from yoloscale.distributed.hang.detect import Sighting, State
-from yoloscale.distributed.hang.state_store import Bulletin
+from yoloscale.distributed.hang.detect import ObservedState, State
+from yoloscale.distributed.hang.state_store import StateStore
 from yoloscale.distributed.peers import Loss
 
 
@@ -16,14 +16,14 @@ class Sightings:
     def __init__(self) -> None:
         self._moved_at: dict[int, tuple[int, float]] = {}  # rank → (pulse, when it was first seen)
 
-    def see(self, states: Sequence[State], now_s: float) -> list[Sighting]:
+    def see(self, states: Sequence[State], now_s: float) -> list[ObservedState]:
         for state in states:
             if self._moved_at.get(state.rank, (None, 0.0))[0] != state.pulse:
                 self._moved_at[state.rank] = (state.pulse, now_s)
-        return [Sighting(state, now_s - self._moved_at[state.rank][1]) for state in states]
+        return [ObservedState(state, now_s - self._moved_at[state.rank][1]) for state in states]
 
 
-class Courier:
+class StateReporter:
     """Publishes this rank's state, asks for news and, while this rank is suspicious, for the others' states.
 
     Args:
@@ -31,20 +31,20 @@ class Courier:
     """
 
     def __init__(
-        self, bulletin: Bulletin, mine: State, now_s: Callable[[], float], *, interval_s: float, stale_s: float
+        self, states: StateStore, mine: State, now_s: Callable[[], float], *, interval_s: float, stale_s: float
     ) -> None:
         self.mine = mine  # replaced by the watchdog
-        self.sightings: list[Sighting] = []  # of all ranks, while this rank is the judge
-        self.verdict: str | None = None
+        self.observed_states: list[ObservedState] = []  # of all ranks, while this rank is the observer
+        self.hang: str | None = None
         self.loss: Loss | None = None  # of a rank, as it was told first
         self._to_tell: Loss | None = None
         self.answered_at = now_s()
-        self._bulletin, self._now_s = bulletin, now_s
+        self._states, self._now_s = states, now_s
         self._interval_s, self._stale_s = interval_s, stale_s
         self._seen = Sightings()
         self._wake = threading.Event()
         self._is_closing = False
-        self._thread = threading.Thread(target=self._run, name="watchdog-courier", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watchdog-reporter", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -76,7 +76,7 @@ class Courier:
 
     def _run(self) -> None:
         try:
-            while self.verdict is None:
+            while self.hang is None:
                 self._exchange()
                 self._wake.wait(self._interval_s)
                 if self._is_closing:
@@ -88,24 +88,24 @@ class Courier:
 
     def _exchange(self) -> None:
         mine = self.mine
-        self._bulletin.publish(mine)
+        self._states.publish(mine)
         if self.loss is None and self._to_tell is not None:
-            self.loss = self._bulletin.tell_loss(self._to_tell)
-        if self._bulletin.has_news():
-            self.verdict = self._bulletin.verdict()
-            self.loss = self.loss or self._bulletin.loss()
-        self.sightings = self._look_around(mine) if self._is_suspicious(mine) else []
+            self.loss = self._states.tell_loss(self._to_tell)
+        if self._states.has_news():
+            self.hang = self._states.hang()
+            self.loss = self.loss or self._states.loss()
+        self.observed_states = self._look_around(mine) if self._is_suspicious(mine) else []
         self.answered_at = self._now_s()
 
     def _is_suspicious(self, state: State) -> bool:
         """Whether its time is so nearly over that there is just enough left to see whose pulse stands still."""
         return state.age_s >= state.limit_s - self._stale_s - 2 * self._interval_s
 
-    def _look_around(self, mine: State) -> list[Sighting]:
-        judge = self._bulletin.judge(mine)
-        if judge == mine.rank:
-            return self._seen.see(self._bulletin.read(), self._now_s())
-        (sighting,) = self._seen.see([self._bulletin.state_of(judge)], self._now_s())
-        if sighting.silent_s >= self._stale_s or not self._is_suspicious(sighting.state):
-            self._bulletin.replace_judge(judge, mine)
+    def _look_around(self, mine: State) -> list[ObservedState]:
+        observer = self._states.observer(mine)
+        if observer == mine.rank:
+            return self._seen.see(self._states.read(), self._now_s())
+        (observed,) = self._seen.see([self._states.state_of(observer)], self._now_s())
+        if observed.silent_s >= self._stale_s or not self._is_suspicious(observed.state):
+            self._states.replace_observer(observer, mine)
         return []

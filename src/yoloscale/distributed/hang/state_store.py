@@ -1,8 +1,8 @@
 """Where the ranks tell each other what they are doing: keys in a c10d store, over a connection of its own.
 
 Every call here crosses the network and may block for as long as the other end says nothing. A rank writes one key and
-asks for one other every few seconds, `news`, which is there once a rank has failed or a verdict was pronounced; only
-one suspicious rank at a time, the judge, reads the states of all.
+asks for one other every few seconds, `news`, which is there once a rank has failed or a hang was reported; only
+one suspicious rank at a time, the observer, reads the states of all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from yoloscale.distributed.hang.detect import State
 from yoloscale.distributed.peers import Loss
 
 
-class Bulletin:
+class StateStore:
     """The keys of one job, as one rank uses them. Errors of the store (RuntimeError and its kin) pass through."""
 
     def __init__(self, store: Store, rank: int, world_size: int) -> None:
@@ -37,19 +37,19 @@ class Bulletin:
             keys = [key for key in keys if self._store.check([key])]
         return [_parse(line) for line in self._store.multi_get(keys)]
 
-    def judge(self, me: State) -> int:
+    def observer(self, me: State) -> int:
         """The rank that judges: from now on this one, if there was none."""
-        return int(self._store.compare_set("judge", "", str(me.rank)))
+        return int(self._store.compare_set("observer", "", str(me.rank)))
 
-    def replace_judge(self, judge: int, me: State) -> None:
-        """Judge in the place of `judge`, unless somebody was quicker."""
-        self._store.compare_set("judge", str(judge), str(me.rank))
+    def replace_observer(self, observer: int, me: State) -> None:
+        """Observe in the place of `observer`, unless somebody was quicker."""
+        self._store.compare_set("observer", str(observer), str(me.rank))
 
     def state_of(self, rank: int) -> State:
         return _parse(self._store.get(f"state/{rank}"))
 
-    def pronounce(self, message: str) -> bool:
-        """End the job for all ranks; True on the one rank whose verdict counts."""
+    def report_first(self, message: str) -> bool:
+        """End the job for all ranks; True on the one rank whose hang counts."""
         is_first = self._store.add("verdicts", 1) == 1
         if is_first:
             self._store.set("verdict", message)
@@ -57,10 +57,10 @@ class Bulletin:
         return is_first
 
     def has_news(self) -> bool:
-        """Whether a verdict or a loss has been told."""
+        """Whether a hang or a loss has been told."""
         return bool(self._store.check(["news"]))
 
-    def verdict(self) -> str | None:
+    def hang(self) -> str | None:
         return self._store.get("verdict").decode() if self._store.check(["verdict"]) else None
 
     def tell_loss(self, loss: Loss) -> Loss:
@@ -93,7 +93,7 @@ class Bulletin:
         return bool(self._store.check(["end"]))
 
 
-def connect(ranks: Ranks) -> Bulletin | None:
+def connect(ranks: Ranks) -> StateStore | None:
     """Called by every rank. A connection of its own to the store that the ranks meet in; None at world size 1.
 
     The store is found by MASTER_ADDR and MASTER_PORT, which torchrun sets, as does whoever starts ranks by hand.
@@ -102,7 +102,7 @@ def connect(ranks: Ranks) -> Bulletin | None:
         return None
     timeout = timedelta(seconds=SETUP_TIMEOUT_S)
     store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=timeout))
-    return Bulletin(store, ranks.rank, ranks.world_size)
+    return StateStore(store, ranks.rank, ranks.world_size)
 
 
 def _parse(line: bytes) -> State:

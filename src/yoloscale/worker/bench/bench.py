@@ -7,7 +7,7 @@ import json
 from yoloscale.config.schema import BenchConfig, Measurement
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -21,9 +21,9 @@ _MEASUREMENTS = {
 }
 
 
-def bench(config: BenchConfig, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
+def bench(config: BenchConfig, run: RunDirectory, ranks: Ranks, attempt: int, requests: StopRequests) -> int:
     """Collective. Measure; rank 0 writes what came of it to result.json and says that the run is finished."""
-    ballot.stop_listening()  # a measurement that is broken off has nothing to save
+    requests.stop_listening()  # a measurement that is broken off has nothing to save
     measured = _MEASUREMENTS[config.bench.measurement](config, run, ranks)
     if ranks.is_first:
         run.check()

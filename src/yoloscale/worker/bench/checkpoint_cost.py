@@ -70,12 +70,12 @@ def _round(training: Training, run: RunDirectory, native: NativeSave | None, bes
 
     The other ranks go on with the next step while the first one saves, as they do in a training, whoever's save it is.
     """
-    keeper = training.keeper
+    checkpointer = training.checkpointer
     training.run(1)
     step = training.progress.position.total
-    blocked_s = _seconds(training, lambda: keeper.save(training.progress, "measured"))
+    blocked_s = _seconds(training, lambda: checkpointer.save(training.progress, "measured"))
     busy = training.run(beside)
-    keeper.settle()
+    checkpointer.wait()
     quiet = training.run(max(beside, QUIET_STEPS))
     native_s = _seconds(training, lambda: native(best=False)) if native else 0.0
     training.run(1)
@@ -83,7 +83,7 @@ def _round(training: Training, run: RunDirectory, native: NativeSave | None, bes
     training.run(1)
     epoch_end_s = _seconds(training, lambda: _save_as_after_an_epoch(training))
     training.run(1)
-    keeper.settle()
+    checkpointer.wait()
     if native is None:
         return {}
     written = _written(run, step)
@@ -101,8 +101,8 @@ def _round(training: Training, run: RunDirectory, native: NativeSave | None, bes
 
 def _save_as_after_an_epoch(training: Training) -> None:
     """Not collective. What the loop stands still for where an epoch ends."""
-    training.keeper.publish(1, {}, best=False)
-    training.keeper.save(training.progress, "measured")
+    training.checkpointer.publish(1, {}, best=False)
+    training.checkpointer.save(training.progress, "measured")
 
 
 def _seconds(training: Training, save: Callable[[], None]) -> float:

@@ -25,7 +25,7 @@ def store(config: BenchConfig, run: RunDirectory, ranks: Ranks) -> dict[str, Any
     for step in wanted:
         position = training.progress.position
         position.epochs, position.step, position.total = config.epochs, step, step
-        training.keeper.save(training.progress, "measured")
-        training.keeper.settle()
+        training.checkpointer.save(training.progress, "measured")
+        training.checkpointer.wait()
     training.close()
     return {"steps_per_epoch": steps_per_epoch}

@@ -22,7 +22,7 @@ from yoloscale.config.schema import Config
 from yoloscale.data.loader import SampleKey, SeededSamples
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.worker.train.parts import Parts, build, choose_device
 
@@ -38,7 +38,7 @@ def measure(config: Config, run: RunDirectory, ranks: Ranks) -> dict[str, Any]:
     config = replace(config, cache=False)  # one batch is all that is read
     device = choose_device(config, ranks)
     steps_group = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
-    parts = build(config, run, ranks, device, steps_group, Ballot(), lambda phase: None)
+    parts = build(config, run, ranks, device, steps_group, StopRequests(), lambda phase: None)
     if parts.order.samples < parts.order.batch:  # a rank without images would have nothing to measure
         raise ValueError(f"{parts.order.samples} training images do not fill a batch of {parts.order.batch}")
     parts.learner.start_epoch(0, config.epochs)

@@ -1,4 +1,4 @@
-"""Training for the benchmarks of checkpoints: the run's own steps, loader and keeper, as many steps as are wanted."""
+"""Training for the benchmarks of checkpoints: the run's own steps, loader and checkpointer, step after step."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from yoloscale.config.schema import Config
 from yoloscale.data.loader import MicroBatchLoader
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.worker.train.parts import build, choose_device
-from yoloscale.worker.train.train import make_keeper
+from yoloscale.worker.train.train import make_checkpointer
 
 EPOCHS = 10_000  # the beginning of a training that is long enough for any measurement
 
@@ -40,9 +40,11 @@ class Training:
     def __init__(self, config: Config, run: RunDirectory, ranks: Ranks) -> None:
         self.device = choose_device(config, ranks)
         steps_group = group.join(ranks, config.cluster.backend or "gloo", self.device, config.cluster.timeout_s)
-        self.parts = build(config, run, ranks, self.device, steps_group, Ballot(), lambda phase: None)
-        # the keeper that a training has, asked for every checkpoint
-        self.keeper = make_keeper(config, run, ranks, self.parts, when=When(automatic=False), save_period=-1)
+        self.parts = build(config, run, ranks, self.device, steps_group, StopRequests(), lambda phase: None)
+        # the checkpointer that a training has, asked for every checkpoint
+        self.checkpointer = make_checkpointer(
+            config, run, ranks, self.parts, when=When(automatic=False), save_period=-1
+        )
         self.progress = Progress(seed=config.seed, run_id=run.run_id)
         self.progress.position.epochs = EPOCHS
         self._rank = ranks.rank

@@ -27,8 +27,8 @@ Writing = Callable[[Path], None]  # writes a copy of the weights to a `.pt` file
 CopyWeights = Callable[[dict[str, float], int], Writing]
 
 
-class RunKeeper:
-    """`engine.protocols.Keeper` over the run directory's checkpoints/ and weights/.
+class RunCheckpointer:
+    """`engine.protocols.Checkpointer` over the run directory's checkpoints/ and weights/.
 
     Args:
         copy_weights: copies the averaged model, with metrics and epoch (from 1); what it returns writes the copy, and
@@ -97,7 +97,7 @@ class RunKeeper:
         except OSError as error:
             events.warn(self._run, f"checkpoint of step {position['total']} not saved: {error}")
 
-    def rescue(self, progress: Progress) -> None:
+    def save_on_failure(self, progress: Progress) -> None:
         """Not collective. Save, wait for the disk, and do not raise: a failure is being reported already.
 
         Rank 0 does it; where its process is gone, one of the others, which hold the same state.
@@ -123,7 +123,7 @@ class RunKeeper:
         epoch = int(newest.manifest["epoch"]) if newest is not None else 0
         return epoch == progress.position.epoch and PEERS.claim_rescue()
 
-    def settle(self) -> None:
+    def wait(self) -> None:
         """Collective. Every rank returns when what was saved is on disk, or its failure is on record."""
         HEARTBEAT.at(SAVING)
         self._writer.wait()

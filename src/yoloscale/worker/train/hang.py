@@ -10,7 +10,7 @@ from contextlib import suppress
 from yoloscale.config.schema import Config
 from yoloscale.data.worker_deaths import describe_workers
 from yoloscale.distributed.environment import Ranks
-from yoloscale.distributed.hang.detect import Verdict
+from yoloscale.distributed.hang.detect import Hang
 from yoloscale.distributed.hang.state_store import connect
 from yoloscale.distributed.hang.watchdog import Timing, Watchdog
 from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, LOADING
@@ -26,7 +26,7 @@ LOOK_S = 2.0  # between two looks at what the launchers have put on record
 def watch(config: Config, run: RunDirectory, ranks: Ranks, attempt: int) -> Watchdog:
     """Called by every rank before it joins the others. A watchdog that has begun to watch; close it at the end."""
     timing = Timing(config.cluster.timeout_s)
-    watchdog = Watchdog(ranks, connect(ranks), timing, lambda verdict: _record(run, ranks, attempt, verdict))
+    watchdog = Watchdog(ranks, connect(ranks), timing, lambda hang: _record(run, ranks, attempt, hang))
     watchdog.start()
     if ranks.is_first and ranks.world_size > 1:
         arguments = (run, ranks, attempt, time.time())
@@ -61,34 +61,34 @@ def told_loss(history: Sequence[Event], mine: int, attempt: int, since: float) -
     return None
 
 
-def _record(run: RunDirectory, ranks: Ranks, attempt: int, verdict: Verdict) -> None:
+def _record(run: RunDirectory, ranks: Ranks, attempt: int, hang: Hang) -> None:
     """Put on record who hangs, once per attempt: ranks that cannot ask each other may find the same."""
     this_attempt = events.of_attempt(events.history(run), attempt)
     if any(isinstance(event, Failed) and event.hang and event.attempt == attempt for event in this_attempt):
         return
-    rank, host = verdict.ranks[0] if verdict.ranks else ranks.rank, verdict.host or ranks.host
-    said = verdict.predicate if len(verdict.ranks) == 1 else verdict.message
+    rank, host = hang.ranks[0] if hang.ranks else ranks.rank, hang.host or ranks.host
+    said = hang.predicate if len(hang.ranks) == 1 else hang.message
     failed = Failed(
         attempt=attempt,
         rank=rank,
         host=host,
-        error=f"{said}{_what_it_waits_for(ranks, verdict)}{_where_stacks_are(run, attempt, verdict)}",
+        error=f"{said}{_what_it_waits_for(ranks, hang)}{_where_stacks_are(run, attempt, hang)}",
         collateral=False,
         hang=True,
     )
     events.append(run, failed)
 
 
-def _what_it_waits_for(ranks: Ranks, verdict: Verdict) -> str:
+def _what_it_waits_for(ranks: Ranks, hang: Hang) -> str:
     """The state of the loader workers, if it is this rank that waits for images."""
-    is_mine = verdict.ranks == (ranks.rank,) and HEARTBEAT.last.phase in (LOADING, EVALUATING)
+    is_mine = hang.ranks == (ranks.rank,) and HEARTBEAT.last.phase in (LOADING, EVALUATING)
     workers = describe_workers() if is_mine else ""
     return f"; {workers}" if workers else ""
 
 
-def _where_stacks_are(run: RunDirectory, attempt: int, verdict: Verdict) -> str:
+def _where_stacks_are(run: RunDirectory, attempt: int, hang: Hang) -> str:
     """Where to look on: the logs of those named, or of all if those have nothing to say."""
-    named = verdict.ranks[:SHOWN] if verdict.answers else ()
+    named = hang.ranks[:SHOWN] if hang.answers else ()
     logs = [run.rank_log(attempt, rank) for rank in named] or [run.attempt_logs(attempt)]
     there = [str(log.relative_to(run.path)) for log in logs if log.exists()]
     return f"; stacks are in {', '.join(there)}" if there else ""

@@ -29,7 +29,7 @@ from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision, choose
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import Stepper
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory
@@ -105,7 +105,7 @@ def build(
     ranks: Ranks,
     device: torch.device,
     steps: dist.ProcessGroup | None,
-    ballot: Ballot,
+    requests: StopRequests,
     say: Say,
 ) -> Parts:
     """Collective. Model, data, optimiser and evaluation of a run; `say` is told each phase before it starts.
@@ -147,7 +147,7 @@ def build(
         average,
         optimizer,
         precision,
-        ballot,
+        requests,
         steps,
         seed=config.seed,
         channels_last=channels_last,

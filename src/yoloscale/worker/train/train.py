@@ -22,7 +22,7 @@ from yoloscale.distributed.hang.watchdog import Watchdog
 from yoloscale.distributed.heartbeat import FINISHING, HEARTBEAT
 from yoloscale.distributed.peers import PEERS
 from yoloscale.engine.loop import Limits, Loop, Outcome
-from yoloscale.engine.stop_requests import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
@@ -34,7 +34,7 @@ from yoloscale.system.variables import STOP_AT
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
 from yoloscale.worker.train import remarks
-from yoloscale.worker.train.checkpointer import RunKeeper
+from yoloscale.worker.train.checkpointer import RunCheckpointer
 from yoloscale.worker.train.finish import finish, weights_copier, write_arguments
 from yoloscale.worker.train.gpus import GpuWatch
 from yoloscale.worker.train.hang import watch
@@ -51,7 +51,7 @@ FEWEST_CPUS = 2  # of a rank on a GPU
 EXIT_CODES = {Outcome.finished: FINISHED, Outcome.preempted: STOPPED, Outcome.interrupted: INTERRUPTED}
 
 
-def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot: Ballot) -> int:
+def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, requests: StopRequests) -> int:
     """Collective. Train until the run is finished or asked to stop; returns the exit code of a worker."""
     device = choose_device(config, ranks)
     ranks = stay_near(device, ranks)
@@ -60,11 +60,13 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
     processes = _announce(run, ranks, attempt, device)
     watchdog.meet([asdict(process) for process in processes])
     with listening() as heard:
-        parts = build(config, run, ranks, device, steps, ballot, partial(_say, run, ranks, attempt))
+        parts = build(config, run, ranks, device, steps, requests, partial(_say, run, ranks, attempt))
     remarks.tell(run, ranks, heard)
-    keeper = make_keeper(config, run, ranks, parts, when=_when(config, run, attempt), save_period=config.save_period)
-    progress = follow_length(config, keeper.restore() or _first_progress(config, run))
-    _watch_for_requests(run, ranks, ballot)
+    checkpointer = make_checkpointer(
+        config, run, ranks, parts, when=_when(config, run, attempt), save_period=config.save_period
+    )
+    progress = follow_length(config, checkpointer.restore() or _first_progress(config, run))
+    _watch_for_requests(run, ranks, requests)
     trackers = open_trackers(config, run, ranks, progress, attempt)
     observer = _observer(config, run, ranks, progress, trackers, attempt)
     trial = Trial(config, run, ranks)
@@ -80,9 +82,9 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
         progress=progress,
         open_loader=batches.begin,
         evaluation=parts.evaluation,
-        keeper=keeper,
+        checkpointer=checkpointer,
         observer=observer,
-        ballot=ballot,
+        requests=requests,
         hosts=[process.host for process in processes],
         is_hopeless=trial.is_hopeless,
         machine=gpus.of_all,
@@ -94,7 +96,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
             with worker_deaths_named():
                 outcome = loop.run()
         finally:
-            keeper.close()
+            checkpointer.close()
             gpus.close()
             batches.close()
         HEARTBEAT.at(FINISHING)
@@ -104,7 +106,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, ballot:
                 finish(config, run, ranks, parts, observer=observer, summary=loop.summary(), callbacks=callbacks)
             trial.tell()
         else:
-            _say_stopped(run, ranks, attempt, ballot, loop.progress, outcome, trackers)
+            _say_stopped(run, ranks, attempt, requests, loop.progress, outcome, trackers)
         _tear_down(run, ranks, callbacks)
     except BaseException as error:
         close_failed(trackers, run, error)
@@ -151,11 +153,11 @@ def _say(run: RunDirectory, ranks: Ranks, attempt: int, phase: str) -> None:
         events.append(run, events.Setup(attempt=attempt, phase=phase))
 
 
-def make_keeper(
+def make_checkpointer(
     config: Config, run: RunDirectory, ranks: Ranks, parts: Parts, *, when: When, save_period: int
-) -> RunKeeper:
-    """Not collective; every rank has one. `save_period`: as RunKeeper has it."""
-    return RunKeeper(
+) -> RunCheckpointer:
+    """Not collective; every rank has one. `save_period`: as RunCheckpointer has it."""
+    return RunCheckpointer(
         run,
         parts.stepper,
         ranks,
@@ -170,14 +172,14 @@ def _say_stopped(
     run: RunDirectory,
     ranks: Ranks,
     attempt: int,
-    ballot: Ballot,
+    requests: StopRequests,
     progress: Progress,
     outcome: Outcome,
     trackers: BackgroundTrackers,
 ) -> None:
     """Collective. Put on record where the run stopped, and what any of the ranks was asked with; tell the trackers."""
     tell_stopped(trackers, run, progress, outcome)
-    reasons = group.gather_objects(ballot.reason)
+    reasons = group.gather_objects(requests.reason)
     if not ranks.is_first:
         return
     position = progress.position
@@ -274,17 +276,17 @@ def _interruptions(history: Sequence[events.Event], attempt: int) -> tuple[float
     return seen_s, broken
 
 
-def _watch_for_requests(run: RunDirectory, ranks: Ranks, ballot: Ballot) -> None:
+def _watch_for_requests(run: RunDirectory, ranks: Ranks, requests: StopRequests) -> None:
     """Let a STOP file, the end of the allotted time and the loss of its folder stop the run. Rank 0 asks for all."""
     if not ranks.is_first:
         return
     # not Path.exists: a file system that does not answer for a moment (a stale NFS handle) is no reason to fail
-    ballot.watch("STOP", lambda: os.path.exists(run.stop_request))  # noqa: PTH110
-    ballot.watch("its folder is lost", lambda: run.loss() is not None)  # what would be saved then is not
+    requests.watch("STOP", lambda: os.path.exists(run.stop_request))  # noqa: PTH110
+    requests.watch("its folder is lost", lambda: run.loss() is not None)  # what would be saved then is not
     stop_at = os.environ.get(STOP_AT)
     if stop_at is not None:
         limit = float(stop_at)
-        ballot.watch("time limit", lambda: time.time() >= limit)
+        requests.watch("time limit", lambda: time.time() >= limit)
 
 
 def _limits(config: Config) -> Limits:
