@@ -1,8 +1,8 @@
 """Finds the rank that hangs, says which and where, leaves the stacks of all ranks in their logs and ends them.
 
 A thread of every rank looks at its heartbeat. A rank that has not moved on for too long, or has waited for too long,
-looks at what the others say of themselves (state_store.py) and finds out whether they hang (detect.py). One rank speaks for all; all print their
-stacks and end with exit code 1, so that they can be started again from the newest checkpoint.
+looks at what the others say of themselves (state_store.py) and finds out whether they hang (detect.py). One rank speaks
+for all; all print their stacks and end with exit code 1, so that they can be started again from the newest checkpoint.
 
 A rank that fails tells the others through the store; one that was killed is missed by those on its machine
 (`siblings`). Whoever waits then is let go (`release`): its collective returns, PeerLost is raised, its state is saved.
