@@ -194,8 +194,9 @@ def cpu_seconds(run: Callable[[], int]) -> float:
 
 
 def test_the_launcher_side_imports_nothing_heavy() -> None:
-    modules = "api, cli.train, cli.show.watch, cli.logs, cli.runs, cli.status, cli.cancel, cli.resume, cli.interrupt, cli.data"
-    modules += ", cli.show.display, cli.show.ending, launch.supervise, config.compose.hydra, backends.slurm.backend"
+    modules = "api, cli.train, cli.logs, cli.runs, cli.status, cli.cancel, cli.resume, cli.interrupt, cli.data"
+    modules += ", cli.show.watch, cli.show.display, cli.show.ending"
+    modules += ", launch.supervise, config.compose.hydra, backends.slurm.backend"
     code = "; ".join(f"import yoloscale.{module.strip()}" for module in modules.split(","))
     code += "; import sys; print([m for m in ('torch', 'ultralytics', 'wandb', 'cv2', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
