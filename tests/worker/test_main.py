@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.agent.outcome import AgentEnd, conclude
+from yoloscale.agent.outcome import AgentEnd, outcome_of
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.distributed.environment import Ranks
@@ -83,7 +83,7 @@ def test_an_error_of_settings_is_one_on_every_node(tmp_path: Path) -> None:
     progress = Progress(attempt=1)
     for event in events.history(run):
         progress.on_event(event)
-    outcome = conclude(progress, AgentEnd(exit_code=1, log="", host="another", stop=None))
+    outcome = outcome_of(progress, AgentEnd(exit_code=1, log="", host="another", stop=None))
     assert outcome.exit_code == 2
     assert outcome.failure is not None
     assert outcome.failure.error == done.stderr.rstrip("\n")

@@ -16,15 +16,8 @@ from yoloscale.agent.environment import job_environment
 from yoloscale.bench.sides import POLL_S, SideFailed, ending, run_ranks, stop_at_once
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.plan import world_size
-from yoloscale.config.schema import (
-    Config,
-    DataConfig,
-    LoggerConfig,
-    Measurement,
-    MeasurementConfig,
-    OriginConfig,
-    ShapesConfig,
-)
+from yoloscale.config.schema import Config, DataConfig, LoggerConfig, OriginConfig, ShapesConfig
+from yoloscale.config.schema.bench import Measurement, MeasurementConfig
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.processes import ChildProcess

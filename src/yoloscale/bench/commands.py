@@ -11,8 +11,9 @@ from typing import Any
 
 from yoloscale.config.kinds import KINDS
 from yoloscale.config.quoting import quote
-from yoloscale.config.schema import BenchConfig, Config, Device
+from yoloscale.config.schema import Config, Device
 from yoloscale.config.schema.arguments import TrainArguments
+from yoloscale.config.schema.bench import BenchConfig
 
 _PLAIN = re.compile(r"[\w./-]+")  # needs no quotes in Hydra's grammar
 ALWAYS_SAID = ("epochs", "imgsz", "batch", "seed")

@@ -15,7 +15,8 @@ from typing import Any
 from yoloscale.agent import leftovers
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.environment import job_environment
-from yoloscale.config.schema import BenchConfig, Config, Measurement, MeasurementConfig
+from yoloscale.config.schema import Config
+from yoloscale.config.schema.bench import BenchConfig, Measurement, MeasurementConfig
 from yoloscale.exit_codes import FINISHED, INTERRUPTED
 from yoloscale.launch.here import run_here
 from yoloscale.launch.run_folder import create_or_resume

@@ -125,7 +125,7 @@ def load(path: Path) -> Config:
 
 def _schema(plain: dict[str, Any]) -> type[Config]:
     """The schema of a frozen config, whose kind is taken out. Raises ConfigError."""
-    return kind_of(plain.pop("kind", Config.kind)).schema
+    return kind_of(plain.pop("kind", Config.kind)).load_schema()
 
 
 def _without_secrets(config: Config) -> Config:

@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from yoloscale.config.schema import BenchConfig, Config
+from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
 
 
@@ -15,29 +15,35 @@ class Kind:
     """What one verb has for itself.
 
     Args:
-        schema: of its frozen config; its class attribute `kind` is the name of the row.
+        schema: `module:class` of its frozen config, whose class attribute `kind` is the name of the row.
         primary: the config that Hydra composes, in configs/.
         program: `module:function` of a rank, imported there and nowhere else. It is called with the config, the run
             directory, the ranks, the number of the attempt and the rank's stop requests, and returns the exit code; the
             last thing that it writes is result.json.
     """
 
-    schema: type[Config]
+    schema: str
     primary: str
     program: str
 
+    def load_schema(self) -> type[Config]:
+        """Import the schema: a command of one verb does without those of the others."""
+        schema: type[Config] = _load(self.schema)
+        return schema
+
     def load_program(self) -> Any:
         """Import the program of a rank."""
-        module, _, function = self.program.partition(":")
-        return getattr(importlib.import_module(module), function)
+        return _load(self.program)
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 KINDS = {
-    row.schema.kind: row
-    for row in (
-        Kind(Config, "train", "yoloscale.worker.train.train:train"),
-        Kind(BenchConfig, "bench", "yoloscale.worker.bench.bench:bench"),
-    )
+    "train": Kind("yoloscale.config.schema.train:Config", "train", "yoloscale.worker.train.train:train"),
+    "bench": Kind("yoloscale.config.schema.bench:BenchConfig", "bench", "yoloscale.worker.bench.bench:bench"),
 }
 
 

@@ -199,7 +199,7 @@ def test_the_result_is_kept_until_a_file_changes(
     source = copied(Task.detect)
     first = check(source, Task.detect, cache=tmp_path / "cache")
     with monkeypatch.context() as patch:
-        patch.setattr(check_module, "judge", None)
+        patch.setattr(check_module, "inspect_image", None)
         assert check(source, Task.detect, cache=tmp_path / "cache") == first
     (source.parent / "labels" / "train" / "000000.txt").write_text("9 0.5 0.5 0.2 0.2\n")
     assert check(source, Task.detect, cache=tmp_path / "cache").splits["train"].skipped

@@ -50,7 +50,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("judge", [glance, open_image])
+@pytest.mark.parametrize("inspect_image", [glance, open_image])
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_dropped_and_rewritten_is_what_ultralytics_drops_and_rewrites(
     name: str, inspect_image: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

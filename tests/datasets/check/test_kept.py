@@ -44,7 +44,7 @@ def looked_at(source: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int
         judged.append(image)
         return inspect_image(image, *rest)
 
-    monkeypatch.setattr(check_module, "judge", counted)
+    monkeypatch.setattr(check_module, "inspect_image", counted)
 
     def count() -> int:
         judged.clear()
@@ -112,7 +112,7 @@ def test_errors_of_pillow_that_are_the_file_system_s_say_nothing_about_the_image
         raise OSError(errno.ESTALE, "Stale file handle")
 
     monkeypatch.setattr(check_images, "_pillow", fail)
-    assert check_verdict.find_hang_alone(str(source.parent / "images/train/1.jpg"), deep=True).is_passing
+    assert check_verdict.judge_alone(str(source.parent / "images/train/1.jpg"), deep=True).is_passing
 
 
 @pytest.mark.parametrize("made", [Path.mkdir, lambda label: label.parent.chmod(0o755)])

@@ -12,7 +12,7 @@ from tests.run_events import lines_of
 from yoloscale.data import room
 from yoloscale.data.room import Room
 from yoloscale.distributed.environment import Ranks
-from yoloscale.distributed.hang.detect import Verdict
+from yoloscale.distributed.hang.detect import Hang
 from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.worker.train import hang, loading
@@ -52,7 +52,7 @@ def test_fewer_workers_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_rank_that_hangs_in_loading_says_what_its_workers_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hang, "describe_workers", lambda: "its loader workers: pid 7 stopped")
-    run, mine = RunDirectory(tmp_path), Verdict((0,), "rank 0 on h hangs at step 1", "h")
+    run, mine = RunDirectory(tmp_path), Hang((0,), "rank 0 on h hangs at step 1", "h")
     monkeypatch.setattr(HEARTBEAT, "last", HEARTBEAT.last._replace(phase=LOADING))
     hang._record(run, Ranks(host="h"), 1, mine)
     monkeypatch.setattr(HEARTBEAT, "last", HEARTBEAT.last._replace(phase=COMPUTING))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from yoloscale.config.schema.arguments import TrainArguments
-from yoloscale.config.schema.bench import BenchConfig, Measurement, MeasurementConfig
 from yoloscale.config.schema.job import ContainerRuntime, JobConfig
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig, SweepConfig, TrialConfig
@@ -31,7 +30,6 @@ from yoloscale.config.tasks import LabelKind, Task
 
 __all__ = [
     "LOCAL",
-    "BenchConfig",
     "CheckpointConfig",
     "ClusterConfig",
     "Config",
@@ -44,8 +42,6 @@ __all__ = [
     "JobConfig",
     "LabelKind",
     "LoggerConfig",
-    "Measurement",
-    "MeasurementConfig",
     "MlflowConfig",
     "ModelConfig",
     "OriginConfig",

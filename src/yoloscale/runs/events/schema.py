@@ -16,28 +16,40 @@ from typing import Any, ClassVar
 from yoloscale.system.formatting import rank_name
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Event:
     """What all events have; by itself, an event of a kind that this version does not know."""
 
     kind: ClassVar[str] = ""
     kinds: ClassVar[dict[str, type[Event]]] = {}
     time: float = 0.0  # when it was put on record; 0 before
-    record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)  # the line as it stands
+    record: Mapping[str, Any] = field(default_factory=dict)  # the line as it stands
 
     def __init_subclass__(cls, kind: str) -> None:
         cls.kind = kind
         Event.kinds[kind] = cls
 
+    # once for all kinds: dataclasses would compile them for each, at every start of a command
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._values() == other._values()
 
-@dataclass(frozen=True, kw_only=True)
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._values().items())})"
+
+    def _values(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "record"}
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class Submitted(Event, kind="submitted"):
     """A scheduler has taken the run. Written by whoever submitted it."""
 
     job: str  # the scheduler's id; ARRAY_TASK for an element of an array
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Requeued(Event, kind="requeued"):
     """The job starts again. Written by its script before it asks for that, or by its next start where SLURM did it."""
 
@@ -49,7 +61,7 @@ class Requeued(Event, kind="requeued"):
     excluded: tuple[str, ...] = ()  # nodes that the job leaves out from now on
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class AttemptLaunched(Event, kind="attempt_launched"):
     """A launcher looks after an attempt. Written by that of node 0 before it starts the ranks."""
 
@@ -71,7 +83,7 @@ class Process:
     cpus: int  # the share of the machine that is its own
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class AttemptStarted(Event, kind="attempt_started"):
     """The ranks have met. Written by rank 0."""
 
@@ -80,7 +92,7 @@ class AttemptStarted(Event, kind="attempt_started"):
     processes: tuple[Process, ...] = field(metadata={"of": Process})  # in rank order
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Setup(Event, kind="setup"):
     """A phase before training begins. Written by rank 0; by the launcher while it waits for the other nodes."""
 
@@ -88,7 +100,7 @@ class Setup(Event, kind="setup"):
     phase: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class TrainingStarted(Event, kind="training_started"):
     """The set-up is over, the first step follows. Written by rank 0."""
 
@@ -108,7 +120,7 @@ class TrainingStarted(Event, kind="training_started"):
     memory_bytes: int  # free on the machine of rank 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class CheckpointSaved(Event, kind="checkpoint_saved"):
     """A checkpoint is on disk, whole. Written by the rank that saved it."""
 
@@ -122,14 +134,14 @@ class CheckpointSaved(Event, kind="checkpoint_saved"):
     bytes: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Rescuing(Event, kind="rescuing"):
     """After a failure, what was done before it is being saved. Written by the rank that does so."""
 
     step: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Evaluated(Event, kind="evaluated"):
     """A pass over the validation images is over. Written by rank 0."""
 
@@ -139,14 +151,14 @@ class Evaluated(Event, kind="evaluated"):
     final: bool = False  # of the weights that the finished run is judged by
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Pruned(Event, kind="pruned"):
     """A search has found the run hopeless: it ends after this epoch. Written by rank 0."""
 
     epoch: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class RolledBack(Event, kind="rolled_back"):
     """Steps that were not finite made the run go back to a checkpoint. Written by rank 0.
 
@@ -158,7 +170,7 @@ class RolledBack(Event, kind="rolled_back"):
     step_to: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Preempted(Event, kind="preempted"):
     """The attempt has stopped on request. Written by rank 0; by the launcher where the ranks could not say so."""
 
@@ -170,14 +182,14 @@ class Preempted(Event, kind="preempted"):
     saved: bool = True  # with a checkpoint of this step
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Cancelled(Event, kind="cancelled"):
     """A person has stopped the run. Written by whoever was asked."""
 
     job: str | None = None  # None: in whatever job it is
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Restarted(Event, kind="restarted"):
     """After a failure all ranks are started again. Written by the launcher of node 0."""
 
@@ -191,7 +203,7 @@ class Restarted(Event, kind="restarted"):
     max_restarts: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Regrouped(Event, kind="regrouped"):
     """The run goes on with other nodes. Written by the launcher of node 0."""
 
@@ -201,7 +213,7 @@ class Regrouped(Event, kind="regrouped"):
     nodes: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Moved(Event, kind="moved"):
     """The run goes on with changed settings. Written by whoever resumed it."""
 
@@ -211,7 +223,7 @@ class Moved(Event, kind="moved"):
     remarks: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Finished(Event, kind="finished"):
     """Nothing is left to do, and result.json is there. Written by rank 0."""
 
@@ -228,7 +240,7 @@ class LostRank:
     error: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Failed(Event, kind="failed"):
     """A rank, the launcher or the job has failed. Written by the rank, or by who saw it die or gives the run up."""
 
@@ -255,7 +267,7 @@ class Failed(Event, kind="failed"):
         return self.error if self.rank is None else f"{rank_name(self.rank, self.host)}: {self.error}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Warned(Event, kind="warning"):
     """Something to look after that does not stop the run. Written by anybody."""
 
@@ -263,7 +275,7 @@ class Warned(Event, kind="warning"):
     rank: int | None = None  # of the set-up: the first rank that said it, the others' are in the message by name
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Remark(Event, kind="remark"):
     """Something to know of the set-up. Written by rank 0 for all."""
 
@@ -271,7 +283,7 @@ class Remark(Event, kind="remark"):
     rank: int  # as a warning's
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Tracked(Event, kind="tracked"):
     """A tracker has the run. Written by rank 0."""
 
@@ -279,7 +291,7 @@ class Tracked(Event, kind="tracked"):
     where: str  # an address, a folder
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Exited(Event, kind="exited"):
     """The launcher's last word on an attempt. Written by that of node 0, or by the job's script in its place."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from yoloscale.config.schema import BenchConfig, Measurement
+from yoloscale.config.schema.bench import BenchConfig, Measurement
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.stop_requests import StopRequests

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from yoloscale.checkpoint.interval import automatic_s
-from yoloscale.config.schema import BenchConfig
+from yoloscale.config.schema.bench import BenchConfig
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from yoloscale.config.schema import BenchConfig
+from yoloscale.config.schema.bench import BenchConfig
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.worker.bench.training import Training
