@@ -11,6 +11,7 @@ import pytest
 from yoloscale.data import cache
 from yoloscale.distributed.environment import Ranks
 from yoloscale.distributed.heartbeat import EACH, HEARTBEAT, SETTING_UP, Beat
+from yoloscale.system.in_threads import CHUNK
 
 
 class Beats:
@@ -37,7 +38,7 @@ def test_what_is_gone_through_is_the_same_and_moves(beats: Beats) -> None:
 
 def test_caching_images_moves(beats: Beats, tmp_path: Path) -> None:
     files = []
-    for number in range(2 * EACH):
+    for number in range(2 * CHUNK):
         (tmp_path / f"{number}.txt").touch()
         files.append(str(tmp_path / f"{number}.txt"))
     cache.fingerprint(files)

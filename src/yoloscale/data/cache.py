@@ -69,7 +69,7 @@ class NodeImages:
 def fingerprint(files: Sequence[str], *settings: object) -> str:
     """Names a cache by its content: the files with their sizes and times, and how they are decoded."""
     digest = blake2b(repr(settings).encode(), digest_size=12)
-    for described in HEARTBEAT.through(in_threads(_described, files)):
+    for described in HEARTBEAT.through(in_threads(_described, files), each=1):
         digest.update(described)
     return digest.hexdigest()
 

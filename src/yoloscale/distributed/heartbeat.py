@@ -58,10 +58,13 @@ class Heartbeat:
         """Say what comes next. Main thread only; costs less than a microsecond."""
         self.last = Beat(phase, self.step)
 
-    def through(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, whose being taken is a sign of life: work on many files may last hours as long as it moves on."""
+    def through(self, items: Iterable[T], each: int = EACH) -> Iterator[T]:
+        """The items, whose being taken is a sign of life: work on many files may last hours as long as it moves on.
+
+        `each`: items between two signs; fewer where an item stands for many files.
+        """
         for number, item in enumerate(items):
-            if number % EACH == 0:
+            if number % each == 0:
                 self.at(self.last.phase)
             yield item
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from yoloscale.system.remarks import Say, silent
 
 _Result = TypeVar("_Result")
-_THREADS, _CHUNK = 16, 256
+_THREADS, CHUNK = 16, 256
 _FIRST_S, _EVERY_S = 5.0, 15.0
 
 
@@ -25,7 +25,7 @@ def in_threads(
 
     `say` is told how many of `what` are done if it takes long. Who leaves earlier waits for the chunks at work alone.
     """
-    chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     pool, done, due = ThreadPoolExecutor(_THREADS), 0, clock() + _FIRST_S
     try:
         for chunk, result in zip(chunks, pool.map(work, chunks), strict=True):
