@@ -16,7 +16,7 @@ FILES = [str(number) for number in range(10)]
 
 @pytest.fixture(autouse=True)
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CHUNK", 1)
+    monkeypatch.setattr(module, "CHUNK", 1)
 
 
 def test_results_come_in_the_order_of_the_files_though_several_are_at_work() -> None:

@@ -126,7 +126,7 @@ def test_a_label_that_is_no_file_is_none(made: Callable[[Path], None], source: P
 
 
 def test_long_work_is_told(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_threads, "_CHUNK", 2)
+    monkeypatch.setattr(in_threads, "CHUNK", 2)
     monkeypatch.setattr(in_threads, "_FIRST_S", -1.0)
     said = list[str]()
     check(source, Task.detect, cache=source.parent / "cache", say=said.append)
