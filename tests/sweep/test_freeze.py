@@ -379,19 +379,19 @@ def test_nothing_is_written_if_a_point_cannot_be_prepared(tmp_path: Path) -> Non
     assert not Path("runs").exists()
 
 
-def test_a_thousand_points_in_seconds() -> None:
+def test_a_thousand_points_are_not_composed_one_by_one() -> None:
     typed = [
         "weight_decay=" + ",".join(f"{n / 1000}" for n in range(1, 51)),
         "model=yolo26n,yolo26s",
         "seed=range(0,10)",
         "name=s",
     ]
-    took = list[float]()
-    while not took or (took[-1] > 4.0 and len(took) < 3):  # cores that somebody else uses, too, are slower
-        started = time.process_time()
-        with freeze_all(configure_all(expand(typed)), typed) as taken:
-            took.append(time.process_time() - started)
+    started = time.process_time()
+    launch_configure.configure(["weight_decay=0.001", "model=yolo26n", "name=alone"])
+    alone_s, started = time.process_time() - started, time.process_time()
+    with freeze_all(configure_all(expand(typed)), typed) as taken:
+        took_s = time.process_time() - started
     runs = taken.directory.runs()
     assert len(runs) == 1000
     assert {load_own(run.config).weight_decay for run in runs} == {n / 1000 for n in range(1, 51)}
-    assert min(took) < 4.0
+    assert took_s < 100 * alone_s, "each at a tenth of what it takes alone, frozen, too"

@@ -28,7 +28,7 @@ class ToyConfig(Config):
     sum: SumConfig = field(default_factory=SumConfig)
 
 
-TOY = Kind(ToyConfig, "train", "toy_kind:add")
+TOY = Kind("toy_kind:ToyConfig", "train", "toy_kind:add")
 
 
 def add(config: ToyConfig, run: RunDirectory, ranks: Ranks, attempt: int, requests: StopRequests) -> int:

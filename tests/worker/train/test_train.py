@@ -13,6 +13,7 @@ from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.stop_requests import Stop, StopRequests
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import Process
+from yoloscale.system.variables import STOP_AT
 from yoloscale.worker.train.train import _tear_down, _watch_for_requests, follow_length, too_few_cpus
 from yoloscale.yolo.callbacks import CallbackError
 
@@ -27,7 +28,7 @@ def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
 def test_the_first_rank_looks_for_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDirectory(tmp_path)
     assert wish(run) == (Stop.none, None)
-    monkeypatch.setenv("1.5")
+    monkeypatch.setenv(STOP_AT, "1.5")
     assert wish(run) == (Stop.terminate, "time limit")
     run.stop_request.touch()
     assert wish(run) == (Stop.terminate, "STOP")
