@@ -1,4 +1,19 @@
-"""What a run on SLURM is doing: its events are the truth about training, SLURM knows of its job. Pure."""
+"""What a run with a job is doing: its events are the truth about training, the scheduler knows of its job. Pure.
+
+| the job | by the run's events | state |
+| --- | --- | --- |
+| nobody answers | submitted or requeued since | pending |
+| nobody answers | the ranks have saved and stopped | restarting |
+| nobody answers | else | as the events alone tell |
+| waits | | pending |
+| runs | submitted or requeued since | pending: it is starting |
+| runs | the ranks have stopped | restarting: the job is ending |
+| runs | else | running, restarting, or pending before there are ranks |
+| is forgotten, and the launcher lives | | as the events alone tell |
+| is over or forgotten | `cancelled`, or a job that was | cancelled |
+| is over or forgotten | the ranks have saved and stopped | preempted |
+| is over or forgotten | else | preempted if the scheduler says so, else failed |
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,18 @@
-"""What state a run is in: from its events, its result, and whether its processes live."""
+"""What state a run is in: from its events and result, whether its processes live, and what a scheduler says of it.
+
+The first line that holds:
+
+| what there is | state |
+| --- | --- |
+| result.json, or `finished` | finished |
+| a job whose scheduler has a say in it | that of queue_state.py, unless it leaves it to the lines below |
+| `exited`, after which nothing goes on | preempted (code 75), cancelled (130), failed (others) |
+| a launcher that lives, or is on another machine | running, restarting or pending: queue_state.active |
+| `cancelled` | cancelled |
+| `preempted` | preempted |
+| no attempt yet | pending |
+| nothing of these | failed: the processes are gone without a word |
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,20 @@
-"""What becomes of a SLURM job when its ranks are gone. Pure: from the run's events and what SLURM says."""
+"""What becomes of a SLURM job when its ranks are gone. Pure: from the run's events and what SLURM says.
+
+The first line that holds:
+
+| what there is | what follows | exit code of the script |
+| --- | --- | --- |
+| the run is finished | it ends | 0 |
+| a person has stopped it | the job is cancelled | 130 |
+| a node refuses the run | it ends | 1 |
+| SLURM has requeued the job already | nothing | 75 |
+| SLURM has ended it, not at its limit and for no other job | cancelled; without requeues it ends | 130; 75 |
+| a rank failed of a broken device | requeued without that node | 75 |
+| the launcher's last word is a failure | it ends | that of the launcher |
+| no launcher began, and nobody told the ranks to stop | nothing: no node could start | 1 |
+| too many requeues in a row without a newer checkpoint | given up | 1 |
+| all else: stopped, preempted, the time limit, a killed step | requeued; without requeues it ends | 75; 75 or 1 |
+"""
 
 from __future__ import annotations
 
