@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | watching | the start of the agent | with the agent |
 | stopping | a request to the launcher, or a signal that the agent got | after the time to save: ranks are killed |
-| failed | a rank that broke, here or elsewhere | after FAILURE_GRACE_S, later if a rank saves: closed ranks are killed |
+| failed | a rank that broke, here or elsewhere | after FAILURE_GRACE_S, later if one saves: closed ranks are killed |
 | lost | another run in the folder: nothing is saved | after SETUP_STOP_S: ranks are killed |
 | unmet | a first node that was not reached | after SETUP_STOP_S: ranks are killed |
 | over | node 0 has ended the attempt | after SETUP_STOP_S: the agent is told |
