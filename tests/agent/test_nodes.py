@@ -222,6 +222,7 @@ def test_two_of_three_nodes_go_on_without_the_one_that_is_lost(
 ) -> None:
     """A node that loses power says nothing; the others meet again and start with those that came."""
     made = config(nodes=3, min_nodes=2, procs_per_node=1, rdzv_endpoint="10.213.0.1:29500")
+    made.batch = 12  # divides over three nodes, and over two
     run = two_node_run(made, steps=100, save_every=10, constants={"members.LAST_CALL_S": 8.0})
     processes = [node(run, rank, "ip", "netns", "exec", name) for rank, name in enumerate(three_namespaces)]
     until_attempt_trains(run, 1)

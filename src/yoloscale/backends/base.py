@@ -115,7 +115,7 @@ class Allocation(Protocol):
 
 
 class Backend(Protocol):
-    """Who starts the nodes of a run. Job ids are `NAME:…`; SLURM's are bare numbers, as it prints them."""
+    """Who starts the nodes of a run. Job ids are `NAME:NUMBER`, the name in letters; SLURM's are bare numbers."""
 
     name: str
 

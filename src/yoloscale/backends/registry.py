@@ -44,11 +44,14 @@ def of_job(job: str) -> Backend:
 def ask(jobs: Collection[str]) -> Answer:
     """Ask whoever has them for jobs by their ids; those that are forgotten are missing in the answer."""
     owners = sorted({_owner(job) for job in jobs})
-    if len(owners) == 1:
+    if len(owners) == 1 and owners[0] in MODULES:
         return _load(owners[0]).ask(jobs)
     found = dict[str, Job | NoAnswer]()
     for owner in owners:
         own = [job for job in jobs if _owner(job) == owner]
+        if owner not in MODULES:
+            found |= {job: NoAnswer(f"this version knows no back end {owner}", is_here=False) for job in own}
+            continue
         answer = _load(owner).ask(own)
         found |= {job: told for job in own if (told := answer.of(job)) is not None}
     return Answer(found)
@@ -91,8 +94,10 @@ class RateLimited:
 
 def _owner(job: str) -> str:
     name, colon, _ = job.partition(":")
-    return name if colon and name in MODULES else _UNNAMED
+    return name if colon else _UNNAMED
 
 
 def _load(name: str) -> Backend:
+    if name not in MODULES:
+        raise ConfigError(Problem("job", f"one of {name}", "take the version of yoloscale that started it"))
     return cast(Backend, importlib.import_module(MODULES[name]).BACKEND)

@@ -63,18 +63,13 @@ def refuse_if_submitted(run: RunDirectory, job: str | None = None) -> None:
     own = {job, *registry.current_jobs()}
     if quiet.job is None or quiet.job in own:
         return
-    found = status(run)
+    answer = registry.ask([quiet.job])
+    found, told = status(run, lambda jobs: answer), answer.of(quiet.job)
     is_unanswered = found.scheduler is not None
-    if is_unanswered and not _may_be_asked(quiet.job):  # a copy, or another kind of machine: the lock has told
-        return
+    if is_unanswered and isinstance(told, NoAnswer) and not told.is_here:  # a copy, or another kind of machine
+        return  # the lock has told
     if (found.is_active or is_unanswered) and found.job not in (None, *own):
         raise ConfigError(_in_use(run, found))
-
-
-def _may_be_asked(job: str) -> bool:
-    """Whether whoever has the job can be asked from this machine."""
-    told = registry.ask([job]).of(job)
-    return not isinstance(told, NoAnswer) or told.is_here
 
 
 def _flock(taken: RunLock, *, is_first: bool, job: str | None) -> None:

@@ -85,7 +85,7 @@ def measure_bare(config: Config, folder: Path, name: str) -> dict[str, Sample]:
 
 
 def run_ranks(config: Config, folder: Path, name: str, wanted: MeasurementConfig) -> dict[str, Any]:
-    """Let ranks measure under our launcher, in the run directory `folder`/`name`; result.json without `metrics`.
+    """Let ranks measure under our launcher, in the run directory `folder`/`name`; what they have measured.
 
     Raises SideFailed, ConfigError.
     """
@@ -101,7 +101,8 @@ def run_ranks(config: Config, folder: Path, name: str, wanted: MeasurementConfig
     result = read_result(taken.run)
     if outcome.exit_code != FINISHED or result is None:
         raise SideFailed(ending(name, taken.run.agent_log(1)))
-    return {key: value for key, value in result.items() if key != "metrics"}
+    measured: dict[str, Any] = result["bench"]
+    return measured
 
 
 def _run(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:

@@ -7,6 +7,7 @@ import json
 from yoloscale.backends.status import status
 from yoloscale.cli import arguments
 from yoloscale.cli.sweep import verbs
+from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.launch.cancel import cancel
 
 
@@ -32,4 +33,4 @@ def main(typed: list[str]) -> int:
     else:
         unended = "killed, but not gone yet" if parsed.now else "asked to stop, still saving"
         print(f"{found.name}: {found.state if has_ended else unended}")
-    return 0 if has_ended else 1
+    return FINISHED if has_ended else FAILED

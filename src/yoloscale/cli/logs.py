@@ -115,7 +115,7 @@ def _copy(log: Path, offset: int) -> int:
             file.seek(offset)
             content = file.read()
     except FileNotFoundError:  # a rank that is still to come
-        return FINISHED
+        return 0
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
     return len(content)

@@ -109,8 +109,6 @@ def load(path: Path) -> Config:
     """Read a frozen config; what is not frozen has its default. Raises ConfigError if the file is absent or damaged."""
     try:
         plain = parse(path.read_text(encoding="utf-8"))
-        if not isinstance(plain, dict):
-            raise ValueError("it holds no keys")
         return _without_secrets(from_plain(plain, _schema(plain)))
     except FileNotFoundError:
         raise ConfigError(
@@ -123,9 +121,11 @@ def load(path: Path) -> Config:
         ) from error
 
 
-def _schema(plain: dict[str, Any]) -> type[Config]:
-    """The schema of a frozen config, whose kind is taken out. Raises ConfigError."""
-    return kind_of(plain.pop("kind", Config.kind)).load_schema()
+def _schema(plain: Any) -> type[Config]:
+    """The schema of a frozen config, whose kind is taken out. Raises ConfigError; ValueError for no mapping at all."""
+    if not isinstance(plain, dict):
+        raise ValueError("it holds no keys")
+    return kind_of(str(plain.pop("kind", Config.kind))).load_schema()
 
 
 def _without_secrets(config: Config) -> Config:

@@ -8,7 +8,7 @@ Machines that share it may write at the same time; what keeps each file whole:
 | metrics.jsonl, trace.jsonl, results.csv | rank 0 | not while another attempt has begun: turn.py |
 | checkpoints/, weights/, result.json, job/*.json | rank 0, a launcher | written beside, renamed: system/files.py |
 | config.yaml | who has the lock | written beside, renamed; overrides.yaml before there is one |
-| job/lock | the launcher | flock; where there are no locks, the events tell: launch/run_folder.py |
+| job/lock | the launcher | flock; where there are no locks, the events tell: backends/run_lock.py |
 | STOP | anybody | an empty file, which is there or not |
 | logs/attempt-k/ | a rank or a node each its own | a number is one process's within an attempt |
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 
 from yoloscale.runs.directory import RunDirectory
@@ -15,5 +14,6 @@ def output_of(run: RunDirectory, job: str | None) -> Path | None:
         return None
     sweep = sweep_of(run)
     folders = [run.job] if sweep is None else [run.job, sweep.job]  # that of an array lies with the sweep
-    pattern = f"*-{glob.escape(job.rpartition(':')[2])}.out"
-    return next((path for folder in folders for path in folder.glob(pattern) if path.is_file()), None)
+    backend, _, number = job.rpartition(":")
+    name = f"{backend or 'slurm'}-{number}.out"
+    return next((path for folder in folders if (path := folder / name).is_file()), None)

@@ -88,11 +88,11 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
         if told := gathered(problems, [*(run.name for run in runs), *("the points to come" for _ in bases)]):
             raise ConfigError(told)
         configs, keys = [each for each in checked if isinstance(each, Config)], list(map(anew.key_of, words))
-        for held, config in zip(taken, configs, strict=False):
+        for lock_of_run, config in zip(taken, configs, strict=False):
             move(
-                held.run,
+                lock_of_run.run,
                 config,
-                [*anew.without(anew.typed_for(held.run), keys), *words],
+                [*anew.without(anew.typed_for(lock_of_run.run), keys), *words],
                 say,
                 by_resume=True,
             )
@@ -113,8 +113,8 @@ def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[lis
         for run in runs:
             run.job.mkdir(exist_ok=True)
             try:
-                taken.append(held := lock(run))
-                stack.callback(held.release)
+                taken.append(lock_of_run := lock(run))
+                stack.callback(lock_of_run.release)
                 problems.append(())
             except ConfigError as error:
                 problems.append(error.problems)

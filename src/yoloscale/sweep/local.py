@@ -22,7 +22,7 @@ from yoloscale.config.freeze import Sections, load, load_own
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.exit_codes import FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.here import wait_until_started
 from yoloscale.launch.start import prepared_again
 from yoloscale.runs.directory import RunDirectory
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str]) -> int:
         return _launched(SweepDirectory(Path(arguments[0])), failed_only="--failed" in arguments)
     except ConfigError as error:
         _say(str(error))
-        return 2
+        return BAD_CONFIG
 
 
 def _launched(sweep: SweepDirectory, *, failed_only: bool) -> int:

@@ -1,6 +1,6 @@
 """Run as a script: become the command in argv, with SIGTERM to come when the process that started this one dies.
 
-    python -I -S lifeline.py PARENT_PID COMMAND …
+    python -I -S parent_death.py PARENT_PID COMMAND …
 
 The parent-death signal outlives exec, so the command needs to know nothing about it. It is asked for here rather than
 in a preexec_fn, which is unsafe in a process with threads. An ignored signal outlives exec, too: SIGUSR2 asks ranks for

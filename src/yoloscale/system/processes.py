@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-LIFELINE = Path(__file__).with_name("parent_death.py")
+PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 
 
 class ChildProcess:
@@ -22,7 +22,7 @@ class ChildProcess:
 
         Must be called in the main thread: the kernel watches the thread that started it.
         """
-        self._wrapped = [sys.executable, "-I", "-S", str(LIFELINE), str(os.getpid()), *argv]
+        self._wrapped = [sys.executable, "-I", "-S", str(PARENT_DEATH), str(os.getpid()), *argv]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 self._wrapped,

@@ -6,6 +6,7 @@ request with a checkpoint saved, 130 interrupted by a person.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -53,7 +54,8 @@ def main(argv: list[str]) -> int:
     attempt = _attempt(run)
     requests = StopRequests()
     requests.listen()
-    die_with_parent(os.getppid())
+    with contextlib.suppress(OSError):  # a container may refuse it
+        die_with_parent(os.getppid())
     if ATTEMPT in os.environ:
         _redirect_output(run.rank_log(attempt, ranks.rank))
     config: Config | None = None

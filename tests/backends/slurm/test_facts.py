@@ -9,7 +9,7 @@ from yoloscale.backends.slurm.facts import Facts, parse, requeue_job
 
 SHOWN = """JobId=42 JobName={name}
    UserId=root(0) GroupId=root(0) MCS_label=N/A
-   Priority=4294901718 Nice=0 EventLines=root QOS=normal
+   Priority=4294901718 Nice=0 Account=root QOS=normal
    JobState={state} Reason={reason} Dependency=(null)
    Requeue=1 Restarts={restarts} BatchFlag=1 Reboot=0 ExitCode=0:0
    RunTime={run} TimeLimit={limit} TimeMin=N/A

@@ -21,6 +21,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import files as event_files
 from yoloscale.runs.events.files import RECENT, ROTATED, EventTail
 from yoloscale.runs.jobs import run_of
+from yoloscale.runs.status import read_progress
 
 LINES = 20
 
@@ -132,6 +133,14 @@ def test_what_follows_from_something_comes_after_it_whatever_the_clocks_say(run:
     events.append(run, events.Warned(message="effect"))  # by a clock that lags behind
     assert messages(events.history(run)) == ["cause", "effect"]
     assert events.history(run)[-1].time < ahead  # which stays what the clock said
+
+
+def test_the_state_of_a_run_follows_from_that_order_too(run: RunDirectory) -> None:
+    write(run, "a-1", {"event": "exited", "time": 201.0, "attempt": 1, "exit_code": 75})
+    launched = {"event": "attempt_launched", "time": 195.0, "after": 201.001, "attempt": 2, "host": "b", "pid": 7}
+    write(run, "b-1", launched)
+    progress = read_progress(run)
+    assert (progress.attempt, progress.exited) == (2, None)
 
 
 def test_a_started_process_knows_what_came_before_it(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:

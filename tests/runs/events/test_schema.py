@@ -92,6 +92,16 @@ def test_a_name_that_python_keeps_for_itself() -> None:
 def test_the_roll_back_of_an_older_version_is_one() -> None:
     old = {"event": "warning", "time": 1.0, "message": "back", "step_from": 40, "step_to": 20}
     assert events.parse(old) == RolledBack(time=1.0, message="back", step_from=40, step_to=20)
+
+
+def test_what_has_another_shape_than_its_field_is_kept_as_an_unknown_kind() -> None:
+    for line in (
+        {"event": "attempt_started", "attempt": 3, "processes": 5},
+        {"event": "failed", "attempt": 3, "lost": "gone"},
+    ):
+        event = events.parse(line)
+        assert (type(event), event.record, events.attempt_of(event)) == (Event, line, 3)
+    assert events.job_of(events.parse({"event": "of a later version", "start": "41.0.1"})) == "41"
     assert events.parse({"event": "warning", "message": "back"}) == Warned(message="back")
 
 

@@ -26,7 +26,7 @@ SMALL = (
 )
 
 
-class EventLines:
+class SlurmAccount:
     """A folder on the file system that all nodes share, and what is typed there."""
 
     def __init__(self, folder: Path, cluster: Any, cache: Path) -> None:
@@ -120,5 +120,5 @@ class EventLines:
 
 
 @pytest.fixture
-def account(tmp_path: Path, slurm_cluster: Any, cache: Path) -> EventLines:
-    return EventLines(tmp_path, slurm_cluster, cache)
+def account(tmp_path: Path, slurm_cluster: Any, cache: Path) -> SlurmAccount:
+    return SlurmAccount(tmp_path, slurm_cluster, cache)

@@ -1,1 +1,1 @@
-"""Runs as SLURM jobs: the script, its submission, and the two programs it consists of."""
+"""Runs as SLURM jobs: the script, its submission, and the programs it consists of."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class SlurmBackend:
     """Jobs of a SLURM cluster, by its commands; ids are those that sbatch prints, `41`, or `21_3` of an array."""
 
-    name = "slurm"
+    name = own_job.NAME
 
     def check(self, cluster: ClusterConfig) -> list[Problem]:
         """What sbatch would refuse, and what would make another job than a person thinks. Pure."""

@@ -1,4 +1,4 @@
-"""What is to be submitted: plain data, from which the script is rendered."""
+"""When SLURM warns a job before its end."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         return FAILED
     why = f": {cause(outcome.failure)}" if outcome.failure is not None else ""
     print(f"node {step.node}: {outcome.state}{why}", flush=True)
-    return 0 if outcome.exit_code in (FINISHED, STOPPED, INTERRUPTED) else outcome.exit_code
+    return FINISHED if outcome.exit_code in (FINISHED, STOPPED, INTERRUPTED) else outcome.exit_code
 
 
 def run_of(folder: Path, environ: Mapping[str, str]) -> RunDirectory:

@@ -22,6 +22,7 @@ from yoloscale.system.cpus import affinity, available
 from yoloscale.system.remarks import Say
 from yoloscale.system.slurm_step import job_of, step_of
 
+NAME = "slurm"
 _TIMEOUT_S = 10.0
 _NODES = re.compile(r"^\s+Nodes=\S+ CPU_IDs=(?P<cpus>\S+) Mem=\S+ GRES=(?P<gres>.*)$", re.MULTILINE)
 _HALF_CORES = ("SLURM_HINT", "SLURM_THREADS_PER_CORE")  # then srun does not give all CPUs that the job has
@@ -151,7 +152,7 @@ def remarks_in_job(config: Config, environ: Mapping[str, str] = os.environ) -> l
     if step is not None:
         return lines + _remarks_in_task(config, job, environ)
     lines += _few_cpus(config.cluster, job)
-    return lines if not config.cluster.is_here else lines + _remarks_on_nodes(job, environ)
+    return lines if config.cluster.launcher == NAME else lines + _remarks_on_nodes(job, environ)
 
 
 def _few_cpus(cluster: ClusterConfig, job: str) -> list[str]:
@@ -174,7 +175,7 @@ def _remarks_on_nodes(job: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def _remarks_in_task(config: Config, job: str, environ: Mapping[str, str]) -> list[str]:
-    if not config.cluster.is_here:
+    if config.cluster.launcher == NAME:
         return [
             f"this is a task of job {job}, from which cluster=slurm submits another one: without srun it uses {job}"
         ]

@@ -28,7 +28,7 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     print("\n".join(described(planned)), file=sys.stdout if is_local else sys.stderr, flush=True)
     if dry_run:
         say_ahead(planned.probes)
-        return 0 if is_local else _print_script(planned, tokens)
+        return FINISHED if is_local else _print_script(planned, tokens)
     search = ready(planned, say)
     if is_local:
         return local.start(search.sweep, failed_only=False, detach=detach)

@@ -13,7 +13,7 @@ from yoloscale.cli.runs import COLUMNS, row, table
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.exit_codes import FINISHED
+from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
 from yoloscale.system.formatting import counted
@@ -202,9 +202,9 @@ def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float, as_json: b
     count, left = cancel_points(sweep, at_once=at_once, timeout_s=timeout_s)
     if as_json:
         status(sweep, as_json=True, show_all=True)
-        return 1 if left else 0
+        return FAILED if left else FINISHED
     print(f"{sweep.name}: {count - left} of {count} points stopped" + (", the others still save" if left else ""))
-    return 1 if left else 0
+    return FAILED if left else FINISHED
 
 
 def announce(sweep: SweepDirectory, jobs: Sequence[str], count: int) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from yoloscale.config.schema import Task
 
-_HEADS = {head.lower(): task for task in Task for head in task.row.heads}
+_HEADS = {head.lower(): task for task in Task for head in task.row.heads} | {"rtdetr": Task.detect}
 _SCALE = re.compile(r"(\d+)([nslmx])(.+)?$")  # yolo12n-seg → yolo12-seg
 
 

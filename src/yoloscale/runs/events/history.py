@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -33,7 +34,7 @@ def line(run: RunDirectory, event: Event) -> dict[str, Any]:
     follows, run_id = files.after(run, now), run.id_now()
     whose = {"id": run_id} if run_id else {}  # a run of before there were ids has none
     return {
-        "event": event.kind,
+        "event": event.word,
         "time": now,
         **whose,
         **({} if follows is None else {"after": follows}),
@@ -67,8 +68,9 @@ def history(run: RunDirectory) -> list[Event]:
 
 
 def in_order(events: Iterable[Event], metrics: Iterable[Mapping[str, Any]]) -> list[Event | Mapping[str, Any]]:
-    """Events and lines of metrics.jsonl in the order in which they happened."""
-    return sorted([*events, *metrics], key=_time)
+    """Events and lines of metrics.jsonl in the order in which they happened; that of the events, as given, stays."""
+    parts: tuple[Iterable[Event | Mapping[str, Any]], ...] = (events, metrics)
+    return list(heapq.merge(*parts, key=_time))
 
 
 def _time(entry: Event | Mapping[str, Any]) -> float:

@@ -21,12 +21,13 @@ class Event:
     """What all events have; by itself, an event of a kind that this version does not know."""
 
     kind: ClassVar[str] = ""
+    word: ClassVar[str] = ""  # `event` in the file
     kinds: ClassVar[dict[str, type[Event]]] = {}
     time: float = 0.0  # when it was put on record; 0 before
     record: Mapping[str, Any] = field(default_factory=dict)  # the line as it stands
 
-    def __init_subclass__(cls, kind: str) -> None:
-        cls.kind = kind
+    def __init_subclass__(cls, kind: str, word: str | None = None) -> None:
+        cls.kind, cls.word = kind, word or kind
         Event.kinds[kind] = cls
 
     # once for all kinds: dataclasses would compile them for each, at every start of a command
@@ -159,11 +160,8 @@ class Pruned(Event, kind="pruned"):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class RolledBack(Event, kind="rolled_back"):
-    """Steps that were not finite made the run go back to a checkpoint. Written by rank 0.
-
-    Older versions wrote a warning with these fields.
-    """
+class RolledBack(Event, kind="rolled_back", word="warning"):
+    """Steps that were not finite made the run go back to a checkpoint: a warning with more. Written by rank 0."""
 
     message: str
     step_from: int
@@ -303,11 +301,17 @@ class Exited(Event, kind="exited"):
 
 
 def parse(record: Mapping[str, Any]) -> Event:
-    """The event of a line. What the line lacks has its default, or is 0 or empty; null stands for what it lacks."""
-    kind = record["event"]
-    if kind == Warned.kind and "step_to" in record:
-        kind = RolledBack.kind  # of an older version
-    event: Event = _build(Event.kinds.get(kind, Event), record, record=record)
+    """The event of a line. What the line lacks has its default, or is 0 or empty; null stands for what it lacks.
+
+    What has another shape than its field, as a later version may write it, is an event of no known kind.
+    """
+    kind = str(record["event"])
+    if kind == Warned.word and "step_to" in record:
+        kind = RolledBack.kind
+    try:
+        event: Event = _build(Event.kinds.get(kind, Event), record, record=record)
+    except (TypeError, AttributeError):
+        return Event(time=float(record.get("time") or 0.0), record=record)
     return event
 
 
@@ -320,13 +324,19 @@ def as_record(event: Event) -> dict[str, Any]:
 
 def job_of(event: Event) -> str | None:
     """The scheduler's job that an event speaks of; None if it speaks of none."""
-    job, start = getattr(event, "job", None), getattr(event, "start", None)
+    job, start = _said(event, "job"), _said(event, "start")
     return str(job) if job is not None else str(start).partition(".")[0] if start else None
 
 
 def attempt_of(event: Event) -> int:
     """The attempt that an event speaks of; 0 if it speaks of none."""
-    return int(getattr(event, "attempt", 0))
+    attempt = _said(event, "attempt")
+    return attempt if isinstance(attempt, int) else 0
+
+
+def _said(event: Event, key: str) -> Any:
+    """A field, of a kind that this version does not know as well."""
+    return event.record.get(key) if type(event) is Event else getattr(event, key, None)
 
 
 def _is_written(event: Event, each: Field[Any]) -> bool:

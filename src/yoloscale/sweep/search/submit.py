@@ -99,7 +99,7 @@ def _put_down(sweep: SweepDirectory, arrays: Sequence[str], jobs: Mapping[int, s
 def _read(sweep: SweepDirectory) -> dict[str, str]:
     """Job by index, of elements that were to ask for their point."""
     try:
-        found: dict[str, str] = json.loads((sweep.elements).read_text(encoding="utf-8"))
+        found: dict[str, str] = json.loads(sweep.elements.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     return found

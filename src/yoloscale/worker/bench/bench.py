@@ -27,7 +27,7 @@ def bench(config: BenchConfig, run: RunDirectory, ranks: Ranks, attempt: int, re
     measured = _MEASUREMENTS[config.bench.measurement](config, run, ranks)
     if ranks.is_first:
         run.check()
-        write_whole(run.result, json.dumps({"metrics": {}, **measured}))
+        write_whole(run.result, json.dumps({"metrics": {}, "bench": measured}))
         events.append(run, events.Finished(epochs=0, steps=0))
     group.barrier()
     group.leave()
