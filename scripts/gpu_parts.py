@@ -148,9 +148,9 @@ def tests(bench: Bench) -> Figures:
 
 def profile(bench: Bench, model: str, batch: int) -> Figures:
     """Launches, synchronisations and ms of a step, ours and `yolo train`'s, on the same images."""
+    from yoloscale.bench import commands
+    from yoloscale.bench.plan import Settings, make_plan, take_apart
     from yoloscale.cli.bench import located, yolo_arguments
-    from yoloscale.cli.bench_plan import Settings, make_plan, take_apart
-    from yoloscale.launch import bench_commands
     from yoloscale.launch.prepare import prepare
 
     size = 64 if bench.is_quick else 640
@@ -162,7 +162,7 @@ def profile(bench: Bench, model: str, batch: int) -> Figures:
     bench.run(f"{name}-ours", bench.program("train", str(files["ours"]), "0", *tokens, *named))
     plan = make_plan(take_apart(tokens, Settings))
     words = yolo_arguments(plan, *located(prepare(plan.config, lambda line: None)))
-    told = bench_commands.yolo(words, bench.out / "runs", f"{name}-yolo")[3:]
+    told = commands.yolo(words, bench.out / "runs", f"{name}-yolo")[3:]
     bench.run(f"{name}-yolo", bench.program("yolo", str(files["yolo"]), bench.device, *told))
     figures = {side: json.loads(file.read_text(encoding="utf-8")) for side, file in files.items()}
     for side in figures.values():

@@ -1,8 +1,8 @@
 """The programs that gpu_check starts in processes of their own.
 
-    python -m gpu_rank RUN                      a rank of a training, under torchrun, as RUN/wanted.json has it
     python scripts/gpu_rank.py yolo WORD…       Ultralytics' command, counted: FILE DEVICE train key=value …
-    python scripts/gpu_rank.py train FILE SHARED key=value …    starts the first, with this many ranks on one device
+    python scripts/gpu_rank.py train FILE SHARED key=value …    a training, with this many ranks on one device (or 0)
+    … gpu_rank.py rank FILE SHARED RUN          one rank of it, under torchrun
     python scripts/gpu_rank.py final RUN DEVICE FILE            metrics of RUN's best.pt on cuda or cpu
 
 What is counted: calls of CUDA's run-time in some steps, by torch's profiler, after as many that are timed without it.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -26,7 +27,6 @@ LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaun
 SYNCHRONISATIONS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 COPIES = ("cudaMemcpyAsync", "cudaMemcpy", "cudaMemsetAsync")
 OF_TORCH = ("aten::item", "aten::copy_")  # told on CPUs, too
-WANTED = "wanted.json"  # in the run directory: {"file": …, "shared": ranks on one device, or 0}
 
 
 class Profile:
@@ -81,18 +81,17 @@ def per_step(counts: dict[str, int], seconds: float) -> dict[str, Any]:
     }
 
 
-def rank(run: str) -> int:
+def rank(file: str, shared: str, run: str) -> int:
     """A rank of a training, counted; or one of several that share the first device, which the product refuses."""
-    from yoloscale import worker
     from yoloscale.config.freeze import load
-    from yoloscale.dist.environment import from_environment
+    from yoloscale.distributed.environment import from_environment
+    from yoloscale.worker import __main__ as worker
 
-    wanted = json.loads((Path(run) / WANTED).read_text(encoding="utf-8"))
     config, world_size = load(Path(run) / "config.yaml"), from_environment().world_size
-    if wanted["shared"]:
+    if int(shared):
         _share_the_first_device(world_size, config.cluster.device.value)
     else:
-        _count_steps(Profile(Path(wanted["file"]), config.cluster.device.value))
+        _count_steps(Profile(Path(file), config.cluster.device.value))
     return worker.main([sys.argv[0], run])
 
 
@@ -102,7 +101,7 @@ def _share_the_first_device(world_size: int, kind: str) -> None:
     runtime.prepare(world_size, False)  # before Ultralytics is imported
     import torch
 
-    from yoloscale.tasks import train
+    from yoloscale.worker.train import train
 
     device = torch.device(kind, 0) if kind == "cuda" else torch.device(kind)
     train.choose_device = lambda config, ranks: device  # type: ignore[assignment]
@@ -134,49 +133,51 @@ def yolo(file: str, device: str, *words: str) -> int:
 
 
 def train(file: str, shared: str, *tokens: str) -> int:
-    """A training under our launcher, whose ranks are this module's."""
-    from yoloscale.launch.attempt import Observer
-    from yoloscale.launch.claim import claim
+    """A training whose ranks are `rank`, started as our launcher starts one."""
+    from yoloscale.agent.attempt import command
+    from yoloscale.agent.attempts import next_spec
+    from yoloscale.agent.environment import job_environment
     from yoloscale.launch.configure import configure
     from yoloscale.launch.prepare import prepare
-    from yoloscale.launch.start import run_here
+    from yoloscale.launch.run_folder import create_or_resume
+    from yoloscale.runs.tail import last_lines
 
     config = prepare(configure(tokens), print)
     ranks = int(shared) or config.cluster.procs_per_node
     backend = "gloo" if int(shared) else config.cluster.backend  # NCCL refuses two ranks on one GPU
     config = replace(config, cluster=replace(config.cluster, procs_per_node=ranks, backend=backend, max_restarts=0))
-    taken = claim(config, [])
-    wanted = {"file": file, "shared": int(shared)}
-    (taken.run.path / WANTED).write_text(json.dumps(wanted), encoding="utf-8")
-    outcome = run_here(taken, Observer(), worker="gpu_rank")
-    if outcome.failure is not None:
-        print(outcome.failure.error)
-    return outcome.exit_code
+    taken = create_or_resume(config, [])
+    argv, variables = command(next_spec(taken.run, config))
+    own = [str(Path(__file__).absolute()), "rank", file, shared]
+    argv[-3:-1] = own  # in place of -m yoloscale.worker, before the run's folder
+    done = subprocess.run(argv, env=job_environment(variables, os.environ), check=False)
+    if done.returncode != 0:
+        print("\n".join(last_lines(taken.run.rank_log(1, 0), 4)))
+    return done.returncode
 
 
 def final(run: str, device: str, file: str) -> int:
     """What `final` makes of best.pt on this device."""
     from yoloscale.config.freeze import load
     from yoloscale.config.schema import Device
-    from yoloscale.dist.environment import Ranks
-    from yoloscale.engine.votes import Ballot
+    from yoloscale.distributed.environment import Ranks
+    from yoloscale.engine.stop_requests import StopRequests
     from yoloscale.runs.directory import RunDirectory
     from yoloscale.yolo import runtime
 
     runtime.prepare(1, False)
-    from yoloscale.tasks.setup import build, choose_device
+    from yoloscale.worker.train.parts import build, choose_device
 
     runtime.keep_offline()
     of, ranks, config = RunDirectory(Path(run)), Ranks(), load(Path(run) / "config.yaml")
     config = replace(config, amp="fp32", cluster=replace(config.cluster, device=Device(device)))
-    parts = build(config, of, ranks, choose_device(config, ranks), None, Ballot(), lambda phase: None)
+    parts = build(config, of, ranks, choose_device(config, ranks), None, StopRequests(), lambda phase: None)
     metrics = parts.evaluation.final(of.weights / "best.pt", plots=False)
     Path(file).write_text(json.dumps(metrics), encoding="utf-8")
     return 0
 
 
-PROGRAMS = {"yolo": yolo, "train": train, "final": final}
+PROGRAMS = {"yolo": yolo, "train": train, "rank": rank, "final": final}
 
 if __name__ == "__main__":
-    program = PROGRAMS.get(sys.argv[1])
-    sys.exit(program(*sys.argv[2:]) if program is not None else rank(sys.argv[1]))
+    sys.exit(PROGRAMS[sys.argv[1]](*sys.argv[2:]))

@@ -101,9 +101,9 @@ class Run:
     def _started(self) -> psutil.Process:
         deadline = time.monotonic() + START_S
         while self._process.poll() is None and time.monotonic() < deadline:
-            started = [e for e in events.history(self.directory) if e["event"] == events.ATTEMPT_STARTED]
+            started = [e for e in events.history(self.directory) if isinstance(e, events.AttemptStarted)]
             if started and self._step():
-                return psutil.Process(started[-1]["processes"][0]["pid"])
+                return psutil.Process(started[-1].processes[0].pid)
             time.sleep(0.05)
         self._kill()
         raise SystemExit(f"{self.name}: no step\n{self._log.read_text()}")

@@ -23,11 +23,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.bench import commands
+from yoloscale.bench import sides as bench_sides
+from yoloscale.bench.machine import describe_machine
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Config
-from yoloscale.launch import bench_commands, bench_sides
-from yoloscale.launch.bench_machine import describe_machine
+from yoloscale.errors import ConfigError
 
 METRIC = "metrics/mAP50-95"  # of boxes, masks or keypoints: the last of them counts, the task's own
 DEFAULTS = {
@@ -123,7 +124,7 @@ def tokens_of(parsed: argparse.Namespace) -> list[str]:
 def train_pair(tokens: list[str], seed: int, folder: Path, say: Say) -> tuple[Outcome, Outcome]:
     """Train both sides with one seed, evaluate both."""
     from yoloscale.config.resolve import starting_weights
-    from yoloscale.data import sources
+    from yoloscale.datasets import sources
     from yoloscale.launch.configure import configure
     from yoloscale.launch.prepare import prepare
 
@@ -135,7 +136,7 @@ def train_pair(tokens: list[str], seed: int, folder: Path, say: Say) -> tuple[Ou
     found = sources.locate_weights(weights, cache) if weights else None
     config.amp = False if config.amp in (False, "fp32") else config.amp
     name = f"ours-{seed}"
-    sample = bench_sides.measure_ours(bench_commands.ours(seeded, folder, name), folder, name)
+    sample = bench_sides.measure_ours(commands.ours(seeded, folder, name), folder, name)
     said = json.loads((folder / name / "result.json").read_text(encoding="utf-8"))
     reported = {**said["metrics"], "fitness": said["fitness"]}
     validated = validate(folder / name / "weights" / "best.pt", source, config)
@@ -148,8 +149,8 @@ def train_pair(tokens: list[str], seed: int, folder: Path, say: Say) -> tuple[Ou
     )
     say(f"seed {seed}  yoloscale   {ours.validated:.4f}  {ours.images_per_s:.1f} images/s")
     name = f"yolo-{seed}"
-    arguments = bench_commands.yolo_arguments(config, source, found, {})
-    sample = bench_sides.measure_yolo(bench_commands.yolo(arguments, folder, name), folder, name)
+    arguments = commands.yolo_arguments(config, source, found, {})
+    sample = bench_sides.measure_yolo(commands.yolo(arguments, folder, name), folder, name)
     validated = validate(folder / name / "weights" / "best.pt", source, config)
     yolo = Outcome(seed, main_metric(validated), sample.images_per_s)
     say(f"seed {seed}  yolo train  {yolo.validated:.4f}  {yolo.images_per_s:.1f} images/s")
@@ -165,7 +166,7 @@ def validate(weights: Path, source: Path, config: Config) -> dict[str, float]:
         found = YOLO(str(weights)).val(
             data=str(source),
             imgsz=config.imgsz,
-            device=bench_commands.yolo_device(config).split(",")[0],
+            device=commands.yolo_device(config).split(",")[0],
             plots=False,
             verbose=False,
             project=str(weights.parent.parent),

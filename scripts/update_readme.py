@@ -61,7 +61,7 @@ def machine() -> str:
     """CPU model, CPUs that may be used, GPUs, and the versions that decide about speed."""
     from importlib.metadata import version
 
-    from yoloscale.config.machine import this_machine
+    from yoloscale.system.machine import this_machine
 
     found = this_machine()
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

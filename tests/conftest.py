@@ -19,7 +19,7 @@ import pytest
 import yaml
 from tests.ports import free_port
 
-from yoloscale.dist.heartbeat import HEARTBEAT
+from yoloscale.distributed.heartbeat import HEARTBEAT
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from yoloscale.dist import group
-from yoloscale.dist.environment import from_environment
+from yoloscale.distributed import group
+from yoloscale.distributed.environment import from_environment
 
 
 def function_of(file: str, name: str) -> Any:

@@ -19,12 +19,12 @@ from yoloscale import runs, sweep
 
 if TYPE_CHECKING:
     from yoloscale.api import Run, RunFailed, Sweep, train
-    from yoloscale.config.errors import ConfigError
+    from yoloscale.errors import ConfigError
 
 __all__ = ["ConfigError", "Run", "RunFailed", "Sweep", "runs", "sweep", "train"]
 
 _HOMES = {
-    "ConfigError": "yoloscale.config.errors",
+    "ConfigError": "yoloscale.errors",
     "Run": "yoloscale.api",
     "RunFailed": "yoloscale.api",
     "Sweep": "yoloscale.api",

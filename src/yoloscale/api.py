@@ -6,27 +6,28 @@ does not end it, and nothing is lost by it. `yoloscale.runs()` finds it again; `
 
 from __future__ import annotations
 
-import time
+import math
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from yoloscale.backends.registry import RateLimited
+from yoloscale.backends.run_lock import RunLock
+from yoloscale.backends.status import status, statuses
 from yoloscale.config.addresses import hidden
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.schema import Launcher
-from yoloscale.config.words import from_values
+from yoloscale.config.compose.words import from_values
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.claim import Claim
-from yoloscale.launch.move import Before
 from yoloscale.launch.once import refuse_several
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import EventTail
+from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.runs.listing import all_runs as listed_runs
-from yoloscale.runs.scheduler import Seldom
-from yoloscale.runs.status import Status, read_result, status, statuses
+from yoloscale.runs.status import Status, read_result
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.runs.tail import last_lines
+from yoloscale.system.waiting import wait_until
 
 POLL_S = 0.2
 SWEEP_POLL_S = 1.0  # it reads the events of all points
@@ -71,12 +72,14 @@ class Run:
 
         Raises RunFailed if it ends in another way, TimeoutError if it still goes on after the time.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        asked, told = Seldom(SCHEDULER_POLL_S), EventTail(self._run)
-        while (found := status(self._run, asked, told)).is_active:
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"run {self.name!r} is still {found.state} after {timeout_s} s")
-            time.sleep(POLL_S)
+        asked, told = RateLimited(SCHEDULER_POLL_S), EventTail(self._run)
+
+        def end() -> Status | None:
+            found = status(self._run, asked, told)
+            return None if found.is_active else found
+
+        if (found := wait_until(end, math.inf if timeout_s is None else timeout_s, POLL_S)) is None:
+            raise TimeoutError(f"run {self.name!r} is still {self.status().state} after {timeout_s} s")
         if found.state != "finished":
             raise RunFailed(self._why(found))
         return self
@@ -119,7 +122,7 @@ class Run:
 
         refuse_several(["resume"])
         changes = hidden([*overrides, *from_values(values)])
-        before = Before.of(self._run)
+        before = FrozenState.of(self._run)
         _start(ready_again(self._run, print, changes), ["resume", str(self.path), *changes], before)
         return self
 
@@ -138,24 +141,24 @@ def train(*overrides: str, **values: Any) -> Run:
     as a dict: cluster={"nodes": 2}. Weights and images are fetched and checked before this returns.
     Raises ConfigError, with all problems, before anything is started.
     """
-    from yoloscale.launch.claim import proposed_run
+    from yoloscale.backends import registry
     from yoloscale.launch.configure import configure
-    from yoloscale.launch.slurm.own_job import remarks_in_job
+    from yoloscale.launch.run_folder import proposed_run
     from yoloscale.launch.start import ready
 
     refuse_several(["train"])
     tokens = hidden([*overrides, *from_values(values)])
     config = configure(tokens, print)
-    if config.cluster.nodes > 1 and config.cluster.launcher is Launcher.local:
+    if config.cluster.nodes > 1 and config.cluster.is_here:
         raise ConfigError(
             Problem(
                 "cluster.nodes", f"{config.cluster.nodes}", "start several nodes with `yoloscale train --node-rank K`"
             )
         )
-    for line in remarks_in_job(config):
+    for line in registry.remarks(config):
         print(line)
     run, is_named = proposed_run(config), config.name is not None
-    before = Before.of(run) if run.path.exists() else None
+    before = FrozenState.of(run) if run.path.exists() else None
     taken = ready(config, tokens, print)
     name = [] if is_named else from_values({"name": taken.run.name})
     _start(taken, ["train", *tokens, *name], before)
@@ -195,12 +198,13 @@ class Sweep:
         """
         from yoloscale.sweep.launchers import alive
 
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        asked = Seldom(SCHEDULER_POLL_S)
-        while alive(self._sweep) or any(_is_taken(found) for found in statuses(self._sweep.runs(), asked)):
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"sweep {self._sweep.name!r} still goes on after {timeout_s} s")
-            time.sleep(SWEEP_POLL_S)
+        asked = RateLimited(SCHEDULER_POLL_S)
+
+        def is_over() -> bool:
+            return not alive(self._sweep) and not any(each.is_taken for each in statuses(self._sweep.runs(), asked))
+
+        if not wait_until(is_over, math.inf if timeout_s is None else timeout_s, SWEEP_POLL_S):
+            raise TimeoutError(f"sweep {self._sweep.name!r} still goes on after {timeout_s} s")
         return self
 
     def cancel(self, *, at_once: bool = False, timeout_s: float = 120.0) -> bool:
@@ -217,7 +221,7 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     data for all points, but for data=["a.yaml", "b.yaml"]: a run for each. With cluster="slurm" the points are
     submitted as one array. Raises ConfigError, with all problems, before anything is started.
     """
-    from yoloscale.config.each_dataset import with_each_dataset
+    from yoloscale.config.compose.each_dataset import with_each_dataset
     from yoloscale.sweep.search.ready import wants_search
 
     refuse_several(["train"])
@@ -228,16 +232,16 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
 def _start_grid(tokens: list[str]) -> Path:
     from yoloscale.sweep import local
     from yoloscale.sweep.ready import ready as ready_sweep
-    from yoloscale.sweep.submit import launcher_of, refuse_if_nothing, submit_points
+    from yoloscale.sweep.submit import cluster_of, refuse_if_nothing, submit_points
     from yoloscale.sweep.unfinished import unfinished
 
     with ready_sweep(tokens, print) as taken:
         made, indices = taken.directory, unfinished(taken.directory)
-        is_on_slurm = launcher_of(made, indices) is Launcher.slurm
-        if is_on_slurm:
+        is_elsewhere = not cluster_of(made, indices).is_here
+        if is_elsewhere:
             refuse_if_nothing(made, indices, failed_only=False)
             submit_points(made, ["resume", str(made.path)], indices, is_new=taken.is_new)
-    if indices and not is_on_slurm:
+    if indices and not is_elsewhere:
         local.start_in_background(made)
     return made.path
 
@@ -251,7 +255,7 @@ def _start_search(tokens: list[str]) -> Path:
     from yoloscale.sweep.search.submit import open_indices, submit_search
 
     search = ready_search(plan_search(tokens, print), print)
-    if search.base.cluster.launcher is Launcher.slurm:
+    if not search.base.cluster.is_here:
         with take(search.sweep):
             forget_removed(search)
             words, indices = ["resume", str(search.sweep.path)], open_indices(search)
@@ -261,23 +265,18 @@ def _start_search(tokens: list[str]) -> Path:
     return search.sweep.path
 
 
-def _is_taken(found: Status) -> bool:
-    """Whether somebody has it; a point that was only frozen is pending, too."""
-    return found.is_active and (found.job is not None or found.attempt > 0)
-
-
-def _start(taken: Claim, words: list[str], before: Before | None) -> None:
-    """Train a claimed run in the background, or submit it; `words` are what would be typed for that.
+def _start(taken: RunLock, words: list[str], before: FrozenState | None) -> None:
+    """Train a locked run in the background, or submit it; `words` are what would be typed for that.
 
     `before`: how the run was frozen, and is again where SLURM does not take it; None if there was none.
     """
     from yoloscale.config.freeze import load
-    from yoloscale.launch.slurm.submit import submit_claimed
-    from yoloscale.launch.start import run_in_background
+    from yoloscale.launch.here import run_in_background
+    from yoloscale.launch.submit import submit
 
     config = load(taken.run.config)
-    if config.cluster.launcher is Launcher.slurm:
-        submit_claimed(taken, config, tuple(words), before)
+    if not config.cluster.is_here:
+        submit(taken, config, words, before)
     else:
         run_in_background(taken)
 

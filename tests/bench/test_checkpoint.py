@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from yoloscale.cli.bench_checkpoint_table import print_report, remarks, rows
-from yoloscale.cli.bench_plan import CheckpointSettings, comparable_config, take_apart
-from yoloscale.config.errors import ConfigError
+from yoloscale.bench.checkpoint import measure_resume, resumed_config
+from yoloscale.bench.checkpoint_figures import as_json, delay_s
+from yoloscale.bench.plan import CheckpointSettings, comparable_config, take_apart
+from yoloscale.bench.sides import SideFailed
+from yoloscale.cli.show.bench_checkpoint import print_report, remarks, rows
 from yoloscale.config.schema import Config, OriginConfig
-from yoloscale.launch.bench_checkpoint import measure_resume, resumed_config
-from yoloscale.launch.bench_checkpoint_figures import as_json, delay_s
-from yoloscale.launch.bench_sides import SideFailed
+from yoloscale.errors import ConfigError
 from yoloscale.runs.directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]

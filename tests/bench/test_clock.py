@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tests.fake_time import FakeTime
 
-from yoloscale.launch.bench_sides import CLOCK_FILE
+from yoloscale.system.variables import BENCH_FILE
 from yoloscale.yolo import training_clock
-from yoloscale.yolo.training_clock import CALLBACKS, FILE_VARIABLE, Clock
+from yoloscale.yolo.training_clock import CALLBACKS, Clock
 
 FAKE = FakeTime()
 
@@ -68,17 +68,13 @@ def test_the_first_step_is_when_the_weights_first_moved(clock: Clock, trainer: A
     assert abs(first - time.time()) < 100
 
 
-def test_the_launcher_names_the_file_as_the_clock_does() -> None:
-    assert CLOCK_FILE == FILE_VARIABLE
-
-
 @pytest.mark.parametrize(
     ("amp", "active", "name"), [(True, False, "fp32"), (True, True, "fp16"), ("bf16", True, "bf16")]
 )
 def test_the_measurement_names_the_precision_that_was_used(
     amp: Any, active: bool, name: str, clock: Clock, trainer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "measured.json"))
+    monkeypatch.setenv(BENCH_FILE, str(tmp_path / "measured.json"))
     trainer.args.amp, trainer.amp = amp, active
     run_epoch(trainer, 0.001)
     CALLBACKS["on_train_end"](trainer)
@@ -88,7 +84,7 @@ def test_the_measurement_names_the_precision_that_was_used(
 
 
 def test_only_the_first_rank_writes(trainer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "measured.json"))
+    monkeypatch.setenv(BENCH_FILE, str(tmp_path / "measured.json"))
     monkeypatch.setenv("RANK", "1")
     CALLBACKS["on_train_end"](trainer)
     assert not (tmp_path / "measured.json").exists()

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.cli.bench_plan import Settings, make_plan, take_apart
-from yoloscale.config.compose import compose
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.machine import Machine
+from yoloscale.backends.check import validate
+from yoloscale.bench.commands import ours, yolo, yolo_arguments
+from yoloscale.bench.machine import cpu_model, describe_machine
+from yoloscale.bench.plan import Settings, make_plan, take_apart
+from yoloscale.config.compose.hydra import compose
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import Config, Device
-from yoloscale.config.validate import validate
-from yoloscale.launch.bench_commands import ours, yolo, yolo_arguments
-from yoloscale.launch.bench_machine import cpu_model, describe_machine
+from yoloscale.errors import ConfigError
+from yoloscale.system.machine import Machine
 
 CPU = Machine(gpu_count=0, cpus=2, has_bf16=True)
 BENCH = "--config-name=bench"

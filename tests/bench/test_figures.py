@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from yoloscale.cli.bench_table import print_report, remarks, rows
-from yoloscale.launch.bench_figures import Repeat, as_json, figure, first_steps, ratios, speeds
-from yoloscale.launch.bench_sides import Sample
+from yoloscale.bench.figures import Repeat, as_json, figure, first_steps, ratios, speeds
+from yoloscale.bench.sides import Sample
+from yoloscale.cli.show.bench import print_report, remarks, rows
 
 ABOUT: dict[str, Any] = {
     "plan": "global 16 = 2 ranks × 8, accumulate 4",

@@ -68,7 +68,7 @@ def test_the_report_shows_both_sides_by_seed(parity: ModuleType) -> None:
 
 @pytest.mark.parametrize("data", ["shapes", "trees"])
 def test_its_settings_compose_for_both_data_sets(parity: ModuleType, data: str) -> None:
-    from yoloscale.config.compose import compose
+    from yoloscale.config.compose.hydra import compose
 
     parsed = parity.arguments().parse_args(["--data", data, "--epochs", "3", "imgsz=64"])
     config = compose(["--config-name=train", *parity.tokens_of(parsed), "seed=5"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from yoloscale.launch.bench_sides import SideFailed, measure_yolo
+from yoloscale.bench.sides import SideFailed, measure_yolo
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -32,7 +32,7 @@ sys.exit(3)
 """
 MEASURES_FOREVER = """
 import pathlib, sys
-from yoloscale.launch.bench_sides import measure_yolo
+from yoloscale.bench.sides import measure_yolo
 program = "import os, pathlib, time; pathlib.Path('side').write_text(str(os.getpid())); time.sleep(600)"
 measure_yolo([sys.executable, "-c", program], pathlib.Path.cwd(), "yolo-1")
 """

@@ -152,8 +152,8 @@ def test_the_same_step_again_replaces_the_old_one(checkpoints: CheckpointStore) 
 
 def test_every_file_is_synced_before_the_folder_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    real_sync, real_rename = store._sync, os.rename
-    monkeypatch.setattr(store, "_sync", lambda path: (order.append(f"sync {path.name[:23]}"), real_sync(path)))
+    real_sync, real_rename = store.sync, os.rename
+    monkeypatch.setattr(store, "sync", lambda path: (order.append(f"sync {path.name[:23]}"), real_sync(path)))
     monkeypatch.setattr(os, "rename", lambda a, b: (order.append(f"rename to {Path(b).name}"), real_rename(a, b)))
     CheckpointStore(tmp_path / "c", Retention()).save(state(1), {"step": 1})
     renamed = order.index("rename to step-000000001")

@@ -12,10 +12,10 @@ import torch
 from tests.engine.test_agreement import digest, toy
 
 from yoloscale.checkpoint import store, transfer
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.dist import group
-from yoloscale.dist.environment import Ranks
-from yoloscale.dist.peers import PeerLost
+from yoloscale.distributed import group
+from yoloscale.distributed.environment import Ranks
+from yoloscale.distributed.peers import PeerLost
+from yoloscale.errors import ConfigError, Problem
 
 
 def state() -> dict[str, Any]:

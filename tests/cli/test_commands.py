@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.run_events import write_event
 
-from yoloscale.cli.main import USAGE, main, print_problems
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.cli.main import main, print_problems
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config, Device
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import BAD_CONFIG
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -28,10 +30,10 @@ def failed_run(tmp_path: Path) -> RunDirectory:
     run.attempt_logs(1).mkdir(parents=True)
     run.config.write_text("cluster: {procs_per_node: 1, device: cpu, backend: gloo, planned_ranks: 1}")
     host = socket.gethostname()
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=os.getpid(), argv=[])
+    events.append(run, events.AttemptLaunched(attempt=1, host=host, pid=os.getpid(), argv=[]))
     processes = [{"rank": 0, "host": host, "pid": 1, "device": "cpu"}]
-    events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=processes)
-    events.record(run, events.TRAINING_STARTED, attempt=1, epochs=9, steps_per_epoch=4, epoch=1, step=0, plan="p")
+    events.append(run, events.AttemptStarted(attempt=1, world_size=1, processes=processes))
+    write_event(run, "training_started", attempt=1, epochs=9, steps_per_epoch=4, epoch=1, step=0, plan="p")
     lines = [
         {"kind": "step", "step": 4, "epoch": 1, "epoch_step": 4, "train/box_loss": 2.0, "images_per_s": 12.5},
         {"kind": "epoch", "step": 4, "epoch": 1, "train/box_loss": 1.5, "images_per_s": 12.5},
@@ -40,8 +42,8 @@ def failed_run(tmp_path: Path) -> RunDirectory:
     time.sleep(0.01)
     run.metrics.write_text("".join(json.dumps({"time": time.time(), **line}) + "\n" for line in lines))
     time.sleep(0.01)
-    events.record(run, events.FAILED, attempt=1, rank=0, host=host, error="out of memory")
-    events.record(run, events.EXITED, attempt=1, exit_code=1)
+    write_event(run, "failed", attempt=1, rank=0, host=host, error="out of memory")
+    events.append(run, events.Exited(attempt=1, exit_code=1))
     run.rank_log(1, 0).write_text("first line\nlast line\n")
     return run
 
@@ -54,7 +56,7 @@ def test_a_working_folder_that_was_deleted(
     lost.mkdir()
     monkeypatch.chdir(lost)
     lost.rmdir()
-    assert main(typed) == USAGE
+    assert main(typed) == BAD_CONFIG
     told = capsys.readouterr().err
     assert "working folder: it was deleted" in told
     assert "cd to a folder that is there" in told
@@ -192,10 +194,9 @@ def cpu_seconds(run: Callable[[], int]) -> float:
 
 
 def test_the_launcher_side_imports_nothing_heavy() -> None:
-    modules = (
-        "api, cli.train, cli.watch, cli.logs, cli.runs, cli.status, cli.cancel, cli.resume, cli.interrupt, cli.data"
-    )
-    modules += ", cli.display, cli.ending, launch.supervise, config.compose"
+    modules = "api, cli.train, cli.logs, cli.runs, cli.status, cli.cancel, cli.resume, cli.interrupt, cli.data"
+    modules += ", cli.show.watch, cli.show.display, cli.show.ending"
+    modules += ", launch.supervise, config.compose.hydra, backends.slurm.backend"
     code = "; ".join(f"import yoloscale.{module.strip()}" for module in modules.split(","))
     code += "; import sys; print([m for m in ('torch', 'ultralytics', 'wandb', 'cv2', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

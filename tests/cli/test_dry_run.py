@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from yoloscale.cli.train import main
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 
 FOLDS = ["-m", "lr0=0.1,0.2", "optimizer=SGD"]
 

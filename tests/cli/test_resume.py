@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
+from yoloscale.backends.run_lock import lock
+from yoloscale.backends.slurm import own_job, submit
+from yoloscale.backends.slurm.commands import SlurmError
+from yoloscale.backends.slurm.own_job import OwnJob
 from yoloscale.cli import resume
 from yoloscale.cli.resume import words_of
-from yoloscale.config.errors import ConfigError
-from yoloscale.launch.claim import claim, lock
+from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
-from yoloscale.launch.slurm import own_job, submit
-from yoloscale.launch.slurm.own_job import OwnJob
-from yoloscale.runs import events
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.slurm_commands import SlurmError
 
 Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -82,7 +83,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """An unfinished run on this machine."""
     monkeypatch.chdir(tmp_path)
     words = ["experiment=smoke", "device=cpu", "cluster.procs_per_node=1", "name=long"]
-    taken = claim(configure(words), words)
+    taken = create_or_resume(configure(words), words)
     taken.release()
     return taken.run
 
@@ -102,7 +103,7 @@ def test_a_resume_that_slurm_does_not_take_leaves_the_run_as_it_was(
     with pytest.raises(ConfigError, match="Unable to contact"):
         resume.main([str(run.path), "cluster=slurm"])
     assert files(run) == before
-    there, back = (event for event in events.history(run) if event["event"] == events.MOVED)
+    there, back = (event for event in lines_of(run) if event["event"] == "moved")
     assert (there["from"], there["to"]) == (back["to"], back["from"])
     lock(run).release()
 
@@ -115,4 +116,4 @@ def test_a_resume_that_is_too_large_for_the_job_that_it_is_typed_in_changes_noth
     with pytest.raises(ConfigError, match=r"write cluster\.cpus_per_task=8"):
         resume.main([str(run.path), "cluster=slurm", "cluster.cpus_per_task=9"])
     assert files(run) == before
-    assert events.history(run) == []
+    assert lines_of(run) == []

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from yoloscale.backends.slurm import own_job
+from yoloscale.backends.slurm.own_job import OwnJob
 from yoloscale.cli import train
-from yoloscale.launch.slurm import own_job
-from yoloscale.launch.slurm.own_job import OwnJob
 
 Yoloscale = Callable[..., "subprocess.CompletedProcess[str]"]
 

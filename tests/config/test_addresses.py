@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from yoloscale.config.addresses import hidden, hide, whole, without_secrets
-from yoloscale.config.compose import compose
-from yoloscale.config.errors import ConfigError
+from yoloscale.config.compose.hydra import compose
 from yoloscale.config.freeze import freeze, load, load_own
 from yoloscale.config.schema import Config, DataConfig
+from yoloscale.errors import ConfigError
 
 
 @pytest.mark.parametrize(

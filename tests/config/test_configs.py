@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.catalog import read_catalog, task_of_architecture
-from yoloscale.config.compose import compose
+from yoloscale.agent.attempt import command as start_command
+from yoloscale.agent.spec import node_spec
+from yoloscale.backends.base import job_for
+from yoloscale.backends.check import validate
+from yoloscale.backends.slurm.render import script_of
+from yoloscale.config.compose.catalog import read_catalog, task_of_architecture
+from yoloscale.config.compose.help import train_help
+from yoloscale.config.compose.hydra import compose
 from yoloscale.config.freeze import freeze, load
-from yoloscale.config.help import train_help
 from yoloscale.config.locations import configs_folder
-from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import resolve
-from yoloscale.config.schema import Config, Launcher
-from yoloscale.config.sweep import SweepConfig
-from yoloscale.config.validate import validate
-from yoloscale.launch.attempt import command as start_command
-from yoloscale.launch.slurm.job import job_for
-from yoloscale.launch.slurm.render import script_of
-from yoloscale.launch.spec import job_spec
+from yoloscale.config.schema import Config
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.sweep.configure import configure_all
 from yoloscale.sweep.effects import useless
-from yoloscale.sweep.points import Point, expand
-from yoloscale.sweep.search.space import read_space
+from yoloscale.sweep.grammar.points import Point, expand
+from yoloscale.sweep.grammar.space import read_space
+from yoloscale.system.machine import Machine
 
 FIRST_POINTS = 8  # of a sweep that a comment shows
 EIGHT_GPUS = Machine(gpu_count=8, cpus=64, has_bf16=True)
@@ -95,11 +95,11 @@ def test_every_file_composes_validates_freezes_and_renders(command: str, tmp_pat
     config = started(command if "experiment" in command else f"{command} batch={32 if 'cluster=' in command else 16}")
     freeze(config, tmp_path / "config.yaml")
     assert load(tmp_path / "config.yaml") == replace(config, sweep=SweepConfig())
-    if config.cluster.launcher is Launcher.slurm:
+    if config.cluster.launcher == "slurm":
         script = script_of(job_for(config, tmp_path / "run", tuple(shlex.split(command))))
         read = subprocess.run(["bash", "-n"], input=script, capture_output=True, timeout=30, check=False)
         assert (read.returncode, read.stderr) == (0, b"")
-    argv, variables = start_command(job_spec(config, tmp_path / "run", attempt=1, job_id="job"))
+    argv, variables = start_command(node_spec(config, tmp_path / "run", attempt=1, job_id="job"))
     assert argv[-2:] == ["yoloscale.worker", str(tmp_path / "run")]
     assert f"--nproc-per-node={config.cluster.procs_per_node}" in argv
     assert variables["YOLOSCALE_ATTEMPT"] == "1"

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import Sections, freeze, load, load_own
 from yoloscale.config.schema import (
     ClusterConfig,
@@ -21,6 +20,7 @@ from yoloscale.config.schema import (
     WandbConfig,
     WandbMode,
 )
+from yoloscale.errors import ConfigError
 
 
 def awkward_config() -> Config:

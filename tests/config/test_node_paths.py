@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.compose import compose
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.compose.hydra import compose
 from yoloscale.config.node_paths import (
     expanded,
     is_checked_later,
@@ -19,6 +18,7 @@ from yoloscale.config.node_paths import (
     variables_in,
 )
 from yoloscale.config.schema import DataCheck
+from yoloscale.errors import ConfigError, Problem
 
 SLURM = ("cluster=slurm", "device=cpu", "model=yolo26n.yaml")
 

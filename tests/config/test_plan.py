@@ -4,9 +4,9 @@ from itertools import product
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
 from yoloscale.config.plan import BatchPlan, Split, describe, difference, is_automatic, plan
 from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.errors import ConfigError
 
 
 def config(batch: float, ranks: int, nodes: int = 1, nbs: int = 64, **cluster: object) -> Config:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import resolve, starting_weights
-from yoloscale.config.schema import ClusterConfig, Config, DataConfig, Device, Launcher, ModelConfig, ShapesConfig
+from yoloscale.config.schema import ClusterConfig, Config, DataConfig, Device, ModelConfig, ShapesConfig
+from yoloscale.system.machine import Machine
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 OLD_CPU = Machine(gpu_count=0, cpus=4, has_bf16=False)
@@ -71,10 +71,10 @@ def test_starting_weights() -> None:
 )
 def test_gpus_come_with_cpus(given: dict[str, Any], cpus: int | None) -> None:
     """A site's default is one CPU for each task, and there is one task on each node."""
-    cluster = ClusterConfig(launcher=Launcher.slurm, **given)
+    cluster = ClusterConfig(launcher="slurm", **given)
     assert resolve(Config(cluster=cluster), CPU).cluster.cpus_per_task == cpus
 
 
 def test_nodes_for_oneself_without_gpus_by_name_are_not_taken_for_cpus() -> None:
-    cluster = ClusterConfig(launcher=Launcher.slurm, exclusive="true")
+    cluster = ClusterConfig(launcher="slurm", exclusive="true")
     assert resolve(Config(cluster=cluster), CPU).cluster.device is Device.auto

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.arguments import TrainArguments
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.machine import Machine
+from yoloscale.backends.check import validate
 from yoloscale.config.plan import plan
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE, FREE_GROUPS, Done, remarks
@@ -17,17 +15,18 @@ from yoloscale.config.schema import (
     DataCheck,
     DataConfig,
     Device,
-    Launcher,
     LoggerConfig,
     ModelConfig,
     OriginConfig,
     Task,
     WandbConfig,
 )
-from yoloscale.config.sweep import SearchConfig, TrialConfig
+from yoloscale.config.schema.arguments import TrainArguments
+from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.typed_again import changed
-from yoloscale.config.validate import validate
+from yoloscale.errors import ConfigError
+from yoloscale.system.machine import Machine
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 ROOT = {entry.name for entry in fields(TrainArguments)}
@@ -213,7 +212,7 @@ def test_data_elsewhere_that_cannot_be_compared_is_taken_where_it_is_asked_for(
     before: str | None, check: DataCheck
 ) -> None:
     run = frozen(origin=OriginConfig(folder="/old", dataset=before))
-    there = replace(run.cluster, launcher=Launcher.slurm)
+    there = replace(run.cluster, launcher="slurm")
     wanted = replace(run, data=DataConfig("mine", "/new/data.yaml", check=check), cluster=there, origin=OriginConfig())
     is_compared_later = before is not None and check is DataCheck.now
     assert bool(differences(moved(run, wanted), wanted)) is not is_compared_later, "by a command of the same name"
@@ -234,7 +233,7 @@ def test_the_fingerprint_of_a_run_is_not_that_of_data_elsewhere() -> None:
 def test_a_path_typed_for_a_run_on_slurm_keeps_the_variables_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", "/login")
     run = frozen()
-    on_slurm = replace(run, cluster=replace(run.cluster, launcher=Launcher.slurm, partition="gpu"))
+    on_slurm = replace(run, cluster=replace(run.cluster, launcher="slurm", partition="gpu"))
     assert typed(on_slurm, "data='$TMPDIR/a.yaml'").data.source == "$TMPDIR/a.yaml"
     assert typed(run, "data='$TMPDIR/a.yaml'").data.source == "/login/a.yaml"
 

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.machine import Machine
+from yoloscale.backends.check import validate
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import Done
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, ModelConfig, Task
-from yoloscale.config.slurm import passed_through
+from yoloscale.config.schema import ClusterConfig, Config, Device, ModelConfig, Task
+from yoloscale.config.schema.slurm import passed_through
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.typed_again import changed as changed_with
-from yoloscale.config.validate import validate
+from yoloscale.errors import ConfigError
+from yoloscale.system.machine import Machine
 
 CPU = Machine(gpu_count=0, cpus=4, has_bf16=True)
 OLD_CPU = Machine(gpu_count=0, cpus=4, has_bf16=False)
@@ -103,7 +103,7 @@ def test_typed_in_the_grammar_of_train() -> None:
 
 def test_from_slurm_to_here_leaves_what_was_asked_of_slurm() -> None:
     asked = {"partition": "gpu", "gpus_per_node": "8", "sbatch": {"nice": 5}, "time": "1-00:00:00", "max_requeues": 3}
-    run = frozen(CPU, launcher=Launcher.slurm, nodes=2, procs_per_node=1, min_nodes=1, timeout_s=99.0, **asked)
+    run = frozen(CPU, launcher="slurm", nodes=2, procs_per_node=1, min_nodes=1, timeout_s=99.0, **asked)
     here = changed(run, ["cluster.launcher=local"]).cluster
     blank = ClusterConfig()
     assert all(getattr(here, name) == getattr(blank, name) for name in (*asked, "nodes", "min_nodes"))
@@ -114,7 +114,7 @@ def test_from_slurm_to_here_leaves_what_was_asked_of_slurm() -> None:
 
 
 def test_options_and_variables_come_beside_those_there_are() -> None:
-    run = frozen(CPU, launcher=Launcher.slurm, sbatch={"nice": 5, "hold": True}, env={"A": "1"}, procs_per_node=2)
+    run = frozen(CPU, launcher="slurm", sbatch={"nice": 5, "hold": True}, env={"A": "1"}, procs_per_node=2)
     typed = ["cluster.sbatch.hold=null", "cluster.sbatch.nodelist=node[1-2]", "cluster.env.NCCL_DEBUG=INFO"]
     again = changed(run, typed).cluster
     assert passed_through(again) == {"nice": 5, "nodelist": "node[1-2]"}
@@ -129,7 +129,7 @@ def test_a_group_takes_the_place_of_all_settings() -> None:
     there = changed(
         run, ["cluster=slurm", "cluster.partition=low", "cluster.nodes=2", "cluster.procs_per_node=1"]
     ).cluster
-    assert (there.launcher, there.partition, there.nodes, there.procs_per_node) == (Launcher.slurm, "low", 2, 1)
+    assert (there.launcher, there.partition, there.nodes, there.procs_per_node) == ("slurm", "low", 2, 1)
     assert (there.exact_reduce, there.planned_ranks, there.threads) == (True, 2, None)
     back = changed(replace(run, cluster=there), ["cluster=local", "cluster.procs_per_node=2"])
     assert back.cluster == replace(frozen(CPU).cluster, exact_reduce=True)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from yoloscale.config.memory import Room
 from yoloscale.data import cache
-from yoloscale.dist.environment import Ranks
+from yoloscale.distributed.environment import Ranks
+from yoloscale.system.memory import Room
 
 COUNT = 11
 
@@ -213,7 +213,7 @@ def test_a_kill_before_the_owner_is_named_leaves_one_folder(
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cache.fcntl, "flock", die)
+    monkeypatch.setattr("fcntl.flock", die)
     with pytest.raises(KeyboardInterrupt), cache._owned(tmp_path / "partial"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["memory", "partial"]

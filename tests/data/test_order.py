@@ -8,12 +8,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from yoloscale.config.errors import ConfigError
 from yoloscale.config.plan import BatchPlan, plan
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.data.order import SampleOrder
 from yoloscale.data.permutation import permutation
 from yoloscale.data.seeds import derive
+from yoloscale.errors import ConfigError
 
 GOLDEN = {(1000, 0, 0): "0d6f5d98549116f9", (118_287, 7, 3): "8bd36e73415c0777", (400_000, 1, 2): "526eec77ef506271"}
 SHAPES = list(product((4, 8, 12), (1, 2, 4), (1, 2, 3)))  # batch, world size, accumulate

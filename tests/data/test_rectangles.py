@@ -8,12 +8,12 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from yoloscale.config.errors import ConfigError
 from yoloscale.config.plan import plan
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.data.loader import MicroBatchKeys
 from yoloscale.data.order import MicroBatch, SampleOrder
 from yoloscale.data.rectangles import Rectangles, deal
+from yoloscale.errors import ConfigError
 
 Shape = tuple[int, int]
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
-from yoloscale.runs import events, jsonl
+from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -46,7 +47,7 @@ class Done:
         return list(jsonl.read(self.run.metrics))
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        return [event for event in events.history(self.run) if event["event"] == name]
+        return [event for event in lines_of(self.run) if event["event"] == name]
 
     def state(self) -> dict[str, Any]:
         import torch
@@ -131,7 +132,7 @@ class Commands:
             time.sleep(0.02)
 
     def _training_attempt(self, name: str) -> int:
-        started = [e["attempt"] for e in events.history(self.run_of(name)) if e["event"] == events.TRAINING_STARTED]
+        started = [e["attempt"] for e in lines_of(self.run_of(name)) if e["event"] == "training_started"]
         return max(started, default=0)
 
     def _logs(self, name: str) -> str:

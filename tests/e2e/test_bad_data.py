@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from yoloscale.config.schema import ShapesConfig, Task
-from yoloscale.data import shapes
+from yoloscale.datasets.shapes import dataset
 
 RUN = ("batch=8", "nbs=8", "epochs=1", "debug.trace=true", "cluster.threads=1", "workers=0", "amp=false", "val=false")
 
@@ -19,7 +19,7 @@ RUN = ("batch=8", "nbs=8", "epochs=1", "debug.trace=true", "cluster.threads=1", 
 @pytest.fixture
 def broken_data(tmp_path: Path, cache: Path) -> Path:
     """Rendered images, one of them cut short, one label line out of range."""
-    rendered = shapes.render(ShapesConfig(64, 32, 160), Task.detect, cache, lambda _: None).parent
+    rendered = dataset.render(ShapesConfig(64, 32, 160), Task.detect, cache, lambda _: None).parent
     copy = tmp_path / "broken"
     shutil.copytree(rendered, copy, ignore=shutil.ignore_patterns("*.cache"))
     described = yaml.safe_load((copy / "data.yaml").read_text())

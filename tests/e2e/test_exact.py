@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.checkpoint.compare import differing
-from yoloscale.runs import events, jsonl
+from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 
 STEPS = 3  # an epoch: 48 images in 6 forward passes of 8, two of them a step
@@ -72,7 +73,7 @@ class Interruption:
 
 
 def ranks_of(run: RunDirectory) -> list[int]:
-    started = [event for event in events.history(run) if event["event"] == events.ATTEMPT_STARTED][-1]
+    started = [event for event in lines_of(run) if event["event"] == "attempt_started"][-1]
     return [process["pid"] for process in started["processes"]]
 
 
@@ -166,8 +167,8 @@ def restored_step(yoloscale: Any, process: subprocess.Popen[str], run: RunDirect
     """The step from which an attempt goes on, once it says so."""
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
-        for event in events.history(run):
-            if event["event"] == events.TRAINING_STARTED and event["attempt"] == attempt:
+        for event in lines_of(run):
+            if event["event"] == "training_started" and event["attempt"] == attempt:
                 return int(event["step"])
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)

@@ -6,8 +6,7 @@ import os
 import signal
 
 import pytest
-
-from yoloscale.runs import events
+from tests.run_events import lines_of
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -18,10 +17,10 @@ def test_a_stopped_rank_is_named_and_the_run_goes_on_without_a_person(yoloscale)
     process = yoloscale.start_training("stuck", *options, *hang)
     yoloscale.until(process, "stuck", steps=2)
     run = yoloscale.run_of("stuck")
-    (started,) = [event for event in events.history(run) if event["event"] == events.ATTEMPT_STARTED]
+    (started,) = [event for event in lines_of(run) if event["event"] == "attempt_started"]
     os.kill(next(each["pid"] for each in started["processes"] if each["rank"] == 1), signal.SIGSTOP)
     done = yoloscale.finish(process, "stuck", code=0, timeout_s=200)
-    failed = [event for event in done.events(events.FAILED) if event.get("hang")]
+    failed = [event for event in done.events("failed") if event.get("hang")]
     assert len(failed) == 1
     assert failed[0]["rank"] == 1
     assert failed[0]["host"] == started["processes"][1]["host"]
@@ -29,8 +28,8 @@ def test_a_stopped_rank_is_named_and_the_run_goes_on_without_a_person(yoloscale)
     assert "its process does not answer" in failed[0]["error"]
     assert failed[0]["error"].endswith("stacks are in logs/attempt-1")
     assert "most recent call first" in run.rank_log(1, 0).read_text()
-    (restarted,) = done.events(events.RESTARTED)
+    (restarted,) = done.events("restarted")
     assert restarted["rank"] == 1
     assert "did not arrive" in restarted["cause"]
-    assert done.events(events.FINISHED)
-    assert len(done.events(events.ATTEMPT_STARTED)) == 2
+    assert done.events("finished")
+    assert len(done.events("attempt_started")) == 2

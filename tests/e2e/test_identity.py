@@ -9,10 +9,10 @@ import signal
 import psutil
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.checkpoint.compare import differing
 from yoloscale.config.freeze import load
-from yoloscale.runs import events
 from yoloscale.yolo.weights import RUN_ID
 
 from .conftest import Commands
@@ -53,9 +53,9 @@ def test_the_new_run_is_what_it_would_have_been_alone(yoloscale: Commands) -> No
     assert said[-1].startswith(f"yoloscale: the folder {run.path} "), output
 
     run_id = load(run.config).id
-    assert {event["id"] for event in events.history(run)} == {run_id}
-    assert [event["attempt"] for event in done.events(events.ATTEMPT_LAUNCHED)] == [1]
-    assert done.events(events.WARNING) == done.events(events.PREEMPTED) == []
+    assert {event["id"] for event in lines_of(run)} == {run_id}
+    assert [event["attempt"] for event in done.events("attempt_launched")] == [1]
+    assert done.events("warning") == done.events("preempted") == []
     assert {json.loads(path.read_text())["id"] for path in run.checkpoints.glob("*/manifest.json")} == {run_id}
     assert {path.name.split(".")[0] for path in run.checkpoints.iterdir()} == {"step-000000004", "step-000000008"}
     assert torch.load(run.best_weights, weights_only=False)[RUN_ID] == run_id

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.run_events import lines_of
 
 KEY, NETRC_KEY = "0123456789abcdef" * 2 + "feedbeef", "fedcba9876543210" * 2 + "deadbeef"
 TINY = (
@@ -118,9 +119,8 @@ def test_one_wandb_run_over_three_starts_while_no_server_answers(
 
 
 def kill_rank(commands: Any, name: str) -> None:
-    from yoloscale.runs import events
 
-    started = [e for e in events.history(commands.run_of(name)) if e["event"] == events.ATTEMPT_STARTED]
+    started = [e for e in lines_of(commands.run_of(name)) if e["event"] == "attempt_started"]
     os.kill(started[-1]["processes"][0]["pid"], signal.SIGKILL)
 
 

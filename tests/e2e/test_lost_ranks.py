@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from tests.ports import free_port
 
-from yoloscale.runs import events
-
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 HERE = Path(__file__)
@@ -44,10 +42,10 @@ def blocking(yoloscale: Any, tmp_path: Path) -> Callable[..., None]:
 
 def check_end(done: Any, straight: Any, told: str, failed_at: float, *, limit_s: float = SAVED_WITHIN_S) -> None:
     """The state before the step was saved in time, the cause was named, and the end is that of a run undisturbed."""
-    (saved,) = [event for event in done.events(events.CHECKPOINT_SAVED) if event["reason"] == "failure"]
+    (saved,) = [event for event in done.events("checkpoint_saved") if event["reason"] == "failure"]
     assert saved["step"] == FAULT_AT - 1
     assert saved["taken"] - failed_at <= limit_s
-    (restarted,) = done.events(events.RESTARTED)
+    (restarted,) = done.events("restarted")
     assert (restarted["rank"], restarted["step"]) == (1, FAULT_AT - 1)
     assert told in restarted["cause"]
     assert done.trace == straight.trace
@@ -73,8 +71,8 @@ def test_a_rank_that_stands_still(yoloscale: Any, blocking: Any, straight: Any, 
     blocking(f"stop:1:{FAULT_AT}")
     done = yoloscale.train("lost", *OPTIONS, "cluster.timeout_s=12")
     check_end(done, straight, "did not arrive at step", float((tmp_path / "failed-at").read_text()), limit_s=60)
-    (verdict,) = [event for event in done.events(events.FAILED) if event.get("hang")]
-    (saved,) = [event for event in done.events(events.CHECKPOINT_SAVED) if event["reason"] == "failure"]
+    (verdict,) = [event for event in done.events("failed") if event.get("hang")]
+    (saved,) = [event for event in done.events("checkpoint_saved") if event["reason"] == "failure"]
     assert saved["taken"] - verdict["time"] <= SAVED_WITHIN_S
 
 
@@ -103,8 +101,8 @@ def test_where_rank_0_is_gone_another_one_saves(
     """In the first epoch: after one, nobody else saves before rank 0 has written that epoch's weights."""
     blocking("kill:0:5", group)
     done = yoloscale.train("lost", *OPTIONS)
-    (saved,) = [event for event in done.events(events.CHECKPOINT_SAVED) if event["reason"] == "failure"]
+    (saved,) = [event for event in done.events("checkpoint_saved") if event["reason"] == "failure"]
     assert saved["step"] == 4
     assert saved["taken"] - float((tmp_path / "failed-at").read_text()) <= SAVED_WITHIN_S
-    assert done.events(events.RESTARTED)[0]["rank"] == 0
+    assert done.events("restarted")[0]["rank"] == 0
     assert done.trace == straight.trace

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from yoloscale.backends.status import status
 from yoloscale.config.freeze import load
 from yoloscale.runs import events, jsonl
-from yoloscale.runs import study as studies
-from yoloscale.runs.status import read_result, status
+from yoloscale.runs.status import read_result
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.study import study as studies
 
 from .conftest import Commands
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
-from yoloscale.runs import events, jsonl
+from yoloscale.backends.status import statuses
+from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 
 POINT = (
@@ -23,7 +24,7 @@ STEPS = 6
 
 
 def events_of(run: RunDirectory, name: str) -> list[dict[str, Any]]:
-    return [record for record in events.history(run) if record["event"] == name]
+    return [record for record in lines_of(run) if record["event"] == name]
 
 
 def steps_of(run: RunDirectory) -> list[int]:
@@ -61,11 +62,11 @@ def test_killed_half_way_and_started_again_every_point_ends_once(yoloscale: Any)
     assert {found.state for found in statuses(runs)} == {"finished"}
     for run in runs:
         assert steps_of(run) == list(range(1, STEPS + 1)), run.name
-        assert len(events_of(run, events.FINISHED)) == 1
-    assert all(len(events_of(run, events.ATTEMPT_LAUNCHED)) == 1 for run in finished_before)
-    stopped = [run for run in runs if events_of(run, events.PREEMPTED)]
+        assert len(events_of(run, "finished")) == 1
+    assert all(len(events_of(run, "attempt_launched")) == 1 for run in finished_before)
+    stopped = [run for run in runs if events_of(run, "preempted")]
     assert stopped, "the ranks saved when their launcher's launcher was killed"
-    assert [len(events_of(run, events.ATTEMPT_LAUNCHED)) for run in stopped] == [2] * len(stopped)
+    assert [len(events_of(run, "attempt_launched")) for run in stopped] == [2] * len(stopped)
     typed = next(point.overrides for point in sweep.points() if point.name == stopped[0].name)
     alone = yoloscale.start("train", "name=alone", *POINT, *typed)
     output, _ = alone.communicate(timeout=200)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import Commands, Done
-
-from yoloscale.runs import events
+from tests.run_events import lines_of
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -50,7 +49,7 @@ def stopped(yoloscale: Commands, ranks: int) -> Done:
     name = f"stopped-{ranks}"
     process = yoloscale.start_training(name, *arguments(ranks), ranks=ranks)
     yoloscale.until(process, name, 1)
-    started = next(e for e in events.history(yoloscale.run_of(name)) if e["event"] == events.ATTEMPT_STARTED)
+    started = next(e for e in lines_of(yoloscale.run_of(name)) if e["event"] == "attempt_started")
     os.kill(started["processes"][0]["pid"], signal.SIGTERM)
     done = yoloscale.finish(process, name, 75, 240)
     assert len(done.trace) % STEPS_PER_EPOCH, "stopped within an epoch"

@@ -1,4 +1,4 @@
-"""A run of the real loop, step, keeper and store around a toy model: seconds instead of minutes, no Ultralytics."""
+"""A run of the real loop, step, checkpointer and store around a toy model: in seconds, without Ultralytics."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from yoloscale.checkpoint.state import Progress
 from yoloscale.checkpoint.store import Retention
 from yoloscale.data.order import SampleOrder
 from yoloscale.data.seeds import derive
-from yoloscale.dist.environment import Ranks
+from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import Stepper
-from yoloscale.engine.votes import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.tasks.keeper import RunKeeper
+from yoloscale.worker.train.checkpointer import RunCheckpointer
 
 AFTER_EPOCHS, NEWEST = When(automatic=False), Retention(best=False)
 
@@ -65,7 +65,9 @@ class Notes:
         self.steps: list[dict[str, float]] = []
         self.epochs: list[dict[str, float]] = []
         self.measurements: list[dict[str, float]] = []
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.warnings: list[str] = []
+        self.evaluations: list[int] = []  # epochs
+        self.told: list[str] = []
         self.traces: list[dict[str, Any]] = []
 
     def step(self, record: Mapping[str, float]) -> None:
@@ -77,17 +79,25 @@ class Notes:
     def measured(self, record: Mapping[str, float]) -> None:
         self.measurements.append(dict(record))
 
-    def event(self, name: str, **fields: Any) -> None:
-        self.events.append((name, fields))
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+        self.told.append("warn")
+
+    def rolled_back(self, message: str, *, step_from: int, step_to: int) -> None:
+        self.warnings.append(message)
+        self.told.append("rolled_back")
+
+    def pruned(self, epoch: int) -> None:
+        self.told.append("pruned")
+
+    def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None:
+        self.evaluations.append(epoch)
+        self.told.append("evaluated")
 
     def batch(self, step: int, batch: dict[str, Any]) -> None: ...
 
     def trace(self, record: Mapping[str, Any]) -> None:
         self.traces.append(dict(record))
-
-    @property
-    def warnings(self) -> list[str]:
-        return [fields["message"] for name, fields in self.events if name == "warning"]
 
 
 class ToyRun:
@@ -99,7 +109,8 @@ class ToyRun:
         fitness: what each evaluation says; None: how well the averaged model does.
         ranks, group: of a process among others, as `launch_ranks` gives them.
         more: so many more parameters, which make the state larger.
-        stop_before: called with the number of steps done before each micro-batch is loaded; may use the ballot.
+        ahead: the loader delivers from so many optimiser steps after the position on.
+        stop_before: called with the number of steps done before each micro-batch is loaded; may use the requests.
     """
 
     def __init__(
@@ -116,6 +127,7 @@ class ToyRun:
         when: When = AFTER_EPOCHS,
         retention: Retention = NEWEST,
         more: int = 0,
+        ahead: int = 0,
         ranks: Ranks | None = None,
         group: ProcessGroup | None = None,
         is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
@@ -126,17 +138,18 @@ class ToyRun:
     ) -> None:
         self.directory, self.ranks = RunDirectory(folder), ranks or Ranks()
         folder.mkdir(exist_ok=True)
-        self.notes, self.ballot, self.learner = Notes(), Ballot(), ToyLearner(more)
+        self.notes, self.requests, self.learner = Notes(), StopRequests(), ToyLearner(more)
         self.learner.reduction = reduction
         self.published: list[tuple[str, int]] = []
         self._poison, self._fitness, self._stop_before = poison, list(fitness or []), stop_before
+        self._ahead = ahead
         self.order = SampleOrder(samples, batch=4, world_size=self.ranks.world_size, accumulate=2, seed=7)
         self.stepper = Stepper(
             self.learner,
             AveragedModel(self.learner.module),
             torch.optim.AdamW(self.learner.module.parameters(), lr=0.01),
             Precision(None, "cpu"),
-            self.ballot,
+            self.requests,
             group,
             seed=7,
             channels_last=False,
@@ -144,7 +157,7 @@ class ToyRun:
         )
         for parameters in self.stepper.optimizer.param_groups:
             parameters["initial_lr"] = parameters["lr"]
-        self._keeper = RunKeeper(
+        self._checkpointer = RunCheckpointer(
             self.directory,
             self.stepper,
             self.ranks,
@@ -153,7 +166,7 @@ class ToyRun:
             when=when,
             save_period=-1,
         )
-        progress = self._keeper.restore()
+        progress = self._checkpointer.restore()
         if progress is None:
             progress = Progress(seed=7)
             progress.position.epochs = epochs
@@ -167,9 +180,9 @@ class ToyRun:
             progress=progress,
             open_loader=self._open,
             evaluation=self._evaluate,
-            keeper=self._keeper,
+            checkpointer=self._checkpointer,
             observer=self.notes,
-            ballot=self.ballot,
+            requests=self.requests,
             hosts=hosts,
             is_hopeless=is_hopeless,
             callbacks=callbacks,
@@ -179,10 +192,10 @@ class ToyRun:
         try:
             return self.loop.run()
         finally:
-            self._keeper.close()  # as a rank does, however it ends
+            self._checkpointer.close()  # as a rank does, however it ends
 
     def _open(self, at: Progress) -> Callable[[], dict[str, Any]]:
-        epoch, first = at.position.epoch, at.position.step
+        epoch, first = at.position.epoch, at.position.step + self._ahead
 
         def batches() -> Any:
             start = (epoch, first)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from yoloscale.checkpoint.interval import When
-from yoloscale.dist.environment import Ranks
-from yoloscale.engine.votes import Stop
+from yoloscale.distributed.environment import Ranks
+from yoloscale.engine.stop_requests import Stop
 
 
 def toy(folder: str, ranks: Ranks, group: Any, **options: Any) -> Any:
@@ -65,9 +65,9 @@ def stops_and_requests(ranks: Ranks, group: Any, folder: str) -> dict[str, Any]:
 
     def ask(run: Any, steps: int) -> None:
         if ranks.rank == 1 and steps == 1:
-            run.ballot.wants_checkpoint = True
+            run.requests.wants_checkpoint = True
         if ranks.rank == 1 and steps == 4:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     run = toy(folder, ranks, group, stop_before=ask)
     return {"outcome": run.run().value, "state": digest(run), "step": run.loop.progress.position.total}
@@ -93,7 +93,7 @@ def test_what_one_rank_is_asked_for_all_do(launch_ranks: Any, tmp_path: Path) ->
 
 
 def broken(ranks: Ranks, group: Any, folder: str) -> str:
-    from yoloscale.config.errors import ConfigError
+    from yoloscale.errors import ConfigError
 
     try:
         toy(folder, ranks, group)

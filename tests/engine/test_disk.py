@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.checkpoint.interval import When
 from yoloscale.engine.loop import Outcome
-from yoloscale.runs import events
 
 ToyRuns = Callable[..., Any]
 EACH_STEP = When(every_steps=1)
@@ -37,7 +37,7 @@ def assert_same_state(run: Any, other: Any) -> None:
 
 
 def warnings(run: Any) -> list[str]:
-    return [event["message"] for event in events.history(run.directory) if event["event"] == "warning"]
+    return [event["message"] for event in lines_of(run.directory) if event["event"] == "warning"]
 
 
 def fill(disk: Path) -> None:
@@ -55,11 +55,11 @@ def test_a_disk_that_is_full_for_a_while(toy_run: ToyRuns, disk: Path, whole: An
 
     def at(run: Any, steps: int) -> None:
         if steps == 4:
-            run.loop._keeper.close()
+            run.loop._checkpointer.close()
             fill(disk)
         if steps == 7 and not seen:
-            run.loop._keeper.close()
-            stored, complaints = run.loop._keeper._store.newest()
+            run.loop._checkpointer.close()
+            stored, complaints = run.loop._checkpointer._store.newest()
             seen["while full"] = (stored.step, complaints, sorted(p.name for p in run.directory.checkpoints.iterdir()))
             (disk / "filler").unlink()
 
@@ -70,13 +70,13 @@ def test_a_disk_that_is_full_for_a_while(toy_run: ToyRuns, disk: Path, whole: An
     assert (step, complaints) == (4, [])
     assert left == ["step-000000003", "step-000000004"], "nothing half written stays"
     assert "checkpoint of step 5 not saved" in capfd.readouterr().out
-    assert run.loop._keeper._store.newest()[0].step == 9
+    assert run.loop._checkpointer._store.newest()[0].step == 9
 
 
 def test_killed_while_the_disk_is_full(toy_run: ToyRuns, disk: Path, whole: Any) -> None:
     def at(run: Any, steps: int) -> None:
         if steps == 4:
-            run.loop._keeper.close()
+            run.loop._checkpointer.close()
             fill(disk)
         if steps == 6:
             raise KeyboardInterrupt  # as a kill: nothing is rescued
@@ -84,7 +84,7 @@ def test_killed_while_the_disk_is_full(toy_run: ToyRuns, disk: Path, whole: Any)
     run = toy_run("run", when=EACH_STEP, stop_before=at)
     with pytest.raises(KeyboardInterrupt):
         run.run()
-    run.loop._keeper.close()
+    run.loop._checkpointer.close()
     (disk / "filler").unlink()
     resumed = toy_run("run", when=EACH_STEP)
     assert resumed.loop.progress.position.total == 4
@@ -97,7 +97,7 @@ def test_a_disk_that_turns_read_only(toy_run: ToyRuns, disk: Path, whole: Any, c
 
     def at(run: Any, steps: int) -> None:
         if steps in (4, 7):
-            run.loop._keeper.close()
+            run.loop._checkpointer.close()
             mode = "ro" if steps == 4 else "rw"
             subprocess.run(["mount", "-o", f"remount,{mode}", str(disk)], check=True)
 
@@ -105,7 +105,7 @@ def test_a_disk_that_turns_read_only(toy_run: ToyRuns, disk: Path, whole: Any, c
     assert run.run() is Outcome.finished
     assert_same_state(run, whole)
     assert "Read-only file system" in capfd.readouterr().out
-    assert run.loop._keeper._store.newest()[0].step == 9
+    assert run.loop._checkpointer._store.newest()[0].step == 9
 
 
 def test_a_checkpoint_folder_that_is_a_disk_of_its_own(

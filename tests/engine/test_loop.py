@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.engine.loop import Outcome
-from yoloscale.engine.votes import Stop
-from yoloscale.runs import events
+from yoloscale.engine.stop_requests import Stop
 
 ToyRuns = Callable[..., Any]
 STEPS, EPOCHS = 3, 3
@@ -40,8 +41,16 @@ def test_a_run_from_start_to_end(toy_run: ToyRuns) -> None:
     assert run.learner.epochs == [(0, 3), (1, 3), (2, 3)]
     assert [epoch for name, epoch in run.published if name == "last.pt"] == [1, 2, 3]
     assert run.loop.summary()["steps"] == EPOCHS * STEPS
-    saved = [e["step"] for e in events.history(run.directory) if e["event"] == "checkpoint_saved"]
+    saved = [e["step"] for e in lines_of(run.directory) if e["event"] == "checkpoint_saved"]
     assert saved == [3, 6, 9]
+
+
+def test_a_loader_that_is_ahead_of_the_order_fails_the_first_step(toy_run: ToyRuns) -> None:
+    run = toy_run(ahead=1)
+    micro = run.order.step(0, 0, 0).micro_batches[0]
+    with pytest.raises(AssertionError, match=re.escape(f"where the order has {micro.samples}")):
+        run.run()
+    assert run.notes.steps == []
 
 
 def test_epoch_losses_are_means_per_image(toy_run: ToyRuns) -> None:
@@ -70,7 +79,7 @@ def test_stopped_anywhere_and_resumed_is_never_stopped(toy_run: ToyRuns, stop_at
 
     def ask(run: Any, steps_done: int) -> None:
         if steps_done == stop_at - 1:
-            run.ballot.ask(reason)
+            run.requests.ask(reason)
 
     first = toy_run(stop_before=ask)
     assert first.run() is (Outcome.preempted if reason is Stop.terminate else Outcome.interrupted)
@@ -88,7 +97,7 @@ def test_stopped_before_every_step(toy_run: ToyRuns) -> None:
     whole.run()
     starts = 0
     while True:
-        run = toy_run(stop_before=lambda run, _: run.ballot.ask(Stop.terminate))
+        run = toy_run(stop_before=lambda run, _: run.requests.ask(Stop.terminate))
         starts += 1
         if run.run() is Outcome.finished:
             break
@@ -117,7 +126,7 @@ def test_early_stop_counts_from_the_best_epoch(toy_run: ToyRuns) -> None:
 def test_early_stop_survives_a_resume(toy_run: ToyRuns) -> None:
     def ask(run: Any, steps_done: int) -> None:
         if steps_done == 2 * STEPS:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     toy_run(epochs=20, patience=2, fitness=[0.5, 0.4], stop_before=ask).run()
     resumed = toy_run(epochs=20, patience=2, fitness=[0.3, 0.9])
@@ -128,7 +137,7 @@ def test_early_stop_survives_a_resume(toy_run: ToyRuns) -> None:
 def test_without_evaluation_the_last_epoch_is_evaluated(toy_run: ToyRuns) -> None:
     run = toy_run(evaluate_every_epoch=False)
     run.run()
-    assert [fields["epoch"] for name, fields in run.notes.events if name == "evaluated"] == [EPOCHS]
+    assert run.notes.evaluations == [EPOCHS]
     assert ("best.pt", EPOCHS) in run.published
 
 
@@ -149,7 +158,7 @@ def test_a_time_limit_ends_the_run_after_an_evaluation(toy_run: ToyRuns) -> None
     run = toy_run(epochs=1000, hours=1e-9)
     assert run.run() is Outcome.finished
     assert len(run.notes.steps) == 1
-    assert [name for name, _ in run.notes.events] == ["evaluated"]
+    assert run.notes.told == ["evaluated"]
     assert run.loop.progress.position.epochs == run.loop.progress.position.epoch == 1
 
 
@@ -158,7 +167,7 @@ def test_a_time_limit_plans_as_many_epochs_as_fit(toy_run: ToyRuns) -> None:
 
     def ask(run: Any, steps_done: int) -> None:
         if steps_done == 4 * STEPS:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     run._stop_before = ask
     assert run.run() is Outcome.preempted, "an hour is more than two epochs"
@@ -240,7 +249,7 @@ def test_a_fitness_that_is_not_finite_goes_back(toy_run: ToyRuns) -> None:
 def test_a_broken_newest_checkpoint_costs_one_epoch(toy_run: ToyRuns) -> None:
     def ask(run: Any, steps_done: int) -> None:
         if steps_done == 6:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     stopped = toy_run(stop_before=ask)
     stopped.run()
@@ -248,7 +257,7 @@ def test_a_broken_newest_checkpoint_costs_one_epoch(toy_run: ToyRuns) -> None:
     newest.write_bytes(newest.read_bytes()[:-1])
     resumed = toy_run()
     assert resumed.loop.progress.position.total == 6
-    assert any("passed over" in str(event.get("message")) for event in events.history(resumed.directory))
+    assert any("passed over" in str(event.get("message")) for event in lines_of(resumed.directory))
     resumed.run()
     whole = toy_run("whole")
     whole.run()
@@ -264,7 +273,7 @@ def test_a_full_disk_is_a_warning_and_the_run_goes_on(toy_run: ToyRuns, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr("yoloscale.checkpoint.store.torch.save", fail)
         assert run.run() is Outcome.finished
-    warnings = [event["message"] for event in events.history(run.directory) if event["event"] == "warning"]
+    warnings = [event["message"] for event in lines_of(run.directory) if event["event"] == "warning"]
     assert len(warnings) == EPOCHS
     assert all("No space left" in warning for warning in warnings)
 

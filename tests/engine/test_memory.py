@@ -8,10 +8,10 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.checkpoint.interval import When
 from yoloscale.engine.loop import Outcome
-from yoloscale.runs import events
 
 WARM_UP_STEPS, STEPS, EACH = 300, 2000, 5
 LARGEST_GROWTH_BYTES = 8 << 20  # less than two of the 400 states
@@ -35,7 +35,7 @@ def test_the_host_memory_of_2000_steps_with_400_checkpoints_is_flat(toy_run: Cal
         more=500_000,  # four times 2 MB: parameters, their average, two of the optimiser
     )
     assert run.run() is Outcome.finished
-    saved = [event for event in events.history(run.directory) if event["event"] == events.CHECKPOINT_SAVED]
+    saved = [event for event in lines_of(run.directory) if event["event"] == "checkpoint_saved"]
     assert len(saved) == STEPS // EACH
     assert min(event["bytes"] for event in saved) > 8e6
     growth = sizes[max(sizes)] - sizes[WARM_UP_STEPS]

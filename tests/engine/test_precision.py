@@ -24,7 +24,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 def test_on_a_cpu_true_means_bfloat16_where_it_is_native(
     monkeypatch: pytest.MonkeyPatch, amp: bool | str, native: bool, name: str
 ) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: native)
+    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: native)
     chosen = choose(amp, CPU)
     assert chosen.name == name
     assert not chosen.scaled

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.config.schema import Config
-from yoloscale.config.sweep import Pruner, SearchConfig, TrialConfig
-from yoloscale.dist.environment import Ranks
+from yoloscale.config.schema.sweep import Pruner, SearchConfig, TrialConfig
+from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
-from yoloscale.runs import study as studies
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.study import study as studies
+from yoloscale.sweep.grammar.space import read_space
 from yoloscale.sweep.search.sampling import ask
-from yoloscale.sweep.search.space import read_space
-from yoloscale.tasks import trial as trials
+from yoloscale.worker.train import trial as trials
 
 EPOCHS = 5
 MEDIAN = SearchConfig(pruner=Pruner.median, startup_trials=1, min_epochs=2)
@@ -110,7 +111,7 @@ def test_a_study_that_is_gone_or_damaged_costs_a_warning(tmp_path: Path, number:
         (tmp_path / "study.journal").write_text(content)
     assert not trial.is_hopeless(1, {"fitness": 0.1})
     assert not trial.is_hopeless(2, {"fitness": 0.1})  # not asked again
-    (warning,) = events.history(run)
+    (warning,) = lines_of(run)
     assert "goes on without" in warning["message"]
 
 
@@ -122,7 +123,7 @@ def test_a_study_that_does_not_answer_is_not_waited_for(
     began = time.monotonic()
     assert not trial.is_hopeless(1, {"fitness": 0.1})
     assert time.monotonic() - began < 2
-    assert "no answer within 0.2 s" in events.history(run)[0]["message"]
+    assert "no answer within 0.2 s" in lines_of(run)[0]["message"]
 
 
 def test_a_study_is_given_up_before_the_other_ranks_are_taken_to_hang(
@@ -133,12 +134,12 @@ def test_a_study_is_given_up_before_the_other_ranks_are_taken_to_hang(
     config.cluster.timeout_s = 1.0
     monkeypatch.setattr(studies, "report", lambda *_: time.sleep(2))
     assert not trials.Trial(config, run, Ranks()).is_hopeless(1, {"fitness": 0.1})
-    assert "no answer within 0.25 s" in events.history(run)[0]["message"]
+    assert "no answer within 0.25 s" in lines_of(run)[0]["message"]
 
 
 def test_a_prune_that_was_not_saved_is_none(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    events.record(run, "pruned", epoch=2)
+    events.append(run, events.Pruned(epoch=2))
     assert trials.was_pruned(run, 2)
     assert not trials.was_pruned(run, 5)
 

@@ -12,7 +12,7 @@ import torch
 from tests.engine.test_agreement import toy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from yoloscale.dist.environment import Ranks
+from yoloscale.distributed.environment import Ranks
 from yoloscale.engine import replicas
 from yoloscale.engine.replicas import ReplicasDifferError, difference, fingerprint
 

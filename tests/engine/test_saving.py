@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.run_events import lines_of
 
 from yoloscale.checkpoint import store
 from yoloscale.checkpoint.interval import When
 from yoloscale.engine import loop
 from yoloscale.engine.loop import Outcome
-from yoloscale.engine.votes import Stop
-from yoloscale.runs import events
+from yoloscale.engine.stop_requests import Stop
 
 ToyRuns = Callable[..., Any]
 EACH_STEP = When(every_steps=1)
@@ -26,7 +26,7 @@ EACH_STEP = When(every_steps=1)
 
 def saved(run: Any) -> list[tuple[int, str]]:
     """Step and reason of every checkpoint."""
-    history = [event for event in events.history(run.directory) if event["event"] == events.CHECKPOINT_SAVED]
+    history = [event for event in lines_of(run.directory) if event["event"] == "checkpoint_saved"]
     return [(event["step"], event["reason"]) for event in history]
 
 
@@ -104,7 +104,7 @@ def test_a_rescue_that_fails_does_not_hide_why(toy_run: ToyRuns, monkeypatch: py
     run = toy_run(stop_before=fail)
     with pytest.raises(ConnectionError):
         run.run()
-    messages = [event["message"] for event in events.history(run.directory) if event["event"] == "warning"]
+    messages = [event["message"] for event in lines_of(run.directory) if event["event"] == "warning"]
     assert messages == ["the state of step 4 could not be saved: division by zero"]
 
 
@@ -133,7 +133,7 @@ def test_an_evaluation_that_fails_costs_itself_only(toy_run: ToyRuns, monkeypatc
 def test_a_checkpoint_on_request_and_training_goes_on(toy_run: ToyRuns) -> None:
     def ask(run: Any, steps_done: int) -> None:
         if steps_done in (1, 5):
-            run.ballot.wants_checkpoint = True
+            run.requests.wants_checkpoint = True
 
     run = toy_run(stop_before=ask)
     assert run.run() is Outcome.finished
@@ -149,7 +149,7 @@ def test_training_goes_on_while_the_disk_is_slow(toy_run: ToyRuns, monkeypatch: 
         when=When(every_steps=1000, every_s=None, automatic=False),
         stop_before=lambda run, steps: has_trained.set() if steps == 5 else None,
     )
-    sync = store._sync
+    sync = store.sync
 
     def slow(path: Path) -> None:
         """The checkpoint of the first epoch's end gets to the disk when two more steps are done, and not at once."""
@@ -158,9 +158,9 @@ def test_training_goes_on_while_the_disk_is_slow(toy_run: ToyRuns, monkeypatch: 
             time.sleep(2.0)
         sync(path)
 
-    monkeypatch.setattr(store, "_sync", slow)
+    monkeypatch.setattr(store, "sync", slow)
     run.run()
-    blocked = [event["blocked_s"] for event in events.history(run.directory) if "blocked_s" in event]
+    blocked = [event["blocked_s"] for event in lines_of(run.directory) if "blocked_s" in event]
     assert blocked[0] < blocked[1]
     assert blocked[1] > 0.5, "back-pressure: one write at a time"
 
@@ -243,16 +243,16 @@ def test_weights_that_the_disk_did_not_take_are_written_by_a_later_save(
 
         return write
 
-    monkeypatch.setattr(run.loop._keeper, "_copy_weights", copy)
+    monkeypatch.setattr(run.loop._checkpointer, "_copy_weights", copy)
     assert run.run() is Outcome.finished
     assert sorted(run.published) == sorted((name, at) for name in ("best.pt", "last.pt") for at in (1, 2, 3))
     assert run.published[-1] == ("best.pt", 3)
 
 
 def test_a_stop_waits_for_the_disk(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
-    sync = store._sync
-    monkeypatch.setattr(store, "_sync", lambda path: (time.sleep(0.1), sync(path)))
-    run = toy_run(stop_before=lambda run, _: run.ballot.ask(Stop.terminate))
+    sync = store.sync
+    monkeypatch.setattr(store, "sync", lambda path: (time.sleep(0.1), sync(path)))
+    run = toy_run(stop_before=lambda run, _: run.requests.ask(Stop.terminate))
     assert run.run() is Outcome.preempted
     assert saved(run) == [(1, "terminate")]
     assert run.directory.checkpoints.joinpath("step-000000001").is_dir()

@@ -13,10 +13,10 @@ from tests.engine.test_callbacks import Recorder
 from tests.fake_time import FakeTime
 
 from yoloscale.checkpoint.state import Progress
-from yoloscale.dist.environment import Ranks
+from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.loop import Outcome
+from yoloscale.engine.stop_requests import Stop
 from yoloscale.engine.time_limit import Pending, spent, training_end_s
-from yoloscale.engine.votes import Stop
 
 ToyRuns = Callable[..., Any]
 LR, LRF = 0.01, 0.01  # of the toy run
@@ -68,7 +68,7 @@ def start(toy_run: ToyRuns, clock: FakeTime, limit_s: float, evaluation_s: float
     def load(run: Any, steps: int) -> None:
         clock.sleep(STEP_S / 2)
         if steps == stop_at:
-            run.ballot.ask(Stop.terminate)
+            run.requests.ask(Stop.terminate)
 
     run = toy_run(epochs=100, hours=limit_s / 3600, stop_before=load)
     evaluate = run.loop._evaluation

@@ -10,15 +10,18 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.run_events import lines_of, write_event
 
 import yoloscale
 from yoloscale.api import Run, RunFailed
-from yoloscale.config.compose import compose
-from yoloscale.config.errors import ConfigError
+from yoloscale.backends.run_lock import lock
+from yoloscale.config.compose.hydra import compose
+from yoloscale.config.compose.words import from_values
 from yoloscale.config.schema import Config
-from yoloscale.config.words import from_values
-from yoloscale.launch.claim import claim, lock, named_run
-from yoloscale.launch.start import ready, run_in_background
+from yoloscale.errors import ConfigError
+from yoloscale.launch.here import run_in_background
+from yoloscale.launch.run_folder import create_or_resume, named_run
+from yoloscale.launch.start import ready
 from yoloscale.runs import events
 
 Make = Callable[..., Config]
@@ -27,9 +30,9 @@ Make = Callable[..., Config]
 @pytest.fixture
 def start(config: Make, standin: None) -> Callable[..., Run]:
     def start_one(name: str = "run", **script: Any) -> Run:
-        taken = claim(config(name, max_restarts=0), [])
+        taken = create_or_resume(config(name, max_restarts=0), [])
         (taken.run.path / "standin.json").write_text(json.dumps({"steps": 20, **script}))
-        run_in_background(taken, worker="standin_worker")
+        run_in_background(taken)
         return Run(taken.run.path)
 
     return start_one
@@ -53,7 +56,7 @@ def test_it_goes_on_in_a_session_of_its_own_and_finishes(start: Callable[..., Ru
         run.wait(timeout_s=0.1)
     with pytest.raises(FileNotFoundError):
         _ = run.best
-    launched = events.history(run._run)[0]
+    launched = lines_of(run._run)[0]
     assert psutil.Process(launched["pid"]).parent() is not None
     (run._run.path / "go").touch()
     assert run.wait(timeout_s=200).status().state == "finished"
@@ -74,15 +77,15 @@ def test_a_failure_is_raised_with_the_ranks_words(start: Callable[..., Run]) -> 
 
 
 def test_a_run_that_was_given_up_is_told_with_the_log_of_the_first_failure(config: Make) -> None:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     run, log = taken.run, taken.run.rank_log(1, 1)
     for attempt, words in ((1, "a teapot"), (2, "a lost connection")):
-        events.record(run, events.ATTEMPT_LAUNCHED, attempt=attempt, host="here", pid=1, argv=[])
+        events.append(run, events.AttemptLaunched(attempt=attempt, host="here", pid=1, argv=[]))
         run.attempt_logs(attempt).mkdir(parents=True)
         run.rank_log(attempt, 1).write_text(f"{words}\n")
     said = {"rank": 1, "host": "here", "error": "ValueError", "gave_up": True, "log": str(log.relative_to(run.path))}
-    events.record(run, events.FAILED, attempt=2, **said)
-    events.record(run, events.EXITED, attempt=2, exit_code=1)
+    write_event(run, "failed", attempt=2, **said)
+    events.append(run, events.Exited(attempt=2, exit_code=1))
     taken.release()
     with pytest.raises(RunFailed, match="a teapot") as caught:
         Run(run.path).wait()
@@ -115,7 +118,7 @@ def test_cancelled_from_python(start: Callable[..., Run]) -> None:
 def test_a_supervisor_that_cannot_start_is_no_started_run(
     config: Make, standin: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(ConfigError, match="did not start"):
         run_in_background(taken)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.backends.slurm import own_job
+from yoloscale.backends.slurm.own_job import OwnJob
 from yoloscale.config.schema import Device
+from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure, remarks_if_prepared
-from yoloscale.launch.slurm import own_job
-from yoloscale.launch.slurm.own_job import OwnJob
 
 
 def test_a_value_out_of_range_in_a_file_of_arguments_is_told_with_its_line(tmp_path: Path) -> None:

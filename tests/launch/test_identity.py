@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
+from yoloscale.backends.run_lock import lock
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import Config
-from yoloscale.launch.claim import claim, lock
-from yoloscale.runs import events
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs.directory import owned
 from yoloscale.runs.identity import RunLost
 
@@ -22,42 +23,42 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_run_gets_an_id_of_its_own_and_keeps_it(config: Callable[..., Config]) -> None:
-    one, other = claim(config("one"), []), claim(config("other"), [])
+    one, other = create_or_resume(config("one"), []), create_or_resume(config("other"), [])
     ids = [load(taken.run.config).id for taken in (one, other)]
     assert None not in ids
     assert ids[0] != ids[1]
     assert [taken.run.run_id for taken in (one, other)] == ids
     assert one.run.lock.read_text() == f"{ids[0]}\n"
     one.release()
-    again = claim(config("one"), [])
+    again = create_or_resume(config("one"), [])
     assert load(again.run.config).id == ids[0]
     again.release()
-    moved = claim(config("one", procs_per_node=1), [])
+    moved = create_or_resume(config("one", procs_per_node=1), [])
     assert moved.run.run_id == load(moved.run.config).id == ids[0]
 
 
 def test_a_run_of_before_there_were_ids_goes_on_without_one(config: Callable[..., Config]) -> None:
-    taken = claim(config("old", procs_per_node=1), [])
+    taken = create_or_resume(config("old", procs_per_node=1), [])
     frozen = load(taken.run.config)
     frozen.id = None
     freeze(frozen, taken.run.config)
     assert "id:" not in taken.run.config.read_text().splitlines()[0:3]
     taken.release()
-    again = claim(config("old"), [])
+    again = create_or_resume(config("old"), [])
     assert load(again.run.config).id is None
     assert again.run.owner is not None
     again.run.check()
-    assert "id" not in events.history(again.run)[-1]
+    assert "id" not in lines_of(again.run)[-1]
 
 
 def test_who_is_to_have_the_lock_of_a_run_that_is_gone_makes_no_file(config: Callable[..., Config]) -> None:
-    taken = claim(config("run"), [])
+    taken = create_or_resume(config("run"), [])
     taken.release()
     mine = owned(taken.run)
     shutil.rmtree(mine.path)
     with pytest.raises(RunLost, match="was removed or renamed"):
         lock(mine)
-    claim(config("run"), []).release()
+    create_or_resume(config("run"), []).release()
     before = contents(mine.path)
     with pytest.raises(RunLost, match="belongs to another run by now"):
         lock(mine)
@@ -70,11 +71,11 @@ def test_a_launcher_ends_its_ranks_and_writes_nothing_more(
 ) -> None:
     """And does not start them again, as it does with ranks that are killed."""
     launched = launch("run", steps=5000, save_every=1)
-    launched.until(events.CHECKPOINT_SAVED)
+    launched.until("checkpoint_saved")
     folder = launched.run.path
     folder.rename(folder.with_name("renamed"))
     if is_used_again:
-        claim(config("run", procs_per_node=1), []).release()
+        create_or_resume(config("run", procs_per_node=1), []).release()
     before = contents(folder)
     exit_code, output = launched.wait()
     assert exit_code == 1

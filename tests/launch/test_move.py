@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 import yaml
 from PIL import Image
+from tests.run_events import lines_of, write_event
 
-from yoloscale.cli.account import Account
-from yoloscale.config.errors import ConfigError
+from yoloscale.cli.show.event_lines import EventLines
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
-from yoloscale.launch.claim import claim
+from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
 from yoloscale.launch.move import not_compared
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.launch.start import ready, ready_again
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -44,8 +45,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     make(tmp_path / "a")
     taken = ready(configure(TYPED), TYPED, lambda _: None)
     taken.release()
-    events.record(taken.run, events.TRAINING_STARTED, attempt=1, batch=4, images=1)
-    events.record(taken.run, events.CHECKPOINT_SAVED, step=7, epoch=2, epoch_step=1)
+    write_event(taken.run, "training_started", attempt=1, batch=4, images=1)
+    write_event(taken.run, "checkpoint_saved", step=7, epoch=2, epoch_step=1)
     return RunDirectory(taken.run.path)
 
 
@@ -56,10 +57,10 @@ def again(run: RunDirectory, *changes: str) -> list[str]:
 
 
 def refused(run: RunDirectory, *changes: str) -> str:
-    before = run.config.read_bytes(), run.overrides.read_bytes(), len(events.history(run))
+    before = run.config.read_bytes(), run.overrides.read_bytes(), len(lines_of(run))
     with pytest.raises(ConfigError) as error:
         ready_again(run, print, changes)
-    assert (run.config.read_bytes(), run.overrides.read_bytes(), len(events.history(run))) == before
+    assert (run.config.read_bytes(), run.overrides.read_bytes(), len(lines_of(run))) == before
     return str(error.value)
 
 
@@ -80,7 +81,7 @@ def test_data_that_was_moved_is_taken_by_the_run_s_own_command(run: RunDirectory
     ready(configure(typed), typed, print).release()
     assert load(run.config).data.source == str(tmp_path / "b" / "data.yaml")
     assert yaml.safe_load(run.overrides.read_text()) == typed
-    assert events.history(run)[-1]["to"] == {"data.source": str(tmp_path / "b" / "data.yaml")}
+    assert lines_of(run)[-1]["to"] == {"data.source": str(tmp_path / "b" / "data.yaml")}
 
 
 @pytest.mark.parametrize("by_resume", [True, False])
@@ -105,7 +106,7 @@ def test_a_dataset_that_changed_where_it_lies_is_told(run: RunDirectory, tmp_pat
     (line,) = again(run)
     assert "as it is now" in line
     assert again(run) == [], "once"
-    assert events.history(run)[-1]["remarks"] == [line.removeprefix("run 'run' goes on with ")]
+    assert lines_of(run)[-1]["remarks"] == [line.removeprefix("run 'run' goes on with ")]
 
 
 def test_a_run_of_before_there_were_fingerprints(run: RunDirectory, tmp_path: Path) -> None:
@@ -163,11 +164,11 @@ def test_what_is_typed_is_frozen_told_and_on_record(run: RunDirectory) -> None:
         *("model=yolo26n", "pretrained=false", "data=a/data.yaml", "device=cpu", "name=run"),
         *("epochs=20", "batch=2", "workers=0", "logger=tensorboard", "checkpoint.keep=4"),
     ]
-    moved = events.history(run)[-1]
-    assert moved["event"] == events.MOVED
+    moved = lines_of(run)[-1]
+    assert moved["event"] == "moved"
     before = {"epochs": 9, "batch": 4, "workers": 8, "logger.tensorboard": False, "checkpoint.keep": 2}
     assert moved["from"] == before
-    lines = Account().event_lines(moved)[0].splitlines()
+    lines = EventLines().event_lines(events.parse(moved))[0].splitlines()
     assert "epochs 9 → 20" in lines[0]
     assert len(lines) == 3, "and a line for each that makes it another run"
     assert again(run) == []
@@ -250,5 +251,5 @@ def test_a_run_killed_before_its_config_was_written_is_frozen_with_its_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     made = config()
-    taken = claim(made, [])
+    taken = create_or_resume(made, [])
     assert load(taken.run.config).origin.folder == str(tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.launch.once import refuse_several
 
 SOURCE = Path(__file__).parents[2] / "src"

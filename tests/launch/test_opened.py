@@ -13,11 +13,11 @@ from PIL import Image
 from tests.file_server import serving
 
 from yoloscale.config.addresses import hidden
-from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Config, Task
-from yoloscale.data import sources
+from yoloscale.datasets import sources
+from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
 from yoloscale.launch.start import ready, ready_again
 from yoloscale.runs.directory import RunDirectory

@@ -8,20 +8,19 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config import validate_logger
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.ranks_environment import other_environment
+from yoloscale.config.check import logger as validate_logger
+from yoloscale.config.check.ranks_environment import other_environment
 from yoloscale.config.schema import (
     ClusterConfig,
     Config,
     DataCheck,
-    Launcher,
     LoggerConfig,
     ModelConfig,
     ShapesConfig,
     Task,
 )
-from yoloscale.data import fetch_process
+from yoloscale.datasets import fetch
+from yoloscale.errors import ConfigError
 from yoloscale.launch.prepare import prepare
 
 
@@ -31,7 +30,7 @@ def no_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def on_slurm(**keys: Any) -> Config:
     config = Config()
-    config.cluster = ClusterConfig(launcher=Launcher.slurm, **keys)
+    config.cluster = ClusterConfig(launcher="slurm", **keys)
     return config
 
 
@@ -75,7 +74,7 @@ def test_what_only_the_ranks_environment_can_lack_is_said_and_not_refused(
         "callbacks": [("callbacks", "mine:on_train_end: there is no module 'mine'", "write it", False)],
         "augmentations": [("augmentations", "the package albumentations is not installed", "pip install")],
     }
-    monkeypatch.setattr(fetch_process, "run_fetch", lambda arguments, say: json.dumps(answers[arguments[0]]))
+    monkeypatch.setattr(fetch, "run_fetch", lambda arguments, say: json.dumps(answers[arguments[0]]))
     config = replace(on_slurm(**cluster), callbacks=["mine:on_train_end"], augmentations=[{"Blur": {}}])
     config.logger.tensorboard = True
     config.data.check, config.data.source = DataCheck.later, "/nodes/only.yaml"
@@ -99,9 +98,9 @@ def test_a_package_that_breaks_python_here_may_not_do_so_in_another_environment(
     monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
 ) -> None:
     def breaks(arguments: list[str], say: Any) -> str:
-        raise fetch_process.FetchError("exit code -11")
+        raise fetch.FetchError("exit code -11")
 
-    monkeypatch.setattr(fetch_process, "run_fetch", breaks)
+    monkeypatch.setattr(fetch, "run_fetch", breaks)
     config = replace(on_slurm(container_image="images/mine.sqsh"), **keys)
     config.data.check, config.data.source = DataCheck.later, "/nodes/only.yaml"
     config.model = ModelConfig(task=Task.detect, architecture="yolo26n.yaml")
@@ -117,7 +116,7 @@ def test_a_package_that_breaks_python_here_may_not_do_so_in_another_environment(
 
 def test_what_holds_in_any_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = [("callbacks", "mine:on_train_edn: did you mean on_train_end?", "write it", True)]
-    monkeypatch.setattr(fetch_process, "run_fetch", lambda arguments, say: json.dumps(answer))
+    monkeypatch.setattr(fetch, "run_fetch", lambda arguments, say: json.dumps(answer))
     with pytest.raises(ConfigError, match="did you mean"):
         prepare(replace(on_slurm(**ELSEWHERE[0]), callbacks=["on_train_end=mine:on_train_edn"]), print)
 

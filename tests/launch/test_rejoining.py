@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.launch.several_nodes import (
+from tests.ports import free_port
+from tests.several_nodes import (
     cabled,
     lose_power,
     node,
@@ -18,13 +19,12 @@ from tests.launch.several_nodes import (
     two_node_run,
     until_attempt_trains,
 )
-from tests.ports import free_port
 
+from yoloscale.agent import presence
+from yoloscale.backends.status import status
 from yoloscale.config.schema import Config
-from yoloscale.launch import presence
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import read_progress, status
+from yoloscale.runs.status import read_progress
 
 Make = Callable[..., Config]
 # of a run that is over in a minute
@@ -45,7 +45,7 @@ def at_home(config: Make) -> Config:
 
 
 def worlds(run: RunDirectory) -> list[int]:
-    return [record["world_size"] for record in told(run, events.ATTEMPT_STARTED)]
+    return [record["world_size"] for record in told(run, "attempt_started")]
 
 
 def all_end(run: RunDirectory, *launchers: subprocess.Popen[bytes], code: int = 0) -> None:
@@ -59,8 +59,8 @@ def finish(run: RunDirectory, *launchers: subprocess.Popen[bytes]) -> None:
 
 def steps_follow(run: RunDirectory) -> None:
     """Every attempt goes on at the very step that the one before has saved: none is done twice, none left out."""
-    stops = [record["step"] for record in told(run, events.PREEMPTED)]
-    starts = [record["step"] for record in told(run, events.TRAINING_STARTED)]
+    stops = [record["step"] for record in told(run, "preempted")]
+    starts = [record["step"] for record in told(run, "training_started")]
     assert starts == [0, *stops]
 
 
@@ -74,18 +74,18 @@ def test_a_node_that_comes_late_takes_part_from_the_next_step_on(
     until_attempt_trains(run, 2)
     finish(run, first, second)
     assert worlds(run) == [1, 2]
-    (regrouped,) = told(run, events.REGROUPED)
+    (regrouped,) = told(run, "regrouped")
     assert (regrouped["cause"], regrouped["nodes"]) == ("node 1 is there", 2)
     steps_follow(run)
     assert f"node 1 is there: going on with 2 nodes from step {regrouped['step']}" in output_of(run, 0)
-    assert not told(run, events.RESTARTED), "it is no failure"
+    assert not told(run, "restarted"), "it is no failure"
     assert not left_over()
     assert not list(run.job.glob("node-*.json"))
 
 
 def test_a_node_that_comes_and_cannot_start_is_left_out(at_home: Config, standin: None) -> None:
-    broken = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
-    run = two_node_run(at_home, **ENDLESS | {"break": broken})
+    failed_ranks = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
+    run = two_node_run(at_home, **ENDLESS | {"break": failed_ranks})
     first = node(run, 0)
     until_attempt_trains(run, 1)
     second = node(run, 1)
@@ -94,18 +94,18 @@ def test_a_node_that_comes_and_cannot_start_is_left_out(at_home: Config, standin
     finish(run, first)
     second.wait(120)
     assert worlds(run) == [1, 2, 1]
-    cause = told(run, events.REGROUPED)[-1]["cause"]
+    cause = told(run, "regrouped")[-1]["cause"]
     assert cause.startswith("node 1 could not start (rank 1 on ")
     assert cause.endswith("ValueError: the loss is a teapot)")
     assert "to go on without it" in output_of(run, 0)
     assert status(run).state == "finished"
-    assert not told(run, events.RESTARTED)
+    assert not told(run, "restarted")
 
 
 @pytest.mark.long
 def test_a_node_that_was_mended_and_started_again_is_taken(at_home: Config, standin: None) -> None:
-    broken = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
-    run = two_node_run(at_home, **ENDLESS | {"break": broken})
+    failed_ranks = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
+    run = two_node_run(at_home, **ENDLESS | {"break": failed_ranks})
     first = node(run, 0)
     until_attempt_trains(run, 1)
     second = node(run, 1)
@@ -136,8 +136,8 @@ def test_a_node_that_is_lost_and_returns_is_taken_back_without_a_restart_to_spar
     until_attempt_trains(run, 5)
     finish(run, first, second)
     assert worlds(run) == [2, 1, 2, 1, 2]
-    assert [record["cause"] for record in told(run, events.REGROUPED)] == ["node 1 is back"] * 2
-    assert [record["restarts"] for record in told(run, events.RESTARTED)] == [1, 1], "of one without progress"
+    assert [record["cause"] for record in told(run, "regrouped")] == ["node 1 is back"] * 2
+    assert [record["restarts"] for record in told(run, "restarted")] == [1, 1], "of one without progress"
     assert status(run).state == "finished"
     assert status(run).restarts == 2
 
@@ -164,7 +164,7 @@ def test_a_person_who_stops_the_run_while_it_saves_for_a_node_has_stopped_it(at_
     second.wait(120)
     assert worlds(run) == [1]
     assert status(run).state == "preempted"
-    assert not told(run, events.REGROUPED)
+    assert not told(run, "regrouped")
 
 
 def test_the_run_waits_for_as_many_nodes_as_it_needs_and_says_which_are_missing(config: Make, standin: None) -> None:
@@ -184,7 +184,7 @@ def test_a_stop_while_nodes_are_waited_for_ends_the_run(config: Make, standin: N
     run = two_node_run(made)
     first = node(run, 0)
     deadline = time.monotonic() + 60
-    while not (told(run, events.SETUP) and (sign := presence.read(run, 0))):
+    while not (told(run, "setup") and (sign := presence.read(run, 0))):
         assert time.monotonic() < deadline, output_of(run, 0)
         time.sleep(0.05)
     assert status(run).phase == "waiting for the other nodes"

@@ -11,23 +11,24 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.run_events import lines_of, write_event
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.agent import agent_report
+from yoloscale.agent.previous_start import end_leftovers
+from yoloscale.backends.status import status
 from yoloscale.config.schema import Config
-from yoloscale.launch import agent_report
+from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.claim import claim
 from yoloscale.launch.interrupt import interrupt
-from yoloscale.launch.start import end_leftovers
+from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs import events
-from yoloscale.runs.status import status
 
 Launch = Callable[..., Any]
 Make = Callable[..., Config]
 
 
 def kinds(launched: Any) -> list[str]:
-    return [record["event"] for record in events.history(launched.run)]
+    return [record["event"] for record in lines_of(launched.run)]
 
 
 def ranks_of(launched: Any) -> list[psutil.Process]:
@@ -63,7 +64,7 @@ def test_a_signal_to_the_agent_alone_leaves_the_ranks_their_time_to_save(
     launch: Launch, number: signal.Signals, save_s: float, exit_code: int
 ) -> None:
     """SLURM signals the agent, not the launcher. With one that a rank failed, the launcher would end them by then."""
-    launched = launch(steps=4000, save_s=save_s, constants={"watched.FAILURE_GRACE_S": 3.0})
+    launched = launch(steps=4000, save_s=save_s, constants={"monitor.FAILURE_GRACE_S": 3.0})
     agent_of(launched).send_signal(number)
     code, output = launched.wait()
     assert code == exit_code, output
@@ -106,8 +107,8 @@ def test_ranks_are_told_the_time_and_stop_by_themselves(launch: Launch) -> None:
     launched = launch(cluster={"time": "0:18", "stop_before_s": 15.0}, steps=4000)
     code, output = launched.wait()
     assert code == 75, output
-    stopped = next(record for record in events.history(launched.run) if record["event"] == "preempted")
-    begun = events.history(launched.run)[0]["time"]
+    stopped = next(record for record in lines_of(launched.run) if record["event"] == "preempted")
+    begun = lines_of(launched.run)[0]["time"]
     assert stopped["signal"] == "deadline"
     assert 8.5 <= stopped["time"] - begun < 16, "half of the limit, as 15 s before it would be sooner"
 
@@ -117,13 +118,13 @@ def test_at_the_limit_the_launcher_stops_what_is_still_there(launch: Launch) -> 
     launched = launch(cluster={"time": "0:08", "stop_before_s": 4.0}, steps=4000, setup_s=60.0)
     code, output = launched.wait()
     assert code == 75, output
-    begun, ended = (events.history(launched.run)[index]["time"] for index in (0, -1))
+    begun, ended = (lines_of(launched.run)[index]["time"] for index in (0, -1))
     assert 7.5 <= ended - begun < 45, "its set-up takes 60 s"
     assert "restarted" not in kinds(launched)
 
 
 def test_a_request_that_nobody_was_left_to_honour_is_forgotten(config: Make) -> None:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     taken.run.stop_request.touch()
     end_leftovers(taken.run, lambda line: None)
     assert not taken.run.stop_request.exists()
@@ -131,14 +132,14 @@ def test_a_request_that_nobody_was_left_to_honour_is_forgotten(config: Make) -> 
 
 
 def test_cancel_reaches_a_launcher_on_another_host_by_file(config: Make) -> None:
-    taken = claim(config(), [])
-    events.record(taken.run, events.ATTEMPT_LAUNCHED, attempt=1, host="elsewhere", pid=1, argv=[])
+    taken = create_or_resume(config(), [])
+    events.append(taken.run, events.AttemptLaunched(attempt=1, host="elsewhere", pid=1, argv=[]))
     with pytest.raises(ConfigError, match="on elsewhere"):
         cancel(taken.run, at_once=True)
     assert not taken.run.stop_request.exists()
     assert not cancel(taken.run, timeout_s=0.1), "nobody honours it"
     assert taken.run.stop_request.exists()
-    assert [record["event"] for record in events.history(taken.run)][-1] == "cancelled"
+    assert [record["event"] for record in lines_of(taken.run)][-1] == "cancelled"
     taken.release()
 
 
@@ -164,23 +165,23 @@ def test_interrupt_kills_one_rank_or_asks_all(launch: Launch) -> None:
 
 
 def test_interrupt_never_hits_a_process_that_is_not_the_rank(config: Make) -> None:
-    taken = claim(config(), [])
+    taken = create_or_resume(config(), [])
     run, host = taken.run, socket.gethostname()
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host=host, pid=os.getpid(), argv=[])
+    events.append(run, events.AttemptLaunched(attempt=1, host=host, pid=os.getpid(), argv=[]))
     with pytest.raises(ConfigError, match="pending"):
         interrupt(run, signal.SIGTERM)
     processes = [{"rank": 0, "host": host, "pid": os.getpid(), "device": "cpu"}]
-    events.record(run, events.ATTEMPT_STARTED, attempt=1, processes=processes, time=1.0)
+    write_event(run, "attempt_started", attempt=1, processes=processes, time=1.0)
     with pytest.raises(ConfigError, match="no ranks on record"):
         interrupt(run, signal.SIGKILL)
     taken.release()
 
 
 def test_interrupt_names_the_host_and_the_command_to_type_there(config: Make) -> None:
-    taken = claim(config("it's $(touch x)"), [])
-    events.record(taken.run, events.ATTEMPT_LAUNCHED, attempt=1, host="node7", pid=1, argv=[])
+    taken = create_or_resume(config("it's $(touch x)"), [])
+    events.append(taken.run, events.AttemptLaunched(attempt=1, host="node7", pid=1, argv=[]))
     processes = [{"rank": rank, "host": "node7", "pid": 1, "device": "cpu"} for rank in (0, 1)]
-    events.record(taken.run, events.ATTEMPT_STARTED, attempt=1, world_size=2, processes=processes)
+    events.append(taken.run, events.AttemptStarted(attempt=1, world_size=2, processes=processes))
     with pytest.raises(ConfigError, match="rank 1 runs on node7") as caught:
         interrupt(taken.run, signal.SIGKILL, 1)
     assert "on node7: yoloscale interrupt" in str(caught.value)

@@ -20,7 +20,7 @@ def test_every_package_has_its_place_in_the_layers() -> None:
     from importlinter.api import read_configuration
 
     contracts = read_configuration(str(ROOT / "pyproject.toml"))["contracts_options"]
-    layers = next(contract for contract in contracts if contract["type"] == "layers")["layers"]
-    placed = {name.strip(" ()") for layer in layers for name in str(layer).split("|")}
+    columns = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    placed = {name.strip(" ()") for layers in columns for layer in layers for name in str(layer).split("|")}
     packages = {path.parent.name for path in (ROOT / "src" / "yoloscale").glob("*/__init__.py")}
     assert packages - placed == set()

@@ -13,7 +13,7 @@ import pytest
 _RANK = """
 from yoloscale.yolo import runtime
 runtime.prepare(1, False)
-from yoloscale.tasks.train import train
+from yoloscale.worker.train.train import train
 import ultralytics.models.yolo.detect
 """
 _LAUNCHER = "import yoloscale.cli.main"

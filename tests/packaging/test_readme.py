@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from yoloscale.cli import main as command_line
-from yoloscale.config import resolve, validate
-from yoloscale.config.machine import Machine
+from yoloscale.config import resolve
+from yoloscale.config.check import train as validate
 from yoloscale.sweep import configure
+from yoloscale.system.machine import Machine
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import write_event
 
-from yoloscale.config.sweep import SearchConfig, SweepConfig
+from yoloscale.config.schema.sweep import SearchConfig, SweepConfig
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, write
@@ -51,7 +52,7 @@ class Synthetic:
         metrics = {"metrics/precision(B)": 0.5, "metrics/mAP50(B)": round(fitness * 1.5, 6)}
         result = {"metrics": metrics, "fitness": fitness, "epochs": 3, "images_per_s": 88.13, "seconds": 75.2, **more}
         run.result.write_text(json.dumps(result))
-        events.record(run, events.FINISHED, epochs=3, steps=9)
+        events.append(run, events.Finished(epochs=3, steps=9))
 
     @staticmethod
     def evaluate(run: RunDirectory, *fitness: float) -> None:
@@ -63,9 +64,9 @@ class Synthetic:
     @staticmethod
     def fail(run: RunDirectory, error: str) -> None:
         """What a run leaves behind that nobody tries again."""
-        events.record(run, events.ATTEMPT_LAUNCHED, attempt=1, host="host", pid=1)
-        events.record(run, events.FAILED, attempt=1, error=error, gave_up=True)
-        events.record(run, events.EXITED, attempt=1, exit_code=1)
+        events.append(run, events.AttemptLaunched(attempt=1, host="host", pid=1))
+        write_event(run, "failed", attempt=1, error=error, gave_up=True)
+        events.append(run, events.Exited(attempt=1, exit_code=1))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yoloscale.config.sweep import SearchConfig
+from yoloscale.config.schema.sweep import SearchConfig
 from yoloscale.report.pictures import history, style
 from yoloscale.report.pictures.axis import make_axis
 from yoloscale.report.pictures.parallel import worst_first

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.compose import compose
+from yoloscale.config.compose.hydra import compose
 from yoloscale.config.freeze import freeze, load
-from yoloscale.config.machine import Machine
 from yoloscale.config.resolve import resolve
 from yoloscale.config.schema import ClusterConfig, Config, LoggerConfig, PathsConfig
-from yoloscale.config.sweep import SweepConfig, TrialConfig
+from yoloscale.config.schema.sweep import SweepConfig, TrialConfig
 from yoloscale.report.recipe import composer, recipe
+from yoloscale.system.machine import Machine
 
 TWO_CPUS = Machine(gpu_count=0, cpus=2, has_bf16=True)
 EIGHT_GPUS = Machine(gpu_count=8, cpus=64, has_bf16=True)
@@ -82,7 +82,7 @@ def test_a_recipe_composes_to_the_same_training(typed: str) -> None:
 def test_settings_of_this_machine_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import shutil
 
-    from yoloscale.config import compose as compose_module
+    from yoloscale.config.compose import hydra as compose_module
     from yoloscale.config.locations import configs_folder
     from yoloscale.report import recipe as recipe_module
 

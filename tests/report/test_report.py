@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from yoloscale.cli.main import main
-from yoloscale.config.compose import compose
+from yoloscale.config.compose.hydra import compose
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import Config
-from yoloscale.config.sweep import SearchConfig
+from yoloscale.config.schema.sweep import SearchConfig
 from yoloscale.report.sweep import summary
 from yoloscale.runs.sweep_directory import SweepDirectory
 

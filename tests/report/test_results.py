@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from yoloscale.config.sweep import SearchConfig
+from yoloscale.config.schema.sweep import SearchConfig
 from yoloscale.report.importance import MAIN_EFFECTS, PED_ANOVA, importance, main_effects
 from yoloscale.report.results import PRUNED, read_results
 from yoloscale.report.table import as_csv, lines
-from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory, read, write
 
 
 @pytest.fixture
@@ -109,6 +110,15 @@ def test_text_that_was_quoted_and_dotted_keys(synthetic: Any) -> None:
     assert found.points[0].values == {"model": "my models/a,b.pt", "experiment": "smoke", "data.shapes.seed": "3"}
     assert found.log_keys == {"lr0"}
     assert lines(found, 200, 5)[0].split() == ["point", "model", "experiment", "seed", "state"]
+
+
+def test_the_scale_of_a_searched_key_is_that_on_record(synthetic: Any) -> None:
+    sweep = synthetic.sweep([("p", ["lr0=0.1", "lrf=0.2", "seed=1"])])
+    scales = {"lr0": True, "lrf": False}
+    head = [{"key": key, "typed": key, "low": 0.1, "high": 1.0, "step": None} for key in scales]
+    space = ("epochs=3", *({**each, "log": scales[each["key"]]} for each in head))
+    write(sweep, replace(read(sweep), space=space))
+    assert read_results(sweep).log_keys == {"lr0"}
 
 
 def test_main_effects_are_shares_of_the_variance() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.runs.listing import find
 
 

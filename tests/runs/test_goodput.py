@@ -9,42 +9,40 @@ from typing import Any
 
 import pytest
 
-from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import Event, parse
 from yoloscale.runs.goodput import SHARES, TimeSpent, starts, starts_of, time_spent
-from yoloscale.runs.sign_of_life import last_time
+from yoloscale.runs.last_activity import last_time
 
 BEGIN = 1_000_000.0  # seconds since the epoch; the histories count from it
 
-Event = dict[str, Any]
-
 
 def event(at: float, name: str, **fields: Any) -> Event:
-    return {"event": name, "time": BEGIN + at, **fields}
+    return parse({"event": name, "time": BEGIN + at, **fields})
 
 
 def launched(at: float, attempt: int = 1) -> Event:
-    return event(at, events.ATTEMPT_LAUNCHED, attempt=attempt)
+    return event(at, "attempt_launched", attempt=attempt)
 
 
 def joined(at: float, attempt: int = 1) -> Event:
-    return event(at, events.ATTEMPT_STARTED, attempt=attempt)
+    return event(at, "attempt_started", attempt=attempt)
 
 
 def trains(at: float, step: int = 0) -> Event:
-    return event(at, events.TRAINING_STARTED, step=step)
+    return event(at, "training_started", step=step)
 
 
 def saved(at: float, step: int, blocked_s: float = 0.0, write_s: float = 0.0) -> Event:
-    return event(at + write_s, events.CHECKPOINT_SAVED, step=step, taken=BEGIN + at, blocked_s=blocked_s)
+    return event(at + write_s, "checkpoint_saved", step=step, taken=BEGIN + at, blocked_s=blocked_s)
 
 
 def evaluated(at: float, seconds: float) -> Event:
-    return event(at, events.EVALUATED, seconds=seconds)
+    return event(at, "evaluated", seconds=seconds)
 
 
 def exited(at: float, code: int) -> Event:
-    return event(at, events.EXITED, exit_code=code)
+    return event(at, "exited", exit_code=code)
 
 
 def spent(history: list[Event], end: float, goes_on: bool = False, signs: tuple[float, ...] = ()) -> TimeSpent:
@@ -70,7 +68,7 @@ def test_nothing_happened_yet() -> None:
 
 def test_never_stopped() -> None:
     history = [*FIRST, saved(40, 30, 0.5, write_s=3), evaluated(60, 8), saved(60, 50, 1.5), evaluated(99, 2)]
-    found = spent([*history, event(100, events.FINISHED), exited(104, 0)], 100)
+    found = spent([*history, event(100, "finished"), exited(104, 0)], 100)
     assert shares(found) == {"setup": 10, "training": 78, "evaluation": 10, "saving": 2}
     assert found.goodput == pytest.approx(0.78)
     assert found.as_json()["total"] == 100
@@ -82,7 +80,7 @@ def test_going_on() -> None:
 
 
 def test_stopped_and_resumed_loses_nothing() -> None:
-    history = [*FIRST, saved(20, 10), saved(50, 40, 1.0), event(51, events.PREEMPTED, step=40), exited(53, 75)]
+    history = [*FIRST, saved(20, 10), saved(50, 40, 1.0), event(51, "preempted", step=40), exited(53, 75)]
     assert shares(spent(history, 51)) == {"setup": 10, "training": 40, "saving": 1}
     history += [launched(80, 2), trains(85, 40)]
     found = spent(history, 100, goes_on=True)
@@ -91,7 +89,7 @@ def test_stopped_and_resumed_loses_nothing() -> None:
 
 def test_killed_after_a_checkpoint_and_restarted_by_the_launcher() -> None:
     history = [*FIRST, saved(30, 20), evaluated(45, 5), saved(48, 35, 2.0), evaluated(58, 4)]
-    history += [event(60, events.RESTARTED, attempt=2, step=35), launched(62, 2), trains(70, 35)]
+    history += [event(60, "restarted", attempt=2, step=35), launched(62, 2), trains(70, 35)]
     found = spent(history, 80, goes_on=True)
     assert shares(found) == {"setup": 18, "training": 43, "evaluation": 5, "lost": 12, "down": 2}
     older = [*history[:-1], trains(70, 20)]  # the newer one turned out to be broken
@@ -132,13 +130,13 @@ def test_a_checkpoint_whose_writer_could_not_say_so_is_the_newest() -> None:
 
 
 def test_failed_in_set_up() -> None:
-    history = [launched(0), joined(4), event(5, events.FAILED), exited(6, 1), launched(10, 2), exited(13, 2)]
+    history = [launched(0), joined(4), event(5, "failed"), exited(6, 1), launched(10, 2), exited(13, 2)]
     assert shares(spent(history, 13)) == {"setup": 9, "down": 4}
 
 
 def test_by_hand_under_torchrun() -> None:
-    importing = [event(at, events.SETUP, phase="importing") for at in (0, 70)]
-    history = [importing[0], joined(3), event(4, events.SETUP, phase="data"), trains(10), saved(30, 20)]
+    importing = [event(at, "setup", phase="importing") for at in (0, 70)]
+    history = [importing[0], joined(3), event(4, "setup", phase="data"), trains(10), saved(30, 20)]
     history += [importing[1], joined(72), trains(78, 20)]  # under the same number, as torchrun's own restarts are
     assert shares(spent(history, 80, goes_on=True, signs=(12, 45))) == {
         "setup": 18, "training": 22, "lost": 15, "down": 25,
@@ -146,44 +144,44 @@ def test_by_hand_under_torchrun() -> None:
 
 
 def test_who_takes_a_run_up_elsewhere_is_no_sign_of_life_of_it() -> None:
-    history = [*FIRST, saved(30, 20), event(99, events.MOVED), launched(100, 2), trains(110, 20)]
+    history = [*FIRST, saved(30, 20), event(99, "moved"), launched(100, 2), trains(110, 20)]
     found = spent(history, 120, goes_on=True, signs=(12, 50))
     assert shares(found) == {"setup": 20, "training": 30, "lost": 20, "down": 50}
 
 
 def test_a_stop_that_the_ranks_did_not_live_to_save_keeps_nothing() -> None:
     """Asked between two attempts, and while ranks that hung had to be killed: the launcher says that it stopped."""
-    between = [*FIRST, saved(30, 20), event(50, events.FAILED), exited(50, 1)]
-    between += [event(60, events.PREEMPTED, step=20, saved=False), exited(60, 75)]
+    between = [*FIRST, saved(30, 20), event(50, "failed"), exited(50, 1)]
+    between += [event(60, "preempted", step=20, saved=False), exited(60, 75)]
     assert shares(spent(between, 60)) == {"setup": 10, "training": 20, "lost": 20, "down": 10}
     resumed = spent([*between, launched(100, 2), trains(110, 20)], 120, goes_on=True)
     assert shares(resumed) == {"setup": 20, "training": 30, "lost": 20, "down": 50}
-    hung = [*FIRST, event(90, events.PREEMPTED, step=0, saved=False), exited(90, 75)]
+    hung = [*FIRST, event(90, "preempted", step=0, saved=False), exited(90, 75)]
     assert shares(spent(hung, 90)) == {"setup": 10, "lost": 80}
     resumed = spent([*hung, launched(100, 2), trains(110, 0)], 120, goes_on=True)
     assert shares(resumed) == {"setup": 20, "training": 10, "lost": 80, "down": 10}
 
 
 def test_a_roll_back_loses_what_it_undoes() -> None:
-    history = [*FIRST, saved(30, 20), event(50, events.WARNING, step_from=40, step_to=20)]
+    history = [*FIRST, saved(30, 20), event(50, "warning", step_from=40, step_to=20)]
     assert shares(spent(history, 60, goes_on=True)) == {"setup": 10, "training": 30, "lost": 20}
 
 
 def test_checkpoints_of_earlier_versions() -> None:
-    old = event(30, events.CHECKPOINT_SAVED, step=20, seconds=0.4, reason="epoch")
+    old = event(30, "checkpoint_saved", step=20, seconds=0.4, reason="epoch")
     history = [launched(0), trains(10), old, exited(40, 1), launched(40, 2), trains(50, 20)]
     assert shares(spent(history, 60, goes_on=True)) == {"setup": 20, "training": 30, "lost": 10}
 
 
 def test_a_clock_that_was_set_back() -> None:
-    history = [launched(0), trains(10), event(-500, events.WARNING), saved(-490, 5), exited(-480, 1)]
+    history = [launched(0), trains(10), event(-500, "warning"), saved(-490, 5), exited(-480, 1)]
     assert shares(spent(history, -480)) == {"setup": 10}
 
 
 NAMES = [
-    events.ATTEMPT_LAUNCHED, events.ATTEMPT_STARTED, events.SETUP, events.TRAINING_STARTED, events.CHECKPOINT_SAVED,
-    events.EVALUATED, events.PREEMPTED, events.RESTARTED, events.FAILED, events.EXITED,
-    events.FINISHED, events.WARNING, events.MOVED,
+    "attempt_launched", "attempt_started", "setup", "training_started", "checkpoint_saved",
+    "evaluated", "preempted", "restarted", "failed", "exited",
+    "finished", "warning", "moved",
 ]  # fmt: skip
 
 
@@ -193,7 +191,7 @@ def test_the_shares_of_any_history_add_up(seed: int) -> None:
     history, now = [], 0.0
     for _ in range(draw.randrange(1, 60)):
         now += draw.choice([0.0, draw.expovariate(0.1), -1.0])
-        fields: Event = {"step": draw.randrange(4), "seconds": draw.expovariate(0.2)}
+        fields = {"step": draw.randrange(4), "seconds": draw.expovariate(0.2)}
         fields |= {"taken": BEGIN + now - 3 * draw.random(), "blocked_s": draw.random()} if draw.random() < 0.7 else {}
         fields |= {"step_to": draw.randrange(4)} if draw.random() < 0.1 else {}
         history.append(event(now, draw.choice(NAMES), **fields))
@@ -234,8 +232,8 @@ def test_signs_of_life_are_found_in_a_file_of_any_length(tmp_path: Path) -> None
 
 
 def test_waiting_for_a_scheduler_is_its_own_share() -> None:
-    submitted = event(-50, events.SUBMITTED, job="41")  # what passes before the first start is nobody's
-    stop = [event(40, events.PREEMPTED, step=30), exited(42, 75), event(45, events.REQUEUED, job="41")]
+    submitted = event(-50, "submitted", job="41")  # what passes before the first start is nobody's
+    stop = [event(40, "preempted", step=30), exited(42, 75), event(45, "requeued", job="41")]
     history = [submitted, *FIRST, *stop]
     assert shares(spent(history, 60, goes_on=True)) == {"setup": 10, "training": 30, "queued": 15, "down": 5}
     history += [launched(100, 2), trains(110, 30)]
@@ -243,13 +241,13 @@ def test_waiting_for_a_scheduler_is_its_own_share() -> None:
 
 
 def test_a_killed_job_that_waits_again_has_lost_what_it_had_not_saved() -> None:
-    history = [*FIRST, saved(30, 20), event(70, events.REQUEUED, job="41")]
+    history = [*FIRST, saved(30, 20), event(70, "requeued", job="41")]
     assert shares(spent(history, 90, goes_on=True, signs=(50,))) == {
         "setup": 10, "training": 20, "lost": 20, "queued": 20, "down": 20,
     }  # fmt: skip
 
 
 def test_a_submission_put_on_record_after_its_job_began_is_no_queue() -> None:
-    began = event(0, events.ATTEMPT_LAUNCHED, attempt=1, start="41_7.0.0")
-    history = [began, event(2, events.SUBMITTED, job="41_7"), trains(10)]
+    began = event(0, "attempt_launched", attempt=1, start="41_7.0.0")
+    history = [began, event(2, "submitted", job="41_7"), trains(10)]
     assert shares(spent(history, 60, goes_on=True)) == {"setup": 10, "training": 50}

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.run_events import lines_of
 
-from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import freeze, id_in
 from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError
 from yoloscale.runs import events, identity
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.identity import RunLost
@@ -57,12 +58,12 @@ LOSSES = (remove, use_again, use_again_without_id, rename, rename_and_use_again,
 @pytest.mark.parametrize("lose", LOSSES)
 def test_nothing_is_recorded_in_a_folder_that_is_lost(tmp_path: Path, lose: Callable[[RunDirectory], None]) -> None:
     mine = owned(make(tmp_path / "run"))
-    events.record(mine, events.SETUP, phase="first")
+    events.append(mine, events.Setup(attempt=1, phase="first"))
     lose(mine)
     left = sorted(tmp_path.rglob("*"))
     with pytest.raises(RunLost, match="aaaaaaaaaaaa"):
-        events.record(mine, events.SETUP, phase="second")
-    events.note(mine, events.SETUP, phase="third")
+        events.append(mine, events.Setup(attempt=1, phase="second"))
+    events.note(mine, events.Setup(attempt=1, phase="third"))
     events.warn(mine, "a fourth")
     assert mine.loss() is not None
     assert sorted(tmp_path.rglob("*")) == left
@@ -83,9 +84,9 @@ def test_the_same_run_elsewhere_or_with_another_config_is_no_loss(tmp_path: Path
     mine.check()
     shutil.copytree(mine.path, tmp_path / "copy")
     copy = owned(RunDirectory(tmp_path / "copy"))
-    events.record(copy, events.SETUP)
+    events.append(copy, events.Setup(attempt=1, phase="data"))
     assert copy.run_id == mine.run_id
-    assert events.history(mine) == []
+    assert lines_of(mine) == []
 
 
 def test_a_file_system_that_does_not_answer_is_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,11 +131,11 @@ def test_who_is_started_for_a_run_that_is_not_there_is_told(tmp_path: Path) -> N
 
 def test_each_event_carries_the_id(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
-    events.record(owned(run), events.SETUP)
-    events.record(run, events.CANCELLED)  # by somebody who only came by
-    events.record(make(tmp_path / "old", None), events.SETUP)
-    assert [event["id"] for event in events.history(run)] == ["aaaaaaaaaaaa"] * 2
-    assert "id" not in events.history(RunDirectory(tmp_path / "old"))[0]
+    events.append(owned(run), events.Setup(attempt=1, phase="data"))
+    events.append(run, events.Cancelled())  # by somebody who only came by
+    events.append(make(tmp_path / "old", None), events.Setup(attempt=1, phase="data"))
+    assert [event["id"] for event in lines_of(run)] == ["aaaaaaaaaaaa"] * 2
+    assert "id" not in lines_of(RunDirectory(tmp_path / "old"))[0]
 
 
 @pytest.mark.parametrize("run_id", ["0123456789ab", "012345678901", "000000000000", "12345678e901", "deadbeef0000"])

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.run_events import write_event
 
-from yoloscale.config.errors import ConfigError
-from yoloscale.runs import events
+from yoloscale.errors import ConfigError
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, find, find_sweep
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, write
@@ -115,9 +115,9 @@ def test_a_run_is_found_by_its_job(tmp_path: Path) -> None:
     make(tmp_path, "one", "two", "42")
     submissions = [("one", "41"), ("42", "41"), ("two", "41"), ("one", "43"), ("two", "21_3"), ("42", "41")]
     for time, (name, job) in enumerate(submissions):
-        events.record(RunDirectory(tmp_path / name), events.SUBMITTED, job=job, time=time)
+        write_event(RunDirectory(tmp_path / name), "submitted", job=job, time=time)
     by_hand = {"attempt": 1, "host": "node1", "pid": 7, "start": "51.0.0"}
-    events.record(RunDirectory(tmp_path / "one"), events.ATTEMPT_LAUNCHED, **by_hand)
+    write_event(RunDirectory(tmp_path / "one"), "attempt_launched", **by_hand)
     assert find("43", tmp_path).name == find("slurm:43", tmp_path).name == "one"
     assert find("21_3", tmp_path).name == "two"
     assert find("51", tmp_path).name == "one", "in an allocation"
@@ -135,7 +135,7 @@ def test_a_sweep_is_found_by_its_array(tmp_path: Path) -> None:
         write(SweepDirectory(tmp_path / name), SweepRecord((), points))
     jobs = [("sweep/lr0=1", "21_0"), ("sweep/lr0=2", "21_1"), ("other/a", "22_0"), ("sweep/lr0=2", "23"), ("run", "24")]
     for time, (name, job) in enumerate(jobs):
-        events.record(RunDirectory(tmp_path / name), events.SUBMITTED, job=job, time=time)
+        write_event(RunDirectory(tmp_path / name), "submitted", job=job, time=time)
 
     def named(word: str) -> str | None:
         found = find_sweep(word, tmp_path)

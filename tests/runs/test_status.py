@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of, write_event
 
+from yoloscale.backends.status import status
 from yoloscale.cli.runs import row
 from yoloscale.cli.status import lines
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import LOST, read_progress, status
+from yoloscale.runs.status import LOST, read_progress
 
 HERE = socket.gethostname()
 
@@ -31,14 +33,14 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def launched(run: RunDirectory, pid: int, attempt: int = 1, host: str = HERE) -> None:
-    events.record(run, events.ATTEMPT_LAUNCHED, attempt=attempt, host=host, pid=pid, argv=[])
+    events.append(run, events.AttemptLaunched(attempt=attempt, host=host, pid=pid, argv=[]))
 
 
 def training(run: RunDirectory, attempt: int = 1, **fields: Any) -> None:
     processes = [{"rank": rank, "host": HERE, "pid": os.getpid(), "device": "cuda:0"} for rank in range(2)]
-    events.record(run, events.ATTEMPT_STARTED, attempt=attempt, world_size=2, processes=processes)
+    events.append(run, events.AttemptStarted(attempt=attempt, world_size=2, processes=processes))
     told = {"epochs": 10, "steps_per_epoch": 4, "epoch": 1, "step": 0, "images": 64, **fields}
-    events.record(run, events.TRAINING_STARTED, attempt=attempt, **told)
+    write_event(run, "training_started", attempt=attempt, **told)
 
 
 def dead_pid() -> int:
@@ -54,7 +56,7 @@ def test_a_run_that_was_never_started_is_pending(run: RunDirectory) -> None:
 def test_from_launch_to_training(run: RunDirectory) -> None:
     launched(run, os.getpid())
     assert (status(run).state, status(run).phase) == ("pending", "starting")
-    events.record(run, events.SETUP, attempt=1, phase="data")
+    events.append(run, events.Setup(attempt=1, phase="data"))
     assert status(run).phase == "data"
     training(run)
     found = status(run)
@@ -89,16 +91,16 @@ def test_a_launcher_on_another_host_is_believed(run: RunDirectory) -> None:
 def test_an_attempt_that_has_exited(run: RunDirectory, exit_code: int, state: str) -> None:
     launched(run, os.getpid())
     if exit_code == 0:
-        events.record(run, events.FINISHED, epochs=10, steps=40)
-    events.record(run, events.EXITED, attempt=1, exit_code=exit_code)
+        events.append(run, events.Finished(epochs=10, steps=40))
+    events.append(run, events.Exited(attempt=1, exit_code=exit_code))
     assert status(run).state == state
 
 
 def test_the_second_attempt_is_restarting_until_it_trains(run: RunDirectory) -> None:
     launched(run, dead_pid())
     training(run)
-    events.record(run, events.FAILED, attempt=1, rank=1, host=HERE, error="out of memory")
-    events.record(run, events.EXITED, attempt=1, exit_code=1)
+    write_event(run, "failed", attempt=1, rank=1, host=HERE, error="out of memory")
+    events.append(run, events.Exited(attempt=1, exit_code=1))
     assert status(run).error == f"rank 1 on {HERE}: out of memory"
     launched(run, os.getpid(), attempt=2)
     assert (status(run).state, status(run).attempt) == ("restarting", 2)
@@ -110,7 +112,7 @@ def test_the_second_attempt_is_restarting_until_it_trains(run: RunDirectory) -> 
 def test_progress_speed_and_time_left(run: RunDirectory) -> None:
     launched(run, os.getpid())
     training(run)
-    started = events.history(run)[-1]["time"]
+    started = lines_of(run)[-1]["time"]
     lines = [
         {"kind": "step", "step": 4, "epoch": 1, "epoch_step": 4, "images_per_s": 20.0, "train/box_loss": 2.0},
         {"kind": "epoch", "step": 4, "epoch": 1},
@@ -170,7 +172,7 @@ def test_the_time_of_a_run_counts_over_its_starts(run: RunDirectory) -> None:
 
 def test_the_result_is_what_counts_in_the_end(run: RunDirectory) -> None:
     launched(run, dead_pid())
-    events.record(run, events.FINISHED, epochs=10, steps=40)
+    events.append(run, events.Finished(epochs=10, steps=40))
     result = {"metrics": {"metrics/mAP50-95(B)": 0.6}, "epochs": 10, "images_per_s": 99.0}
     run.result.write_text(json.dumps(result))
     found = status(run)
@@ -188,14 +190,14 @@ def test_what_an_earlier_attempt_measured_is_not_the_progress_of_this_one(run: R
     training(run, attempt=2, epoch=6, step=20)
     found = status(run)
     assert (found.epoch, found.step, found.images_per_s, found.eta_s) == (6, 20, None, None)
-    assert found.updated_at == events.history(run)[-1]["time"]
+    assert found.updated_at == lines_of(run)[-1]["time"]
 
 
 def test_ranks_started_by_hand_after_a_failure_are_a_running_run(run: RunDirectory) -> None:
     launched(run, dead_pid())
     training(run)
-    events.record(run, events.FAILED, attempt=1, rank=1, host=HERE, error="out of memory")
-    events.record(run, events.EXITED, attempt=1, exit_code=1)
+    write_event(run, "failed", attempt=1, rank=1, host=HERE, error="out of memory")
+    events.append(run, events.Exited(attempt=1, exit_code=1))
     training(run)
     assert (status(run).state, status(run).error) == ("running", None)
 
@@ -235,8 +237,8 @@ def test_where_the_time_went(run: RunDirectory) -> None:
 def test_the_late_word_of_another_node_on_an_earlier_attempt_does_not_count(run: RunDirectory) -> None:
     launched(run, os.getpid())
     launched(run, os.getpid(), attempt=2)
-    events.record(run, events.PREEMPTED, attempt=1, step=3, epoch=1, signal="SIGTERM")
-    events.record(run, events.FAILED, attempt=1, rank=1, host="node7", error="lost")
+    write_event(run, "preempted", attempt=1, step=3, epoch=1, signal="SIGTERM")
+    write_event(run, "failed", attempt=1, rank=1, host="node7", error="lost")
     progress = read_progress(run)
     assert progress.attempt == 2
     assert progress.stopped is None

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.slurm import CPUS_PER_GPU
-from yoloscale.launch.slurm import site
+from yoloscale.backends.slurm import site
+from yoloscale.config.schema.slurm import CPUS_PER_GPU
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

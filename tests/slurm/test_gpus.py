@@ -15,10 +15,10 @@ SOURCE = Path(__file__).parents[2] / "src"
 # what `yoloscale train cluster=slurm device=cuda` does in a job, but for the ranks
 INSIDE = """
 import os, subprocess
-from yoloscale.config.schema import Config, ClusterConfig, Device, Launcher
-from yoloscale.launch.slurm.own_job import environment_inside, fitted, own_job
-from yoloscale.launch.slurm.render import srun_flags
-asked = Config(cluster=ClusterConfig(launcher=Launcher.slurm, device=Device.cuda))
+from yoloscale.config.schema import Config, ClusterConfig, Device
+from yoloscale.backends.slurm.own_job import environment_inside, fitted, own_job
+from yoloscale.backends.slurm.render import srun_flags
+asked = Config(cluster=ClusterConfig(launcher="slurm", device=Device.cuda))
 job = own_job()
 cluster = fitted(asked, job, print, says_nodes=False).cluster
 step = ["srun", *srun_flags(cluster), "printenv", "CUDA_VISIBLE_DEVICES", "SLURM_CPUS_PER_TASK"]

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from tests.slurm.conftest import SlurmCluster
 
+from yoloscale.backends.slurm.render import flag, unwritable
 from yoloscale.config.quoting import quote
-from yoloscale.launch.slurm.render import flag, unwritable
 
 SOURCE = Path(__file__).parents[2] / "src"
 SMALL = ("data.shapes.train_images=8", "data.shapes.val_images=8", "data.shapes.image_size=64")
@@ -107,9 +107,9 @@ def test_a_submitted_job_gets_everything_as_it_was_typed(site: Site, tmp_path: P
     job = site.submit(*stub_words(site), f"name={quote(NASTY)}", f"paths.runs={quote(runs)}")
     assert site.cluster.wait_for(job) == "COMPLETED"
     run = site.folder / runs / NASTY
-    node, conclude = site.heard("yoloscale.launch.slurm.node"), site.heard("yoloscale.launch.slurm.conclude")
-    assert node["argv"] == ["-m", "yoloscale.launch.slurm.node", str(run)]
-    assert conclude["argv"] == ["-m", "yoloscale.launch.slurm.conclude", str(run), "0"]
+    node, conclude = site.heard("yoloscale.backends.slurm.node"), site.heard("yoloscale.backends.slurm.finalize")
+    assert node["argv"] == ["-m", "yoloscale.backends.slurm.node", str(run)]
+    assert conclude["argv"] == ["-m", "yoloscale.backends.slurm.finalize", str(run), "0"]
     assert node["folder"] == conclude["folder"] == str(site.folder)
     assert node["environ"]["NASTY"] == VALUE
     assert site.cluster.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%j") == NASTY
@@ -128,7 +128,7 @@ def test_a_printed_script_piped_into_sbatch_gets_everything_too(site: Site, tmp_
     prepared = site.heard("yoloscale")
     assert prepared["argv"] == ["-m", "yoloscale", "train", "cluster=slurm", "device=cpu", *SMALL, *words, "--prepare"]
     assert prepared["folder"] == str(site.folder)
-    assert site.heard("yoloscale.launch.slurm.node")["argv"][-1] == str(site.folder / f"runs{NASTY}" / NASTY)
+    assert site.heard("yoloscale.backends.slurm.node")["argv"][-1] == str(site.folder / f"runs{NASTY}" / NASTY)
     assert [path.name for path in elsewhere.iterdir()] == [f"slurm-{job}.out"]
     assert nothing_was_executed(tmp_path)
 
@@ -168,7 +168,7 @@ def test_the_environment_travels_by_name_and_never_in_a_file(site: Site, export:
     given = {"SECRET_TOKEN": "hunter-2-hunter", "OTHER": "other"}
     job = site.submit(*stub_words(site), *export, "name=run", **given)
     assert site.cluster.wait_for(job) == "COMPLETED"
-    environ = site.heard("yoloscale.launch.slurm.node")["environ"]
+    environ = site.heard("yoloscale.backends.slurm.node")["environ"]
     assert {name: environ[name] for name in given if name in environ} == {name: given[name] for name in travels}
     assert environ["NASTY"] == VALUE
     assert environ["PATH"]

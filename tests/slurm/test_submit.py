@@ -13,8 +13,8 @@ import pytest
 from tests.slurm.conftest import SlurmCluster
 
 import yoloscale
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.sbatch_options import INSTEAD, instead_of
+from yoloscale.config.compose.sbatch_options import INSTEAD, instead_of
+from yoloscale.errors import ConfigError
 
 SOURCE = Path(__file__).parents[2] / "src"
 SMALL = ("data.shapes.train_images=8", "data.shapes.val_images=8", "data.shapes.image_size=64")
@@ -128,7 +128,7 @@ def test_a_job_submitted_within_a_job_is_one_of_its_own(
     assert done.returncode == 0, done.stderr
     job = int(done.stdout.partition("job   ")[2].split()[0])
     assert slurm_cluster.wait_for(job) == "COMPLETED"
-    seen = (tmp_path / "env-yoloscale.launch.slurm.node").read_text().splitlines()
+    seen = (tmp_path / "env-yoloscale.backends.slurm.node").read_text().splitlines()
     assert f"SLURM_JOB_ID={job}" in seen
     assert [line for line in seen if line.startswith("SLURM_") and line.endswith("=77")] == []
 

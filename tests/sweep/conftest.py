@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.config.machine import Machine
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all
 from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.freeze import freeze_all
-from yoloscale.sweep.points import expand
+from yoloscale.sweep.grammar.points import expand
+from yoloscale.system.machine import Machine
 
 TWO_CPUS = Machine(gpu_count=0, cpus=2, has_bf16=True)
 

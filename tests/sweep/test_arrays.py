@@ -9,43 +9,44 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale import api
-from yoloscale.cli import sweep_search
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.backends.base import JobRequest
+from yoloscale.backends.slurm import arrays as arrays_module
+from yoloscale.backends.slurm import failures, limits
+from yoloscale.backends.slurm import submit as submit_module
+from yoloscale.backends.slurm.arrays import jobs_of, parts_of
+from yoloscale.backends.slurm.backend import BACKEND
+from yoloscale.backends.slurm.commands import SlurmError
+from yoloscale.backends.slurm.limits import ArrayLimits, Site, site_problems
+from yoloscale.backends.slurm.node import run_of
+from yoloscale.backends.slurm.render import render
+from yoloscale.cli.sweep import search as sweep_search
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import ClusterConfig
-from yoloscale.config.slurm_step import FIRST_POINT, point_of
-from yoloscale.launch.slurm import failures
-from yoloscale.launch.slurm.job import SlurmJob
-from yoloscale.launch.slurm.limits import ArrayLimits, Site, site_problems
-from yoloscale.launch.slurm.node import run_of
-from yoloscale.launch.slurm.render import render
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down, together_with
-from yoloscale.runs.scheduler import Answer, Job
-from yoloscale.runs.slurm_commands import SlurmError
+from yoloscale.runs.jobs import Answer, Job
 from yoloscale.runs.sweep_directory import SweepPoint, read, write
-from yoloscale.sweep import arrays as arrays_module
-from yoloscale.sweep import configure as configure_module
-from yoloscale.sweep import submit as submit_module
-from yoloscale.sweep.arrays import jobs_of, parts_of
 from yoloscale.sweep.configure import configure_all
-from yoloscale.sweep.points import expand
+from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.search import ready as ready_module
-from yoloscale.sweep.search import submit as search_submit
 from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.ready import ready as ready_search
 from yoloscale.sweep.search.submit import queued, submit_search
-from yoloscale.sweep.submit import script_jobs, submit_points
+from yoloscale.sweep.submit import submit_points
+from yoloscale.system.slurm_step import point_of
+from yoloscale.system.variables import FIRST_POINT
 
 from .conftest import Frozen
 
 POINTS = ("name=s", "lr0=0.1,0.2,0.3,0.4,0.5", "optimizer=SGD", "cluster=slurm", "device=cpu")
 
 
-def job(folder: Path, **cluster: Any) -> SlurmJob:
-    return SlurmJob(ClusterConfig(**cluster), "s", folder, folder, folder, ("train",), array="0")
+def job(folder: Path, **cluster: Any) -> JobRequest:
+    return JobRequest(ClusterConfig(**cluster), "s", folder, folder, folder, ("train",), array="0")
 
 
 @pytest.mark.parametrize(
@@ -92,35 +93,35 @@ def test_the_script_says_it_and_a_template_that_does_not_is_refused(tmp_path: Pa
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> list[SlurmJob]:
+def site(monkeypatch: pytest.MonkeyPatch) -> list[JobRequest]:
     """A site whose arrays have two elements at most; the jobs that it gets, numbered from 41, the third is refused."""
-    jobs: list[SlurmJob] = []
+    jobs: list[JobRequest] = []
 
-    def submit(given: SlurmJob) -> str:
+    def submit(given: JobRequest) -> str:
         if len(jobs) == 3:
             raise ConfigError(Problem("cluster.account", "too many jobs", "wait"))
         jobs.append(given)
         return str(40 + len(jobs))
 
     monkeypatch.setattr(submit_module, "submit", submit)
-    monkeypatch.setattr(submit_module, "ask_array_limits", lambda: ArrayLimits(2, 2))
+    monkeypatch.setattr(limits, "ask_array_limits", lambda: ArrayLimits(2, 2))
     return jobs
 
 
-def test_every_point_is_on_record_with_the_element_that_trains_it(frozen: Frozen, site: list[SlurmJob]) -> None:
+def test_every_point_is_on_record_with_the_element_that_trains_it(frozen: Frozen, site: list[JobRequest]) -> None:
     sweep = frozen(*POINTS).directory
     submission = submit_points(sweep, ["train"], range(5))
     assert submission.jobs == ("41", "42", "43")
     assert [(each.first, each.array) for each in site] == [(0, "0-1"), (2, "0-1"), (4, "0")]
-    recorded = [events.history(run)[-1]["job"] for run in sweep.runs()]
+    recorded = [lines_of(run)[-1]["job"] for run in sweep.runs()]
     assert recorded == ["41_0", "41_1", "42_0", "42_1", "43_0"]
     environ = {"SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": "1", FIRST_POINT: "42:2"}
     assert run_of(sweep.path, environ).name == "lr0=0.4"
     assert together_with(sweep, "42") == {"41", "42", "43"}
-    assert [each.array for each in script_jobs(site[0], range(5))] == ["0-1", "0-1", "0"]
+    assert [each.array for each in BACKEND.render_points(site[0], range(5))] == ["0-1", "0-1", "0"]
 
 
-def test_arrays_that_go_one_after_the_other_keep_the_number_at_a_time(frozen: Frozen, site: list[SlurmJob]) -> None:
+def test_arrays_that_go_one_after_the_other_keep_the_number_at_a_time(frozen: Frozen, site: list[JobRequest]) -> None:
     sweep = frozen(*POINTS, "cluster.array_parallelism=1", "cluster.dependency=afterok:9").directory
     submit_points(sweep, ["train"], range(5))
     assert [each.cluster.dependency for each in site] == ["afterok:9", "afterok:9,afterany:41", "afterok:9,afterany:42"]
@@ -128,7 +129,7 @@ def test_arrays_that_go_one_after_the_other_keep_the_number_at_a_time(frozen: Fr
 
 
 def test_of_several_arrays_all_are_submitted_or_none(
-    frozen: Frozen, site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch
+    frozen: Frozen, site: list[JobRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = frozen(*POINTS[:1], "seed=range(0,7)", *POINTS[2:]).directory
     typed: list[list[str]] = []
@@ -136,13 +137,13 @@ def test_of_several_arrays_all_are_submitted_or_none(
     with pytest.raises(ConfigError, match="too many jobs"):
         submit_points(sweep, ["train"], range(7))
     assert typed == [["scancel", "41", "42", "43"]]
-    assert [events.history(run)[-1]["event"] for run in sweep.runs()[:6]] == [events.EXITED] * 6
-    assert events.history(sweep.runs()[6]) == []
+    assert [lines_of(run)[-1]["event"] for run in sweep.runs()[:6]] == ["exited"] * 6
+    assert lines_of(sweep.runs()[6]) == []
 
 
 @pytest.mark.parametrize("is_new", [True, False])
 def test_of_a_new_sweep_that_is_refused_nothing_stays(
-    frozen: Frozen, site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch, is_new: bool
+    frozen: Frozen, site: list[JobRequest], monkeypatch: pytest.MonkeyPatch, is_new: bool
 ) -> None:
     sweep = frozen(*POINTS[:1], "seed=range(0,7)", *POINTS[2:]).directory
     monkeypatch.setattr(arrays_module, "call", lambda argv: "")
@@ -156,7 +157,7 @@ def refuse(argv: list[str]) -> str:
 
 
 def test_arrays_that_cannot_be_taken_back_keep_their_points_and_are_named(
-    frozen: Frozen, site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch
+    frozen: Frozen, site: list[JobRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = frozen(*POINTS[:1], "seed=range(0,7)", *POINTS[2:]).directory
     monkeypatch.setattr(arrays_module, "call", refuse)
@@ -167,17 +168,15 @@ def test_arrays_that_cannot_be_taken_back_keep_their_points_and_are_named(
     assert "Unable to contact" in scancel.found
     assert "41, 42, 43" in scancel.found
     assert "scancel 41 42 43" in scancel.instead
-    last = [events.history(run)[-1:] for run in sweep.runs()]
-    assert [event["event"] for found in last for event in found] == [events.SUBMITTED] * 6
+    last = [lines_of(run)[-1:] for run in sweep.runs()]
+    assert [event["event"] for found in last for event in found] == ["submitted"] * 6
     assert together_with(sweep, "41") == {"41", "42", "43"}
 
 
 def test_elements_of_a_search_that_cannot_be_taken_back_are_known_as_queued(
-    site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch
+    site: list[JobRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ready_module, "prepare_all", lambda probes, say: probes)
-    monkeypatch.setattr(search_submit, "submit", submit_module.submit)
-    monkeypatch.setattr(search_submit, "ask_array_limits", submit_module.ask_array_limits)
     words = ["name=s", "cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "sweep.search.trials=7"]
     search = ready_search(plan_search(words), print)
     monkeypatch.setattr(arrays_module, "call", refuse)
@@ -199,16 +198,17 @@ def test_elements_of_a_search_that_cannot_be_taken_back_are_known_as_queued(
     assert not search.sweep.path.exists()
 
 
-def test_what_was_submitted_before_a_ctrl_c_is_on_record(site: list[SlurmJob], monkeypatch: pytest.MonkeyPatch) -> None:
-    def submit(given: SlurmJob) -> str:
+def test_what_was_submitted_before_a_ctrl_c_is_on_record(
+    site: list[JobRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def submit(given: JobRequest) -> str:
         if len(site) == 2:
             raise KeyboardInterrupt
         site.append(given)
         return str(40 + len(site))
 
     monkeypatch.setattr(ready_module, "prepare_all", lambda probes, say: probes)
-    monkeypatch.setattr(search_submit, "submit", submit)
-    monkeypatch.setattr(search_submit, "ask_array_limits", submit_module.ask_array_limits)
+    monkeypatch.setattr(submit_module, "submit", submit)
     words = ["name=s", "cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "sweep.search.trials=7"]
     search = ready_search(plan_search(words), print)
     with pytest.raises(KeyboardInterrupt):
@@ -219,11 +219,11 @@ def test_what_was_submitted_before_a_ctrl_c_is_on_record(site: list[SlurmJob], m
 
 
 def test_only_of_a_search_that_was_made_just_now_and_is_refused_nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(job: SlurmJob) -> str:
+    def refused(job: JobRequest) -> str:
         raise ConfigError(Problem("cluster.account", "typo", "sacctmgr show account"))
 
     monkeypatch.setattr(ready_module, "prepare_all", lambda probes, say: probes)
-    monkeypatch.setattr(search_submit, "submit", refused)
+    monkeypatch.setattr(submit_module, "submit", refused)
     words = ["cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "sweep.search.trials=3"]
     begun = ready_search(plan_search(["name=begun", *words]), print)
     assert begun.is_new
@@ -242,7 +242,7 @@ def test_only_of_a_search_that_was_made_just_now_and_is_refused_nothing_stays(mo
     ],
 )
 def test_what_is_wrong_with_a_later_array_is_told_before_the_first_is_submitted(
-    frozen: Frozen, site: list[SlurmJob], words: list[str], key: str
+    frozen: Frozen, site: list[JobRequest], words: list[str], key: str
 ) -> None:
     Path("own.j2").write_text("#!/bin/bash\n")
     sweep = frozen(*POINTS, *words).directory
@@ -260,12 +260,12 @@ def test_jobs_that_have_ended_by_themselves_need_no_cancelling(monkeypatch: pyte
     arrays_module.cancel_jobs(["41", "42"])
 
 
-def test_failures_in_any_of_the_arrays_count(frozen: Frozen, site: list[SlurmJob]) -> None:
+def test_failures_in_any_of_the_arrays_count(frozen: Frozen, site: list[JobRequest]) -> None:
     sweep = frozen(*POINTS, "sweep.max_failures=1").directory
     submit_points(sweep, ["train"], range(5))
     runs = sweep.runs()
-    events.record(runs[0], events.FAILED, attempt=1, rank=0, error="x", collateral=False, gave_up=True, job="41_0")
-    events.record(runs[0], events.EXITED, attempt=1, exit_code=1, job="41_0")
+    events.append(runs[0], events.Failed(attempt=1, rank=0, error="x", collateral=False, gave_up=True, job="41_0"))
+    events.append(runs[0], events.Exited(attempt=1, exit_code=1, job="41_0"))
     with pytest.raises(ConfigError, match="max_failures"):
         failures.refuse_after_failures(runs[4], "43_0")
 
@@ -284,8 +284,7 @@ def test_a_search_of_more_points_than_jobs_may_be_submitted_is_refused_as_a_whol
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     site = Site(config="MaxJobCount             = 50\n")
-    for module in (configure_module, ready_module):
-        monkeypatch.setattr(module, "site_problems", partial(site_problems, asked=lambda: site))
+    monkeypatch.setattr(limits, "site_problems", partial(site_problems, asked=lambda: site))
     words = ["cluster=slurm", "device=cpu", "optimizer=SGD", "sweep=random", "lr0=interval(0.001,0.1)"]
     plan_search([*words, "sweep.search.trials=50"])
     with pytest.raises(ConfigError, match="51 points") as raised:
@@ -296,7 +295,7 @@ def test_a_search_of_more_points_than_jobs_may_be_submitted_is_refused_as_a_whol
 def test_the_site_is_asked_for_the_points_that_are_left(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = frozen(*POINTS).directory
     site = Site(config="MaxJobCount             = 2\n")
-    monkeypatch.setattr(configure_module, "site_problems", partial(site_problems, asked=lambda: site))
+    monkeypatch.setattr(limits, "site_problems", partial(site_problems, asked=lambda: site))
     with pytest.raises(ConfigError, match="5 points"):
         configure_all(expand(POINTS))
     for run in sweep.runs()[:3]:
@@ -307,8 +306,7 @@ def test_the_site_is_asked_for_the_points_that_are_left(frozen: Frozen, monkeypa
 def test_the_site_is_asked_for_the_points_of_a_search_that_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not for those that are tried before it starts."""
     site = Site(config="MaxJobCount             = 3\n")
-    for module in (configure_module, ready_module):
-        monkeypatch.setattr(module, "site_problems", partial(site_problems, asked=lambda: site), raising=False)
+    monkeypatch.setattr(limits, "site_problems", partial(site_problems, asked=lambda: site))
     monkeypatch.setattr(ready_module, "prepare_all", lambda probes, say: probes)
     words = ["name=s", "cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "box=interval(1,9)"]
     search = ready_search(plan_search([*words, "sweep.search.trials=3"]), print)

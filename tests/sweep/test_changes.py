@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from tests.run_events import lines_of
 
-from yoloscale.cli.sweep import resume, train
-from yoloscale.config.errors import ConfigError
+from yoloscale.backends.run_lock import lock
+from yoloscale.cli.sweep.verbs import resume, train
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
-from yoloscale.config.sweep import SweepConfig
-from yoloscale.launch.claim import lock
-from yoloscale.runs import events
+from yoloscale.config.schema.sweep import SweepConfig
+from yoloscale.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep.changes import _room_for_files, change_points, changed_settings
 from yoloscale.sweep.ready import ready
 from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.ready import ready as ready_search
-from yoloscale.sweep.search.search import ask_point, base_of, open_search
+from yoloscale.sweep.search.search import ask_point, open_search
 
 COMMON = ("name=s", "model=yolo26n.yaml", "device=cpu", "cluster.procs_per_node=1", "data=a/data.yaml", "optimizer=SGD")
 
@@ -64,7 +64,7 @@ def test_all_points_go_on_with_data_that_was_moved(tmp_path: Path) -> None:
         typed = yaml.safe_load(run.overrides.read_text())
         assert f"data={tmp_path}/b/data.yaml" in typed
         assert "data=a/data.yaml" not in typed
-        assert set(events.history(run)[-1]["to"]) == {"data.source", "workers", "checkpoint.keep"}
+        assert set(lines_of(run)[-1]["to"]) == {"data.source", "workers", "checkpoint.keep"}
     assert f"data={tmp_path}/b/data.yaml" in read(sweep).overrides
     with ready([*COMMON[:-2], "data=b/data.yaml", COMMON[-1], "lr0=0.1,0.2", "workers=3"], lambda _: None) as taken:
         assert not taken.is_new, "and so does the sweep's own command"
@@ -180,7 +180,7 @@ def test_points_of_a_search_that_are_still_to_come_go_on_so_too(tmp_path: Path) 
     shutil.move(tmp_path / "a", tmp_path / "b")
     go_on(search.sweep, "data=b/data.yaml", "workers=3")
     moved = str(tmp_path / "b" / "data.yaml")
-    assert load(base_of(search.sweep)).data.source == load(first[0].config).data.source == moved
+    assert load(search.sweep.base).data.source == load(first[0].config).data.source == moved
     second = ask_point(open_search(search.sweep), 1)
     assert second is not None
     assert second[1] is None

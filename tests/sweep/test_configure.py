@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from yoloscale.config import freeze as freeze_module
-from yoloscale.config.validate_logger import logger_problems
+from yoloscale.config.check.logger import logger_problems
 from yoloscale.sweep import configure as module
 
 from .conftest import Configured, Frozen

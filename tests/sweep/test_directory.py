@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from pathlib import Path
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.sweep import directory as module
 from yoloscale.sweep.directory import take
 
 
@@ -28,10 +28,10 @@ def test_who_waits_for_a_sweep_that_is_removed_does_not_hold_the_lock_of_nothing
             first.release()
         real(descriptor, operation)
 
-    real = module.fcntl.flock
-    monkeypatch.setattr(module.fcntl, "flock", removed)
+    real = fcntl.flock
+    monkeypatch.setattr("fcntl.flock", removed)
     with take(sweep):
-        monkeypatch.setattr(module.fcntl, "flock", real)
+        monkeypatch.setattr("fcntl.flock", real)
         with pytest.raises(ConfigError, match="another command"):
             take(sweep, patience_s=0.0)
     take(sweep, patience_s=0.0).release()

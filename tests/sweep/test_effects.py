@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
 from yoloscale.sweep.configure import configure_all
-from yoloscale.sweep.points import expand
+from yoloscale.sweep.grammar.points import expand
+from yoloscale.sweep.grammar.wandb_sweep import wandb_sweep
 from yoloscale.sweep.search.ready import plan_search
-from yoloscale.sweep.wandb_sweep import wandb_sweep
 
 HERE = ("device=cpu", "model=yolo26n", "cluster.procs_per_node=1")
 AUTO = "with optimizer=auto, which chooses its own"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yoloscale.config.compose_each import compose_each
+from yoloscale.config.compose.many import compose_each
 from yoloscale.config.schema import Config
-from yoloscale.sweep.points import expand
+from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.search.ready import anchored
 
 

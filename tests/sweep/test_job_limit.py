@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
-from yoloscale.launch.slurm import own_job
-from yoloscale.launch.slurm.own_job import JobEnd
-from yoloscale.runs import events, jsonl
-from yoloscale.runs.status import statuses
+from yoloscale.agent.job_end import JobEnd
+from yoloscale.backends.slurm import own_job
+from yoloscale.backends.status import statuses
+from yoloscale.runs import jsonl
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import local, pool
 from yoloscale.sweep.grid import GridSource
@@ -49,7 +50,7 @@ def test_at_the_end_of_the_job_no_point_starts(sweep: SweepDirectory, monkeypatc
     monkeypatch.setattr(own_job, "left_s", lambda: 0.0)
     said = list[str]()
     assert train(sweep, said) == 75
-    assert [events.history(run) for run in sweep.runs()] == [[]] * 3
+    assert [lines_of(run) for run in sweep.runs()] == [[]] * 3
     assert said[-1] == "the SLURM job ends soon: all points save a checkpoint and stop, and no other starts"
 
 

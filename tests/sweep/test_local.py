@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import yoloscale
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep import local
 from yoloscale.sweep.ready import ready

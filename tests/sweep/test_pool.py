@@ -16,14 +16,15 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.run_events import lines_of
 
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.backends.run_lock import lock
+from yoloscale.backends.status import status, statuses
+from yoloscale.config.schema.sweep import SweepConfig
+from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.claim import lock
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
 from yoloscale.sweep.cancel import cancel_points
@@ -120,11 +121,11 @@ def states(sweep: SweepDirectory) -> list[str]:
 
 
 def attempts(run: RunDirectory) -> int:
-    return sum(record["event"] == events.ATTEMPT_LAUNCHED for record in events.history(run))
+    return sum(record["event"] == "attempt_launched" for record in lines_of(run))
 
 
 def is_trained_once(run: RunDirectory, steps: int = 10) -> bool:
-    finished = [record for record in events.history(run) if record["event"] == events.FINISHED]
+    finished = [record for record in lines_of(run) if record["event"] == "finished"]
     return [record["step"] for record in jsonl.read(run.trace)] == list(range(1, steps + 1)) and len(finished) == 1
 
 
@@ -182,8 +183,8 @@ def test_a_point_that_another_launcher_takes_up_just_now_is_waited_for(
     sweep: Callable[..., SweepDirectory], pool: Callable[..., Pool]
 ) -> None:
     made = sweep(2)
-    events.record(made.run_of(0), events.ATTEMPT_LAUNCHED, attempt=1, host="elsewhere", pid=1, argv=[])
-    events.record(made.run_of(0), events.EXITED, attempt=1, exit_code=75)
+    events.append(made.run_of(0), events.AttemptLaunched(attempt=1, host="elsewhere", pid=1, argv=[]))
+    events.append(made.run_of(0), events.Exited(attempt=1, exit_code=75))
     taken = lock(made.run_of(0))
     assert states(made) == ["preempted", "pending"], "its new launcher has not said anything yet"
     started = pool(made, 1)
@@ -258,7 +259,7 @@ def test_a_launcher_that_is_killed_is_a_failed_point(
     made = sweep(2, {0: {"steps": 1000}})
     started = pool(made, 1)
     until_training(made.run_of(0))
-    os.kill(events.history(made.run_of(0))[0]["pid"], signal.SIGKILL)
+    os.kill(lines_of(made.run_of(0))[0]["pid"], signal.SIGKILL)
     assert started.wait() == 1
     assert states(made) == ["failed", "finished"]
     assert "its launcher was killed by SIGKILL" in str(status(made.run_of(0)).error)
@@ -284,7 +285,7 @@ def test_points_of_a_machine_that_went_down_go_on_as_unfinished(
     until(lambda: status(made.run_of(1)).state == "failed", "one fails")
     until_training(made.run_of(0), steps=9)
     first.process.send_signal(signal.SIGSTOP)
-    os.kill(events.history(made.run_of(0))[0]["pid"], signal.SIGKILL)
+    os.kill(lines_of(made.run_of(0))[0]["pid"], signal.SIGKILL)
     first.process.kill()
     first.process.wait()
     until(lambda: states(made) == ["failed", "failed"], "nobody is there any more")
@@ -357,7 +358,7 @@ def test_a_point_that_a_person_cancels_has_not_failed(
     assert cancel(made.run_of(0), at_once=at_once, timeout_s=MOMENT_S)
     assert started.wait() == 130
     assert states(made) == ["cancelled", "finished"]
-    assert not any(record["event"] == events.FAILED for record in events.history(made.run_of(0)))
+    assert not any(record["event"] == "failed" for record in lines_of(made.run_of(0)))
 
 
 @pytest.mark.parametrize("at_once", [False, True])

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import load
-from yoloscale.config.machine import Machine
 from yoloscale.config.schema import ClusterConfig, Device
+from yoloscale.errors import ConfigError
 from yoloscale.sweep import devices
 from yoloscale.sweep.slots import Slots, plan_slots
+from yoloscale.system.machine import Machine
 
 from .conftest import Configured, Frozen
 

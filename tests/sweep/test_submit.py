@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of, write_event
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.backends.slurm import submit as submit_module
 from yoloscale.config.freeze import freeze, load
-from yoloscale.config.schema import Launcher
-from yoloscale.runs import event_files, events
+from yoloscale.errors import ConfigError
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import files as event_files
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.sweep import submit as submit_module
 from yoloscale.sweep.submit import submit_points
 from yoloscale.sweep.unfinished import unfinished
 
@@ -45,20 +45,20 @@ def test_what_nobody_works_on_is_submitted_and_on_record(frozen: Frozen, submitt
     assert unfinished(sweep) == [0, 1, 2], "frozen only"
     first.result.write_text("{}")
     here = {"attempt": 1, "host": "another", "pid": 7}
-    events.record(second, events.ATTEMPT_LAUNCHED, **here)  # as `resume s/weight_decay=0.2 cluster.launcher=local` does
+    write_event(second, "attempt_launched", **here)  # as `resume s/weight_decay=0.2 cluster.launcher=local` does
     assert unfinished(sweep) == [2]
     submit_points(sweep, ["train"], [2])
     assert [job.array for job in submitted] == ["2"]
-    assert [record.get("job") for record in events.history(third)] == ["41_2"]
-    assert len(events.history(second)) == 1
+    assert [record.get("job") for record in lines_of(third)] == ["41_2"]
+    assert len(lines_of(second)) == 1
 
 
 @pytest.mark.parametrize(
     ("moved", "indices", "key"),
     [
         ({1: {"partition": "low"}}, [0, 1, 2], "cluster.partition"),
-        ({1: {"launcher": Launcher.local}}, [0, 1], "cluster.launcher"),
-        ({1: {"launcher": Launcher.local}}, [1], "cluster.launcher"),
+        ({1: {"launcher": "local"}}, [0, 1], "cluster.launcher"),
+        ({1: {"launcher": "local"}}, [1], "cluster.launcher"),
     ],
 )
 def test_points_that_were_moved_apart_are_no_array(

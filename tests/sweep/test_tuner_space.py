@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from yoloscale.config.effects import without_effect
+from yoloscale.config.check.effects import without_effect
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.schema import Config, ModelConfig, Task
 

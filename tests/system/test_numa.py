@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from yoloscale.dist.environment import Ranks
+from yoloscale.distributed.environment import Ranks
 from yoloscale.system import numa
-from yoloscale.tasks import setup
+from yoloscale.worker.train import parts
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_ranks_beside_the_same_gpus_share_their_cpus(
     about = {i: SimpleNamespace(pci_domain_id=0, pci_bus_id=i + 10, pci_device_id=0) for i in range(4)}
     monkeypatch.setattr(torch.cuda, "get_device_properties", about.__getitem__)
     ranks = Ranks(rank=2, world_size=4, local_rank=2, local_world_size=4, is_task=is_task)
-    bound = setup.stay_near(torch.device("cuda", 2), ranks)
+    bound = parts.stay_near(torch.device("cuda", 2), ranks)
     assert os.sched_getaffinity(0) == set(other)
     assert bound.bound_alike == (1 if is_task else 2)
-    assert setup.stay_near(torch.device("cpu"), ranks) is ranks
+    assert parts.stay_near(torch.device("cpu"), ranks) is ranks

@@ -13,7 +13,7 @@ import wandb
 
 from yoloscale.config.schema import WandbArtifacts, WandbConfig, WandbMode
 from yoloscale.track import wandb_run
-from yoloscale.track.tracker import Artifact, RunFacts
+from yoloscale.track.tracker import RunFacts
 from yoloscale.track.wandb_run import WandbNode, WandbTracker
 
 FACTS = {"name": "a", "identity": "abc", "settings": {"lr0": 0.1}}
@@ -112,13 +112,12 @@ def test_rows_have_rising_numbers_also_where_an_epoch_is_evaluated_after_a_stop(
     assert all(is_whole for _, _, is_whole in rows)
 
 
-def test_models_are_not_sent_where_they_are_not_wanted_also_if_another_tracker_gets_them(
-    tmp_path: Path, wandb_calls: list[dict[str, Any]]
+@pytest.mark.parametrize("artifacts", WandbArtifacts)
+def test_models_are_sent_unless_they_are_not_wanted(
+    tmp_path: Path, wandb_calls: list[dict[str, Any]], artifacts: WandbArtifacts
 ) -> None:
-    tracker = WandbTracker(WandbConfig(artifacts=WandbArtifacts.never), facts(tmp_path))
-    tracker.uses("coco8", "digest", {})  # would write a file, and call what the fake has not
-    tracker.artifact(Artifact(tmp_path / "best.pt", "a"))
-    assert not list(tmp_path.rglob("fingerprint.txt"))
+    tracker = WandbTracker(WandbConfig(artifacts=artifacts), facts(tmp_path))
+    assert tracker.takes_models == (artifacts is WandbArtifacts.final)
 
 
 def test_a_refused_login_makes_an_offline_run(
@@ -172,7 +171,7 @@ def test_only_an_agents_own_run_keeps_the_agents_variables(
 
 
 def test_a_server_is_there_if_it_says_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    from yoloscale.config.wandb_access import silence
+    from yoloscale.config.check.wandb_access import silence
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"

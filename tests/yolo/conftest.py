@@ -19,7 +19,7 @@ def config_of(cache: Path, small_rtdetr: Path) -> Callable[..., Config]:
     """A resolved config of a task (or "rtdetr") on rendered images that are there; keywords are its root keys."""
 
     def make(task: str, **arguments: Any) -> Config:
-        from yoloscale.data import shapes
+        from yoloscale.datasets.shapes import dataset
 
         config = Config(name="run", imgsz=96, batch=8, nbs=8, epochs=2, workers=0, amp=False, plots=False)
         config.model.task = Task.detect if task == "rtdetr" else Task(task)
@@ -33,7 +33,7 @@ def config_of(cache: Path, small_rtdetr: Path) -> Callable[..., Config]:
         for name, value in arguments.items():
             assert hasattr(config, name)
             setattr(config, name, value)
-        shapes.render(SHAPES, config.model.task, cache, lambda _: None)
+        dataset.render(SHAPES, config.model.task, cache, lambda _: None)
         return config
 
     return make
@@ -46,15 +46,15 @@ def parts_of(config_of: Callable[..., Config], tmp_path: Path) -> Callable[..., 
     def build(task: str, **arguments: Any) -> Any:
         import torch
 
-        from yoloscale.dist.environment import Ranks
-        from yoloscale.engine.votes import Ballot
+        from yoloscale.distributed.environment import Ranks
+        from yoloscale.engine.stop_requests import StopRequests
         from yoloscale.runs.directory import RunDirectory
-        from yoloscale.tasks import setup
+        from yoloscale.worker.train import parts
 
         run = RunDirectory(tmp_path / "run")
         run.path.mkdir(exist_ok=True)
         config = config_of(task, **arguments)
         torch.set_num_threads(1)
-        return setup.build(config, run, Ranks(), torch.device("cpu"), None, Ballot(), lambda _: None)
+        return parts.build(config, run, Ranks(), torch.device("cpu"), None, StopRequests(), lambda _: None)
 
     return build

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tests.yolo.test_samples import assert_same, micro_batches
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 
 needs_albumentations = pytest.mark.skipif(
     find_spec("albumentations") is None,
@@ -112,7 +112,7 @@ def unlike(ranks: Any, group: Any, versions: list[str], asked: Any) -> str:
     from types import SimpleNamespace
 
     from yoloscale.config.schema import Config
-    from yoloscale.tasks import setup
+    from yoloscale.worker.train import parts as setup
 
     setup.augmentations.installed = lambda: versions[ranks.rank]  # type: ignore[method-assign]
     try:

@@ -11,17 +11,17 @@ from torch import nn
 from torch.distributed import distributed_c10d
 
 from yoloscale.config.schema import Config
-from yoloscale.engine.votes import Ballot
+from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.runs.directory import RunDirectory
 
 
 def synchronised(ranks: Any, steps: Any, config: Config, folder: Path) -> dict[str, Any]:
-    from yoloscale.tasks import setup
+    from yoloscale.worker.train import parts as setup
     from yoloscale.yolo import weights
 
     run = RunDirectory(folder / f"run-{ranks.rank}")
     run.path.mkdir()
-    parts = setup.build(config, run, ranks, torch.device("cpu"), steps, Ballot(), lambda _: None)
+    parts = setup.build(config, run, ranks, torch.device("cpu"), steps, StopRequests(), lambda _: None)
     trained = [part for part in parts.learner.module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     if ranks.is_first:
         weights.PublishedCopy(parts.stepper.average.module, vars(parts.trainer.args)).fill({}, 1)(folder / "best.pt")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.errors import ConfigError
 
 MODULE = """
 import json
@@ -163,7 +163,7 @@ def test_a_folder_that_is_not_mounted_is_named(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_launcher_asks_a_process_of_its_own(folder: Path) -> None:
-    from yoloscale.data.fetch_process import FetchError, run_fetch
+    from yoloscale.datasets.fetch import FetchError, run_fetch
 
     thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()\non_train_end = print\n"
     (folder / "own_thread.py").write_text(thread)  # is not waited for

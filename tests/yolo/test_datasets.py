@@ -11,7 +11,7 @@ import pytest
 from tests import mixed_images
 
 from yoloscale.config.schema import DataConfig
-from yoloscale.dist.heartbeat import HEARTBEAT, Phase
+from yoloscale.distributed.heartbeat import HEARTBEAT, Phase
 
 
 @pytest.mark.parametrize("task", ["detect", "classify", "depth"])

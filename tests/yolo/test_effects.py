@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from yoloscale.config.effects import canonical, without_effect
-from yoloscale.config.families import family_of_content
+from yoloscale.config.check.effects import canonical, without_effect
+from yoloscale.config.check.families import family_of_content
 from yoloscale.config.schema import Config, ModelConfig, Task
 from yoloscale.data.seeds import seed_all
 

@@ -23,18 +23,18 @@ STEPS = {"classify": 20, "semantic": 20, "depth": 20}  # else 80: a detector fin
 
 def evaluate(ranks: Any, steps: Any, folder: str) -> dict[str, dict[str, float]]:
     """On a rank: the model is the same everywhere, its weights are published, both kinds of evaluation run."""
-    from yoloscale.engine.votes import Ballot
+    from yoloscale.engine.stop_requests import StopRequests
     from yoloscale.runs.directory import RunDirectory
-    from yoloscale.tasks import setup
+    from yoloscale.worker.train import parts as setup
     from yoloscale.yolo import weights
 
     run = RunDirectory(Path(folder))
-    parts = setup.build(load(run.config), run, ranks, torch.device("cpu"), steps, Ballot(), lambda _: None)
+    parts = setup.build(load(run.config), run, ranks, torch.device("cpu"), steps, StopRequests(), lambda _: None)
     module = parts.stepper.average.module
     module.load_state_dict(torch.load(run.path.parent / "trained.pt"))
     if ranks.is_first:
         weights.PublishedCopy(module, vars(parts.trainer.args)).fill({}, 1)(run.best_weights)
-    from yoloscale.dist import group
+    from yoloscale.distributed import group
 
     group.barrier()
     return {"training": parts.evaluation(module), "final": parts.evaluation.final(run.best_weights, plots=False)}
@@ -63,7 +63,7 @@ def official(run: Path, best: Path, rtdetr: bool) -> dict[str, float]:
         "print('\\nRESULT', json.dumps({k: float(v) for k, v in found.results_dict.items()}))\n"
     )
     from yoloscale.config.locations import cache_folder
-    from yoloscale.data.sources import locate
+    from yoloscale.datasets.sources import locate
 
     assert config.model.task is not None
     data = locate(config.data, config.model.task, cache_folder(config.paths))

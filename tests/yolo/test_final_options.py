@@ -23,14 +23,14 @@ OPTIONS: dict[str, Any] = {"augment": True, "save_txt": True, "save_conf": True,
 
 def evaluate(ranks: Any, steps: Any, folder: str) -> dict[str, float]:
     """On a rank: an evaluation between epochs, which writes nothing, then the final one, twice as after a kill."""
-    from yoloscale.dist import group
-    from yoloscale.engine.votes import Ballot
+    from yoloscale.distributed import group
+    from yoloscale.engine.stop_requests import StopRequests
     from yoloscale.runs.directory import RunDirectory
-    from yoloscale.tasks import setup
+    from yoloscale.worker.train import parts as setup
     from yoloscale.yolo import weights
 
     run = RunDirectory(Path(folder))
-    parts = setup.build(load(run.config), run, ranks, torch.device("cpu"), steps, Ballot(), lambda _: None)
+    parts = setup.build(load(run.config), run, ranks, torch.device("cpu"), steps, StopRequests(), lambda _: None)
     module = parts.stepper.average.module
     module.load_state_dict(torch.load(run.path.parent / "trained.pt"))
     if ranks.is_first:
@@ -54,7 +54,7 @@ def official(run: Path) -> tuple[dict[str, float], Path]:
         "print('\\nRESULT', json.dumps({k: float(v) for k, v in found.results_dict.items()}))\n"
     )
     from yoloscale.config.locations import cache_folder
-    from yoloscale.data.sources import locate
+    from yoloscale.datasets.sources import locate
 
     assert config.model.task is not None
     data = locate(config.data, config.model.task, cache_folder(config.paths))

@@ -22,7 +22,7 @@ from ultralytics.utils.metrics import batch_probiou
 from ultralytics.utils.ops import xyxyxyxy2xywhr
 
 from yoloscale.config.schema import ShapesConfig, Task
-from yoloscale.data import shapes
+from yoloscale.datasets.shapes import dataset
 
 Rectangle = tuple[tuple[float, float], tuple[float, float], float]
 ANGLES: dict[str, Callable[[float], bool]] = {"4.12": lambda angle: angle > 0, "4.13": lambda angle: angle < 0}
@@ -59,7 +59,7 @@ def targets(source: Path, augment: bool) -> list[Any]:
 @pytest.mark.parametrize("augment", [False, True])
 def test_targets_are_the_same_boxes(augment: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = ShapesConfig(train_images=6, val_images=1, image_size=96)
-    source = shapes.render(config, Task.obb, tmp_path, lambda text: None)
+    source = dataset.render(config, Task.obb, tmp_path, lambda text: None)
     real, seen = cv2.minAreaRect, dict[str, list[Any]]()
     for release in ANGLES:
         monkeypatch.setattr(cv2, "minAreaRect", told_as(release, real))
@@ -79,7 +79,7 @@ def test_labels_of_shapes_are_the_boxes_of_either_release(
     release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = ShapesConfig(train_images=3, val_images=1, image_size=96)
-    source = shapes.render(config, Task.obb, tmp_path, lambda text: None)
+    source = dataset.render(config, Task.obb, tmp_path, lambda text: None)
     monkeypatch.setattr(cv2, "minAreaRect", told_as(release, cv2.minAreaRect))
     for file in (source.parent / "labels" / "train").iterdir():
         for line in file.read_text().splitlines():

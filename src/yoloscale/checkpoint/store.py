@@ -17,17 +17,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from yoloscale.system.files import beside
+from yoloscale.system.files import beside, blocks, sha256_of, sync
 
 STATE, MANIFEST = "state.pt", "manifest.json"
 PREFIX, TEMPORARY, BROKEN, REPLACED, REMOVED = "step-", ".writing-", "broken-", "replaced-", ".removing-"
@@ -91,11 +90,12 @@ class CheckpointStore:
         try:
             temporary.mkdir(exist_ok=True)
             _write_state(state, temporary / STATE)
-            files = {STATE: _fingerprint(temporary / STATE)}
+            written = temporary / STATE
+            files = {STATE: {"bytes": written.stat().st_size, "sha256": sha256_of(written)}}
             manifest = {"format": 1, "id": self._run_id, **position, "best": best, "files": files}
             (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
             for path in (temporary / STATE, temporary / MANIFEST, temporary):
-                _sync(path)
+                sync(path)
             self._check()
             self._put(temporary, final)
         except OSError:
@@ -167,7 +167,7 @@ class CheckpointStore:
                 self._remove(replaced)
             final.rename(replaced)
         temporary.rename(final)
-        _sync(self._folder)
+        sync(self._folder)
         if replaced.exists():
             self._remove(replaced)
 
@@ -240,7 +240,7 @@ def read(path: Path) -> Stored:
         if size != expected["bytes"]:
             raise ValueError(f"{name} has {size} bytes, its manifest says {expected['bytes']}")
         digest = hashlib.sha256()
-        for block in _blocks(path / name):
+        for block in blocks(path / name):
             digest.update(block)
             if name == STATE:
                 content.write(block)
@@ -266,25 +266,3 @@ def _manifest_if_complete(path: Path) -> dict[str, Any] | None:
 
 def _step_of(path: Path) -> int:
     return int(path.name.removeprefix(REPLACED).removeprefix(PREFIX))
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    for block in _blocks(path):
-        digest.update(block)
-    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            yield block
-
-
-def _sync(path: Path) -> None:
-    """Make a file or a folder survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

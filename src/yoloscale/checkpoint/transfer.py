@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from yoloscale.checkpoint.snapshot import collect, replaced
-from yoloscale.dist import group
-from yoloscale.dist.environment import Ranks
-from yoloscale.dist.heartbeat import HEARTBEAT
+from yoloscale.distributed import group
+from yoloscale.distributed.environment import Ranks
+from yoloscale.distributed.heartbeat import HEARTBEAT
 
 CHUNK_BYTES = 2**26  # sent at once; what a transfer needs beside the state itself
 

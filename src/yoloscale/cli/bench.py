@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yoloscale.cli.bench_plan import Plan, Settings, composed_tokens, make_plan, take_apart
-from yoloscale.cli.watch import say
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.bench.plan import Plan, Settings, composed_tokens, make_plan, take_apart
+from yoloscale.cli.show.watch import say
 from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FAILED, FINISHED
 
 HELP = """\
 usage: yoloscale bench train|checkpoint [key=value …] [-o json] [--dry-run]
@@ -44,7 +45,7 @@ def main(typed: list[str]) -> int:
     """Measure; 0 however it turns out, 1 if a side failed, 2 bad config."""
     if not typed or typed[0] in ("-h", "--help") or "--help" in typed or "-h" in typed:
         print(HELP)
-        return 0
+        return FINISHED
     if typed[0] == "checkpoint":
         from yoloscale.cli.bench_checkpoint import main as measure_checkpoints
 
@@ -56,8 +57,8 @@ def main(typed: list[str]) -> int:
 
 
 def _main(typed: list[str]) -> int:
-    from yoloscale.config.compose import run_hydra_flags
-    from yoloscale.launch.bench_sides import SideFailed
+    from yoloscale.bench.sides import SideFailed
+    from yoloscale.config.compose.hydra import run_hydra_flags
 
     given = take_apart(typed, Settings)
     answered = run_hydra_flags(composed_tokens(given.rest))
@@ -67,25 +68,25 @@ def _main(typed: list[str]) -> int:
     if given.is_dry:
         arguments = yolo_arguments(plan, *_as_named(plan.config))
         print("\n".join(shown_commands(plan, arguments).values()))
-        return 0
+        return FINISHED
     try:
         report = _measure(plan, given.settings.repeats)
     except SideFailed as failure:
         print(failure, file=sys.stderr)
-        return 1
+        return FAILED
     (plan.folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if given.as_json:
         print(json.dumps(report, indent=1))
     else:
-        from yoloscale.cli.bench_table import print_report
+        from yoloscale.cli.show.bench import print_report
 
         print_report(report)
-    return 0
+    return FINISHED
 
 
 def shown_commands(plan: Plan, arguments: Mapping[str, Any]) -> dict[str, str]:
     """Both commands as a person would type them."""
-    from yoloscale.launch import bench_commands
+    from yoloscale.bench import commands as bench_commands
 
     ours = bench_commands.ours(plan.tokens, plan.folder, "ours-1")
     yolo = bench_commands.yolo(arguments, plan.folder, "yolo-1")
@@ -97,7 +98,7 @@ def shown_commands(plan: Plan, arguments: Mapping[str, Any]) -> dict[str, str]:
 
 def yolo_arguments(plan: Plan, source: Path, weights: Path | None) -> dict[str, Any]:
     """What `yolo train` is told, from the files of dataset and weights."""
-    from yoloscale.launch import bench_commands
+    from yoloscale.bench import commands as bench_commands
 
     return bench_commands.yolo_arguments(replace(plan.config, amp=plan.amp), source, weights, plan.yolo)
 
@@ -114,7 +115,7 @@ def located(config: Config) -> tuple[Path, Path | None]:
     """Dataset and weights of a prepared config."""
     from yoloscale.config.locations import cache_folder
     from yoloscale.config.resolve import starting_weights
-    from yoloscale.data import sources
+    from yoloscale.datasets import sources
 
     cache, weights = cache_folder(config.paths), starting_weights(config)
     assert config.model.task is not None, "prepare fills it in"
@@ -124,9 +125,11 @@ def located(config: Config) -> tuple[Path, Path | None]:
 
 def _measure(plan: Plan, count: int) -> dict[str, Any]:
     """All repeats of all sides, in turn; the report. Raises SideFailed, ConfigError."""
+    from yoloscale.bench import commands as bench_commands
+    from yoloscale.bench import figures
+    from yoloscale.bench import sides as bench_sides
+    from yoloscale.bench.machine import describe_machine
     from yoloscale.config.plan import plan as batch_plan
-    from yoloscale.launch import bench_commands, bench_figures, bench_sides
-    from yoloscale.launch.bench_machine import describe_machine
     from yoloscale.launch.prepare import prepare
 
     config = prepare(plan.config, say)
@@ -143,7 +146,7 @@ def _measure(plan: Plan, count: int) -> dict[str, Any]:
         argv = bench_commands.yolo(arguments, plan.folder, f"yolo-{number}")
         yolo = bench_sides.measure_yolo(argv, plan.folder, f"yolo-{number}")
         _tell(number, count, "yolo", yolo.images_per_s)
-        repeats.append(bench_figures.Repeat(ours, yolo, bare))
+        repeats.append(figures.Repeat(ours, yolo, bare))
     about = {
         "plan": str(batch_plan(config)),
         "settings": {
@@ -157,7 +160,7 @@ def _measure(plan: Plan, count: int) -> dict[str, Any]:
         "commands": shown_commands(plan, arguments),
         "folder": str(plan.folder),
     }
-    return bench_figures.as_json(repeats, about)
+    return figures.as_json(repeats, about)
 
 
 def _tell(number: int, count: int, side: str, images_per_s: float) -> None:

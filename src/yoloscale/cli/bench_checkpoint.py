@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from yoloscale.cli.bench_plan import (
+from yoloscale.bench.plan import (
     NEAR_STEP,
     CheckpointSettings,
     comparable_config,
@@ -16,14 +16,15 @@ from yoloscale.cli.bench_plan import (
     free_folder,
     take_apart,
 )
-from yoloscale.cli.watch import say
+from yoloscale.cli.show.watch import say
 from yoloscale.config.schema import Config
+from yoloscale.exit_codes import FAILED, FINISHED
 
 
 def main(typed: list[str]) -> int:
     """Measure; 0 however it turns out, 1 if something failed, 2 bad config."""
-    from yoloscale.config.compose import run_hydra_flags
-    from yoloscale.launch.bench_sides import SideFailed
+    from yoloscale.bench.sides import SideFailed
+    from yoloscale.config.compose.hydra import run_hydra_flags
 
     given = take_apart(typed, CheckpointSettings)
     answered = run_hydra_flags(composed_tokens(given.rest))
@@ -33,20 +34,20 @@ def main(typed: list[str]) -> int:
     folder = free_folder(config, "-checkpoint")
     if given.is_dry:
         print("\n".join(_steps(config, given.settings, folder)))
-        return 0
+        return FINISHED
     try:
         report = _measure(config, given.settings, folder, ["yoloscale", "bench", "checkpoint", *typed])
     except SideFailed as failure:
         print(failure, file=sys.stderr)
-        return 1
+        return FAILED
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if given.as_json:
         print(json.dumps(report, indent=1))
     else:
-        from yoloscale.cli.bench_checkpoint_table import print_report
+        from yoloscale.cli.show.bench_checkpoint import print_report
 
         print_report(report)
-    return 0
+    return FINISHED
 
 
 def _steps(config: Config, settings: CheckpointSettings, folder: Path) -> list[str]:
@@ -64,9 +65,10 @@ def _steps(config: Config, settings: CheckpointSettings, folder: Path) -> list[s
 
 def _measure(config: Config, settings: CheckpointSettings, folder: Path, command: list[str]) -> dict[str, Any]:
     """The report. Raises SideFailed, ConfigError."""
+    from yoloscale.bench import checkpoint as bench_checkpoint
+    from yoloscale.bench import checkpoint_figures
+    from yoloscale.bench.machine import describe_machine
     from yoloscale.config.plan import describe
-    from yoloscale.launch import bench_checkpoint, bench_checkpoint_figures
-    from yoloscale.launch.bench_machine import describe_machine
     from yoloscale.launch.prepare import prepare
 
     config = prepare(config, say)
@@ -87,12 +89,12 @@ def _measure(config: Config, settings: CheckpointSettings, folder: Path, command
         "command": shlex.join(command),
         "folder": str(folder),
     }
-    return bench_checkpoint_figures.as_json(cost, times, about)
+    return checkpoint_figures.as_json(cost, times, about)
 
 
 def _resumes(config: Config, settings: CheckpointSettings, folder: Path) -> dict[int, list[float]]:
     """Seconds to the first step, by the step that was resumed at; in turn, so that a slow moment hits both."""
-    from yoloscale.launch import bench_checkpoint
+    from yoloscale.bench import checkpoint as bench_checkpoint
 
     steps = (NEAR_STEP, settings.far_step)
     stored = bench_checkpoint.store_positions(config, folder, steps)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
-from yoloscale.cli import arguments, sweep
+from yoloscale.backends.status import status
+from yoloscale.cli import arguments
+from yoloscale.cli.sweep import verbs
+from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.launch.cancel import cancel
-from yoloscale.runs.status import status
 
 
 def main(typed: list[str]) -> int:
@@ -22,7 +24,7 @@ def main(typed: list[str]) -> int:
     parsed = made.parse_args(typed)
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
         as_json = parsed.output == "json"
-        return sweep.cancel(chosen, at_once=parsed.now, timeout_s=parsed.timeout, as_json=as_json)
+        return verbs.cancel(chosen, at_once=parsed.now, timeout_s=parsed.timeout, as_json=as_json)
     run = arguments.chosen_run(parsed)
     has_ended = cancel(run, at_once=parsed.now, timeout_s=parsed.timeout)
     found = status(run)
@@ -31,4 +33,4 @@ def main(typed: list[str]) -> int:
     else:
         unended = "killed, but not gone yet" if parsed.now else "asked to stop, still saving"
         print(f"{found.name}: {found.state if has_ended else unended}")
-    return 0 if has_ended else 1
+    return FINISHED if has_ended else FAILED

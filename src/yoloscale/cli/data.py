@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from yoloscale.cli import arguments
-from yoloscale.cli.watch import say
+from yoloscale.cli.show.watch import say
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Task
+from yoloscale.exit_codes import FINISHED
 
 
 def main(typed: list[str]) -> int:
@@ -18,9 +19,10 @@ def main(typed: list[str]) -> int:
     arguments.add_output(made)
     parsed, tokens = made.parse_known_args(typed)
 
-    from yoloscale.config.compose import run_hydra_flags
-    from yoloscale.data import check, sources
-    from yoloscale.data.check_yaml import Reads
+    from yoloscale.config.compose.hydra import run_hydra_flags
+    from yoloscale.datasets import sources
+    from yoloscale.datasets.check import dataset as check
+    from yoloscale.datasets.check.yaml import Reads
     from yoloscale.launch.configure import configure
 
     if (answered := run_hydra_flags(tokens)) is not None:
@@ -32,7 +34,7 @@ def main(typed: list[str]) -> int:
     source = sources.prepare(config.data, task, cache, say, reads)
     if parsed.action == "prepare":
         print(json.dumps({"source": str(source)}) if parsed.output == "json" else source)
-        return 0
+        return FINISHED
     report = check.check(
         source,
         task,
@@ -44,4 +46,4 @@ def main(typed: list[str]) -> int:
         say=say,
     )
     print(json.dumps(report.as_json(), indent=1) if parsed.output == "json" else "\n".join(report.lines()))
-    return 0
+    return FINISHED

@@ -7,7 +7,8 @@ import json
 import signal
 
 from yoloscale.cli import arguments
-from yoloscale.cli.ending import shown
+from yoloscale.cli.show.ending import shown
+from yoloscale.exit_codes import FINISHED
 from yoloscale.launch.interrupt import interrupt
 from yoloscale.runs.status import read_progress
 
@@ -54,9 +55,9 @@ def main(typed: list[str]) -> int:
     if parsed.output == "json":
         told = {"signal": number.name, "ranks": [vars(hit) for hit in hits], "expect": expect, "next": then}
         print(json.dumps(told, indent=1))
-        return 0
+        return FINISHED
     for hit in hits:
         print(f"{number.name} sent to rank {hit.rank} on {hit.host} (pid {hit.pid})")
     print(f"expect  {expect}")
     print(f"next    {then}")
-    return 0
+    return FINISHED

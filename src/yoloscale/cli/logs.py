@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from yoloscale.backends.registry import RateLimited
+from yoloscale.backends.status import status
 from yoloscale.cli import arguments
-from yoloscale.cli.display import Display
-from yoloscale.cli.ending import shown
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.cli.show.display import Display
+from yoloscale.cli.show.ending import shown
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
-from yoloscale.runs.scheduler import Seldom
-from yoloscale.runs.slurm_output import output_of
-from yoloscale.runs.status import status
+from yoloscale.runs.events import EventTail
+from yoloscale.runs.job_output import output_of
 from yoloscale.runs.tail import Tail, last_lines
 
 POLL_S = 0.2
@@ -59,7 +61,7 @@ def rank_log(run: RunDirectory, rank: int, attempt: int | None = None, *, must_e
 
 
 def _account(run: RunDirectory, *, follow: bool) -> int:
-    asked, told, said = Seldom(SCHEDULER_POLL_S), EventTail(run), ""
+    asked, told, said = RateLimited(SCHEDULER_POLL_S), EventTail(run), ""
     with Display(run) as display:
         display.watch()
         while follow and (found := status(run, asked, told)).is_active:
@@ -73,7 +75,7 @@ def _account(run: RunDirectory, *, follow: bool) -> int:
         output = output_of(run, progress.job)
         for line in _end_of(output) if output is not None else ():
             print(line)
-    return 0
+    return FINISHED
 
 
 def _end_of(output: Path) -> list[str]:
@@ -85,7 +87,7 @@ def _end_of(output: Path) -> list[str]:
 def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> int:
     """One rank's log; followed without naming an attempt, it goes over to that of the next one after a restart."""
     follows_attempts = follow and attempt is None
-    path, done, asked = rank_log(run, rank, attempt, must_exist=not follow), 0, Seldom(SCHEDULER_POLL_S)
+    path, done, asked = rank_log(run, rank, attempt, must_exist=not follow), 0, RateLimited(SCHEDULER_POLL_S)
 
     told = EventTail(run)
 
@@ -103,7 +105,7 @@ def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> 
     pump()
     if not path.exists():
         rank_log(run, rank, attempt)
-    return 0
+    return FINISHED
 
 
 def _copy(log: Path, offset: int) -> int:
@@ -121,23 +123,26 @@ def _copy(log: Path, offset: int) -> int:
 
 def _records(run: RunDirectory, *, follow: bool) -> int:
     if not follow:
-        records = [*events.history(run), *jsonl.read(run.metrics)]
-        for record in sorted(records, key=lambda entry: float(entry.get("time", 0.0))):
-            print(json.dumps(record))
-        return 0
+        for entry in events.in_order(events.history(run), jsonl.read(run.metrics)):
+            _print_line(entry)
+        return FINISHED
     tails: tuple[EventTail | Tail, ...] = (EventTail(run), Tail(run.metrics))
 
     def pump() -> None:
         for tail in tails:
-            for record in tail.new():
-                print(json.dumps(record), flush=True)
+            for entry in tail.new():
+                _print_line(entry)
 
     pump()
-    asked, told = Seldom(SCHEDULER_POLL_S), EventTail(run)
+    asked, told = RateLimited(SCHEDULER_POLL_S), EventTail(run)
     while status(run, asked, told).is_active:
         _poll_for(STATE_POLL_S, pump)
     pump()
-    return 0
+    return FINISHED
+
+
+def _print_line(entry: events.Event | Mapping[str, Any]) -> None:
+    print(json.dumps(entry.record if isinstance(entry, events.Event) else entry), flush=True)
 
 
 def _poll_for(seconds: float, act: Callable[[], None]) -> None:

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from yoloscale.config.addresses import hidden
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED
 
 COMMANDS = {
     "train": "train a model: run it here, or print what would be run (--dry-run)",
@@ -31,7 +32,6 @@ EXAMPLES = """\
   yoloscale train data=my/data.yaml model=yolo26m imgsz=640 batch=64 device=0,1,2,3
   yoloscale logs yolo26n-coco8 -f
 """
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _dispatch(typed)
     except ConfigError as error:
         print_problems(error)
-        return USAGE
+        return BAD_CONFIG
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -68,12 +68,12 @@ def print_problems(error: ConfigError) -> None:
 def _dispatch(typed: list[str]) -> int:
     if not typed or typed[0] in ("-h", "--help", "help"):
         print(_help())
-        return 0
+        return FINISHED
     if typed[0] in ("-V", "--version", "version"):
         from importlib.metadata import version
 
         print(f"yoloscale {version('yoloscale')}")
-        return 0
+        return FINISHED
     if typed[0] not in COMMANDS:
         raise ConfigError(_unknown(typed))
     _refuse_lost_folder()

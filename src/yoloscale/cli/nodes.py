@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yoloscale.cli.watch import announce, say
+from yoloscale.cli.show.watch import announce, say
 from yoloscale.config.schema import Config
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.directory import RunDirectory
 
 
 def print_commands(words: Sequence[str], nodes: int) -> int:
     """The command of each node; nothing is started."""
-    from yoloscale.launch.nodes import commands
+    from yoloscale.agent.nodes import commands
 
     print(f"Type one of these on each of the {nodes} nodes; all of them must see the same folder of runs.")
     print("\n".join(f"  {command}" for command in commands(words, nodes)))
-    return 0
+    return FINISHED
 
 
 def join(config: Config, run: RunDirectory, node_rank: int) -> int:
     """Wait for node 0's attempt, start this node's ranks in it and in those after it; the run's exit code."""
-    from yoloscale.cli.display import Display
-    from yoloscale.cli.ending import print_ending
-    from yoloscale.launch.attempt import Observer
-    from yoloscale.launch.claim import lock
-    from yoloscale.launch.joining import join_attempts
-    from yoloscale.launch.nodes import wait_for_first_node
+    from yoloscale.agent.attempt import Observer
+    from yoloscale.agent.joining import join_attempts
+    from yoloscale.agent.nodes import wait_for_first_node
+    from yoloscale.backends.run_lock import lock
+    from yoloscale.cli.show.display import Display
+    from yoloscale.cli.show.ending import print_ending
     from yoloscale.launch.prepare import prepare
 
     config = prepare(config, say)

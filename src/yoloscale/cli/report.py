@@ -8,11 +8,12 @@ import sys
 from collections import Counter
 
 from yoloscale.cli import arguments
-from yoloscale.cli.ending import shown
-from yoloscale.config.wording import counted
+from yoloscale.cli.show.ending import shown
+from yoloscale.exit_codes import FINISHED
 from yoloscale.report.best import recipe_names
 from yoloscale.report.sweep import SHOWN, Summary, as_json, summary
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.formatting import counted
 
 _NOT_A_TERMINAL = 10_000  # columns: what is read by a program is not cut
 
@@ -31,7 +32,7 @@ def main(typed: list[str]) -> int:
     found = summary(chosen, screen_width(), shown=sys.maxsize if parsed.all else SHOWN, pictures=not parsed.no_pictures)
     print(as_json(found) if parsed.output == "json" else "\n".join(text(found)))
     say_warnings(found)
-    return 0
+    return FINISHED
 
 
 def say_warnings(found: Summary) -> None:
@@ -80,4 +81,4 @@ def _of_a_run(run: RunDirectory) -> int:
     else:
         said = f"and has no pictures yet: they are drawn in {shown(run.path)} when it ends"
     print(f"{run.name} is one run, {said}")
-    return 0
+    return FINISHED

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from yoloscale.cli import arguments, sweep
+from yoloscale.cli import arguments
+from yoloscale.cli.show.watch import run_detached, run_watched, say
+from yoloscale.cli.sweep import verbs
 from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
-from yoloscale.cli.watch import run_detached, run_watched, say
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.schema import Config, Launcher, Task
+from yoloscale.config.schema import Config, Task
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
 
 _ASKED = ("", "true", "1", "yes", "on")  # `resume` beside the model or the name that says of what
@@ -41,7 +42,7 @@ def main(typed: list[str]) -> int:
     flags = OwnFlags(False, parsed.detach, False, parsed.node_rank, [])
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
         refuse_for_sweeps(flags)
-        return sweep.resume(chosen, changes, failed_only=parsed.failed, detach=parsed.detach)
+        return verbs.resume(chosen, changes, failed_only=parsed.failed, detach=parsed.detach)
     from yoloscale.cli.nodes import join, print_commands
     from yoloscale.config.freeze import load
     from yoloscale.launch.start import asked, ready_again, wanted_again
@@ -51,7 +52,7 @@ def main(typed: list[str]) -> int:
         raise ConfigError(Problem("--failed", "beside the name of a run", "leave it out: it is for sweeps"))
     config = asked(run, changes)
     refuse_bad_combination(config, flags)
-    if config.cluster.launcher is Launcher.slurm:
+    if not config.cluster.is_here:
         return _submit(run, config, changes)
     if config.cluster.nodes > 1 and parsed.node_rank is None:
         return print_commands(["resume", str(run.path), *changes], config.cluster.nodes)
@@ -67,8 +68,8 @@ def words_of(typed: Sequence[str]) -> list[str] | None:
 
     None where it does not. Raises ConfigError where it does not say which run.
     """
+    from yoloscale.config.compose.words import join_equals
     from yoloscale.config.quoting import unquote
-    from yoloscale.config.words import join_equals
 
     pairs = [(key.strip().lstrip("-+"), unquote(value.strip()), token) for token in join_equals(typed)
              for key, _, value in [token.partition("=")]]  # fmt: skip
@@ -96,14 +97,14 @@ def _unnamed(folder: Path) -> Problem:
 
 
 def _submit(run: RunDirectory, config: Config, changes: Sequence[str]) -> int:
-    from yoloscale.cli.submit import start_on_slurm
+    from yoloscale.backends import registry
+    from yoloscale.cli.submit import start
     from yoloscale.config.freeze import load
-    from yoloscale.launch.move import Before
-    from yoloscale.launch.slurm.own_job import own_job, refuse_too_small
     from yoloscale.launch.start import ready_again
+    from yoloscale.runs.frozen_state import FrozenState
 
-    if (job := own_job()) is not None:
-        refuse_too_small(config, job)
-    before = Before.of(run)
+    if (job := registry.required(config.cluster).inside()) is not None:
+        job.refuse_too_small(config)
+    before = FrozenState.of(run)
     taken = ready_again(run, say, changes)
-    return start_on_slurm(taken, load(run.config), ["resume", str(run.path), *changes], before)
+    return start(taken, load(run.config), ["resume", str(run.path), *changes], before)

@@ -7,10 +7,13 @@ import shlex
 import time
 from pathlib import Path
 
-from yoloscale.cli import arguments, text
+from yoloscale.backends.status import statuses
+from yoloscale.cli import arguments
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.listing import all_runs, all_sweeps
-from yoloscale.runs.status import Status, statuses
+from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.system import formatting
 
 COLUMNS = ("run", "state", "epoch", "metric", "images/s", "left", "job", "where", "updated")
 
@@ -32,7 +35,7 @@ def main(typed: list[str]) -> int:
             print(f"\nSLURM: {words}; states are those of the runs' last events")
     if sweeps and parsed.output == "text":
         print(*[""] * bool(found), *map(sweep_line, sweeps), sep="\n")
-    return 0
+    return FINISHED
 
 
 def sweep_line(sweep: SweepDirectory) -> str:
@@ -44,7 +47,7 @@ def sweep_line(sweep: SweepDirectory) -> str:
 def row(entry: Status, now: float) -> tuple[str, ...]:
     """One run as a row of the table."""
     metric = (
-        f"{text.metric_name(entry.metric_name)} {entry.metric:.3f}"
+        f"{formatting.metric_name(entry.metric_name)} {entry.metric:.3f}"
         if entry.metric_name and entry.metric is not None
         else ""
     )
@@ -54,10 +57,10 @@ def row(entry: Status, now: float) -> tuple[str, ...]:
         f"{entry.epoch}/{entry.epochs or '?'}" if entry.epochs or entry.hours else "",
         metric,
         f"{entry.images_per_s:.1f}" if entry.images_per_s else "",
-        text.duration(entry.eta_s),
+        formatting.duration(entry.eta_s),
         entry.job or "",
         entry.where,
-        f"{text.age(now - entry.updated_at)} ago" if entry.updated_at else "",
+        f"{formatting.age(now - entry.updated_at)} ago" if entry.updated_at else "",
     )
 
 

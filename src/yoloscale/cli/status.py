@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 
-from yoloscale.cli import arguments, sweep, text
-from yoloscale.cli.ending import shown
+from yoloscale.backends.status import status
+from yoloscale.cli import arguments, text
+from yoloscale.cli.show.ending import shown
+from yoloscale.cli.sweep import verbs
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import Status, status, weights_of
+from yoloscale.runs.status import Status, weights_of
+from yoloscale.system import formatting
 
 
 def main(typed: list[str]) -> int:
@@ -18,11 +22,11 @@ def main(typed: list[str]) -> int:
     arguments.add_output(made)
     parsed = made.parse_args(typed)
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
-        return sweep.status(chosen, as_json=parsed.output == "json", show_all=parsed.all)
+        return verbs.status(chosen, as_json=parsed.output == "json", show_all=parsed.all)
     run = arguments.chosen_run(parsed)
     found = status(run)
     print(json.dumps(found.as_json(), indent=1) if parsed.output == "json" else "\n".join(lines(run, found)))
-    return 0
+    return FINISHED
 
 
 def lines(run: RunDirectory, found: Status) -> list[str]:
@@ -41,7 +45,7 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "metrics": text.metrics(found.metrics),
         "speed": text.images_per_s(found.images_per_s),
         "gpu": text.gpus(found.gpus or {}).removeprefix("GPU "),
-        "left": text.duration(found.eta_s),
+        "left": formatting.duration(found.eta_s),
         "time": text.shares(found.time_s or {}),
         "log": shown(run.path / found.failed_log) if found.failed_log else "",
         "folder": shown(run.path),

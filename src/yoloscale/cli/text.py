@@ -1,34 +1,14 @@
-"""Numbers, durations and records as people read them. Pure."""
+"""Records of events and metrics as people read them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from yoloscale.runs.goodput import SHARES
+from yoloscale.system.formatting import metric_name, percent
+
 SHOWN_METRICS = 4
-SHARES = ("training", "setup", "evaluation", "saving", "lost", "queued", "down")
-
-
-def duration(seconds: float | None) -> str:
-    """`1:02:03`, `4:05`, or nothing if it is not known."""
-    if seconds is None:
-        return ""
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def age(seconds: float) -> str:
-    """`5 s`, `12 min`, `3 h`, `2 d` ago."""
-    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
-        if seconds < limit:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds // 86400)} d"
-
-
-def metric_name(key: str) -> str:
-    """`metrics/mAP50(B)` as `mAP50`; masks and keypoints keep their letter, to be told from the boxes."""
-    return key.rsplit("/", 1)[-1].replace("(B)", "")
 
 
 def losses(record: Mapping[str, Any]) -> str:
@@ -53,15 +33,8 @@ def metrics(record: Mapping[str, Any]) -> str:
 def shares(time_s: Mapping[str, float]) -> str:
     """`training 81 %  setup 9 %  saving 0.2 %`: where the time went, training first; nothing if there was none."""
     total = time_s.get("total", 0.0)
-    named = {name: time_s[name] / total for name in SHARES if time_s.get(name)} if total else {}
+    named = {name: time_s[name] / total for name in ("training", *SHARES) if time_s.get(name)} if total else {}
     return "  ".join(f"{name} {percent(share)}" for name, share in named.items())
-
-
-def percent(share: float) -> str:
-    """`81 %`, `9.1 %`, `< 0.1 %`."""
-    if share < 0.0005:
-        return "< 0.1 %"
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
 def images_per_s(value: float | None) -> str:

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from yoloscale.cli.ending import shown
-from yoloscale.cli.watch import run_detached, run_watched, say
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.schema import Config, Launcher
+from yoloscale.cli.show.ending import shown
+from yoloscale.cli.show.watch import run_detached, run_watched, say
+from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -30,15 +31,16 @@ class OwnFlags:
 
 def main(arguments: list[str]) -> int:
     """Train; 0 finished, 1 failed, 2 bad config, 75 stopped on request, 130 interrupted."""
-    from yoloscale.cli import resume, sweep
+    from yoloscale.backends import registry
+    from yoloscale.cli import resume
     from yoloscale.cli.nodes import join, print_commands
-    from yoloscale.cli.sweep import is_sweep
-    from yoloscale.config.compose import run_hydra_flags
-    from yoloscale.config.each_dataset import with_each_dataset
-    from yoloscale.launch.claim import named_run
+    from yoloscale.cli.sweep import verbs
+    from yoloscale.cli.sweep.verbs import is_sweep
+    from yoloscale.config.compose.each_dataset import with_each_dataset
+    from yoloscale.config.compose.hydra import run_hydra_flags
     from yoloscale.launch.configure import configure, remarks_if_prepared
     from yoloscale.launch.prepare import refuse_weights
-    from yoloscale.launch.slurm.own_job import remarks_in_job
+    from yoloscale.launch.run_folder import named_run
 
     if (words := resume.words_of(arguments)) is not None:
         return resume.main(words)
@@ -49,16 +51,16 @@ def main(arguments: list[str]) -> int:
     flags = replace(flags, rest=with_each_dataset(flags.rest, say))
     if is_sweep(flags.rest):
         refuse_for_sweeps(flags)
-        return sweep.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
+        return verbs.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
     config = configure(flags.rest, say, uses_own_job=not (flags.prepare or flags.dry_run))
     refuse_bad_combination(config, flags)
-    for line in remarks_if_prepared(config, flags.rest) if flags.prepare else remarks_in_job(config):
+    for line in remarks_if_prepared(config, flags.rest) if flags.prepare else registry.remarks(config):
         say(line)
     if flags.dry_run:
         refuse_weights(config)
         say_outlook([config])
-    if config.cluster.launcher is Launcher.slurm:
-        return _on_slurm(config, flags)
+    if not config.cluster.is_here:
+        return _by_scheduler(config, flags)
     if flags.dry_run:
         return _dry_run(config, flags)
     if config.cluster.nodes > 1 and flags.node_rank is None:
@@ -89,9 +91,9 @@ def own_flags(arguments: list[str]) -> OwnFlags:
 def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
     """Flags that do not go with each other or with the topology."""
     nodes = config.cluster.nodes
-    is_on_slurm = config.cluster.launcher is Launcher.slurm
+    is_elsewhere = not config.cluster.is_here
     problems = []
-    if flags.node_rank is not None and is_on_slurm:
+    if flags.node_rank is not None and is_elsewhere:
         problems.append(
             Problem("--node-rank", "with cluster.launcher=slurm", "leave it out: srun starts a launcher on each node")
         )
@@ -103,7 +105,7 @@ def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
         problems.append(
             Problem("--detach", "together with --node-rank", "start each node in its own terminal, or nohup")
         )
-    if flags.prepare and not is_on_slurm:
+    if flags.prepare and not is_elsewhere:
         problems.append(Problem("--prepare", "without cluster=slurm", "leave it out: scripts of SLURM jobs use it"))
     if flags.node_rank and config.name is None:
         problems.append(
@@ -128,13 +130,13 @@ def _start(config: Config, flags: OwnFlags) -> int:
     return run_detached(taken, frozen) if flags.detach else run_watched(taken, frozen)
 
 
-def _on_slurm(config: Config, flags: OwnFlags) -> int:
-    from yoloscale.cli.submit import print_script, start_on_slurm
+def _by_scheduler(config: Config, flags: OwnFlags) -> int:
+    from yoloscale.backends import registry
+    from yoloscale.cli.submit import print_script, start
     from yoloscale.config.freeze import load
-    from yoloscale.launch.claim import proposed_run, refuse_if_taken
-    from yoloscale.launch.move import Before
-    from yoloscale.launch.slurm.own_job import own_job, refuse_too_small
+    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
     from yoloscale.launch.start import ready
+    from yoloscale.runs.frozen_state import FrozenState
 
     words = ["train", *_named(flags.rest, config)]
     run = proposed_run(config)
@@ -142,20 +144,20 @@ def _on_slurm(config: Config, flags: OwnFlags) -> int:
     if flags.dry_run:
         _say_not_compared(run, config)
         return print_script(config, run, words)
-    if not flags.prepare and (job := own_job()) is not None:
-        refuse_too_small(config, job)
-    before = Before.of(run) if run.path.exists() else None
+    if not flags.prepare and (job := registry.required(config.cluster).inside()) is not None:
+        job.refuse_too_small(config)
+    before = FrozenState.of(run) if run.path.exists() else None
     taken = ready(config, flags.rest, say)
     if flags.prepare:
         taken.release()
         print(f"run   {shown(taken.run.path)}")
-        return 0
-    return start_on_slurm(taken, load(taken.run.config), words, before)
+        return FINISHED
+    return start(taken, load(taken.run.config), words, before)
 
 
 def _named(tokens: list[str], config: Config) -> list[str]:
     """What was typed, with the name that all nodes are to share."""
-    from yoloscale.launch.claim import proposed_run
+    from yoloscale.launch.run_folder import proposed_run
 
     return tokens if config.name is not None else [*tokens, f"name={proposed_run(config).name}"]
 
@@ -166,7 +168,7 @@ def say_outlook(configs: Iterable[Config]) -> None:
     if not own:
         return
     from yoloscale.config.locations import cache_folder
-    from yoloscale.data import sources
+    from yoloscale.datasets import sources
 
     different = {repr((config.data, config.model.task, config.paths.cache)): config for config in own}
     for config in different.values():
@@ -184,10 +186,10 @@ def _say_not_compared(run: RunDirectory, config: Config) -> None:
 
 def _dry_run(config: Config, flags: OwnFlags) -> int:
     """Print what would be started; nothing is made, fetched or started."""
+    from yoloscale.agent.attempt import command
+    from yoloscale.agent.spec import node_spec
     from yoloscale.config.plan import describe
-    from yoloscale.launch.attempt import command
-    from yoloscale.launch.claim import proposed_run, refuse_if_taken
-    from yoloscale.launch.spec import job_spec
+    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
 
     run = proposed_run(config)
     refuse_if_taken(run, config)
@@ -197,7 +199,7 @@ def _dry_run(config: Config, flags: OwnFlags) -> int:
     print(f"plan  {describe(config)}")
     nodes = range(config.cluster.nodes) if flags.node_rank is None else [flags.node_rank]
     for node in nodes[:MAX_DRY_RUN_NODES]:
-        spec = job_spec(config, run.path, attempt=attempt, job_id="JOB_ID", node_rank=node)
+        spec = node_spec(config, run.path, attempt=attempt, job_id="JOB_ID", node_rank=node)
         argv, variables = command(spec)
         print(f"\n# node {node}" if config.cluster.nodes > 1 else "")
         print(
@@ -205,4 +207,4 @@ def _dry_run(config: Config, flags: OwnFlags) -> int:
         )
     if len(nodes) > MAX_DRY_RUN_NODES:
         print(f"\n# and {len(nodes) - MAX_DRY_RUN_NODES} more nodes")
-    return 0
+    return FINISHED

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yoloscale.cli import arguments
-from yoloscale.cli.ending import shown
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.wording import counted
+from yoloscale.cli.show.ending import shown
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.listing import all_runs, all_sweeps, find, find_sweep
+from yoloscale.system.formatting import counted
 
 _USAGE = """
 yoloscale wandb sync [RUN|SWEEP …] [--dry-run]     send what was logged offline to W&B
@@ -32,15 +33,15 @@ def main(typed: list[str]) -> int:
     commands = {"sync": _sync, "sweep": _sweep}
     if not typed or typed[0] in ("-h", "--help"):
         print(_USAGE.strip())
-        return 0
+        return FINISHED
     if typed[0] not in commands:
         raise ConfigError(Problem("wandb", f"there is no command {typed[0]!r}", _USAGE.strip()))
     return commands[typed[0]](typed[1:])
 
 
 def _sync(typed: list[str]) -> int:
-    from yoloscale.launch.wandb_sync import server_of_run, unsent
-    from yoloscale.runs.status import statuses
+    from yoloscale.backends.status import statuses
+    from yoloscale.cli.wandb_sync import server_of_run, unsent
 
     made = arguments.parser("wandb sync", _SYNC)
     made.add_argument("run", metavar="RUN", nargs="*", help="runs or sweeps: name, path, or SLURM job; none: all")
@@ -50,16 +51,16 @@ def _sync(typed: list[str]) -> int:
     waiting = {run: files for run in runs if (files := unsent(run))}
     if not waiting:
         print(f"nothing to send: {counted(len(runs), 'run')}, none with files that were not sent")
-        return 0
+        return FINISHED
     if parsed.dry_run:
         for files in waiting.values():
             print("\n".join(shown(file) for file in files))
-        return 0
+        return FINISHED
     servers = {run: server_of_run(run) for run in waiting}
     answers = [_answers(server) for server in dict.fromkeys(servers.values())]  # all of them say why not
     if not all(answers):
         print("nothing was sent")
-        return 1
+        return FAILED
     code = 0
     for (run, files), state in zip(waiting.items(), statuses(list(waiting)), strict=True):
         if state.state in ("running", "restarting"):  # its newest file is still written to
@@ -71,7 +72,7 @@ def _sync(typed: list[str]) -> int:
 
 def _answers(server: str | None) -> bool:
     """Whether a server answers; None is that of this environment. Raises ConfigError where there is no key for it."""
-    from yoloscale.config.wandb_access import environment_with, has_key, key_problem, server_of, silence
+    from yoloscale.config.check.wandb_access import environment_with, has_key, key_problem, server_of, silence
 
     environ = environment_with(server)
     if not has_key(environ):
@@ -86,16 +87,16 @@ def _answers(server: str | None) -> bool:
 
 def _send(run: RunDirectory, files: Sequence[Path], server: str | None) -> int:
     """Send one run's files, say how it went; the exit code."""
-    from yoloscale.launch.wandb_sync import sync
+    from yoloscale.cli.wandb_sync import sync
 
     print(f"{shown(run.path)}: {counted(len(files), 'start')} to send", flush=True)
     done = sync(files, server=server)
     if not done.left:
         print(f"{shown(run.path)}: sent")
-        return 0
+        return FINISHED
     print("\n".join(f"  {line}" for line in done.said.splitlines()[-_LAST_LINES:]))
     print(f"{shown(run.path)}: {len(done.left)} of {counted(len(files), 'start')} not sent; they stay for another try")
-    return 1
+    return FAILED
 
 
 def _chosen(names: Sequence[str], folder: Path) -> Iterable[RunDirectory]:
@@ -110,13 +111,13 @@ def _chosen(names: Sequence[str], folder: Path) -> Iterable[RunDirectory]:
 
 
 def _sweep(typed: list[str]) -> int:
-    from yoloscale.cli.watch import say
+    from yoloscale.cli.show.watch import say
     from yoloscale.config.freeze import dump
-    from yoloscale.sweep.wandb_sweep import METHODS, wandb_sweep
+    from yoloscale.sweep.grammar.wandb_sweep import METHODS, wandb_sweep
 
     made = arguments.plain_parser("wandb sweep", _SWEEP)
     made.add_argument("--method", choices=METHODS, help="how W&B picks points (grid for lists, else bayes)")
     made.add_argument("--metric", default="fitness", help="what is maximised, like metrics/mAP50(B) (fitness)")
     parsed, tokens = made.parse_known_args(typed)
     print(dump(wandb_sweep(tokens, parsed.method, parsed.metric, say)), end="")
-    return 0
+    return FINISHED

@@ -11,8 +11,8 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.quoting import is_quoted, quote_text, unquote
+from yoloscale.errors import ConfigError, Problem
 
 UNREADABLE = "://…"  # the end of what is shown of an address that cannot be taken apart
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"

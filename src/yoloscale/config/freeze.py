@@ -11,9 +11,10 @@ import yaml
 from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config.addresses import hide
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.kinds import kind_of
 from yoloscale.config.schema import Config
 from yoloscale.config.typed import build, from_plain, to_plain
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.files import write_whole
 
 Entries = dict[tuple[str, str], str]
@@ -41,7 +42,7 @@ def freeze(config: Config, path: Path) -> None:
     """Write the config as YAML, whole or not at all.
 
     `paths.runs` is left out: a run holds no path to itself; `sweep`, too, which is of all points and not of one; and
-    `id` where there is none.
+    `id` where there is none, and the kind of a run that trains.
     """
     write_whole(path, "".join(entries(config).values()), synced=True)
 
@@ -55,6 +56,8 @@ def entries(config: Config, known: Entries | None = None) -> dict[str, str]:
     del plain["paths"]["runs"], plain["sweep"]
     if plain["id"] is None:
         del plain["id"]
+    if config.kind != Config.kind:
+        plain = {"kind": config.kind, **plain}
     known = {} if known is None else known
     found = {}
     for key, value in plain.items():
@@ -83,7 +86,8 @@ def load_own(path: Path, known: Sections | None = None) -> Config:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        return _without_secrets(build(Config, parse(text) if known is None else _parsed(text, known)))
+        plain = parse(text) if known is None else _parsed(text, known)
+        return _without_secrets(build(_schema(plain), plain))
     except (OSError, yaml.YAMLError, ValueError, TypeError):
         return load(path)
 
@@ -105,9 +109,7 @@ def load(path: Path) -> Config:
     """Read a frozen config; what is not frozen has its default. Raises ConfigError if the file is absent or damaged."""
     try:
         plain = parse(path.read_text(encoding="utf-8"))
-        if not isinstance(plain, dict):
-            raise ValueError("it holds no keys")
-        return _without_secrets(from_plain(plain))
+        return _without_secrets(from_plain(plain, _schema(plain)))
     except FileNotFoundError:
         raise ConfigError(
             Problem(str(path), "there is no such file", "give the folder of a run, one that holds config.yaml")
@@ -117,6 +119,13 @@ def load(path: Path) -> Config:
         raise ConfigError(
             Problem(str(path), f"not a config of this version: {reason}", "start the run again under a new name")
         ) from error
+
+
+def _schema(plain: Any) -> type[Config]:
+    """The schema of a frozen config, whose kind is taken out. Raises ConfigError; ValueError for no mapping at all."""
+    if not isinstance(plain, dict):
+        raise ValueError("it holds no keys")
+    return kind_of(str(plain.pop("kind", Config.kind))).load_schema()
 
 
 def _without_secrets(config: Config) -> Config:

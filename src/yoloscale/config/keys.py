@@ -23,6 +23,11 @@ LIST_LIKE = frozenset(
 
 _OURS = ("origin",)  # written when a run is frozen
 
+_BELOW_NULL = {
+    "data.shapes": "it belongs to data=shapes: leave it out",
+    "sweep.search": "add sweep=tpe",
+    "trial": "leave it out: a search writes it",
+}
 _MORE = {"time": ", the hours that training takes; the limit of a job, like 12:00:00, is cluster.time"}
 FREE = ("cluster.sbatch.", "cluster.env.")  # mappings: any key below these
 
@@ -51,6 +56,17 @@ def members(hint: Any) -> tuple[Any, ...]:
 def is_group(key: str) -> bool:
     """Whether the key holds other keys."""
     return any(dataclasses.is_dataclass(member) for member in members(known()[key]))
+
+
+def nullable_groups() -> dict[str, type]:
+    """The schema of every group that may be switched off, like `logger.wandb`, by dotted name."""
+    hints = {key: hint for key, hint in known().items() if is_group(key) and type(None) in typing.get_args(hint)}
+    return {key: typing.cast(type, members(hint)[0]) for key, hint in hints.items()}
+
+
+def switched_on(group: str) -> str:
+    """What to write instead of a key below a nullable group that is null."""
+    return _BELOW_NULL.get(group) or f"add {group.replace('.', '=')}"
 
 
 def is_text(key: str) -> bool:

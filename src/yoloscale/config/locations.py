@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from yoloscale.config.schema import OriginConfig, PathsConfig
+from yoloscale.system.variables import CACHE
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -34,7 +35,7 @@ def working_folder(origin: OriginConfig) -> Path:
 
 def cache_folder(paths: PathsConfig) -> Path:
     """`paths.cache`, else $YOLOSCALE_CACHE, else $XDG_CACHE_HOME/yoloscale, else ~/.cache/yoloscale; absolute."""
-    chosen = paths.cache or os.environ.get("YOLOSCALE_CACHE")
+    chosen = paths.cache or os.environ.get(CACHE)
     if chosen is None:
         chosen = str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "yoloscale")
     return Path(chosen).expanduser().absolute()

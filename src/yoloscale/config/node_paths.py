@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.resolve import starting_weights
-from yoloscale.config.schema import Config, DataCheck, Launcher
+from yoloscale.config.schema import Config, DataCheck
+from yoloscale.errors import ConfigError, Problem
 
 _VARIABLE = re.compile(r"\$(?:\{(?:oc\.env:)?([A-Za-z_]\w*)(?:,([^}]*))?\}|([A-Za-z_]\w*))")
 _OF_A_JOB = ("TMPDIR", "TMP", "TEMP")  # sites give each job its own
@@ -61,7 +61,7 @@ def on_node(key: str, path: str, environ: Mapping[str, str] = os.environ) -> str
 
 def is_checked_later(config: Config) -> bool:
     """Whether the dataset is looked at on the nodes only: as `data.check` says, else if it takes a job's variables."""
-    if config.cluster.launcher is not Launcher.slurm or config.data.check is DataCheck.now:
+    if config.cluster.is_here or config.data.check is DataCheck.now:
         return False
     return config.data.check is DataCheck.later or bool(variables_in(config.data.source))
 
@@ -69,7 +69,7 @@ def is_checked_later(config: Config) -> bool:
 def may_be_weights_of_nodes(config: Config) -> bool:
     """Whether the weights may be a file that is there on the nodes only, which the launcher has not looked into."""
     weights = starting_weights(config)
-    if config.cluster.launcher is not Launcher.slurm or weights is None or config.data.check is DataCheck.now:
+    if config.cluster.is_here or weights is None or config.data.check is DataCheck.now:
         return False
     is_later = config.data.check is DataCheck.later and len(Path(weights).parts) > 1
     return is_later or bool(variables_in(weights))
@@ -88,14 +88,14 @@ def remarks(config: Config) -> list[str]:
         found.append(f"data={config.data.source} is looked for, and checked, on the nodes when the job starts")
     if is_weights_of_nodes(config):
         found.append(f"model={starting_weights(config)} is looked for on the nodes when the job starts")
-    if config.data.check is DataCheck.later and config.cluster.launcher is not Launcher.slurm:
+    if config.data.check is DataCheck.later and config.cluster.is_here:
         found.append("data.check=later does nothing without cluster=slurm: the ranks run here, and it is checked now")
     return found
 
 
 def or_later(problem: Problem, config: Config) -> Problem:
     """The problem of a dataset that is not here, with the word for one that is there on the nodes."""
-    if config.cluster.launcher is not Launcher.slurm or problem.key not in ("data", "model"):
+    if config.cluster.is_here or problem.key not in ("data", "model"):
         return problem
     is_later = is_checked_later(config) if problem.key == "data" else is_weights_of_nodes(config)
     path = config.data.source if problem.key == "data" else str(starting_weights(config))

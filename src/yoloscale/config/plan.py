@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.schema import Config
-from yoloscale.config.wording import counted
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.formatting import counted
 
 _SHOWN = 3  # numbers of ranks that would work, named on either side of the one that does not
 

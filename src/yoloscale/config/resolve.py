@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from yoloscale.config.machine import Machine, this_machine
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig, ShapesConfig
-from yoloscale.config.slurm import CPUS_PER_GPU, gpus_of, is_exclusive, lacks_cpus
+from yoloscale.config.schema import ClusterConfig, Config, Device, OriginConfig, ShapesConfig
+from yoloscale.config.schema.slurm import CPUS_PER_GPU, gpus_of, is_exclusive, lacks_cpus
+from yoloscale.system.machine import Machine, this_machine
 
 _CPU_RANKS = 2
 _BF16, _FP32 = "bf16", "fp32"
@@ -68,7 +68,7 @@ def _adopt_cluster(cluster: ClusterConfig, frozen: ClusterConfig) -> ClusterConf
 
 
 def _resolve_cluster(cluster: ClusterConfig, machine: Machine) -> ClusterConfig:
-    gpu_count = machine.gpu_count if cluster.launcher is Launcher.local else gpus_of(cluster) or 0
+    gpu_count = machine.gpu_count if cluster.is_here else gpus_of(cluster) or 0
     device = cluster.device
     if device is Device.auto:
         device = Device.cuda if gpu_count > 0 or cluster.gpus else Device.auto if _is_open(cluster) else Device.cpu
@@ -79,13 +79,13 @@ def _resolve_cluster(cluster: ClusterConfig, machine: Machine) -> ClusterConfig:
         procs_per_node = max(gpu_count, 1) if device is Device.cuda else _CPU_RANKS
     backend = cluster.backend or ("nccl" if device is Device.cuda else "gloo")
     cpus = cluster.cpus_per_task
-    if cluster.launcher is Launcher.slurm and device is Device.cuda and lacks_cpus(cluster):
+    if not cluster.is_here and device is Device.cuda and lacks_cpus(cluster):
         cpus = CPUS_PER_GPU * gpu_count
     return replace(cluster, device=device, procs_per_node=procs_per_node, backend=backend, cpus_per_task=cpus)
 
 
 def _is_open(cluster: ClusterConfig) -> bool:
-    return cluster.launcher is Launcher.slurm and is_exclusive(cluster)
+    return not cluster.is_here and is_exclusive(cluster)
 
 
 def starting_weights(config: Config) -> str | None:

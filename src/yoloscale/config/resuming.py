@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yoloscale.config.plan import difference, is_automatic, plan
 from yoloscale.config.schema import Config
 
 # at the root; loader workers and caches give the same samples, the rest is what is written beside the training
@@ -97,3 +98,32 @@ def _said(value: object) -> str:
         if isinstance(value, (bool, type(None)))
         else str(value)
     )
+
+
+def said(frozen: Config, found: Config) -> list[str]:
+    """What makes the run another one than it would have been: each as the end of the sentence `it goes on with …`."""
+    lines = remarks(frozen, found)
+    if found.batch != frozen.batch and not is_automatic(found.batch) and (told := difference(found, plan(found))):
+        lines.append(f"batch={found.batch} instead of {frozen.origin.batch or frozen.batch}: {told}")
+    before, now = frozen.origin.dataset, found.origin.dataset
+    if frozen.data != found.data and None in (before, now):
+        lines.append(f"data in {found.data.source}; whether it is the same was not looked at, as {_why(before)}")
+    elif before is not None and before != now:
+        counted = (
+            f"{_images(before)} training images, now {_images(now)}" if _images(before) != _images(now) else "others"
+        )
+        lines.append(
+            f"data in {found.data.source} as it is now: its images or labels ({counted}) are not those of the start "
+            "before, so the samples are others, too"
+        )
+    return lines
+
+
+def _why(digest: str | None) -> str:
+    if digest is None:
+        return "the run was started by a version that kept no fingerprint, or where its data was not looked at"
+    return "it is not looked at here"
+
+
+def _images(digest: str | None) -> str:
+    return (digest or "?").partition(":")[0]

@@ -18,10 +18,10 @@ from yoloscale.config.schema import Config
 _Schema = TypeVar("_Schema")
 
 
-def from_plain(values: Mapping[str, Any]) -> Config:
+def from_plain(values: Mapping[str, Any], schema: type[Config] = Config) -> Config:
     """Build a config; keys that are left out have their defaults. Raises OmegaConf's errors."""
     tree = OmegaConf.merge(
-        OmegaConf.structured(Config), OmegaConf.create(_map_text(dict(values), without_interpolation))
+        OmegaConf.structured(schema), OmegaConf.create(_map_text(dict(values), without_interpolation))
     )
     return cast(Config, OmegaConf.to_object(tree))
 

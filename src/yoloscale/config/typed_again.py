@@ -8,13 +8,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.check.service_variables import with_variables
+from yoloscale.config.keys import switched_on
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE_GROUPS, Done
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, OriginConfig
-from yoloscale.config.service_variables import with_variables
-from yoloscale.config.slurm import SlurmConfig
+from yoloscale.config.schema import LOCAL, ClusterConfig, Config, Device, OriginConfig
+from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.topology import KEPT, differences, moved
+from yoloscale.errors import ConfigError, Problem
 
 _SECTIONS = ("cluster", "data", "model", *FREE_GROUPS)  # a group that is named takes the place of all its settings
 _NEVER = {
@@ -34,7 +35,7 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
     Raises ConfigError that lists what may not change, with what `anew` gives: the end of a sentence, and the command
     that starts another run. Not validated.
     """
-    from yoloscale.config.compose import assignments, compose
+    from yoloscale.config.compose.hydra import assignments, compose
 
     given = assignments(tokens)
     if problems := [problem for key, value in given if (problem := _never(frozen, key, value)) is not None]:
@@ -43,7 +44,7 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
     wanted = frozen
     if groups:  # a path has the variables of the node where the run is on SLURM
         is_placed = "cluster" in groups or "cluster.launcher" in dict(given)
-        composed = compose([*tokens, *([] if is_placed else [f"cluster.launcher={frozen.cluster.launcher.value}"])])
+        composed = compose([*tokens, *([] if is_placed else [f"cluster.launcher={frozen.cluster.launcher}"])])
         wanted = replace(frozen, **{group: getattr(composed, group) for group in groups})
         kept = [name for name in KEPT if f"cluster.{name}" not in dict(given)]
         wanted.cluster = replace(wanted.cluster, **{name: getattr(frozen.cluster, name) for name in kept})
@@ -89,8 +90,7 @@ def _with_leaf(config: Any, key: str, value: Any, whole: str | None = None) -> A
     group = getattr(config, name)
     if group is None:
         above = whole.removesuffix(f".{inner}")
-        instead = f"add {above.replace('.', '=')}" if above.startswith("logger.") else "leave it out"
-        raise ConfigError(Problem(whole, f"{value}, but {above} is not switched on", instead))
+        raise ConfigError(Problem(whole, f"{value}, but {above} is not switched on", switched_on(above)))
     if not dataclasses.is_dataclass(group):
         return replace(config, **{name: {**group, inner: value}})
     return replace(config, **{name: _with_leaf(group, inner, value, whole)})
@@ -142,7 +142,7 @@ def _with_values(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConf
 def _left_open(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
     """What a run goes on with where nothing is typed: as it is frozen, as far as that makes sense beside what is."""
     open_now = dict[str, Any](device=Device.auto, procs_per_node=None, gpus=None, backend=None)
-    if frozen.launcher is Launcher.slurm and typed.get("launcher") is Launcher.local:
+    if not frozen.is_here and typed.get("launcher") == LOCAL:
         blank = ClusterConfig()
         asked_of_slurm = [field.name for field in fields(SlurmConfig)]
         open_now |= {name: getattr(blank, name) for name in (*asked_of_slurm, "nodes", "time")}

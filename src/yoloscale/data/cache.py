@@ -7,7 +7,6 @@ Ultralytics keeps one copy per rank (ultralytics/ultralytics issue 22307).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import json
 import os
@@ -27,12 +26,13 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from yoloscale.config import memory
-from yoloscale.data.in_threads import in_threads
 from yoloscale.data.room import SHARED_MEMORY, size
-from yoloscale.dist import group
-from yoloscale.dist.environment import Ranks
-from yoloscale.dist.heartbeat import HEARTBEAT
+from yoloscale.distributed import group
+from yoloscale.distributed.environment import Ranks
+from yoloscale.distributed.heartbeat import HEARTBEAT
+from yoloscale.system import memory
+from yoloscale.system.in_threads import in_threads
+from yoloscale.system.locks import try_lock
 
 Image = npt.NDArray[Any]
 _OWNER = "owner"
@@ -141,7 +141,7 @@ def _owned(partial: Path) -> Iterator[None]:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with contextlib.suppress(OSError):  # a file system without locks: nothing there is taken for left
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_lock(descriptor)
         file.rename(partial / _OWNER)
         yield
     finally:
@@ -160,9 +160,9 @@ def _remove_orphans(parent: Path, pattern: str) -> None:
         except OSError:  # it belongs to somebody else
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # its owner lives, or nobody can tell
+            if try_lock(descriptor):  # else its owner lives, or nobody can tell
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
             continue
         finally:
             os.close(descriptor)

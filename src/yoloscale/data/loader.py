@@ -17,6 +17,7 @@ from yoloscale.data.order import SampleOrder
 from yoloscale.data.room import PREFETCH
 from yoloscale.data.seeds import derive, seed_host
 from yoloscale.data.worker_deaths import end_if_undelivered
+from yoloscale.system.signals import CHECKPOINT_SIGNAL, STOP_SIGNALS
 
 
 class SampleKey(NamedTuple):
@@ -85,7 +86,7 @@ def start_worker(_worker: int) -> None:
     first would fail it.
     """
     end_if_undelivered()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    for number in (*STOP_SIGNALS, CHECKPOINT_SIGNAL):
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     try:

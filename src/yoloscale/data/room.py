@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from yoloscale.config import memory
-from yoloscale.config.wording import counted
+from yoloscale.system import memory
+from yoloscale.system.formatting import counted
 
 SHARED_MEMORY = Path("/dev/shm")
 PREFETCH = 4  # batches that a worker may be ahead

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from yoloscale.config.exits import describe_exit
+from yoloscale.system.processes import describe_exit
 
 UNDELIVERED = 74  # exit code of a worker that could not hand over a batch
 _SIGNAL = re.compile(r"DataLoader worker \(pid \d+\) is killed by signal: (.+?)\.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from yoloscale.checkpoint.state import Progress
-from yoloscale.dist import group
+from yoloscale.distributed import group
 from yoloscale.engine.protocols import Callbacks
 from yoloscale.engine.step import StepOutcome, Stepper
 

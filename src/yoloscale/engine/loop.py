@@ -11,18 +11,18 @@ from typing import Any, TypeVar
 
 from yoloscale.checkpoint.state import Progress, Recovery
 from yoloscale.data.order import OptimiserStep, SampleOrder
-from yoloscale.dist import group
-from yoloscale.dist.heartbeat import HEARTBEAT
+from yoloscale.distributed import group
+from yoloscale.distributed.heartbeat import HEARTBEAT
 from yoloscale.engine.callback_calls import CallbackCalls
 from yoloscale.engine.pace import Pace
-from yoloscale.engine.protocols import Batch, Callbacks, Evaluation, Keeper, Observer
+from yoloscale.engine.protocols import Batch, Callbacks, Checkpointer, Evaluation, Observer
 from yoloscale.engine.replicas import ReplicasDifferError, difference
 from yoloscale.engine.schedule import Schedule
+from yoloscale.engine.slow_ranks import Stragglers, describe
 from yoloscale.engine.step import TOLD, StepOutcome, Stepper
-from yoloscale.engine.stragglers import Stragglers, describe
+from yoloscale.engine.stop_requests import Stop, StopRequests
 from yoloscale.engine.time_limit import Pending, Spent, spent
 from yoloscale.engine.trace import trace_record
-from yoloscale.engine.votes import Ballot, Stop
 
 EVALUATION_WORTH_A_CHECKPOINT_S = 30.0  # what a kill during an evaluation would otherwise cost, beside the evaluation
 
@@ -73,9 +73,9 @@ class Loop:
         progress: Progress,
         open_loader: Callable[[Progress], Callable[[], Batch]],
         evaluation: Evaluation,
-        keeper: Keeper,
+        checkpointer: Checkpointer,
         observer: Observer,
-        ballot: Ballot,
+        requests: StopRequests,
         hosts: Sequence[str] = ("this host",),
         is_hopeless: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
         machine: Callable[[], Mapping[str, float]] = dict,
@@ -88,7 +88,12 @@ class Loop:
         """
         self._stepper, self._order, self._schedule, self._limits = stepper, order, schedule, limits
         self._rank, self.progress, self._open_loader = rank, progress, open_loader
-        self._evaluation, self._keeper, self._observer, self._ballot = evaluation, keeper, observer, ballot
+        self._evaluation, self._checkpointer, self._observer, self._requests = (
+            evaluation,
+            checkpointer,
+            observer,
+            requests,
+        )
         self._pace, self._stragglers, self._hosts = Pace(), Stragglers(), hosts
         self._is_hopeless, self._machine, self._calls = is_hopeless, machine, CallbackCalls(callbacks, stepper)
         self._load: Callable[[], Batch] | None = None
@@ -113,13 +118,13 @@ class Loop:
                 position = self.progress.position
                 continue
             if stop in (Stop.terminate, Stop.interrupt):
-                self._keeper.save(self._now(), stop.name)
-                self._keeper.settle()
+                self._checkpointer.save(self._now(), stop.name)
+                self._checkpointer.wait()
                 return Outcome.preempted if stop is Stop.terminate else Outcome.interrupted
             if self._end_epoch(over=stop is Stop.time_limit):
                 break
             position = self.progress.position
-        self._keeper.settle()
+        self._checkpointer.wait()
         return Outcome.finished
 
     def _train_epoch(self) -> Stop | None:
@@ -143,12 +148,12 @@ class Loop:
         """Store the state if it is time to, or a person wants it; not amid bad steps, which a roll-back must undo."""
         position = self.progress.position
         if is_asked:
-            self._keeper.save(self._now(), "request")
+            self._checkpointer.save(self._now(), "request")
         elif position.step < self._order.steps:
-            if self.progress.recovery.skipped == 0 and self._keeper.is_due(position.total):
-                self._keeper.save(self._now(), "interval")
+            if self.progress.recovery.skipped == 0 and self._checkpointer.is_due(position.total):
+                self._checkpointer.save(self._now(), "interval")
         elif self._expected_evaluation_s() > EVALUATION_WORTH_A_CHECKPOINT_S:
-            self._keeper.save(self._now(), "trained")
+            self._checkpointer.save(self._now(), "trained")
 
     def _expected_evaluation_s(self) -> float:
         """As long as the last one took; before the first one, as the epoch: it may take as long at worst."""
@@ -169,7 +174,7 @@ class Loop:
         if self._load is None:
             self._load = self._open_loader(self.progress)
         if self._limits.hours and self._rank == 0 and self._is_last_step():
-            self._ballot.ask(Stop.time_limit)
+            self._requests.ask(Stop.time_limit)
         outcome = self._step_or_rescue(step, self._load)
         self._spent = Spent(*outcome.told) if self._limits.hours else None
         position.step += 1
@@ -183,7 +188,7 @@ class Loop:
         self._recover(outcome)
         self._or_rescue(lambda: self._calls.batch_done(outcome), is_good=outcome.applied)
         if self._calls.wants_end:
-            self._ballot.ask(Stop.time_limit, "a callback")  # the votes of the next step decide, on all ranks alike
+            self._requests.ask(Stop.time_limit, "a callback")  # the votes of the next step decide, on all ranks alike
         return outcome
 
     def _tell(self, outcome: StepOutcome) -> None:
@@ -191,7 +196,7 @@ class Loop:
         record = self._pace.record(self.progress.position, self._stepper.optimizer)
         self._observer.step({**record, **self._planned(self.progress.position.epoch)})
         if HEARTBEAT.is_settled and (found := self._stragglers.add(outcome.times)):
-            self._observer.event("warning", message=describe(found, self._hosts))
+            self._observer.warn(describe(found, self._hosts))
 
     def _step_or_rescue(self, step: OptimiserStep, load: Callable[[], Batch]) -> StepOutcome:
         """The step; if it fails here or another rank is gone, what was done before it is saved where possible."""
@@ -201,7 +206,7 @@ class Loop:
         except Exception:
             # amid bad steps the weights may be what is bad: two such states would push the good ones out
             if self._stepper.break_off() and self.progress.recovery.skipped == 0:
-                self._keeper.rescue(self._now())
+                self._checkpointer.save_on_failure(self._now())
             raise
 
     def _show(self, batch: Batch) -> None:
@@ -221,7 +226,7 @@ class Loop:
         recovery.skipped += 1
         recovery.skipped_in_all += 1
         what = "loss" if math.isfinite(outcome.norm) else "gradient"
-        self._observer.event("warning", message=f"step {self.progress.position.total}: non-finite {what}, skipped")
+        self._observer.warn(f"step {self.progress.position.total}: non-finite {what}, skipped")
         if recovery.skipped >= self._limits.skips:
             self._roll_back(f"{recovery.skipped} steps in a row were not finite")
 
@@ -236,10 +241,10 @@ class Loop:
             raise FloatingPointError(f"{reason}, after {recovery.rollbacks} roll-backs; lower lr0 or set amp=false")
         self._went_back_from = max(self._went_back_from, step)
         if rollbacks == 1 or self._went_back_to is None:
-            restored = self._keeper.restore(before=step)
+            restored = self._checkpointer.restore(before=step)
             self._went_back_to = restored.position.total if restored else None
         else:
-            restored = self._keeper.restore(before=self._went_back_to)
+            restored = self._checkpointer.restore(before=self._went_back_to)
         if restored is None:
             raise FloatingPointError(f"{reason}, and no checkpoint is left to go back to; lower lr0 or set amp=false")
         restored.recovery = Recovery(scale, rollbacks, skipped_in_all=recovery.skipped_in_all)
@@ -248,7 +253,7 @@ class Loop:
         self.progress, self._agreed_at = restored, restored.position.total
         self._load = None  # the stream restarts at the restored position
         message = f"{reason}: back to step {restored.position.total}, step size × {scale}"
-        self._observer.event("warning", message=message, step_from=step, step_to=restored.position.total)
+        self._observer.rolled_back(message, step_from=step, step_to=restored.position.total)
 
     def _end_epoch(self, over: bool) -> bool:
         """Evaluate, publish, save; returns whether the run ends here."""
@@ -269,19 +274,19 @@ class Loop:
             return False
         if metrics and self._is_hopeless(epoch, metrics) and not last:
             last = True
-            self._observer.event("pruned", epoch=epoch)
+            self._observer.pruned(epoch)
         record = {**trained, **self._machine(), **self._planned(epoch), "epoch": epoch}
         self._observer.epoch({**record, **metrics, "time": self._seconds()})
         if is_published := self._limits.save or last:
-            self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
+            self._checkpointer.publish(epoch, metrics, best=best.epoch == epoch)
         position.epoch, position.step = epoch, 0
         if position.total >= self._went_back_from:
             self.progress.recovery.rollbacks = 0  # a whole epoch went well; the smaller step stays
         self.progress.means.clear()
         if last:
             position.epochs = epoch  # a start after this one has nothing left to train
-        self._keeper.save(self._now(), "epoch")
-        if self._calls.saved(is_published, self._keeper.close) and not last:
+        self._checkpointer.save(self._now(), "epoch")
+        if self._calls.saved(is_published, self._checkpointer.close) and not last:
             return self._make_last(record, metrics, is_published)
         return last
 
@@ -298,8 +303,8 @@ class Loop:
             self._observer.measured({**record, **metrics, "time": self._seconds()})
         self.progress.position.epochs = epoch
         if is_new or not is_published:
-            self._keeper.publish(epoch, metrics, best=best.epoch == epoch)
-        self._keeper.save(self._now(), "epoch")
+            self._checkpointer.publish(epoch, metrics, best=best.epoch == epoch)
+        self._checkpointer.save(self._now(), "epoch")
         return True
 
     def _evaluate(self, epoch: int) -> dict[str, float] | None:
@@ -308,7 +313,7 @@ class Loop:
         started, best = time.monotonic(), self.progress.best
         metrics = self._or_rescue(lambda: self._evaluation(self._stepper.average.module))
         self._evaluation_s = time.monotonic() - started
-        self._observer.event("evaluated", epoch=epoch, metrics=metrics, seconds=self._evaluation_s)
+        self._observer.evaluated(epoch, metrics, self._evaluation_s)
         fitness = metrics.get("fitness", float("nan"))
         if not math.isfinite(fitness):
             self._roll_back(f"the fitness of epoch {epoch} is not finite")
@@ -334,7 +339,7 @@ class Loop:
             return part()
         except Exception:
             if is_good:
-                self._keeper.rescue(self._now())
+                self._checkpointer.save_on_failure(self._now())
             raise
 
     def _may_stop_early(self, epoch: int) -> bool:

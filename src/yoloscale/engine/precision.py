@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
+
+from yoloscale.system.machine import cpu_has_bf16
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,6 @@ class Precision:
         return torch.autocast(self.device_type, dtype=self.dtype)
 
 
-def cpu_has_bfloat16() -> bool:
-    """True if this CPU multiplies bfloat16 natively (AVX512-BF16, AMX, Arm); emulated it is slower than fp32."""
-    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        try:
-            lines = Path("/proc/cpuinfo").read_text().splitlines()
-        except OSError:
-            return False
-        flags = next((line for line in lines if line.startswith(("flags", "Features"))), "").split()
-        return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
-    return False
-
-
 def gpu_has_tf32(device: torch.device) -> bool:
     """True from Ampere on."""
     return torch.cuda.get_device_capability(device) >= (8, 0)
@@ -59,7 +48,7 @@ def choose(amp: bool | str, device: torch.device) -> Precision:
     said = str(amp).lower()
     wish = {"true": "auto", "false": "fp32"}.get(said, said)
     if device.type == "cpu":
-        bf16 = wish == "bf16" or (wish == "auto" and cpu_has_bfloat16())
+        bf16 = wish == "bf16" or (wish == "auto" and cpu_has_bf16())
         return Precision(torch.bfloat16 if bf16 else None, "cpu")
     dtype = {"auto": torch.float16, "fp16": torch.float16, "bf16": torch.bfloat16}.get(wish)
     return Precision(dtype, device.type, tf32=said == "false" and gpu_has_tf32(device))

@@ -59,7 +59,15 @@ class Observer(Protocol):
         """The epoch that `epoch` was last told of, without metrics, is evaluated after all: its record with them."""
         ...
 
-    def event(self, name: str, **fields: Any) -> None: ...
+    def warn(self, message: str) -> None: ...
+
+    def rolled_back(self, message: str, *, step_from: int, step_to: int) -> None: ...
+
+    def pruned(self, epoch: int) -> None:
+        """A search has found the run hopeless; it ends after this epoch, from 1."""
+        ...
+
+    def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None: ...
 
     def batch(self, step: int, batch: Batch) -> None:
         """A preprocessed micro-batch of rank 0 is about to be trained on; `step` counts optimiser steps from 0."""
@@ -68,7 +76,7 @@ class Observer(Protocol):
     def trace(self, record: Mapping[str, Any]) -> None: ...
 
 
-class Keeper(Protocol):
+class Checkpointer(Protocol):
     """Who stores and restores the state of a run. The ranks hold one state, so one of them stores it for all."""
 
     def is_due(self, step: int) -> bool:
@@ -79,11 +87,11 @@ class Keeper(Protocol):
         """Not collective: rank 0 copies the state and writes it while training goes on; elsewhere nothing happens."""
         ...
 
-    def rescue(self, progress: Progress) -> None:
+    def save_on_failure(self, progress: Progress) -> None:
         """A step has failed: store the state before it, now. Called by any rank alone; does not raise."""
         ...
 
-    def settle(self) -> None:
+    def wait(self) -> None:
         """Collective. Return when everything that was saved is on disk, or its failure on record."""
         ...
 

@@ -15,16 +15,16 @@ from torch.optim import Optimizer
 
 from yoloscale.data.order import OptimiserStep
 from yoloscale.data.seeds import derive, seed_all
-from yoloscale.dist.gradients import FlatGradients
-from yoloscale.dist.heartbeat import COMPUTING, HEARTBEAT, LOADING, UPDATING
-from yoloscale.dist.peers import PEERS
+from yoloscale.distributed.gradients import FlatGradients
+from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING, UPDATING
+from yoloscale.distributed.peers import PEERS
 from yoloscale.engine.clock import StepClock
 from yoloscale.engine.ema import AveragedModel
 from yoloscale.engine.precision import Precision
 from yoloscale.engine.protocols import Batch, Learner
 from yoloscale.engine.replicas import fingerprint
-from yoloscale.engine.stragglers import Times
-from yoloscale.engine.votes import VOTES, Ballot, Stop, decide
+from yoloscale.engine.slow_ranks import Times
+from yoloscale.engine.stop_requests import VOTES, Stop, StopRequests, decide
 
 MAXIMUM_NORM = 10.0  # Ultralytics clips gradients at this 2-norm
 PARTS = VOTES + 17  # floats that travel with the gradients: votes, samples, loss, and up to 15 named parts of it,
@@ -65,7 +65,7 @@ class Stepper:
         average: AveragedModel,
         optimizer: Optimizer,
         precision: Precision,
-        ballot: Ballot,
+        requests: StopRequests,
         group: dist.ProcessGroup | None,
         *,
         seed: int,
@@ -79,7 +79,7 @@ class Stepper:
         self._clock = StepClock(self.gradients.numbers.device)
         if self.scaler.is_enabled():  # it starts at its first use, and this rank may have no samples in the first step
             self.scaler.scale(torch.zeros((), device=self.gradients.numbers.device))
-        self._precision, self._ballot, self._seed = precision, ballot, seed
+        self._precision, self._requests, self._seed = precision, requests, seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._names: tuple[str, ...] = ()
         self.micro_batch_done: MicroBatchDone | None = None  # called after each but the last one of a step
@@ -111,9 +111,11 @@ class Stepper:
             HEARTBEAT.at(LOADING)
             batch = self._clock.loading(load)
             HEARTBEAT.at(COMPUTING)
+            ids = tuple(map(int, batch["sample_id"]))
+            assert ids == micro.samples, f"the loader delivers samples {ids} where the order has {micro.samples}"
             batch = self._preprocess(step, batch)
             watch(batch)
-            samples.append((micro.number, tuple(int(i) for i in batch["sample_id"])))
+            samples.append((micro.number, ids))
             seed_all(derive("micro-batch", self._seed, step.epoch, micro.number))
             if position:
                 self.gradients.micro_batch_done()
@@ -152,7 +154,7 @@ class Stepper:
     def _reduce(self, step: OptimiserStep, told: Sequence[float]) -> StepOutcome:
         images = float(sum(len(micro.samples) for micro in step.micro_batches))
         numbers = self.gradients.numbers
-        numbers[: VOTES + 1] += torch.tensor([*self._ballot.vote(), images], device=numbers.device)
+        numbers[: VOTES + 1] += torch.tensor([*self._requests.vote(), images], device=numbers.device)
         numbers[PARTS:NUMBERS] += torch.tensor(told, device=numbers.device)
         mine = NUMBERS + 2 * self._rank
         numbers[mine : mine + 2] += torch.tensor(self._clock.stop(), device=numbers.device)

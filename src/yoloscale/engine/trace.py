@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from yoloscale.dist.group import gather_objects
+from yoloscale.distributed.group import gather_objects
 from yoloscale.engine.step import StepOutcome
 
 

@@ -1,1 +1,1 @@
-"""The launcher: a frozen config becomes torchrun agents, watched to their end. Imports no torch."""
+"""From what was typed to a run that goes on: configured, prepared, locked, started or submitted. Imports no torch."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 
 import yaml
@@ -12,7 +11,8 @@ import yaml
 from yoloscale.config.freeze import load, parse
 from yoloscale.config.schema import Config, PathsConfig
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sweep_directory import is_sweep
+from yoloscale.runs.sweep_directory import sweep_of
+from yoloscale.system.files import first_free
 
 # what the new run has from the weights, or by itself
 _REPLACED = ("name", "model", "pretrained", "resume", "paths.runs", "project", "-m", "--multirun", "--detach")
@@ -45,11 +45,10 @@ def command(run: RunDirectory, changes: Sequence[str] = ()) -> str:
         words.insert(0, f"model={_shown(weights)}")
         if config.pretrained is not True and any(key_of(word) in _RECIPES for word in words):
             words.append("pretrained=true")
-    folder = run.path.parent.parent if is_sweep(run.path.parent) else run.path.parent
+    folder = (sweep_of(run) or run).path.parent
     if folder != Path(PathsConfig().runs).absolute():
         words.append(f"paths.runs={_shown(folder)}")
-    names = (f"{run.name}-{number}" for number in count(2))
-    words.append(f"name={next(name for name in names if not (folder / name).exists())}")
+    words.append(f"name={first_free(folder / run.name, 2).name}")
     return f"yoloscale train {shlex.join(words)}"
 
 
@@ -58,7 +57,7 @@ def _weights(run: RunDirectory, changes: Sequence[str]) -> Path | None:
     typed = typed_for(run)
     if any(_is_start(word) and word not in typed for word in changes):
         return None
-    return next((file for file in (run.best_weights, run.weights / "last.pt") if file.is_file()), None)
+    return next((file for file in (run.best_weights, run.last_weights) if file.is_file()), None)
 
 
 def _is_start(token: str) -> bool:

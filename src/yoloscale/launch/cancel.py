@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.launch import stragglers
-from yoloscale.launch.environment import MARK
-from yoloscale.launch.slurm.cancel import cancel_job
+from yoloscale.agent import leftovers
+from yoloscale.backends import registry
+from yoloscale.backends.registry import RateLimited
+from yoloscale.backends.status import status
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.runs.event_files import EventTail
-from yoloscale.runs.scheduler import Seldom
-from yoloscale.runs.status import live_launcher, read_progress, status
+from yoloscale.runs.events import EventTail
+from yoloscale.runs.status import live_launcher, read_progress
+from yoloscale.system.variables import MARK
+from yoloscale.system.waiting import wait_until
 
 POLL_S = 0.1
 SCHEDULER_POLL_S = 1.0
@@ -30,10 +30,10 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     """
     import psutil
 
-    run, asked = owned(run), Seldom(SCHEDULER_POLL_S)
+    run, asked = owned(run), RateLimited(SCHEDULER_POLL_S)
     found = status(run, asked)
     if found.is_active and found.job is not None:
-        return cancel_job(run, asked, at_once=at_once, timeout_s=timeout_s)
+        return registry.of_job(found.job).cancel_run(run, asked, at_once=at_once, timeout_s=timeout_s)
     if not found.is_active or found.attempt == 0:
         raise ConfigError(
             Problem("RUN", f"{run.name!r} is {found.state}: there is nothing to cancel", "`yoloscale runs`")
@@ -43,7 +43,7 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     host, pid, is_here = launcher
     if is_here is None and at_once:
         raise ConfigError(Problem("--now", f"{run.name!r} runs on {host}", f"type the same command on {host}"))
-    events.record(run, events.CANCELLED)
+    events.append(run, events.Cancelled())
     try:
         if at_once:
             _kill(pid)
@@ -56,7 +56,7 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     except PermissionError:
         raise ConfigError(Problem("RUN", f"process {pid} of {run.name!r} is not yours", "ask who started it")) from None
     told = EventTail(run)
-    return _wait_for(lambda: not status(run, told=told).is_active, timeout_s)
+    return wait_until(lambda: not status(run, told=told).is_active, timeout_s, POLL_S)
 
 
 def _kill(pid: int) -> None:
@@ -72,13 +72,4 @@ def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     for mark in marks:
         if mark:
-            stragglers.kill_all(mark)
-
-
-def _wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_S)
-    return True
+            leftovers.kill_all(mark)

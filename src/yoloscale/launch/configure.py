@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.remarks import Say, silent
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, Task
+from yoloscale.config.schema import ClusterConfig, Config, Device, Task
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say, silent
 
 
 def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = False) -> Config:
@@ -17,31 +18,30 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
     `uses_own_job`: typed in a SLURM job, a run on SLURM is one on the nodes of that, and has what they have. `say` gets
     the remarks.
     """
+    from yoloscale.backends import registry
+    from yoloscale.backends.check import validate
     from yoloscale.config import node_paths
-    from yoloscale.config.compose import compose, leaves_nodes_out
-    from yoloscale.config.effects import remarks
-    from yoloscale.config.flags import placed
+    from yoloscale.config.check.effects import remarks
+    from yoloscale.config.check.service_variables import unread, with_variables
+    from yoloscale.config.compose.flags import placed
+    from yoloscale.config.compose.hydra import compose, leaves_nodes_out
     from yoloscale.config.resolve import adopt, resolve
-    from yoloscale.config.service_variables import unread, with_variables
-    from yoloscale.config.validate import validate
-    from yoloscale.data.ultralytics_settings import unheld
-    from yoloscale.launch.slurm.limits import site_problems
-    from yoloscale.launch.slurm.own_job import fitted, or_fewer_nodes, own_job
-    from yoloscale.launch.slurm.site import with_site_cpus
+    from yoloscale.datasets.ultralytics_settings import unheld
 
     config = compose(tokens, task_of, say)
     if problems := [*never_typed(config), *_sweep(config)]:
         raise ConfigError(problems)
     frozen, says_nodes = _frozen(config), True
-    if uses_own_job and config.cluster.launcher is Launcher.slurm and (job := own_job()) is not None:
+    backend = registry.of(config.cluster)
+    if uses_own_job and backend is not None and (job := backend.inside()) is not None:
         says_nodes = config.cluster.nodes != ClusterConfig.nodes or leaves_nodes_out(tokens) is False
-        config = fitted(config, job, say, says_nodes=says_nodes, frozen=frozen)
-    config = with_site_cpus(config)
+        config = job.fit(config, say, says_nodes=says_nodes, frozen=frozen)
+    config = config if backend is None else backend.complete(config)
     for line in unread(config):
         say(line)
     config = with_variables(config, frozen)
     config = resolve(config if frozen is None else adopt(config, frozen))
-    problems = [*validate(config), *site_problems(config, say)]
+    problems = [*validate(config), *([] if backend is None else backend.check_site(config, say))]
     if problems:
         raise ConfigError(placed([p if says_nodes else or_fewer_nodes(p, config) for p in problems], tokens))
     for line in [*unheld(config), *node_paths.remarks(config), *remarks(config, typed_keys(tokens))]:
@@ -51,10 +51,11 @@ def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = 
 
 def remarks_if_prepared(config: Config, tokens: Sequence[str]) -> list[str]:
     """A line where a run that is made in a job with GPUs, for tasks of one's own, has none of them by default."""
-    from yoloscale.config.compose import compose
-    from yoloscale.launch.slurm.own_job import own_job
+    from yoloscale.backends import registry
+    from yoloscale.config.compose.hydra import compose
 
-    job = own_job()
+    backend = registry.of(config.cluster)
+    job = None if backend is None else backend.inside()
     if job is None or not job.gpus or config.cluster.device is not Device.cpu:
         return []
     if compose(tokens, task_of).cluster.device is not Device.auto:
@@ -74,7 +75,7 @@ def typed_keys(tokens: Sequence[str]) -> set[str]:
 def _frozen(config: Config) -> Config | None:
     """What the run of this name was frozen with; None if there is none yet."""
     from yoloscale.config.freeze import load
-    from yoloscale.launch.claim import named_run
+    from yoloscale.launch.run_folder import named_run
 
     path = named_run(config, config.name).config if config.name else None
     return load(path) if path is not None and path.exists() else None
@@ -106,6 +107,15 @@ def _sweep(config: Config) -> list[Problem]:
 
 def task_of(weights: Path) -> Task | None:
     """The task of somebody's own `.pt` file, read without running any of it."""
-    from yoloscale.data import weights_file
+    from yoloscale.datasets import weights_file
 
     return weights_file.inspect(weights).task
+
+
+def or_fewer_nodes(problem: Problem, config: Config) -> Problem:
+    """The problem of a batch that does not divide over all nodes of a job: fewer of them may do, too."""
+    if problem.key != "batch":
+        return problem
+    batch, per_node = int(config.batch), config.cluster.procs_per_node or 1
+    fewer = [nodes for nodes in range(1, config.cluster.nodes) if batch % (nodes * per_node) == 0]
+    return replace(problem, instead=f"{problem.instead}, or cluster.nodes={fewer[-1]}") if fewer else problem

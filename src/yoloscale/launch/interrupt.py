@@ -4,67 +4,70 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import socket
 from collections.abc import Sequence
-from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.launch.slurm.signals import Hit, send_in_job
+from yoloscale.backends import registry
+from yoloscale.backends.base import RankProcess
+from yoloscale.backends.status import status
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.liveness import is_alive
-from yoloscale.runs.status import read_progress, status
+from yoloscale.runs.events import AttemptStarted, Process
+from yoloscale.runs.status import read_progress
+from yoloscale.system.liveness import is_alive
 
 
-def interrupt(run: RunDirectory, number: signal.Signals, rank: int | None = None) -> list[Hit]:
+def interrupt(run: RunDirectory, number: signal.Signals, rank: int | None = None) -> list[RankProcess]:
     """Send a signal to one rank of the newest attempt, or to all of them; who got it.
 
-    A process counts only if it is the one that the attempt put on record. On the nodes of a SLURM job a step of srun
+    A process counts only if it is the one that the attempt put on record. On the nodes of a job its scheduler
     sends it. Raises ConfigError if the run has no ranks now, or not this one, or if one of them is on a host that
     cannot be reached; then none gets the signal.
     """
     chosen = _chosen(run, rank)
     here = socket.gethostname()
-    if elsewhere := sorted({str(process["host"]) for process in chosen} - {here}):
+    if elsewhere := sorted({process.host for process in chosen} - {here}):
         job = read_progress(run).job
-        if job is None or shutil.which("srun") is None:
+        ranks = [_hit(process) for process in chosen]
+        sent = None if job is None else registry.of_job(job).signal(job, ranks, number)
+        if sent is None:
             raise ConfigError(_elsewhere(run, elsewhere, number, rank, chosen))
-        hits = send_in_job(job, [_hit(process) for process in chosen], number)
+        hits = sent
     else:
-        seen_at = float(_started(run)["time"])
-        alive = [process for process in chosen if is_alive(here, int(process["pid"]), seen_at)]
+        seen_at = _started(run).time
+        alive = [process for process in chosen if is_alive(here, process.pid, seen_at)]
         hits = [hit for process in alive if (hit := _send(_hit(process), number)) is not None]
     if not hits:
         raise ConfigError(_not_running(run))
     return hits
 
 
-def _started(run: RunDirectory) -> dict[str, Any]:
+def _started(run: RunDirectory) -> AttemptStarted:
     """The newest attempt's word on its ranks. Raises ConfigError if it has none yet, or is over."""
     history = events.history(run)
     told = events.of_attempt(history, events.last_attempt(history))
-    started = [record for record in told if record["event"] == events.ATTEMPT_STARTED]
-    is_over = any(record["event"] in (events.EXITED, events.FINISHED) for record in told)
+    started = [event for event in told if isinstance(event, AttemptStarted)]
+    is_over = any(isinstance(event, (events.Exited, events.Finished)) for event in told)
     if not started or is_over:
         raise ConfigError(_not_running(run))
     return started[-1]
 
 
-def _chosen(run: RunDirectory, rank: int | None) -> Sequence[dict[str, Any]]:
-    processes: list[dict[str, Any]] = _started(run)["processes"]
-    chosen = [process for process in processes if rank is None or process["rank"] == rank]
+def _chosen(run: RunDirectory, rank: int | None) -> Sequence[Process]:
+    processes = _started(run).processes
+    chosen = [process for process in processes if rank is None or process.rank == rank]
     if not chosen:
         raise ConfigError(Problem("--rank", f"there is no rank {rank}", f"write 0 to {len(processes) - 1}"))
     return chosen
 
 
-def _hit(process: dict[str, Any]) -> Hit:
-    return Hit(int(process["rank"]), str(process["host"]), int(process["pid"]))
+def _hit(process: Process) -> RankProcess:
+    return RankProcess(process.rank, process.host, process.pid)
 
 
-def _send(hit: Hit, number: signal.Signals) -> Hit | None:
+def _send(hit: RankProcess, number: signal.Signals) -> RankProcess | None:
     try:
         os.kill(hit.pid, number)
     except ProcessLookupError:  # it ended by itself just now
@@ -88,11 +91,11 @@ def _elsewhere(
     hosts: Sequence[str],
     number: signal.Signals,
     rank: int | None,
-    chosen: Sequence[dict[str, Any]],
+    chosen: Sequence[Process],
 ) -> Problem:
     """What to type where; one rank after another if this is about all of them: none got it here."""
     flag = f"--{number.name.removeprefix('SIG').lower()}"
     words = ["yoloscale", "interrupt", str(run.path.absolute()), flag, "--rank"]
-    instead = "\n".join(f"on {process['host']}: {shlex.join([*words, str(process['rank'])])}" for process in chosen[:8])
+    instead = "\n".join(f"on {process.host}: {shlex.join([*words, str(process.rank)])}" for process in chosen[:8])
     which = "the ranks run" if rank is None else f"rank {rank} runs"
     return Problem("RUN", f"{which} on {', '.join(hosts)}", instead)

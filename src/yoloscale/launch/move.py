@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import dump, freeze, load
-from yoloscale.config.plan import describe, difference, is_automatic, plan, world_size
-from yoloscale.config.remarks import Say, silent
-from yoloscale.config.resuming import Done, is_asked, remarks
+from yoloscale.config.plan import describe, is_automatic, plan, world_size
+from yoloscale.config.resuming import Done, _images, _why, is_asked, said
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences, is_same_dataset, is_same_place, moved
-from yoloscale.config.wording import another
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch import anew
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.files import write_whole
-
-
-@dataclass(frozen=True)
-class Before:
-    """What a run was frozen with and what had been typed for it; None without such a file."""
-
-    config: str | None
-    typed: str | None
-
-    @classmethod
-    def of(cls, run: RunDirectory) -> Before:
-        """As the run is frozen now."""
-        config, typed = (
-            path.read_text(encoding="utf-8") if path.exists() else None for path in (run.config, run.overrides)
-        )
-        return cls(config, typed)
-
-    def restore(self, run: RunDirectory) -> None:
-        """Freeze the run so again, where it has been moved since and could not be started; the caller has its lock."""
-        if self.config is None or self.config == run.config.read_text(encoding="utf-8"):
-            return
-        run.check()
-        left = load(run.config)
-        if self.typed is not None:
-            write_whole(run.overrides, self.typed)
-        write_whole(run.config, self.config, synced=True)
-        found = load(run.config)
-        if changes := differences(left, found):
-            before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
-            words = describe(found) if not is_automatic(found.batch) else ""
-            events.record(run, events.MOVED, **{"from": before, "to": now, "plan": words, "remarks": []})
+from yoloscale.system.formatting import another
+from yoloscale.system.remarks import Say, silent
 
 
 def moved_run(run: RunDirectory, wanted: Config, *, by_resume: bool = False) -> Config:
@@ -95,26 +64,7 @@ def move(
     before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
     words = str(plan(found, batch=batch)) if batch is not None and is_automatic(found.batch) else describe(found)
     if changes or lines:
-        events.record(run, events.MOVED, **{"from": before, "to": now, "plan": words, "remarks": lines})
-
-
-def said(frozen: Config, found: Config) -> list[str]:
-    """What makes the run another one than it would have been: each as the end of the sentence `it goes on with …`."""
-    lines = remarks(frozen, found)
-    if found.batch != frozen.batch and not is_automatic(found.batch) and (told := difference(found, plan(found))):
-        lines.append(f"batch={found.batch} instead of {frozen.origin.batch or frozen.batch}: {told}")
-    before, now = frozen.origin.dataset, found.origin.dataset
-    if frozen.data != found.data and None in (before, now):
-        lines.append(f"data in {found.data.source}; whether it is the same was not looked at, as {_why(before)}")
-    elif before is not None and before != now:
-        counted = (
-            f"{_images(before)} training images, now {_images(now)}" if _images(before) != _images(now) else "others"
-        )
-        lines.append(
-            f"data in {found.data.source} as it is now: its images or labels ({counted}) are not those of the start "
-            "before, so the samples are others, too"
-        )
-    return lines
+        events.append(run, events.Moved(from_=before, to=now, plan=words, remarks=tuple(lines)))
 
 
 def not_compared(frozen: Config, wanted: Config, *, of: str) -> str | None:
@@ -130,10 +80,8 @@ def not_compared(frozen: Config, wanted: Config, *, of: str) -> str | None:
 def done_by(run: RunDirectory) -> Done:
     """What a run has behind it, by its events."""
     history = events.history(run)
-    batches = (
-        int(record["batch"]) for record in history if "batch" in record and record["event"] == events.TRAINING_STARTED
-    )
-    epochs = [int(record["epoch"]) for record in history if record["event"] == events.CHECKPOINT_SAVED]
+    batches = (event.batch for event in history if isinstance(event, events.TrainingStarted) and event.batch)
+    epochs = [event.epoch for event in history if isinstance(event, events.CheckpointSaved)]
     return Done(epochs[-1] if epochs else 0, next(batches, None))
 
 
@@ -171,13 +119,3 @@ def _other_data(run: RunDirectory, frozen: Config, wanted: Config) -> Problem:
     found = f"{wanted.data.source} instead of {frozen.data.source}, and {what}"
     instead += "a run goes on with the dataset that it was started with, wherever that lies; to train on another:"
     return Problem("data", found, f"{instead}\n{anew.command(run, [f'data={wanted.data.source}'])}")
-
-
-def _why(digest: str | None) -> str:
-    if digest is None:
-        return "the run was started by a version that kept no fingerprint, or where its data was not looked at"
-    return "it is not looked at here"
-
-
-def _images(digest: str | None) -> str:
-    return (digest or "?").partition(":")[0]

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.slurm_step import job_of, step_of
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.slurm_step import job_of, step_of
 
 _MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "JSM_NAMESPACE_SIZE")
 _QUESTIONS = ("-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i", "--dry-run", "--prepare")

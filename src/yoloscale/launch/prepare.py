@@ -10,21 +10,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yoloscale.config import addresses, families
-from yoloscale.config.catalog import read_catalog
-from yoloscale.config.effects import told_by_file
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.families import Family
+from yoloscale.config import addresses
+from yoloscale.config.check import families
+from yoloscale.config.check.effects import told_by_file
+from yoloscale.config.check.families import Family
+from yoloscale.config.check.logger import missing_packages
+from yoloscale.config.check.ranks_environment import refused_here
+from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.locations import cache_folder, working_folder
 from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
-from yoloscale.config.ranks_environment import refused_here
-from yoloscale.config.remarks import Say, silent
 from yoloscale.config.resolve import starting_weights
 from yoloscale.config.schema import Config, OriginConfig, Task
-from yoloscale.config.validate_logger import missing_packages
+from yoloscale.datasets.prepare import check_data
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say, silent
 
 if TYPE_CHECKING:
-    from yoloscale.data.weights_file import WeightsFile
+    from yoloscale.datasets.weights_file import WeightsFile
 
 
 def prepare(config: Config, say: Say) -> Config:
@@ -71,32 +73,9 @@ def _prepare(config: Config, say: Say) -> tuple[Task, OriginConfig]:
     return task, OriginConfig()
 
 
-def check_data(config: Config, task: Task, say: Say) -> OriginConfig:
-    """Fetch, render and check the dataset; its fingerprint, and where it lies in the cache. Raises ConfigError."""
-    from yoloscale.data import check, fraction, sources
-    from yoloscale.data.check_yaml import Reads
-
-    cache, reads = cache_folder(config.paths), Reads.of(config, task)
-    try:
-        source = sources.prepare(config.data, task, cache, say, reads, config.origin.opened)
-    except ConfigError as error:
-        raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
-    report = check.check(
-        source, task, split=reads.split, single_cls=reads.single_cls, flips=reads.flips, cache=cache, say=say
-    )
-    for line in report.warnings():
-        say(line)
-    for split in dict.fromkeys(("train", reads.split)):
-        if loss := fraction.remark(source, task, split, config.fraction, report):
-            say(loss)
-    train = report.splits["train"]
-    dataset = None if report.digest is None else f"{train.images - len(train.skipped)}:{report.digest}"
-    return OriginConfig(dataset=dataset, opened=sources.opened_as(config.data, cache, source))
-
-
 def _augmentation_problems(config: Config, say: Say) -> list[Problem]:
     """What keeps Albumentations from making the transforms; it is tried in a process of its own."""
-    from yoloscale.data.fetch_process import FetchError, run_fetch
+    from yoloscale.datasets.fetch import FetchError, run_fetch
 
     if not config.augmentations:
         return []
@@ -111,7 +90,7 @@ def _augmentation_problems(config: Config, say: Say) -> list[Problem]:
 
 def _callback_problems(config: Config, say: Say) -> list[Problem]:
     """What keeps the callbacks from being called; they are imported in a process of its own."""
-    from yoloscale.data.fetch_process import FetchError, run_fetch
+    from yoloscale.datasets.fetch import FetchError, run_fetch
 
     if not config.callbacks:
         return []
@@ -147,7 +126,7 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family 
             unknown = f"not known before the job starts, as {weights} is there on the nodes only"
             raise ConfigError(Problem("model.task", unknown, f"write task=, one of {', '.join(Task.__members__)}"))
         return model.task, family
-    from yoloscale.data import sources
+    from yoloscale.datasets import sources
 
     try:
         path = sources.prepare_weights(weights, cache, say)
@@ -162,7 +141,7 @@ def refuse_weights(config: Config) -> None:
     weights = starting_weights(config)
     if weights is None or is_weights_of_nodes(config):
         return
-    from yoloscale.data import sources
+    from yoloscale.datasets import sources
 
     if (path := sources.kept_here(weights, cache_folder(config.paths))) is not None:
         _looked_into(config, path)
@@ -170,7 +149,7 @@ def refuse_weights(config: Config) -> None:
 
 def _looked_into(config: Config, path: Path) -> tuple[Task, WeightsFile]:
     """The task of a run that starts from a `.pt` file, and what that says. Raises ConfigError for one of no use."""
-    from yoloscale.data import weights_file
+    from yoloscale.datasets import weights_file
 
     model, found = config.model, weights_file.inspect(path)
     task_said = found.task.value if found.task else None

@@ -4,71 +4,31 @@ from __future__ import annotations
 
 import json
 import shlex
-import socket
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.agent.previous_start import end_leftovers
+from yoloscale.backends.check import validate
+from yoloscale.backends.run_lock import RunLock, lock
 from yoloscale.config.freeze import load
-from yoloscale.config.remarks import Say
 from yoloscale.config.schema import Config
 from yoloscale.config.typed_again import changed
-from yoloscale.config.validate import validate
-from yoloscale.launch import anew, stragglers
-from yoloscale.launch.attempt import Observer
-from yoloscale.launch.attempts import run_attempts
-from yoloscale.launch.claim import Claim, claim, finished_problem, lock, named_run, refuse_if_taken
+from yoloscale.errors import ConfigError
+from yoloscale.launch import anew
 from yoloscale.launch.move import done_by, move, moved_run
-from yoloscale.launch.outcome import Outcome
 from yoloscale.launch.prepare import prepare
-from yoloscale.launch.process import start_detached
-from yoloscale.launch.spec import WORKER
-from yoloscale.launch.watched import TRAINING_STOP_S
-from yoloscale.runs import events
+from yoloscale.launch.run_folder import create_or_resume, finished_problem, named_run, refuse_if_taken
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
-from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.status import is_finished
-from yoloscale.runs.tail import last_lines
-
-SUPERVISOR_START_S = 30.0
-LEFTOVERS_POLL_S = 0.2
+from yoloscale.system.remarks import Say
 
 
-def end_leftovers(run: RunDirectory, say: Say) -> None:
-    """Let the ranks of a launcher that was killed save and end before others take the run up; on this machine only.
-
-    The lock went with their launcher. Whoever is still there when a stop in order would be over is killed.
-    A request to stop that nobody was left to honour is forgotten.
-    """
-    _await_leftovers(run, say)
-    run.check()
-    run.stop_request.unlink(missing_ok=True)
-
-
-def _await_leftovers(run: RunDirectory, say: Say) -> None:
-    try:
-        record = json.loads(run.launch_record(events.last_attempt(events.history(run))).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return
-    mark = f"{record['job_id']}-0"
-    if not stragglers.processes_of(mark):
-        return
-    say("waiting for the ranks of a launcher that was killed to save and end")
-    deadline = time.monotonic() + TRAINING_STOP_S
-    while stragglers.processes_of(mark) and time.monotonic() < deadline:
-        time.sleep(LEFTOVERS_POLL_S)
-    stragglers.kill_all(mark)
-
-
-def ready(config: Config, overrides: list[str], say: Say) -> Claim:
+def ready(config: Config, overrides: list[str], say: Say) -> RunLock:
     """Prepare all that a new or taken-up run needs, then take its directory. Raises ConfigError."""
     if config.name is not None:
         refuse_if_taken(named_run(config, config.name), config)
-    taken = claim(prepare(config, say), overrides, say)
+    taken = create_or_resume(prepare(config, say), overrides, say)
     try:
         end_leftovers(taken.run, say)
     except BaseException:
@@ -77,7 +37,7 @@ def ready(config: Config, overrides: list[str], say: Say) -> Claim:
     return taken
 
 
-def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> Claim:
+def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> RunLock:
     """Take an unfinished run up where it stopped, with the config it was frozen with. Raises ConfigError.
 
     `changes` are settings as typed, to go on elsewhere or otherwise; they are frozen and put on record.
@@ -137,38 +97,3 @@ def wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
     if problems := validate(config):  # this machine may have fewer GPUs than the one it was frozen on
         raise ConfigError(problems)
     return moved_run(run, config, by_resume=True)
-
-
-def run_here(taken: Claim, observer: Observer, *, worker: str = WORKER) -> Outcome:
-    """Run a claimed run to its end, restarts included, in this process's main thread, then let go of the run."""
-    try:
-        return run_attempts(taken.run, load(taken.run.config), observer, worker=worker)
-    finally:
-        taken.release()
-
-
-def run_in_background(taken: Claim, *, worker: str = WORKER) -> int:
-    """Hand a claimed run to a supervisor that outlives this process and its terminal; the supervisor's pid.
-
-    Returns when the supervisor has said in the events that it is there. The lock goes over to it without a gap.
-    """
-    run = taken.run
-    log = run.job / "supervisor.log"
-    before = events.last_attempt(events.history(run))
-    argv = [sys.executable, "-m", "yoloscale.launch.supervise", str(run.path), str(taken.descriptor), worker]
-    try:
-        pid = start_detached(argv, log, keep_open=(taken.descriptor,))
-    finally:
-        taken.release()
-    _wait_until_launched(run, before, pid, log)
-    return pid
-
-
-def _wait_until_launched(run: RunDirectory, before: int, pid: int, log: Path) -> None:
-    started, deadline = time.time(), time.monotonic() + SUPERVISOR_START_S
-    told = EventTail(run)
-    while events.last_attempt(told.history()) == before:
-        if not is_alive(socket.gethostname(), pid, started) or time.monotonic() > deadline:
-            said = "\n".join(last_lines(log, 20))
-            raise ConfigError(Problem("--detach", f"the supervisor did not start:\n{said}", f"its log is {log}"))
-        time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""`python -m yoloscale.launch.supervise RUN LOCK_DESCRIPTOR WORKER`: a launcher without a display.
+"""`python -m yoloscale.launch.supervise RUN LOCK_DESCRIPTOR`: a launcher without a display.
 
 For detached runs, and for the points of a sweep on this machine.
 
@@ -10,21 +10,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from yoloscale.launch.attempt import Observer
-from yoloscale.launch.claim import Claim
-from yoloscale.launch.outcome import FAILED
-from yoloscale.launch.start import end_leftovers, run_here
+from yoloscale.agent.attempt import Observer
+from yoloscale.agent.previous_start import end_leftovers
+from yoloscale.backends.run_lock import RunLock
+from yoloscale.exit_codes import FAILED
+from yoloscale.launch.here import run_here
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.identity import RunLost
 
 
 def main(arguments: list[str]) -> int:
-    """Run the next attempt of a claimed run; its exit code."""
-    taken, worker = Claim(RunDirectory(Path(arguments[0])), int(arguments[1])), arguments[2]
+    """Run the next attempt of a locked run; its exit code."""
+    taken = RunLock(RunDirectory(Path(arguments[0])), int(arguments[1]))
     try:
         taken.own()
         end_leftovers(taken.run, print)
-        return run_here(taken, Observer(), worker=worker).exit_code
+        return run_here(taken, Observer()).exit_code
     except RunLost as lost:
         print(lost, file=sys.stderr)
         return FAILED

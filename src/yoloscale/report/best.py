@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from yoloscale.config.freeze import load
-from yoloscale.report import words
 from yoloscale.report.results import PointResult, SweepResults
+from yoloscale.system import formatting
 from yoloscale.system.files import write_whole
 
 FOLDER = "experiment"
@@ -49,7 +49,7 @@ def replace_text(path: Path, text: str) -> None:
 def _comment(results: SweepResults, point: PointResult, name: str) -> Iterator[str]:
     values = zip(results.objectives, point.objectives, strict=True)
     numbers = ", ".join(
-        f"{words.metric(each.name)} {words.number(value)}" for each, value in values if value is not None
+        f"{formatting.metric_name(each.name)} {formatting.number(value)}" for each, value in values if value is not None
     )
     ranks = sum(each.is_complete for each in results.points)
     which = "Best" if len(results.objectives) == 1 else "Not beaten in every objective by any"

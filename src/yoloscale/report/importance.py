@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from yoloscale.report.results import PointResult, SweepResults
-from yoloscale.report.words import as_number
+from yoloscale.system.formatting import as_number
 
 MAIN_EFFECTS = "share of the metric's variance that the key explains by itself"
 PED_ANOVA = "importance for being among the best, by Optuna's PED-ANOVA"

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from yoloscale.config.compose import compose_tree
+from yoloscale.config.compose.hydra import compose_tree
 from yoloscale.config.freeze import dump
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import without_interpolation

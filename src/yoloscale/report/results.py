@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from yoloscale.config.quoting import unquote
+from yoloscale.backends.status import statuses
 from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import Status, read_result, statuses
+from yoloscale.runs.status import Status, read_result
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, read
 
 PRUNED = "pruned"  # finished, but ended early as hopeless
@@ -121,18 +121,13 @@ def _point(point: SweepPoint, run: RunDirectory, status: Status, objectives: Seq
         index=point.index,
         name=point.name,
         state=state,
-        values=dict(map(_spoken, point.overrides)),
+        values=point.values,
         objectives=tuple(_number(numbers, objective.name) for objective in objectives),
         numbers=numbers,
         is_partial=result is None,
         epochs=status.epochs,
         error=status.error,
     )
-
-
-def _spoken(override: str) -> tuple[str, str]:
-    key, _, value = override.partition("=")
-    return key.lstrip("+"), unquote(value)
 
 
 def _of_result(result: Mapping[str, Any]) -> dict[str, float]:
@@ -160,6 +155,9 @@ def _number(numbers: Mapping[str, float], name: str) -> float | None:
 
 
 def _log_keys(record: SweepRecord) -> frozenset[str]:
+    if record.space is not None:
+        return frozenset(entry["key"] for entry in record.space if isinstance(entry, dict) and entry.get("log"))
+    # a search of a version that kept no space
     typed = dict(token.partition("=")[::2] for token in record.overrides)
     given = {**record.settings.params, **{key.lstrip("+"): value for key, value in typed.items()}}
     return frozenset(

@@ -7,8 +7,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from yoloscale.report import words
 from yoloscale.report.results import PointResult, SweepResults
+from yoloscale.system import formatting
+from yoloscale.system.formatting import metric_name
 
 GAP = 2  # spaces between columns
 MAX_CELL = 32  # characters of what was varied; paths may be long
@@ -61,19 +62,19 @@ def columns(results: SweepResults, points: Sequence[PointResult]) -> list[Column
     made = [Column("#", tuple(ranks.get(point.index, "") for point in points), 0, is_number=True)]
     name_rank = 0 if results.is_search else 90  # a grid's names say what the columns beside them say
     made.append(Column("point", tuple(_clean(point.name) for point in points), name_rank))
-    for place, (key, title) in enumerate(zip(results.keys, words.short_keys(results.keys), strict=True)):
-        cells = tuple(words.cut(_clean(words.value(point.values.get(key, ""))), MAX_CELL) for point in points)
+    for place, (key, title) in enumerate(zip(results.keys, formatting.short_keys(results.keys), strict=True)):
+        cells = tuple(formatting.cut(_clean(formatting.value(point.values.get(key, ""))), MAX_CELL) for point in points)
         made.append(Column(title, cells, 30 + min(place, 9)))
     for place, objective in enumerate(results.objectives):
         cells = tuple(_objective(point, place) for point in points)
-        made.append(Column(words.metric(objective.name), cells, 1, is_number=True))
+        made.append(Column(metric_name(objective.name), cells, 1, is_number=True))
     for place, name in enumerate(_metrics(results)):
-        made.append(_numbers(words.metric(name), name, points, 50 + place))
+        made.append(_numbers(metric_name(name), name, points, 50 + place))
     made.append(Column("epochs", tuple(map(_epochs, points)), 40, is_number=True))
     speeds = [point.numbers.get("images_per_s") for point in points]
     made.append(Column("images/s", tuple(f"{speed:.1f}" if speed else "" for speed in speeds), 70, is_number=True))
     seconds = [point.numbers.get("seconds") for point in points]
-    made.append(Column("time", tuple(words.duration(s) if s else "" for s in seconds), 71, is_number=True))
+    made.append(Column("time", tuple(formatting.duration(s) if s else "" for s in seconds), 71, is_number=True))
     made.append(Column("state", tuple(point.state for point in points), 2))
     return [column for column in made if any(column.cells)]
 
@@ -109,21 +110,21 @@ def as_csv(results: SweepResults) -> str:
 def _metrics(results: SweepResults) -> list[str]:
     names = dict.fromkeys(name for point in results.points for name in point.numbers)
     objectives = {objective.name for objective in results.objectives}
-    metrics = [name for name in names if name.startswith("metrics/") and not words.metric(name).startswith(_QUIET)]
+    metrics = [name for name in names if name.startswith("metrics/") and not metric_name(name).startswith(_QUIET)]
     sizes = [name for name in _SIZES if name in names]
     return [name for name in (*metrics[:MAX_METRICS], *sizes) if name not in objectives]
 
 
 def _numbers(title: str, name: str, points: Sequence[PointResult], rank: int) -> Column:
     found = [point.numbers.get(name) for point in points]
-    return Column(title, tuple("" if number is None else words.number(number) for number in found), rank, True)
+    return Column(title, tuple("" if number is None else formatting.number(number) for number in found), rank, True)
 
 
 def _objective(point: PointResult, place: int) -> str:
     value = point.objectives[place]
     if value is None:
         return ""
-    return words.number(value) + (SO_FAR if point.is_partial else "")
+    return formatting.number(value) + (SO_FAR if point.is_partial else "")
 
 
 def _epochs(point: PointResult) -> str:
@@ -142,4 +143,4 @@ def _padded(column: Column, cell: str) -> str:
 
 
 def _line(cells: Sequence[str], width: int) -> str:
-    return words.cut((" " * GAP).join(cells).rstrip(), width)
+    return formatting.cut((" " * GAP).join(cells).rstrip(), width)

@@ -11,7 +11,7 @@ from yoloscale.system.files import write_whole
 
 def put_down(sweep: SweepDirectory, arrays: Sequence[str]) -> None:
     """Put the ids of arrays on record that were submitted together; the caller has taken the sweep."""
-    write_whole(sweep.job / "arrays.json", json.dumps([*_read(sweep), list(arrays)]))
+    write_whole(sweep.arrays, json.dumps([*_read(sweep), list(arrays)]))
 
 
 def together_with(sweep: SweepDirectory, array: str) -> frozenset[str]:
@@ -21,7 +21,7 @@ def together_with(sweep: SweepDirectory, array: str) -> frozenset[str]:
 
 def _read(sweep: SweepDirectory) -> list[list[str]]:
     try:
-        found: list[list[str]] = json.loads((sweep.job / "arrays.json").read_text(encoding="utf-8"))
+        found: list[list[str]] = json.loads(sweep.arrays.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     return found

@@ -4,11 +4,11 @@ Machines that share it may write at the same time; what keeps each file whole:
 
 | file | who writes | and two at once |
 | --- | --- | --- |
-| events/ | everybody | a file for each process: event_files.py |
+| events/ | everybody | a file for each process: events/files.py |
 | metrics.jsonl, trace.jsonl, results.csv | rank 0 | not while another attempt has begun: turn.py |
 | checkpoints/, weights/, result.json, job/*.json | rank 0, a launcher | written beside, renamed: system/files.py |
 | config.yaml | who has the lock | written beside, renamed; overrides.yaml before there is one |
-| job/lock | the launcher | flock; where there are no locks, the events tell: launch/claim.py |
+| job/lock | the launcher | flock; where there are no locks, the events tell: backends/run_lock.py |
 | STOP | anybody | an empty file, which is there or not |
 | logs/attempt-k/ | a rank or a node each its own | a number is one process's within an attempt |
 """
@@ -18,8 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import id_in
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.identity import Owner, RunLost
 
 
@@ -94,6 +94,10 @@ class RunDirectory:
         """Held (flock) by the launcher of the run for as long as it lives."""
         return self.job / "lock"
 
+    def node_lock(self, node_rank: int) -> Path:
+        """Held by the launcher of one node; of node 0, that of the run."""
+        return self.lock if node_rank == 0 else self.job / f"lock-node-{node_rank}"
+
     @property
     def stop_request(self) -> Path:
         """Made by whoever wants the run to save and stop (`touch RUN/STOP`); rank 0 removes it when it is honoured."""
@@ -107,6 +111,24 @@ class RunDirectory:
         """What the launcher of one node says of itself, for as long as it lives; of runs that go on with fewer."""
         return self.job / f"node-{node_rank}.json"
 
+    def node_data(self, host: str) -> Path:
+        """What a node has found of data that is on nodes only."""
+        return self.job / f"data-{host}.json"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """What a launcher in the background printed."""
+        return self.job / "supervisor.log"
+
+    @property
+    def trackers(self) -> Path:
+        """The ids by which trackers know the run."""
+        return self.job / "trackers.json"
+
+    def tracked(self, node: int) -> Path:
+        """What one node has told the trackers so far."""
+        return self.job / ("tracked.json" if node == 0 else f"tracked-node-{node}.json")
+
     def agent_log(self, attempt: int, node_rank: int = 0) -> Path:
         """What torchrun's agent of one node printed."""
         return self.attempt_logs(attempt) / ("launcher.log" if node_rank == 0 else f"launcher-node-{node_rank}.log")
@@ -115,6 +137,11 @@ class RunDirectory:
     def best_weights(self) -> Path:
         """The best model so far as a plain Ultralytics checkpoint."""
         return self.weights / "best.pt"
+
+    @property
+    def last_weights(self) -> Path:
+        """The model after the newest epoch, likewise."""
+        return self.weights / "last.pt"
 
     @property
     def logs(self) -> Path:
@@ -137,8 +164,18 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def results_csv(self) -> Path:
+        """One line an epoch, as Ultralytics writes it."""
+        return self.path / "results.csv"
+
+    @property
+    def arguments(self) -> Path:
+        """The arguments of the training, as Ultralytics writes them."""
+        return self.path / "args.yaml"
+
+    @property
     def events(self) -> Path:
-        """The history of the run: a file for each process that wrote some of it (runs/event_files.py)."""
+        """The history of the run: a file for each process that wrote some of it (runs/events/files.py)."""
         return self.path / "events"
 
     @property

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import shlex
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from yoloscale.config.errors import Problem
 from yoloscale.config.freeze import parse
+from yoloscale.errors import Problem
+from yoloscale.system.files import first_free
 
 ARGUMENTS, RESULTS, WEIGHTS = "args.yaml", "results.csv", "weights"
 _LACKS = (
@@ -89,8 +89,7 @@ def _command(run: UltralyticsRun, weights: Path | None) -> str:
     if weights is not None:
         words.append(f"model={_shown(weights)}")
         words += [f"epochs={run.epochs_left}"] if run.epochs_left is not None else []
-    names = (f"{run.folder.name}-{number}" for number in count(2))  # the arguments say the same `project`
-    words.append(f"name={next(name for name in names if not (run.folder.parent / name).exists())}")
+    words.append(f"name={first_free(run.folder, 2).name}")  # the arguments say the same `project`
     return f"yoloscale train {shlex.join(words)}"
 
 

@@ -20,20 +20,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, zip_longest
-from typing import Any
 
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sign_of_life import last_time
+from yoloscale.runs.last_activity import last_time
 
 Interval = tuple[float, float, str]  # from, to (seconds since the epoch), what went on
-Record = Mapping[str, Any]
 LastSign = Callable[[float], float | None]
 
 SHARES = ("setup", "training", "evaluation", "saving", "lost", "queued", "down")
 _WITHIN_TRAINING = ("lost", "evaluation", "saving")  # the first that applies counts
-_QUEUED = (events.SUBMITTED, events.REQUEUED)
-_LAST_WORDS = (events.PREEMPTED, events.FINISHED, events.EXITED, events.RESTARTED)
+_LAST_WORDS = (events.Preempted, events.Finished, events.Exited, events.Restarted)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Start:
     queued: float | None = None  # since when it waits for the next start
 
 
-def starts(history: Sequence[Record], last_sign: LastSign = lambda before: None) -> list[Start]:
+def starts(history: Sequence[events.Event], last_sign: LastSign = lambda before: None) -> list[Start]:
     """The starts of a run, oldest first; those that ended without a word end at their last sign of life.
 
     `last_sign` gives the time of the last line of metrics before a time, None without any. Clocks that were set back
@@ -90,12 +87,12 @@ def starts(history: Sequence[Record], last_sign: LastSign = lambda before: None)
     """
     found: list[Start] = []
     now = -math.inf
-    for record in history:
-        now = max(now, float(record.get("time", 0.0)))
-        if _begins(record, found[-1] if found else None):
-            found.append(Start(now, events.job_of(record)))
+    for event in history:
+        now = max(now, event.time)
+        if _begins(event, found[-1] if found else None):
+            found.append(Start(now, events.job_of(event)))
         if found:
-            _take(found[-1], record, now)
+            _take(found[-1], event, now)
     for start, following in zip_longest(found, found[1:]):
         limit = start.queued if start.queued is not None else following.begun if following is not None else None
         if start.ended is None and limit is not None:
@@ -119,47 +116,46 @@ def time_spent(found: Sequence[Start], end: float, *, goes_on: bool) -> TimeSpen
     return TimeSpent(**shares)
 
 
-def starts_of(run: RunDirectory, history: Sequence[Record]) -> list[Start]:
+def starts_of(run: RunDirectory, history: Sequence[events.Event]) -> list[Start]:
     """`starts` of a run directory, with the signs of life in its metrics.jsonl."""
     return starts(history, lambda before: last_time(run.metrics, before))
 
 
-def _begins(record: Record, newest: Start | None) -> bool:
+def _begins(event: events.Event, newest: Start | None) -> bool:
     """Whether an event is the first of a start: the launcher's word, or that of ranks started by hand."""
-    event = record["event"]
-    if event == events.ATTEMPT_LAUNCHED:
+    if isinstance(event, events.AttemptLaunched):
         return True
-    if event not in (events.ATTEMPT_STARTED, events.SETUP):
+    if not isinstance(event, (events.AttemptStarted, events.Setup)):
         return False
     if newest is None or newest.ended is not None or newest.trained is not None:
         return True
-    return newest.joined and event == events.ATTEMPT_STARTED
+    return newest.joined and isinstance(event, events.AttemptStarted)
 
 
-def _take(start: Start, record: Record, now: float) -> None:
-    event = record["event"]
-    if event == events.SUBMITTED and start.ended is None and events.job_of(record) == start.job:
+def _take(start: Start, event: events.Event, now: float) -> None:
+    if isinstance(event, events.Submitted) and start.ended is None and event.job == start.job:
         return  # put on record after the job began
-    if event in _QUEUED:
+    if isinstance(event, (events.Submitted, events.Requeued)):
         start.queued = now if start.queued is None else start.queued
-    elif start.ended is None and event != events.MOVED:  # whoever takes the run up says that, after a while perhaps
+    elif start.ended is None and not isinstance(
+        event, events.Moved
+    ):  # whoever takes the run up says that, after a while
         start.seen = now
-        if event in _LAST_WORDS:
+        if isinstance(event, _LAST_WORDS):
             start.ended = now
-    if event == events.ATTEMPT_STARTED:
+    if isinstance(event, events.AttemptStarted):
         start.joined = True
-    elif event == events.TRAINING_STARTED:
-        start.trained, start.step = now, int(record.get("step", 0))
-    elif event == events.EVALUATED:
-        start.evaluations.append((now - float(record.get("seconds") or 0.0), now))
-    elif event == events.CHECKPOINT_SAVED:
-        when = min(float(record.get("taken") or now), now)
-        start.saved.append((int(record.get("step", 0)), when, float(record.get("blocked_s") or 0.0)))
-    elif "step_to" in record:  # the warning about a roll-back
-        start.rollbacks.append((now, int(record["step_to"])))
-    elif event == events.PREEMPTED and record.get("saved", True):
-        start.kept = int(record.get("step", 0))
-    elif event == events.FINISHED:
+    elif isinstance(event, events.TrainingStarted):
+        start.trained, start.step = now, event.step
+    elif isinstance(event, events.Evaluated):
+        start.evaluations.append((now - event.seconds, now))
+    elif isinstance(event, events.CheckpointSaved):
+        start.saved.append((event.step, min(event.taken or now, now), event.blocked_s))
+    elif isinstance(event, events.RolledBack):
+        start.rollbacks.append((now, event.step_to))
+    elif isinstance(event, events.Preempted) and event.saved:
+        start.kept = event.step
+    elif isinstance(event, events.Finished):
         start.finished = True
 
 

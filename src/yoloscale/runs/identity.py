@@ -13,7 +13,6 @@ from pathlib import Path
 
 from yoloscale.config.freeze import id_in
 
-VARIABLE = "YOLOSCALE_RUN_ID"  # the id of the run that a process is started for
 LOOK_S = 1.0  # between two looks into the file where much is written
 
 

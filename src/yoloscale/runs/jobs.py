@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
-from yoloscale.runs import event_files, events
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 
@@ -15,8 +16,8 @@ def without_scheduler(text: str) -> str:
 
 
 def is_job_id(text: str) -> bool:
-    """Whether it reads as SLURM's id of a job, `41`, or of an element of an array, `21_3`."""
-    return re.fullmatch(r"\d+(_\d+)?", text) is not None
+    """Whether it reads as the id of a job, `41` or `NAME:41`, or of an element of an array, `21_3`."""
+    return re.fullmatch(r"([a-z]+:)?\d+(_\d+)?", text) is not None
 
 
 def run_of(job: str, runs: Iterable[RunDirectory]) -> RunDirectory | None:
@@ -35,8 +36,66 @@ def _newest(job: re.Pattern[str], runs: Iterable[RunDirectory]) -> RunDirectory 
 
 
 def _taken_at(job: re.Pattern[str], run: RunDirectory) -> float | None:
-    if not any(job.search(content.decode(errors="replace")) for content in event_files.contents(run)):
+    if not any(job.search(content.decode(errors="replace")) for content in events.contents(run)):
         return None  # far quicker than reading the lines of a thousand runs
-    records = events.history(run)
-    times = [float(record.get("time", 0.0)) for record in records if job.fullmatch(events.job_of(record) or "")]
+    times = [event.time for event in events.history(run) if job.fullmatch(events.job_of(event) or "")]
     return max(times, default=None)
+
+
+_WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+_OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL")
+_OVER_RARELY = ("PREEMPTED", "LAUNCH_FAILED", "REVOKED")  # before a requeue, or where a job went to another cluster
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as SLURM sees it; `state` in its words, like RUNNING or `CANCELLED by 1000`."""
+
+    id: str
+    state: str
+    reason: str = ""  # why it waits, or why it ended
+    nodes: str = ""  # SLURM's list of hosts, `node[1-4]`
+    starts_at: float | None = None  # when a waiting job is expected to start; seconds since the epoch
+
+    @property
+    def word(self) -> str:
+        """Its state in one word."""
+        return self.state.partition(" ")[0]
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has no nodes, and will get some."""
+        return self.word in _WAITING
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended for good."""
+        return self.word in (*_OVER, *_OVER_RARELY)
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """No answer; `words` are SLURM's own, empty where nobody was to be asked."""
+
+    words: str = ""
+    is_here: bool = True  # this machine has SLURM's commands
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said of some jobs."""
+
+    jobs: Mapping[str, Job | NoAnswer] = field(default_factory=dict)
+    silence: NoAnswer | None = None
+
+    def of(self, job: str) -> Job | NoAnswer | None:
+        """A job; None if SLURM does not know it any more."""
+        return self.silence if self.silence is not None else self.jobs.get(job)
+
+
+Ask = Callable[[Collection[str]], Answer]
+
+
+def nobody(jobs: Collection[str]) -> Answer:
+    """For who wants to know what a run's own events tell."""
+    return Answer(silence=NoAnswer())

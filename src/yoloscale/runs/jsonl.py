@@ -2,7 +2,7 @@
 
 Processes of one machine may append to one file at the same time. Those of two machines may not: an NFS client computes
 by itself where O_APPEND writes, and two compute the same place. Files of which that could come true are one for each
-process (event_files.py), or for one at a time.
+process (events/files.py), or for one at a time.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ import difflib
 import shlex
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import foreign
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import is_job_id, run_in_array, run_of, without_scheduler
-from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
+from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep, sweep_of
 
 MAX_NEAR_NAMES = 3
 MAX_DEPTH = 4  # of a file in a run: checkpoints/step-000000001/state.pt, wandb/run-…/files/config.yaml
@@ -65,7 +65,7 @@ def find_sweep(name_or_path: str, folder: Path) -> SweepDirectory | None:
     if found is not None or not is_job_id(job):
         return found if isinstance(found, SweepDirectory) else None
     point = run_in_array(job, [run for sweep in all_sweeps(folder) for run in all_runs(sweep.path)])
-    return SweepDirectory(point.path.parent) if point is not None else None
+    return sweep_of(point) if point is not None else None
 
 
 def around(path: Path) -> RunDirectory | SweepDirectory | None:

@@ -28,14 +28,14 @@ class NodeData:
 
 def put_down(run: RunDirectory, data: NodeData) -> None:
     """Put on record what the data is on this node. Raises OSError, and RunLost if `run` has lost its folder."""
-    if _read(_own(run)) != data:
+    if _read(run.node_data(host_name())) != data:
         run.check()
-        write_whole(_own(run), json.dumps(asdict(data)))
+        write_whole(run.node_data(host_name()), json.dumps(asdict(data)))
 
 
 def on_this_node(run: RunDirectory, config: Config) -> NodeData | None:
     """What is on record of this node; None if it has none, or one of another source."""
-    return _of(config, _read(_own(run)))
+    return _of(config, _read(run.node_data(host_name())))
 
 
 def on_another(run: RunDirectory, config: Config) -> NodeData | None:
@@ -49,10 +49,6 @@ def opened(run: RunDirectory, config: Config) -> str | None:
         return config.origin.opened
     found = on_this_node(run, config)
     return None if found is None else found.opened
-
-
-def _own(run: RunDirectory) -> Path:
-    return run.job / f"data-{host_name()}.json"
 
 
 def _of(config: Config, data: NodeData | None) -> NodeData | None:

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from yoloscale.config.tasks import MAIN_METRICS
 from yoloscale.runs import events
-
-PREFERRED_METRICS = (
-    "metrics/mAP50-95(M)",
-    "metrics/mAP50-95(P)",
-    "metrics/mAP50-95(B)",
-    "metrics/mIoU",
-    "metrics/accuracy_top1",
-)
 
 
 @dataclass
@@ -24,8 +17,8 @@ class Progress:
 
     attempt: int = 0
     phase: str = ""  # of the set-up; empty once training
-    processes: list[dict[str, Any]] = field(default_factory=list)
-    launcher: dict[str, Any] | None = None  # the attempt_launched event
+    processes: Sequence[events.Process] = ()
+    launcher: events.AttemptLaunched | None = None
     plan: str = ""
     epochs: int = 0  # 0: not known, as in the first one with `time=`, whose plan follows the pace
     hours: float | None = None  # `time=`: the training ends after so many
@@ -42,29 +35,37 @@ class Progress:
     first_epoch: int = 1
     updated_at: float | None = None
     warnings: list[str] = field(default_factory=list)
-    failures: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[events.Failed] = field(default_factory=list)
     is_rescuing: bool = False  # after a failure, what was done before it is being saved
-    stopped: dict[str, Any] | None = None  # the preempted event
+    stopped: events.Preempted | None = None
     cancelled: bool = False
     finished: bool = False
-    exited: dict[str, Any] | None = None
+    exited: events.Exited | None = None
     restarts: int = 0  # of the whole run, by a launcher
-    restarted: dict[str, Any] | None = None  # the newest restarted event, of whatever attempt
+    restarted: events.Restarted | None = None  # the newest, of whatever attempt
     job: str | None = None  # the SLURM job that has the run now, or an allocation that its ranks were started in
     is_submitted: bool = False  # the job is the run's own, which may be requeued; not somebody's allocation
-    queued: dict[str, Any] | None = None  # the submitted or requeued event that no start has followed yet
+    queued: events.Submitted | events.Requeued | None = None  # that no start has followed yet
 
-    def on_event(self, record: Mapping[str, Any]) -> None:
+    def take(self, told: Iterable[events.Event], metrics: Iterable[Mapping[str, Any]]) -> None:
+        """Take events and lines of metrics.jsonl in the order in which they happened."""
+        for entry in events.in_order(told, metrics):
+            if isinstance(entry, events.Event):
+                self.on_event(entry)
+            else:
+                self.on_metric(entry)
+
+    def on_event(self, event: events.Event) -> None:
         """Take one event."""
-        if self._is_of_an_earlier_job(record):
+        if self._is_of_an_earlier_job(event):
             return
-        self.updated_at = float(record.get("time", 0.0))
-        if record["event"] in (events.ATTEMPT_LAUNCHED, events.ATTEMPT_STARTED):
+        self.updated_at = event.time
+        if isinstance(event, (events.AttemptLaunched, events.AttemptStarted)):
             # after the launcher's last word, ranks are started by hand, under the number of the last start
-            self._start_attempt(int(record.get("attempt", self.attempt + 1)), again=self.exited is not None)
-        handler = _HANDLERS.get(str(record["event"]))
+            self._start_attempt(event.attempt, again=self.exited is not None)
+        handler = _HANDLERS.get(type(event))
         if handler is not None:
-            handler(self, dict(record))
+            handler(self, event)
 
     def on_metric(self, record: Mapping[str, Any]) -> None:
         """Take one line of metrics.jsonl."""
@@ -87,9 +88,9 @@ class Progress:
         if again or attempt != self.attempt:
             self._begin_anew(attempt)
 
-    def _is_of_an_earlier_job(self, record: Mapping[str, Any]) -> bool:
+    def _is_of_an_earlier_job(self, event: events.Event) -> bool:
         """Whether it is the late word of a job that another submission has followed."""
-        job = events.job_of(record) if record["event"] in _LATE_WORDS else None
+        job = events.job_of(event) if isinstance(event, _LATE_WORDS) else None
         return job is not None and self.is_submitted and job != self.job
 
     def _begin_anew(self, attempt: int) -> None:
@@ -107,7 +108,7 @@ class Progress:
     @property
     def goes_on(self) -> bool:
         """Whether the attempt has ended and its launcher said that it starts another one."""
-        return self.exited is not None and bool(self.exited.get("goes_on"))
+        return self.exited is not None and self.exited.goes_on
 
     @property
     def fraction(self) -> float:
@@ -136,7 +137,7 @@ class Progress:
     @property
     def metric(self) -> tuple[str, float] | None:
         """The one number that tells best how good the model is so far."""
-        for name in PREFERRED_METRICS:
+        for name in MAIN_METRICS:
             if name in self.metrics:
                 return name, self.metrics[name]
         return next(((name, value) for name, value in self.metrics.items() if name.startswith("metrics/")), None)
@@ -146,124 +147,123 @@ class Progress:
         """Hosts and devices: "node7: 2 × cuda"."""
         hosts: dict[str, list[str]] = {}
         for process in self.processes:
-            hosts.setdefault(str(process.get("host", "?")), []).append(str(process.get("device", "cpu")).split(":")[0])
+            hosts.setdefault(process.host or "?", []).append((process.device or "cpu").split(":")[0])
         if not hosts:
-            return str(self.launcher.get("host", "")) if self.launcher else ""
+            return self.launcher.host if self.launcher else ""
         shown = [f"{host}: {len(devices)} × {devices[0]}" for host, devices in hosts.items()]
         return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
 
-def _submitted(progress: Progress, record: dict[str, Any]) -> None:
-    if progress.launcher is not None and progress.exited is None and progress.job == events.job_of(record):
+def _submitted(progress: Progress, event: events.Submitted) -> None:
+    if progress.launcher is not None and progress.exited is None and progress.job == event.job:
         progress.is_submitted = True  # an array's first points start before the submission of its last is on record
     else:
-        _queued(progress, record)
+        _queued(progress, event)
 
 
-def _queued(progress: Progress, record: dict[str, Any]) -> None:
+def _queued(progress: Progress, event: events.Submitted | events.Requeued) -> None:
     progress._begin_anew(progress.attempt)
-    progress.job, progress.is_submitted, progress.queued = events.job_of(record), True, record
+    progress.job, progress.is_submitted, progress.queued = event.job, True, event
     progress.phase = "waiting in the queue"
 
 
-def _launched(progress: Progress, record: dict[str, Any]) -> None:
-    progress.launcher = record
+def _launched(progress: Progress, event: events.AttemptLaunched) -> None:
+    progress.launcher = event
     progress.phase = "starting"
-    job = events.job_of(record)
+    job = events.job_of(event)
     progress.job, progress.is_submitted, progress.queued = job, progress.is_submitted and job == progress.job, None
 
 
-def _joined(progress: Progress, record: dict[str, Any]) -> None:
+def _joined(progress: Progress, event: events.AttemptStarted) -> None:
     if progress.launcher is None:  # ranks started by hand are no job's
         progress.job, progress.is_submitted, progress.queued = None, False, None
-    progress.processes = list(record.get("processes", []))
+    progress.processes = event.processes
 
 
-def _phase(progress: Progress, record: dict[str, Any]) -> None:
-    progress.phase = str(record.get("phase", ""))
+def _phase(progress: Progress, event: events.Setup) -> None:
+    progress.phase = event.phase
 
 
-def _training(progress: Progress, record: dict[str, Any]) -> None:
+def _training(progress: Progress, event: events.TrainingStarted) -> None:
     progress.phase = ""
-    progress.started_at = float(record.get("time", 0.0))
-    progress.epochs = int(record.get("epochs", progress.epochs))
-    progress.hours, progress.clock_s = record.get("hours"), float(record.get("clock_s", 0.0))
-    progress.steps_per_epoch = int(record.get("steps_per_epoch", 0))
-    progress.first_epoch = progress.epoch = int(record.get("epoch", 1))
-    progress.step = int(record.get("step", progress.step))
+    progress.started_at = event.time
+    progress.epochs = event.epochs
+    progress.hours, progress.clock_s = event.hours, event.clock_s
+    progress.steps_per_epoch = event.steps_per_epoch
+    progress.first_epoch = progress.epoch = event.epoch
+    progress.step = event.step
     progress.epoch_step = 0
-    progress.plan = str(record.get("plan", ""))
+    progress.plan = event.plan
 
 
-def _evaluated(progress: Progress, record: dict[str, Any]) -> None:
-    metrics = record.get("metrics")
-    if isinstance(metrics, dict):
-        progress.metrics = {key: float(value) for key, value in metrics.items() if isinstance(value, (int, float))}
+def _evaluated(progress: Progress, event: events.Evaluated) -> None:
+    progress.metrics = {key: float(value) for key, value in event.metrics.items() if isinstance(value, (int, float))}
 
 
-def _rescuing(progress: Progress, record: dict[str, Any]) -> None:
+def _rescuing(progress: Progress, event: events.Rescuing) -> None:
     progress.is_rescuing = True
 
 
-def _saved(progress: Progress, record: dict[str, Any]) -> None:
-    if record.get("reason") == "failure":
+def _saved(progress: Progress, event: events.CheckpointSaved) -> None:
+    if event.reason == "failure":
         progress.is_rescuing = False
 
 
-def _warned(progress: Progress, record: dict[str, Any]) -> None:
+def _warned(progress: Progress, event: events.Warned | events.RolledBack) -> None:
     progress.is_rescuing = False  # if it fails, that is a warning
-    progress.warnings.append(str(record.get("message", "")))
+    progress.warnings.append(event.message)
 
 
-def _failed(progress: Progress, record: dict[str, Any]) -> None:
-    if int(record.get("attempt", progress.attempt)) == progress.attempt:  # a node may be late with its word
-        progress.failures.append(record)
+def _failed(progress: Progress, event: events.Failed) -> None:
+    if event.attempt == progress.attempt:  # a node may be late with its word
+        progress.failures.append(event)
 
 
-def _stopped(progress: Progress, record: dict[str, Any]) -> None:
-    if int(record.get("attempt", progress.attempt)) == progress.attempt:
-        progress.stopped = record
+def _stopped(progress: Progress, event: events.Preempted) -> None:
+    if event.attempt == progress.attempt:
+        progress.stopped = event
 
 
-def _cancelled(progress: Progress, record: dict[str, Any]) -> None:
+def _cancelled(progress: Progress, event: events.Cancelled) -> None:
     progress.cancelled = True
 
 
-def _finished(progress: Progress, record: dict[str, Any]) -> None:
+def _finished(progress: Progress, event: events.Finished) -> None:
     progress.finished = True
     progress.phase = ""
 
 
-def _restarted(progress: Progress, record: dict[str, Any]) -> None:
+def _restarted(progress: Progress, event: events.Restarted) -> None:
     progress.restarts += 1
-    progress.restarted = record
+    progress.restarted = event
 
 
-def _regrouped(progress: Progress, record: dict[str, Any]) -> None:
-    progress.phase = str(record.get("cause", ""))
+def _regrouped(progress: Progress, event: events.Regrouped) -> None:
+    progress.phase = event.cause
 
 
-def _exited(progress: Progress, record: dict[str, Any]) -> None:
-    progress.exited = record
+def _exited(progress: Progress, event: events.Exited) -> None:
+    progress.exited = event
 
 
-_LATE_WORDS = (events.REQUEUED, events.CANCELLED, events.FAILED, events.EXITED)
-_HANDLERS = {
-    events.SUBMITTED: _submitted,
-    events.REQUEUED: _queued,
-    events.ATTEMPT_LAUNCHED: _launched,
-    events.ATTEMPT_STARTED: _joined,
-    events.SETUP: _phase,
-    events.TRAINING_STARTED: _training,
-    events.RESCUING: _rescuing,
-    events.CHECKPOINT_SAVED: _saved,
-    events.EVALUATED: _evaluated,
-    events.WARNING: _warned,
-    events.FAILED: _failed,
-    events.PREEMPTED: _stopped,
-    events.CANCELLED: _cancelled,
-    events.FINISHED: _finished,
-    events.RESTARTED: _restarted,
-    events.REGROUPED: _regrouped,
-    events.EXITED: _exited,
+_LATE_WORDS = (events.Requeued, events.Cancelled, events.Failed, events.Exited)
+_HANDLERS: dict[type[events.Event], Callable[[Progress, Any], None]] = {
+    events.Submitted: _submitted,
+    events.Requeued: _queued,
+    events.AttemptLaunched: _launched,
+    events.AttemptStarted: _joined,
+    events.Setup: _phase,
+    events.TrainingStarted: _training,
+    events.Rescuing: _rescuing,
+    events.CheckpointSaved: _saved,
+    events.Evaluated: _evaluated,
+    events.Warned: _warned,
+    events.RolledBack: _warned,
+    events.Failed: _failed,
+    events.Preempted: _stopped,
+    events.Cancelled: _cancelled,
+    events.Finished: _finished,
+    events.Restarted: _restarted,
+    events.Regrouped: _regrouped,
+    events.Exited: _exited,
 }

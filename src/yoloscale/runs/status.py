@@ -1,8 +1,21 @@
-"""What state a run is in: from its events, its result, and whether its processes live."""
+"""What state a run is in: from its events and result, whether its processes live, and what a scheduler says of it.
+
+The first line that holds:
+
+| what there is | state |
+| --- | --- |
+| result.json, or `finished` | finished |
+| a job whose scheduler has a say in it | that of queue_state.py, unless it leaves it to the lines below |
+| `exited`, after which nothing goes on | preempted (code 75), cancelled (130), failed (others) |
+| a launcher that lives, or is on another machine | running, restarting or pending: queue_state.active |
+| `cancelled` | cancelled |
+| `preempted` | preempted |
+| no attempt yet | pending |
+| nothing of these | failed: the processes are gone without a word |
+"""
 
 from __future__ import annotations
 
-import heapq
 import json
 import os
 import time
@@ -11,18 +24,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from yoloscale.exit_codes import INTERRUPTED, STOPPED
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.event_files import EventTail
+from yoloscale.runs.events import Event, EventTail, Failed
 from yoloscale.runs.goodput import starts_of, time_spent
-from yoloscale.runs.liveness import is_alive
+from yoloscale.runs.job_output import output_of
+from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer, nobody
 from yoloscale.runs.progress import Progress
-from yoloscale.runs.scheduler import Answer, Ask, Job, Silence, ask, nobody
-from yoloscale.runs.slurm_output import output_of
-from yoloscale.runs.slurm_state import Told, active, asks, state_of
+from yoloscale.runs.queue_state import RunState, active, asks, state_of
 from yoloscale.runs.tail import Tail
+from yoloscale.system.liveness import is_alive
 
 RECENT_BYTES = 65536
-_ENDED = {75: "preempted", 130: "cancelled"}  # exit codes of the launcher (DESIGN: a contract)
+_ENDED = {STOPPED: "preempted", INTERRUPTED: "cancelled"}
 ACTIVE = ("pending", "running", "restarting")
 LOST = "its processes are gone without a word (killed from outside, out of memory, or the machine went down)"
 
@@ -72,6 +86,16 @@ class Status:
         """Whether it ended without a word: shown as failed, though a machine that went down is no fault of the run."""
         return self.state == "failed" and self.error == LOST
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it failed by a fault of its own, so that another start of the same would fail again."""
+        return self.state == "failed" and not self.is_lost
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody works on it, or has submitted it; a run that was only frozen is pending, too."""
+        return self.is_active and (self.job is not None or self.attempt > 0)
+
 
 def read_progress(run: RunDirectory, told: EventTail | None = None) -> Progress:
     """Everything that the events tell, and the recent part of metrics.jsonl, in the order in which it happened.
@@ -81,24 +105,22 @@ def read_progress(run: RunDirectory, told: EventTail | None = None) -> Progress:
     return _progress(run, (told or EventTail(run)).history())
 
 
-def _progress(run: RunDirectory, history: Sequence[dict[str, Any]]) -> Progress:
+def _progress(run: RunDirectory, history: Sequence[Event]) -> Progress:
     progress = Progress()
-    numbers = Tail(run.metrics, last_bytes=RECENT_BYTES).new()
-    for record in heapq.merge(history, numbers, key=lambda entry: float(entry.get("time", 0.0))):
-        (progress.on_event if "event" in record else progress.on_metric)(record)
+    progress.take(history, Tail(run.metrics, last_bytes=RECENT_BYTES).new())
     return progress
 
 
-def status(run: RunDirectory, asked: Ask = ask, told: EventTail | None = None) -> Status:
-    """The state of a run directory, now. `asked` is whom to ask for its SLURM job: `nobody` costs nothing.
+def status(run: RunDirectory, asked: Ask, told: EventTail | None = None) -> Status:
+    """The state of a run directory, now. `asked`: whom to ask for its job; `nobody` costs nothing.
 
     `told`: what has been read of the events so far, for who looks again and again.
     """
     return _statuses([_read(run, told or EventTail(run))], asked)[0]
 
 
-def statuses(runs: Sequence[RunDirectory], asked: Ask = ask) -> list[Status]:
-    """The states of runs, in their order, for which SLURM is asked once at most."""
+def statuses(runs: Sequence[RunDirectory], asked: Ask) -> list[Status]:
+    """The states of runs, in their order, for which a scheduler is asked once at most."""
     return _statuses([_read(run, EventTail(run)) for run in runs], asked)
 
 
@@ -107,16 +129,16 @@ def _statuses(read: Sequence[_Read], asked: Ask) -> list[Status]:
     return [_status(*_with_job(each, answer)) for each in read]
 
 
-def _with_job(read: _Read, answer: Answer) -> tuple[_Read, Job | Silence | None]:
+def _with_job(read: _Read, answer: Answer) -> tuple[_Read, Job | NoAnswer | None]:
     """What the files tell, and what SLURM does. A job that is over may have had its last word while SLURM was asked."""
     if not read.asks:
         return read, None
     asked_for = str(read.progress.job)
     job = answer.of(asked_for)
-    if isinstance(job, Silence) or (job is not None and not job.is_over):
+    if isinstance(job, NoAnswer) or (job is not None and not job.is_over):
         return read, job
     again = _read(read.run, read.told)
-    return again, job if str(again.progress.job) == asked_for else Silence()
+    return again, job if str(again.progress.job) == asked_for else NoAnswer()
 
 
 def is_finished(run: RunDirectory) -> bool:
@@ -130,7 +152,7 @@ class _Read:
 
     run: RunDirectory
     told: EventTail
-    history: list[dict[str, Any]]
+    history: list[Event]
     progress: Progress
     result: dict[str, Any] | None
 
@@ -147,10 +169,11 @@ def _read(run: RunDirectory, told: EventTail) -> _Read:
     return _Read(run, told, history, progress, result)
 
 
-def _status(read: _Read, job: Job | Silence | None) -> Status:
+def _status(read: _Read, job: Job | NoAnswer | None) -> Status:
     run, progress, result = read.run, read.progress, read.result or {}
     told = _told(read, job)
     is_active, has_failed, metric = told.state in ACTIVE, told.state == "failed", progress.metric
+    cause = _cause(progress)
     return Status(
         name=run.name,
         path=str(run.path),
@@ -166,16 +189,16 @@ def _status(read: _Read, job: Job | Silence | None) -> Status:
         eta_s=progress.eta_s() if told.state == "running" else None,
         where=progress.where or (job.nodes if isinstance(job, Job) else ""),
         error=_error(progress, told) if has_failed else told.error,
-        failed_rank=_cause(progress).get("rank") if has_failed else None,
+        failed_rank=cause.rank if has_failed and cause is not None else None,
         failed_log=_failed_log(run, progress) if has_failed else None,
         updated_at=progress.updated_at,
         metrics=progress.metrics,
         restarts=progress.restarts,
-        restart_cause=str(progress.restarted.get("cause", "")) if progress.restarted else None,
+        restart_cause=progress.restarted.cause if progress.restarted else None,
         job=progress.job,
         gpus=progress.gpus or None,
         hours=progress.hours,
-        scheduler=(job.words or None) if isinstance(job, Silence) else None,
+        scheduler=(job.words or None) if isinstance(job, NoAnswer) else None,
         **_times(read, is_active=is_active),
     )
 
@@ -200,12 +223,11 @@ def live_launcher(progress: Progress) -> tuple[str, int, bool | None] | None:
     A job started by hand with torchrun or srun has no launcher of ours; its first rank stands in.
     """
     if progress.launcher is not None:
-        host, pid = str(progress.launcher["host"]), int(progress.launcher["pid"])
-        return host, pid, is_alive(host, pid, float(progress.launcher["time"]))
+        host, pid = progress.launcher.host, progress.launcher.pid
+        return host, pid, is_alive(host, pid, progress.launcher.time)
     if progress.processes and progress.updated_at is not None:
         first = progress.processes[0]
-        host, pid = str(first["host"]), int(first["pid"])
-        return host, pid, is_alive(host, pid, progress.updated_at)
+        return first.host, first.pid, is_alive(first.host, first.pid, progress.updated_at)
     return None
 
 
@@ -222,53 +244,48 @@ def _times(read: _Read, *, is_active: bool) -> dict[str, Any]:
     return {"time_s": spent.as_json(), "goodput": round(spent.goodput, 4)}
 
 
-def _told(read: _Read, job: Job | Silence | None) -> Told:
+def _told(read: _Read, job: Job | NoAnswer | None) -> RunState:
     progress = read.progress
     if progress.finished or read.result is not None:  # which is written last: only the word is missing
-        return Told("finished")
+        return RunState("finished")
     launcher = live_launcher(progress)
     by_job = state_of(progress, job, lives=launcher[2] if launcher is not None else None) if read.asks else None
     if by_job is not None:
         return by_job
     if progress.exited is not None and not progress.goes_on:
-        return Told(_ENDED.get(int(progress.exited.get("exit_code", 1)), "failed"))
+        return RunState(_ENDED.get(progress.exited.exit_code, "failed"))
     if launcher is not None and launcher[2] is not False:
         return active(progress)
     if progress.cancelled:
-        return Told("cancelled")
+        return RunState("cancelled")
     if progress.stopped is not None:
-        return Told("preempted")
-    return Told("pending") if progress.attempt == 0 else Told("failed", error=LOST)
+        return RunState("preempted")
+    return RunState("pending") if progress.attempt == 0 else RunState("failed", error=LOST)
 
 
-def _cause(progress: Progress) -> dict[str, Any]:
-    """Why the launcher gave up, or the first failure that says more than that another rank is gone; empty without."""
-    return min(progress.failures, key=_order_of_blame, default={})
+def _cause(progress: Progress) -> Failed | None:
+    """Why the launcher gave up, or the first failure that says more than that another rank is gone; None without."""
+    return min(progress.failures, key=lambda event: (not event.gave_up, event.collateral), default=None)
 
 
 def _failed_log(run: RunDirectory, progress: Progress) -> str | None:
     """That of an earlier attempt, if the failure is from there; that of the rank, or of the job where none began."""
     failure = _cause(progress)
-    if failure.get("log"):
-        return str(failure["log"])
-    if failure.get("rank") is None:
+    if failure is not None and failure.log:
+        return failure.log
+    if failure is None or failure.rank is None:
         output = output_of(run, progress.job) if not progress.processes else None
         return os.path.relpath(output, run.path) if output is not None else None
-    return str(run.rank_log(progress.attempt, int(failure["rank"])).relative_to(run.path))
+    return str(run.rank_log(progress.attempt, failure.rank).relative_to(run.path))
 
 
-def _order_of_blame(record: dict[str, Any]) -> tuple[bool, bool]:
-    return not record.get("gave_up"), bool(record.get("collateral"))
-
-
-def _error(progress: Progress, told: Told) -> str:
+def _error(progress: Progress, told: RunState) -> str:
     if failure := _cause(progress):
-        where = f"rank {failure['rank']} on {failure.get('host', '?')}: " if failure.get("rank") is not None else ""
-        return where + str(failure.get("error", "failed"))
+        return failure.text
     if told.error is not None:
         return told.error
     assert progress.exited is not None, "without a word, a run has failed for a reason that was told"
-    return f"the job exited with {progress.exited.get('exit_code')}"
+    return f"the job exited with {progress.exited.exit_code}"
 
 
 def weights_of(run: RunDirectory) -> Path | None:

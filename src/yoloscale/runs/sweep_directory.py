@@ -8,30 +8,35 @@ runs/<sweep>/study.journal, base.yaml    of a search only: sweep/search/search.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from yoloscale.config.errors import ConfigError, Problem
 from yoloscale.config.freeze import dump, parse
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.quoting import unquote
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.typed import build, to_plain
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.files import write_whole
 
 VERSION = 1
-JOURNAL, BASE = "study.journal", "base.yaml"
 
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One run of a sweep: its index is the array task's, its name the folder's, its overrides those it differs by."""
+    """One run of a sweep: its index is the array task's, its name the folder's, its overrides those it differs by.
+
+    values: by key what the overrides set, as a person would say it.
+    """
 
     index: int
     name: str
     overrides: tuple[str, ...]
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,36 @@ class SweepDirectory:
         """Held (flock) while points are frozen and submitted."""
         return self.job / "lock"
 
+    @property
+    def journal(self) -> Path:
+        """The study of a search."""
+        return self.path / "study.journal"
+
+    @property
+    def base(self) -> Path:
+        """What all points of a search have in common, frozen."""
+        return self.path / "base.yaml"
+
+    @property
+    def arrays(self) -> Path:
+        """The ids of SLURM arrays that were submitted together."""
+        return self.job / "arrays.json"
+
+    @property
+    def elements(self) -> Path:
+        """By which elements of SLURM arrays the points of a search are trained."""
+        return self.job / "elements.json"
+
+    @property
+    def gpus(self) -> Path:
+        """The GPUs of this machine that points take theirs from."""
+        return self.job / "gpus.json"
+
+    @property
+    def launcher_log(self) -> Path:
+        """What launchers of the sweep in the background have printed."""
+        return self.job / "launcher.log"
+
     def run(self, name: str) -> RunDirectory:
         """The run of the point with this name."""
         return RunDirectory(self.path / name)
@@ -97,6 +132,11 @@ class SweepDirectory:
 def is_sweep(path: Path) -> bool:
     """Whether the folder holds a sweep that was frozen completely."""
     return SweepDirectory(path).record.is_file()
+
+
+def sweep_of(run: RunDirectory) -> SweepDirectory | None:
+    """The sweep that the run is a point of; None for a run of its own."""
+    return SweepDirectory(run.path.parent) if is_sweep(run.path.parent) else None
 
 
 def read(sweep: SweepDirectory) -> SweepRecord:
@@ -129,10 +169,18 @@ def write(sweep: SweepDirectory, record: SweepRecord) -> None:
 
 
 def _point(index: int, content: Any) -> SweepPoint:
-    return SweepPoint(content.get("index", index), content["name"], tuple(content["overrides"]))
+    overrides = tuple(content["overrides"])
+    values = content.get("values") or dict(map(_value, overrides))  # older versions wrote the text alone
+    return SweepPoint(content.get("index", index), content["name"], overrides, values)
+
+
+def _value(override: str) -> tuple[str, str]:
+    key, _, value = override.partition("=")
+    return key.lstrip("+"), unquote(value)
 
 
 def _plain(place: int, point: SweepPoint) -> dict[str, Any]:
     """A point as it stands in the file: with its index where that is not its place, as points of a search may come."""
     index = {} if point.index == place else {"index": point.index}
-    return {**index, "name": point.name, "overrides": list(point.overrides)}
+    values = {"values": dict(point.values)} if point.values else {}
+    return {**index, "name": point.name, "overrides": list(point.overrides), **values}

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.backends import registry
+from yoloscale.backends.status import status, statuses
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
-from yoloscale.launch.slurm.record import record_cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.slurm_commands import SlurmError
-from yoloscale.runs.status import Status, status, statuses
+from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
-from yoloscale.sweep.arrays import cancel_jobs
 from yoloscale.sweep.launchers import SweepLauncher
 from yoloscale.sweep.search.submit import queued
+from yoloscale.system.waiting import wait_until
 
 POLL_S = 3.0  # each time SLURM is asked
 LOCAL_POLL_S = 0.2
@@ -31,7 +31,7 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
     to cancel, or SLURM does not answer.
     """
     here, points = launchers.alive(sweep), sweep.runs()  # read once: those of a search become more
-    active = [(run, found) for run, found in zip(points, statuses(points), strict=True) if _is_taken(found)]
+    active = [(run, found) for run, found in zip(points, statuses(points), strict=True) if found.is_taken]
     asking = [*queued(sweep).values()]
     if not active and not here and not asking:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: nothing of it is queued or runs", "`yoloscale status`"))
@@ -45,20 +45,21 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
             if at_once and job is None:
                 _kill(run)
                 continue
-            events.record(run, events.CANCELLED)
+            events.append(run, events.Cancelled())
             if not at_once:
                 run.stop_request.touch()
-    _scancel(asking)
-    _scancel(job for _, job in [*waiting, *(training if at_once else [])] if job is not None)
+    registry.cancel(asking)
+    registry.cancel([job for _, job in [*waiting, *(training if at_once else [])] if job is not None])
     for run, job in waiting:
         record_cancel(run, job)
     runs = [run for run, _ in active]
     poll_s = POLL_S if any(found.job is not None for _, found in active) else LOCAL_POLL_S
-    while (left := sum(found.is_active for found in statuses(runs))) or launchers.alive(sweep):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(poll_s)
-    return len(active) + len(asking), left
+    wait_until(lambda: not (_active(runs) or launchers.alive(sweep)), deadline - time.monotonic(), poll_s)
+    return len(active) + len(asking), _active(runs)
+
+
+def _active(runs: Sequence[RunDirectory]) -> int:
+    return sum(found.is_active for found in statuses(runs))
 
 
 @contextmanager
@@ -80,15 +81,3 @@ def _kill(run: RunDirectory) -> None:
     except ConfigError:
         if status(run).is_active:
             raise
-
-
-def _is_taken(found: Status) -> bool:
-    """Whether somebody has the point; one that was only frozen is pending, too."""
-    return found.is_active and (found.job is not None or found.attempt > 0)
-
-
-def _scancel(jobs: Iterable[str]) -> None:
-    try:
-        cancel_jobs(jobs)
-    except SlurmError as error:
-        raise ConfigError(Problem("scancel", error.said, "once SLURM answers, the same again")) from None

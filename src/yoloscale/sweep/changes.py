@@ -8,18 +8,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.compose import assignments
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.backends.check import validate
+from yoloscale.backends.run_lock import RunLock, lock
+from yoloscale.config.compose.hydra import assignments
 from yoloscale.config.freeze import freeze, load
-from yoloscale.config.remarks import Say, once
 from yoloscale.config.resuming import Done, is_free
 from yoloscale.config.schema import Config
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
 from yoloscale.config.typed_again import changed
-from yoloscale.config.validate import validate
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch import anew
-from yoloscale.launch.claim import Claim, lock
 from yoloscale.launch.move import move, moved_run
 from yoloscale.launch.prepare import prepare
 from yoloscale.launch.start import asked
@@ -30,7 +29,8 @@ from yoloscale.sweep.prepare import needs
 from yoloscale.sweep.problems import gathered
 from yoloscale.sweep.search.ready import anchored
 from yoloscale.sweep.search.recorded import retyped
-from yoloscale.sweep.search.search import base_of, open_search
+from yoloscale.sweep.search.search import open_search
+from yoloscale.system.remarks import Say, once
 
 CHANGEABLE = ("sweep.parallel", "sweep.max_failures")
 _OWN_FILES = 100
@@ -72,7 +72,7 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
         return
     if swept := [key for key in map(anew.key_of, words) if key in _swept(sweep)]:
         raise ConfigError([Problem(key, "what the points differ in", "leave it out") for key in swept])
-    say, bases = once(say), [base_of(sweep)] if base_of(sweep).exists() else []
+    say, bases = once(say), [sweep.base] if sweep.base.exists() else []
     found, done = list[Config | ConfigError](), dict[str, Config | ConfigError]()
     for config in [*(_asked(run, words) for run in runs), *(_asked_of_base(load(base), words) for base in bases)]:
         if isinstance(config, Config):
@@ -88,8 +88,14 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
         if told := gathered(problems, [*(run.name for run in runs), *("the points to come" for _ in bases)]):
             raise ConfigError(told)
         configs, keys = [each for each in checked if isinstance(each, Config)], list(map(anew.key_of, words))
-        for claim, config in zip(taken, configs, strict=False):
-            move(claim.run, config, [*anew.without(anew.typed_for(claim.run), keys), *words], say, by_resume=True)
+        for lock_of_run, config in zip(taken, configs, strict=False):
+            move(
+                lock_of_run.run,
+                config,
+                [*anew.without(anew.typed_for(lock_of_run.run), keys), *words],
+                say,
+                by_resume=True,
+            )
         for base, config in zip(bases, configs[len(runs) :], strict=True):
             freeze(config, base)
         record = read(sweep)
@@ -98,17 +104,17 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
 
 
 @contextmanager
-def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[list[Claim]]:
+def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[list[RunLock]]:
     """Take the sweep and all of these runs. Raises ConfigError that names each of them that somebody else has."""
     with ExitStack() as stack:
         stack.enter_context(_room_for_files(len(runs)))
         stack.enter_context(take(sweep))
-        taken, problems = list[Claim](), list[Sequence[Problem]]()
+        taken, problems = list[RunLock](), list[Sequence[Problem]]()
         for run in runs:
             run.job.mkdir(exist_ok=True)
             try:
-                taken.append(claim := lock(run))
-                stack.callback(claim.release)
+                taken.append(lock_of_run := lock(run))
+                stack.callback(lock_of_run.release)
                 problems.append(())
             except ConfigError as error:
                 problems.append(error.problems)

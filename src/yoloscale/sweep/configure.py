@@ -9,32 +9,32 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
+from yoloscale.backends import registry
+from yoloscale.backends.check import validate
 from yoloscale.config import node_paths
-from yoloscale.config.compose_each import compose_each
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.check.logger import logger_problems
+from yoloscale.config.check.service_variables import unread, with_variables
+from yoloscale.config.compose.many import compose_each
 from yoloscale.config.freeze import Sections, load_own
-from yoloscale.config.machine import Machine, this_machine
-from yoloscale.config.remarks import Say, once, silent
 from yoloscale.config.resolve import adopt, resolve
-from yoloscale.config.schema import ClusterConfig, Config, Device, Launcher, LoggerConfig
-from yoloscale.config.service_variables import unread, with_variables
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.schema import ClusterConfig, Config, Device, LoggerConfig
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences
-from yoloscale.config.validate import validate
-from yoloscale.config.validate_logger import logger_problems
-from yoloscale.data.ultralytics_settings import unheld
-from yoloscale.launch.claim import default_name
+from yoloscale.datasets.ultralytics_settings import unheld
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.configure import never_typed, task_of, typed_keys
-from yoloscale.launch.slurm.limits import site_problems
-from yoloscale.launch.slurm.site import with_site_cpus
+from yoloscale.launch.run_folder import default_name
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.sweep.effects import same_training, say_remarks
-from yoloscale.sweep.names import folder_names
-from yoloscale.sweep.points import Point
+from yoloscale.sweep.grammar.names import folder_names
+from yoloscale.sweep.grammar.points import Point
 from yoloscale.sweep.problems import gathered
 from yoloscale.sweep.slots import Slots, plan_slots
 from yoloscale.sweep.unfinished import unfinished
+from yoloscale.system.machine import Machine, this_machine
+from yoloscale.system.remarks import Say, once, silent
+from yoloscale.system.variables import VISIBLE_GPUS
 
 _Value = TypeVar("_Value")
 
@@ -79,7 +79,7 @@ class ConfiguredSweep:
         """How many points train at a time on this machine. Raises ConfigError as `plan_slots` does."""
         first = self.points[0]
         cluster = replace(first.config.cluster, gpus=first.composed.cluster.gpus)
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        visible = os.environ.get(VISIBLE_GPUS)
         return plan_slots(cluster, self.machine, parallel=self.first.sweep.parallel, visible=visible)
 
     def directory(self, name: str) -> SweepDirectory:
@@ -126,7 +126,7 @@ def configure_all(
         raise ConfigError(problems)
     _remark(configured, say)
     sweep = ConfiguredSweep(folder, name, tuple(configured), machine)
-    if sweep.first.cluster.launcher is Launcher.local:
+    if sweep.first.cluster.is_here:
         _ = sweep.slots
     return sweep
 
@@ -136,9 +136,11 @@ def resolved(composed: Config, frozen: Config | None, machine: Machine) -> Confi
 
     Which GPUs a point has on this machine is decided when it starts, among those that the sweep has.
     """
-    composed = with_variables(with_site_cpus(composed), frozen, in_sweep=True)
+    backend = registry.of(composed.cluster)
+    composed = composed if backend is None else backend.complete(composed)
+    composed = with_variables(composed, frozen, in_sweep=True)
     found = resolve(composed if frozen is None else adopt(_as_rounded_in(frozen, composed), frozen), machine)
-    if found.cluster.launcher is Launcher.local and found.cluster.device is Device.cuda:
+    if found.cluster.is_here and found.cluster.device is Device.cuda:
         found = replace(found, cluster=replace(found.cluster, gpus=None))
     return found
 
@@ -156,10 +158,12 @@ def _is_rounded(old: object, new: object) -> bool:
 def _settings(sweep: SweepConfig, cluster: ClusterConfig) -> list[Problem]:
     """Problems of what is said of the sweep as a whole."""
     problems = []
-    if cluster.launcher is Launcher.slurm and sweep.parallel is not None:
+    if not cluster.is_here and sweep.parallel is not None:
         instead = f"write cluster.array_parallelism={sweep.parallel}"
-        problems.append(Problem("sweep.parallel", f"{sweep.parallel} with cluster.launcher=slurm", instead))
-    if cluster.launcher is Launcher.local and cluster.nodes > 1:
+        problems.append(
+            Problem("sweep.parallel", f"{sweep.parallel} with cluster.launcher={cluster.launcher}", instead)
+        )
+    if cluster.is_here and cluster.nodes > 1:
         instead = "write cluster=slurm, or start one run after the other"
         problems.append(Problem("cluster.nodes", f"{cluster.nodes} for points on this machine", instead))
     if sweep.max_failures is not None and sweep.max_failures < 1:
@@ -183,9 +187,10 @@ def _of_loggers() -> Callable[[LoggerConfig], list[Problem]]:
 def _site(points: Sequence[ConfiguredPoint], begun: SweepDirectory | None, say: Say) -> list[Problem]:
     """What the site says of the points that would be submitted: of a sweep that was begun, those that are left."""
     first = points[0].config
-    if first.cluster.launcher is not Launcher.slurm:
+    backend = registry.of(first.cluster)
+    if backend is None:
         return []
-    return site_problems(first, say, points=len(points) if begun is None else len(unfinished(begun)))
+    return backend.check_site(first, say, points=len(points) if begun is None else len(unfinished(begun)))
 
 
 def _remark(points: Sequence[ConfiguredPoint], say: Say) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+from yoloscale.system.locks import try_lock
 
 Choose = Callable[[Collection[str]], "tuple[str, ...] | None"]
 
@@ -76,9 +77,7 @@ def _lock(identity: str) -> int | None:
     where.mkdir(mode=0o700, exist_ok=True)
     file = where / f"{re.sub(r'[^A-Za-z0-9-]', '-', identity)}.lock"
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if try_lock(descriptor) is False:
         os.close(descriptor)
         return None
     return descriptor

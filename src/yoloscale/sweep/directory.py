@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.launch.claim import NO_LOCKS
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.system.locks import try_lock
+from yoloscale.system.waiting import wait_until
 
 PATIENCE_S = 60.0  # ten thousand points are frozen, and submitted, in less
 _POLL_S = 0.05
@@ -48,11 +45,8 @@ def take(directory: SweepDirectory, patience_s: float = PATIENCE_S) -> TakenSwee
 
     Where the file system has no locks, two commands at once are not kept apart.
     """
-    deadline = time.monotonic() + patience_s
-    while (taken := _taken(directory)) is None:
-        if time.monotonic() > deadline:
-            raise ConfigError(_in_use(directory))
-        time.sleep(_POLL_S)
+    if (taken := wait_until(lambda: _taken(directory), patience_s, _POLL_S)) is None:
+        raise ConfigError(_in_use(directory))
     return taken
 
 
@@ -64,17 +58,11 @@ def _taken(directory: SweepDirectory) -> TakenSweep | None:
         directory.job.mkdir(parents=True, exist_ok=True)
         descriptor = _open(directory)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_there = _is_open(directory.lock, descriptor)
-    except BlockingIOError:
-        is_there = False
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            os.close(descriptor)
-            raise
-        is_there = True
-    if is_there:
-        return TakenSweep(directory, descriptor)
+        if try_lock(descriptor) is not False and _is_open(directory.lock, descriptor):
+            return TakenSweep(directory, descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
     os.close(descriptor)
     return None
 
@@ -88,18 +76,6 @@ def _is_open(path: Path, descriptor: int) -> bool:
 
 def _open(directory: SweepDirectory) -> int:
     return os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
-
-
-def make_first_free(base: str, directory: Callable[[str], SweepDirectory]) -> SweepDirectory:
-    """Make the folder `base`, `base-2`, …, whichever is the first that nobody has."""
-    for number in count(1):
-        found = directory(base if number == 1 else f"{base}-{number}")
-        try:
-            found.path.mkdir(parents=True)  # atomic: of two that try, one gets it
-        except FileExistsError:
-            continue
-        return found
-    raise AssertionError("numbers do not end")
 
 
 def _in_use(directory: SweepDirectory) -> Problem:

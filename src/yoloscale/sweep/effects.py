@@ -8,17 +8,17 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
-from yoloscale.config.compose_each import compose_each
-from yoloscale.config.effects import NoEffect, canonical, remarks, without_effect
-from yoloscale.config.errors import Problem
-from yoloscale.config.remarks import Say
+from yoloscale.config.check.effects import NoEffect, canonical, remarks, without_effect
+from yoloscale.config.compose.many import compose_each
 from yoloscale.config.schema import Config
+from yoloscale.errors import Problem
 from yoloscale.launch.configure import task_of
-from yoloscale.sweep.points import Point
+from yoloscale.sweep.grammar.points import Point
 from yoloscale.sweep.problems import gathered
+from yoloscale.system.remarks import Say
 
 if TYPE_CHECKING:
-    from yoloscale.sweep.search.space import Space
+    from yoloscale.sweep.grammar.space import Space
 
 MAX_TRIED = 64  # combinations of values that may give an argument an effect; of more, it is taken to have one
 

@@ -8,26 +8,27 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.backends.run_lock import lock
 from yoloscale.config.freeze import Entries, Sections, dump, entries, load_own, new_id
 from yoloscale.config.plan import is_automatic, plan, world_size
-from yoloscale.config.remarks import Say, once, silent
+from yoloscale.config.resuming import said
 from yoloscale.config.schema import Config, PathsConfig
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences, moved
-from yoloscale.config.wording import another
-from yoloscale.launch.claim import lock
-from yoloscale.launch.move import done_by, move, not_compared, said
-from yoloscale.runs import event_files
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.launch.move import done_by, move, not_compared
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepRecord, is_sweep, read, write
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
-from yoloscale.sweep.directory import TakenSweep, make_first_free, take
+from yoloscale.sweep.directory import TakenSweep, take
+from yoloscale.sweep.grammar.points import Point
 from yoloscale.sweep.problems import gathered
-from yoloscale.system.files import write_whole
+from yoloscale.system.files import first_free, is_part, make_first_free, write_whole
+from yoloscale.system.formatting import another
+from yoloscale.system.remarks import Say, once, silent
 
 _MAX_NAMED = 3
 
@@ -40,7 +41,7 @@ def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str], say: Say = silent) 
     config.
     """
     if sweep.name is None:
-        directory = make_first_free(sweep.default_name, sweep.directory)
+        directory = SweepDirectory(make_first_free(sweep.directory(sweep.default_name).path))
     else:
         directory = sweep.directory(sweep.name)
         refuse_if_foreign(directory)  # before the lock is written into it, and again under the lock
@@ -74,9 +75,7 @@ def proposed_directory(sweep: ConfiguredSweep) -> SweepDirectory:
     """The folder that `freeze_all` would take if nobody came between; makes nothing."""
     if sweep.name is not None:
         return sweep.directory(sweep.name)
-    base = sweep.default_name
-    candidates = (sweep.directory(base if number == 1 else f"{base}-{number}") for number in count(1))
-    return next(candidate for candidate in candidates if not candidate.path.exists())
+    return SweepDirectory(first_free(sweep.directory(sweep.default_name).path))
 
 
 def refuse_if_taken(sweep: ConfiguredSweep) -> None:
@@ -95,7 +94,7 @@ def say_not_compared(sweep: ConfiguredSweep, say: Say) -> None:
         return
     directory, say, known = sweep.directory(sweep.name), once(say), Sections()
     going_on = [(directory.run(each.name), each) for each in sweep.points]
-    paths = [(directory.path / BASE, sweep.points[0])]
+    paths = [(directory.base, sweep.points[0])]
     paths += [(run.config, each) for run, each in going_on if not run.result.exists()]
     for path, each in paths:
         frozen = load_own(path, known) if path.exists() else each.config
@@ -113,16 +112,19 @@ def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequen
     for each in sweep.points:
         freeze_point(directory.run(each.name), each, known)
     _sync_file_system(directory.path)
-    points = [
-        SweepPoint(each.point.index, each.name, tuple(choice.token for choice in each.point.swept))
-        for each in sweep.points
-    ]
+    points = [swept_point(each.point, each.name) for each in sweep.points]
     write(directory, SweepRecord(tuple(typed), tuple(points), sweep.first.sweep))
 
 
+def swept_point(point: Point, name: str) -> SweepPoint:
+    """A point as it is put on record."""
+    tokens = tuple(choice.token for choice in point.swept)
+    return SweepPoint(point.index, name, tokens, {choice.key: choice.value for choice in point.swept})
+
+
 def freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:
-    """As `claim` leaves a run, but for the sync, which is done once for all."""
-    event_files.begin(run)
+    """As `create_or_resume` leaves a run, but for the sync, which is done once for all."""
+    events.begin(run)
     run.job.mkdir(parents=True, exist_ok=True)
     run.overrides.write_text(dump(_own_overrides(each)), encoding="utf-8")
     _write_config(run, replace(planned(each.config, each.name), id=new_id()), known)
@@ -157,7 +159,7 @@ def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep, say: Say) -> Non
     for run, each, found in moves:
         if found is None:
             freeze_point(run, each, known)  # somebody removed it
-        elif not event_files.exist(run):
+        elif not events.exist(run):
             _write_config(run, found, known)
         else:
             _move_started(run, found)
@@ -268,23 +270,23 @@ def _folders_in(directory: SweepDirectory) -> list[Path]:
 def remove_search(directory: SweepDirectory) -> None:
     """Remove what a search leaves whose command was killed before sweep.yaml was there; the caller has taken it."""
     for entry in directory.path.iterdir():
-        if _is_of_search(entry):
+        if _is_of_search(directory, entry):
             entry.unlink(missing_ok=True)
 
 
-def _is_of_search(entry: Path) -> bool:
-    return entry.name.startswith((JOURNAL, BASE)) and entry.is_file()
+def _is_of_search(directory: SweepDirectory, entry: Path) -> bool:
+    return entry.name.startswith((directory.journal.name, directory.base.name)) and entry.is_file()
 
 
 def _is_ours(directory: SweepDirectory, entry: Path) -> bool:
-    if entry == directory.job or entry.match(f"{directory.record.name}.*.part") or _is_of_search(entry):
+    if entry == directory.job or is_part(entry, of=directory.record) or _is_of_search(directory, entry):
         return True
     if "=" not in entry.name or not entry.is_dir() or entry.is_symlink():
         return False
     run = RunDirectory(entry)
     return all(
         inner in (run.config, run.overrides)
-        or inner.match(f"{run.config.name}.*.part")
+        or is_part(inner, of=run.config)
         or (inner == run.job and not any(inner.iterdir()))
         for inner in entry.iterdir()
     )

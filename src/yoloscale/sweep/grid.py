@@ -6,10 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from yoloscale.config.wording import counted
+from yoloscale.backends.status import status, statuses
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.scheduler import nobody
-from yoloscale.runs.status import Status, status, statuses
+from yoloscale.runs.jobs import nobody
+from yoloscale.runs.status import Status
+from yoloscale.system.formatting import counted
 
 AGAIN_S = 2.0  # until a point that somebody else has is looked at again
 AGAIN_ON_SLURM_S = 30.0  # SLURM is asked for it
@@ -29,7 +30,7 @@ class GridSource:
     ) -> None:
         listed = list(zip(runs, statuses(runs), strict=True))
         chosen = [(run, found) for run, found in listed if _is_open(found, failed_only=failed_only)]
-        self.left_out = [found for _, found in listed if _has_failed(found) and not failed_only]
+        self.left_out = [found for _, found in listed if found.has_failed and not failed_only]
         self.total = len(listed)
         self._said = {run.name: (found.state, found.attempt) for run, found in chosen}
         self._fresh = deque(run for run, _ in chosen)
@@ -76,8 +77,4 @@ class GridSource:
 def _is_open(found: Status, *, failed_only: bool) -> bool:
     if failed_only:
         return found.state == "failed"
-    return found.state != "finished" and not _has_failed(found)
-
-
-def _has_failed(found: Status) -> bool:
-    return found.state == "failed" and not found.is_lost
+    return found.state != "finished" and not found.has_failed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import time
@@ -13,9 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.runs.liveness import is_alive
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.system.files import write_whole
+from yoloscale.system.files import host_name, write_whole
+from yoloscale.system.liveness import is_alive
 
 SILENT_S = 900.0  # one on another machine is thought dead then; it may wait for its turn at a search for 600 s
 
@@ -68,7 +67,7 @@ def on_record(sweep: SweepDirectory) -> Iterator[SweepLauncher]:
     """Put this process down as a launcher of the sweep for as long as this is entered."""
     alive(sweep)  # removes what is left of those that were killed
     host, pid = socket.gethostname(), os.getpid()
-    name = f"launcher-{re.sub(r'[^A-Za-z0-9.-]', '-', host)}-{pid}.json"
+    name = f"launcher-{host_name()}-{pid}.json"
     found = SweepLauncher(sweep.job / name, host, pid, round(time.time(), 3))
     found.request.unlink(missing_ok=True)
     write_whole(found.record, json.dumps({"host": host, "pid": pid, "time": found.since}))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections import Counter
@@ -16,39 +15,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.agent.attempts import TimeLimit, end_of_job
+from yoloscale.backends import registry
+from yoloscale.backends.check import validate
 from yoloscale.config.freeze import Sections, load, load_own
-from yoloscale.config.machine import this_machine
-from yoloscale.config.remarks import Say
-from yoloscale.config.schema import Launcher
-from yoloscale.config.sweep import SweepConfig
+from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.topology import differences
-from yoloscale.config.validate import validate
-from yoloscale.launch.attempts import TimeLimit, end_of_job
-from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED
-from yoloscale.launch.process import start_detached
-from yoloscale.launch.spec import WORKER
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.launch.here import wait_until_started
 from yoloscale.launch.start import prepared_again
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.liveness import is_alive
-from yoloscale.runs.scheduler import nobody
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, read
-from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import launchers
 from yoloscale.sweep.grid import GridSource
 from yoloscale.sweep.pool import PoolEnd, PoolObserver, Source, run_pool
 from yoloscale.sweep.prepare import needs
 from yoloscale.sweep.problems import gathered
-from yoloscale.sweep.search.search import base_of, open_search
+from yoloscale.sweep.search.search import open_search
 from yoloscale.sweep.search.source import SearchSource
 from yoloscale.sweep.slots import Slots, plan_slots
 from yoloscale.system.files import write_whole
+from yoloscale.system.machine import this_machine
+from yoloscale.system.processes import start_detached
+from yoloscale.system.remarks import Say
+from yoloscale.system.variables import VISIBLE_GPUS
 
 PointSource = GridSource | SearchSource
-START_S = 30.0
 REPORT_WIDTH = 120
-ENDED_POLL_S = 0.05
 
 
 def run_sweep(
@@ -58,7 +54,6 @@ def run_sweep(
     slots: Slots,
     *,
     conclude: Callable[[PoolEnd], None] = lambda end: None,
-    worker: str = WORKER,
 ) -> PoolEnd:
     """Train the points that a source gives, in this process's main thread, until they have ended or are stopped.
 
@@ -66,7 +61,7 @@ def run_sweep(
 
     `conclude` is called at the end, while others still see that this launcher is at work.
     """
-    job_end = end_of_job(load(frozen_config(sweep)).cluster, TimeLimit(), observer.say)
+    job_end = end_of_job(load(frozen_config(sweep)).cluster, registry.job_time_left(), TimeLimit(), observer.say)
     with launchers.on_record(sweep) as launcher:
         end = run_pool(
             source,
@@ -75,7 +70,6 @@ def run_sweep(
             max_failures=read(sweep).settings.max_failures,
             is_cancelled=launcher.is_asked_to_stop,
             job_end=job_end,
-            worker=worker,
         )
         conclude(end)
         return end
@@ -103,13 +97,13 @@ def frozen_slots(sweep: SweepDirectory, settings: SweepConfig | None = None) -> 
     cluster = load(frozen_config(sweep)).cluster
     machine, parallel = this_machine(), (settings or read(sweep).settings).parallel
     cluster.gpus = _named(sweep)
-    return plan_slots(cluster, machine, parallel=parallel, visible=os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return plan_slots(cluster, machine, parallel=parallel, visible=os.environ.get(VISIBLE_GPUS))
 
 
 def frozen_config(sweep: SweepDirectory) -> Path:
     """A config that says where all points go on; finished ones keep that of their own. ConfigError if there is none."""
     runs = sorted(sweep.runs(), key=lambda run: run.result.exists())
-    candidates = (base_of(sweep), *(run.config for run in runs))
+    candidates = (sweep.base, *(run.config for run in runs))
     found = next((path for path in candidates if path.exists()), None)
     if found is None:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: it has no points", "type the sweep's own command again"))
@@ -118,7 +112,7 @@ def frozen_config(sweep: SweepDirectory) -> Path:
 
 def name_gpus(sweep: SweepDirectory, gpus: Sequence[int] | None) -> None:
     """Put down which of the visible GPUs the sweep's points share out among them; None: all."""
-    file = _gpus_file(sweep)
+    file = sweep.gpus
     if gpus is None:
         file.unlink(missing_ok=True)
     else:
@@ -129,8 +123,8 @@ def refuse_unlike(runs: Sequence[RunDirectory]) -> None:
     """Raise ConfigError unless these points are all to run here, and in the same way."""
     known = Sections()
     configs = [load_own(run.config, known) for run in runs]
-    if elsewhere := next((config for config in configs if config.cluster.launcher is not Launcher.local), None):
-        found = f"{elsewhere.cluster.launcher.value} in some of its points, local in others"
+    if elsewhere := next((config for config in configs if not config.cluster.is_here), None):
+        found = f"{elsewhere.cluster.launcher} in some of its points, local in others"
         instead = "resume each point alone, or type the sweep's own command again"
         raise ConfigError(Problem("cluster.launcher", found, instead))
     for config, run in zip(configs[1:], runs[1:], strict=True):
@@ -152,21 +146,11 @@ def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -
 
 def start_in_background(sweep: SweepDirectory, *, failed_only: bool = False) -> int:
     """Hand a frozen sweep to a launcher that outlives this process and its terminal; that launcher's pid."""
-    log = log_of(sweep)
+    log = sweep.launcher_log
     argv = [sys.executable, "-m", "yoloscale.sweep.local", str(sweep.path.absolute())]
     pid = start_detached([*argv, *(["--failed"] if failed_only else [])], log)
-    started, deadline = time.time(), time.monotonic() + START_S
-    while all(launcher.pid != pid for launcher in launchers.alive(sweep)):
-        if not is_alive(socket.gethostname(), pid, started) or time.monotonic() > deadline:
-            said = "\n".join(last_lines(log, 20))
-            raise ConfigError(Problem("--detach", f"the sweep's launcher did not start:\n{said}", f"its log is {log}"))
-        time.sleep(ENDED_POLL_S)
+    wait_until_started("the sweep's launcher", pid, log, lambda: pid in [each.pid for each in launchers.alive(sweep)])
     return pid
-
-
-def log_of(sweep: SweepDirectory) -> Path:
-    """What launchers of the sweep in the background have printed."""
-    return sweep.job / "launcher.log"
 
 
 def source_of(sweep: SweepDirectory, say: Callable[[str], None], *, failed_only: bool = False) -> PointSource:
@@ -178,16 +162,12 @@ def source_of(sweep: SweepDirectory, say: Callable[[str], None], *, failed_only:
 
 def _named(sweep: SweepDirectory) -> list[int] | None:
     try:
-        return [int(index) for index in json.loads(_gpus_file(sweep).read_text(encoding="utf-8"))]
+        return [int(index) for index in json.loads(sweep.gpus.read_text(encoding="utf-8"))]
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
         instead = "type the sweep's own command again, with device= as before"
-        raise ConfigError(Problem(str(_gpus_file(sweep)), f"no list of GPUs: {error}", instead)) from error
-
-
-def _gpus_file(sweep: SweepDirectory) -> Path:
-    return sweep.job / "gpus.json"
+        raise ConfigError(Problem(str(sweep.gpus), f"no list of GPUs: {error}", instead)) from error
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -196,7 +176,7 @@ def main(arguments: Sequence[str]) -> int:
         return _launched(SweepDirectory(Path(arguments[0])), failed_only="--failed" in arguments)
     except ConfigError as error:
         _say(str(error))
-        return 2
+        return BAD_CONFIG
 
 
 def _launched(sweep: SweepDirectory, *, failed_only: bool) -> int:

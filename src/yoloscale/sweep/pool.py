@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
-from yoloscale.config.cpus import LIMIT
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.exits import describe_exit
-from yoloscale.launch.claim import Claim, lock
-from yoloscale.launch.outcome import FAILED, FINISHED, INTERRUPTED, STOPPED, TOLD
-from yoloscale.launch.process import Dependent
-from yoloscale.launch.slurm.own_job import JobEnd
-from yoloscale.launch.spec import WORKER
-from yoloscale.launch.stop import StopRequests
+from yoloscale.agent.job_end import JobEnd
+from yoloscale.agent.stop_signals import StopSignals
+from yoloscale.backends.run_lock import RunLock, lock
+from yoloscale.errors import ConfigError
+from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.scheduler import nobody
+from yoloscale.runs.endings import record_failure
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, read_progress, status
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import devices
 from yoloscale.sweep.slots import Slots
+from yoloscale.system.processes import ChildProcess, describe_exit
+from yoloscale.system.signals import STOP_SIGNALS
+from yoloscale.system.variables import CPU_SHARE, VISIBLE_GPUS
 
 LAUNCHER = "yoloscale.launch.supervise"
 POLL_S = 0.1
 SLOW_POLL_S = 1.0  # for what others have to let go of
-_TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in TOLD))
+_TOLD_CODES = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in STOP_SIGNALS))
 
 
 class Source(Protocol):
@@ -75,7 +73,7 @@ class PoolEnd:
 @dataclass(frozen=True)
 class _Running:
     run: RunDirectory
-    process: Dependent
+    process: ChildProcess
     gpus: tuple[str, ...]
 
 
@@ -87,7 +85,6 @@ def run_pool(
     max_failures: int | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
     job_end: JobEnd | None = None,
-    worker: str = WORKER,
 ) -> PoolEnd:
     """Train the runs of a source, `slots.count` at a time, and stay until all have ended. Main thread only.
 
@@ -98,16 +95,16 @@ def run_pool(
         is_cancelled: asked each second; once it is so, all that trains saves and stops as cancelled.
         job_end: of the SLURM job around all runs; once it is near, they save and stop as by SIGTERM.
     """
-    with StopRequests() as requests:
+    with StopSignals() as requests:
         pool = _Pool(source, slots, observer, requests, job_end)
-        return pool.until_end(max_failures, is_cancelled, worker)
+        return pool.until_end(max_failures, is_cancelled)
 
 
 class _Pool:
     """The runs that train now, and how the others ended."""
 
     def __init__(
-        self, source: Source, slots: Slots, observer: PoolObserver, requests: StopRequests, job_end: JobEnd | None
+        self, source: Source, slots: Slots, observer: PoolObserver, requests: StopSignals, job_end: JobEnd | None
     ) -> None:
         self._source, self._slots, self._observer, self._requests = source, slots, observer, requests
         self._job_end = job_end
@@ -117,7 +114,7 @@ class _Pool:
         self._try_again_at = self._look_at = 0.0
         self._waits_for_gpus = False
 
-    def until_end(self, max_failures: int | None, is_cancelled: Callable[[], bool], worker: str) -> PoolEnd:
+    def until_end(self, max_failures: int | None, is_cancelled: Callable[[], bool]) -> PoolEnd:
         """Poll until nothing runs, and nothing is left or wanted."""
         try:
             while True:
@@ -130,7 +127,7 @@ class _Pool:
                         f"failed points: {self._end.count('failed')} (sweep.max_failures): no other starts"
                     )
                 if not self._is_stopping and not has_failed_often:
-                    self._fill(worker)
+                    self._fill()
                 self._observer.watch()
                 is_over = self._is_stopping or has_failed_often or self._source.is_exhausted()
                 if is_over and not self._running:
@@ -162,7 +159,7 @@ class _Pool:
                 self._end.is_cancelled = True
                 for each in self._running:
                     if not read_progress(each.run).cancelled:
-                        events.note(each.run, events.CANCELLED)  # on record first: launchers look there for why
+                        events.note(each.run, events.Cancelled())  # on record first: launchers look there for why
                 self._tell(signal.SIGTERM)
 
     def _tell(self, number: signal.Signals) -> None:
@@ -170,7 +167,7 @@ class _Pool:
         for each in self._running:
             each.process.send(number)
 
-    def _fill(self, worker: str) -> None:
+    def _fill(self) -> None:
         """Start runs while there is room."""
         if time.monotonic() < self._try_again_at:
             return
@@ -185,7 +182,7 @@ class _Pool:
                 if taken is None:
                     self._try_again_at = time.monotonic() + SLOW_POLL_S
                     return
-                self._start(taken, leased, worker)
+                self._start(taken, leased)
             finally:
                 leased.release()
 
@@ -197,7 +194,7 @@ class _Pool:
             self._observer.say("all GPUs are taken by another sweep on this machine: waiting for it")
         self._waits_for_gpus = is_waiting
 
-    def _next(self) -> Claim | None:
+    def _next(self) -> RunLock | None:
         """The next run that nobody else has and that is not finished, locked."""
         while (run := self._source.next()) is not None:
             if not run.config.exists():
@@ -217,15 +214,15 @@ class _Pool:
             self._source.ended(run, found)
         return None
 
-    def _start(self, taken: Claim, leased: devices.Lease, worker: str) -> None:
+    def _start(self, taken: RunLock, leased: devices.Lease) -> None:
         run = taken.run
-        argv = [sys.executable, "-m", LAUNCHER, str(run.path), str(taken.descriptor), worker]
-        variables = {LIMIT: str(self._slots.cpus)}
+        argv = [sys.executable, "-m", LAUNCHER, str(run.path), str(taken.descriptor)]
+        variables = {CPU_SHARE: str(self._slots.cpus)}
         if self._slots.gpus is not None:
-            variables["CUDA_VISIBLE_DEVICES"] = ",".join(leased.gpus)
+            variables[VISIBLE_GPUS] = ",".join(leased.gpus)
         try:
-            process = Dependent(
-                argv, {**os.environ, **variables}, log_of(run), keep_open=(taken.descriptor, *leased.descriptors)
+            process = ChildProcess(
+                argv, {**os.environ, **variables}, run.supervisor_log, keep_open=(taken.descriptor, *leased.descriptors)
             )
         finally:
             taken.release()  # the launcher has it now
@@ -249,23 +246,16 @@ class _Pool:
         found = status(run, nobody)
         if (lost := run.loss()) is not None:
             return replace(found, state="failed", error=lost)
-        is_told = found.state == "finished" or (found.state == "failed" and not found.is_lost)
+        is_told = found.state == "finished" or found.has_failed
         is_cancelled = found.state == "cancelled" and exit_code == -signal.SIGKILL  # by `cancel --now` of this point
         if exit_code in _TOLD_CODES or is_told or is_cancelled:
             return found
-        said = last_lines(log_of(run), 1)
+        said = last_lines(run.supervisor_log, 1)
         error = f"its launcher {describe_exit(exit_code)}" + (f": {said[0]}" if said and exit_code >= 0 else "")
-        attempt = events.last_attempt(events.history(run))
-        events.note(run, events.FAILED, attempt=attempt, rank=None, host=socket.gethostname(), error=error)
-        events.note(run, events.EXITED, attempt=attempt, exit_code=FAILED)
+        record_failure(run, None, error)
         return replace(status(run, nobody), state="failed", error=error)  # on a full disk, that is not on record
 
 
 def _held(found: Status) -> Status:
     """Of a run that somebody else has. Its new launcher may not have said so yet, its old one not have ended yet."""
     return found if found.is_active or found.state == "finished" else replace(found, state="pending")
-
-
-def log_of(run: RunDirectory) -> Path:
-    """What the launcher of a run in a pool printed."""
-    return run.job / "supervisor.log"

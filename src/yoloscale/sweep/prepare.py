@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.remarks import Say, once
 from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError
 from yoloscale.launch.prepare import prepare, refuse_weights
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep
 from yoloscale.sweep.problems import gathered
+from yoloscale.system.remarks import Say, once
 
 _Result = TypeVar("_Result")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from yoloscale.config.errors import Problem
+from yoloscale.errors import Problem
 
 MAX_SHOWN = 10
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yoloscale.config.remarks import Say
-from yoloscale.config.schema import Launcher
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all
 from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.freeze import freeze_all, refuse_if_taken
+from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.local import name_gpus
-from yoloscale.sweep.points import expand
 from yoloscale.sweep.prepare import prepare_all
+from yoloscale.system.remarks import Say
 
 
 def ready(tokens: Sequence[str], say: Say, found: ConfiguredSweep | None = None) -> TakenSweep:
@@ -23,7 +22,7 @@ def ready(tokens: Sequence[str], say: Say, found: ConfiguredSweep | None = None)
     refuse_if_taken(sweep)
     taken = freeze_all(prepare_all(sweep, say), tokens, say)
     try:
-        if sweep.first.cluster.launcher is Launcher.local:
+        if sweep.first.cluster.is_here:
             name_gpus(taken.directory, sweep.points[0].composed.cluster.gpus)
     except BaseException:
         taken.release()

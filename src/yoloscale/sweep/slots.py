@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.machine import Machine
+from yoloscale.config.check.gpus import number_problems
 from yoloscale.config.schema import ClusterConfig, Device
-from yoloscale.config.wording import counted
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.formatting import counted
+from yoloscale.system.machine import Machine
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,8 @@ def named_gpus(chosen: Sequence[int] | None, machine: Machine, visible: str | No
     seen = names[: machine.gpu_count] or [str(index) for index in range(machine.gpu_count)]
     if chosen is None:
         return tuple(seen)
-    if missing := [index for index in chosen if not 0 <= index < len(seen)]:
-        found = f"GPU {', '.join(map(str, missing))}; {counted(len(seen), 'GPU')} visible here"
-        raise ConfigError(Problem("cluster.gpus", found, f"write numbers from 0 to {len(seen) - 1}"))
-    if len(set(chosen)) < len(chosen):
-        found = f"{list(chosen)} names a GPU twice"
-        raise ConfigError(Problem("cluster.gpus", found, "give each rank a GPU of its own"))
+    if problems := number_problems(chosen, len(seen)):
+        raise ConfigError(problems)
     return tuple(seen[index] for index in chosen)
 
 

@@ -8,22 +8,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.backends import registry
+from yoloscale.backends.base import JobRequest, JobsLeftError
+from yoloscale.backends.status import statuses
 from yoloscale.config.freeze import load
 from yoloscale.config.locations import cache_folder
-from yoloscale.config.schema import Config, Launcher
+from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.config.topology import differences
-from yoloscale.launch.slurm.job import SlurmJob
-from yoloscale.launch.slurm.limits import ask_array_limits
-from yoloscale.launch.slurm.record import record_cancel
-from yoloscale.launch.slurm.submit import submit
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import statuses
+from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.sweep.arrays import ArraysLeftError, jobs_of, parts_of, ranges, submit_parts
-from yoloscale.sweep.search.search import base_of
+from yoloscale.system.formatting import ranges
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,12 @@ class Submission:
 
 def array_job(
     config: Config, sweep: SweepDirectory, typed: Sequence[str], indices: Iterable[int], *, asks: bool = False
-) -> SlurmJob:
+) -> JobRequest:
     """The array of some points of a sweep; `config` is that of one of them, whose cluster is that of all.
 
     `asks`: it is a search, whose elements ask for their points.
     """
-    return SlurmJob(
+    return JobRequest(
         cluster=config.cluster,
         name=sweep.name,
         folder=sweep.path.absolute(),
@@ -53,15 +51,15 @@ def array_job(
     )
 
 
-def launcher_of(sweep: SweepDirectory, indices: Sequence[int]) -> Launcher:
+def cluster_of(sweep: SweepDirectory, indices: Sequence[int]) -> ClusterConfig:
     """Where the first of these points is to run, or, without any, the first that is there."""
-    if (base := base_of(sweep)).exists():
-        return load(base).cluster.launcher
+    if (base := sweep.base).exists():
+        return load(base).cluster
     points = sweep.points()
     chosen = [points[index] for index in indices] or [each for each in points if sweep.run(each.name).config.exists()]
     if not chosen:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: no point is left", "type the sweep's own command again"))
-    return load(sweep.run(chosen[0].name).config).cluster.launcher
+    return load(sweep.run(chosen[0].name).config).cluster
 
 
 def submit_points(
@@ -75,14 +73,15 @@ def submit_points(
     runs = sweep.runs()
     arrays, waiting = list[str](), list[tuple[RunDirectory, str]]()
     try:
-        config, parts = _config_of_all(sweep, indices), parts_of(indices, ask_array_limits())
-        for array, part in submit_parts(array_job(config, sweep, typed, indices), parts, submit):
-            arrays.append(array)
-            waiting += [(runs[index], part.element_of(array, index)) for index in part.indices]
-            for run, job in waiting[-len(part.indices) :]:
-                events.record(run, events.SUBMITTED, job=job)
+        config = _config_of_all(sweep, indices)
+        request, backend = array_job(config, sweep, typed, indices), registry.required(config.cluster)
+        for part in backend.submit_points(request, indices):
+            arrays.append(part.id)
+            for index, job in part.jobs.items():
+                waiting.append((runs[index], job))
+                events.append(runs[index], events.Submitted(job=job))
     except ConfigError as error:
-        if not isinstance(error, ArraysLeftError):
+        if not isinstance(error, JobsLeftError):
             arrays.clear()
             for run, job in waiting:
                 record_cancel(run, job)
@@ -95,12 +94,7 @@ def submit_points(
     return Submission(tuple(arrays), tuple(indices))
 
 
-def script_jobs(job: SlurmJob, indices: Sequence[int]) -> list[SlurmJob]:
-    """The jobs whose scripts would be submitted for these points."""
-    return jobs_of(job, parts_of(indices, ask_array_limits()))
-
-
-def said_of_others(first: SlurmJob, others: int) -> str:
+def said_of_others(first: JobRequest, others: int) -> str:
     """What the script of the first of several arrays leaves out."""
     return (
         f"this is the script of {first.array}; the site takes no larger array: the same without --dry-run submits "
@@ -115,8 +109,8 @@ def _config_of_all(sweep: SweepDirectory, indices: Sequence[int]) -> Config:
     paths = [sweep.run(point.name).config for point in points]
     first, section = load(paths[0]), _cluster_section(paths[0])
     alone = "all points are one job array: resume that point alone, or type the sweep's own command again"
-    if first.cluster.launcher is not Launcher.slurm:
-        found = f"{first.cluster.launcher.value} in point {points[0].name}"
+    if first.cluster.is_here:
+        found = f"{first.cluster.launcher} in point {points[0].name}"
         raise ConfigError(Problem("cluster.launcher", found, alone))
     for point, path in zip(points, paths, strict=True):
         if _cluster_section(path) == section:
@@ -150,6 +144,6 @@ def refuse_if_missing(sweep: SweepDirectory, indices: Sequence[int]) -> None:
     """Raise ConfigError if the folder of one of these points was removed; a search makes such a point by itself."""
     runs = sweep.runs()
     missing = [runs[index].name for index in indices if not runs[index].config.exists()]
-    if missing and not base_of(sweep).exists():
+    if missing and not sweep.base.exists():
         found = f"{sweep.name!r}: {len(missing)} of its points are not there any more, the first: {missing[0]}"
         raise ConfigError(Problem("SWEEP", found, "type the sweep's own command again: it makes them anew"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from yoloscale.runs.status import Status, statuses
+from yoloscale.backends.status import statuses
+from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory
 
 
@@ -18,6 +19,4 @@ def unfinished(sweep: SweepDirectory, *, failed_only: bool = False) -> list[int]
 def _is_open(status: Status, *, failed_only: bool) -> bool:
     if failed_only:
         return status.state == "failed"
-    is_frozen_only = status.job is None and status.attempt == 0  # a point that was never submitted is pending, too
-    is_over = status.state == "finished" or (status.state == "failed" and not status.is_lost)
-    return not is_over and (is_frozen_only or not status.is_active)
+    return status.state != "finished" and not status.has_failed and not status.is_taken

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import re
 import secrets
 import socket
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 MAX_HOST = 100
@@ -20,21 +24,75 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
 
 
+def is_part(entry: Path, of: Path) -> bool:
+    """Whether it is what a killed writer of the file has left."""
+    return entry.match(f"{of.name}.*{PART}")
+
+
 def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
     """Replace a file, as UTF-8; `synced`: it survives a power cut.
 
     Raises OSError if the disk does not take it; the file that was there stays.
     """
+    with replacement(path) as part:
+        part.write_text(text, encoding="utf-8")
+        if synced:
+            sync(part)
+
+
+@contextlib.contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """A name to write a file to, which takes the place of `path` at the end of the block; an error leaves nothing."""
     part = beside(path)
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            if synced:
-                file.flush()
-                os.fsync(file.fileno())
+        yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def first_free(path: Path, first: int = 1) -> Path:
+    """`path`, `path-2`, `path-3`, …, whichever is not there yet; from `first` on. Makes nothing."""
+    return next(candidate for candidate in _numbered(path, first) if not candidate.exists())
+
+
+def make_first_free(path: Path) -> Path:
+    """Make the folder `path`, `path-2`, `path-3`, …, whichever is the first that nobody has; and its parents."""
+    for candidate in _numbered(path):
+        try:
+            candidate.mkdir(parents=True)  # atomic: of two that try, one gets it
+        except FileExistsError:
+            continue
+        return candidate
+    raise AssertionError("numbers do not end")
+
+
+def _numbered(path: Path, first: int = 1) -> Iterator[Path]:
+    return (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in count(first))
+
+
+def sync(path: Path) -> None:
+    """Make a file or a folder survive a power cut. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """The content of a file, in pieces of 1 MiB at most."""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file's content, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for block in blocks(path):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def host_name() -> str:

@@ -14,8 +14,9 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from yoloscale.config.check.service_variables import EXPERIMENT
 from yoloscale.config.schema import MlflowConfig
-from yoloscale.config.service_variables import EXPERIMENT
+from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
 IDENTITY_TAG = "yoloscale.id"
@@ -23,11 +24,13 @@ NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")  # MLflow's rule for the names of metr
 MAX_PARAM = 500  # characters that every version of MLflow takes
 BATCH = 100  # parameters in one call, MLflow's limit
 REQUEST_TIMEOUT_S, REQUEST_RETRIES = 10, 2
-STATUS = {0: "FINISHED", 75: "SCHEDULED", 130: "KILLED"}
+STATUS = {FINISHED: "FINISHED", STOPPED: "SCHEDULED", INTERRUPTED: "KILLED"}
 
 
 class MlflowTracker(Tracker):
     """Logs to a tracking server or to a local file; a run is found again by a tag."""
+
+    takes_models = True
 
     def __init__(self, config: MlflowConfig, facts: RunFacts) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_TIMEOUT_S))

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from yoloscale.config.validate_environment import is_secret
-from yoloscale.config.validate_logger import LOGIN_IN_URL
-
-HIDDEN = "***"
+from yoloscale.system.secrets import HIDDEN, is_secret, without_logins
 
 
 def shown(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,11 +16,6 @@ def shown(tree: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(cluster, dict) and isinstance(cluster.get("env"), dict):
         cluster["env"] = dict.fromkeys(cluster["env"], HIDDEN)
     return plain
-
-
-def without_logins(text: str) -> str:
-    """A text without the user and password of an address in it."""
-    return LOGIN_IN_URL.sub(f"://{HIDDEN}@", text)
 
 
 def _shown(key: str, value: Any) -> Any:

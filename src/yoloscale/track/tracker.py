@@ -51,6 +51,9 @@ class Tracker:
     they raise is a warning, and the end of this tracker; never of the run.
     """
 
+    takes_models = False
+    """Whether `uses` and `artifact` are to be called, whose arguments take time to be made."""
+
     def log(self, values: Mapping[str, float], step: int, *, is_epoch: bool) -> None:
         """Numbers after `step` optimiser steps, of a step or of a whole epoch.
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import wandb
 
+from yoloscale.config.check.wandb_access import environment_with, has_key, mode_of, server_of, silence
 from yoloscale.config.schema import WandbArtifacts, WandbConfig, WandbMode
-from yoloscale.config.wandb_access import environment_with, has_key, mode_of, server_of, silence
+from yoloscale.exit_codes import STOPPED
 from yoloscale.track.tracker import Artifact, RunFacts, Tracker
 
 INIT_TIMEOUT_S = 30  # then the run is logged offline, to be synchronised later
@@ -28,7 +29,7 @@ class WandbTracker(Tracker):
         reason = _why_offline(config) if mode is WandbMode.online else None
         self._is_shared = mode is WandbMode.online and facts.nodes > 1
         self._facts, self._number = facts, 0
-        self._takes_models = config.artifacts is WandbArtifacts.final  # MLflow may be told of them nevertheless
+        self.takes_models = config.artifacts is WandbArtifacts.final
         if reason is None:
             try:
                 self._run = _start(config, facts, "shared" if self._is_shared else mode.value)
@@ -79,8 +80,6 @@ class WandbTracker(Tracker):
         self._run.summary.update(dict(values))
 
     def uses(self, name: str, digest: str, metadata: Mapping[str, Any]) -> None:
-        if not self._takes_models:
-            return
         data = wandb.Artifact(_slug(name), type="dataset", metadata={**metadata, "digest": digest})
         file = self._facts.folder / "wandb" / "fingerprint.txt"  # the same images and labels are the same version
         file.write_text(f"{digest}\n")
@@ -91,8 +90,6 @@ class WandbTracker(Tracker):
             self._run._log_artifact(data, is_user_created=True, use_after_commit=True)
 
     def artifact(self, made: Artifact) -> None:
-        if not self._takes_models:
-            return
         name = f"{_slug(made.name)}-{self._facts.identity}"
         model = wandb.Artifact(name, type="model", metadata=dict(made.metadata))
         model.add_file(str(made.path), name=made.path.name, policy="immutable", skip_cache=True)  # no copy is kept
@@ -102,7 +99,7 @@ class WandbTracker(Tracker):
         self._run.alert(title, text)
 
     def close(self, exit_code: int) -> None:
-        if exit_code == 75:
+        if exit_code == STOPPED:
             self._run.mark_preempting()
         try:
             self._run.finish(exit_code=exit_code)

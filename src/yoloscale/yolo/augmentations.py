@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from ultralytics.data.augment import Albumentations
 
-from yoloscale.config.augmentations import KEY, SERIALISED
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.check.augmentations import KEY, SERIALISED
 from yoloscale.config.keys import nearest
+from yoloscale.errors import ConfigError, Problem
 
 PACKAGES = ("albumentations", "albumentationsx")  # both are imported as `albumentations`
 NONE = "no albumentations"

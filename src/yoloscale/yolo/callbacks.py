@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.callbacks import EVENTS, Callback, parse
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.config.check.callbacks import EVENTS, Callback, parse
 from yoloscale.config.keys import nearest
-from yoloscale.dist.heartbeat import CALLING, HEARTBEAT
+from yoloscale.distributed.heartbeat import CALLING, HEARTBEAT
+from yoloscale.errors import ConfigError, Problem
 
 Registry = dict[str, list[Callable[[Any], None]]]
 _INSTEAD_OF_EXIT = " (to end the run, evaluated and saved, set trainer.stop = True)"

@@ -8,13 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.data import check_classes
-from yoloscale.dist import group
-from yoloscale.dist.heartbeat import HEARTBEAT
+from yoloscale.config.schema import LabelKind, Task
+from yoloscale.datasets.check import classes as check_classes
+from yoloscale.distributed import group
+from yoloscale.distributed.heartbeat import HEARTBEAT
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.yolo.evaluation import BATCH
-
-DETECTION_LIKE = frozenset({"detect", "segment", "pose", "obb"})
 
 
 def build(trainer: Any) -> tuple[Any, Any]:
@@ -24,14 +23,14 @@ def build(trainer: Any) -> tuple[Any, Any]:
     whatever `rect` says, as in `yolo train`. What depends on both sets
     (class weights, the number of detections kept) is set on the trainer's model.
     """
-    args = trainer.args
+    args, task = trainer.args, Task(trainer.args.task)
     cached, args.cache = args.cache, False
     rectangular, args.rect = args.rect, False  # ours, too (`data.rectangles`); Ultralytics would sort the images
     with signs_of_life():
         train = trainer.build_dataset(trainer.data["train"], "train", args.batch)
         validation = trainer.build_dataset(trainer.data[args.split], "val", BATCH)
     args.cache, args.rect = cached, rectangular
-    if args.task == "classify" and not args.single_cls:
+    if task.label_kind is LabelKind.folders and not args.single_cls:
         _refuse_other_classes(Path(args.data), tuple(train.base.classes))
     for dataset in (train, validation):
         if hasattr(dataset, "im_files"):
@@ -39,12 +38,12 @@ def build(trainer: Any) -> tuple[Any, Any]:
     trainer.train_loader = SimpleNamespace(dataset=train)
     trainer.test_loader = SimpleNamespace(dataset=validation)
     trainer.set_class_weights()
-    if args.task in DETECTION_LIKE:
+    if task.finds_objects:
         from ultralytics.models.yolo.detect import DetectionValidator
 
         DetectionValidator._check_max_det(args, {"train": train, "val": validation})
         trainer.model.set_head_attr(max_det=args.max_det)
-    if args.task == "classify":
+    if task.label_kind is LabelKind.folders:
         trainer.model.transforms = validation.torch_transforms  # travels with the weights: predict uses it
     return train, validation
 

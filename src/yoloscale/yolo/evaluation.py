@@ -19,10 +19,10 @@ from ultralytics.data.build import ContiguousDistributedSampler
 from ultralytics.nn.autobackend import AutoBackend
 
 from yoloscale.data.loader import start_worker
-from yoloscale.dist import group
-from yoloscale.dist.environment import Ranks
-from yoloscale.dist.heartbeat import EVALUATING, HEARTBEAT, MEASURING, PREPARING
-from yoloscale.dist.peers import PEERS
+from yoloscale.distributed import group
+from yoloscale.distributed.environment import Ranks
+from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, MEASURING, PREPARING
+from yoloscale.distributed.peers import PEERS
 from yoloscale.yolo.convolutions import untuned
 from yoloscale.yolo.numerics import full_precision
 from yoloscale.yolo.plots import wait as plots_drawn

@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.errors import ConfigError
-from yoloscale.config.schema import Task
-from yoloscale.data.once import locked
+from yoloscale.config.schema import LabelKind, Task
+from yoloscale.errors import ConfigError
+from yoloscale.system.locks import locked
 
 
 def dataset(source: str, task: Task) -> str:
@@ -37,7 +37,7 @@ def dataset(source: str, task: Task) -> str:
     name = Path(source).stem
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / f".{name}.lock"):
-        if task is Task.classify:
+        if task.label_kind is LabelKind.folders:
             _download_classes(source, folder)
             return str(folder / source)
         _download_described(Path(source), folder)

@@ -17,10 +17,7 @@ from yoloscale.config.schema import Task
 from yoloscale.data.seeds import derive, seed_all
 from yoloscale.yolo.messages import CHOSEN
 from yoloscale.yolo.numerics import be_deterministic
-
-# Losses that Ultralytics averages over the batch; all others it multiplies by the batch size. A test compares the
-# loss of a batch with that of the same batch twice over.
-MEANS = frozenset({Task.classify})
+from yoloscale.yolo.tasks import adapter_of
 
 
 class UltralyticsLearner:
@@ -31,7 +28,7 @@ class UltralyticsLearner:
     """
 
     def __init__(self, trainer: Any, task: Task, rtdetr: bool, seed: int, channels_last: bool) -> None:
-        self.reduction: Literal["sum", "mean"] = "mean" if rtdetr or task in MEANS else "sum"
+        self.reduction: Literal["sum", "mean"] = adapter_of(task, rtdetr).reduction
         self._trainer = trainer
         seed_all(derive("model", seed))  # the same initial weights on every rank
         if trainer.args.deterministic:

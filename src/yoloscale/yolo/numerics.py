@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from yoloscale.config.schema import Task
+from yoloscale.yolo.tasks import ADAPTERS
 
 # of what Ultralytics' losses and models differentiate: torch 2.14 has no deterministic CUDA kernel for these
 # (torch.use_deterministic_algorithms lists them); a test looks for them in a step of every task
@@ -27,7 +28,6 @@ NOT_DETERMINISTIC = frozenset(
         ),
     }
 )
-PROTOTYPES = 4  # a segmentation model's masks have this fraction of the image's size
 
 
 def be_deterministic(compiles: bool) -> None:
@@ -51,8 +51,7 @@ def not_deterministic(task: Task, rtdetr: bool, args: Any) -> str | None:
     """
     if rtdetr:
         return SAMPLING
-    resizes = task is Task.segment and (args.multi_scale or args.mask_ratio != PROTOTYPES)
-    return INTERPOLATION if resizes or task in (Task.semantic, Task.depth) else None
+    return INTERPOLATION if ADAPTERS[task].interpolates(args) else None
 
 
 def caveat(task: Task, rtdetr: bool, args: Any) -> str | None:

@@ -18,23 +18,7 @@ from ultralytics.nn.tasks import load_checkpoint, yaml_model_load
 from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT
 
 from yoloscale.config.schema import Config, Task
-
-TRAINERS = {
-    Task.detect: ("ultralytics.models.yolo.detect", "DetectionTrainer"),
-    Task.segment: ("ultralytics.models.yolo.segment", "SegmentationTrainer"),
-    Task.semantic: ("ultralytics.models.yolo.semantic", "SemanticSegmentationTrainer"),
-    Task.depth: ("ultralytics.models.yolo.depth", "DepthTrainer"),
-    Task.classify: ("ultralytics.models.yolo.classify", "ClassificationTrainer"),
-    Task.pose: ("ultralytics.models.yolo.pose", "PoseTrainer"),
-    Task.obb: ("ultralytics.models.yolo.obb", "OBBTrainer"),
-}
-RTDETR = ("ultralytics.models.rtdetr.train", "RTDETRTrainer")
-
-
-def trainer_class(task: Task, rtdetr: bool) -> Any:
-    """Ultralytics' trainer class for a task; RT-DETR has one of its own."""
-    module, name = RTDETR if rtdetr else TRAINERS[task]
-    return getattr(import_module(module), name)
+from yoloscale.yolo.tasks import ADAPTERS, adapter_of
 
 
 def is_rtdetr(model: str) -> bool:
@@ -58,8 +42,8 @@ def arguments(config: Config, task: Task, data: Path, model: str, batch: int) ->
     named = {key: value for key, value in vars(config).items() if key in DEFAULT_CFG_DICT and key not in own}
     values = {**named, "task": task.value, "mode": "train", "data": str(data), "model": model, "batch": batch}
     values["name"] = config.name
-    if task is Task.classify:
-        values["multi_scale"] = 0.0  # as Ultralytics does: classification batches are never rescaled
+    if not ADAPTERS[task].rescales:
+        values["multi_scale"] = 0.0  # as Ultralytics does
     namespace: SimpleNamespace = get_cfg(DEFAULT_CFG, values)
     return namespace
 
@@ -68,7 +52,8 @@ def make_trainer(
     args: SimpleNamespace, task: Task, rtdetr: bool, device: torch.device, folder: Path, extra: Mapping[str, Any]
 ) -> Any:
     """A trainer object with everything its building methods read; `extra` adds or replaces attributes."""
-    cls = trainer_class(task, rtdetr)
+    adapter = adapter_of(task, rtdetr)
+    cls = getattr(import_module(adapter.module), adapter.trainer)
     trainer = cls.__new__(cls)
     attributes = {
         "args": args,

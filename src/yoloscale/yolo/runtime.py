@@ -6,6 +6,8 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
+from yoloscale.system.variables import ULTRALYTICS_RANK
+
 OLDEST, NEWEST = (8, 4, 190), (8, 5)  # as in pyproject.toml; the adapter borrows internals, so it names its range
 
 
@@ -25,7 +27,7 @@ def prepare(world_size: int, allow_pickle: bool) -> None:
     """
     check_version()
     if world_size == 1:
-        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        for name in ULTRALYTICS_RANK:
             os.environ.pop(name, None)
     # two workspaces of a fixed size, without which cuBLAS may sum in another order: read when a GPU is first used
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from ultralytics.utils.torch_utils import EarlyStopping
 
 from yoloscale.checkpoint.state import Progress
-from yoloscale.config.callbacks import OF_FIRST_RANK
+from yoloscale.config.check.callbacks import OF_FIRST_RANK
 from yoloscale.config.plan import BatchPlan
 from yoloscale.data.order import SampleOrder
 

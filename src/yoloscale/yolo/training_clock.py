@@ -1,7 +1,7 @@
 """Callbacks that time Ultralytics' own training loop: training images per second, and when the first step was done.
 
 Plain functions and one record at module level: Ultralytics copies callbacks deeply, and sends them to its DDP ranks
-by name. Imports nothing, so that it adds nothing to the time it measures.
+by name. Imports nothing but names, so that it adds nothing to the time it measures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FILE_VARIABLE = "YOLOSCALE_BENCH_FILE"  # where the measurement is written, as JSON
+from yoloscale.system.variables import BENCH_FILE
 
 
 @dataclass
@@ -60,7 +60,7 @@ def write(trainer: Any) -> None:
         "threads": sys.modules["torch"].get_num_threads(),
         "workers": trainer.train_loader.num_workers,
     }
-    Path(os.environ[FILE_VARIABLE]).write_text(json.dumps(measured), encoding="utf-8")
+    Path(os.environ[BENCH_FILE]).write_text(json.dumps(measured), encoding="utf-8")
 
 
 def _precision(trainer: Any) -> str:

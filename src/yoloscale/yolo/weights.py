@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime
@@ -14,7 +13,7 @@ from torch import nn
 from ultralytics import __version__
 from ultralytics.utils import DEFAULT_CFG_DICT
 
-from yoloscale.system.files import PART, beside
+from yoloscale.system.files import PART, replacement, sync
 
 RUN_ID = "yoloscale_run_id"  # a key of the file beside Ultralytics' own
 
@@ -98,14 +97,10 @@ def write(path: Path, content: dict[str, Any], check: Callable[[], None] = lambd
     path.parent.mkdir(exist_ok=True)
     for left in path.parent.glob(f"{path.name}.*{PART}"):  # by one that was killed amid it
         left.unlink(missing_ok=True)
-    part = beside(path)
     try:
-        torch.save(content, part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        check()
-        part.replace(path)
+        with replacement(path) as part:
+            torch.save(content, part)
+            sync(part)
+            check()
     except RuntimeError as error:  # torch's writer hides what the disk said
         raise OSError(f"{path.name} could not be written, the disk may be full: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -12,20 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
-from yoloscale.runs import events, jsonl
+from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 
 TESTS = Path(__file__).parents[2]
 SOURCE = TESTS.parent / "src"
-STANDINS = (Path(__file__).parent / "standin", TESTS / "launch" / "standin")
+STANDIN = TESTS / "standin"
 SMALL = (
     *("data.shapes.train_images=64", "data.shapes.val_images=32", "data.shapes.image_size=64", "imgsz=64"),
     *("model=yolo26n.yaml", "device=cpu", "plots=false", "workers=0", "cluster.threads=1"),
 )
 
 
-class Account:
+class SlurmAccount:
     """A folder on the file system that all nodes share, and what is typed there."""
 
     def __init__(self, folder: Path, cluster: Any, cache: Path) -> None:
@@ -34,7 +35,7 @@ class Account:
 
     def with_stand_ins(self) -> None:
         """From now on ranks are programs without torch, which do what RUN/standin.json says."""
-        self.environment["PYTHONPATH"] = os.pathsep.join(map(str, [*STANDINS, SOURCE]))
+        self.environment["PYTHONPATH"] = os.pathsep.join(map(str, [STANDIN, SOURCE]))
 
     def type(self, *words: str, code: int = 0, timeout_s: float = 240) -> str:
         """What a command printed; it must end with `code`."""
@@ -81,10 +82,10 @@ class Account:
         return RunDirectory(self.folder / "runs" / name)
 
     def job_of(self, name: str) -> str:
-        return str(self.events(name, events.SUBMITTED)[-1]["job"])
+        return str(self.events(name, "submitted")[-1]["job"])
 
     def events(self, name: str, event: str) -> list[dict[str, Any]]:
-        return [record for record in events.history(self.run(name)) if record["event"] == event]
+        return [record for record in lines_of(self.run(name)) if record["event"] == event]
 
     def trace(self, name: str) -> list[dict[str, Any]]:
         return list(jsonl.read(self.run(name).trace))
@@ -99,7 +100,7 @@ class Account:
         files = [*run.job.glob("slurm-*.out"), *sorted(run.logs.rglob("*.log"))]
         said = "\n".join(f"--- {file.name}\n{file.read_text()[-2500:]}" for file in files)
         return f"{said}\n{self.cluster.run('squeue', '--states=all')}\n" + "\n".join(
-            json.dumps(record)[:300] for record in events.history(run) if record["event"] != events.CHECKPOINT_SAVED
+            json.dumps(record)[:300] for record in lines_of(run) if record["event"] != "checkpoint_saved"
         )
 
     def until(self, name: str, is_so: Callable[[], Any], timeout_s: float = 240) -> Any:
@@ -119,5 +120,5 @@ class Account:
 
 
 @pytest.fixture
-def account(tmp_path: Path, slurm_cluster: Any, cache: Path) -> Account:
-    return Account(tmp_path, slurm_cluster, cache)
+def account(tmp_path: Path, slurm_cluster: Any, cache: Path) -> SlurmAccount:
+    return SlurmAccount(tmp_path, slurm_cluster, cache)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
-from yoloscale.runs import events, jsonl
+from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory
 
@@ -40,7 +41,7 @@ def sweep(
 
 
 def array_of(run: RunDirectory) -> str:
-    submitted = [record for record in events.history(run) if record["event"] == events.SUBMITTED]
+    submitted = [record for record in lines_of(run) if record["event"] == "submitted"]
     return str(submitted[-1]["job"]).partition("_")[0]
 
 
@@ -56,7 +57,7 @@ def test_never_more_than_two_run_and_a_failed_one_is_submitted_alone(account: An
     points = sweep(account, "seed=range(0,8)", "cluster.array_parallelism=2", steps=10, step_s=0.1, scripts={3: broken})
     runs = points.runs()
     array = array_of(runs[0])
-    assert [record["job"] for run in runs for record in events.history(run)[:1]] == [f"{array}_{i}" for i in range(8)]
+    assert [record["job"] for run in runs for record in lines_of(run)[:1]] == [f"{array}_{i}" for i in range(8)]
     most, seen = 0, Counter[str]()
     while seen["COMPLETED"] + seen["FAILED"] < 8:
         seen = states(account, array)
@@ -92,11 +93,11 @@ def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -
     array = array_of(runs[1])
     said = account.type("yoloscale", "interrupt", f"{array}_1", "--usr1")
     assert "SIGUSR1 sent to rank 0 on node" in said
-    account.until("points", lambda: any(record["event"] == events.REQUEUED for record in events.history(runs[1])))
+    account.until("points", lambda: any(record["event"] == "requeued" for record in lines_of(runs[1])))
     for run in runs:
         (run.path / "go").touch()
     account.until("points", lambda: states(account, array) == {"COMPLETED": 2}, 150)
-    requeued = [[record["job"] for record in events.history(run) if record["event"] == events.REQUEUED] for run in runs]
+    requeued = [[record["job"] for record in lines_of(run) if record["event"] == "requeued"] for run in runs]
     assert requeued == [[], [f"{array}_1"]]
 
 
@@ -118,7 +119,7 @@ def test_after_a_failure_no_other_starts_and_what_is_killed_goes_on_with_resume(
     account.cluster.run("scancel", f"{array}_1")
     account.until("points", lambda: shown(account)[1]["state"] == "cancelled")
     assert [entry["state"] for entry in shown(account)] == ["failed"] + ["cancelled"] * 5
-    assert not any(record["event"] == events.ATTEMPT_LAUNCHED for run in runs[2:] for record in events.history(run))
+    assert not any(record["event"] == "attempt_launched" for run in runs[2:] for record in lines_of(run))
     saved = max(int(path.name[5:]) for path in runs[1].checkpoints.glob("step-*"))
     (runs[1].path / "standin.json").write_text(json.dumps({"steps": saved + 5}))
     account.type("yoloscale", "resume", "points")
@@ -126,7 +127,7 @@ def test_after_a_failure_no_other_starts_and_what_is_killed_goes_on_with_resume(
     account.until("points", lambda: [entry["state"] for entry in shown(account)] == expected, 150)
     for run in runs[1:]:
         steps = [record["step"] for record in jsonl.read(run.metrics) if record.get("kind") == "step"]
-        assert len([record for record in events.history(run) if record["event"] == events.FINISHED]) == 1
+        assert len([record for record in lines_of(run) if record["event"] == "finished"]) == 1
         assert len(steps) == len(set(steps)), f"{run.name} trained steps twice"
 
 
@@ -147,7 +148,7 @@ def test_the_same_command_goes_on_after_a_killed_submission_and_a_killed_array(a
     account.type(*words, code=-signal.SIGKILL)
     account.environment["PATH"] = path
     unknown = (tmp_path / "array").read_text().strip()
-    assert not any(record["event"] == events.SUBMITTED for run in runs for record in events.history(run))
+    assert not any(record["event"] == "submitted" for run in runs for record in lines_of(run))
     account.type(*words)
     known = array_of(runs[-1])
     assert known != unknown
@@ -160,8 +161,8 @@ def test_the_same_command_goes_on_after_a_killed_submission_and_a_killed_array(a
     assert "there is nothing left to submit" in account.type(*words, code=2)
     for run in runs:
         steps = [record["step"] for record in jsonl.read(run.metrics) if record.get("kind") == "step"]
-        assert len([record for record in events.history(run) if record["event"] == events.FINISHED]) == 1
-        stops = [record["step"] for record in events.history(run) if record["event"] == events.PREEMPTED]
+        assert len([record for record in lines_of(run) if record["event"] == "finished"]) == 1
+        stops = [record["step"] for record in lines_of(run) if record["event"] == "preempted"]
         at_stops = [step for step in stops if step > 0]  # stand-ins write no line for it; 0: stopped before the first
         assert sorted(steps + at_stops) == list(range(1, 31)), f"{run.name}: each step once"
 
@@ -176,7 +177,7 @@ def test_what_was_never_submitted_is_not_cancelled(account: Any) -> None:
 def test_cancel_ends_those_that_wait_and_those_that_train(account: Any) -> None:
     points = sweep(account, "seed=1,2,3", "cluster.array_parallelism=1", steps=5000)
     runs = points.runs()
-    account.until("points", lambda: any(e["event"] == events.TRAINING_STARTED for e in events.history(runs[0])))
+    account.until("points", lambda: any(e["event"] == "training_started" for e in lines_of(runs[0])))
     said = account.type("yoloscale", "cancel", "points", timeout_s=150)
     assert "3 of 3 points stopped" in said
     assert [found["state"] for found in shown(account)] == ["cancelled"] * 3

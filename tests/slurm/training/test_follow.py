@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
-from yoloscale.launch.slurm.signals import Hit, send_in_job
-from yoloscale.runs import events
-from yoloscale.runs.scheduler import ask
-from yoloscale.runs.status import status
+from yoloscale.backends.base import RankProcess
+from yoloscale.backends.slurm.queue import ask
+from yoloscale.backends.slurm.signals import send_in_job
+from yoloscale.backends.status import status
+from yoloscale.errors import ConfigError
 
 # SLURM's own words, unless it takes longer than anybody waits for
 NO_ANSWER = re.compile("Unable to contact slurm controller|no answer within [0-9]+ s")
@@ -86,13 +86,13 @@ def test_followed_through_the_queue_and_a_requeue(account: Any, busy: Any, follo
     log, rank_log = follow("run"), follow("run", "--rank", "0")
     account.until("run", lambda: f"job {job}: waiting in the queue: Resources" in log.said)
     busy()
-    account.until_event("run", events.CHECKPOINT_SAVED)
+    account.until_event("run", "checkpoint_saved")
     said = account.type("yoloscale", "interrupt", "run", "--term", "--rank", "0")
     assert "SIGTERM sent to rank 0 on node" in said
     assert "the job is requeued and goes on from there" in said
-    account.until_event("run", events.REQUEUED)
+    account.until_event("run", "requeued")
     (account.run("run").path / "go").touch()
-    account.until_event("run", events.FINISHED)
+    account.until_event("run", "finished")
     told = log.to_its_end()
     for part in (
         f"submitted as job {job}",
@@ -112,7 +112,7 @@ def test_a_job_that_waits_is_cancelled_and_the_run_submitted_again(account: Any,
     first = account.stand_in("run", steps=60)
     assert "run: cancelled" in account.type("yoloscale", "cancel", "run")
     assert account.state(first) == "CANCELLED"
-    assert [record["exit_code"] for record in account.events("run", events.EXITED)] == [130]
+    assert [record["exit_code"] for record in account.events("run", "exited")] == [130]
     assert "is cancelled: there is nothing to cancel" in account.type("yoloscale", "cancel", "run", code=2)
     account.type("yoloscale", "resume", "run", "cluster.comment=again")
     second = account.job_of("run")
@@ -130,23 +130,23 @@ def test_a_job_that_waits_is_cancelled_and_the_run_submitted_again(account: Any,
 
 def test_killed_at_once(account: Any) -> None:
     job = account.stand_in("run", steps=2000)
-    account.until_event("run", events.TRAINING_STARTED)
+    account.until_event("run", "training_started")
     assert "run: cancelled" in account.type("yoloscale", "cancel", job, "--now")
     assert account.state(job) == "CANCELLED"
-    assert account.events("run", events.EXITED)[-1]["exit_code"] == 130
-    assert not account.events("run", events.REQUEUED)
+    assert account.events("run", "exited")[-1]["exit_code"] == 130
+    assert not account.events("run", "requeued")
 
 
 @pytest.mark.long
 def test_a_rank_is_killed_from_elsewhere_and_the_job_goes_on(account: Any) -> None:
     account.stand_in("run", "cluster.procs_per_node=2", "cluster.cpus_per_task=2", steps=5000, until="go", save_every=5)
-    account.until_event("run", events.CHECKPOINT_SAVED)
-    (host,) = {process["host"] for process in account.events("run", events.ATTEMPT_STARTED)[-1]["processes"]}
+    account.until_event("run", "checkpoint_saved")
+    (host,) = {process["host"] for process in account.events("run", "attempt_started")[-1]["processes"]}
     assert f"SIGKILL sent to rank 1 on {host}" in account.type("yoloscale", "interrupt", "run", "--kill", "--rank", "1")
-    assert account.until_event("run", events.RESTARTED)["rank"] == 1
+    assert account.until_event("run", "restarted")["rank"] == 1
     (account.run("run").path / "go").touch()
-    account.until_event("run", events.FINISHED)
-    assert not account.events("run", events.REQUEUED)
+    account.until_event("run", "finished")
+    assert not account.events("run", "requeued")
 
 
 def test_signals_reach_every_node_of_a_job(account: Any) -> None:
@@ -154,8 +154,8 @@ def test_signals_reach_every_node_of_a_job(account: Any) -> None:
     job = account.cluster.sbatch(task + "pid-$(hostname); exec sleep 600'", "--nodes=2", folder=account.folder)
     files = [account.folder / f"pid-{node}" for node in ("node1", "node2")]
     account.until("none", lambda: all(file.exists() for file in files))
-    wanted = [Hit(rank, f"node{rank + 1}", int(file.read_text())) for rank, file in enumerate(files)]
-    gone = Hit(2, "node2", 4194000)
+    wanted = [RankProcess(rank, f"node{rank + 1}", int(file.read_text())) for rank, file in enumerate(files)]
+    gone = RankProcess(2, "node2", 4194000)
     assert send_in_job(str(job), [*wanted, gone], signal.SIGUSR1) == wanted
     assert account.cluster.wait_for(job) == "FAILED", "by the signal"
     with pytest.raises(ConfigError, match=f"node1 was not reached by a step of job {job}: "):
@@ -203,7 +203,7 @@ def test_many_jobs_are_one_question(account: Any, busy: Any) -> None:
 def test_while_the_controller_is_down_the_events_tell(account: Any) -> None:
     account.stand_in("run", steps=2000, step_s=0.1)
     waiting = account.stand_in("waiting", "cluster.sbatch.begin=now+3600")
-    account.until_event("run", events.TRAINING_STARTED)
+    account.until_event("run", "training_started")
     account.cluster.controller("stop")
     try:
         table = account.type("yoloscale", "runs")
@@ -211,7 +211,7 @@ def test_while_the_controller_is_down_the_events_tell(account: Any) -> None:
         assert len(NO_ANSWER.findall(table)) == 1
         assert len(NO_ANSWER.findall(account.type("yoloscale", "resume", "waiting", code=2))) == 1
         assert f"job {waiting} could not be cancelled" in account.type("yoloscale", "cancel", "waiting", code=2)
-        assert not account.events("waiting", events.CANCELLED)
+        assert not account.events("waiting", "cancelled")
     finally:
         account.cluster.controller("start")
     account.type("yoloscale", "cancel", "waiting")

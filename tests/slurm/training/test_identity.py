@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.run_events import lines_of
 
 from yoloscale.config.freeze import load
 from yoloscale.runs import events
@@ -37,19 +38,19 @@ def test_a_job_in_its_grace_time_leaves_the_run_alone_that_has_its_name_by_now(a
     assert "Restarts=0" in account.cluster.run("scontrol", "show", "job", old)
     run = account.run("again")
     run_id = load(run.config).id
-    history = events.history(run)
+    history = lines_of(run)
     assert {event["id"] for event in history} == {run_id}
-    assert {events.job_of(event) for event in history} - {None} == {new}
-    assert not [event for event in history if event["event"] in (events.REQUEUED, events.WARNING, events.PREEMPTED)]
+    assert {events.job_of(event) for event in events.history(run)} - {None} == {new}
+    assert not [event for event in history if event["event"] in ("requeued", "warning", "preempted")]
     assert {json.loads(path.read_text())["id"] for path in run.checkpoints.glob("*/manifest.json")} == {run_id}
     assert {path.name for path in run.job.glob("slurm-*.out")} == {f"slurm-{new}.out"}
-    account.until("alone", lambda: account.events("alone", events.FINISHED))
+    account.until("alone", lambda: account.events("alone", "finished"))
     assert account.trace("again") == account.trace("alone")
 
 
 def test_a_job_that_is_requeued_does_not_train_the_run_that_has_its_name_by_now(account: Any) -> None:
     old = account.stand_in("again", steps=5000)
-    account.until_event("again", events.TRAINING_STARTED)
+    account.until_event("again", "training_started")
     folder = account.run("again").path
     folder.rename(folder.with_name("away"))
     account.until("away", lambda: account.state(old) == "FAILED")
@@ -71,8 +72,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def processes(account: Any) -> tuple[list[tuple[str, int]], tuple[str, int]]:
     """Host and pid of the ranks and of their launcher."""
-    (started,) = account.events("again", events.ATTEMPT_STARTED)
-    (launched,) = account.events("again", events.ATTEMPT_LAUNCHED)
+    (started,) = account.events("again", "attempt_started")
+    (launched,) = account.events("again", "attempt_launched")
     return [(each["host"], each["pid"]) for each in started["processes"]], (launched["host"], launched["pid"])
 
 

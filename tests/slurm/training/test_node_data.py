@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from yoloscale.backends.status import status
 from yoloscale.config.schema import ShapesConfig, Task
-from yoloscale.data.shapes import folder, render
-from yoloscale.runs import events
-from yoloscale.runs.scheduler import nobody
-from yoloscale.runs.status import status
+from yoloscale.datasets.shapes.dataset import folder, render
+from yoloscale.runs.jobs import nobody
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 TRAIN = ("epochs=15", "batch=8", "nbs=8", "val=false", "debug.trace=true", "checkpoint.every_steps=4", "imgsz=64")
@@ -56,9 +55,9 @@ def test_unpacked_by_the_job_on_two_nodes_and_again_when_it_is_requeued(account:
     job = account.train("run", *TRAIN, "data=$SLURM_TMPDIR/parts/data.yaml", f"cluster.setup={setup}", nodes=2, ranks=1)
     account.until("run", lambda: len(account.trace("run")) > 5)
     account.cluster.run("scontrol", "requeue", job)
-    account.until_event("run", events.REQUEUED)
+    account.until_event("run", "requeued")
     account.until_state("run", job, "COMPLETED")
-    assert [record["by"] for record in account.events("run", events.REQUEUED)] == ["slurm"]
+    assert [record["by"] for record in account.events("run", "requeued")] == ["slurm"]
     assert list(disk.iterdir()) == [], "nothing of it was ever here"
     words = ("name=here", "data=parts/data.yaml", "cluster.procs_per_node=2", *TRAIN, *SMALL)
     account.type("yoloscale", "train", *words)
@@ -80,4 +79,4 @@ def test_a_path_of_the_nodes_that_one_of_them_does_not_have(account: Any, disk: 
     assert "on node2: " in error
     assert f"{disk}/parts/data.yaml" in error
     assert "`srun --ntasks-per-node=1 …` does it on each" in error
-    assert not account.events("run", events.REQUEUED)
+    assert not account.events("run", "requeued")

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from tests.run_events import lines_of
 
 from yoloscale.config.schema import ShapesConfig, Task
-from yoloscale.data.shapes import folder, render
-from yoloscale.runs import events
+from yoloscale.datasets.shapes.dataset import folder, render
 from yoloscale.runs.status import read_result
 
 pytestmark = [pytest.mark.long]
@@ -83,7 +83,7 @@ def test_two_nodes_train_as_one_machine_does(account: Any) -> None:
 
 
 def started(account: Any, name: str) -> list[dict[str, Any]]:
-    return list(account.events(name, events.ATTEMPT_STARTED)[0]["processes"])
+    return list(account.events(name, "attempt_started")[0]["processes"])
 
 
 def nodes_of(account: Any, name: str) -> list[int]:
@@ -93,7 +93,7 @@ def nodes_of(account: Any, name: str) -> list[int]:
 
 
 def metrics(account: Any, name: str) -> Any:
-    return account.events(name, events.EVALUATED)[-1]["metrics"]
+    return account.events(name, "evaluated")[-1]["metrics"]
 
 
 def preempted(account: Any, job: str) -> None:
@@ -101,37 +101,37 @@ def preempted(account: Any, job: str) -> None:
     account.cluster.run(
         "sbatch", "--partition=main", "--nodes=4", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"
     )
-    until_another(account, events.REQUEUED)
+    until_another(account, "requeued")
 
 
 def requeued(account: Any, job: str) -> None:
     account.cluster.run("scontrol", "requeue", job)
-    until_another(account, events.REQUEUED)
+    until_another(account, "requeued")
 
 
 def without_a_rank(account: Any, job: str) -> None:
-    process = account.events("run", events.ATTEMPT_STARTED)[-1]["processes"][1]
+    process = account.events("run", "attempt_started")[-1]["processes"][1]
     account.cluster.node(process["host"], "exec", "kill", "-KILL", str(process["pid"]))
-    until_another(account, events.RESTARTED)
+    until_another(account, "restarted")
 
 
 def without_a_slurmd(account: Any, job: str) -> None:
     """For a while that SLURM does not mind: the job does not notice."""
-    host = account.events("run", events.ATTEMPT_STARTED)[-1]["processes"][1]["host"]
+    host = account.events("run", "attempt_started")[-1]["processes"][1]["host"]
     account.cluster.node(host, "kill-slurmd")
     time.sleep(3)
     account.cluster.node(host, "start-slurmd")
 
 
 def without_a_node(account: Any, job: str) -> None:
-    host = account.events("run", events.ATTEMPT_STARTED)[-1]["processes"][1]["host"]
+    host = account.events("run", "attempt_started")[-1]["processes"][1]["host"]
     account.cluster.run("scontrol", "update", f"nodename={host}", "state=down", "reason=test")
-    until_another(account, events.ATTEMPT_LAUNCHED)  # on another node, there are four
+    until_another(account, "attempt_launched")  # on another node, there are four
     account.cluster.run("scontrol", "update", f"nodename={host}", "state=resume")
 
 
 def without_power(account: Any, job: str) -> None:
-    host = account.events("run", events.ATTEMPT_STARTED)[-1]["processes"][1]["host"]
+    host = account.events("run", "attempt_started")[-1]["processes"][1]["host"]
     account.cluster.node(host, "poweroff")
     account.until("run", lambda: account.state(job) not in ("RUNNING", "COMPLETING"), 120)
     account.cluster.node(host, "poweron")
@@ -147,10 +147,10 @@ def is_training(account: Any, job: str) -> bool:
     if account.state(job) != "RUNNING":
         return False
     begun = 0.0
-    for record in events.history(account.run("run")):
-        begun = record["time"] if record["event"] == events.TRAINING_STARTED else begun
-        begun = 0.0 if record["event"] in (events.PREEMPTED, events.EXITED, events.FAILED) else begun
-    started, trace = account.events("run", events.TRAINING_STARTED), account.trace("run")
+    for record in lines_of(account.run("run")):
+        begun = record["time"] if record["event"] == "training_started" else begun
+        begun = 0.0 if record["event"] in ("preempted", "exited", "failed") else begun
+    started, trace = account.events("run", "training_started"), account.trace("run")
     return begun > 0.0 and bool(trace) and trace[-1]["step"] > started[-1]["step"] + 2
 
 
@@ -180,16 +180,16 @@ def test_whatever_slurm_does_it_ends_with_the_same_bits(account: Any) -> None:
     account.cluster.run("scontrol", "update", f"jobid={job}", "timelimit=20")
     finish(whole, 600)
     account.until_state("run", job, "COMPLETED", 600)
-    assert {record["job"] for record in account.events("run", events.REQUEUED)} == {job}
+    assert {record["job"] for record in account.events("run", "requeued")} == {job}
     assert causes(account)["preempted by another job"] == 1
     assert causes(account)["requeued by SLURM"] >= 2
-    assert "rank 1 on node" in account.events("run", events.RESTARTED)[0]["cause"]
+    assert "rank 1 on node" in account.events("run", "restarted")[0]["cause"]
     assert account.trace("run") == account.trace("whole")
     assert same_weights(account.run("run"), account.run("whole"))
 
 
 def causes(account: Any) -> Counter[str]:
-    return Counter(record["cause"] for record in account.events("run", events.REQUEUED))
+    return Counter(record["cause"] for record in account.events("run", "requeued"))
 
 
 @pytest.mark.timeout(600)
@@ -197,12 +197,12 @@ def test_a_run_that_may_go_on_with_fewer_nodes_keeps_its_job_when_one_is_lost(ac
     settings = (*BATCH, "epochs=500", "checkpoint.every_steps=3", "val=false", "cluster.min_nodes=1")
     job = account.train("run", *settings, nodes=2, ranks=1)
     account.until("run", lambda: is_training(account, job), 120)
-    lost = account.events("run", events.ATTEMPT_STARTED)[0]["processes"][1]["host"]
+    lost = account.events("run", "attempt_started")[0]["processes"][1]["host"]
     account.cluster.node(lost, "poweroff")
-    started = account.until_event("run", events.ATTEMPT_STARTED, 2)
+    started = account.until_event("run", "attempt_started", 2)
     assert [process["rank"] for process in started["processes"]] == [0]
     account.until("run", lambda: is_training(account, job), 120)
     account.until("run", lambda: account.cluster.node_states()[lost].startswith("down"), 120)
     assert account.state(job) == "RUNNING"
-    assert not account.events("run", events.REQUEUED)
+    assert not account.events("run", "requeued")
     account.cluster.node(lost, "poweron")

@@ -7,11 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError
-from yoloscale.launch.claim import lock
-from yoloscale.runs import events
-from yoloscale.runs.scheduler import nobody
-from yoloscale.runs.status import status
+from tests.run_events import write_event
+
+from yoloscale.backends.run_lock import lock
+from yoloscale.backends.status import status
+from yoloscale.errors import ConfigError
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.search.search import number_of, open_search
 from yoloscale.sweep.search.source import SearchSource
@@ -30,7 +31,7 @@ def main(sweep: SweepDirectory) -> None:
             source.ended(run, status(run, nobody))
             continue
         if not run.result.exists():
-            events.record(run, events.TRAINING_STARTED, attempt=1, epochs=1)
+            write_event(run, "training_started", attempt=1, epochs=1)
             number = number_of(run)
             assert number is not None
             beside = run.result.with_suffix(".writing")

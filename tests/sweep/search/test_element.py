@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.run_events import lines_of
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.backends.slurm import queue
 from yoloscale.config.freeze import load
-from yoloscale.runs import events, scheduler
-from yoloscale.runs.scheduler import Answer, Job
+from yoloscale.errors import ConfigError
+from yoloscale.runs.jobs import Answer, Job, nobody
 from yoloscale.sweep.search.element import NO_POINT, main
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.search import Search
@@ -35,7 +36,7 @@ def test_an_element_asks_for_its_point_and_keeps_it_when_it_is_requeued(search: 
     assert [(point.index, point.name) for point in points] == [(0, "trial-000"), (2, "trial-002")]
     run = search.sweep.run_of(2)
     assert run.name == "trial-002"
-    assert [(event["event"], event["job"]) for event in events.history(run)] == [(events.SUBMITTED, "7_2")]
+    assert [(event["event"], event["job"]) for event in lines_of(run)] == [("submitted", "7_2")]
     with pytest.raises(ConfigError, match="no point 1"):
         search.sweep.run_of(1)
 
@@ -70,7 +71,7 @@ def test_elements_that_wait_in_the_queue_are_not_submitted_again(search: Search)
 
 
 def test_places_without_a_point_are_open(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "ask", scheduler.nobody)
+    monkeypatch.setattr(queue, "ask", nobody)
     assert open_indices(search) == [0, 1, 2]
     job = job_for(search, ["train", *TYPED], [0, 1, 2])
     assert job.array == "0-2"

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.errors import ConfigError
 from yoloscale.config.freeze import freeze, load
-from yoloscale.runs import study as studies
+from yoloscale.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepRecord, read, write
+from yoloscale.study import study as studies
+from yoloscale.sweep.grammar.space import Interval, Space, read_space
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search import search as search_module
 from yoloscale.sweep.search.ready import plan_search, ready
 from yoloscale.sweep.search.recorded import entry_of, plain, recorded_space
-from yoloscale.sweep.search.search import Search, ask_point, base_of, open_search
-from yoloscale.sweep.search.space import Interval, Space, read_space
+from yoloscale.sweep.search.search import Search, ask_point, open_search
 
 MIXUP = {"key": "mixup", "low": 0.0, "high": 1.0, "step": None, "log": False}
 MOMENTUM = {"key": "warmup_momentum", "low": 0.0, "high": 0.95, "step": None, "log": False}
@@ -93,7 +93,7 @@ def test_an_older_search_is_joined_and_goes_on(monkeypatch: pytest.MonkeyPatch) 
     typed = (*common, "mixup=range(0,0.4,0.1)", "freeze=0,10")
     write(search.sweep, replace(read(search.sweep), overrides=typed, space=None))
     studies.load(search.journal).set_user_attr("space", before)
-    freeze(replace(search.base, warmup_momentum=0.0), base_of(search.sweep))
+    freeze(replace(search.base, warmup_momentum=0.0), search.sweep.base)
 
     joined, said = join("mixup=range(0,0.4,0.1)", "freeze=[0,10]", "sweep.search.trials=60")
     assert joined == open_search(search.sweep)

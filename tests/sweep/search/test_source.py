@@ -13,22 +13,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.run_events import lines_of, write_event
 
-from yoloscale.config.errors import ConfigError
+from yoloscale.backends.status import status
 from yoloscale.config.freeze import load
-from yoloscale.config.machine import Machine
+from yoloscale.errors import ConfigError
 from yoloscale.runs import events, jsonl
-from yoloscale.runs import study as studies
-from yoloscale.runs.scheduler import nobody
-from yoloscale.runs.status import LOST, status
+from yoloscale.runs.jobs import nobody
+from yoloscale.runs.status import LOST
 from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.study import study as studies
 from yoloscale.sweep import configure, local
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search import search as search_module
 from yoloscale.sweep.search import source as source_module
 from yoloscale.sweep.search.ready import plan_search, ready
-from yoloscale.sweep.search.search import Search, ask_point, journal_of, open_search, reconcile
+from yoloscale.sweep.search.search import Search, ask_point, open_search, reconcile
 from yoloscale.sweep.search.source import SearchSource
+from yoloscale.system.machine import Machine
 
 TYPED = ["-m", "name=s", "sweep=tpe", "sweep.search.trials=12", "sweep.search.startup_trials=4", "device=cpu"]
 SPACE = ["lr0=tag(log,interval(1e-4,1e-1))", "optimizer=SGD,AdamW", "model=yolo26n.yaml"]
@@ -63,7 +65,7 @@ def test_launchers_at_once_make_every_point_once_and_one_that_is_killed_costs_no
     first.wait()
     third = launch(sweep)
     assert [second.wait(120), third.wait(120)] == [0, 0]
-    trials = [trial for trial in studies.load(journal_of(sweep)).trials if trial.user_attrs.get("point")]
+    trials = [trial for trial in studies.load(sweep.journal).trials if trial.user_attrs.get("point")]
     done = [trial for trial in trials if trial.state.name == "COMPLETE"]
     assert {trial.user_attrs["point"] for trial in done} == {f"trial-{index:03d}" for index in range(12)}
     assert len(done) == 12
@@ -71,13 +73,13 @@ def test_launchers_at_once_make_every_point_once_and_one_that_is_killed_costs_no
     points = read(sweep).points
     assert [point.name for point in points] == [f"trial-{index:03d}" for index in range(12)]
     assert len({point.overrides for point in points}) == 12
-    starts = [event["event"] for run in sweep.runs() for event in events.history(run)]
-    assert 12 <= starts.count(events.TRAINING_STARTED) <= 13  # the killed launcher may have been at one
+    starts = [event["event"] for run in sweep.runs() for event in lines_of(run)]
+    assert 12 <= starts.count("training_started") <= 13  # the killed launcher may have been at one
     by_name = {trial.user_attrs["point"]: trial for trial in done}
     for point, run in zip(points, sweep.runs(), strict=True):
         config = load(run.config)
         assert config.trial is not None
-        assert (run.path / config.trial.study).resolve() == journal_of(sweep)
+        assert (run.path / config.trial.study).resolve() == sweep.journal
         assert config.lr0 == by_name[point.name].params["lr0"]
         assert config.trial.number == by_name[point.name].number
 
@@ -116,8 +118,8 @@ def test_what_a_killed_launcher_left_is_reconciled(make: Make) -> None:
     assert pruned is not None
     record = search.sweep.record.read_text()
     search.sweep.record.write_text(record.replace("- name: trial-000", "- name: trial-099\n  index: 99"))
-    events.record(failed[0], events.FAILED, attempt=0, error="broken")
-    events.record(failed[0], events.EXITED, attempt=0, exit_code=1)
+    write_event(failed[0], "failed", attempt=0, error="broken")
+    events.append(failed[0], events.Exited(attempt=0, exit_code=1))
     pruned[0].result.write_text('{"pruned": true, "fitness": 0.5, "epochs": 1, "metrics": {}}')
     for _ in range(2):
         reconcile(search)
@@ -184,7 +186,7 @@ def test_a_point_that_a_machine_took_along_still_runs_for_the_study(make: Make) 
     assert asked is not None
     run = asked[0]
     gone = {"rank": 0, "host": socket.gethostname(), "pid": 2**22 + 1, "device": "cpu"}  # no pid is that high
-    events.record(run, events.ATTEMPT_STARTED, attempt=1, world_size=1, processes=[gone])
+    events.append(run, events.AttemptStarted(attempt=1, world_size=1, processes=[gone]))
     assert status(run, nobody).error == LOST
     assert SearchSource(search, print).next() == run  # it goes on, and may still report, be pruned, and be learned from
     assert [trial.state.name for trial in studies.load(search.journal).trials] == ["RUNNING"]
@@ -212,9 +214,9 @@ def test_a_point_that_a_person_cancels_is_not_taken_up_by_another_launcher_at_wo
     asked = ask_point(search, 0)
     assert asked is not None
     source = SearchSource(search, print)
-    events.record(asked[0], events.ATTEMPT_LAUNCHED, attempt=1, host="elsewhere", pid=1, argv=[])
-    events.record(asked[0], events.CANCELLED)
-    events.record(asked[0], events.EXITED, attempt=1, exit_code=130)
+    events.append(asked[0], events.AttemptLaunched(attempt=1, host="elsewhere", pid=1, argv=[]))
+    events.append(asked[0], events.Cancelled())
+    events.append(asked[0], events.Exited(attempt=1, exit_code=130))
     assert source.next() is None
     assert source.is_exhausted()
     assert SearchSource(search, print).next() == asked[0], "one that starts later goes on with it"
@@ -224,8 +226,8 @@ def test_points_that_failed_are_tried_again_only_if_that_is_wanted(make: Make) -
     search = make("sweep.search.trials=1", *SPACE)
     asked = ask_point(search, 0)
     assert asked is not None
-    events.record(asked[0], events.FAILED, attempt=0, error="broken")
-    events.record(asked[0], events.EXITED, attempt=0, exit_code=1)
+    write_event(asked[0], "failed", attempt=0, error="broken")
+    events.append(asked[0], events.Exited(attempt=0, exit_code=1))
     source = SearchSource(search, print)
     assert source.next() is None
     assert source.is_exhausted()
@@ -239,8 +241,8 @@ def test_a_point_whose_lock_somebody_holds_is_waited_for(make: Make, monkeypatch
     search = make("sweep.search.trials=1", *SPACE)
     asked = ask_point(search, 0)
     assert asked is not None
-    events.record(asked[0], events.ATTEMPT_LAUNCHED, attempt=1, host="elsewhere", pid=1, argv=[])
-    events.record(asked[0], events.EXITED, attempt=1, exit_code=75)
+    events.append(asked[0], events.AttemptLaunched(attempt=1, host="elsewhere", pid=1, argv=[]))
+    events.append(asked[0], events.Exited(attempt=1, exit_code=75))
     source = SearchSource(search, print)
     assert source.next() == asked[0]
     source.ended(asked[0], replace(status(asked[0], nobody), state="pending"))  # as the pool says of one it cannot lock
@@ -280,5 +282,5 @@ def test_a_search_opens_again_from_another_folder(make: Make, tmp_path: Path, mo
     asked = ask_point(again, 0)
     assert asked is not None
     assert asked[1] is None
-    assert next(iter(jsonl.read(journal_of(search.sweep))))
+    assert next(iter(jsonl.read(search.sweep.journal)))
     shutil.rmtree(search.sweep.path)

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.sweep import Pruner, Sampler, SearchConfig
-from yoloscale.runs import study as studies
-from yoloscale.runs.journal import Journal
-from yoloscale.runs.objectives import values_of
+from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig
+from yoloscale.study import study as studies
+from yoloscale.study.journal import Journal
+from yoloscale.study.objectives import values_of
+from yoloscale.sweep.grammar.space import Space, read_space
 from yoloscale.sweep.search.sampling import ABANDONED, ask
-from yoloscale.sweep.search.space import Space, read_space
 
 SPACE = ["lr0=tag(log,interval(1e-4,1e-1))", "mosaic=range(0,1.01,0.25)", "optimizer=SGD,AdamW"]
 APPENDS = """
 import sys
 from pathlib import Path
-from yoloscale.runs.journal import Journal
+from yoloscale.study.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for number in range(40):
     journal.append_logs([{"op_code": 2, "from": sys.argv[2], "number": number}])

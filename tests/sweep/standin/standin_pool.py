@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from yoloscale.runs.status import statuses
+from yoloscale.backends.status import statuses
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import pool
 from yoloscale.sweep.grid import GridSource

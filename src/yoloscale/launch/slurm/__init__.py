@@ -1,1 +1,1 @@
-"""Runs as SLURM jobs: the script, its submission, and the two programs it consists of."""
+"""The names that job scripts of earlier versions, and templates that sites have made of them, start on the nodes."""

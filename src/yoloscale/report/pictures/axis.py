@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from yoloscale.report import words
+from yoloscale.system import formatting
 
 _LOG_RATIO = 30.0  # from the largest to the smallest, from which numbers are shown on a logarithmic scale
 _FEW = 7  # different numbers that are labelled each
@@ -35,12 +35,12 @@ def make_axis(key: str, values: Sequence[str], *, is_log: bool = False, apart: f
         apart: the least distance between two labels.
     """
     different = list(dict.fromkeys(values))
-    numbers = [words.as_number(value) for value in different]
+    numbers = [formatting.as_number(value) for value in different]
     if any(number is None for number in numbers):
         places = {value: _inside(place / max(1, len(different) - 1)) for place, value in enumerate(different)}
         if len(different) == 1:
             places = {different[0]: 0.5}
-        labels = [(place, words.ending(value, MAX_LABEL)) for value, place in places.items()]
+        labels = [(place, formatting.ending(value, MAX_LABEL)) for value, place in places.items()]
         return Axis(key, places, _spread(labels, apart), is_numeric=False)
     known = {value: number for value, number in zip(different, numbers, strict=True) if number is not None}
     return _numeric(key, known, is_log=is_log, apart=apart)
@@ -50,7 +50,7 @@ def _numeric(key: str, numbers: Mapping[str, float], *, is_log: bool, apart: flo
     low, high = min(numbers.values()), max(numbers.values())
     if low == high:
         value = next(iter(numbers))
-        return Axis(key, dict.fromkeys(numbers, 0.5), ((0.5, words.value(value)),))
+        return Axis(key, dict.fromkeys(numbers, 0.5), ((0.5, formatting.value(value)),))
     is_few = len(set(numbers.values())) <= _FEW
     uses_log = low > 0 and (is_log or (is_few and high / low >= _LOG_RATIO))
 
@@ -61,12 +61,12 @@ def _numeric(key: str, numbers: Mapping[str, float], *, is_log: bool, apart: flo
 
     places = {value: place(number) for value, number in numbers.items()}
     if is_few:
-        labels = [(place(number), words.value(value)) for value, number in numbers.items()]
+        labels = [(place(number), formatting.value(value)) for value, number in numbers.items()]
     elif uses_log:
         labels = [(place(number), f"{number:.3g}") for number in _decades(low, high)]
     else:
         labels = [
-            (place(number), words.number(number) if number >= 1e6 else f"{number:.6g}")
+            (place(number), formatting.number(number) if number >= 1e6 else f"{number:.6g}")
             for number in _round_numbers(low, high)
         ]
     return Axis(key, places, _spread(sorted(labels), apart))

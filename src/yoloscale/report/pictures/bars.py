@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yoloscale.report import words
 from yoloscale.report.importance import importance
 from yoloscale.report.pictures import style
 from yoloscale.report.results import SweepResults
+from yoloscale.system import formatting
 
 NAME = "importance.png"
 _WIDTH, _PER_BAR, _AROUND = 8.0, 0.34, 1.5  # inches
@@ -24,7 +24,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     made, [axes] = style.figure(_WIDTH, _AROUND + _PER_BAR * len(shown))
     places = range(len(shown))
     axes.barh(places, list(shown.values()), height=0.62, color=style.BLUE)
-    axes.set_yticks(places, [style.plain(words.ending(title, 28)) for title in words.short_keys(list(shown))])
+    axes.set_yticks(places, [style.plain(formatting.ending(title, 28)) for title in formatting.short_keys(list(shown))])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_xlim(0, max(1e-9, max(shown.values())) * 1.12)
@@ -38,6 +38,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
             fontsize=style.TICK_SIZE,
         )
     axes.set_xlabel(kind, fontsize=style.LABEL_SIZE)
-    title = f"{words.cut(results.sweep.name, 50)}: what {words.metric(results.objectives[0].name)} depends on"
+    objective = formatting.metric_name(results.objectives[0].name)
+    title = f"{formatting.cut(results.sweep.name, 50)}: what {objective} depends on"
     style.title(made, title)
     return style.save(made, folder / NAME)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yoloscale.report import words
 from yoloscale.report.pictures import style
 from yoloscale.report.results import PRUNED, Objective, PointResult, SweepResults
+from yoloscale.system import formatting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     count = _places(results)
     panels[-1].set_xlim(-0.5 - 0.01 * count, count - 0.5 + 0.01 * count)
-    style.title(made, words.cut(results.sweep.name, 80))
+    style.title(made, formatting.cut(results.sweep.name, 80))
     handles = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
@@ -61,7 +61,7 @@ def _panel(axes: Axes, results: SweepResults, objective: Objective, place: int) 
     style.scatter(axes, failed, s=size, marker="^", color=style.VERMILION, label="failed", zorder=3, **at_the_bottom)
     _best_so_far(axes, objective, groups["finished"], _places(results))
     direction = "" if objective.is_maximized else " (less is better)"
-    axes.set_ylabel(words.metric(objective.name) + direction, fontsize=style.LABEL_SIZE)
+    axes.set_ylabel(formatting.metric_name(objective.name) + direction, fontsize=style.LABEL_SIZE)
     style.large_numbers(axes.yaxis, [value for values in groups.values() for _, value in values])
     axes.margins(y=0.12)
 
@@ -77,7 +77,7 @@ def _best_so_far(axes: Axes, objective: Objective, finished: list[tuple[float, f
     xs, ys = zip(*steps, (count - 1, value), strict=True)
     axes.step(xs, ys, where="post", color=style.ORANGE, linewidth=2, label="best so far", zorder=1)
     axes.annotate(
-        words.number(value),
+        formatting.number(value),
         (index, value),
         xytext=(0, 7 if objective.is_maximized else -7),
         textcoords="offset points",

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yoloscale.report import words
 from yoloscale.report.importance import importance
 from yoloscale.report.pictures import style
 from yoloscale.report.pictures.axis import Axis, make_axis
 from yoloscale.report.results import PointResult, SweepResults
+from yoloscale.system import formatting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     _lines(made, axes, results, found, points)
     _scales(axes, found)
     some = f", the {len(shown)} keys that matter most of {len(keys)}" if len(shown) < len(keys) else ""
-    title = f"{words.cut(results.sweep.name, 60)}: {len(points)} points{some}"
+    title = f"{formatting.cut(results.sweep.name, 60)}: {len(points)} points{some}"
     style.title(made, title)
     return style.save(made, folder / NAME)
 
@@ -52,13 +52,13 @@ def _most_important(results: SweepResults, keys: Sequence[str]) -> list[str]:
 def _axes(results: SweepResults, keys: Sequence[str], points: Sequence[PointResult]) -> list[tuple[Axis, list[float]]]:
     """The axes from left to right, each with the place of every point on it; the objectives come last."""
     found = []
-    for key, title in zip(keys, words.short_keys(keys), strict=True):
+    for key, title in zip(keys, formatting.short_keys(keys), strict=True):
         values = [point.values.get(key, "") for point in points]
         axis = make_axis(title, values, is_log=key in results.log_keys)
         found.append((axis, [axis.places[value] for value in values]))
     for place, objective in enumerate(results.objectives):
         texts = [repr(point.objectives[place]) for point in points]
-        axis = make_axis(words.metric(objective.name), texts)
+        axis = make_axis(formatting.metric_name(objective.name), texts)
         found.append((axis, [axis.places[text] for text in texts]))
     return found
 
@@ -91,7 +91,7 @@ def _lines(
         axes.legend(handles=[best], loc="lower left", bbox_to_anchor=(0.0, -0.12), frameon=False, fontsize=9)
     extend = ("min" if objective.is_maximized else "max") if is_clipped else "neither"
     bar = made.colorbar(lines, ax=axes, pad=0.02, fraction=0.05, aspect=32, extend=extend)
-    bar.set_label(words.metric(objective.name), fontsize=style.LABEL_SIZE)
+    bar.set_label(formatting.metric_name(objective.name), fontsize=style.LABEL_SIZE)
     bar.ax.tick_params(labelsize=style.TICK_SIZE)
     if bar.solids is not None:
         bar.solids.set_alpha(1)
@@ -122,7 +122,7 @@ def _scales(axes: Axes, found: Sequence[tuple[Axis, list[float]]]) -> None:
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlim(-0.55, len(found) - 0.75)
     axes.xaxis.tick_top()
-    titles = [style.plain(words.ending(axis.key, 22)) for axis, _ in found]
+    titles = [style.plain(formatting.ending(axis.key, 22)) for axis, _ in found]
     axes.set_xticks(range(len(found)), titles, fontsize=style.LABEL_SIZE)
     if max(map(len, titles)) > 12:
         for title in axes.get_xticklabels():

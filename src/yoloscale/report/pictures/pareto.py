@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yoloscale.report import words
 from yoloscale.report.best import recipe_names
 from yoloscale.report.pictures import style
 from yoloscale.report.results import Objective, PointResult, SweepResults
+from yoloscale.system import formatting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     axes.set_xlabel(_title(second), fontsize=style.LABEL_SIZE)
     axes.set_ylabel(_title(first), fontsize=style.LABEL_SIZE)
     _labels(axes, front, (second, first))
-    style.title(made, words.cut(results.sweep.name, 60))
+    style.title(made, formatting.cut(results.sweep.name, 60))
     made.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=style.TICK_SIZE)
     return style.save(made, folder / NAME)
 
@@ -102,4 +102,4 @@ def _place(point: PointResult) -> tuple[float, float]:
 
 
 def _title(objective: Objective) -> str:
-    return f"{words.metric(objective.name)} ({'more' if objective.is_maximized else 'less'} is better)"
+    return f"{formatting.metric_name(objective.name)} ({'more' if objective.is_maximized else 'less'} is better)"

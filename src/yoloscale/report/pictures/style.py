@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yoloscale.report import words
-from yoloscale.system.files import beside
+from yoloscale.system import formatting
+from yoloscale.system.files import replacement
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def large_numbers(axis: XAxis | YAxis, values: Iterable[float]) -> None:
     from matplotlib.ticker import FuncFormatter
 
     if max(values, default=0.0) >= 10_000:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: words.number(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: formatting.number(value)))
 
 
 def plain(text: str) -> str:
@@ -70,7 +70,6 @@ def title(made: Figure, text: str) -> None:
 
 def save(made: Figure, path: Path) -> Path:
     """Write a PNG, whole or not at all."""
-    part = beside(path)
-    made.savefig(part, format="png")
-    part.replace(path)
+    with replacement(path) as part:
+        made.savefig(part, format="png")
     return path

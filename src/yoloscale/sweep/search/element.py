@@ -11,13 +11,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.config.slurm_step import job_of, point_of
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep.directory import take
 from yoloscale.sweep.search.search import ask_point, open_search, reconcile
 from yoloscale.sweep.search.source import PATIENCE_S
+from yoloscale.system.slurm_step import job_of, point_of
 
 NO_POINT = 3
 
@@ -27,9 +28,10 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     search = open_search(SweepDirectory(Path(arguments[0])))
     index, job = point_of(environ), job_of(environ)
     assert index is not None, "the script of an array"
+    assert job is not None, "its job"
     with take(search.sweep, PATIENCE_S):
         if index in {point.index for point in search.sweep.points()}:
-            return 0
+            return FINISHED
         if index >= search.total:
             raise ConfigError(Problem("SLURM_ARRAY_TASK_ID", f"{index} of {search.total} points", "submit it again"))
         reconcile(search)
@@ -40,10 +42,10 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
         run, why = asked
         if why is not None:
             print(f"{run.name} cannot be trained: {why}", file=sys.stderr, flush=True)
-            return 1
-        events.record(run, events.SUBMITTED, job=job)
+            return FAILED
+        events.append(run, events.Submitted(job=job))
     print(f"element {index}: {run.name}: {' '.join(point_words(search.sweep, index))}", flush=True)
-    return 0
+    return FINISHED
 
 
 def point_words(sweep: SweepDirectory, index: int) -> tuple[str, ...]:
@@ -56,4 +58,4 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except ConfigError as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
+        sys.exit(BAD_CONFIG)

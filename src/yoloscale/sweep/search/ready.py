@@ -10,33 +10,34 @@ from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from yoloscale.config import command_line, flags
-from yoloscale.config.catalog import read_catalog
-from yoloscale.config.compose import check, compose
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.backends import registry
+from yoloscale.config.compose import command_line, flags
+from yoloscale.config.compose.catalog import read_catalog
+from yoloscale.config.compose.hydra import check, compose
 from yoloscale.config.freeze import freeze
 from yoloscale.config.keys import is_group
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import quote_text
-from yoloscale.config.remarks import Say, once, silent
-from yoloscale.config.schema import Config, Launcher
-from yoloscale.config.sweep import SearchConfig, SweepConfig
-from yoloscale.config.wording import another
+from yoloscale.config.schema import Config
+from yoloscale.config.schema.sweep import SearchConfig, SweepConfig
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.configure import task_of
-from yoloscale.launch.slurm.limits import site_problems
-from yoloscale.runs import study as studies
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
+from yoloscale.study import study as studies
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
-from yoloscale.sweep.directory import make_first_free, take
+from yoloscale.sweep.directory import take
 from yoloscale.sweep.effects import composable, useless
 from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search, removed_if_it_fails
+from yoloscale.sweep.grammar.space import Space, read_space
 from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.sweep.search.recorded import entry_of, plain
-from yoloscale.sweep.search.search import Search, base_of, journal_of, open_search
+from yoloscale.sweep.search.search import Search, open_search
 from yoloscale.sweep.search.settings import problems_of, remarks_of, total
-from yoloscale.sweep.search.space import Space, read_space
 from yoloscale.sweep.search.submit import open_indices
+from yoloscale.system.files import make_first_free
+from yoloscale.system.formatting import another
+from yoloscale.system.remarks import Say, once, silent
 
 _MAY_CHANGE = ("trials",)
 _BARE_PATH = re.compile(r"[^'\"\[\](){},=$\\]+")
@@ -105,7 +106,7 @@ def ready(search: PlannedSearch, say: Say) -> Search:
     search = replace(search, probes=prepare_all(search.probes, say))
     probes = search.probes
     if probes.name is None:
-        directory = make_first_free(probes.default_name, probes.directory)
+        directory = SweepDirectory(make_first_free(probes.directory(probes.default_name).path))
     else:
         directory = probes.directory(probes.name)
         refuse_if_foreign(directory)
@@ -115,19 +116,20 @@ def ready(search: PlannedSearch, say: Say) -> Search:
             _make(directory, search)
         else:
             _join(directory, search)
-        if probes.first.cluster.launcher is Launcher.local:
+        if probes.first.cluster.is_here:
             name_gpus(directory, probes.points[0].composed.cluster.gpus)
     return replace(open_search(directory), is_new=is_new)
 
 
 def _site(search: PlannedSearch, begun: SweepDirectory | None, say: Say) -> list[Problem]:
     """What the site says of the elements that would be submitted: of a search that was begun, those that are left."""
-    if search.probes.first.cluster.launcher is not Launcher.slurm:
+    backend = registry.of(search.probes.first.cluster)
+    if backend is None:
         return []
     points = total(search.settings, search.space)
     if begun is not None:
         points = len(open_indices(replace(open_search(begun), settings=search.settings)))
-    return site_problems(search.probes.first, say, points=points)
+    return backend.check_site(search.probes.first, say, points=points)
 
 
 def refuse_if_taken(search: PlannedSearch, say: Say = silent) -> None:
@@ -182,16 +184,16 @@ def _make(directory: SweepDirectory, search: PlannedSearch) -> None:
     remove_search(directory)
     with removed_if_it_fails(directory):
         try:
-            studies.create(journal_of(directory), search.settings)
+            studies.create(directory.journal, search.settings)
         except studies.StudyError as error:
             raise ConfigError(Problem("sweep.search", str(error), "see what keeps it from being written")) from error
-        freeze(search.base, base_of(directory))
+        freeze(search.base, directory.base)
         write(directory, SweepRecord(search.typed, (), _settings(search), plain(search.space)))
 
 
 def _join(directory: SweepDirectory, search: PlannedSearch) -> None:
     """Take up a search of that name; where it runs, and how many points it has, are as typed now."""
-    freeze(_compared(directory, search), base_of(directory))
+    freeze(_compared(directory, search), directory.base)
     record = read(directory)
     if record.settings != (settings := _settings(search)):
         write(directory, replace(record, settings=settings))

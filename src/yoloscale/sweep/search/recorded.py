@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch import anew
 from yoloscale.runs import jsonl
 from yoloscale.runs.sweep_directory import SweepRecord
-from yoloscale.sweep.points import Choice, is_swept
-from yoloscale.sweep.search.space import Choices, Dimension, Interval, Space, read_arguments, read_space
-from yoloscale.sweep.yaml_params import LISTS
+from yoloscale.sweep.grammar.points import Choice, is_swept
+from yoloscale.sweep.grammar.space import Choices, Dimension, Interval, Space, read_arguments, read_space
+from yoloscale.sweep.grammar.yaml_params import LISTS
 
 _ATTRIBUTE = "space"  # of an older search's study
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from yoloscale.config.sweep import Sampler, SearchConfig
-from yoloscale.runs import study as studies
-from yoloscale.sweep.points import MAX_POINTS
-from yoloscale.sweep.search.space import Choices, Dimension, Space, Value
+from yoloscale.config.schema.sweep import Sampler, SearchConfig
+from yoloscale.study import study as studies
+from yoloscale.sweep.grammar.points import MAX_POINTS
+from yoloscale.sweep.grammar.space import Choices, Dimension, Space, Value
 
 if TYPE_CHECKING:
     import optuna

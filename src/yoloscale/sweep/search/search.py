@@ -1,6 +1,6 @@
 """A search on disk: its sweep's folder with the study beside sweep.yaml, and its points as they are asked for.
 
-runs/<sweep>/study.journal   what each point was given and has shown (Optuna's; see runs/journal.py)
+runs/<sweep>/study.journal   what each point was given and has shown (Optuna's; see study/journal.py)
 runs/<sweep>/base.yaml       the config of the space's first point, frozen: what all points have in common
 runs/<sweep>/trial-007/      a point: a run, with its number in the study in its config
 """
@@ -10,35 +10,33 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import socket
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yoloscale.config.compose_each import compose_each
-from yoloscale.config.errors import ConfigError, Problem
+from yoloscale.backends.check import validate
+from yoloscale.config.compose.many import compose_each
 from yoloscale.config.freeze import load, load_own
-from yoloscale.config.machine import this_machine
 from yoloscale.config.schema import Config
-from yoloscale.config.sweep import SearchConfig, TrialConfig
-from yoloscale.config.validate import validate
+from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.configure import task_of
-from yoloscale.launch.outcome import FAILED
 from yoloscale.launch.prepare import prepare
-from yoloscale.runs import events
-from yoloscale.runs import study as studies
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.objectives import values_of
-from yoloscale.runs.scheduler import nobody
-from yoloscale.runs.status import LOST, read_result, status
-from yoloscale.runs.sweep_directory import BASE, JOURNAL, SweepDirectory, SweepPoint, read, write
+from yoloscale.runs.endings import record_failure
+from yoloscale.runs.jobs import nobody
+from yoloscale.runs.status import read_result, status
+from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, read, write
+from yoloscale.study import study as studies
+from yoloscale.study.objectives import values_of
 from yoloscale.sweep.configure import ConfiguredPoint, resolved
-from yoloscale.sweep.freeze import freeze_point
-from yoloscale.sweep.points import Point
+from yoloscale.sweep.freeze import freeze_point, swept_point
+from yoloscale.sweep.grammar.points import Point
+from yoloscale.sweep.grammar.space import Space
 from yoloscale.sweep.search import sampling
 from yoloscale.sweep.search.recorded import recorded_space
 from yoloscale.sweep.search.settings import total
-from yoloscale.sweep.search.space import Space
+from yoloscale.system.machine import this_machine
 
 if TYPE_CHECKING:
     import optuna
@@ -57,22 +55,12 @@ class Search:
     @property
     def journal(self) -> Path:
         """The study's file."""
-        return journal_of(self.sweep)
+        return self.sweep.journal
 
     @property
     def total(self) -> int:
         """How many points there will be."""
         return total(self.settings, self.space)
-
-
-def journal_of(sweep: SweepDirectory) -> Path:
-    """The study of a search."""
-    return sweep.path / JOURNAL
-
-
-def base_of(sweep: SweepDirectory) -> Path:
-    """What all points of a search have in common, frozen."""
-    return sweep.path / BASE
 
 
 def point_name(index: int) -> str:
@@ -85,8 +73,8 @@ def open_search(sweep: SweepDirectory) -> Search:
     record = read(sweep)
     if record.settings.search is None:
         raise ConfigError(Problem(str(sweep.path), "a sweep over given values, no search", "give it another name="))
-    space = recorded_space(record, journal_of(sweep))
-    return Search(sweep, space, record.settings.search, load(base_of(sweep)))
+    space = recorded_space(record, sweep.journal)
+    return Search(sweep, space, record.settings.search, load(sweep.base))
 
 
 def free_index(search: Search) -> int | None:
@@ -113,7 +101,7 @@ def ask_point(search: Search, index: int) -> tuple[RunDirectory, str | None] | N
     if run.path.exists():
         shutil.rmtree(run.path)  # of a launcher that was killed before its point was on record
     why = _freeze(search, run, point, number)
-    _append(search, SweepPoint(index, name, tuple(choice.token for choice in point.swept)))
+    _append(search, swept_point(point, name))
     return run, why
 
 
@@ -157,7 +145,7 @@ def tell_end(study: optuna.Study, number: int, run: RunDirectory, settings: Sear
     result = read_result(run)
     if result is None:
         found = status(run, nobody)
-        if found.state == "failed" and found.error != LOST:  # one that a machine took along goes on
+        if found.has_failed:  # one that a machine took along goes on
             studies.tell_failed(study, number, found.error or "it failed")
     elif result.get("pruned"):
         studies.tell_pruned(study, number)
@@ -185,7 +173,7 @@ def _freeze(search: Search, run: RunDirectory, point: Point, number: int) -> str
         return _failed(run, composed)
     machine = this_machine()
     config = resolved(composed, search.base, machine)
-    trial = TrialConfig(number, os.path.join("..", journal_of(search.sweep).name), search.settings)  # noqa: PTH118
+    trial = TrialConfig(number, os.path.join("..", search.sweep.journal.name), search.settings)  # noqa: PTH118
     # loggers were checked where it was started; on a node without a key, say, the run logs offline
     problems = [each for each in validate(config, machine) if not each.key.startswith("logger.")]
     problem = ConfigError(problems) if problems else None
@@ -199,8 +187,7 @@ def _freeze(search: Search, run: RunDirectory, point: Point, number: int) -> str
 
 def _failed(run: RunDirectory, error: ConfigError) -> str:
     said = "; ".join(f"{problem.key}: {problem.found}" for problem in error.problems)
-    events.note(run, events.FAILED, attempt=0, rank=None, host=socket.gethostname(), error=said)
-    events.note(run, events.EXITED, attempt=0, exit_code=FAILED)
+    record_failure(run, None, said)
     return said
 
 

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from importlib.util import find_spec
 
-from yoloscale.config.errors import Problem
-from yoloscale.config.schema import Config, Task
-from yoloscale.config.sweep import Pruner, Sampler, SearchConfig
-from yoloscale.config.wording import counted
-from yoloscale.runs.objectives import COSTS, DIRECTIONS, FITNESS, is_cost, objectives_of
-from yoloscale.runs.study import INSTALL
-from yoloscale.sweep.points import HOW, MAX_POINTS
-from yoloscale.sweep.search.space import Choices, Space
-
-_BOXES = "precision recall mAP50 mAP50-95"
-_METRICS: Mapping[Task, tuple[str, ...]] = {  # of Ultralytics' validators
-    Task.detect: tuple(f"metrics/{name}(B)" for name in _BOXES.split()),
-    Task.obb: tuple(f"metrics/{name}(B)" for name in _BOXES.split()),
-    Task.segment: tuple(f"metrics/{name}({kind})" for kind in "BM" for name in _BOXES.split()),
-    Task.pose: tuple(f"metrics/{name}({kind})" for kind in "BP" for name in _BOXES.split()),
-    Task.classify: ("metrics/accuracy_top1", "metrics/accuracy_top5"),
-}
+from yoloscale.config.schema import Config
+from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig
+from yoloscale.errors import Problem
+from yoloscale.study.objectives import COSTS, DIRECTIONS, FITNESS, is_cost, objectives_of
+from yoloscale.study.study import INSTALL
+from yoloscale.sweep.grammar.points import HOW, MAX_POINTS
+from yoloscale.sweep.grammar.space import Choices, Space
+from yoloscale.system.formatting import counted
 
 
 def problems_of(search: SearchConfig, space: Space, config: Config) -> list[Problem]:
@@ -66,7 +56,7 @@ def _counts(search: SearchConfig) -> list[Problem]:
 
 def _objectives(search: SearchConfig, config: Config) -> list[Problem]:
     problems = []
-    known = _METRICS.get(config.model.task, ()) if config.model.task is not None else ()
+    known = config.model.task.row.metrics if config.model.task is not None else ()
     for metric, direction in objectives_of(search).items():
         if direction not in DIRECTIONS:
             instead = f"write {' or '.join(DIRECTIONS)}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.runs import study as studies
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.scheduler import nobody
-from yoloscale.runs.status import LOST, Status, statuses
+from yoloscale.runs.jobs import nobody
+from yoloscale.runs.status import Status, statuses
+from yoloscale.study import study as studies
 from yoloscale.sweep.directory import take
 from yoloscale.sweep.search.search import Search, ask_point, forget_removed, free_index, number_of, reconcile, tell_end
 
@@ -24,7 +24,7 @@ class SearchSource:
         """`failed_only`: train the points that have failed once more, and ask for no others."""
         self._search, self._say, self._failed_only = search, say, failed_only
         found = statuses(search.sweep.runs(), nobody)
-        failed = [each for each in found if self._has_failed(each)]
+        failed = [each for each in found if each.has_failed]
         self._cancelled = {each.name: each.attempt for each in found if each.state == "cancelled"}  # these go on
         self.left_out = [] if failed_only else failed
         over = len(failed) + sum(each.state == "finished" for each in found)
@@ -97,17 +97,12 @@ class SearchSource:
             self._waits = True  # by its files nobody has it yet, or any more, but somebody holds its lock
         return None
 
-    @staticmethod
-    def _has_failed(found: Status) -> bool:
-        return found.state == "failed" and found.error != LOST  # a machine that went down is no fault of the point's
-
     def _is_open(self, found: Status) -> bool:
-        if self._failed_only or self._has_failed(found):
-            return self._failed_only and self._has_failed(found)
+        if self._failed_only or found.has_failed:
+            return self._failed_only and found.has_failed
         if found.state == "cancelled" and self._cancelled.get(found.name) != found.attempt:
             return False  # by a person, while this launcher is at work
-        is_frozen_only = found.attempt == 0 and found.job is None
-        return found.state != "finished" and (is_frozen_only or not found.is_active)
+        return found.state != "finished" and not found.is_taken
 
     def _new(self) -> RunDirectory | None:
         while not self._failed_only and (index := free_index(self._search)) is not None:

@@ -6,24 +6,22 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 
-from yoloscale.config.errors import ConfigError, Problem
-from yoloscale.launch.slurm.job import SlurmJob
-from yoloscale.launch.slurm.limits import ask_array_limits
-from yoloscale.launch.slurm.record import record_cancel
-from yoloscale.launch.slurm.submit import submit
+from yoloscale.backends import registry
+from yoloscale.backends.base import JobRequest, JobsLeftError
+from yoloscale.backends.status import statuses
+from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
-from yoloscale.runs.scheduler import Ask, Silence, ask
-from yoloscale.runs.status import statuses
+from yoloscale.runs.endings import record_cancel
+from yoloscale.runs.jobs import Ask, NoAnswer
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.sweep.arrays import ArraysLeftError, parts_of, submit_parts
 from yoloscale.sweep.search.search import Search
 from yoloscale.sweep.submit import Submission, array_job
 from yoloscale.sweep.unfinished import unfinished
 from yoloscale.system.files import write_whole
 
 
-def job_for(search: Search, words: Sequence[str], indices: Sequence[int]) -> SlurmJob:
+def job_for(search: Search, words: Sequence[str], indices: Sequence[int]) -> JobRequest:
     """The array of some places of a search, whether they have a point yet or not."""
     return array_job(search.base, search.sweep, words, indices, asks=True)
 
@@ -52,15 +50,15 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], 
         instead = "`yoloscale status SWEEP`; more sweep.search.trials go on with it"
         raise ConfigError(Problem("SWEEP", f"{search.sweep.name!r}: {found}; nothing is left to submit", instead))
     points = {point.index: search.sweep.run(point.name) for point in search.sweep.points()}
-    parts, jobs, arrays = parts_of(indices, ask_array_limits()), dict[int, str](), list[str]()
+    jobs, arrays, backend = dict[int, str](), list[str](), registry.required(search.base.cluster)
     try:
-        for array, part in submit_parts(job_for(search, words, indices), parts, submit):
-            arrays.append(array)
-            jobs |= {index: part.element_of(array, index) for index in part.indices}
-            for index in points.keys() & set(part.indices):
-                events.record(points[index], events.SUBMITTED, job=jobs[index])
+        for part in backend.submit_points(job_for(search, words, indices), indices):
+            arrays.append(part.id)
+            jobs |= part.jobs
+            for index in points.keys() & part.jobs.keys():
+                events.append(points[index], events.Submitted(job=jobs[index]))
     except ConfigError as error:
-        if not isinstance(error, ArraysLeftError):
+        if not isinstance(error, JobsLeftError):
             arrays.clear()
             for index in points.keys() & jobs.keys():
                 record_cancel(points[index], jobs[index])
@@ -73,7 +71,7 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], 
     return Submission(tuple(arrays), tuple(indices))
 
 
-def queued(sweep: SweepDirectory, asked: Ask = ask) -> dict[int, str]:
+def queued(sweep: SweepDirectory, asked: Ask = registry.ask) -> dict[int, str]:
     """Elements that SLURM has, of places without a point. Raises ConfigError if SLURM does not answer."""
     points = {point.index for point in sweep.points()}
     jobs = {int(index): job for index, job in _read(sweep).items() if int(index) not in points}
@@ -82,7 +80,7 @@ def queued(sweep: SweepDirectory, asked: Ask = ask) -> dict[int, str]:
     for index, job in jobs.items():
         assert answer is not None, "there are jobs"
         told = answer.of(job)
-        if isinstance(told, Silence):
+        if isinstance(told, NoAnswer):
             raise ConfigError(
                 Problem("SLURM", told.words or "squeue is not here", "once SLURM answers, the same again")
             )
@@ -94,14 +92,14 @@ def queued(sweep: SweepDirectory, asked: Ask = ask) -> dict[int, str]:
 def _put_down(sweep: SweepDirectory, arrays: Sequence[str], jobs: Mapping[int, str], points: Collection[int]) -> None:
     """Put down what was submitted: arrays, and the jobs of places that have no point yet."""
     asking = {str(index): job for index, job in jobs.items() if index not in points}
-    write_whole(sweep.job / "elements.json", json.dumps({**_read(sweep), **asking}))
+    write_whole(sweep.elements, json.dumps({**_read(sweep), **asking}))
     put_down(sweep, arrays)
 
 
 def _read(sweep: SweepDirectory) -> dict[str, str]:
     """Job by index, of elements that were to ask for their point."""
     try:
-        found: dict[str, str] = json.loads((sweep.job / "elements.json").read_text(encoding="utf-8"))
+        found: dict[str, str] = json.loads(sweep.elements.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     return found

@@ -1,0 +1,38 @@
+"""The end of the scheduler's job around this process."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from yoloscale.system.durations import stop_after_s
+
+LeftS = Callable[[], float | None]  # seconds until the job ends, inf without a limit; None: nobody tells
+_GIVEN_TIME_S = 30.0  # SLURM counts in whole minutes: less is no other limit
+
+
+class JobEnd:
+    """When the ranks are to save and stop because the job around this process ends.
+
+    A job may be given another time limit while it goes on, so the scheduler is asked again before anything is stopped.
+    """
+
+    def __init__(self, stop_before_s: float, ask: LeftS) -> None:
+        self._stop_before_s, self._ask = stop_before_s, ask
+        self._set(self._ask())
+
+    def _set(self, left: float | None) -> None:
+        self.left_s = math.inf if left is None else left
+        self._end = time.time() + self.left_s
+        self.stop_at = time.time() + stop_after_s(self.left_s, self._stop_before_s)
+
+    def is_near(self) -> bool:
+        """Whether it is time to stop."""
+        if time.time() < self.stop_at:
+            return False
+        left = self._ask()
+        if left is not None and time.time() + left > self._end + _GIVEN_TIME_S:
+            self._set(left)
+            return False
+        return True

@@ -1,0 +1,26 @@
+"""Everything that can be wrong with a config: config/check, and what only its back end knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from yoloscale.backends import registry
+from yoloscale.backends.slurm.check import slurm_only
+from yoloscale.config.check import train
+from yoloscale.config.check.logger import logger_problems
+from yoloscale.config.schema import Config, LoggerConfig
+from yoloscale.errors import Problem
+from yoloscale.system.machine import Machine
+
+
+def validate(
+    config: Config,
+    machine: Machine | None = None,
+    of_logger: Callable[[LoggerConfig], list[Problem]] = logger_problems,
+) -> list[Problem]:
+    """Problems of a resolved config on a machine (this one, unless another is given); empty if it can start.
+
+    `of_logger` reads files of this person's: who validates many configs remembers what it has told.
+    """
+    backend = registry.of(config.cluster)
+    return train.validate(config, machine, slurm_only if backend is None else backend.check, of_logger)

@@ -1,0 +1,103 @@
+"""The back ends there are, and what is asked of all of them.
+
+Adding one: a package below `backends/` with a module that has a `BACKEND`, and a row here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Collection
+from typing import cast
+
+from yoloscale.backends.base import Backend
+from yoloscale.config.schema import LOCAL, ClusterConfig, Config
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer
+
+MODULES = {"slurm": "yoloscale.backends.slurm.backend"}  # by `cluster.launcher`; loaded when it is needed
+_UNNAMED = "slurm"  # whose job ids are on record without a name before them
+
+
+def of(cluster: ClusterConfig) -> Backend | None:
+    """Who starts the nodes of a run; None for ranks on this machine. Raises ConfigError where nobody is called so."""
+    if cluster.launcher == LOCAL:
+        return None
+    if cluster.launcher not in MODULES:
+        instead = f"write {', '.join([LOCAL, *MODULES])}" if len(MODULES) > 1 else f"write {LOCAL} or {_UNNAMED}"
+        raise ConfigError(Problem("cluster.launcher", repr(cluster.launcher), instead))
+    return _load(cluster.launcher)
+
+
+def required(cluster: ClusterConfig) -> Backend:
+    """Who starts the nodes of a run that is not for this machine."""
+    backend = of(cluster)
+    assert backend is not None, "ranks on this machine are started by the launcher itself"
+    return backend
+
+
+def of_job(job: str) -> Backend:
+    """Who has a job, by its id as it is on record."""
+    return _load(_owner(job))
+
+
+def ask(jobs: Collection[str]) -> Answer:
+    """Ask whoever has them for jobs by their ids; those that are forgotten are missing in the answer."""
+    owners = sorted({_owner(job) for job in jobs})
+    if len(owners) == 1 and owners[0] in MODULES:
+        return _load(owners[0]).ask(jobs)
+    found = dict[str, Job | NoAnswer]()
+    for owner in owners:
+        own = [job for job in jobs if _owner(job) == owner]
+        if owner not in MODULES:
+            found |= {job: NoAnswer(f"this version knows no back end {owner}", is_here=False) for job in own}
+            continue
+        answer = _load(owner).ask(own)
+        found |= {job: told for job in own if (told := answer.of(job)) is not None}
+    return Answer(found)
+
+
+def cancel(jobs: Collection[str]) -> None:
+    """Take jobs out of their queues, or end them. Raises ConfigError."""
+    for owner in sorted({_owner(job) for job in jobs}):
+        _load(owner).cancel([job for job in jobs if _owner(job) == owner])
+
+
+def remarks(config: Config) -> list[str]:
+    """Lines where a command that is typed in a scheduler's job uses less of it than a person may think."""
+    return [line for name in MODULES for line in _load(name).remarks(config)]
+
+
+def current_jobs() -> set[str]:
+    """The jobs that this process runs in."""
+    return {job for name in MODULES if (job := _load(name).current_job()) is not None}
+
+
+def job_time_left() -> Callable[[], float | None] | None:
+    """What tells the seconds until the job around this process ends; None outside of one."""
+    return next((left for name in MODULES if (left := _load(name).job_time_left()) is not None), None)
+
+
+class RateLimited:
+    """`ask` for who looks often: asks again about the same jobs after `every_s` only."""
+
+    def __init__(self, every_s: float, asked: Ask = ask) -> None:
+        self._every_s, self._ask = every_s, asked
+        self._jobs, self._answer, self._at = frozenset[str](), Answer(), -float("inf")
+
+    def __call__(self, jobs: Collection[str]) -> Answer:
+        if frozenset(jobs) != self._jobs or time.monotonic() - self._at >= self._every_s:
+            self._jobs, self._answer = frozenset(jobs), self._ask(jobs)
+            self._at = time.monotonic()
+        return self._answer
+
+
+def _owner(job: str) -> str:
+    name, colon, _ = job.partition(":")
+    return name if colon else _UNNAMED
+
+
+def _load(name: str) -> Backend:
+    if name not in MODULES:
+        raise ConfigError(Problem("job", f"one of {name}", "take the version of yoloscale that started it"))
+    return cast(Backend, importlib.import_module(MODULES[name]).BACKEND)

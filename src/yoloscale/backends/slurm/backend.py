@@ -1,0 +1,156 @@
+"""SLURM: a job for each run, or an array of them for a sweep."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yoloscale.backends.base import Allocation, Backend, JobRequest, PointJobs, RankProcess
+from yoloscale.backends.slurm import own_job
+from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.errors import Problem
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import Answer, Ask
+from yoloscale.system.remarks import Say
+from yoloscale.system.slurm_step import job_of
+
+if TYPE_CHECKING:
+    from yoloscale.agent.attempt import Observer
+    from yoloscale.agent.outcome import Outcome
+    from yoloscale.backends.run_lock import RunLock
+
+
+class SlurmBackend:
+    """Jobs of a SLURM cluster, by its commands; ids are those that sbatch prints, `41`, or `21_3` of an array."""
+
+    name = own_job.NAME
+
+    def check(self, cluster: ClusterConfig) -> list[Problem]:
+        """What sbatch would refuse, and what would make another job than a person thinks. Pure."""
+        from yoloscale.backends.slurm.check import slurm_problems
+
+        return slurm_problems(cluster)
+
+    def check_site(self, config: Config, say: Say, *, points: int = 1) -> list[Problem]:
+        """Limits of time, nodes and jobs; nothing where SLURM does not answer."""
+        from yoloscale.backends.slurm import limits
+
+        return limits.site_problems(config, say, points=points)
+
+    def complete(self, config: Config) -> Config:
+        """CPUs beside the GPUs of a job, as the site has them."""
+        from yoloscale.backends.slurm import site
+
+        return site.with_site_cpus(config)
+
+    def remarks(self, config: Config) -> list[str]:
+        """What a command typed in a job leaves unused of it."""
+        return own_job.remarks_in_job(config)
+
+    def inside(self) -> Allocation | None:
+        """The job of `salloc`, or of a batch script; None in a task of an srun."""
+        job = own_job.own_job()
+        return None if job is None else SlurmAllocation(job)
+
+    def current_job(self) -> str | None:
+        """By SLURM's variables, which the terminal of `salloc` has, too."""
+        return job_of(os.environ)
+
+    def job_time_left(self) -> Callable[[], float | None] | None:
+        """On a node of a job; a login node's terminal may have the variables of one, too."""
+        return own_job.left_s if "SLURMD_NODENAME" in os.environ else None
+
+    def render(self, request: JobRequest) -> bytes:
+        """The script."""
+        from yoloscale.backends.slurm import render
+
+        return render.script_of(request)
+
+    def render_points(self, request: JobRequest, indices: Sequence[int]) -> list[JobRequest]:
+        """The arrays of the points."""
+        from yoloscale.backends.slurm import arrays, limits
+
+        return arrays.jobs_of(request, arrays.parts_of(indices, limits.ask_array_limits()))
+
+    def submit(self, request: JobRequest, *arguments: str) -> str:
+        """Hand the script to sbatch."""
+        from yoloscale.backends.slurm import submit
+
+        return submit.submit(request, *arguments)
+
+    def submit_points(self, request: JobRequest, indices: Sequence[int]) -> Iterator[PointJobs]:
+        """One array if the site takes it, else several of consecutive points."""
+        from yoloscale.backends.slurm import arrays, limits, submit
+
+        return arrays.submit_parts(request, arrays.parts_of(indices, limits.ask_array_limits()), submit.submit)
+
+    def ask(self, jobs: Collection[str]) -> Answer:
+        """One call of squeue, and one of sacct for those that it has forgotten."""
+        from yoloscale.backends.slurm import queue
+
+        return queue.ask(jobs)
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        """scancel."""
+        from yoloscale.backends.slurm import arrays
+
+        arrays.cancel_jobs(jobs)
+
+    def cancel_run(self, run: RunDirectory, asked: Ask, *, at_once: bool, timeout_s: float) -> bool:
+        """Ranks save first if there are any, and then the job ends."""
+        from yoloscale.backends.slurm.cancel import cancel_job
+
+        return cancel_job(run, asked, at_once=at_once, timeout_s=timeout_s)
+
+    def signal(self, job: str, ranks: Sequence[RankProcess], number: signal.Signals) -> list[RankProcess] | None:
+        """By a step of srun on each node; None where there is no srun."""
+        from yoloscale.backends.slurm.signals import send_in_job
+
+        return send_in_job(job, ranks, number) if shutil.which("srun") is not None else None
+
+    def output(self, folder: Path, job: str) -> Path:
+        """As `JobRequest.output` names it."""
+        return folder / f"slurm-{job}.out"
+
+    def watch_command(self, jobs: Sequence[str]) -> str:
+        """squeue."""
+        return f"squeue -j {shlex.quote(','.join(jobs))}"
+
+
+class SlurmAllocation:
+    """A job of somebody's own; see own_job.py."""
+
+    def __init__(self, job: own_job.OwnJob) -> None:
+        self._job = job
+
+    @property
+    def name(self) -> str:
+        """What scontrol takes."""
+        return self._job.name
+
+    @property
+    def gpus(self) -> int | None:
+        """Of the node that has fewest; None if SLURM does not tell."""
+        return self._job.gpus
+
+    def fit(self, config: Config, say: Say, *, says_nodes: bool, frozen: Config | None) -> Config:
+        """As `own_job.fitted`."""
+        return own_job.fitted(config, self._job, say, says_nodes=says_nodes, frozen=frozen)
+
+    def refuse_too_small(self, config: Config) -> None:
+        """As `own_job.refuse_too_small`."""
+        own_job.refuse_too_small(config, self._job)
+
+    def run(self, taken: RunLock, config: Config, typed: Sequence[str], observer: Observer) -> Outcome:
+        """Run the job script here: srun starts a launcher on each node."""
+        from yoloscale.backends.slurm.allocation import run_inside
+
+        return run_inside(taken, config, tuple(typed), self._job, observer)
+
+
+BACKEND: Backend = SlurmBackend()

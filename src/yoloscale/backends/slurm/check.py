@@ -1,0 +1,134 @@
+"""What can be wrong with a SLURM job before sbatch is asked. Pure; what only the site knows is left to sbatch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+from yoloscale.backends.slurm.check_environment import environment_problems
+from yoloscale.backends.slurm.check_sbatch import ONE_LINE, UNWRITABLE, sbatch_problems
+from yoloscale.config.schema import ClusterConfig, Device
+from yoloscale.config.schema.job import ContainerRuntime
+from yoloscale.config.schema.slurm import OPTIONS, SlurmConfig, gpus_in, gpus_of, is_exclusive, passed_through
+from yoloscale.errors import Problem
+
+_GPUS = re.compile(r"([^\s:,]+:)?[0-9]+")
+_EXCLUSIVE = ("true", "false", "user", "mcs", "topo")
+_MOUNT = re.compile(r"/[^:,\n]*:/[^:,\n]*(:[^:,\n]+)?")
+
+
+def slurm_problems(cluster: ClusterConfig) -> list[Problem]:
+    """Problems of a resolved cluster section with launcher=slurm."""
+    problems = [*_texts(cluster), *_gpus(cluster), *_derived(cluster), *_options(cluster), *_container(cluster)]
+    return [*problems, *sbatch_problems(cluster), *environment_problems(cluster)]
+
+
+def slurm_only(cluster: ClusterConfig) -> list[Problem]:
+    """Problems of a cluster section with another launcher: settings that nobody would look at."""
+    defaults, problems = SlurmConfig(), list[Problem]()
+    for name in (field.name for field in fields(SlurmConfig)):
+        value = getattr(cluster, name)
+        if value != getattr(defaults, name):
+            found = ", ".join(value) if isinstance(value, dict) else f"{value!r}"  # values of `env` may be secrets
+            instead = "write cluster=slurm as well, or leave it out"
+            problems.append(Problem(f"cluster.{name}", f"{found} with launcher={cluster.launcher}", instead))
+    return problems
+
+
+def _texts(cluster: ClusterConfig) -> list[Problem]:
+    """Values of one word: none is empty, and those that stand behind #SBATCH are on one line."""
+    problems = []
+    for name in (field.name for field in fields(SlurmConfig)):
+        value = getattr(cluster, name)
+        if not isinstance(value, str):
+            continue
+        if not value.strip():
+            problems.append(Problem(f"cluster.{name}", repr(value), "write a value, or leave it out"))
+        elif UNWRITABLE.search(value) if name in OPTIONS else "\0" in value:
+            problems.append(Problem(f"cluster.{name}", repr(value), ONE_LINE))
+    for name in ("python", "template", "container_python"):
+        value = getattr(cluster, name)
+        if value is not None and value.startswith("~"):
+            instead = "write the whole path; nothing is expanded in it"
+            problems.append(Problem(f"cluster.{name}", repr(value), instead))
+    return problems
+
+
+def _gpus(cluster: ClusterConfig) -> list[Problem]:
+    """Ranks, the GPUs asked for, and the device."""
+    asked, ranks = gpus_of(cluster), cluster.procs_per_node or 1
+    key = "cluster.gpus_per_node" if cluster.gpus_per_node is not None else "cluster.sbatch.gres"
+    value = cluster.gpus_per_node or cluster.sbatch.get("gres")
+    if cluster.gpus_per_node is not None and (problem := _gpu_count(cluster, cluster.gpus_per_node)):
+        return [problem]
+    if cluster.gpus is not None:
+        found = f"{cluster.gpus}, but SLURM chooses the GPUs of a job"
+        instead = f"write cluster.gpus_per_node={len(cluster.gpus) or 1} in place of device=0,1 or cluster.gpus=[0,1]"
+        if len(cluster.gpus) == 1 and cluster.gpus[0] > 0:
+            instead += f"; or cluster.gpus_per_node={cluster.gpus[0]}, if that is how many"
+        return [Problem("cluster.gpus", found, instead)]
+    if cluster.device is Device.auto:
+        found = "not given, and the job has its nodes for itself without naming GPUs: they may have some or none"
+        instead = "write cluster.gpus_per_node=GPUS, or device=cuda cluster.procs_per_node=GPUS, or device=cpu"
+        return [Problem("cluster.device", found, instead)]
+    if cluster.device is Device.cpu and asked:
+        instead = "leave it out, or write device=cuda"
+        return [Problem(key, f"{value!r} with device=cpu", instead)]
+    if cluster.device is Device.cuda and not asked and not is_exclusive(cluster):
+        instead = f"write cluster.gpus_per_node={ranks}, or device=cpu"
+        return [Problem("cluster.device", "'cuda', but the job asks for no GPUs", instead)]
+    if cluster.device is Device.cuda and asked and ranks > asked:
+        instead = f"write cluster.procs_per_node={asked}, or ask for more; each rank has a GPU of its own"
+        found = f"{ranks} ranks, but {key}={value} asks for {asked} GPU{'s' if asked > 1 else ''}"
+        return [Problem("cluster.procs_per_node", found, instead)]
+    return []
+
+
+def _gpu_count(cluster: ClusterConfig, written: str) -> Problem | None:
+    """A number that is none, has the kind of resource before it as `--gres` has, or is asked for twice."""
+    count = written.removeprefix("gres/").removeprefix("gres:").removeprefix("gpu:")
+    if not (_GPUS.fullmatch(count) and gpus_of(cluster)):
+        return Problem("cluster.gpus_per_node", repr(written), "write a count above 0, or TYPE:COUNT like a100:8")
+    if count != written:
+        return Problem("cluster.gpus_per_node", repr(written), f"write cluster.gpus_per_node={count}")
+    gres = str(passed_through(cluster).get("gres", ""))
+    if gpus_in(gres) > 0:
+        instead = f"leave one of them out: cluster.gpus_per_node={written} is --gres=gpu:{written}"
+        return Problem("cluster.sbatch.gres", f"{gres!r} beside cluster.gpus_per_node={written}", instead)
+    return None
+
+
+def _derived(cluster: ClusterConfig) -> list[Problem]:
+    if cluster.rdzv_endpoint is None:
+        return []
+    instead = "leave it out: the ranks meet on the first node that SLURM gives"
+    return [Problem("cluster.rdzv_endpoint", f"{cluster.rdzv_endpoint!r} with launcher=slurm", instead)]
+
+
+def _options(cluster: ClusterConfig) -> list[Problem]:
+    problems = []
+    if cluster.exclusive is not None and cluster.exclusive.lower() not in _EXCLUSIVE:
+        problems.append(Problem("cluster.exclusive", repr(cluster.exclusive), f"one of {', '.join(_EXCLUSIVE)}"))
+    others = [name for name in ("mem-per-cpu", "mem-per-gpu") if name in passed_through(cluster)]
+    if cluster.mem is not None and others:
+        found = f"{cluster.mem!r} beside cluster.sbatch.{others[0].replace('-', '_')}, and sbatch takes one of them"
+        problems.append(Problem("cluster.mem", found, "write cluster.mem=null, or leave the other one out"))
+    if cluster.mail_user is not None and cluster.mail_type is None:
+        instead = "write cluster.mail_type=END,FAIL as well; SLURM writes no mail without it"
+        problems.append(Problem("cluster.mail_user", f"{cluster.mail_user!r} without cluster.mail_type", instead))
+    return problems
+
+
+def _container(cluster: ClusterConfig) -> list[Problem]:
+    defaults, problems = SlurmConfig(), list[Problem]()
+    if cluster.container_image is None:
+        for name in ("container_runtime", "container_mounts", "container_python"):
+            value = getattr(cluster, name)
+            if value != getattr(defaults, name):
+                found = f"{value.value if isinstance(value, ContainerRuntime) else value!r} without an image"
+                problems.append(Problem(f"cluster.{name}", found, "write cluster.container_image=… or leave it out"))
+    for mount in cluster.container_mounts:
+        if not _MOUNT.fullmatch(mount):
+            instead = "write HOST:CONTAINER, two absolute paths without commas and colons, like /data/coco:/data/coco"
+            problems.append(Problem("cluster.container_mounts", repr(mount), instead))
+    return problems

@@ -1,0 +1,1 @@
+"""Benchmarks, on the side of the launcher: what is measured, and what comes of it."""

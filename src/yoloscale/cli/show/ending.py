@@ -1,0 +1,85 @@
+"""What a person reads when an attempt has ended: the result, or which rank failed and how its log ends."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from yoloscale.agent.outcome import Failure, Outcome
+from yoloscale.cli import text
+from yoloscale.exit_codes import BAD_CONFIG, FINISHED, INTERRUPTED, STOPPED
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import read_result
+from yoloscale.system import formatting
+
+
+def print_ending(run: RunDirectory, outcome: Outcome) -> None:
+    """A short table for a finished run, a message for any other; errors go to stderr."""
+    if outcome.exit_code == FINISHED:
+        print_result(run)
+    elif outcome.exit_code in (STOPPED, INTERRUPTED):
+        print(f"{outcome.state}: go on with  yoloscale resume {shown(run.path)}")
+    elif outcome.failure is not None:
+        print_failure(run, outcome.failure, outcome.verdict)
+    else:
+        print(f"The run failed on another node: yoloscale status {shown(run.path)}", file=sys.stderr)
+
+
+def print_result(run: RunDirectory) -> None:
+    """Final metrics, speed, time, and where the weights are."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    result = read_result(run) or {}
+    rows = [(formatting.metric_name(key), f"{value:.4f}") for key, value in _final_metrics(result)]
+    rows += [("speed", text.images_per_s(result.get("images_per_s")))] if result.get("images_per_s") else []
+    rows += [("time", formatting.duration(float(result["seconds"])))] if result.get("seconds") else []
+    rows += [("goodput", formatting.percent(float(result["goodput"])))] if result.get("goodput") else []
+    print(f"{run.name} is finished")
+    table = Table(show_header=False)
+    for name, value in rows:
+        table.add_row(Text(name), Text(value, justify="right"))
+    Console(highlight=False).print(table)
+    best = run.path / str(result.get("weights", "weights/best.pt"))
+    if best.exists():
+        print(f"weights  {shown(best)}")
+        print(f"next     yolo val {shlex.quote(f'model={_relative(best)}')} data=…")
+    print(f"         yoloscale status {shown(run.path)}")
+
+
+def print_failure(run: RunDirectory, failure: Failure, verdict: str = "") -> None:
+    """Host, rank, exit code, why it was not tried again, and the end of its log."""
+    code = f" (exit code {failure.exit_code})" if failure.exit_code is not None else ""
+    print(f"The run failed: {failure.who}{code}: {failure.error}", file=sys.stderr)
+    if verdict:
+        print(f"{verdict[0].upper()}{verdict[1:]}; this is how it began.", file=sys.stderr)
+    if failure.log_end:
+        print(f"\nThe end of {shown(run.path / failure.log)}:", file=sys.stderr)
+        for line in failure.log_end:
+            print(f"  {line}", file=sys.stderr)
+    again = f"yoloscale resume {shown(run.path)}"
+    if failure.exit_code == BAD_CONFIG:  # what is frozen stays, but for where a run trains
+        print(f"\nOther settings need another name=; once what is not a setting is mended: {again}", file=sys.stderr)
+    else:
+        print(f"\nOnce it is mended: {again}", file=sys.stderr)
+
+
+def shown(path: Path) -> str:
+    """A path that can be pasted into a shell, relative to the working folder where it lies below it."""
+    return shlex.quote(str(_relative(path)))
+
+
+def _relative(path: Path) -> Path:
+    absolute = Path(os.path.normpath(path.absolute()))
+    here = Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
+
+
+def _final_metrics(result: dict[str, object]) -> list[tuple[str, float]]:
+    found = result.get("metrics")
+    if not isinstance(found, dict):
+        return []
+    return [(k, float(v)) for k, v in found.items() if k.startswith("metrics/") and isinstance(v, (int, float))]

@@ -1,0 +1,136 @@
+"""A run's account of itself, line by line: events and metrics as sentences. Pure; one `EventLines` per reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from yoloscale.cli import text
+from yoloscale.runs import events
+from yoloscale.runs.progress import Progress
+from yoloscale.system.formatting import counted
+
+
+class EventLines:
+    """Feed it records in order; it returns the lines to print, and keeps the progress for a display."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+        self._epoch: dict[str, Any] | None = None  # held back until its evaluation is there
+
+    def lines(self, entry: events.Event | Mapping[str, Any]) -> list[str]:
+        """Lines for one event, or for one line of metrics.jsonl."""
+        return self.event_lines(entry) if isinstance(entry, events.Event) else self.metric_lines(entry)
+
+    def event_lines(self, event: events.Event) -> list[str]:
+        """Lines for one event."""
+        self.progress.on_event(event)
+        line = _EVENT_LINES.get(type(event))
+        said = line(event, self.progress) if line else ""
+        ends = isinstance(event, (events.Finished, events.Failed, events.Preempted, events.Exited))
+        return [*(self.flush() if ends else []), *([said] if said else [])]
+
+    def metric_lines(self, record: Mapping[str, Any]) -> list[str]:
+        """Lines for one line of metrics.jsonl: one per epoch, with the evaluation that belongs to it."""
+        self.progress.on_metric(record)
+        kind = record.get("kind")
+        if kind == "epoch":
+            held = self.flush()
+            self._epoch = dict(record)
+            return held
+        if kind == "eval" and self._epoch is not None and self._epoch.get("epoch") == record.get("epoch"):
+            self._epoch.update(record)
+            return self.flush()
+        if kind == "eval":
+            return [_join(f"evaluation after epoch {record.get('epoch', '?')}", text.metrics(record))]
+        return self.flush() if kind == "step" and self._is_past(record) else []
+
+    def flush(self) -> list[str]:
+        """The epoch that was held back, if any."""
+        held, self._epoch = self._epoch, None
+        return [self._epoch_line(held)] if held else []
+
+    def _is_past(self, record: Mapping[str, Any]) -> bool:
+        return self._epoch is not None and int(record.get("epoch", 0)) > int(self._epoch.get("epoch", 0))
+
+    def _epoch_line(self, record: Mapping[str, Any]) -> str:
+        total = self.progress.epochs or "?"
+        epoch = f"epoch {record.get('epoch', '?'):>{len(str(total))}}/{total}"
+        speed = text.images_per_s(record.get("images_per_s"))
+        return _join(epoch, text.losses(record), text.metrics(record), speed, text.gpus(record))
+
+
+def _join(*parts: str) -> str:
+    return "   ".join(part for part in parts if part)
+
+
+def _started(event: events.AttemptStarted, progress: Progress) -> str:
+    attempt = f" (attempt {progress.attempt})" if progress.attempt > 1 else ""
+    return f"{counted(event.world_size, 'rank')} on {progress.where}{attempt}"
+
+
+def _training(event: events.TrainingStarted, progress: Progress) -> str:
+    start = f"from epoch {progress.first_epoch}" if progress.first_epoch > 1 else ""
+    steps = f"{progress.epochs} epochs of {progress.steps_per_epoch} steps"
+    if progress.hours:
+        steps = f"{progress.hours:g} hours, in epochs of {progress.steps_per_epoch} steps"
+    images = f"{event.images} images" if event.images is not None else ""
+    return "training: " + ", ".join(part for part in (images, steps, progress.plan, start) if part)
+
+
+def _failed(event: events.Failed, progress: Progress) -> str:
+    if event.collateral:
+        return replace(event, error="lost its connection to another rank").text
+    return f"failed: {event.text}"
+
+
+def _restarted(event: events.Restarted, progress: Progress) -> str:
+    start = f"the checkpoint of step {event.step}" if event.step else "the beginning"
+    count = f"{event.restarts} of {event.max_restarts} without progress"
+    return f"restarting from {start} ({count})"  # the cause stands in the line before
+
+
+def _regrouped(event: events.Regrouped, progress: Progress) -> str:
+    start = f"step {event.step}" if event.step else "the beginning"
+    return f"{event.cause}: going on with {counted(event.nodes, 'node')} from {start}"
+
+
+def _stopped(event: events.Preempted, progress: Progress) -> str:
+    return f"stopped on request ({event.signal or 'of another rank'}) in epoch {event.epoch}"
+
+
+def _requeued(event: events.Requeued, progress: Progress) -> str:
+    start = f"to go on from the checkpoint of step {event.step}" if event.step else "to start from the beginning"
+    return f"job {event.job} is requeued ({event.cause or 'requeued by SLURM'}), {start}"
+
+
+def _moved(event: events.Moved, progress: Progress) -> str:
+    before = event.from_
+    changes = ", ".join(f"{key} {json.dumps(before.get(key))} → {json.dumps(value)}" for key, value in event.to.items())
+    said = [_join(f"goes on with {changes}", event.plan)] if changes else []
+    return "\n".join([*said, *(f"  {line}" for line in event.remarks)])
+
+
+def _warned(event: events.Warned | events.RolledBack, progress: Progress) -> str:
+    return f"warning: {event.message}"
+
+
+_EVENT_LINES: dict[type[events.Event], Callable[[Any, Progress], str]] = {
+    events.Submitted: lambda event, progress: f"submitted as job {event.job}",
+    events.Requeued: _requeued,
+    events.AttemptStarted: _started,
+    events.TrainingStarted: _training,
+    events.Moved: _moved,
+    events.Tracked: lambda event, progress: f"{event.tracker}: {event.where}",
+    events.Warned: _warned,
+    events.RolledBack: _warned,
+    events.Remark: lambda event, progress: str(event.message),
+    events.Failed: _failed,
+    events.Preempted: _stopped,
+    events.Restarted: _restarted,
+    events.Regrouped: _regrouped,
+    events.Cancelled: lambda event, progress: "cancelled",
+    events.Finished: lambda event, progress: f"finished: {event.epochs} epochs",
+}

@@ -1,0 +1,192 @@
+"""The points of a sweep while they train here: a table on a terminal, else a line when something happens."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from yoloscale.cli import text
+from yoloscale.cli.show.display import unheard
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import EventTail
+from yoloscale.runs.progress import Progress
+from yoloscale.runs.status import Status
+from yoloscale.runs.tail import Tail
+from yoloscale.system import formatting
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.live import Live
+
+COLUMNS = ("point", "epoch", "metric", "images/s", "left", "where")
+LINES_PER_POINT = 5  # at most, about epochs, where there is no terminal
+REFRESH_S = 0.5
+
+
+@dataclass
+class _Point:
+    """A point that trains: what its files have told."""
+
+    run: RunDirectory
+    where: str
+    progress: Progress = field(default_factory=Progress)
+    began: float = field(default_factory=time.monotonic)
+    told_epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self._events, self._metrics = EventTail(self.run), Tail(self.run.metrics)
+        self.read()
+        self.told_epoch = self.progress.epoch  # of an earlier attempt
+
+    def read(self) -> None:
+        """Take in what is new."""
+        self.progress.take(self._events.new(), self._metrics.new())
+
+
+class SweepDisplay:
+    """Call `watch` about ten times a second; `started`, `ended` and `say` as an observer of a pool."""
+
+    def __init__(self, name: str, parallel: int) -> None:
+        """Of a sweep that trains `parallel` points at a time."""
+        self._name, self._parallel = name, parallel
+        self._total = self._kept = self._over = 0
+        self._counts = {"finished": 0, "failed": 0}
+        self._running: dict[str, _Point] = {}
+        self._seconds: list[float] = []
+        self._shown_at = 0.0
+        self._live = _live() if sys.stdout.isatty() else None
+
+    def expect(self, total: int, *, kept: int = 0) -> None:
+        """`total` points in all, of which `kept` are over already."""
+        self._total, self._kept, self._over = total, kept, kept
+
+    def __enter__(self) -> SweepDisplay:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with unheard():
+            if self._live is not None:
+                self._live.update(self._table())
+                self._live.stop()
+
+    def started(self, run: RunDirectory, where: str) -> None:
+        """A point trains from now on."""
+        self._running[run.name] = _Point(run, where)
+        self.say(f"{run.name}: started" + (f" on {where}" if where else ""))
+
+    def ended(self, run: RunDirectory, found: Status) -> None:
+        """It does not any more."""
+        point = self._running.pop(run.name, None)
+        self._over += 1
+        self._counts[found.state] = self._counts.get(found.state, 0) + 1
+        took = time.monotonic() - point.began if point is not None else 0.0
+        if found.state == "finished" and point is not None:
+            self._seconds.append(took)
+        said = f"{run.name}: {found.state}" + (f" in {formatting.duration(took)}" if took >= 1 else "")
+        metrics = text.metrics(found.metrics) if found.state == "finished" else found.error or ""
+        self.say(f"{said}  {metrics}".rstrip() + f"  ({self._over} of {self._total})")
+
+    def say(self, line: str) -> None:
+        """Print a line, above the table."""
+        with unheard():
+            if self._live is not None:
+                self._live.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            else:
+                print(line, flush=True)
+
+    def watch(self) -> None:
+        """Take in what is new; move the table, or tell of epochs."""
+        if time.monotonic() < self._shown_at + REFRESH_S:
+            return
+        self._shown_at = time.monotonic()
+        for point in self._running.values():
+            point.read()
+            if self._live is None:
+                self._tell_epoch(point)
+        with unheard():
+            if self._live is not None:
+                self._live.update(self._table(), refresh=True)
+
+    def _tell_epoch(self, point: _Point) -> None:
+        """Of a run over many epochs, a few of them."""
+        progress = point.progress
+        each = max(1, -(-progress.epochs // LINES_PER_POINT))
+        done = progress.epoch if progress.epoch_step >= progress.steps_per_epoch > 0 else progress.epoch - 1
+        if progress.is_training and done >= point.told_epoch + each and done < progress.epochs:
+            point.told_epoch = done
+            self.say(f"{point.run.name}: epoch {done}/{progress.epochs}  {_metric(progress)}".rstrip())
+
+    def _table(self) -> Group:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        head = Text(self._head(), no_wrap=True, overflow="ellipsis")
+        if not self._running:
+            return Group(head)
+        rows = [(name, *_cells(point)) for name, point in self._running.items()]
+        table = Table(box=None, pad_edge=False)
+        shown = [place for place, name in enumerate(COLUMNS) if name != "where" or any(row[place] for row in rows)]
+        for place in shown:
+            table.add_column(COLUMNS[place], overflow="ellipsis", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(row[place]) for place in shown))
+        return Group(head, table)
+
+    def _head(self) -> str:
+        running = len(self._running)
+        states = {"running": running, **self._counts, "waiting": max(0, self._total - self._over - running)}
+        said = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+        kept = f" ({self._kept} from before)" if self._kept else ""
+        left = formatting.duration(self._left_s())
+        return f"{self._name}: {self._over} of {self._total} over{kept}; {said}" + (f"; {left} left" if left else "")
+
+    def _left_s(self) -> float | None:
+        own = [point.progress.eta_s() for point in self._running.values()]
+        waiting = self._total - self._over - len(self._running)
+        return time_left_s([each for each in own if each is not None], self._seconds, waiting, self._parallel)
+
+
+def time_left_s(running: list[float], ended: list[float], waiting: int, parallel: int) -> float | None:
+    """Seconds until all points are over; None before there is anything to go by.
+
+    Args:
+        running: what those that train have left, as far as that is known.
+        ended: how long those took that have finished.
+        waiting: how many are still to start.
+    """
+    if not waiting:
+        return max(running, default=None)
+    if not ended:
+        return None
+    return max(running, default=0.0) + sum(ended) / len(ended) * -(-waiting // max(parallel, 1))
+
+
+def _cells(point: _Point) -> tuple[str, ...]:
+    progress = point.progress
+    if not progress.is_training:
+        return (progress.phase or "starting", "", "", "", point.where)
+    speed = f"{progress.images_per_s:.1f}" if progress.images_per_s else ""
+    epoch = f"{progress.epoch}/{progress.epochs or '?'}"
+    return (epoch, _metric(progress), speed, formatting.duration(progress.eta_s()), point.where)
+
+
+def _metric(progress: Progress) -> str:
+    if progress.metric is None:
+        return text.losses(progress.training)
+    name, value = progress.metric
+    return f"{formatting.metric_name(name)} {value:.3f}"
+
+
+def _live() -> Live:
+    from rich.console import Console
+    from rich.live import Live
+
+    return Live(console=Console(highlight=False), transient=True, auto_refresh=False)

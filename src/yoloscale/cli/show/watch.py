@@ -1,0 +1,53 @@
+"""Running a locked run: here with a display, or in the background. Shared by `train` and `resume`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from yoloscale.backends.run_lock import RunLock
+from yoloscale.cli.show.ending import print_ending, shown
+from yoloscale.config.schema import Config
+from yoloscale.exit_codes import FINISHED
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+
+
+def announce(config: Config, run: RunDirectory, attempt: int) -> None:
+    """The plan and where to look, before anything starts."""
+    from yoloscale.config.plan import describe
+
+    print(f"run   {shown(run.path)}")
+    print(f"plan  {describe(config)}")
+    print(f"logs  {shown(run.attempt_logs(attempt))}", flush=True)
+
+
+def run_watched(taken: RunLock, config: Config) -> int:
+    """Run a locked run here with a display; its exit code."""
+    from yoloscale.agent.attempt import Observer
+    from yoloscale.cli.show.display import Display
+    from yoloscale.launch.here import run_here
+
+    before = events.last_attempt(events.history(taken.run))
+    announce(config, taken.run, before + 1)
+    with Display(taken.run, since_attempt=before) as display:
+        outcome = run_here(taken, Observer(display.watch, display.say))
+    print_ending(taken.run, outcome)
+    return outcome.exit_code
+
+
+def run_detached(taken: RunLock, config: Config) -> int:
+    """Hand a locked run to a supervisor and say how to follow it."""
+    from yoloscale.launch.here import run_in_background
+
+    announce(config, taken.run, events.last_attempt(events.history(taken.run)) + 1)
+    run_in_background(taken)
+    path = shown(taken.run.path)
+    print(f"runs in the background: {shlex.quote(taken.run.name)}")
+    print(f"  yoloscale logs {path} -f\n  yoloscale status {path}\n  yoloscale cancel {path}")
+    return FINISHED
+
+
+def say(line: str) -> None:
+    """Progress of the preparation."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,220 @@
+"""Sweeps: `train -m`, and what `status`, `resume` and `cancel` do with the name of one."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from yoloscale.cli.runs import COLUMNS, row, table
+from yoloscale.cli.show.ending import shown
+from yoloscale.cli.show.watch import say
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.exit_codes import FAILED, FINISHED
+from yoloscale.runs.sweep_directory import SweepDirectory, read
+from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
+from yoloscale.system.formatting import counted
+
+if TYPE_CHECKING:
+    from yoloscale.sweep.configure import ConfiguredSweep
+
+SHOWN = 40  # points of a table, unless all are asked for
+
+
+def is_sweep(tokens: Sequence[str]) -> bool:
+    """Whether several values are to be tried."""
+    return "-m" in tokens or "--multirun" in tokens
+
+
+def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) -> int:
+    """Freeze the points of a sweep, and train them here or submit them as one array."""
+    from yoloscale.cli.sweep import local as sweep_local
+    from yoloscale.cli.sweep import search as sweep_search
+    from yoloscale.sweep.configure import configure_all
+    from yoloscale.sweep.freeze import refuse_if_taken
+    from yoloscale.sweep.grammar.points import expand
+    from yoloscale.sweep.ready import ready
+    from yoloscale.sweep.search.ready import wants_search
+
+    if wants_search(tokens):
+        return sweep_search.train(tokens, dry_run=dry_run, prepare=prepare, detach=detach)
+    found = configure_all(expand(tokens, say), say=say)
+    is_local = found.first.cluster.is_here
+    refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
+    if dry_run:
+        refuse_if_taken(found)
+        say_ahead(found)
+        return sweep_local.dry_run(found) if is_local else _print_script(found, tokens)
+    with ready(tokens, say, found) as taken:
+        sweep = taken.directory
+        if prepare:
+            print(f"sweep {shown(sweep.path)}")
+            return FINISHED
+        if not is_local:  # by the name that it got: another command may have taken the first one that was free
+            words = ["train", *tokens, *([] if found.name is not None else [f"name={sweep.name}"])]
+            return _submit(sweep, words, failed_only=False, is_new=taken.is_new)
+    return sweep_local.start(sweep, failed_only=False, detach=detach)
+
+
+def say_ahead(found: ConfiguredSweep) -> None:
+    """Say in a dry run what happens to the data before a start: made ready, and compared with that of before.
+
+    Raises ConfigError for weights that are here and cannot be trained.
+    """
+    from yoloscale.cli.train import say_outlook
+    from yoloscale.sweep.freeze import say_not_compared
+    from yoloscale.sweep.prepare import refuse_weights_of
+
+    refuse_weights_of(found)
+    say_outlook(each.config for each in found.points)
+    say_not_compared(found, say)
+
+
+def refuse_flags(*, is_local: bool, prepare: bool, detach: bool) -> None:
+    """Flags that do not go with where a sweep runs."""
+    problems = []
+    if prepare and is_local:
+        problems.append(Problem("--prepare", "without cluster=slurm", "leave it out: scripts of SLURM jobs use it"))
+    if detach and not is_local:
+        problems.append(Problem("--detach", "for a sweep on SLURM", "leave it out: its points are a job"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, detach: bool) -> int:
+    """Go on with what is unfinished, or with what failed: here, or as another array."""
+    from yoloscale.cli.sweep import local as sweep_local
+    from yoloscale.cli.sweep import search as sweep_search
+    from yoloscale.sweep import local
+    from yoloscale.sweep.changes import change_points, changed_settings
+    from yoloscale.sweep.directory import take
+    from yoloscale.sweep.freeze import change_settings
+    from yoloscale.sweep.submit import cluster_of, refuse_if_missing
+    from yoloscale.sweep.unfinished import unfinished
+
+    settings, words = changed_settings(changes, read(sweep).settings)
+    indices = unfinished(sweep, failed_only=failed_only)
+    refuse_if_missing(sweep, indices)
+    is_local = cluster_of(sweep, indices).is_here
+    refuse_flags(is_local=is_local, prepare=False, detach=detach)
+    points = sweep.runs()
+    runs = [points[index] for index in indices if points[index].config.exists()]  # a search makes the others anew
+    if is_local:  # before anything is written
+        local.frozen_slots(sweep, settings)
+        local.refuse_unlike(runs)
+    if words:
+        change_points(sweep, runs, words, say)
+    elif is_local:
+        local.ready_again(sweep, runs, say)
+    with take(sweep):
+        change_settings(sweep, settings)
+        if not is_local and settings.search is None:
+            return _submit(sweep, ["resume", str(sweep.path)], failed_only=failed_only, is_new=False)
+    if not is_local:
+        return sweep_search.submit(sweep, ["resume", str(sweep.path)], failed_only=failed_only)
+    return sweep_local.start(sweep, failed_only=failed_only, detach=detach)
+
+
+def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is_new: bool) -> int:
+    from yoloscale.sweep.submit import refuse_if_nothing, submit_points
+    from yoloscale.sweep.unfinished import unfinished
+
+    indices = unfinished(sweep, failed_only=failed_only)
+    refuse_if_nothing(sweep, indices, failed_only=failed_only)
+    submission = submit_points(sweep, words, indices, is_new=is_new)
+    announce(sweep, submission.jobs, len(submission.indices))
+    return FINISHED
+
+
+def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
+    from yoloscale.backends import registry
+    from yoloscale.cli.submit import write_out
+    from yoloscale.sweep.freeze import proposed_directory
+    from yoloscale.sweep.submit import array_job, refuse_if_nothing, said_of_others
+    from yoloscale.sweep.unfinished import unfinished
+
+    proposed = proposed_directory(found)
+    words = ["train", *tokens, *([] if found.name is not None else [f"name={proposed.name}"])]
+    indices = unfinished(proposed) if is_sweep_directory(proposed.path) else list(range(len(found.points)))
+    refuse_if_nothing(proposed, indices, failed_only=False)
+    print(f"sweep {shown(proposed.path)}\npoints {len(indices)}", file=sys.stderr)
+    backend = registry.required(found.first.cluster)
+    first, *others = backend.render_points(array_job(found.first, proposed, words, indices), indices)
+    if others:
+        print(said_of_others(first, len(others)), file=sys.stderr)
+    write_out(backend.render(first))
+    return FINISHED
+
+
+def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
+    """A table of the points, or an array of objects."""
+    from yoloscale.backends.status import statuses
+
+    found = statuses(sweep.runs())
+    if as_json:
+        print(json.dumps([entry.as_json() for entry in found], indent=1))
+        return FINISHED
+    counts = Counter(entry.state for entry in found)
+    total = _total(sweep)
+    points = f"{len(found)} points" if total == len(found) else f"{len(found)} of {total} points"
+    states = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none has started"
+    print(f"{sweep.name}: {points}: {states}")
+    entries = found if show_all else found[:SHOWN]
+    rows = [row(entry, time.time()) for entry in entries]
+    print("\n".join(table([("point", *COLUMNS[1:]), *rows])))
+    if len(entries) < len(found):
+        print(f"and {len(found) - len(entries)} more: --all shows them")
+    for words in dict.fromkeys(entry.scheduler for entry in found if entry.scheduler):
+        print(f"SLURM: {words}; states are those of the runs' last events")
+    is_left = [entry.is_lost or (entry.state == "pending" and entry.job is None) for entry in found]
+    is_whole = len(found) == total and not any(is_left)
+    _say_how_to_go_on(sweep, counts, is_whole=is_whole)
+    return FINISHED
+
+
+def _total(sweep: SweepDirectory) -> int:
+    """How many points there will be: those of a search are made one after another."""
+    from yoloscale.sweep.search.search import open_search
+
+    return len(sweep.points()) if read(sweep).settings.search is None else open_search(sweep).total
+
+
+def _say_how_to_go_on(sweep: SweepDirectory, counts: Mapping[str, int], *, is_whole: bool) -> None:
+    """Who trains points here, or what starts them again; and those that failed, which takes a word of its own."""
+    from yoloscale.sweep.launchers import alive
+
+    path, here = shown(sweep.path), alive(sweep)
+    for launcher in here:
+        print(f"trained by process {launcher.pid} on {launcher.host}: yoloscale cancel {path}")
+    if not here and (counts["preempted"] + counts["cancelled"] or not is_whole):
+        print(f"  yoloscale resume {path}")
+    if counts["failed"]:
+        print(f"  yoloscale resume {path} --failed")
+
+
+def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float, as_json: bool) -> int:
+    """Stop all points; those that train save first. 1 if some of them still do."""
+    from yoloscale.sweep.cancel import cancel_points
+
+    count, left = cancel_points(sweep, at_once=at_once, timeout_s=timeout_s)
+    if as_json:
+        status(sweep, as_json=True, show_all=True)
+        return FAILED if left else FINISHED
+    print(f"{sweep.name}: {count - left} of {count} points stopped" + (", the others still save" if left else ""))
+    return FAILED if left else FINISHED
+
+
+def announce(sweep: SweepDirectory, jobs: Sequence[str], count: int) -> None:
+    """Say what was submitted, and how to follow it."""
+    from yoloscale.backends import registry
+
+    backend = registry.of_job(jobs[0])
+    path, job = shown(sweep.path), ",".join(jobs)
+    several = f" in {len(jobs)} arrays, as large as the site takes them" if len(jobs) > 1 else ""
+    print(f"sweep {path}\njob   {job} submitted: {counted(count, 'point')}{several}")
+    array = jobs[0] if len(jobs) == 1 else "ARRAY"
+    print(f"logs  {shown(backend.output(sweep.job, f'{array}_INDEX'))}")
+    print(f"  yoloscale status {path}\n  yoloscale cancel {path}\n  {backend.watch_command(jobs)}")

@@ -1,0 +1,1 @@
+"""Whether a config makes sense: every problem of it, and what has no effect. Changes nothing, asks nobody."""

@@ -1,0 +1,338 @@
+"""What a `yolo` user types, as overrides in Hydra's grammar. Pure: arguments in, overrides out."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from yoloscale.config.check.gpus import repetition_problems
+from yoloscale.config.compose import choices
+from yoloscale.config.compose.catalog import Catalog, argument_defaults
+from yoloscale.config.compose.refusals import NOT_OURS, advice, remark
+from yoloscale.config.compose.words import arguments_in, file_of
+from yoloscale.config.keys import FREE, LIST_LIKE, describe, is_group, is_text, known, members, nearest
+from yoloscale.config.quoting import is_quoted, literal, quote_text, unquote, without_interpolation
+from yoloscale.config.schema import Task
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.remarks import Say, silent
+
+_PLUGINS = ("hydra/sweeper", "hydra/launcher", "hydra.sweeper", "hydra.launcher")
+_BARE_PARENTHESIS = re.compile(r"(?<!\\)([()])")
+_TYPED_KEY = re.compile(r"cluster\.\w+\.[A-Za-z_][A-Za-z0-9_-]*")
+_INTERPOLATION = re.compile(r"\$\{\s*(?:oc\.\w+:|hydra[.:]|([\w.]+)\s*\})")
+
+
+def rewrite(arguments: Iterable[str], catalog: Catalog, say: Say = silent) -> tuple[list[str], list[Problem]]:
+    """Turn arguments, as `words` returns them, into overrides that Hydra understands, and problems where there is none.
+
+    `say` gets a line for each that is taken and does nothing, or other than it seems.
+    """
+    overrides, problems = list[str](), list[Problem]()
+    for argument in arguments:
+        try:
+            overrides += _rewrite_one(argument, catalog, say)
+        except ConfigError as error:
+            problems += error.problems
+    return overrides, problems
+
+
+def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
+    if token.startswith("~"):
+        return [_deletion(token)]
+    key, equals, value = token.partition("=")
+    if not equals:
+        return _bare_word(token)
+    key, value = key.strip(), value.strip()
+    name = key.lstrip("+").partition("@")[0]
+    if special := _SPECIAL.get(name):
+        return special(value, catalog)
+    if name == "cfg" and (file := file_of(token)):
+        arguments_in(file)  # raises: `words` puts the arguments of a file that can be read in its place
+    if name in NOT_OURS:
+        return _not_ours(name, value, say)
+    if name.startswith(_PLUGINS) and not name.startswith("hydra.sweeper.params"):
+        raise ConfigError(Problem(name, f"{value!r}: Hydra's plugins start nothing here", _instead_of_plugin(name)))
+    if name == "hydra" or name.startswith(("hydra.", "hydra/")):
+        return [token]
+    if name in catalog.groups and "." not in name:
+        key = key.lstrip("+") if name in catalog.shipped else key  # it is in every config, to be replaced
+        return [f"{key}={_group_choice(name, value, catalog)}"]
+    if name.startswith("sweep.params."):
+        raise ConfigError(Problem(name, "values to sweep over, without -m", "write yoloscale train -m …"))
+    if name.startswith(FREE):
+        if not _TYPED_KEY.fullmatch(name):
+            instead = "write a key of letters, digits, _ and -, not starting with a digit"
+            raise ConfigError(Problem(name, "no such key", instead))
+        return [f"++{name}={_text(value)}"]
+    if name not in known():
+        return _of_another_release(name, value)
+    if name == "imgsz" and literal(value) is None:
+        return []  # the task's own
+    if not key.startswith("++"):
+        key = key.removeprefix("+")  # every config has it, to be replaced
+    return [f"{key}={_value(name, value, say)}"]
+
+
+def _of_another_release(name: str, value: str) -> list[str]:
+    """An argument that the installed Ultralytics has and this version does not know: dropped at its default."""
+    defaults = argument_defaults()
+    if name not in defaults:
+        raise ConfigError(unknown_key(name))
+    if literal(value) == defaults[name]:
+        return []
+    found = f"{value}, an argument of the installed Ultralytics that yoloscale does not know yet"
+    raise ConfigError(Problem(name, found, f"leave it out: it is at {defaults[name]} then"))
+
+
+def _instead_of_plugin(name: str) -> str:
+    if "launcher" in name:
+        return "write cluster=local or cluster=slurm: it says where the points of a sweep run"
+    return "write sweep=tpe, or another of the sweep group: a search, with its settings below sweep.search"
+
+
+def unknown_key(name: str) -> Problem:
+    """The problem of a key that is not in the schema, with the nearest that is."""
+    if hint := advice(name):
+        return Problem(name, "no key of the schema", hint)
+    candidates = [key for key in known() if not is_group(key) or "." not in key]
+    near = nearest(name, [*candidates, "experiment"], count=3)
+    meant = f"did you mean {' or '.join(near)}?" if near else "`yoloscale train --cfg job` lists every key"
+    return Problem(name, "no such key", meant)
+
+
+def _deletion(token: str) -> str:
+    name = token[1:].partition("=")[0]
+    if name in known() and not is_group(name):
+        raise ConfigError(Problem(token, "a key of the schema cannot be removed", f"write {name}=… ({describe(name)})"))
+    return token
+
+
+def _bare_word(word: str) -> list[str]:
+    if word in known():
+        raise ConfigError(Problem(word, "a key without a value", f"write {word}=… ({describe(word)})"))
+    if word in NOT_OURS:
+        raise ConfigError(Problem(word, "a key without a value", str(advice(word))))
+    instead = (
+        f"write {word}=VALUE, and true where there is none" if word.startswith(FREE) else unknown_key(word).instead
+    )
+    raise ConfigError(Problem(word, "an argument without `=`", instead))
+
+
+def _not_ours(name: str, value: str, say: Say) -> list[str]:
+    if line := remark(name, literal(value)):
+        say(line)
+    return []
+
+
+def _group_choice(group: str, value: str, catalog: Catalog) -> str:
+    value = unquote(value)
+    if value in ("null", "") or value.startswith("{"):
+        return value
+    words = [word.strip() for word in value.strip("[]").split(",")]
+    for word in words:
+        if catalog.option(group, word.removesuffix(".yaml")) is None:
+            options = catalog.groups[group]
+            near = nearest(word, options)
+            instead = f"did you mean {group}={near[0]}? " if near else ""
+            instead += f"there are {', '.join(options)}"
+            path = Path(word)
+            if len(path.parts) > 2 and path.parts[-2] == group:
+                instead = f"write --config-dir {path.parents[1]} {group}={path.name.removesuffix('.yaml')}"
+            raise ConfigError(Problem(group, f"{word!r}: there is no {group} of this name", instead))
+    return f"[{','.join(words)}]" if len(words) > 1 or value.startswith("[") else value
+
+
+def _value(name: str, value: str, say: Say) -> str:
+    """The value in Hydra's grammar, by the type of its key."""
+    hint = known()[name]
+    if name in ("cluster.export", "callbacks") and value.lower() not in ("none", "null"):
+        words = [unquote(word.strip()) for word in value.strip("[]()").split(",")]
+        return f"[{','.join(quote_text(word) for word in words if word)}]"  # also what is no name: it is told later
+    if special := _BY_NAME.get(name):
+        value = special(value, say)
+    if value.lower() in ("true", "false") and _is_counted(name):
+        value = _one_or_none(name, value, say)
+    if name in LIST_LIKE:
+        return _list_like(value, always=any(typing.get_origin(member) is list for member in members(hint)))
+    if value.lower() in ("none", "null"):
+        return "null"
+    if bool in members(hint) and value.lower() in ("true", "false"):
+        return value.lower()
+    if not is_text(name):
+        value = value.removesuffix(",")
+    if int in members(hint) and float not in members(hint):
+        return _whole_number(value)
+    return _text(value) if is_text(name) and int not in members(hint) else value
+
+
+def _is_counted(name: str) -> bool:
+    """Whether True and False are numbers to `yolo` where they stand for this argument."""
+    kinds = set(members(known()[name]))
+    is_number = not kinds.isdisjoint((int, float)) and bool not in kinds
+    return name in ("scale", "freeze") or (is_number and "." not in name and name != "imgsz")
+
+
+def _one_or_none(name: str, value: str, say: Say) -> str:
+    if value.lower() == "false":
+        return "0"
+    say(f"{name}={value} counts as {name}=1, as for `yolo train`")
+    return "1"
+
+
+def _imgsz(value: str, say: Say) -> str:
+    size = literal(value)
+    if not isinstance(size, (list, tuple)) or not size or not all(type(side) is int for side in size):
+        return value
+    if len(size) > 1:
+        say(f"imgsz={value}: training takes squares, of the larger side, as `yolo train` does: imgsz={max(size)}")
+    return str(max(size))
+
+
+def _quantize(value: str, say: Say) -> str:
+    if line := remark("quantize", literal(value)):
+        say(line)
+    return value
+
+
+def _hours(value: str, say: Say) -> str:
+    """No hours are no limit, as for `yolo`."""
+    number = literal(value)
+    return "null" if isinstance(number, (bool, int, float)) and number == 0 else value
+
+
+def _unless_none(otherwise: str) -> Callable[[str, Say], str]:
+    return lambda value, say: otherwise if literal(value) is None else value
+
+
+def _fraction(value: str, say: Say) -> str:
+    """The whole, however it is written."""
+    return "1.0" if type(whole := literal(value)) is int and whole == 1 else value
+
+
+def _multi_scale(value: str, say: Say) -> str:
+    if literal(value) is not True:
+        return value
+    say("multi_scale=True is multi_scale=1.0, as for `yolo train`: up to twice imgsz; older releases meant 0.5 by it")
+    return "1.0"
+
+
+_BY_NAME: dict[str, Callable[[str, Say], str]] = {
+    "imgsz": _imgsz,
+    "quantize": _quantize,
+    "time": _hours,
+    "multi_scale": _multi_scale,
+    "cache": _unless_none("false"),
+    "pretrained": _unless_none("true"),
+    "fraction": _fraction,
+    "amp": lambda value, say: value.lower(),
+}
+
+
+def _list_like(value: str, *, always: bool) -> str:
+    """`0,2`, `(0,2)` and `[0,2]` are one list; with `always`, `0` is one too."""
+    if value.lower() in ("none", "null"):
+        return "null"
+    value = value.removesuffix(",") if value[-2:] in ("],", "),") else value
+    if value[:1] + value[-1:] in ("()", "[]"):
+        value = f"[{value[1:-1].rstrip(', ')}]"
+    wrap = value != "" and value[0] not in "['\"$" and (always or "," in value)
+    return f"[{value.strip(',')}]" if wrap else value
+
+
+def _whole_number(value: str) -> str:
+    """`1e2` is 100, as for `yolo`; digits stay, which a float would round; so does anything else."""
+    try:
+        return str(int(value))
+    except ValueError:
+        pass
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return str(int(number)) if number.is_integer() else value
+
+
+def _text(value: str) -> str:
+    """Text is data: quoted for Hydra, unless the person quoted it already. `${key}` of the schema is looked up."""
+    if is_quoted(value):
+        return value
+    interpolates = [match[1] is None or match[1] in known() for match in _INTERPOLATION.finditer(value)]
+    return quote_text(value if any(interpolates) else without_interpolation(value))
+
+
+def _device(value: str, _: Catalog) -> list[str]:
+    """Ultralytics' `device=`: a list of GPUs of this machine, one rank each; or the CPU."""
+    word = unquote(value).lower().strip()
+    if word in ("", "none", "null", "auto"):
+        return ["cluster.device=auto"]
+    if word == "cpu":
+        return ["cluster.device=cpu"]
+    if word in ("cuda", "gpu"):
+        return ["cluster.device=cuda"]
+    gpus = [
+        part.strip().removeprefix("cuda:") for part in re.sub(r"[\[\]()'\"\s]", "", word).split(",") if part.strip()
+    ]
+    if not gpus or not all(gpu.isdigit() for gpu in gpus):
+        raise ConfigError(Problem("device", _device_found(word), "write device=0,1 (GPU numbers) or device=cpu"))
+    if problems := repetition_problems("device", repr(word), gpus):
+        raise ConfigError(problems)
+    indices = ",".join(str(int(gpu)) for gpu in gpus)
+    return ["cluster.device=cuda", f"cluster.gpus=[{indices}]", f"cluster.procs_per_node={len(gpus)}"]
+
+
+def _device_found(word: str) -> str:
+    if word.startswith(("-1", "[-1")):
+        return f"{word!r}: idle GPUs are not searched for, as two jobs would find the same"
+    if word.startswith(("mps", "npu", "xpu", "tpu")):
+        return f"{word!r}: ranks compute on CUDA GPUs or CPUs"
+    return f"{word!r}"
+
+
+def _project(value: str, _: Catalog) -> list[str]:
+    return [] if value.lower() in ("", "none", "null") else [f"paths.runs={_text(value)}"]
+
+
+def _task(value: str, _: Catalog) -> list[str]:
+    word = unquote(value)
+    if word.lower() in ("none", "null"):
+        return []  # the model's own
+    if word not in Task.__members__:
+        raise ConfigError(Problem("task", f"{word!r}", f"one of {', '.join(Task.__members__)}"))
+    return [f"model.task={word}"]
+
+
+def _choice(resolve: Callable[[str, Catalog], list[str]]) -> Callable[[str, Catalog], list[str]]:
+    def rewrite_choice(value: str, catalog: Catalog) -> list[str]:
+        word = unquote(value)
+        return [] if word.lower() in ("none", "null") else resolve(word, catalog)
+
+    return rewrite_choice
+
+
+def _name(value: str, _: Catalog) -> list[str]:
+    return ["name=null"] if value.lower() in ("", "none", "null") else [f"name={_text(value)}"]
+
+
+def _objectives(value: str, _: Catalog) -> list[str]:
+    """Metrics have parentheses in their names, which Hydra takes with a backslash before them only."""
+    return ["++sweep.search.objectives=" + _BARE_PARENTHESIS.sub(r"\\\1", value)]
+
+
+def _augmentations(value: str, _: Catalog) -> list[str]:
+    """A file's name is text; a list in Hydra's grammar, or null, is taken as it is."""
+    as_it_is = value.startswith(("[", "{")) or value.lower() in ("null", "none")
+    return [f"augmentations={value.replace('None', 'null') if as_it_is else _text(value)}"]
+
+
+_SPECIAL: dict[str, Callable[[str, Catalog], list[str]]] = {
+    "model": _choice(choices.model),
+    "data": _choice(choices.data),
+    "device": _device,
+    "project": _project,
+    "task": _task,
+    "name": _name,
+    "augmentations": _augmentations,
+    "sweep.search.objectives": _objectives,
+}

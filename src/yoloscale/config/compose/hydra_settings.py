@@ -1,0 +1,123 @@
+"""Hydra's own settings, of which only those that compose a config are read: Hydra starts no job here.
+
+They come typed, from a recipe, or from any other YAML; what is told is what differs from `configs/hydra/default.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from yoloscale.errors import ConfigError, Problem
+
+_OURS: dict[str, Any] = {  # what a setting has where nobody sets it
+    "run.dir": ".",
+    "sweep.dir": "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}",
+    "sweep.subdir": "${hydra.job.num}",
+    "output_subdir": None,
+    "job.name": "yoloscale",
+    "job.chdir": None,
+    "job.env_set": {},
+    "job.env_copy": [],
+    "job_logging": {"version": 1, "root": None, "disable_existing_loggers": False},
+    "hydra_logging": {"version": 1, "root": None, "disable_existing_loggers": False},
+    "verbose": False,
+    "callbacks": {},
+}
+_AS_HERE = {"job.chdir": False, "output_subdir": None}  # what yoloscale does anyway needs no word
+_INSTEAD = {
+    "output_subdir": "the config lies in the run's folder as config.yaml",
+    "job.chdir": "ranks start in the folder that you typed in, and relative paths hold there",
+    "job.env_copy": "all of the environment that you type in goes to every rank; cluster.export=[NAME,…] names some",
+    "job_logging": "`yoloscale logs RUN` shows what each rank has said",
+    "hydra_logging": "`yoloscale logs RUN` shows what each rank has said",
+    "verbose": "`yoloscale logs RUN` shows what each rank has said",
+    "callbacks": "Hydra starts no job here that could call them",
+}
+
+
+def refuse_typed_sweep(overrides: Iterable[str]) -> None:
+    """Raise ConfigError where values to sweep over are typed in Hydra's words, and one run is wanted."""
+    typed = [override.lstrip("+") for override in overrides]
+    if found := [override for override in typed if override.startswith("hydra.sweeper.params")]:
+        key, _, value = found[0].partition("=")
+        raise ConfigError(Problem(key, f"{value!r}, without -m", "write yoloscale train -m …"))
+
+
+def refuse_sweep(hydra: DictConfig) -> None:
+    """Raise ConfigError where Hydra is told to start many runs, and one is wanted."""
+    problems, plain = [], _plain(hydra)
+    if str(_value(plain, "mode")).rpartition(".")[2] == "MULTIRUN":
+        problems.append(Problem("hydra.mode", "MULTIRUN, without -m", "write yoloscale train -m …"))
+    if params := _value(plain, "sweeper.params"):
+        problems.append(
+            Problem("hydra.sweeper.params", f"{', '.join(params)}, without -m", "write yoloscale train -m …")
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+def unread(hydra: DictConfig) -> list[str]:
+    """A line for each setting that does nothing here, with what to write in its place."""
+    return [
+        f"hydra.{key}={_shown(value)} does nothing here: {_instead(key, value)}"
+        for key, value in _changed(hydra)
+        if not (key in _AS_HERE and value == _AS_HERE[key])
+    ]
+
+
+def _changed(hydra: DictConfig) -> Iterator[tuple[str, Any]]:
+    plain = _plain(hydra)
+    for key, ours in _OURS.items():
+        value = _value(plain, key)
+        if key == "job.env_set" and value:  # Hydra puts the variables of env_copy beside them
+            value = {name: text for name, text in value.items() if name not in _value(plain, "job.env_copy")}
+        if value != ours:
+            yield key, value
+
+
+def _plain(hydra: DictConfig) -> Any:
+    """The settings as they were written, interpolations not resolved."""
+    return OmegaConf.to_container(hydra, resolve=False)
+
+
+def _value(plain: Any, key: str) -> Any:
+    """The value of a dotted key; None where a part of the key is not there."""
+    node = plain
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(map(str, value)) + "}"  # of variables the names only: values may be secrets
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def _instead(key: str, value: Any) -> str:
+    if key in ("run.dir", "sweep.dir"):
+        return f"{'the run' if key == 'run.dir' else 'the sweep'} lies in {_project_and_name(value)}"
+    if key == "sweep.subdir":
+        return "the folder of a point is called after what it varies"
+    if key == "job.name":
+        return f"write name={'NAME' if _interpolates(value) else value}"
+    if key == "job.env_set":
+        names = list(value) if isinstance(value, Mapping) else ["NAME"]
+        typed = " ".join(f"{name}=…" for name in names)
+        return f"write {typed} yoloscale train …, or cluster.env.{names[0]}=… with cluster=slurm"
+    return _INSTEAD[key]
+
+
+def _project_and_name(value: Any) -> str:
+    path = PurePath(str(value))
+    if _interpolates(value) or len(path.parts) < 2:
+        return "PROJECT/NAME: write project=PROJECT name=NAME"
+    return f"PROJECT/NAME: write project={path.parent} name={path.name}"
+
+
+def _interpolates(value: Any) -> bool:
+    return "${" in str(value)

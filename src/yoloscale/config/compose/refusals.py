@@ -1,0 +1,146 @@
+"""Ultralytics arguments and foreign flags that are not taken as they are, each with what to write instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yoloscale.config.compose.sbatch_options import instead_of
+from yoloscale.errors import ConfigError, Problem
+
+# Arguments of the schema that training here does not do. They are accepted at Ultralytics' default only.
+UNSUPPORTED: dict[str, str] = {
+    "quantize": "quantisation-aware training is not supported: train without it, quantise the finished weights with "
+    "`yolo export model=RUN/weights/best.pt format=… quantize=8`",
+    "distill_model": "knowledge distillation is not supported: leave it out, or use `yolo train`",
+    "profile": "it measures exported formats for the loggers of Ultralytics, which do not run here: leave it out, then "
+    "`yolo benchmark model=RUN/weights/best.pt`",
+}
+
+_PREDICT = "it belongs to prediction: `yolo predict model=RUN/weights/best.pt source=path/to/images{}`"
+_EXPORT = "it belongs to export: `yolo export model=RUN/weights/best.pt {}=…`"
+_REMOVED = "Ultralytics removed it"
+
+# Arguments of other commands and of older releases, with the value at which nothing is said of them: Ultralytics' own
+# default, or the last that it had. At other values they are taken with one line, as `yolo train` takes them.
+_PREDICT_ONLY: dict[str, Any] = {
+    "source": None,
+    "vid_stride": 1,
+    "stream_buffer": False,
+    "retina_masks": False,
+    "embed": None,
+    "show": False,
+    "save_frames": False,
+    "save_crop": False,
+    "show_labels": True,
+    "show_conf": True,
+    "show_boxes": True,
+    "line_width": None,
+    "tracker": "tracktrack.yaml",
+    "boxes": True,
+    "hide_labels": False,
+    "hide_conf": False,
+    "line_thickness": None,
+}
+_EXPORT_ONLY: dict[str, Any] = {
+    "format": "torchscript",
+    "optimize": False,
+    "dynamic": False,
+    "simplify": True,
+    "opset": None,
+    "workspace": None,
+    "dnn": False,
+}
+_REMOVED_ONLY: dict[str, Any] = {"label_smoothing": 0.0, "save_hybrid": False, "crop_fraction": 1.0, "keras": False}
+WITHOUT_EFFECT: dict[str, Any] = {**_PREDICT_ONLY, **_EXPORT_ONLY, **_REMOVED_ONLY}
+
+# Keys that are no part of the schema, and why.
+NOT_OURS: dict[str, str] = {
+    **{key: _PREDICT.format(f" {key}=…") for key in _PREDICT_ONLY},
+    "source": _PREDICT.format(""),
+    **{key: _EXPORT.format(key) for key in _EXPORT_ONLY},
+    **dict.fromkeys(_REMOVED_ONLY, _REMOVED),
+    "resume": "to go on with a run: `yoloscale resume RUN`, or start it again with the same name= and config; to train "
+    "anew: resume=False",
+    "exist_ok": "a run is never overwritten: the same name= and config goes on with it, another name= starts anew",
+    "save_dir": "write project=FOLDER name=NAME: the run directory is FOLDER/NAME",
+    "mode": "the command is the mode: `yoloscale train …`",
+    "cfg": "write cfg=path/to/arguments.yaml, a YAML file of arguments of `yolo train`",
+    "half": "write amp=true or amp=fp16",
+    "int8": UNSUPPORTED["quantize"],
+    "end2end": "write nms=false (end to end) or leave it out",
+}
+
+# Arguments that the command line rewrites; in a YAML file the keys themselves are written.
+WRITTEN_ELSEWHERE: dict[str, str] = {
+    "device": "write cluster.device, cluster.gpus and cluster.procs_per_node",
+    "project": "write paths.runs",
+    "task": "write model.task",
+}
+
+# What these keys say when they change nothing; then they are dropped.
+HARMLESS: dict[str, tuple[Any, ...]] = {
+    "resume": (False, None),
+    "exist_ok": (False, None),
+    "mode": ("train", None),
+    "cfg": (None,),
+    "save_dir": (None,),
+}
+
+# Flags of torchrun and argparse scripts, without dashes and with underscores. Those of sbatch are in sbatch_options.
+FOREIGN_FLAGS: dict[str, str] = {
+    "nproc_per_node": "cluster.procs_per_node",
+    "nnodes": "cluster.nodes",
+    "rdzv_endpoint": "cluster.rdzv_endpoint",
+    "master_addr": "cluster.rdzv_endpoint",
+    "output_dir": "paths.runs",
+    "gpus": "device",
+    "devices": "device",
+}
+
+
+_OTHER_PRECISIONS = ("16", "32", "fp16", "fp32", "w16a16", "w32a32")  # of predictions and exported files
+_SAID = {
+    "exist_ok": "exist_ok={} overwrites no run: the same name= and config goes on with it, another name= starts anew",
+    "save_dir": "save_dir={} is left out: name= and project= say where the run goes",
+}
+
+
+def unsupported(key: str, value: Any, default: Any) -> str | None:
+    """Why an argument of the schema is refused at this value; None if it is accepted."""
+    if key == "quantize" and str(value).lower() in _OTHER_PRECISIONS:
+        return None
+    return UNSUPPORTED[key] if key in UNSUPPORTED and value != default else None
+
+
+def remark(key: str, value: Any) -> str | None:
+    """The line about an argument that is taken and changes nothing; None where there is nothing to tell.
+
+    Args:
+        key: one of `NOT_OURS`, or `quantize`.
+        value: Python data, as `literal` reads it.
+
+    Raises ConfigError if it would change something, or is none of its values.
+    """
+    if key == "quantize":
+        has_none = unsupported(key, value, None) is None and value is not None
+        said = f"quantize={value} (half=) has no effect in training: amp= is its precision"
+        return said if has_none else None
+    if key in WITHOUT_EFFECT:
+        default = WITHOUT_EFFECT[key]
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise ConfigError(Problem(key, repr(value), "write true or false, or leave it out"))
+        return None if value == default else f"{key}={value} has no effect in training; {NOT_OURS[key]}"
+    if any(value is harmless or (value == harmless and isinstance(value, str)) for harmless in HARMLESS.get(key, ())):
+        return None
+    if key in _SAID and value is not False:
+        return _SAID[key].format(value)
+    raise ConfigError(Problem(key, f"{value!r}, but this is no argument of train", NOT_OURS[key]))
+
+
+def advice(key: str) -> str | None:
+    """What to write in place of a key that a YAML file of the schema, or a flag, cannot have; None if there is none."""
+    if key in WITHOUT_EFFECT:
+        return f"leave it out; {NOT_OURS[key]}"
+    if key.startswith("cluster."):
+        return instead_of(key.removeprefix("cluster."))
+    return WRITTEN_ELSEWHERE.get(key) or NOT_OURS.get(key)

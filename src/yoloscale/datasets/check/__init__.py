@@ -1,0 +1,1 @@
+"""What training would find in a dataset, with its faults, before any rank starts."""

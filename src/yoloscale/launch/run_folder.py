@@ -1,0 +1,108 @@
+"""Taking a run directory: which name, whether it may be used, and that nobody else uses it now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from yoloscale.backends.run_lock import RunLock, lock, refuse_if_submitted
+from yoloscale.config.freeze import dump, freeze, new_id
+from yoloscale.config.plan import world_size
+from yoloscale.config.schema import Config
+from yoloscale.errors import ConfigError, Problem
+from yoloscale.launch import anew
+from yoloscale.launch.move import move, moved_run
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.status import is_finished
+from yoloscale.system.files import first_free, is_part, make_first_free
+from yoloscale.system.remarks import Say, silent
+
+
+def create_or_resume(config: Config, overrides: list[str], say: Say = silent) -> RunLock:
+    """Make or take up the run directory of a resolved config, lock it, and freeze the config into it.
+
+    Sets `config.name` where none was given. A run that is there goes on where this config says. Raises ConfigError if
+    it is finished, in use, or another one. `say` gets a line for what a run that goes on has otherwise by now.
+    """
+    if config.name is None:
+        run = RunDirectory(make_first_free(named_run(config, default_name(config)).path))
+        run.job.mkdir()
+        config.name = run.name
+    else:
+        run = named_run(config, config.name)
+        refuse_if_taken(run, config)  # before anything is written into the folder, and again under the lock
+        run.job.mkdir(parents=True, exist_ok=True)
+    taken = lock(run)
+    try:
+        refuse_if_taken(run, config)
+        if not run.config.exists():
+            events.begin(run)
+            run.overrides.write_text(dump(overrides), encoding="utf-8")
+            freeze(_planned(config), run.config)  # last: a folder with config.yaml is a run
+            taken.own()
+        else:
+            move(taken.run, config, overrides, say)
+    except BaseException:
+        taken.release()
+        raise
+    return taken
+
+
+def named_run(config: Config, name: str) -> RunDirectory:
+    """Where a run of this name lies."""
+    return RunDirectory((Path(config.paths.runs).expanduser() / name).absolute())
+
+
+def proposed_run(config: Config) -> RunDirectory:
+    """The run directory that `create_or_resume` would take if nobody came between; makes nothing."""
+    if config.name is not None:
+        return named_run(config, config.name)
+    return RunDirectory(first_free(named_run(config, default_name(config)).path))
+
+
+def refuse_if_taken(run: RunDirectory, config: Config) -> None:
+    """Raise ConfigError if the directory holds a finished or a submitted run, another one, or something else."""
+    if not run.config.exists():
+        _refuse_if_foreign(run)
+        return
+    if is_finished(run):
+        raise ConfigError(finished_problem(run))
+    refuse_if_submitted(run)
+    moved_run(run, config)
+
+
+def finished_problem(run: RunDirectory, changes: Sequence[str] = ()) -> Problem:
+    """What to say to somebody who starts or resumes a finished run, with `changes` as typed.
+
+    More epochs do not go on from its end, where the learning rate is almost nothing: they are another run.
+    """
+    said = f"run {run.name!r} is finished: {run.path}"
+    instead = f"give another name= to start a new run, or {anew.offer(run, changes)}"
+    return Problem("name", said, instead)
+
+
+def _planned(config: Config) -> Config:
+    """The config of a first start: later ones keep its id, its split of the batch and its working folder."""
+    cluster = replace(config.cluster, planned_ranks=world_size(config))
+    origin = replace(config.origin, folder=config.origin.folder or str(Path.cwd()))
+    return replace(config, id=new_id(), cluster=cluster, origin=origin)
+
+
+def default_name(config: Config) -> str:
+    """`<model>-<dataset>`, as a folder name."""
+    return re.sub(r"[/\s]+", "-", f"{config.model.name}-{config.data.name}").strip("-.") or "run"
+
+
+def _refuse_if_foreign(run: RunDirectory) -> None:
+    if run.path.exists() and not all(_is_ours(run, entry) for entry in run.path.iterdir()):
+        raise ConfigError(
+            Problem("name", f"{run.path} exists and is no run (it has no config.yaml)", "give another name=")
+        )
+
+
+def _is_ours(run: RunDirectory, entry: Path) -> bool:
+    """Whether it is made before config.yaml: all there is of a run whose launcher was killed just then."""
+    return entry in (run.job, run.overrides) or is_part(entry, of=run.config)

@@ -1,0 +1,1 @@
+"""The study of a search, which its launchers and its ranks share."""

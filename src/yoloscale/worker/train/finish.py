@@ -1,0 +1,159 @@
+"""The end of a finished run: evaluation of best.pt, pictures, result.json."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yoloscale.config.schema import Config
+from yoloscale.distributed import group
+from yoloscale.distributed.environment import Ranks
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.goodput import starts_of, time_spent
+from yoloscale.study.objectives import GFLOPS, LATENCY, PARAMETERS, objectives_of
+from yoloscale.system.files import write_whole
+from yoloscale.worker.train import remarks
+from yoloscale.worker.train.observer import RunObserver
+from yoloscale.worker.train.parts import Parts
+from yoloscale.worker.train.trial import was_pruned
+from yoloscale.worker.train.upload import publish
+from yoloscale.yolo import cost, plots, weights
+from yoloscale.yolo.calibration import calibrate
+from yoloscale.yolo.messages import listening
+from yoloscale.yolo.tasks import ADAPTERS
+from yoloscale.yolo.trainer_view import TrainerView
+
+
+def finish(
+    config: Config,
+    run: RunDirectory,
+    ranks: Ranks,
+    parts: Parts,
+    *,
+    observer: RunObserver,
+    summary: dict[str, Any],
+    callbacks: TrainerView | None = None,
+) -> None:
+    """Collective. Evaluate the published best weights as `yolo val` would, draw, and write result.json last.
+
+    The callbacks are told after the drawing: one that fails leaves a run that is not finished.
+    """
+    started = time.monotonic()
+    # by one rank for all: on another node a file may not be seen yet
+    best, last = run.best_weights, run.last_weights
+    chosen = run.weights / group.by_first(lambda: (best if best.exists() else last).name)
+    if ADAPTERS[parts.trainer.args.task].calibrates and ranks.is_first:
+        for path in {chosen, last}:
+            run.check()
+            calibrate(path, parts.evaluation.dataset, parts.trainer)
+    group.barrier()
+    with listening() as heard:  # of a model that is not augmented in tests, say
+        metrics = parts.evaluation.final(chosen, plots=config.plots)
+    remarks.tell(run, ranks, heard)
+    if ranks.is_first and config.plots:
+        _draw(run, parts, observer)
+    if callbacks is not None:
+        callbacks.finished(metrics)
+    if not ranks.is_first:
+        return
+    seconds = time.monotonic() - started
+    events.append(run, events.Evaluated(epoch=summary["epochs"], metrics=dict(metrics), seconds=seconds, final=True))
+    fitness = metrics.pop("fitness", None)
+    result = {
+        "metrics": metrics,
+        "fitness": fitness,
+        "weights": str(chosen.relative_to(run.path)),
+        **{name: round(value, 4) if isinstance(value, float) else value for name, value in summary.items()},
+        **_account(run),
+        **_cost(config, run, parts, chosen),
+        **({"pruned": True} if was_pruned(run, int(summary["epochs"])) else {}),
+    }
+    run.check()
+    write_whole(run.result, json.dumps(result, indent=1) + "\n")
+    events.append(run, events.Finished(epochs=summary["epochs"], steps=summary["steps"]))
+    publish(config, run, parts, observer, result)
+
+
+def _account(run: RunDirectory) -> dict[str, Any]:
+    """Where the time went until now, in how many attempts; restarts are those by the launcher."""
+    history = events.history(run)
+    found = starts_of(run, history)
+    spent = time_spent(found, time.time(), goes_on=True)
+    restarts = sum(isinstance(event, events.Restarted) for event in history)
+    return {
+        "goodput": round(spent.goodput, 4),
+        "time_s": spent.as_json(),
+        "attempts": len(found),
+        "restarts": restarts,
+    }
+
+
+def _cost(config: Config, run: RunDirectory, parts: Parts, chosen: Path) -> dict[str, Any]:
+    """What the model costs where it is used; what takes time to measure only where a search looks for it.
+
+    One that cannot be measured is a warning: the training is done.
+    """
+    wanted = objectives_of(config.trial.search) if config.trial is not None else {}
+    found: dict[str, Any] = {PARAMETERS: cost.parameters(parts.stepper.average.module)}
+    channels = int(parts.trainer.data.get("channels", 3))
+    measured: dict[str, Callable[[], float]] = {
+        GFLOPS: lambda: cost.gflops(chosen, config.imgsz),
+        LATENCY: lambda: cost.latency_ms(chosen, config.imgsz, channels, parts.trainer.device),
+    }
+    for name in measured.keys() & wanted:
+        try:
+            found[name] = round(measured[name](), 4)
+        except Exception as error:
+            events.warn(run, f"{name} is not in result.json: {type(error).__name__}: {error}")
+    return found
+
+
+def _draw(run: RunDirectory, parts: Parts, observer: RunObserver) -> None:
+    """Draw the pictures; one that cannot be drawn is a warning: the training is done."""
+    drawings: list[Callable[[], None]] = [
+        partial(plots.results, run.results_csv),
+        partial(plots.labels, parts.trainer),
+    ]
+    drawings += [partial(plots.training_batch, parts.trainer, *pair) for pair in _numbered(observer.first_batches)]
+    for draw in drawings:
+        try:
+            run.check()
+            draw()
+        except Exception as error:
+            events.warn(run, f"a picture could not be drawn: {type(error).__name__}: {error}")
+    plots.wait()
+
+
+def _numbered(batches: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
+    return [(batch, number) for number, batch in enumerate(batches)]
+
+
+def published_arguments(parts: Parts) -> dict[str, Any]:
+    """Ultralytics' arguments of the run as its users read them: the global batch, no path of the run itself."""
+    values = {key: value for key, value in vars(parts.trainer.args).items() if key not in ("save_dir", "project")}
+    return {**values, "batch": parts.plan.global_batch}
+
+
+def write_arguments(path: Path, parts: Parts) -> None:
+    """args.yaml as Ultralytics writes it."""
+    path.write_text(yaml.safe_dump(published_arguments(parts), sort_keys=False))
+
+
+def weights_copier(parts: Parts, run: RunDirectory) -> Callable[[dict[str, float], int], Callable[[Path], None]]:
+    """Copies the averaged weights as they are when called; what that returns writes the copy, before the next call."""
+    made: list[weights.PublishedCopy] = []
+
+    def copy(metrics: dict[str, float], epoch: int) -> Callable[[Path], None]:
+        if not made:  # after the first evaluation, which sets attributes of the model
+            module, arguments = parts.stepper.average.module, published_arguments(parts)
+            made.append(weights.PublishedCopy(module, arguments, run.run_id, run.check))
+        return made[0].fill(metrics, epoch)
+
+    return copy

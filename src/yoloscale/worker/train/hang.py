@@ -1,0 +1,94 @@
+"""What a hang leaves in the run directory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from yoloscale.config.schema import Config
+from yoloscale.data.worker_deaths import describe_workers
+from yoloscale.distributed.environment import Ranks
+from yoloscale.distributed.hang.detect import Hang
+from yoloscale.distributed.hang.state_store import connect
+from yoloscale.distributed.hang.watchdog import Timing, Watchdog
+from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, LOADING
+from yoloscale.distributed.peers import PEERS, Loss
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.events import Event, EventTail, Failed
+
+SHOWN = 4  # logs
+LOOK_S = 2.0  # between two looks at what the launchers have put on record
+
+
+def watch(config: Config, run: RunDirectory, ranks: Ranks, attempt: int) -> Watchdog:
+    """Called by every rank before it joins the others. A watchdog that has begun to watch; close it at the end."""
+    timing = Timing(config.cluster.timeout_s)
+    watchdog = Watchdog(ranks, connect(ranks), timing, lambda hang: _record(run, ranks, attempt, hang))
+    watchdog.start()
+    if ranks.is_first and ranks.world_size > 1:
+        arguments = (run, ranks, attempt, time.time())
+        threading.Thread(target=_hear_launchers, args=arguments, name="launchers", daemon=True).start()
+    return watchdog
+
+
+def _hear_launchers(run: RunDirectory, ranks: Ranks, attempt: int, since: float) -> None:
+    """Tell the ranks of what a launcher has put on record: all ranks of its node may be gone, and nobody else knows.
+
+    Rank 0 looks, and only while it waits; in a thread of its own, since a shared disk may not answer. On GPUs it waits
+    through most of a step, so what was read before is not read again.
+    """
+    told = EventTail(run)
+    while PEERS.loss is None and not PEERS.are_leaving:
+        time.sleep(LOOK_S)
+        if HEARTBEAT.last.phase.waits:
+            with suppress(OSError):
+                loss = told_loss(told.new(), ranks.rank, attempt, since)
+                if loss is not None:
+                    PEERS.announce(loss)
+
+
+def told_loss(history: Sequence[Event], mine: int, attempt: int, since: float) -> Loss | None:
+    """The first failure of another rank in this attempt since its start, as its launcher has put it on record."""
+    for event in history:
+        if not isinstance(event, Failed) or event.attempt != attempt or event.time < since:
+            continue
+        if event.rank is not None and event.rank != mine and not event.collateral and not event.hang:
+            is_gone = event.exit_code is not None and event.exit_code < 0
+            return Loss(event.rank, event.host or "?", event.error, is_gone=is_gone)
+    return None
+
+
+def _record(run: RunDirectory, ranks: Ranks, attempt: int, hang: Hang) -> None:
+    """Put on record who hangs, once per attempt: ranks that cannot ask each other may find the same."""
+    this_attempt = events.of_attempt(events.history(run), attempt)
+    if any(isinstance(event, Failed) and event.hang and event.attempt == attempt for event in this_attempt):
+        return
+    rank, host = hang.ranks[0] if hang.ranks else ranks.rank, hang.host or ranks.host
+    said = hang.predicate if len(hang.ranks) == 1 else hang.message
+    failed = Failed(
+        attempt=attempt,
+        rank=rank,
+        host=host,
+        error=f"{said}{_what_it_waits_for(ranks, hang)}{_where_stacks_are(run, attempt, hang)}",
+        collateral=False,
+        hang=True,
+    )
+    events.append(run, failed)
+
+
+def _what_it_waits_for(ranks: Ranks, hang: Hang) -> str:
+    """The state of the loader workers, if it is this rank that waits for images."""
+    is_mine = hang.ranks == (ranks.rank,) and HEARTBEAT.last.phase in (LOADING, EVALUATING)
+    workers = describe_workers() if is_mine else ""
+    return f"; {workers}" if workers else ""
+
+
+def _where_stacks_are(run: RunDirectory, attempt: int, hang: Hang) -> str:
+    """Where to look on: the logs of those named, or of all if those have nothing to say."""
+    named = hang.ranks[:SHOWN] if hang.answers else ()
+    logs = [run.rank_log(attempt, rank) for rank in named] or [run.attempt_logs(attempt)]
+    there = [str(log.relative_to(run.path)) for log in logs if log.exists()]
+    return f"; stacks are in {', '.join(there)}" if there else ""

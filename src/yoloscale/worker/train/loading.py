@@ -1,0 +1,83 @@
+"""How the images of a run come to its ranks: cached or not, by how many loader workers, how far ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yoloscale.config.schema import Config
+from yoloscale.data import cache, room
+from yoloscale.data.room import Loading
+from yoloscale.distributed import group
+from yoloscale.distributed.environment import Ranks
+from yoloscale.runs import events
+from yoloscale.runs.directory import RunDirectory
+from yoloscale.yolo import evaluation
+from yoloscale.yolo.samples import UltralyticsSamples, attach, files, reader
+
+CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class Images:
+    """What is to be cached.
+
+    Args:
+        parts: training and validation set.
+        decoding: settings that decide what a decoded image looks like.
+        folder: of disk caches, on this node.
+    """
+
+    parts: tuple[Any, Any]
+    decoding: tuple[Any, ...]
+    folder: Path
+
+
+def cache_images(
+    config: Config,
+    run: RunDirectory,
+    ranks: Ranks,
+    wanted: Images,
+    *,
+    threads: int,
+    spared: int,
+    say: Callable[[str], None],
+) -> None:
+    """Collective. Let training and validation set share decoded images on each node, where they fit.
+
+    `threads` decode; `spared`: bytes of memory on this node that the loaders are going to need.
+    """
+    kind = "disk" if str(config.cache).lower() == "disk" else "ram"
+    for part in wanted.parts:
+        say("caching images")
+        key = cache.fingerprint(files(part), *wanted.decoding)
+        images = cache.build(kind, len(part), reader(part), key, wanted.folder, ranks, threads, spared)
+        if not isinstance(images, str):
+            attach(part, images)
+        elif ranks.is_first:
+            events.warn(run, images)
+
+
+def expected(config: Config, per_rank: int, workers: int) -> Loading:
+    """What `workers` of a rank need, by the size of plain images, for micro-batches of `per_rank` of them."""
+    image = CHANNELS * config.imgsz**2
+    return Loading(workers, per_rank * image, evaluation.BATCH * image)
+
+
+def choose(run: RunDirectory, ranks: Ranks, samples: UltralyticsSamples, per_rank: int, workers: int) -> Loading:
+    """Collective. At most `workers` for this rank, as many as its node has room for; less is put on record.
+
+    The size of a batch is that of a first sample: with masks or depth it is more than its image.
+    """
+    sample = room.size_of(samples.collate([samples.sample(0, False)])) if workers else 0
+    wanted = Loading(workers, per_rank * sample, evaluation.BATCH * sample)
+    free = room.room_of_rank(ranks.local_world_size)
+    chosen = room.fit(wanted, free)
+    told = group.gather_objects((ranks.host, room.difference(wanted, chosen, free)))
+    if ranks.is_first:
+        for host, sentence in dict(reversed(told)).items():  # of each node, what its first rank found
+            if sentence is not None:
+                events.warn(run, f"{host}: {sentence}")
+    return chosen
