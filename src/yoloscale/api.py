@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yoloscale.backends.registry import RateLimited
-from yoloscale.backends.run_lock import RunLock
 from yoloscale.backends.status import status, statuses
 from yoloscale.config.addresses import hidden
 from yoloscale.config.compose.words import from_values
@@ -22,12 +21,15 @@ from yoloscale.launch.once import refuse_several
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import EventTail
-from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.runs.listing import all_runs as listed_runs
 from yoloscale.runs.status import Status, read_result
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.runs.tail import last_lines
 from yoloscale.system.waiting import wait_until
+
+if TYPE_CHECKING:
+    from yoloscale.config.compose.flags import Flags
+    from yoloscale.launch.start import RunRequest
 
 POLL_S = 0.2
 SWEEP_POLL_S = 1.0  # it reads the events of all points
@@ -118,12 +120,10 @@ class Run:
 
         Raises ConfigError if it is finished or running, or if more than where it runs is to change.
         """
-        from yoloscale.launch.start import ready_again
+        from yoloscale.launch.start import resume_request
 
         refuse_several(["resume"])
-        changes = hidden([*overrides, *from_values(values)])
-        before = FrozenState.of(self._run)
-        _start(ready_again(self._run, print, changes), ["resume", str(self.path), *changes], before)
+        _start(resume_request(self._run, hidden([*overrides, *from_values(values)])))
         return self
 
     def _why(self, found: Status) -> str:
@@ -142,27 +142,17 @@ def train(*overrides: str, **values: Any) -> Run:
     Raises ConfigError, with all problems, before anything is started.
     """
     from yoloscale.backends import registry
-    from yoloscale.launch.configure import configure
-    from yoloscale.launch.run_folder import proposed_run
-    from yoloscale.launch.start import ready
+    from yoloscale.launch.start import start_request
 
     refuse_several(["train"])
-    tokens = hidden([*overrides, *from_values(values)])
-    config = configure(tokens, print)
-    if config.cluster.nodes > 1 and config.cluster.is_here:
-        raise ConfigError(
-            Problem(
-                "cluster.nodes", f"{config.cluster.nodes}", "start several nodes with `yoloscale train --node-rank K`"
-            )
-        )
-    for line in registry.remarks(config):
+    request = start_request(hidden([*overrides, *from_values(values)]), print)
+    cluster = request.config.cluster
+    if cluster.nodes > 1 and cluster.is_here:
+        instead = "start several nodes with `yoloscale train --node-rank K`"
+        raise ConfigError(Problem("cluster.nodes", f"{cluster.nodes}", instead))
+    for line in registry.remarks(request.config):
         print(line)
-    run, is_named = proposed_run(config), config.name is not None
-    before = FrozenState.of(run) if run.path.exists() else None
-    taken = ready(config, tokens, print)
-    name = [] if is_named else from_values({"name": taken.run.name})
-    _start(taken, ["train", *tokens, *name], before)
-    return Run(taken.run.path)
+    return Run(_start(request).path)
 
 
 class Sweep:
@@ -222,20 +212,21 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     submitted as one array. Raises ConfigError, with all problems, before anything is started.
     """
     from yoloscale.config.compose.each_dataset import with_each_dataset
+    from yoloscale.config.compose.flags import split
     from yoloscale.sweep.search.ready import wants_search
 
     refuse_several(["train"])
-    tokens = with_each_dataset(hidden([*overrides, *from_values(values)], is_swept=True))
-    return Sweep(_start_search(tokens) if wants_search(tokens) else _start_grid(tokens))
+    line = split(with_each_dataset(hidden([*overrides, *from_values(values)], is_swept=True)))
+    return Sweep(_start_search(line) if wants_search(line) else _start_grid(line))
 
 
-def _start_grid(tokens: list[str]) -> Path:
+def _start_grid(line: Flags) -> Path:
     from yoloscale.sweep import local
     from yoloscale.sweep.ready import ready as ready_sweep
     from yoloscale.sweep.submit import cluster_of, refuse_if_nothing, submit_points
     from yoloscale.sweep.unfinished import unfinished
 
-    with ready_sweep(tokens, print) as taken:
+    with ready_sweep(line, print) as taken:
         made, indices = taken.directory, unfinished(taken.directory)
         is_elsewhere = not cluster_of(made, indices).is_here
         if is_elsewhere:
@@ -246,7 +237,7 @@ def _start_grid(tokens: list[str]) -> Path:
     return made.path
 
 
-def _start_search(tokens: list[str]) -> Path:
+def _start_search(line: Flags) -> Path:
     from yoloscale.sweep import local
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.search.ready import plan_search
@@ -254,7 +245,7 @@ def _start_search(tokens: list[str]) -> Path:
     from yoloscale.sweep.search.search import forget_removed
     from yoloscale.sweep.search.submit import open_indices, submit_search
 
-    search = ready_search(plan_search(tokens, print), print)
+    search = ready_search(plan_search(line, print), print)
     if not search.base.cluster.is_here:
         with take(search.sweep):
             forget_removed(search)
@@ -265,20 +256,17 @@ def _start_search(tokens: list[str]) -> Path:
     return search.sweep.path
 
 
-def _start(taken: RunLock, words: list[str], before: FrozenState | None) -> None:
-    """Train a locked run in the background, or submit it; `words` are what would be typed for that.
-
-    `before`: how the run was frozen, and is again where SLURM does not take it; None if there was none.
-    """
-    from yoloscale.config.freeze import load
+def _start(request: RunRequest) -> RunDirectory:
+    """Train what is asked for in the background, or submit it; the run's folder."""
     from yoloscale.launch.here import run_in_background
     from yoloscale.launch.submit import submit
 
-    config = load(taken.run.config)
-    if not config.cluster.is_here:
-        submit(taken, config, words, before)
-    else:
+    taken = request.take(print)
+    if taken.config.cluster.is_here:
         run_in_background(taken)
+    else:
+        submit(request, taken)
+    return taken.run
 
 
 def all_runs(folder: str | PathLike[str] = "runs") -> list[Run]:

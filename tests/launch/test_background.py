@@ -15,13 +15,15 @@ from tests.run_events import lines_of, write_event
 import yoloscale
 from yoloscale.api import Run, RunFailed
 from yoloscale.backends.run_lock import lock
+from yoloscale.config.compose.flags import Flags
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.compose.words import from_values
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
+from yoloscale.launch.configure import Configured
 from yoloscale.launch.here import run_in_background
 from yoloscale.launch.run_folder import create_or_resume, named_run
-from yoloscale.launch.start import ready
+from yoloscale.launch.start import StartRequest
 from yoloscale.runs import events
 
 Make = Callable[..., Config]
@@ -102,7 +104,7 @@ def test_a_start_that_is_broken_off_lets_go_of_the_run(config: Make, monkeypatch
     monkeypatch.setattr("yoloscale.launch.start.end_leftovers", interrupted)
     made = config()
     with pytest.raises(KeyboardInterrupt):
-        ready(made, [], print)
+        StartRequest(Configured(made, made, None), named_run(made, "run"), Flags()).take(print)
     lock(named_run(made, "run")).release()
 
 

@@ -14,11 +14,9 @@ from yoloscale.exit_codes import STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
-MOST_SPLITS = 2  # of the command line into flags and settings
-MOST_COMPOSITIONS = 1
-MOST_LOADS_OF_A_NEW_RUN = 2
-MOST_LOADS_OF_THE_SAME_COMMAND_AGAIN = 8
-MOST_LOADS_OF_RESUME = 9
+SPLITS = 1  # of the command line into flags and settings
+COMPOSITIONS = 1
+LOADS = 1  # of the run's config: a new one is read back as its ranks will read it, another as it is frozen
 
 TRAIN = (
     *("train", "name=run", "data=shapes", "device=cpu", "cluster.procs_per_node=2"),
@@ -69,14 +67,27 @@ def launcher(tmp_path: Path, standin: None, monkeypatch: pytest.MonkeyPatch) -> 
     return Launcher(tmp_path)
 
 
-def test_command_lines_are_split_and_configs_composed_and_loaded_so_often_at_most(launcher: Launcher) -> None:
+def test_a_command_line_is_split_and_composed_once_and_a_config_loaded_once(launcher: Launcher) -> None:
     new, again = launcher.calls(*TRAIN), launcher.calls(*TRAIN)
-    resumed = launcher.calls("resume", "run")
+    resumed, changed = launcher.calls("resume", "run"), launcher.calls("resume", "run", "cluster.max_restarts=1")
     for calls in (new, again):
-        assert 1 <= calls["split"] <= MOST_SPLITS
-        assert 1 <= calls["hydra_arguments"] <= MOST_COMPOSITIONS
-        assert 1 <= calls["compose_tree"] <= MOST_COMPOSITIONS
+        assert calls["split"] == SPLITS
+        assert calls["hydra_arguments"] == calls["compose_tree"] == COMPOSITIONS
     assert resumed["split"] + resumed["compose_tree"] == 0, "nothing was typed that could be composed"
-    assert new["load"] + new["load_own"] <= MOST_LOADS_OF_A_NEW_RUN
-    assert 1 <= again["load"] + again["load_own"] <= MOST_LOADS_OF_THE_SAME_COMMAND_AGAIN
-    assert 1 <= resumed["load"] + resumed["load_own"] <= MOST_LOADS_OF_RESUME
+    assert (changed["split"], changed["compose_tree"]) == (SPLITS, 0), "what is typed is put onto what is frozen"
+    for calls in (new, again, resumed, changed):
+        assert calls["load"] + calls["load_own"] == LOADS
+
+
+def test_a_sweep_is_split_once_but_for_its_points(
+    tmp_path: Path, standin: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A point is a command line of its own: what would be typed to train it alone."""
+    monkeypatch.setenv("YOLOSCALE_CACHE", str(tmp_path / "cache"))
+    for file, points in (("two", "seed=1,2"), ("three", "seed=1,2,3")):
+        command = [sys.executable, "-m", "counted_launcher", file, *TRAIN, "-m", points, "--dry-run"]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=LIMIT_S)
+    two, three = (json.loads((tmp_path / file).read_text()) for file in ("two", "three"))
+    assert three["split"] - two["split"] == 1
+    assert two["split"] == SPLITS + 2
+    assert two["load"] + two["load_own"] == 0

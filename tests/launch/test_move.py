@@ -21,7 +21,7 @@ from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure
 from yoloscale.launch.move import not_compared
 from yoloscale.launch.run_folder import create_or_resume
-from yoloscale.launch.start import ready, ready_again
+from yoloscale.launch.start import resume_request, start_request
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
@@ -43,7 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("YOLOSCALE_CACHE", str(tmp_path / "cache"))
     make(tmp_path / "a")
-    taken = ready(configure(TYPED), TYPED, lambda _: None)
+    taken = start_request(TYPED).take(lambda _: None)
     taken.release()
     write_event(taken.run, "training_started", attempt=1, batch=4, images=1)
     write_event(taken.run, "checkpoint_saved", step=7, epoch=2, epoch_step=1)
@@ -52,14 +52,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
 
 def again(run: RunDirectory, *changes: str) -> list[str]:
     said: list[str] = []
-    ready_again(run, said.append, changes).release()
+    resume_request(run, changes).take(said.append).release()
     return said
 
 
 def refused(run: RunDirectory, *changes: str) -> str:
     before = run.config.read_bytes(), run.overrides.read_bytes(), len(lines_of(run))
     with pytest.raises(ConfigError) as error:
-        ready_again(run, print, changes)
+        resume_request(run, changes).take(print)
     assert (run.config.read_bytes(), run.overrides.read_bytes(), len(lines_of(run))) == before
     return str(error.value)
 
@@ -78,7 +78,7 @@ def test_data_that_was_moved_is_taken(run: RunDirectory, tmp_path: Path) -> None
 def test_data_that_was_moved_is_taken_by_the_run_s_own_command(run: RunDirectory, tmp_path: Path) -> None:
     shutil.move(tmp_path / "a", tmp_path / "b")
     typed = [token.replace("a/data.yaml", "b/data.yaml") for token in TYPED]
-    ready(configure(typed), typed, print).release()
+    start_request(typed).take(print).release()
     assert load(run.config).data.source == str(tmp_path / "b" / "data.yaml")
     assert yaml.safe_load(run.overrides.read_text()) == typed
     assert lines_of(run)[-1]["to"] == {"data.source": str(tmp_path / "b" / "data.yaml")}
@@ -94,7 +94,7 @@ def test_another_dataset_is_refused_with_the_command_that_trains_on_it(
         told = refused(run, "data=b/data.yaml")
     else:
         with pytest.raises(ConfigError) as error:
-            ready(configure([*TYPED, "data=b/data.yaml"]), TYPED, print)
+            start_request([*TYPED, "data=b/data.yaml"]).take(print)
         told = str(error.value)
     assert "2 training images instead of 1" in told
     assert f"data={tmp_path}/b/data.yaml" in told
@@ -124,8 +124,8 @@ def test_its_own_command_does_not_take_data_that_cannot_be_compared(run: RunDire
     assert "data=" in str(not_compared(load(run.config), elsewhere, of="it")), "a dry run says so"
     freeze(replace(load(run.config), origin=OriginConfig()), run.config)
     with pytest.raises(ConfigError, match=r"cannot be told(.|\n)*yoloscale resume run data="):
-        ready(configure([*TYPED, "data=b/data.yaml"]), TYPED, print)
-    ready(configure(TYPED), TYPED, print).release()
+        start_request([*TYPED, "data=b/data.yaml"]).take(print)
+    start_request(TYPED).take(print).release()
     assert load(run.config).origin.dataset is not None
 
 
@@ -138,14 +138,14 @@ def test_a_path_of_the_working_folder_is_read_from_where_the_run_was_started(
     make(start / "ds", "path: ds\n")
     monkeypatch.chdir(start)
     typed = [*TYPED, "data=ds/data.yaml"]
-    taken = ready(configure(typed), typed, print)
+    taken = start_request(typed).take(print)
     taken.release()
     path = taken.run.path
     monkeypatch.chdir(elsewhere)
     again(RunDirectory(path))
     assert load(path / "config.yaml").origin.folder == str(start)
     assert Path.cwd() == elsewhere
-    ready(configure([*typed, f"data={start}/ds/data.yaml", f"paths.runs={start}/runs"]), typed, print).release()
+    start_request([*typed, f"data={start}/ds/data.yaml", f"paths.runs={start}/runs"]).take(print).release()
     make(elsewhere / "ds")
     (elsewhere / "data.yaml").write_text("path: ds\ntrain: images/train\nval: images/val\nnames: [a, b]\n")
     again(RunDirectory(path), "data=./data.yaml")
@@ -175,14 +175,14 @@ def test_what_is_typed_is_frozen_told_and_on_record(run: RunDirectory) -> None:
 
 
 def test_what_was_typed_at_first_is_refused_by_its_own_command_with_the_way(run: RunDirectory) -> None:
-    longer = configure([*TYPED, "epochs=20"])
+    longer = start_request([*TYPED, "epochs=20"])
     with pytest.raises(ConfigError, match="`yoloscale resume run epochs=20` goes on with it so"):
-        ready(longer, TYPED, print)
+        longer.take(print)
     typed = [*TYPED, "workers=0", "plots=false"]
-    ready(configure(typed), typed, print).release()
+    start_request(typed).take(print).release()
     assert load(run.config).workers == 0, "what changes nothing about the training is taken"
     again(run, "epochs=20")
-    ready(configure([*typed, "epochs=20"]), typed, print).release()
+    start_request([*typed, "epochs=20"]).take(print).release()
     assert load(run.config).origin.epochs == 9
 
 

@@ -18,8 +18,7 @@ from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import Config, Task
 from yoloscale.datasets import sources
 from yoloscale.errors import ConfigError
-from yoloscale.launch.configure import configure
-from yoloscale.launch.start import ready, ready_again
+from yoloscale.launch.start import resume_request, start_request
 from yoloscale.runs.directory import RunDirectory
 
 COMMON = ["pretrained=false", "device=cpu", "batch=4", "name=run"]
@@ -70,7 +69,7 @@ def started(
 
 
 def start(typed: list[str]) -> RunDirectory:
-    taken = ready(configure(typed), typed, lambda _: None)
+    taken = start_request(typed).take(lambda _: None)
     taken.release()
     return RunDirectory(taken.run.path)
 
@@ -93,7 +92,7 @@ def test_a_source_that_changed(started: tuple[RunDirectory, Callable[[int], Path
     make(10)
     assert located(load(run.config)) == before, "for a requeue, which no launcher prepares"
     said = list[str]()
-    ready_again(run, said.append).release()
+    resume_request(run).take(said.append).release()
     start(typed)
     assert located(load(run.config)) == before
     told = [line for line in said if "has another size or time than at the start" in line]
@@ -123,15 +122,15 @@ def test_a_source_that_is_gone(started: tuple[RunDirectory, Callable[[int], Path
     if source.is_dir():
         return  # its images are links to there
     source.unlink()
-    ready_again(run, lambda _: None).release()
+    resume_request(run).take(lambda _: None).release()
     assert located(load(run.config)) == before
     shutil.rmtree(cache_folder(load(run.config).paths))
     with pytest.raises(ConfigError, match="was opened as when the run was started, is not there"):
         located(load(run.config))
     with pytest.raises(ConfigError, match=f"there is no {source}"):
-        ready_again(run, lambda _: None)
+        resume_request(run).take(lambda _: None)
     make(5)
-    ready_again(run, lambda _: None).release()
+    resume_request(run).take(lambda _: None).release()
     assert count(located(load(run.config))) == count(located(load(start([*typed, "name=other"]).config)))
 
 
@@ -139,7 +138,7 @@ def test_another_cache_is_opened_into_anew(
     started: tuple[RunDirectory, Callable[[int], Path], list[str]], tmp_path: Path
 ) -> None:
     run, _, _ = started
-    ready_again(run, lambda _: None, [f"paths.cache={tmp_path / 'other'}"]).release()
+    resume_request(run, [f"paths.cache={tmp_path / 'other'}"]).take(lambda _: None).release()
     assert located(load(run.config)).is_relative_to(tmp_path / "other")
 
 
@@ -151,7 +150,7 @@ def test_a_run_of_before_knows_it_after_its_next_start(
     config.origin.opened = None
     freeze(config, run.config)
     before = located(config)
-    ready_again(run, lambda _: None).release()
+    resume_request(run).take(lambda _: None).release()
     make(10)
     assert located(load(run.config)) == before
 
@@ -167,6 +166,6 @@ def test_an_address_is_frozen_without_what_opens_it(tmp_path: Path, monkeypatch:
         assert sent == ["/parts.zip?token=secret"]
     texts = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file() and file.suffix != ".jpg"]
     assert not any(b"secret" in text for text in texts)
-    ready_again(run, lambda _: None).release()  # nobody is asked: the server is gone
+    resume_request(run).take(lambda _: None).release()  # nobody is asked: the server is gone
     start(typed)
     assert count(located(load(run.config))) == 2

@@ -21,7 +21,7 @@ from yoloscale.errors import ConfigError
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.configure import configure
 from yoloscale.launch.run_folder import create_or_resume, default_name, named_run, proposed_run
-from yoloscale.launch.start import ready_again
+from yoloscale.launch.start import resume_request
 from yoloscale.runs import events
 from yoloscale.runs.events import files as event_files
 from yoloscale.system.machine import Machine
@@ -44,8 +44,9 @@ def test_without_a_name_model_and_dataset_are_it(config: Make) -> None:
     for _ in range(3):
         unnamed = config(None)
         assert proposed_run(unnamed).name not in names
-        names.append(create_or_resume(unnamed, []).run.name)
-        assert unnamed.name == names[-1]
+        taken = create_or_resume(unnamed, [])
+        names.append(taken.run.name)
+        assert taken.config.name == names[-1]
     assert names == ["yolo26n-shapes", "yolo26n-shapes-2", "yolo26n-shapes-3"]
 
 
@@ -142,16 +143,16 @@ def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where:
     made.model.architecture, made.model.task = "yolo26n.yaml", Task.detect
     taken = create_or_resume(made, [])
     with pytest.raises(ConfigError, match="being trained already"):
-        ready_again(taken.run, print, where)
+        resume_request(taken.run, where).take(print)
     taken.release()
     with pytest.raises(ConfigError, match=r"yoloscale train .*lr0=0\.5.* name=run-2"):
-        ready_again(taken.run, print, [*where, "lr0=0.5"])
+        resume_request(taken.run, [*where, "lr0=0.5"]).take(print)
     assert load(taken.run.config).cluster == replace(made.cluster, planned_ranks=2)
-    ready_again(taken.run, print, where).release()
+    resume_request(taken.run, where).take(print).release()
     (moved,) = lines_of(taken.run)
     assert moved["event"] == "moved"
     assert moved["to"] == {key: int(value) for key, _, value in [where[-1].partition("=")]}
-    ready_again(taken.run, print).release()
+    resume_request(taken.run).take(print).release()
     assert len(lines_of(taken.run)) == 1
 
 

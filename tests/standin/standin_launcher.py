@@ -46,7 +46,7 @@ def main() -> int:
                 lock(run, node_rank=node_rank)
                 outcome = join_attempts(run, config, announced, observer, node_rank=node_rank)
             else:
-                outcome = run_here(lock(run), observer)
+                outcome = run_here(lock(run).with_config(config), observer)
     except ConfigError as error:
         print_problems(error)
         return 2

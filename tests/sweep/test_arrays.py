@@ -23,6 +23,7 @@ from yoloscale.backends.slurm.limits import ArrayLimits, Site, site_problems
 from yoloscale.backends.slurm.node import run_of
 from yoloscale.backends.slurm.render import render
 from yoloscale.cli.sweep import search as sweep_search
+from yoloscale.config.compose.flags import split
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import ClusterConfig
 from yoloscale.errors import ConfigError, Problem
@@ -230,7 +231,7 @@ def test_only_of_a_search_that_was_made_just_now_and_is_refused_nothing_stays(mo
     starts = (partial(sweep_search.train, dry_run=False, prepare=False, detach=False), api._start_search)
     for start, names in product(starts, (["name=s"], [], ["name=begun"])):
         with pytest.raises(ConfigError, match="typo"):
-            start([*names, *words])
+            start(split([*names, *words]))
         assert [path.parent for path in Path.cwd().rglob("sweep.yaml")] == [begun.sweep.path]
 
 

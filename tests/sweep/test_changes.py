@@ -14,6 +14,7 @@ from tests.run_events import lines_of
 
 from yoloscale.backends.run_lock import lock
 from yoloscale.cli.sweep.verbs import resume, train
+from yoloscale.config.compose.flags import split
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.schema import OriginConfig
 from yoloscale.config.schema.sweep import SweepConfig
@@ -159,7 +160,7 @@ def test_a_dry_run_says_what_happens_to_the_data(
     shutil.make_archive(str(tmp_path / "c"), "zip", tmp_path / "b")
     for data, said in (("b/data.yaml", "is compared with that of sweep 's'"), ("c.zip", "c.zip")):
         tokens = ["-m", *COMMON, f"data={data}", "lr0=0.1,0.2", *where]
-        assert train(tokens, dry_run=True, prepare=False, detach=False) == 0
+        assert train(split(tokens), dry_run=True, prepare=False, detach=False) == 0
         told = capsys.readouterr().err
         assert len([line for line in told.splitlines() if said in line]) >= 1
         assert len(set(told.splitlines())) == len(told.splitlines()), "each once"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from yoloscale.backends import registry
 from yoloscale.backends.status import status
+from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.jobs import NoAnswer, nobody
@@ -33,6 +34,17 @@ class RunLock:
     def release(self) -> None:
         """Let others use the run directory."""
         os.close(self.descriptor)
+
+    def with_config(self, config: Config) -> LockedRun:
+        """The same lock, on a run that is ready to go on with a config."""
+        return LockedRun(self.run, self.descriptor, config)
+
+
+@dataclass
+class LockedRun(RunLock):
+    """A locked run that is ready to go on, and the config that it is frozen with."""
+
+    config: Config
 
 
 def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> RunLock:

@@ -19,15 +19,17 @@ def main(typed: list[str]) -> int:
     arguments.add_output(made)
     parsed, tokens = made.parse_known_args(typed)
 
+    from yoloscale.config.compose.flags import split
     from yoloscale.config.compose.hydra import run_hydra_flags
     from yoloscale.datasets import sources
     from yoloscale.datasets.check import dataset as check
     from yoloscale.datasets.check.yaml import Reads
     from yoloscale.launch.configure import configure
 
-    if (answered := run_hydra_flags(tokens)) is not None:
+    line = split(tokens)
+    if (answered := run_hydra_flags(line)) is not None:
         return answered
-    config = configure(tokens, say)
+    config = configure(line, say)
     task = config.model.task or Task.detect
     cache = cache_folder(config.paths)
     reads = Reads.of(config, task)

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yoloscale.cli import arguments
-from yoloscale.cli.show.watch import run_detached, run_watched, say
 from yoloscale.cli.sweep import verbs
 from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema import Task
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.runs.directory import RunDirectory
 
 _ASKED = ("", "true", "1", "yes", "on")  # `resume` beside the model or the name that says of what
 _NOT_ASKED = ("false", "none", "null", "0", "no", "off")
@@ -44,23 +42,20 @@ def main(typed: list[str]) -> int:
         refuse_for_sweeps(flags)
         return verbs.resume(chosen, changes, failed_only=parsed.failed, detach=parsed.detach)
     from yoloscale.cli.nodes import join, print_commands
-    from yoloscale.config.freeze import load
-    from yoloscale.launch.start import asked, ready_again, wanted_again
+    from yoloscale.cli.start import start
+    from yoloscale.launch.start import resume_request
 
     run = arguments.chosen_run(parsed)
     if parsed.failed:
         raise ConfigError(Problem("--failed", "beside the name of a run", "leave it out: it is for sweeps"))
-    config = asked(run, changes)
-    refuse_bad_combination(config, flags)
-    if not config.cluster.is_here:
-        return _submit(run, config, changes)
-    if config.cluster.nodes > 1 and parsed.node_rank is None:
-        return print_commands(["resume", str(run.path), *changes], config.cluster.nodes)
+    request = resume_request(run, changes)
+    cluster = request.config.cluster
+    refuse_bad_combination(request.config, flags)
+    if cluster.is_here and cluster.nodes > 1 and parsed.node_rank is None:
+        return print_commands(request.words(run.name), cluster.nodes)
     if parsed.node_rank:
-        return join(wanted_again(run, changes), run, parsed.node_rank)
-    taken = ready_again(run, say, changes)
-    frozen = load(run.config)
-    return run_detached(taken, frozen) if parsed.detach else run_watched(taken, frozen)
+        return join(request.checked(), run, parsed.node_rank)
+    return start(request, detach=parsed.detach)
 
 
 def words_of(typed: Sequence[str]) -> list[str] | None:
@@ -94,17 +89,3 @@ def _unnamed(folder: Path) -> Problem:
     open_runs = [run.name for run in all_runs(folder) if not is_finished(run)]
     newest = f", the newest that is unfinished: {open_runs[-1]}" if open_runs else ", and `yoloscale runs` lists them"
     return Problem("resume", "no run is named", f"write `yoloscale resume RUN`{newest}")
-
-
-def _submit(run: RunDirectory, config: Config, changes: Sequence[str]) -> int:
-    from yoloscale.backends import registry
-    from yoloscale.cli.submit import start
-    from yoloscale.config.freeze import load
-    from yoloscale.launch.start import ready_again
-    from yoloscale.runs.frozen_state import FrozenState
-
-    if (job := registry.required(config.cluster).inside()) is not None:
-        job.refuse_too_small(config)
-    before = FrozenState.of(run)
-    taken = ready_again(run, say, changes)
-    return start(taken, load(run.config), ["resume", str(run.path), *changes], before)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from yoloscale.cli.show.ending import shown
-from yoloscale.cli.show.watch import run_detached, run_watched, say
+from yoloscale.cli.show.watch import say
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from yoloscale.config.compose.flags import Flags
+    from yoloscale.launch.start import StartRequest
 
 MAX_DRY_RUN_NODES = 8
 BUILT_IN = ("shapes", "trees")  # datasets that are made here
@@ -31,43 +35,51 @@ class OwnFlags:
 
 def main(arguments: list[str]) -> int:
     """Train; 0 finished, 1 failed, 2 bad config, 75 stopped on request, 130 interrupted."""
-    from yoloscale.backends import registry
     from yoloscale.cli import resume
-    from yoloscale.cli.nodes import join, print_commands
     from yoloscale.cli.sweep import verbs
-    from yoloscale.cli.sweep.verbs import is_sweep
     from yoloscale.config.compose.each_dataset import with_each_dataset
+    from yoloscale.config.compose.flags import split
     from yoloscale.config.compose.hydra import run_hydra_flags
-    from yoloscale.launch.configure import configure, remarks_if_prepared
-    from yoloscale.launch.prepare import refuse_weights
-    from yoloscale.launch.run_folder import named_run
 
     if (words := resume.words_of(arguments)) is not None:
         return resume.main(words)
     flags = own_flags(arguments)
-    answered = run_hydra_flags(flags.rest)
+    line = split(flags.rest)
+    answered = run_hydra_flags(line)
     if answered is not None:
         return answered
-    flags = replace(flags, rest=with_each_dataset(flags.rest, say))
-    if is_sweep(flags.rest):
+    if (tokens := with_each_dataset(flags.rest, say)) != flags.rest:
+        line = split(tokens)
+    if line.is_sweep:
         refuse_for_sweeps(flags)
-        return verbs.train(flags.rest, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
-    config = configure(flags.rest, say, uses_own_job=not (flags.prepare or flags.dry_run))
+        return verbs.train(line, dry_run=flags.dry_run, prepare=flags.prepare, detach=flags.detach)
+    return _train(line, flags)
+
+
+def _train(line: Flags, flags: OwnFlags) -> int:
+    from yoloscale.backends import registry
+    from yoloscale.cli.nodes import join, print_commands
+    from yoloscale.cli.start import start
+    from yoloscale.launch.configure import remarks_if_prepared
+    from yoloscale.launch.start import start_request
+
+    request = start_request(line, say, uses_own_job=not (flags.prepare or flags.dry_run))
+    config = request.config
     refuse_bad_combination(config, flags)
-    for line in remarks_if_prepared(config, flags.rest) if flags.prepare else registry.remarks(config):
-        say(line)
+    for text in remarks_if_prepared(request.configured) if flags.prepare else registry.remarks(config):
+        say(text)
     if flags.dry_run:
-        refuse_weights(config)
-        say_outlook([config])
-    if not config.cluster.is_here:
-        return _by_scheduler(config, flags)
-    if flags.dry_run:
-        return _dry_run(config, flags)
-    if config.cluster.nodes > 1 and flags.node_rank is None:
-        return print_commands(["train", *_named(flags.rest, config)], config.cluster.nodes)
+        return _dry_run(request, flags)
+    if config.cluster.is_here and config.cluster.nodes > 1 and flags.node_rank is None:
+        return print_commands(request.words(request.run.name), config.cluster.nodes)
     if flags.node_rank:
-        return join(config, named_run(config, str(config.name)), flags.node_rank)
-    return _start(config, flags)
+        return join(config, request.run, flags.node_rank)
+    if flags.prepare:
+        taken = request.take(say)
+        taken.release()
+        print(f"run   {shown(taken.run.path)}")
+        return FINISHED
+    return start(request, detach=flags.detach)
 
 
 def own_flags(arguments: list[str]) -> OwnFlags:
@@ -121,47 +133,6 @@ def refuse_for_sweeps(flags: OwnFlags) -> None:
         raise ConfigError(Problem("--node-rank", "for a sweep", "leave it out: a point has one node, or is a job"))
 
 
-def _start(config: Config, flags: OwnFlags) -> int:
-    from yoloscale.config.freeze import load
-    from yoloscale.launch.start import ready
-
-    taken = ready(config, flags.rest, say)
-    frozen = load(taken.run.config)
-    return run_detached(taken, frozen) if flags.detach else run_watched(taken, frozen)
-
-
-def _by_scheduler(config: Config, flags: OwnFlags) -> int:
-    from yoloscale.backends import registry
-    from yoloscale.cli.submit import print_script, start
-    from yoloscale.config.freeze import load
-    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
-    from yoloscale.launch.start import ready
-    from yoloscale.runs.frozen_state import FrozenState
-
-    words = ["train", *_named(flags.rest, config)]
-    run = proposed_run(config)
-    refuse_if_taken(run, config)
-    if flags.dry_run:
-        _say_not_compared(run, config)
-        return print_script(config, run, words)
-    if not flags.prepare and (job := registry.required(config.cluster).inside()) is not None:
-        job.refuse_too_small(config)
-    before = FrozenState.of(run) if run.path.exists() else None
-    taken = ready(config, flags.rest, say)
-    if flags.prepare:
-        taken.release()
-        print(f"run   {shown(taken.run.path)}")
-        return FINISHED
-    return start(taken, load(taken.run.config), words, before)
-
-
-def _named(tokens: list[str], config: Config) -> list[str]:
-    """What was typed, with the name that all nodes are to share."""
-    from yoloscale.launch.run_folder import proposed_run
-
-    return tokens if config.name is not None else [*tokens, f"name={proposed_run(config).name}"]
-
-
 def say_outlook(configs: Iterable[Config]) -> None:
     """Say which data would be converted, unpacked, fetched or split before a start; of each dataset once."""
     own = [config for config in configs if config.data.source not in BUILT_IN]
@@ -176,24 +147,26 @@ def say_outlook(configs: Iterable[Config]) -> None:
             say(line)
 
 
-def _say_not_compared(run: RunDirectory, config: Config) -> None:
-    from yoloscale.config.freeze import load
-    from yoloscale.launch.move import not_compared
+def _dry_run(request: StartRequest, flags: OwnFlags) -> int:
+    """Print what would be submitted or started; nothing is made, fetched or started."""
+    from yoloscale.cli.start import print_script
+    from yoloscale.launch.prepare import refuse_weights
 
-    if run.config.exists() and (line := not_compared(load(run.config), config, of=f"run {run.name!r}")) is not None:
+    refuse_weights(request.config)
+    say_outlook([request.config])
+    request.refuse_if_taken()
+    for line in request.remarks():
         say(line)
+    return _print_ranks(request, flags) if request.config.cluster.is_here else print_script(request)
 
 
-def _dry_run(config: Config, flags: OwnFlags) -> int:
-    """Print what would be started; nothing is made, fetched or started."""
+def _print_ranks(request: StartRequest, flags: OwnFlags) -> int:
+    """Print the command of each node's ranks."""
     from yoloscale.agent.attempt import command
     from yoloscale.agent.spec import node_spec
     from yoloscale.config.plan import describe
-    from yoloscale.launch.run_folder import proposed_run, refuse_if_taken
 
-    run = proposed_run(config)
-    refuse_if_taken(run, config)
-    _say_not_compared(run, config)
+    config, run = request.config, request.run
     attempt = events.last_attempt(events.history(run)) + 1
     print(f"run   {shown(run.path)}")
     print(f"plan  {describe(config)}")

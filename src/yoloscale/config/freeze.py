@@ -105,10 +105,13 @@ def _parsed(text: str, known: Sections) -> dict[str, Any]:
     return plain
 
 
-def load(path: Path) -> Config:
-    """Read a frozen config; what is not frozen has its default. Raises ConfigError if the file is absent or damaged."""
+def load(path: Path, content: bytes | None = None) -> Config:
+    """Read a frozen config; what is not frozen has its default. Raises ConfigError if the file is absent or damaged.
+
+    `content`: that of the file, where it has been read.
+    """
     try:
-        plain = parse(path.read_text(encoding="utf-8"))
+        plain = parse((path.read_bytes() if content is None else content).decode())
         return _without_secrets(from_plain(plain, _schema(plain)))
     except FileNotFoundError:
         raise ConfigError(

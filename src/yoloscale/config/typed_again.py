@@ -35,16 +35,19 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
     Raises ConfigError that lists what may not change, with what `anew` gives: the end of a sentence, and the command
     that starts another run. Not validated.
     """
+    from yoloscale.config.compose.flags import split
     from yoloscale.config.compose.hydra import assignments, compose
 
-    given = assignments(tokens)
+    line = split(tokens)
+    given = assignments(line)
     if problems := [problem for key, value in given if (problem := _never(frozen, key, value)) is not None]:
         raise ConfigError(problems)
     groups = [key for key, value in given if key in _SECTIONS and isinstance(value, (str, list))]
     wanted = frozen
     if groups:  # a path has the variables of the node where the run is on SLURM
         is_placed = "cluster" in groups or "cluster.launcher" in dict(given)
-        composed = compose([*tokens, *([] if is_placed else [f"cluster.launcher={frozen.cluster.launcher}"])])
+        here = () if is_placed else (f"cluster.launcher={frozen.cluster.launcher}",)
+        composed = compose(replace(line, tokens=(*line.tokens, *here)))
         wanted = replace(frozen, **{group: getattr(composed, group) for group in groups})
         kept = [name for name in KEPT if f"cluster.{name}" not in dict(given)]
         wanted.cluster = replace(wanted.cluster, **{name: getattr(frozen.cluster, name) for name in kept})

@@ -3,62 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from yoloscale.backends import registry
+from yoloscale.backends.check import validate
+from yoloscale.config import node_paths
+from yoloscale.config.check.effects import remarks
+from yoloscale.config.check.service_variables import unread, with_variables
+from yoloscale.config.compose.flags import Flags, parsed, placed
+from yoloscale.config.compose.hydra import compose, leaves_nodes_out
+from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.schema import ClusterConfig, Config, Device, Task
+from yoloscale.datasets import weights_file
+from yoloscale.datasets.ultralytics_settings import unheld
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.launch.run_folder import named_run
+from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.system.remarks import Say, silent
 
 
-def configure(tokens: Sequence[str], say: Say = silent, *, uses_own_job: bool = False) -> Config:
+@dataclass(frozen=True)
+class Configured:
+    """What a command line asks for: the config of a run, resolved and validated; the same before this machine and the
+    run of that name decided what it leaves open; and what that run is frozen with, None where there is none.
+    """
+
+    config: Config
+    composed: Config
+    seen: FrozenState | None
+
+
+def configure(typed: Sequence[str] | Flags, say: Say = silent, *, uses_own_job: bool = False) -> Config:
+    """The config that `configured` makes of what was typed."""
+    return configured(typed, say, uses_own_job=uses_own_job).config
+
+
+def configured(typed: Sequence[str] | Flags, say: Say = silent, *, uses_own_job: bool = False) -> Configured:
     """Compose, resolve and validate. Raises ConfigError with every problem.
 
     What is left open is decided by this machine, or, if there is a run of that name, as it was when that was frozen.
     `uses_own_job`: typed in a SLURM job, a run on SLURM is one on the nodes of that, and has what they have. `say` gets
     the remarks.
     """
-    from yoloscale.backends import registry
-    from yoloscale.backends.check import validate
-    from yoloscale.config import node_paths
-    from yoloscale.config.check.effects import remarks
-    from yoloscale.config.check.service_variables import unread, with_variables
-    from yoloscale.config.compose.flags import placed
-    from yoloscale.config.compose.hydra import compose, leaves_nodes_out
-    from yoloscale.config.resolve import adopt, resolve
-    from yoloscale.datasets.ultralytics_settings import unheld
-
-    config = compose(tokens, task_of, say)
+    line = parsed(typed)
+    config = composed = compose(line, task_of, say)
     if problems := [*never_typed(config), *_sweep(config)]:
         raise ConfigError(problems)
-    frozen, says_nodes = _frozen(config), True
-    backend = registry.of(config.cluster)
+    seen = FrozenState.now(named_run(config, config.name)) if config.name else None
+    frozen = None if seen is None else seen.config
+    backend, says_nodes = registry.of(config.cluster), True
     if uses_own_job and backend is not None and (job := backend.inside()) is not None:
-        says_nodes = config.cluster.nodes != ClusterConfig.nodes or leaves_nodes_out(tokens) is False
+        says_nodes = config.cluster.nodes != ClusterConfig.nodes or leaves_nodes_out(line) is False
         config = job.fit(config, say, says_nodes=says_nodes, frozen=frozen)
     config = config if backend is None else backend.complete(config)
-    for line in unread(config):
-        say(line)
+    for text in unread(config):
+        say(text)
     config = with_variables(config, frozen)
     config = resolve(config if frozen is None else adopt(config, frozen))
     problems = [*validate(config), *([] if backend is None else backend.check_site(config, say))]
     if problems:
-        raise ConfigError(placed([p if says_nodes else or_fewer_nodes(p, config) for p in problems], tokens))
-    for line in [*unheld(config), *node_paths.remarks(config), *remarks(config, typed_keys(tokens))]:
-        say(line)
-    return config
+        raise ConfigError(placed([p if says_nodes else or_fewer_nodes(p, config) for p in problems], line))
+    for text in [*unheld(config), *node_paths.remarks(config), *remarks(config, typed_keys(line.argv))]:
+        say(text)
+    return Configured(config, composed, seen)
 
 
-def remarks_if_prepared(config: Config, tokens: Sequence[str]) -> list[str]:
+def remarks_if_prepared(made: Configured) -> list[str]:
     """A line where a run that is made in a job with GPUs, for tasks of one's own, has none of them by default."""
-    from yoloscale.backends import registry
-    from yoloscale.config.compose.hydra import compose
-
-    backend = registry.of(config.cluster)
+    backend = registry.of(made.config.cluster)
     job = None if backend is None else backend.inside()
-    if job is None or not job.gpus or config.cluster.device is not Device.cpu:
+    if job is None or not job.gpus or made.config.cluster.device is not Device.cpu:
         return []
-    if compose(tokens, task_of).cluster.device is not Device.auto:
+    if made.composed.cluster.device is not Device.auto:
         return []
     more = f"for them write cluster.gpus_per_node={job.gpus}, else device=cpu"
     return [
@@ -70,15 +87,6 @@ def typed_keys(tokens: Sequence[str]) -> set[str]:
     """The keys of what was typed, without Hydra's marks and dashes; none of an args.yaml: its defaults nobody typed."""
     keys = {token.partition("=")[0].strip().lstrip("+-") for token in tokens}
     return set() if "save_dir" in keys else keys
-
-
-def _frozen(config: Config) -> Config | None:
-    """What the run of this name was frozen with; None if there is none yet."""
-    from yoloscale.config.freeze import load
-    from yoloscale.launch.run_folder import named_run
-
-    path = named_run(config, config.name).config if config.name else None
-    return load(path) if path is not None and path.exists() else None
 
 
 def never_typed(config: Config) -> list[Problem]:
@@ -107,8 +115,6 @@ def _sweep(config: Config) -> list[Problem]:
 
 def task_of(weights: Path) -> Task | None:
     """The task of somebody's own `.pt` file, read without running any of it."""
-    from yoloscale.datasets import weights_file
-
     return weights_file.inspect(weights).task
 
 

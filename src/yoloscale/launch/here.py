@@ -12,8 +12,7 @@ from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import run_attempts
 from yoloscale.agent.outcome import Outcome
 from yoloscale.backends import registry
-from yoloscale.backends.run_lock import RunLock
-from yoloscale.config.freeze import load
+from yoloscale.backends.run_lock import LockedRun, RunLock
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.events import EventTail
@@ -24,11 +23,11 @@ from yoloscale.system.processes import start_detached
 BACKGROUND_START_S = 30.0
 
 
-def run_here(taken: RunLock, observer: Observer) -> Outcome:
+def run_here(taken: LockedRun, observer: Observer) -> Outcome:
     """Run a locked run to its end, restarts included, in this process's main thread, then let go of the run."""
     try:
         left_s = registry.job_time_left()
-        return run_attempts(taken.run, load(taken.run.config), observer, left_s=left_s)
+        return run_attempts(taken.run, taken.config, observer, left_s=left_s)
     finally:
         taken.release()
 

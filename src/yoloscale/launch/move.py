@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from yoloscale.config.freeze import dump, freeze, load
+from yoloscale.config.freeze import dump, freeze
 from yoloscale.config.plan import describe, is_automatic, plan, world_size
 from yoloscale.config.resuming import Done, _images, _why, is_asked, said
 from yoloscale.config.schema import Config
@@ -20,13 +20,13 @@ from yoloscale.system.formatting import another
 from yoloscale.system.remarks import Say, silent
 
 
-def moved_run(run: RunDirectory, wanted: Config, *, by_resume: bool = False) -> Config:
+def moved_run(run: RunDirectory, frozen: Config, wanted: Config, *, by_resume: bool = False) -> Config:
     """What a run is to be frozen with when it goes on as wanted; the frozen config itself if nothing differs.
 
     Raises ConfigError, with every key, if more than may is to change, or if its batch does not divide. What may only be
     asked for `by_resume` is not taken from a command that has the same name by chance.
     """
-    frozen, done = load(run.config), done_by(run)
+    done = done_by(run)
     found = moved(frozen, wanted, done if by_resume else None)
     if problems := _problems(run, frozen, found, wanted):
         raise ConfigError(problems)
@@ -43,20 +43,27 @@ def moved_run(run: RunDirectory, wanted: Config, *, by_resume: bool = False) -> 
 
 
 def move(
-    run: RunDirectory, wanted: Config, typed: Sequence[str] | None = None, say: Say = silent, *, by_resume: bool = False
-) -> None:
-    """Freeze what a run goes on with in place of what it was frozen with, if that differs; the caller has its lock.
+    run: RunDirectory,
+    frozen: Config,
+    wanted: Config,
+    typed: Sequence[str] | None = None,
+    say: Say = silent,
+    *,
+    by_resume: bool = False,
+) -> Config:
+    """Freeze what a run goes on with in place of what it was `frozen` with, if that differs; the caller has its lock.
 
-    `typed`: all that would be typed to start the run so. `say` gets a line for what makes it another run than it was.
+    Returns what it goes on with. `typed`: all that would be typed to start the run so. `say` gets a line for what makes
+    it another run than it was.
     Raises ConfigError as `moved_run` does.
     """
-    frozen, found = load(run.config), moved_run(run, wanted, by_resume=by_resume)
+    found = moved_run(run, frozen, wanted, by_resume=by_resume)
     changes, batch = differences(frozen, found), done_by(run).batch
     lines = said(frozen, found)
     for line in lines:
         say(f"run {run.name!r} goes on with {line}")
     if found == frozen:
-        return
+        return found
     run.check()
     if typed is not None and changes:
         write_whole(run.overrides, dump(list(typed)))
@@ -65,6 +72,7 @@ def move(
     words = str(plan(found, batch=batch)) if batch is not None and is_automatic(found.batch) else describe(found)
     if changes or lines:
         events.append(run, events.Moved(from_=before, to=now, plan=words, remarks=tuple(lines)))
+    return found
 
 
 def not_compared(frozen: Config, wanted: Config, *, of: str) -> str | None:

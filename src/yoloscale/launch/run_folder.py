@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yoloscale.backends.run_lock import RunLock, lock, refuse_if_submitted
-from yoloscale.config.freeze import dump, freeze, new_id
+from yoloscale.backends.run_lock import LockedRun, lock, refuse_if_submitted
+from yoloscale.config.freeze import dump, freeze, load, new_id
 from yoloscale.config.plan import world_size
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
@@ -16,39 +16,44 @@ from yoloscale.launch import anew
 from yoloscale.launch.move import move, moved_run
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.runs.status import is_finished
 from yoloscale.system.files import first_free, is_part, make_first_free
 from yoloscale.system.remarks import Say, silent
 
 
-def create_or_resume(config: Config, overrides: list[str], say: Say = silent) -> RunLock:
+def create_or_resume(
+    config: Config, overrides: list[str], say: Say = silent, seen: FrozenState | None = None
+) -> LockedRun:
     """Make or take up the run directory of a resolved config, lock it, and freeze the config into it.
 
-    Sets `config.name` where none was given. A run that is there goes on where this config says. Raises ConfigError if
-    it is finished, in use, or another one. `say` gets a line for what a run that goes on has otherwise by now.
+    A run that is there goes on where this config says. Raises ConfigError if it is finished, in use, or another one.
+    `say` gets a line for what a run that goes on has otherwise by now. `seen`: what the caller has read of that run.
     """
     if config.name is None:
         run = RunDirectory(make_first_free(named_run(config, default_name(config)).path))
         run.job.mkdir()
-        config.name = run.name
+        config = replace(config, name=run.name)
     else:
         run = named_run(config, config.name)
-        refuse_if_taken(run, config)  # before anything is written into the folder, and again under the lock
+        seen = FrozenState.now(run, seen)
+        refuse_if_taken(run, config, seen)  # before anything is written into the folder, and again under the lock
         run.job.mkdir(parents=True, exist_ok=True)
     taken = lock(run)
     try:
-        refuse_if_taken(run, config)
-        if not run.config.exists():
-            events.begin(run)
-            run.overrides.write_text(dump(overrides), encoding="utf-8")
-            freeze(_planned(config), run.config)  # last: a folder with config.yaml is a run
-            taken.own()
-        else:
-            move(taken.run, config, overrides, say)
+        seen = FrozenState.now(run, seen)
+        if seen is not None:
+            refuse_if_finished(run)
+            return taken.with_config(move(taken.run, seen.config, config, overrides, say))
+        _refuse_if_foreign(run)
+        events.begin(run)
+        run.overrides.write_text(dump(overrides), encoding="utf-8")
+        freeze(_planned(config), run.config)  # last: a folder with config.yaml is a run
+        taken.own()
+        return taken.with_config(load(run.config))
     except BaseException:
         taken.release()
         raise
-    return taken
 
 
 def named_run(config: Config, name: str) -> RunDirectory:
@@ -63,25 +68,25 @@ def proposed_run(config: Config) -> RunDirectory:
     return RunDirectory(first_free(named_run(config, default_name(config)).path))
 
 
-def refuse_if_taken(run: RunDirectory, config: Config) -> None:
+def refuse_if_taken(run: RunDirectory, config: Config, seen: FrozenState | None) -> None:
     """Raise ConfigError if the directory holds a finished or a submitted run, another one, or something else."""
-    if not run.config.exists():
+    if seen is None:
         _refuse_if_foreign(run)
         return
-    if is_finished(run):
-        raise ConfigError(finished_problem(run))
+    refuse_if_finished(run)
     refuse_if_submitted(run)
-    moved_run(run, config)
+    moved_run(run, seen.config, config)
 
 
-def finished_problem(run: RunDirectory, changes: Sequence[str] = ()) -> Problem:
-    """What to say to somebody who starts or resumes a finished run, with `changes` as typed.
+def refuse_if_finished(run: RunDirectory, changes: Sequence[str] = ()) -> None:
+    """Raise ConfigError to somebody who starts or resumes a finished run, with `changes` as typed.
 
     More epochs do not go on from its end, where the learning rate is almost nothing: they are another run.
     """
-    said = f"run {run.name!r} is finished: {run.path}"
-    instead = f"give another name= to start a new run, or {anew.offer(run, changes)}"
-    return Problem("name", said, instead)
+    if is_finished(run):
+        said = f"run {run.name!r} is finished: {run.path}"
+        instead = f"give another name= to start a new run, or {anew.offer(run, changes)}"
+        raise ConfigError(Problem("name", said, instead))
 
 
 def _planned(config: Config) -> Config:

@@ -1,61 +1,172 @@
-"""From a composed config to a run that goes on: here and watched, or in the background."""
+"""The front door: a run as it is asked for, and its start. The command line prints it, `yoloscale.train` returns it.
+
+request = start_request(tokens)      or      resume_request(run, changes)       nothing is made yet
+taken = request.take(say)                    prepared, locked, frozen
+run_here(taken, …)     run_in_background(taken)     submit(request, taken)      (here.py, submit.py)
+"""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from yoloscale.agent.previous_start import end_leftovers
+from yoloscale.backends import registry
+from yoloscale.backends.base import Allocation
 from yoloscale.backends.check import validate
-from yoloscale.backends.run_lock import RunLock, lock
-from yoloscale.config.freeze import load
+from yoloscale.backends.run_lock import LockedRun, lock
+from yoloscale.config.compose.flags import Flags, parsed
+from yoloscale.config.compose.words import from_values
 from yoloscale.config.schema import Config
 from yoloscale.config.typed_again import changed
 from yoloscale.errors import ConfigError
 from yoloscale.launch import anew
-from yoloscale.launch.move import done_by, move, moved_run
+from yoloscale.launch.move import done_by, move, moved_run, not_compared
 from yoloscale.launch.prepare import prepare
-from yoloscale.launch.run_folder import create_or_resume, finished_problem, named_run, refuse_if_taken
+from yoloscale.launch.run_folder import create_or_resume, proposed_run, refuse_if_finished, refuse_if_taken
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.status import is_finished
-from yoloscale.system.remarks import Say
+from yoloscale.runs.frozen_state import FrozenState
+from yoloscale.system.remarks import Say, silent
+
+if TYPE_CHECKING:
+    from yoloscale.launch.configure import Configured
 
 
-def ready(config: Config, overrides: list[str], say: Say) -> RunLock:
-    """Prepare all that a new or taken-up run needs, then take its directory. Raises ConfigError."""
-    if config.name is not None:
-        refuse_if_taken(named_run(config, config.name), config)
-    taken = create_or_resume(prepare(config, say), overrides, say)
-    try:
-        end_leftovers(taken.run, say)
-    except BaseException:
-        taken.release()
-        raise
-    return taken
+class RunRequest(Protocol):
+    """A run as it is asked for, of which nothing is made yet.
 
-
-def ready_again(run: RunDirectory, say: Say, changes: Sequence[str] = ()) -> RunLock:
-    """Take an unfinished run up where it stopped, with the config it was frozen with. Raises ConfigError.
-
-    `changes` are settings as typed, to go on elsewhere or otherwise; they are frozen and put on record.
+    config: what it is to go on with.
+    run: its folder; of a new run without a name the one that it would get if nobody came between.
+    seen: what is frozen there; None for a new run.
     """
-    if is_finished(run):
-        raise ConfigError(finished_problem(run, changes))
-    wanted_again(run, changes)  # before anything is written into the folder, and again under the lock
-    run.job.mkdir(exist_ok=True)
-    taken = lock(run)
-    try:
-        end_leftovers(taken.run, say)
-        wanted = prepared_again(run.path, wanted_again(run, changes), say)
-        typed = [*anew.without(anew.typed_for(run), [anew.key_of(change) for change in changes]), *changes]
-        move(taken.run, wanted, typed, say, by_resume=True)
-    except BaseException:
-        taken.release()
-        raise
-    return taken
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def run(self) -> RunDirectory: ...
+    @property
+    def seen(self) -> FrozenState | None: ...
+
+    def words(self, name: str) -> list[str]:
+        """What would be typed after `yoloscale` for the run of that name, on another node or in a job."""
+
+    def take(self, say: Say) -> LockedRun:
+        """Prepare all that it needs, lock its folder, and freeze its config. Raises ConfigError."""
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """A run that is asked for by a whole config: a new one, or the unfinished one of that name."""
+
+    configured: Configured
+    run: RunDirectory
+    line: Flags
+
+    @property
+    def config(self) -> Config:
+        return self.configured.config
+
+    @property
+    def seen(self) -> FrozenState | None:
+        return self.configured.seen
+
+    def words(self, name: str) -> list[str]:
+        return ["train", *self.line.argv, *([] if self.config.name is not None else from_values({"name": name}))]
+
+    def refuse_if_taken(self) -> None:
+        """Raise ConfigError if the folder is another run's, or this one is finished or in a job."""
+        refuse_if_taken(self.run, self.config, self.seen)
+
+    def remarks(self) -> list[str]:
+        """What a dry run cannot tell of a run that is there."""
+        line = None
+        if self.seen is not None:
+            line = not_compared(self.seen.config, self.config, of=f"run {self.run.name!r}")
+        return [] if line is None else [line]
+
+    def take(self, say: Say) -> LockedRun:
+        """Prepare all that a new or taken-up run needs, then take its directory. Raises ConfigError."""
+        if self.config.name is not None:
+            self.refuse_if_taken()
+        taken = create_or_resume(prepare(self.config, say), list(self.line.argv), say, self.seen)
+        try:
+            end_leftovers(taken.run, say)
+        except BaseException:
+            taken.release()
+            raise
+        return taken
+
+
+@dataclass(frozen=True)
+class ResumeRequest:
+    """An unfinished run that is to go on as it is frozen, but for changes as typed; these are not validated yet."""
+
+    run: RunDirectory
+    seen: FrozenState
+    config: Config
+    changes: tuple[str, ...]
+
+    def words(self, name: str) -> list[str]:
+        return ["resume", str(self.run.path), *self.changes]
+
+    def checked(self) -> Config:
+        """What the run is to go on with. Raises ConfigError if it cannot, here or at all."""
+        if problems := validate(self.config):  # this machine may have fewer GPUs than the one it was frozen on
+            raise ConfigError(problems)
+        return moved_run(self.run, self.seen.config, self.config, by_resume=True)
+
+    def take(self, say: Say) -> LockedRun:
+        """Take the run up where it stopped; the changes are frozen and put on record. Raises ConfigError."""
+        refuse_if_finished(self.run, self.changes)
+        self.checked()  # before anything is written into the folder
+        self.run.job.mkdir(exist_ok=True)
+        taken = lock(self.run)
+        try:
+            refuse_if_finished(self.run, self.changes)
+            end_leftovers(taken.run, say)
+            now = self if FrozenState.now(self.run, self.seen) is self.seen else resume_request(self.run, self.changes)
+            wanted = prepared_again(self.run.path, now.checked(), say)
+            typed = anew.without(anew.typed_for(self.run), [anew.key_of(change) for change in self.changes])
+            config = move(taken.run, now.seen.config, wanted, [*typed, *self.changes], say, by_resume=True)
+        except BaseException:
+            taken.release()
+            raise
+        return taken.with_config(config)
+
+
+def start_request(typed: Sequence[str] | Flags, say: Say = silent, *, uses_own_job: bool = False) -> StartRequest:
+    """What is asked for by what was typed after `train`, checked as a whole. Raises ConfigError with every problem.
+
+    `say`, `uses_own_job`: as of `configured`.
+    """
+    from yoloscale.launch.configure import configured  # Hydra, which a run that is resumed does without
+
+    line = parsed(typed)
+    found = configured(line, say, uses_own_job=uses_own_job)
+    return StartRequest(found, proposed_run(found.config), line)
+
+
+def resume_request(run: RunDirectory, changes: Sequence[str] = ()) -> ResumeRequest:
+    """What is asked for by what was typed after `resume RUN`. Raises ConfigError for changes that may not be."""
+    seen = FrozenState.of(run)
+    return ResumeRequest(run, seen, asked(run, seen.config, changes), tuple(changes))
+
+
+def asked(run: RunDirectory, frozen: Config, changes: Sequence[str]) -> Config:
+    """What a run is asked to go on with: as it is frozen, but for changes as typed. Not validated, but for these."""
+    if frozen.origin.folder is None:
+        frozen = replace(frozen, origin=replace(frozen.origin, folder=_first_folder(run)))
+    return changed(frozen, changes, lambda: anew.offer(run, changes), done_by(run)) if changes else frozen
+
+
+def allocation(config: Config) -> Allocation | None:
+    """The job of somebody's own around this process that a run would use; None outside of one, and for a run here."""
+    backend = registry.of(config.cluster)
+    return None if backend is None else backend.inside()
 
 
 def prepared_again(folder: Path, wanted: Config, say: Say) -> Config:
@@ -75,25 +186,9 @@ def prepared_again(folder: Path, wanted: Config, say: Say) -> Config:
         ) from error
 
 
-def asked(run: RunDirectory, changes: Sequence[str]) -> Config:
-    """What a run is asked to go on with: as it is frozen, but for changes as typed. Not validated, but for these."""
-    frozen = load(run.config)
-    if frozen.origin.folder is None:
-        frozen = replace(frozen, origin=replace(frozen.origin, folder=_first_folder(run)))
-    return changed(frozen, changes, lambda: anew.offer(run, changes), done_by(run)) if changes else frozen
-
-
 def _first_folder(run: RunDirectory) -> str | None:
     """Where a run was started that was frozen by a version that did not put the folder down."""
     try:
         return str(json.loads(run.launch_record(1).read_text(encoding="utf-8"))["working_folder"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def wanted_again(run: RunDirectory, changes: Sequence[str]) -> Config:
-    """What a run is to go on with. Raises ConfigError if it cannot, here or at all."""
-    config = asked(run, changes)
-    if problems := validate(config):  # this machine may have fewer GPUs than the one it was frozen on
-        raise ConfigError(problems)
-    return moved_run(run, config, by_resume=True)

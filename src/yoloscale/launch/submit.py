@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 
 from yoloscale.backends import registry
 from yoloscale.backends.base import job_for
-from yoloscale.backends.run_lock import RunLock
-from yoloscale.config.schema import Config
+from yoloscale.backends.run_lock import LockedRun
 from yoloscale.errors import ConfigError
+from yoloscale.launch.start import RunRequest
 from yoloscale.runs import events
-from yoloscale.runs.frozen_state import FrozenState
 
 
-def submit(taken: RunLock, config: Config, typed: Sequence[str], before: FrozenState | None) -> str:
-    """Submit a locked run and let go of it; the job's id. `typed`: words after `yoloscale` that start it so.
+def submit(request: RunRequest, taken: LockedRun) -> str:
+    """Submit a run that was asked for and is taken, and let go of it; the job's id.
 
-    Raises ConfigError with what the scheduler said; the run is as it was `before` then, and gone if it was not there
-    (None).
+    Raises ConfigError with what the scheduler said; the run is as it was before then, and gone if it was not there.
     """
-    run, backend = taken.run, registry.required(config.cluster)
+    run, backend = taken.run, registry.required(taken.config.cluster)
     try:
-        job = backend.submit(job_for(config, run.path, typed), run.run_id)
+        job = backend.submit(job_for(taken.config, run.path, request.words(run.name)), run.run_id)
         events.append(run, events.Submitted(job=job))
     except ConfigError:
         if run.loss() is None:
-            shutil.rmtree(run.path) if before is None else before.restore(run)
+            shutil.rmtree(run.path) if request.seen is None else request.seen.restore(run)
         raise
     finally:
         taken.release()

@@ -1,4 +1,4 @@
-"""What a run is frozen with, kept to freeze it so again where a start came to nothing."""
+"""What a run is frozen with, read once: to compare with, to see whether it is still so, and to freeze it so again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from yoloscale.config.freeze import load
 from yoloscale.config.plan import describe, is_automatic
+from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -15,30 +16,37 @@ from yoloscale.system.files import write_whole
 
 @dataclass(frozen=True)
 class FrozenState:
-    """What a run was frozen with and what had been typed for it; None without such a file."""
+    """The config of a run and the bytes of its file; what had been typed for it, None without such a file."""
 
-    config: str | None
-    typed: str | None
+    config: Config
+    content: bytes
+    typed: bytes | None
 
     @classmethod
     def of(cls, run: RunDirectory) -> FrozenState:
-        """As the run is frozen now."""
-        config, typed = (
-            path.read_text(encoding="utf-8") if path.exists() else None for path in (run.config, run.overrides)
-        )
-        return cls(config, typed)
+        """As the run is frozen now. Raises ConfigError where there is no run, or a damaged config."""
+        content = run.config.read_bytes() if run.config.exists() else None
+        config = load(run.config, content)
+        assert content is not None, "else there was nothing to load"
+        return cls(config, content, run.overrides.read_bytes() if run.overrides.exists() else None)
+
+    @classmethod
+    def now(cls, run: RunDirectory, seen: FrozenState | None = None) -> FrozenState | None:
+        """As the run is frozen now, read again only if that is not as it was `seen`; None where there is no run."""
+        if not run.config.exists():
+            return None
+        return seen if seen is not None and run.config.read_bytes() == seen.content else cls.of(run)
 
     def restore(self, run: RunDirectory) -> None:
         """Freeze the run so again, where it has been moved since and could not be started; the caller has its lock."""
-        if self.config is None or self.config == run.config.read_text(encoding="utf-8"):
+        if self.content == run.config.read_bytes():
             return
         run.check()
-        left = load(run.config)
+        changes = differences(load(run.config), self.config)
         if self.typed is not None:
-            write_whole(run.overrides, self.typed)
-        write_whole(run.config, self.config, synced=True)
-        found = load(run.config)
-        if changes := differences(left, found):
+            write_whole(run.overrides, self.typed.decode())
+        write_whole(run.config, self.content.decode(), synced=True)
+        if changes:
             before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
-            words = describe(found) if not is_automatic(found.batch) else ""
+            words = describe(self.config) if not is_automatic(self.config.batch) else ""
             events.append(run, events.Moved(from_=before, to=now, plan=words, remarks=()))

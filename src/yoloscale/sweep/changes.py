@@ -10,6 +10,7 @@ from pathlib import Path
 
 from yoloscale.backends.check import validate
 from yoloscale.backends.run_lock import RunLock, lock
+from yoloscale.config.compose.flags import split
 from yoloscale.config.compose.hydra import assignments
 from yoloscale.config.freeze import freeze, load
 from yoloscale.config.resuming import Done, is_free
@@ -23,6 +24,7 @@ from yoloscale.launch.move import move, moved_run
 from yoloscale.launch.prepare import prepare
 from yoloscale.launch.start import asked
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.runs.sweep_directory import SweepDirectory, read, write
 from yoloscale.sweep.directory import take
 from yoloscale.sweep.prepare import needs
@@ -42,7 +44,8 @@ def changed_settings(tokens: Sequence[str], frozen: SweepConfig) -> tuple[SweepC
     Points take what changes nothing about their training (config/resuming.py), and where their data lies: the others of
     the sweep are finished as they were. Raises ConfigError for anything else.
     """
-    given = {key: value for token in tokens for key, value in assignments([token])}
+    line = split(tokens)
+    given = dict(assignments(line))
     instead = (
         "points are compared, and some may be finished: resume one by itself, SWEEP/POINT, or type the sweep's own "
     )
@@ -58,7 +61,7 @@ def changed_settings(tokens: Sequence[str], frozen: SweepConfig) -> tuple[SweepC
     if problems:
         raise ConfigError(problems)
     changed_to = {key.removeprefix("sweep."): value for key, value in settings.items()}
-    words = [token for token in anchored(tokens) if not anew.key_of(token).startswith("sweep.")]
+    words = [token for token in anchored(line).tokens if not anew.key_of(token).startswith("sweep.")]
     return replace(frozen, **changed_to), words
 
 
@@ -74,7 +77,9 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
         raise ConfigError([Problem(key, "what the points differ in", "leave it out") for key in swept])
     say, bases = once(say), [sweep.base] if sweep.base.exists() else []
     found, done = list[Config | ConfigError](), dict[str, Config | ConfigError]()
-    for config in [*(_asked(run, words) for run in runs), *(_asked_of_base(load(base), words) for base in bases)]:
+    seen = [FrozenState.of(run) for run in runs]
+    asked_of_runs = (_asked(run, state.config, words) for run, state in zip(runs, seen, strict=True))
+    for config in [*asked_of_runs, *(_asked_of_base(load(base), words) for base in bases)]:
         if isinstance(config, Config):
             key = needs(config)
             if key not in done:
@@ -82,20 +87,16 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
             config = _with_findings(config, done[key])
         found.append(config)
     with _locked(sweep, runs) as taken:
-        checked = [_checked(run, config) for run, config in zip(runs, found, strict=False)]
+        now = [FrozenState.now(run, state) or state for run, state in zip(runs, seen, strict=True)]
+        checked = [_checked(run, state.config, config) for run, state, config in zip(runs, now, found, strict=False)]
         checked += [_checked_base(base, config) for base, config in zip(bases, found[len(runs) :], strict=True)]
         problems = [each.problems if isinstance(each, ConfigError) else () for each in checked]
         if told := gathered(problems, [*(run.name for run in runs), *("the points to come" for _ in bases)]):
             raise ConfigError(told)
         configs, keys = [each for each in checked if isinstance(each, Config)], list(map(anew.key_of, words))
-        for lock_of_run, config in zip(taken, configs, strict=False):
-            move(
-                lock_of_run.run,
-                config,
-                [*anew.without(anew.typed_for(lock_of_run.run), keys), *words],
-                say,
-                by_resume=True,
-            )
+        for each, state, config in zip(taken, now, configs, strict=False):
+            typed = [*anew.without(anew.typed_for(each.run), keys), *words]
+            move(each.run, state.config, config, typed, say, by_resume=True)
         for base, config in zip(bases, configs[len(runs) :], strict=True):
             freeze(config, base)
         record = read(sweep)
@@ -113,8 +114,8 @@ def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[lis
         for run in runs:
             run.job.mkdir(exist_ok=True)
             try:
-                taken.append(lock_of_run := lock(run))
-                stack.callback(lock_of_run.release)
+                taken.append(lock(run))
+                stack.callback(taken[-1].release)
                 problems.append(())
             except ConfigError as error:
                 problems.append(error.problems)
@@ -150,9 +151,9 @@ def _swept(sweep: SweepDirectory) -> set[str]:
     return chosen | {each.key for each in searched}
 
 
-def _asked(run: RunDirectory, words: Sequence[str]) -> Config | ConfigError:
+def _asked(run: RunDirectory, frozen: Config, words: Sequence[str]) -> Config | ConfigError:
     try:
-        config = asked(run, words)
+        config = asked(run, frozen, words)
         return ConfigError(problems) if (problems := validate(config)) else config
     except ConfigError as error:
         return error
@@ -190,8 +191,8 @@ def _checked_base(base: Path, config: Config | ConfigError) -> Config | ConfigEr
     return found
 
 
-def _checked(run: RunDirectory, config: Config | ConfigError) -> Config | ConfigError:
+def _checked(run: RunDirectory, frozen: Config, config: Config | ConfigError) -> Config | ConfigError:
     try:
-        return config if isinstance(config, ConfigError) else moved_run(run, config, by_resume=True)
+        return config if isinstance(config, ConfigError) else moved_run(run, frozen, config, by_resume=True)
     except ConfigError as error:
         return error

@@ -186,7 +186,7 @@ def _move_started(run: RunDirectory, wanted: Config) -> None:
     except ConfigError:
         return
     try:
-        move(run, wanted)
+        move(run, load_own(run.config), wanted)
     finally:
         taken.release()
 

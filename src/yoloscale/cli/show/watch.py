@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 
-from yoloscale.backends.run_lock import RunLock
+from yoloscale.backends.run_lock import LockedRun
 from yoloscale.cli.show.ending import print_ending, shown
 from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FINISHED
@@ -22,25 +22,25 @@ def announce(config: Config, run: RunDirectory, attempt: int) -> None:
     print(f"logs  {shown(run.attempt_logs(attempt))}", flush=True)
 
 
-def run_watched(taken: RunLock, config: Config) -> int:
+def run_watched(taken: LockedRun) -> int:
     """Run a locked run here with a display; its exit code."""
     from yoloscale.agent.attempt import Observer
     from yoloscale.cli.show.display import Display
     from yoloscale.launch.here import run_here
 
     before = events.last_attempt(events.history(taken.run))
-    announce(config, taken.run, before + 1)
+    announce(taken.config, taken.run, before + 1)
     with Display(taken.run, since_attempt=before) as display:
         outcome = run_here(taken, Observer(display.watch, display.say))
     print_ending(taken.run, outcome)
     return outcome.exit_code
 
 
-def run_detached(taken: RunLock, config: Config) -> int:
+def run_detached(taken: LockedRun) -> int:
     """Hand a locked run to a supervisor and say how to follow it."""
     from yoloscale.launch.here import run_in_background
 
-    announce(config, taken.run, events.last_attempt(events.history(taken.run)) + 1)
+    announce(taken.config, taken.run, events.last_attempt(events.history(taken.run)) + 1)
     run_in_background(taken)
     path = shown(taken.run.path)
     print(f"runs in the background: {shlex.quote(taken.run.name)}")

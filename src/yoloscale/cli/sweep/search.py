@@ -13,29 +13,30 @@ from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
+    from yoloscale.config.compose.flags import Flags
     from yoloscale.sweep.search.ready import PlannedSearch
 
 
-def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) -> int:
+def train(line: Flags, *, dry_run: bool, prepare: bool, detach: bool) -> int:
     """Make a search, or join the one of that name, and train its points here or submit them as one array."""
     from yoloscale.cli.sweep import local
     from yoloscale.cli.sweep.verbs import refuse_flags, say_ahead
     from yoloscale.sweep.search.ready import plan_search, ready
 
-    planned = plan_search(tokens, say)
+    planned = plan_search(line, say)
     is_local = planned.probes.first.cluster.is_here
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
     print("\n".join(described(planned)), file=sys.stdout if is_local else sys.stderr, flush=True)
     if dry_run:
         say_ahead(planned.probes)
-        return FINISHED if is_local else _print_script(planned, tokens)
+        return FINISHED if is_local else _print_script(planned, line)
     search = ready(planned, say)
     if is_local:
         return local.start(search.sweep, failed_only=False, detach=detach)
     if prepare:
         print(f"sweep {shown(search.sweep.path)}")
         return FINISHED
-    words = ["train", *_named(planned, search.sweep, tokens)]
+    words = ["train", *_named(planned, search.sweep, line)]
     return submit(search.sweep, words, failed_only=False, is_new=search.is_new)
 
 
@@ -55,13 +56,13 @@ def submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is
     return FINISHED
 
 
-def _named(planned: PlannedSearch, sweep: SweepDirectory, tokens: Sequence[str]) -> list[str]:
-    return [*tokens, *([] if planned.probes.name is not None else [f"name={sweep.name}"])]
+def _named(planned: PlannedSearch, sweep: SweepDirectory, line: Flags) -> list[str]:
+    return [*line.argv, *([] if planned.probes.name is not None else [f"name={sweep.name}"])]
 
 
-def _print_script(planned: PlannedSearch, tokens: Sequence[str]) -> int:
+def _print_script(planned: PlannedSearch, line: Flags) -> int:
     from yoloscale.backends import registry
-    from yoloscale.cli.submit import write_out
+    from yoloscale.cli.start import write_out
     from yoloscale.runs.sweep_directory import is_sweep
     from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.search.search import Search, open_search
@@ -72,7 +73,7 @@ def _print_script(planned: PlannedSearch, tokens: Sequence[str]) -> int:
     search = Search(sweep, planned.space, planned.settings, planned.base)
     indices = open_indices(open_search(sweep)) if is_sweep(sweep.path) else list(range(search.total))
     print(f"sweep {shown(sweep.path)}\npoints {len(indices)}", file=sys.stderr)
-    request = job_for(search, ["train", *_named(planned, sweep, tokens)], indices)
+    request = job_for(search, ["train", *_named(planned, sweep, line)], indices)
     backend = registry.required(request.cluster)
     first, *others = backend.render_points(request, indices)
     if others:

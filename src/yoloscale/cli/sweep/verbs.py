@@ -19,17 +19,13 @@ from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
 from yoloscale.system.formatting import counted
 
 if TYPE_CHECKING:
+    from yoloscale.config.compose.flags import Flags
     from yoloscale.sweep.configure import ConfiguredSweep
 
 SHOWN = 40  # points of a table, unless all are asked for
 
 
-def is_sweep(tokens: Sequence[str]) -> bool:
-    """Whether several values are to be tried."""
-    return "-m" in tokens or "--multirun" in tokens
-
-
-def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) -> int:
+def train(line: Flags, *, dry_run: bool, prepare: bool, detach: bool) -> int:
     """Freeze the points of a sweep, and train them here or submit them as one array."""
     from yoloscale.cli.sweep import local as sweep_local
     from yoloscale.cli.sweep import search as sweep_search
@@ -39,22 +35,22 @@ def train(tokens: Sequence[str], *, dry_run: bool, prepare: bool, detach: bool) 
     from yoloscale.sweep.ready import ready
     from yoloscale.sweep.search.ready import wants_search
 
-    if wants_search(tokens):
-        return sweep_search.train(tokens, dry_run=dry_run, prepare=prepare, detach=detach)
-    found = configure_all(expand(tokens, say), say=say)
+    if wants_search(line):
+        return sweep_search.train(line, dry_run=dry_run, prepare=prepare, detach=detach)
+    found = configure_all(expand(line, say), say=say)
     is_local = found.first.cluster.is_here
     refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
     if dry_run:
         refuse_if_taken(found)
         say_ahead(found)
-        return sweep_local.dry_run(found) if is_local else _print_script(found, tokens)
-    with ready(tokens, say, found) as taken:
+        return sweep_local.dry_run(found) if is_local else _print_script(found, line)
+    with ready(line, say, found) as taken:
         sweep = taken.directory
         if prepare:
             print(f"sweep {shown(sweep.path)}")
             return FINISHED
         if not is_local:  # by the name that it got: another command may have taken the first one that was free
-            words = ["train", *tokens, *([] if found.name is not None else [f"name={sweep.name}"])]
+            words = ["train", *line.argv, *([] if found.name is not None else [f"name={sweep.name}"])]
             return _submit(sweep, words, failed_only=False, is_new=taken.is_new)
     return sweep_local.start(sweep, failed_only=False, detach=detach)
 
@@ -129,15 +125,15 @@ def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, i
     return FINISHED
 
 
-def _print_script(found: ConfiguredSweep, tokens: Sequence[str]) -> int:
+def _print_script(found: ConfiguredSweep, line: Flags) -> int:
     from yoloscale.backends import registry
-    from yoloscale.cli.submit import write_out
+    from yoloscale.cli.start import write_out
     from yoloscale.sweep.freeze import proposed_directory
     from yoloscale.sweep.submit import array_job, refuse_if_nothing, said_of_others
     from yoloscale.sweep.unfinished import unfinished
 
     proposed = proposed_directory(found)
-    words = ["train", *tokens, *([] if found.name is not None else [f"name={proposed.name}"])]
+    words = ["train", *line.argv, *([] if found.name is not None else [f"name={proposed.name}"])]
     indices = unfinished(proposed) if is_sweep_directory(proposed.path) else list(range(len(found.points)))
     refuse_if_nothing(proposed, indices, failed_only=False)
     print(f"sweep {shown(proposed.path)}\npoints {len(indices)}", file=sys.stderr)

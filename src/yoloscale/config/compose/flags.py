@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Flags:
     given: dict[str, str] = field(default_factory=dict)
     tokens: tuple[str, ...] = ()
     typed: tuple[str, ...] = ()  # the same before that
+    argv: tuple[str, ...] = ()  # all of it, as typed
 
     @property
     def prints_and_exits(self) -> bool:
@@ -66,6 +67,7 @@ def split(argv: Iterable[str], is_flat: Callable[[Path], bool] = is_flat) -> Fla
 
     `is_flat`: as of `words`.
     """
+    argv = tuple(argv)
     waiting, given, tokens, problems = list(argv), dict[str, str](), list[str](), list[Problem]()
     while waiting:
         token = waiting.pop(0)
@@ -96,13 +98,17 @@ def split(argv: Iterable[str], is_flat: Callable[[Path], bool] = is_flat) -> Fla
     problems += _not_of_hydra(given)
     if problems:
         raise ConfigError(problems)
-    return Flags(given, tuple(words(tokens, _folders(given), is_flat)), tuple(tokens))
+    return Flags(given, tuple(words(tokens, _folders(given), is_flat)), tuple(tokens), argv)
 
 
-def placed(problems: Iterable[Problem], argv: Iterable[str]) -> list[Problem]:
+def parsed(typed: Sequence[str] | Flags) -> Flags:
+    """A command line as `split` returns it, which it may be already."""
+    return typed if isinstance(typed, Flags) else split(typed)
+
+
+def placed(problems: Iterable[Problem], line: Flags) -> list[Problem]:
     """Problems of arguments that come from a file (`cfg=FILE`) told with file and line."""
-    given = split(argv)
-    places = places_of(given.typed, _folders(given.given))
+    places = places_of(line.typed, _folders(line.given))
     return [
         Problem(places[problem.key], f"{problem.key}: {problem.found}", problem.instead)
         if problem.key in places

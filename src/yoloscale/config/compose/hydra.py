@@ -22,8 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.config import addresses
 from yoloscale.config.check import augmentations
-from yoloscale.config.compose import command_line, flags, recipes
+from yoloscale.config.compose import command_line, recipes
 from yoloscale.config.compose.catalog import read_catalog
+from yoloscale.config.compose.flags import Flags, parsed, placed
 from yoloscale.config.compose.hydra_flags import run_hydra_flags
 from yoloscale.config.compose.hydra_settings import refuse_sweep, refuse_typed_sweep, unread
 from yoloscale.config.keys import describe, is_group, known, members, nullable_groups, switched_on
@@ -44,13 +45,15 @@ _SEARCHED = re.compile(r"^hydra\.searchpath=\['file://(.+)'\]$")
 TaskOf = Callable[[Path], "Task | None"]
 
 
-def compose(argv: Sequence[str], task_of: TaskOf | None = None, say: Say = silent, *, in_sweep: bool = False) -> Config:
+def compose(
+    typed: Sequence[str] | Flags, task_of: TaskOf | None = None, say: Say = silent, *, in_sweep: bool = False
+) -> Config:
     """Compose the config of one run from what a person typed after `yoloscale train`. Raises ConfigError.
 
     `task_of` reads the task of a `.pt` file of one's own, where its name does not tell it. `say` gets the remarks. The
     result is typed but neither resolved nor validated. Hydra's word for many runs is a problem but for a point of them.
     """
-    config_name, overrides = hydra_arguments(argv, say)
+    config_name, overrides = hydra_arguments(typed, say)
     if not in_sweep:
         refuse_typed_sweep(overrides)
     try:
@@ -100,13 +103,13 @@ def _place(plain: dict[str, Any]) -> None:
         plain["paths"]["runs"], plain["name"] = str(Path(plain["paths"]["runs"], name).parent), Path(name).name
 
 
-def hydra_arguments(argv: Sequence[str], say: Say = silent) -> tuple[str, list[str]]:
+def hydra_arguments(typed: Sequence[str] | Flags, say: Say = silent) -> tuple[str, list[str]]:
     """Config name and checked overrides, in Hydra's own grammar. Raises ConfigError."""
-    given = flags.split(argv)
+    given = parsed(typed)
     sources = config_sources(given)
     overrides, problems = command_line.rewrite(given.tokens, read_catalog(sources.folders), say)
     if problems := problems + check(overrides):
-        raise ConfigError(flags.placed(problems, argv))
+        raise ConfigError(placed(problems, given))
     return sources.config_name, sources.search_path + overrides
 
 
@@ -119,7 +122,7 @@ class ConfigSources:
     search_path: list[str]
 
 
-def config_sources(given: flags.Flags) -> ConfigSources:
+def config_sources(given: Flags) -> ConfigSources:
     """What the flags say about where one config is read from. Raises ConfigError."""
     if given.is_sweep:
         raise ConfigError(
@@ -135,12 +138,12 @@ def config_sources(given: flags.Flags) -> ConfigSources:
     return ConfigSources(given.given.get("config-name", KINDS[Config.kind].primary), folders, search_path)
 
 
-def assignments(tokens: Sequence[str]) -> list[tuple[str, Any]]:
+def assignments(line: Flags) -> list[tuple[str, Any]]:
     """What a person typed about a config that is composed already: keys in their order, values of the schema's types.
 
     Flags are not taken. Groups and keys outside the schema come as they are. Raises ConfigError.
     """
-    if given := flags.split(tokens).given:
+    if given := line.given:
         raise ConfigError(
             [Problem(f"--{flag}", "for a run that is configured already", "leave it out") for flag in given]
         )
@@ -148,7 +151,7 @@ def assignments(tokens: Sequence[str]) -> list[tuple[str, Any]]:
     for group, schema in nullable_groups().items():
         OmegaConf.update(tree, group, OmegaConf.structured(schema), merge=False)
     typed = list[tuple[str, Any]]()
-    for override in parser.parse_overrides(hydra_arguments(tokens)[1]):
+    for override in parser.parse_overrides(hydra_arguments(line)[1]):
         key, value = override.key_or_group, None if override.is_delete() else override.value()
         if key in known() and not is_group(key):
             OmegaConf.update(tree, key, value)
@@ -184,9 +187,9 @@ def compose_tree(config_name: str, overrides: list[str], *, with_hydra: bool = F
         raise ConfigError(_below_null(overrides)) from error
 
 
-def leaves_nodes_out(argv: Sequence[str]) -> bool:
+def leaves_nodes_out(line: Flags) -> bool:
     """Whether neither what was typed nor a recipe says cluster.nodes, which has its default value then."""
-    config_name, overrides = hydra_arguments(argv)
+    config_name, overrides = hydra_arguments(line)
     register_schema()
     store = ConfigStore.instance()
     schema = store.repo["schema.yaml"]

@@ -5,29 +5,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from yoloscale.config.compose import flags
+from yoloscale.config.compose.flags import Flags, parsed
 from yoloscale.config.compose.help import train_help
 from yoloscale.exit_codes import FINISHED
 
 
-def run_hydra_flags(argv: Sequence[str]) -> int | None:
-    """Print and return an exit code if argv holds such a flag; None if there is a run to start. Raises ConfigError."""
-    given = flags.split(argv)
-    if "help" in given.given:
+def run_hydra_flags(typed: Sequence[str] | Flags) -> int | None:
+    """Print and return an exit code if such a flag is typed; None if there is a run to start. Raises ConfigError."""
+    line = parsed(typed)
+    if "help" in line.given:
         sys.stdout.write(train_help())
         return FINISHED
-    return _ask_hydra(argv, given) if given.prints_and_exits else None
+    return _ask_hydra(line) if line.prints_and_exits else None
 
 
-def _ask_hydra(argv: Sequence[str], given: flags.Flags) -> int:
+def _ask_hydra(line: Flags) -> int:
     from hydra import main as hydra_main
 
     from yoloscale.config.compose.hydra import hydra_arguments, register_schema
     from yoloscale.config.locations import configs_folder
 
-    config_name, overrides = hydra_arguments(argv)
+    config_name, overrides = hydra_arguments(line)
     register_schema()
-    passed_on = {name: value for name, value in given.given.items() if name not in ("config-dir", "config-name", "run")}
+    passed_on = {name: value for name, value in line.given.items() if name not in ("config-dir", "config-name", "run")}
     words = [f"--{name}={value}" if value else f"--{name}" for name, value in passed_on.items()]
     ask = hydra_main(version_base="1.3", config_path=str(configs_folder()), config_name=config_name)(_never_called)
     before, sys.argv = sys.argv, ["yoloscale train", *words, *overrides]

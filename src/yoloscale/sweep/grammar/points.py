@@ -68,14 +68,14 @@ class Point:
     swept: tuple[Choice, ...]
 
 
-def expand(tokens: Sequence[str], say: Say = silent) -> list[Point]:
+def expand(typed: Sequence[str] | flags.Flags, say: Say = silent) -> list[Point]:
     """The points of what was typed after `yoloscale train`, with or without the `-m`, and of the YAML files it names.
 
     Of a key given twice the last counts, as in Hydra, and one that is typed before that of a YAML's `sweep.params`.
     Raises ConfigError with every problem of the grammar; values are checked when the points are composed. `say` gets
     the remarks.
     """
-    given = flags.split(tokens)
+    given = flags.parsed(typed)
     named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
     if given.prints_and_exits:
         raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
@@ -83,8 +83,7 @@ def expand(tokens: Sequence[str], say: Say = silent) -> list[Point]:
     catalog = read_catalog(sources.folders)
     slots, problems = dict[str, list[Choice]](), list[Problem]()
     has_several = False
-    typed = given.tokens
-    for token in with_params(typed, sources, catalog, lambda token: is_swept(token, catalog)):
+    for token in with_params(given.tokens, sources, catalog, lambda token: is_swept(token, catalog)):
         key = token.partition("=")[0].strip()
         try:
             choices = choices_of(token, catalog, say)

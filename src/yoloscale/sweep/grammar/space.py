@@ -172,9 +172,9 @@ class Arguments:
     catalog: Catalog
 
 
-def read_arguments(tokens: Sequence[str]) -> Arguments:
+def read_arguments(typed: Sequence[str] | flags.Flags) -> Arguments:
     """Tell flags from arguments, and read what YAML files sweep over. Raises ConfigError."""
-    given = flags.split(tokens)
+    given = flags.parsed(typed)
     if given.prints_and_exits:
         raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
     named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
@@ -184,13 +184,13 @@ def read_arguments(tokens: Sequence[str]) -> Arguments:
     return Arguments(tuple(f"--{name}={value}" for name, value in named.items()), tuple(found), catalog)
 
 
-def read_space(tokens: Sequence[str], say: Say = silent) -> Space:
+def read_space(typed: Sequence[str] | flags.Flags, say: Say = silent) -> Space:
     """The space of what was typed after `yoloscale train`, with or without the `-m`, and of the YAML files it names.
 
     Of a key given twice the last counts. Raises ConfigError with all that can be told without composing: values are
     checked when its probes are composed. `say` gets the remarks.
     """
-    given = read_arguments(tokens)
+    given = read_arguments(typed)
     parts, problems = dict[str, "str | Dimension"](), list[Problem]()
     for token in given.tokens:
         key = token.partition("=")[0].strip()

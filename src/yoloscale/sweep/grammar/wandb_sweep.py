@@ -25,7 +25,8 @@ def wandb_sweep(
 
     `wandb agent` then runs `yoloscale train …` with the values of a point as arguments. `say` gets the remarks.
     """
-    space = read_space(tokens, say)
+    line = split(tokens)
+    space = read_space(line, say)
     if not space.dimensions:
         raise ConfigError(
             Problem("--multirun", "nothing to sweep over", "give a key several values, like imgsz=320,640")
@@ -33,8 +34,8 @@ def wandb_sweep(
     problems, lines = useless(space, composable(space.probes(frozenset(read_catalog([configs_folder()]).groups))))
     if problems:
         raise ConfigError(problems)
-    for line in lines:
-        say(line)
+    for text in lines:
+        say(text)
     method = method or ("grid" if all(isinstance(each, Choices) for each in space.dimensions) else "bayes")
     infinite = [each.key for each in space.dimensions if each.values is None]
     if method == "grid" and infinite:
@@ -43,7 +44,7 @@ def wandb_sweep(
     fixed = [part for part in space.parts if isinstance(part, str) and not _is_ours(part)]
     if not any(part.startswith(("logger=", "logger.wandb")) for part in fixed):
         fixed.append("logger=wandb")
-    name = next((t.partition("=")[2] for t in split(tokens).tokens if t.startswith("name=")), None)
+    name = next((t.partition("=")[2] for t in line.tokens if t.startswith("name=")), None)
     return {
         **({"name": name} if name else {}),
         "program": "yoloscale",

@@ -58,39 +58,40 @@ class PlannedSearch:
         return planned(self.probes.first, "base")
 
 
-def wants_search(tokens: Sequence[str]) -> bool:
+def wants_search(typed: Sequence[str] | flags.Flags) -> bool:
     """Whether what was typed after `train -m` is a search. Raises ConfigError where that cannot be told."""
-    typed = [token.partition("=")[0].strip().lstrip("+") for token in tokens]
-    if not any(key.startswith(("sweep", "experiment", "hydra", "-cd", "--config")) for key in typed):
+    line = flags.parsed(typed)
+    keys = [token.partition("=")[0].strip().lstrip("+") for token in line.argv]
+    if not any(key.startswith(("sweep", "experiment", "hydra", "-cd", "--config")) for key in keys):
         return False  # nothing that could name one: the schema's default has none
-    space = read_space(tokens)
+    space = read_space(line)
     return compose(space.point(0, space.first()).tokens, task_of, in_sweep=True).sweep.search is not None
 
 
-def plan_search(tokens: Sequence[str], say: Say = silent) -> PlannedSearch:
+def plan_search(typed: Sequence[str] | flags.Flags, say: Say = silent) -> PlannedSearch:
     """Check a search as a whole: its settings, and a point for each value and each end. Raises ConfigError with all.
 
     `say` gets each remark once.
     """
-    typed, say = anchored(tokens), once(say)
-    space = read_space(typed, say)
+    line, say = anchored(typed), once(say)
+    space = read_space(line, say)
     first = compose(space.point(0, space.first()).tokens, task_of, in_sweep=True)
     assert first.sweep.search is not None, "asked by `wants_search`"
-    settings = replace(first.sweep.search, objectives=typed_objectives(typed) or first.sweep.search.objectives)
+    settings = replace(first.sweep.search, objectives=typed_objectives(line.tokens) or first.sweep.search.objectives)
     problems = problems_of(settings, space, first)
     groups = frozenset(read_catalog([configs_folder()]).groups)
     try:
         probes = configure_all(space.probes(groups), say=say, are_probes=True)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
-    search = PlannedSearch(tuple(typed), space, settings, probes)
+    search = PlannedSearch(line.argv, space, settings, probes)
     begun = probes.directory(probes.name) if probes.name is not None else None
     if begun is None or not is_sweep(begun.path):  # what is there goes on as it is
         begun = None
         useless_problems, lines = useless(space, [each.composed for each in probes.points])
         problems += useless_problems
-        for line in [*lines, *remarks_of(settings)]:
-            say(line)
+        for text in [*lines, *remarks_of(settings)]:
+            say(text)
     if problems := [*problems, *_site(search, begun, say)]:
         raise ConfigError(problems)
     if probes.name is not None:
@@ -155,14 +156,13 @@ def typed_objectives(tokens: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def anchored(tokens: Sequence[str]) -> list[str]:
-    """Tokens with the paths of files that are there made absolute: points are composed later, and elsewhere."""
-    found = list[str]()
-    given = flags.split(tokens)
-    for name, value in given.given.items():
-        path = str(Path(value).absolute()) if name == "config-dir" else value
-        found.append(f"--{name}={path}" if value else f"--{name}")
-    return [*found, *map(_anchored, given.tokens)]
+def anchored(typed: Sequence[str] | flags.Flags) -> flags.Flags:
+    """What was typed, with paths of files that are there made absolute: points are composed later, and elsewhere."""
+    line = flags.parsed(typed)
+    folders = {name: str(Path(line.given[name]).absolute()) for name in ("config-dir",) if name in line.given}
+    given, tokens = {**line.given, **folders}, tuple(map(_anchored, line.tokens))
+    words = (f"--{name}={value}" if value else f"--{name}" for name, value in given.items())
+    return replace(line, given=given, tokens=tokens, argv=(*words, *tokens))
 
 
 def _anchored(token: str) -> str:

@@ -1,31 +1,42 @@
-"""Runs that a scheduler starts: printed, submitted, or started in an allocation that is there already."""
+"""A run that is asked for, started as a person sees it: here, in the background, in an allocation, or as a job."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from yoloscale.backends.run_lock import RunLock
 from yoloscale.cli.show.ending import print_ending, shown
-from yoloscale.cli.show.watch import announce
-from yoloscale.config.schema import Config
+from yoloscale.cli.show.watch import announce, run_detached, run_watched, say
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from yoloscale.backends.base import Allocation
-    from yoloscale.runs.frozen_state import FrozenState
+    from yoloscale.backends.run_lock import LockedRun
+    from yoloscale.launch.start import RunRequest
 
 
-def print_script(config: Config, run: RunDirectory, words: Sequence[str]) -> int:
+def start(request: RunRequest, *, detach: bool) -> int:
+    """Take what is asked for and start it, in the job around this command if there is one; its exit code."""
+    from yoloscale.launch.start import allocation
+
+    job = allocation(request.config)
+    if job is not None:
+        job.refuse_too_small(request.config)
+    taken = request.take(say)
+    if taken.config.cluster.is_here:
+        return run_detached(taken) if detach else run_watched(taken)
+    return _submit(request, taken) if job is None else _run_inside(request, taken, job)
+
+
+def print_script(request: RunRequest) -> int:
     """Print the bytes that would be submitted, and nothing else to standard output."""
     from yoloscale.backends import registry
     from yoloscale.backends.base import job_for
     from yoloscale.config.plan import describe
 
-    script = registry.required(config.cluster).render(job_for(config, run.path, words))
+    config, run = request.config, request.run
+    script = registry.required(config.cluster).render(job_for(config, run.path, request.words(run.name)))
     print(f"run   {shown(run.path)}\nplan  {describe(config)}", file=sys.stderr)
     write_out(script)
     return FINISHED
@@ -38,37 +49,30 @@ def write_out(script: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def start(taken: RunLock, config: Config, words: Sequence[str], before: FrozenState | None) -> int:
-    """Submit a locked run, which was so `before`, or run it here if this is an allocation; its exit code."""
-    from yoloscale.backends import registry
-
-    job = registry.required(config.cluster).inside()
-    return _submit(taken, config, words, before) if job is None else _run_inside(taken, config, words, job)
-
-
-def _submit(taken: RunLock, config: Config, words: Sequence[str], before: FrozenState | None) -> int:
+def _submit(request: RunRequest, taken: LockedRun) -> int:
     from yoloscale.backends import registry
     from yoloscale.config.plan import describe
     from yoloscale.launch.submit import submit
 
-    job = submit(taken, config, words, before)
+    job = submit(request, taken)
     path = shown(taken.run.path)
-    print(f"run   {path}\nplan  {describe(config)}")
-    backend = registry.required(config.cluster)
+    print(f"run   {path}\nplan  {describe(taken.config)}")
+    backend = registry.required(taken.config.cluster)
     print(f"job   {job} submitted\nlogs  {shown(backend.output(taken.run.job, job))}")
     print(f"  yoloscale logs {path} -f\n  yoloscale status {path}\n  yoloscale cancel {path}")
     print(f"  {backend.watch_command([job])}")
     return FINISHED
 
 
-def _run_inside(taken: RunLock, config: Config, words: Sequence[str], job: Allocation) -> int:
+def _run_inside(request: RunRequest, taken: LockedRun, job: Allocation) -> int:
     from yoloscale.agent.attempt import Observer
     from yoloscale.cli.show.display import Display
 
     before = events.last_attempt(events.history(taken.run))
-    announce(config, taken.run, before + 1)
+    announce(taken.config, taken.run, before + 1)
     print(f"job   {job.name}: on the nodes of this allocation", flush=True)
     with Display(taken.run, since_attempt=before) as display:
-        outcome = job.run(taken, config, words, Observer(display.watch, display.say))
+        observer = Observer(display.watch, display.say)
+        outcome = job.run(taken, taken.config, request.words(taken.run.name), observer)
     print_ending(taken.run, outcome)
     return outcome.exit_code
