@@ -33,11 +33,11 @@ COMMON = ("name=s", "model=yolo26n.yaml", "device=cpu", "cluster.procs_per_node=
 def _dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("YOLOSCALE_CACHE", str(tmp_path / "cache"))
-    for split in ("train", "val"):
+    for part in ("train", "val"):
         for kind in ("images", "labels"):
-            (tmp_path / "a" / kind / split).mkdir(parents=True)
-        Image.new("RGB", (32, 32)).save(tmp_path / "a" / "images" / split / "1.jpg")
-        (tmp_path / "a" / "labels" / split / "1.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+            (tmp_path / "a" / kind / part).mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(tmp_path / "a" / "images" / part / "1.jpg")
+        (tmp_path / "a" / "labels" / part / "1.txt").write_text("0 0.5 0.5 0.2 0.2\n")
     (tmp_path / "a" / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [a, b]\n")
 
 
