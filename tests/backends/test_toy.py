@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,11 +20,12 @@ from yoloscale.exit_codes import BAD_CONFIG, FINISHED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.system.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["cluster.launcher=toy", "device=cpu", "cluster.procs_per_node=1", "data.shapes.train_images=16"]
 SMALL = [*WORDS, "data.shapes.val_images=4", "data.shapes.image_size=64", "imgsz=64", "batch=8", "plots=false"]
-PATIENCE_S = 120.0
+PATIENCE_S, POLL_S = 120.0, 0.05
 
 
 @pytest.fixture(autouse=True)
@@ -44,18 +44,19 @@ def run_of(name: str) -> RunDirectory:
 
 
 def until(run: RunDirectory, *states: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while (found := status(run)).state not in states:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
+    def wanted() -> Any:
+        return found if (found := status(run)).state in states else None
+
+    found = wait_until(wanted, PATIENCE_S, POLL_S)
+    assert found is not None, status(run)
     return found
 
 
 def until_it_trains(run: RunDirectory) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not any(record.get("kind") == "step" for record in jsonl.read(run.metrics)):
-        assert time.monotonic() < deadline, status(run)
-        time.sleep(0.05)
+    def has_stepped() -> bool:
+        return any(record.get("kind") == "step" for record in jsonl.read(run.metrics))
+
+    assert wait_until(has_stepped, PATIENCE_S, POLL_S), status(run)
 
 
 def test_a_dry_run_prints_what_would_be_submitted(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

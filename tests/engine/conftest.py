@@ -23,6 +23,7 @@ from yoloscale.engine.precision import Precision
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.step import Stepper
 from yoloscale.engine.stop_requests import StopRequests
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.worker.train.checkpointer import RunCheckpointer
 
@@ -66,6 +67,7 @@ class Notes:
         self.epochs: list[dict[str, float]] = []
         self.measurements: list[dict[str, float]] = []
         self.warnings: list[str] = []
+        self.rollbacks: list[events.RolledBack] = []
         self.evaluations: list[int] = []  # epochs
         self.told: list[str] = []
         self.traces: list[dict[str, Any]] = []
@@ -85,6 +87,7 @@ class Notes:
 
     def rolled_back(self, message: str, *, step_from: int, step_to: int) -> None:
         self.warnings.append(message)
+        self.rollbacks.append(events.RolledBack(message=message, step_from=step_from, step_to=step_to))
         self.told.append("rolled_back")
 
     def pruned(self, epoch: int) -> None:

@@ -210,6 +210,9 @@ def test_many_bad_steps_go_back_to_the_last_checkpoint_a_bounded_number_of_times
         run.run()
     back = [message for message in run.notes.warnings if "back to step 3" in message]
     assert len(back) == 3
+    assert [(event.message, event.step_from, event.step_to) for event in run.notes.rollbacks] == [
+        (message, 5, 3) for message in back
+    ]
     assert [f"step size × {scale}" in message for scale, message in zip((0.5, 0.25, 0.125), back, strict=True)]
 
 
@@ -228,6 +231,7 @@ def test_a_roll_back_lowers_the_step_size_and_goes_on(toy_run: ToyRuns) -> None:
     assert run.run() is Outcome.finished
     assert run.loop.progress.mosaic_off == {"epoch": 1, "close_mosaic": 2}, "known since, like the epochs"
     assert run.loop.progress.recovery.rollbacks == 0  # counted anew after a whole epoch without one
+    assert [(event.step_from, event.step_to) for event in run.notes.rollbacks] == [(5, 3)]
     assert run.loop.progress.position.total == EPOCHS * STEPS
     whole = toy_run("whole")
     whole.run()

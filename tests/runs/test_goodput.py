@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import Event, parse
+from yoloscale.runs.events import Event, RolledBack, as_record, parse
 from yoloscale.runs.goodput import SHARES, TimeSpent, starts, starts_of, time_spent
 from yoloscale.runs.last_activity import last_time
 
@@ -39,6 +39,12 @@ def saved(at: float, step: int, blocked_s: float = 0.0, write_s: float = 0.0) ->
 
 def evaluated(at: float, seconds: float) -> Event:
     return event(at, "evaluated", seconds=seconds)
+
+
+def rolled_back(at: float, step_from: int, step_to: int) -> Event:
+    """As it is read again where it was written: a warning with more."""
+    event = RolledBack(message="", step_from=step_from, step_to=step_to)
+    return parse({"event": event.word, "time": BEGIN + at, **as_record(event)})
 
 
 def exited(at: float, code: int) -> Event:
@@ -163,7 +169,7 @@ def test_a_stop_that_the_ranks_did_not_live_to_save_keeps_nothing() -> None:
 
 
 def test_a_roll_back_loses_what_it_undoes() -> None:
-    history = [*FIRST, saved(30, 20), event(50, "warning", step_from=40, step_to=20)]
+    history = [*FIRST, saved(30, 20), rolled_back(50, 40, 20)]
     assert shares(spent(history, 60, goes_on=True)) == {"setup": 10, "training": 30, "lost": 20}
 
 
@@ -181,7 +187,7 @@ def test_a_clock_that_was_set_back() -> None:
 NAMES = [
     "attempt_launched", "attempt_started", "setup", "training_started", "checkpoint_saved",
     "evaluated", "preempted", "restarted", "failed", "exited",
-    "finished", "warning", "moved",
+    "finished", "warning", "rolled_back", "moved",
 ]  # fmt: skip
 
 
@@ -193,8 +199,9 @@ def test_the_shares_of_any_history_add_up(seed: int) -> None:
         now += draw.choice([0.0, draw.expovariate(0.1), -1.0])
         fields = {"step": draw.randrange(4), "seconds": draw.expovariate(0.2)}
         fields |= {"taken": BEGIN + now - 3 * draw.random(), "blocked_s": draw.random()} if draw.random() < 0.7 else {}
-        fields |= {"step_to": draw.randrange(4)} if draw.random() < 0.1 else {}
-        history.append(event(now, draw.choice(NAMES), **fields))
+        name = draw.choice(NAMES)
+        is_back = name == RolledBack.kind
+        history.append(rolled_back(now, 4, draw.randrange(4)) if is_back else event(now, name, **fields))
     found = starts(history, lambda before: before - 5 * draw.random())
     end = BEGIN + now + draw.choice([0.0, 7.0])
     spent = time_spent(found, end, goes_on=draw.random() < 0.5)

@@ -33,6 +33,7 @@ def sweep(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> SweepDirectory:
     """Three points that train for as long as they may."""
     monkeypatch.setattr(pool, "LAUNCHER", "standin_supervise")
     monkeypatch.setenv("SLURMD_NODENAME", "node1")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("PYTHONPATH", PATH)
     words = ("name=s", "seed=range(0,3)", "device=cpu", "cluster.procs_per_node=1", "cluster.time=1")
     made = frozen(*words).directory

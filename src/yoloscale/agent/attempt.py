@@ -24,6 +24,7 @@ from yoloscale.system import network
 from yoloscale.system.files import write_whole
 from yoloscale.system.machine import show_instances
 from yoloscale.system.processes import ChildProcess
+from yoloscale.system.waiting import wait_until
 
 LOG_END_LINES = 20
 OTHER_NODES_WORD_S = 3.0  # until the launcher of the node where it began has written down the cause
@@ -114,12 +115,14 @@ def _hear_other_nodes(spec: NodeSpec, watched: AgentMonitor) -> None:
 
     A node that knows of such a rank of its own does not wait: it is the one the others wait for.
     """
-    deadline = time.monotonic() + (OTHER_NODES_WORD_S if spec.nodes > 1 else 0.0)
-    while time.monotonic() < deadline and watched.progress.failures:
-        if not all(event.collateral for event in watched.progress.failures):
-            break
-        time.sleep(POLL_S)
+
+    def is_told() -> bool:
         watched.read_events()
+        failures = watched.progress.failures
+        return not failures or not all(event.collateral for event in failures)
+
+    if spec.nodes > 1:
+        wait_until(is_told, OTHER_NODES_WORD_S, POLL_S)
 
 
 def _close(spec: NodeSpec, run: RunDirectory, watched: AgentMonitor, end: AgentEnd) -> Outcome:

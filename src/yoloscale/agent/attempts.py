@@ -26,6 +26,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_progress
 from yoloscale.system.durations import limit_s, stop_after_s
+from yoloscale.system.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class TimeLimit:
 
 
 def time_limit(cluster: ClusterConfig, started_at: float) -> TimeLimit:
-    """The limit of a start, from a validated config. Where SLURM starts the ranks, it keeps it, and warns before it."""
+    """The limit of a start, from a validated config. A scheduler that starts ranks keeps it, and warns before it."""
     if not cluster.is_here or cluster.time is None:
         return TimeLimit()
     limit = limit_s(cluster.time)
@@ -60,8 +61,7 @@ def end_of_job(
         return None
     end = JobEnd(cluster.stop_before_s, left_s)
     if end.stop_at < (limit.stop_at or math.inf):
-        before_s = end.left_s - stop_after_s(end.left_s, cluster.stop_before_s)
-        say(f"this job ends in {end.left_s / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before")
+        say(end.plan)
     return end
 
 
@@ -127,7 +127,7 @@ class _Start:
             return self._attempts()
 
     def _watch(self) -> None:
-        """The end of the job around this start asks as SLURM would."""
+        """The end of the job around this start asks as the scheduler would."""
         self._outer.watch()
         if self._job_end is not None and self._requests.first is None and self._job_end.is_near():
             self._requests.received.append(signal.SIGTERM)
@@ -223,12 +223,14 @@ class _Start:
 
     def _pause(self, seconds: float) -> signal.Signals | None:
         """Let time pass; what the run is to be stopped with, if somebody asked meanwhile."""
-        deadline = time.monotonic() + seconds
-        while (asked := self._asked_to_stop()) is None and time.monotonic() < deadline:
-            self._run.glance()
-            self._observer.watch()
-            time.sleep(POLL_S)
-        return asked
+
+        def look() -> signal.Signals | None:
+            if (asked := self._asked_to_stop()) is None:
+                self._run.glance()
+                self._observer.watch()
+            return asked
+
+        return wait_until(look, seconds, POLL_S)
 
     def _asked_to_stop(self) -> signal.Signals | None:
         if self._requests.first is not None:

@@ -1,4 +1,4 @@
-"""The end of the scheduler's job around this process."""
+"""The end of the scheduler's job around this process, and how people are told of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from yoloscale.system.durations import stop_after_s
 
 LeftS = Callable[[], float | None]  # seconds until the job ends, inf without a limit; None: nobody tells
-_GIVEN_TIME_S = 30.0  # SLURM counts in whole minutes: less is no other limit
+_GIVEN_TIME_S = 30.0  # schedulers count in whole minutes: less is no other limit
 
 
 class JobEnd:
@@ -26,6 +26,12 @@ class JobEnd:
         self.left_s = math.inf if left is None else left
         self._end = time.time() + self.left_s
         self.stop_at = time.time() + stop_after_s(self.left_s, self._stop_before_s)
+
+    @property
+    def plan(self) -> str:
+        """When the ranks will stop, as a sentence."""
+        before_s = self.left_s - stop_after_s(self.left_s, self._stop_before_s)
+        return f"this job ends in {self.left_s / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before"
 
     def is_near(self) -> bool:
         """Whether it is time to stop."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
+from contextlib import suppress
 
 from yoloscale.system.variables import MARK
+from yoloscale.system.waiting import wait_until
 
-GONE_TIMEOUT_S = 5.0
+GONE_TIMEOUT_S, POLL_S = 5.0, 0.02
 
 
 def processes_of(mark: str) -> list[int]:
@@ -31,14 +32,15 @@ def kill_all(mark: str) -> list[int]:
     """
     import psutil
 
-    killed: set[int] = set()
-    deadline = time.monotonic() + GONE_TIMEOUT_S
-    while (left := processes_of(mark)) and time.monotonic() < deadline:
-        for pid in left:
-            try:
+    killed = set[int]()
+
+    def are_gone() -> bool:
+        pids = processes_of(mark)
+        for pid in pids:
+            with suppress(psutil.NoSuchProcess):
                 psutil.Process(pid).kill()
                 killed.add(pid)
-            except psutil.NoSuchProcess:
-                continue
-        time.sleep(0.02)
+        return not pids
+
+    wait_until(are_gone, GONE_TIMEOUT_S, POLL_S)
     return sorted(killed)

@@ -176,7 +176,7 @@ class AgentMonitor:
         return None
 
     def _told_to_agent(self, exit_code: int | None = None) -> signal.Signals | None:
-        """A signal that somebody else sent to the agent, as SLURM does. It passes such a signal on by itself."""
+        """A signal that somebody else sent to the agent, as a scheduler does. It passes such a signal on by itself."""
         if self._is_stopping:
             return None
         received = self._log.death_signal

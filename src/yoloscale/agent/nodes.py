@@ -36,7 +36,7 @@ class Announcement:
 
     attempt: int
     job_id: str
-    start: str | None = None  # of the SLURM job, where there is one
+    start: str | None = None  # of the job, where there is one
     members: tuple[int, ...] | None = None  # numbers of the nodes that take part; None: all of them
 
 
@@ -54,7 +54,7 @@ def wait_for_first_node(
     start: str | None = None,
     timeout_s: float = FIRST_NODE_TIMEOUT_S,
 ) -> Announcement:
-    """Wait until node 0 has started an attempt of this very config, and SLURM `start`, that this node can still join.
+    """Wait until node 0 has started an attempt of this very config and job `start` that this node can still join.
 
     While the run goes on without this node, it waits for the next attempt. Raises ConfigError if the configs differ,
     naming the keys, if that run ends, or when the time is over.

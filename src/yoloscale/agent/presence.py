@@ -31,7 +31,7 @@ class Sign:
     host: str
     pid: int
     beat: int
-    start: str | None = None  # of the SLURM job, where there is one
+    start: str | None = None  # of the job, where there is one
 
     @property
     def launcher(self) -> tuple[str, int]:

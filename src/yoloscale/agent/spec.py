@@ -26,7 +26,7 @@ class NodeSpec:
     rdzv_endpoint: str | None = None  # HOST:PORT of node 0; None: this machine, a free port
     stop_at: float | None = None  # time of day (s since the epoch) at which all ranks are to save and stop
     limit_at: float | None = None  # time of day at which the launcher stops whatever is still there
-    start: str | None = None  # the start of a SLURM job that this belongs to
+    start: str | None = None  # the start of a job that this belongs to
     run_id: str | None = None  # whose folder `run` is, empty for a run without an id; None: of whatever run is there
 
     @property

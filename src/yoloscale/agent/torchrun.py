@@ -64,7 +64,7 @@ def _rendezvous(spec: NodeSpec) -> list[str]:
 
 
 def _static(spec: NodeSpec, endpoint: str) -> list[str]:
-    """Ranks in the order of the nodes: SLURM's follows the switches, and so do NCCL's rings then.
+    """Ranks in the order of the nodes: a scheduler's follows the switches, and so do NCCL's rings then.
 
     c10d orders nodes by their addresses as text. Here they have the numbers that they are given, and rank 0 is on
     node 0, which hosts the store. The store's port is that of the endpoint.

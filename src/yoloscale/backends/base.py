@@ -57,11 +57,6 @@ class JobRequest:
         """What is there once the folder is made."""
         return self.folder / ("config.yaml" if self.array is None else "sweep.yaml")
 
-    @property
-    def output(self) -> str:
-        """What SLURM writes the words of script and srun to, in the folder that sbatch is started in."""
-        return "slurm-%j.out" if self.array is None else "slurm-%A_%a.out"
-
 
 def job_for(config: Config, folder: Path, typed: Sequence[str]) -> JobRequest:
     """The job of one run."""

@@ -13,10 +13,9 @@ from typing import cast
 from yoloscale.backends.base import Backend
 from yoloscale.config.schema import LOCAL, ClusterConfig, Config
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer
+from yoloscale.runs.jobs import UNNAMED, Answer, Ask, Job, NoAnswer, backend_of
 
 MODULES = {"slurm": "yoloscale.backends.slurm.backend"}  # by `cluster.launcher`; loaded when it is needed
-_UNNAMED = "slurm"  # whose job ids are on record without a name before them
 
 
 def of(cluster: ClusterConfig) -> Backend | None:
@@ -24,7 +23,7 @@ def of(cluster: ClusterConfig) -> Backend | None:
     if cluster.launcher == LOCAL:
         return None
     if cluster.launcher not in MODULES:
-        instead = f"write {', '.join([LOCAL, *MODULES])}" if len(MODULES) > 1 else f"write {LOCAL} or {_UNNAMED}"
+        instead = f"write {', '.join([LOCAL, *MODULES])}" if len(MODULES) > 1 else f"write {LOCAL} or {UNNAMED}"
         raise ConfigError(Problem("cluster.launcher", repr(cluster.launcher), instead))
     return _load(cluster.launcher)
 
@@ -38,17 +37,17 @@ def required(cluster: ClusterConfig) -> Backend:
 
 def of_job(job: str) -> Backend:
     """Who has a job, by its id as it is on record."""
-    return _load(_owner(job))
+    return _load(backend_of(job))
 
 
 def ask(jobs: Collection[str]) -> Answer:
     """Ask whoever has them for jobs by their ids; those that are forgotten are missing in the answer."""
-    owners = sorted({_owner(job) for job in jobs})
+    owners = sorted({backend_of(job) for job in jobs})
     if len(owners) == 1 and owners[0] in MODULES:
         return _load(owners[0]).ask(jobs)
     found = dict[str, Job | NoAnswer]()
     for owner in owners:
-        own = [job for job in jobs if _owner(job) == owner]
+        own = [job for job in jobs if backend_of(job) == owner]
         if owner not in MODULES:
             found |= {job: NoAnswer(f"this version knows no back end {owner}", is_here=False) for job in own}
             continue
@@ -59,8 +58,8 @@ def ask(jobs: Collection[str]) -> Answer:
 
 def cancel(jobs: Collection[str]) -> None:
     """Take jobs out of their queues, or end them. Raises ConfigError."""
-    for owner in sorted({_owner(job) for job in jobs}):
-        _load(owner).cancel([job for job in jobs if _owner(job) == owner])
+    for owner in sorted({backend_of(job) for job in jobs}):
+        _load(owner).cancel([job for job in jobs if backend_of(job) == owner])
 
 
 def remarks(config: Config) -> list[str]:
@@ -90,11 +89,6 @@ class RateLimited:
             self._jobs, self._answer = frozenset(jobs), self._ask(jobs)
             self._at = time.monotonic()
         return self._answer
-
-
-def _owner(job: str) -> str:
-    name, colon, _ = job.partition(":")
-    return name if colon else _UNNAMED
 
 
 def _load(name: str) -> Backend:

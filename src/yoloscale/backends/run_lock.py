@@ -12,7 +12,7 @@ from yoloscale.backends.status import status
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.runs.jobs import NoAnswer, nobody
+from yoloscale.runs.jobs import NoAnswer, label_of, nobody
 from yoloscale.runs.status import Status
 from yoloscale.system.locks import try_lock
 
@@ -50,9 +50,9 @@ class LockedRun(RunLock):
 def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> RunLock:
     """Lock an existing run directory. Raises ConfigError that says who has it. Nodes of one job lock apart.
 
-    A run that a SLURM job has, or is to have, is in use; not for that very `job`, nor for what it has started. Where
-    the file system has no locks, a run that goes on by its events is in use; not if it is the SLURM `job` that has
-    it, or is to have it, which does not run twice at the same time. Raises RunLost if the directory is owned, and that
+    A run that a scheduler's job has, or is to have, is in use; not for that very `job`, nor for what it has started.
+    Where the file system has no locks, a run that goes on by its events is in use; not if it is the `job` that has it,
+    or is to have it, which does not run twice at the same time. Raises RunLost if the directory is owned, and that
     run does not lie there any more.
     """
     run.check()
@@ -93,18 +93,15 @@ def _flock(taken: RunLock, *, is_first: bool, job: str | None) -> None:
 
 
 def _goes_on(run: RunDirectory, job: str | None) -> bool:
-    """Whether somebody has the run by its events; not if that is the SLURM `job` of who asks."""
+    """Whether somebody has the run by its events; not if that is the `job` of who asks."""
     found = status(run, nobody)
     return found.is_active and found.attempt > 0 and (job is None or found.job != job)
 
 
 def _in_use(run: RunDirectory, found: Status) -> Problem:
     quoted = shlex.quote(str(run.path))
-    said = f"run {run.name!r} is being trained already" + (f" ({found.where})" if found.where else "")
+    words = f"run {run.name!r} is being trained already" + (f" ({found.where})" if found.where else "")
     if found.job is not None:
-        said = f"run {run.name!r} is in job {found.job} already: {found.phase or found.state}"
-    return Problem(
-        "name",
-        said + (f" (SLURM: {found.scheduler})" if found.scheduler else ""),
-        f"`yoloscale logs {quoted} -f` follows it, `yoloscale cancel {quoted}` stops it",
-    )
+        words = f"run {run.name!r} is in job {found.job} already: {found.phase or found.state}"
+        words += f" ({label_of(found.job)}: {found.scheduler})" if found.scheduler else ""
+    return Problem("name", words, f"`yoloscale logs {quoted} -f` follows it, `yoloscale cancel {quoted}` stops it")

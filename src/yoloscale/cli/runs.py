@@ -10,6 +10,7 @@ from pathlib import Path
 from yoloscale.backends.status import statuses
 from yoloscale.cli import arguments
 from yoloscale.exit_codes import FINISHED
+from yoloscale.runs.jobs import label_of
 from yoloscale.runs.listing import all_runs, all_sweeps
 from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory
@@ -31,8 +32,9 @@ def main(typed: list[str]) -> int:
         print(f"there are no runs in {parsed.runs}; `yoloscale train` makes one")
     elif found:
         print("\n".join(table(_without_empty("job", [COLUMNS, *(row(entry, time.time()) for entry in found)]))))
-        for words in sorted({entry.scheduler for entry in found if entry.scheduler}):
-            print(f"\nSLURM: {words}; states are those of the runs' last events")
+        words = {f"{label_of(str(entry.job))}: {entry.scheduler}" for entry in found if entry.scheduler}
+        for line in sorted(words):
+            print(f"\n{line}; states are those of the runs' last events")
     if sweeps and parsed.output == "text":
         print(*[""] * bool(found), *map(sweep_line, sweeps), sep="\n")
     return FINISHED

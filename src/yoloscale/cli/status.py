@@ -10,6 +10,7 @@ from yoloscale.cli.show.ending import shown
 from yoloscale.cli.sweep import verbs
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import backend_of
 from yoloscale.runs.status import Status, weights_of
 from yoloscale.system import formatting
 
@@ -32,6 +33,7 @@ def main(typed: list[str]) -> int:
 def lines(run: RunDirectory, found: Status) -> list[str]:
     """One line a fact; what is not known is left out."""
     weights = weights_of(run)
+    unasked = f"{found.scheduler}; the state is that of the last events" if found.scheduler else ""
     facts = {
         "run": found.name,
         "state": found.state + (f" ({found.phase})" if found.phase else ""),
@@ -39,7 +41,7 @@ def lines(run: RunDirectory, found: Status) -> list[str]:
         "restarts": _restarts(found),
         "attempt": str(found.attempt) if found.attempt > 1 else "",
         "job": found.job or "",
-        "slurm": f"{found.scheduler}; the state is that of the last events" if found.scheduler else "",
+        backend_of(found.job or ""): unasked,
         "where": found.where,
         "epoch": _epoch(found),
         "metrics": text.metrics(found.metrics),

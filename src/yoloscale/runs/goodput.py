@@ -65,7 +65,7 @@ class Start:
     """One start of the job: what its events tell, times in seconds since the epoch."""
 
     begun: float
-    job: str | None = None  # the SLURM job it belongs to
+    job: str | None = None  # the scheduler's job it belongs to
     joined: bool = False  # its ranks have announced themselves
     trained: float | None = None  # when its first step began
     step: int = 0  # of the state it restored

@@ -1,10 +1,11 @@
-"""What the script of a SLURM job, srun and SLURM itself have said: beside the script that was submitted."""
+"""What a job has said that is no rank's: a file beside what was submitted."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import backend_of
 from yoloscale.runs.sweep_directory import sweep_of
 
 
@@ -14,6 +15,5 @@ def output_of(run: RunDirectory, job: str | None) -> Path | None:
         return None
     sweep = sweep_of(run)
     folders = [run.job] if sweep is None else [run.job, sweep.job]  # that of an array lies with the sweep
-    backend, _, number = job.rpartition(":")
-    name = f"{backend or 'slurm'}-{number}.out"
+    name = f"{backend_of(job)}-{job.rpartition(':')[2]}.out"
     return next((path for folder in folders if (path := folder / name).is_file()), None)

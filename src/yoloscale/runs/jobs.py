@@ -1,4 +1,4 @@
-"""Which run a scheduler's job trains."""
+"""Jobs of schedulers: whose they are by their ids, which run they train, and what was said of them when asked."""
 
 from __future__ import annotations
 
@@ -9,10 +9,24 @@ from dataclasses import dataclass, field
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
+UNNAMED = "slurm"  # the back end whose job ids are on record without its name
 
-def without_scheduler(text: str) -> str:
-    """`slurm:41`, as ids that name their scheduler are written, without that name."""
-    return text.removeprefix("slurm:")
+
+def backend_of(job: str) -> str:
+    """The name of the back end that has a job: `slurm` of `41` and of `slurm:41`."""
+    name, colon, _ = job.partition(":")
+    return name if colon else UNNAMED
+
+
+def label_of(job: str) -> str:
+    """What people call the scheduler that has a job."""
+    name = backend_of(job)
+    return "SLURM" if name == UNNAMED else name
+
+
+def as_recorded(job: str) -> str:
+    """A job's id as it is on record, however it was typed: `41` for `slurm:41`."""
+    return job.removeprefix(f"{UNNAMED}:")
 
 
 def is_job_id(text: str) -> bool:
@@ -49,12 +63,12 @@ _OVER_RARELY = ("PREEMPTED", "LAUNCH_FAILED", "REVOKED")  # before a requeue, or
 
 @dataclass(frozen=True)
 class Job:
-    """A job as SLURM sees it; `state` in its words, like RUNNING or `CANCELLED by 1000`."""
+    """A job as its scheduler sees it; `state` in SLURM's words, like RUNNING or `CANCELLED by 1000`."""
 
     id: str
     state: str
     reason: str = ""  # why it waits, or why it ended
-    nodes: str = ""  # SLURM's list of hosts, `node[1-4]`
+    nodes: str = ""  # hosts as the scheduler lists them, `node[1-4]`
     starts_at: float | None = None  # when a waiting job is expected to start; seconds since the epoch
 
     @property
@@ -75,10 +89,10 @@ class Job:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """No answer; `words` are SLURM's own, empty where nobody was to be asked."""
+    """No answer; `words` are the scheduler's own, empty where nobody was to be asked."""
 
     words: str = ""
-    is_here: bool = True  # this machine has SLURM's commands
+    is_here: bool = True  # the scheduler can be asked from this machine
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,7 @@ class Answer:
     silence: NoAnswer | None = None
 
     def of(self, job: str) -> Job | NoAnswer | None:
-        """A job; None if SLURM does not know it any more."""
+        """A job; None if its scheduler does not know it any more."""
         return self.silence if self.silence is not None else self.jobs.get(job)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import foreign
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.jobs import is_job_id, run_in_array, run_of, without_scheduler
+from yoloscale.runs.jobs import as_recorded, is_job_id, run_in_array, run_of
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep, sweep_of
 
 MAX_NEAR_NAMES = 3
@@ -44,7 +44,7 @@ def find(name_or_path: str, folder: Path) -> RunDirectory:
     for place in _places(name_or_path, folder):
         if (found := around(place)) is not None and isinstance(found, RunDirectory):
             return found
-    job = without_scheduler(name_or_path)
+    job = as_recorded(name_or_path)
     if is_job_id(job) and (run := run_of(job, _runs_and_points(folder))) is not None:
         return run
     if sweep := find_sweep(name_or_path, folder):
@@ -61,7 +61,7 @@ def find(name_or_path: str, folder: Path) -> RunDirectory:
 def find_sweep(name_or_path: str, folder: Path) -> SweepDirectory | None:
     """The sweep of that name below the folder, at that path or around it, or with points in that array; else None."""
     found = next((found for place in _places(name_or_path, folder) if (found := around(place)) is not None), None)
-    job = without_scheduler(name_or_path)
+    job = as_recorded(name_or_path)
     if found is not None or not is_job_id(job):
         return found if isinstance(found, SweepDirectory) else None
     point = run_in_array(job, [run for sweep in all_sweeps(folder) for run in all_runs(sweep.path)])

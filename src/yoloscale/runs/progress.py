@@ -43,7 +43,7 @@ class Progress:
     exited: events.Exited | None = None
     restarts: int = 0  # of the whole run, by a launcher
     restarted: events.Restarted | None = None  # the newest, of whatever attempt
-    job: str | None = None  # the SLURM job that has the run now, or an allocation that its ranks were started in
+    job: str | None = None  # the job that has the run now, or an allocation that its ranks were started in
     is_submitted: bool = False  # the job is the run's own, which may be requeued; not somebody's allocation
     queued: events.Submitted | events.Requeued | None = None  # that no start has followed yet
 

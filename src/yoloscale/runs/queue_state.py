@@ -22,13 +22,13 @@ from dataclasses import dataclass
 
 from yoloscale.exit_codes import STOPPED
 from yoloscale.runs.events import Requeued
-from yoloscale.runs.jobs import Job, NoAnswer
+from yoloscale.runs.jobs import Job, NoAnswer, label_of
 from yoloscale.runs.progress import Progress
 
 
 @dataclass(frozen=True)
 class RunState:
-    """A state, what is going on, and what SLURM says about an end that nobody else has a word on."""
+    """A state, what is going on, and what the scheduler says about an end that nobody else has a word on."""
 
     state: str
     phase: str = ""
@@ -36,7 +36,7 @@ class RunState:
 
 
 def asks(progress: Progress) -> bool:
-    """Whether it takes SLURM to tell the state: the run was submitted, and that is not over by its events."""
+    """Whether it takes the scheduler to tell the state: the run was submitted, and that is not over by its events."""
     if progress.job is None or progress.finished:
         return False
     if progress.exited is None or progress.goes_on:
@@ -48,7 +48,7 @@ def state_of(progress: Progress, job: Job | NoAnswer | None, *, lives: bool | No
     """The state of a run that `asks`; None where it is that of the events alone.
 
     Args:
-        job: of the run's newest submission; None if SLURM has forgotten it.
+        job: of the run's newest submission; None if the scheduler has forgotten it.
         lives: whether its launcher does, None if that is on another host.
     """
     if isinstance(job, NoAnswer):
@@ -67,12 +67,12 @@ def state_of(progress: Progress, job: Job | NoAnswer | None, *, lives: bool | No
 
 
 def _unanswered(progress: Progress, silence: NoAnswer) -> RunState | None:
-    """Ranks that have saved are not at their end while their job may be requeued, as soon as SLURM answers it."""
+    """Ranks that have saved are not at their end while their job may be requeued once the scheduler answers."""
     if progress.queued is not None:
         return RunState("pending", queue_phase(progress, None))
     has_stopped = progress.exited is not None and not progress.goes_on and not progress.exited.final
     if has_stopped and silence.words and silence.is_here:
-        return RunState("restarting", "its ranks have stopped, and SLURM does not tell what follows")
+        return RunState("restarting", f"its ranks have stopped, and {_scheduler(progress)} does not tell what follows")
     return None
 
 
@@ -88,12 +88,12 @@ def active(progress: Progress) -> RunState:
 
 
 def queue_phase(progress: Progress, job: Job | None) -> str:
-    """Why a job waits, in SLURM's words, and until when."""
+    """Why a job waits, in the scheduler's words, and until when."""
     waiting = "waiting in the queue" + (f": {job.reason}" if job is not None and job.reason else "")
     if job is not None and job.starts_at is not None and job.starts_at > time.time():
         waiting += time.strftime(", expected to start %Y-%m-%d %H:%M", time.localtime(job.starts_at))
-    by_slurm = "requeued by SLURM" if progress.queued is None else ""
-    return _joined(by_slurm or _requeue_words(progress), waiting)
+    requeued = f"requeued by {_scheduler(progress)}" if progress.queued is None else _requeue_words(progress)
+    return f"{requeued}; {waiting}" if requeued else waiting
 
 
 def _requeue_words(progress: Progress) -> str:
@@ -119,15 +119,15 @@ def _after(progress: Progress, job: Job | None) -> RunState:
 def _end_words(progress: Progress, job: Job) -> str:
     when = " before its launcher began" if progress.queued is not None else ""
     reason = f" ({job.reason})" if job.reason not in ("", job.word, job.word.title()) else ""
-    return f"SLURM ended job {job.id}{when}: {job.state}{reason}"
+    return f"{label_of(job.id)} ended job {job.id}{when}: {job.state}{reason}"
 
 
 def _forgotten(progress: Progress) -> str:
     said = "its launcher has left no last word"
     if progress.queued is not None:
         said = "its launcher never began: it was cancelled in the queue, or its script failed"
-    return f"job {progress.job} is no longer known to SLURM, and {said}"
+    return f"job {progress.job} is no longer known to {_scheduler(progress)}, and {said}"
 
 
-def _joined(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)
+def _scheduler(progress: Progress) -> str:
+    return label_of(str(progress.job))

@@ -67,10 +67,10 @@ class Status:
     goodput: float | None = None  # training / total of these
     restarts: int = 0  # after failures
     restart_cause: str | None = None  # of the newest restart
-    job: str | None = None  # SLURM's id of the newest one; ARRAY_TASK for an element of an array
+    job: str | None = None  # the scheduler's id of the newest one; ARRAY_TASK for an element of an array
     gpus: dict[str, float] | None = None  # gpu/* of the newest epoch; None on CPUs, and before an epoch is done
     hours: float | None = None  # `time=`, by which it ends: `epochs` is what will fit then, 0 before that is known
-    scheduler: str | None = None  # why SLURM has no say in `state`, in its own words; None where it was not needed
+    scheduler: str | None = None  # why it has no say in `state`, in its own words; None where it was not needed
 
     def as_json(self) -> dict[str, Any]:
         """For `-o json`; keys are stable."""
@@ -130,7 +130,7 @@ def _statuses(read: Sequence[_Read], asked: Ask) -> list[Status]:
 
 
 def _with_job(read: _Read, answer: Answer) -> tuple[_Read, Job | NoAnswer | None]:
-    """What the files tell, and what SLURM does. A job that is over may have had its last word while SLURM was asked."""
+    """What files and scheduler tell. A job that is over may have had its last word while the scheduler was asked."""
     if not read.asks:
         return read, None
     asked_for = str(read.progress.job)

@@ -90,12 +90,12 @@ class SweepDirectory:
 
     @property
     def arrays(self) -> Path:
-        """The ids of SLURM arrays that were submitted together."""
+        """The ids of job arrays that were submitted together."""
         return self.job / "arrays.json"
 
     @property
     def elements(self) -> Path:
-        """By which elements of SLURM arrays the points of a search are trained."""
+        """By which elements of job arrays the points of a search are trained."""
         return self.job / "elements.json"
 
     @property

@@ -12,13 +12,14 @@ from typing import Protocol
 
 from yoloscale.agent.job_end import JobEnd
 from yoloscale.agent.stop_signals import StopSignals
+from yoloscale.backends import registry
 from yoloscale.backends.run_lock import RunLock, lock
 from yoloscale.errors import ConfigError
 from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_failure
-from yoloscale.runs.jobs import nobody
+from yoloscale.runs.jobs import label_of, nobody
 from yoloscale.runs.status import Status, read_progress, status
 from yoloscale.runs.tail import last_lines
 from yoloscale.sweep import devices
@@ -93,7 +94,7 @@ def run_pool(
 
     Args:
         is_cancelled: asked each second; once it is so, all that trains saves and stops as cancelled.
-        job_end: of the SLURM job around all runs; once it is near, they save and stop as by SIGTERM.
+        job_end: of the job around all runs; once it is near, they save and stop as by SIGTERM.
     """
     with StopSignals() as requests:
         pool = _Pool(source, slots, observer, requests, job_end)
@@ -150,7 +151,8 @@ class _Pool:
             self._end.stopped_by = wanted
             self._tell(wanted)
         elif self._told is None and self._job_end is not None and self._job_end.is_near():
-            self._observer.say("the SLURM job ends soon: all points save a checkpoint and stop, and no other starts")
+            job = next(map(label_of, registry.current_jobs()), "scheduler's") + " job"
+            self._observer.say(f"the {job} ends soon: all points save a checkpoint and stop, and no other starts")
             self._end.stopped_by = signal.SIGTERM
             self._tell(signal.SIGTERM)
         elif self._told is None and time.monotonic() >= self._look_at:

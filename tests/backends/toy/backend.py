@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.jobs import Answer, Ask, Job
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.system.remarks import Say
+from yoloscale.system.waiting import wait_until
 
 POLL_S = 0.05
 
@@ -81,10 +81,7 @@ class ToyBackend:
         job = next(event.job for event in reversed(events.history(run)) if isinstance(event, events.Submitted))
         events.append(run, events.Cancelled())
         self.cancel([job])
-        deadline = time.monotonic() + timeout_s
-        while _lives(job) and time.monotonic() < deadline:
-            time.sleep(POLL_S)
-        return not _lives(job)
+        return wait_until(lambda: not _lives(job), timeout_s, POLL_S)
 
     def signal(self, job: str, ranks: Sequence[RankProcess], number: signal.Signals) -> list[RankProcess] | None:
         return None

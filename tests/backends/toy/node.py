@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import run_attempts
 from yoloscale.backends import registry
-from yoloscale.backends.run_lock import RunLock, lock
+from yoloscale.backends.run_lock import lock
 from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError
 from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.system.waiting import retry
 
 
 @dataclass(frozen=True)
@@ -24,25 +24,14 @@ class ToyStep:
     port: int = 0
 
 
-LOCK_POLL_S, LOCK_PATIENCE_S = 0.05, 60.0
-
-
-def take(run: RunDirectory, job: str) -> RunLock:
-    """The lock of the run, once the command that has submitted it lets go."""
-    deadline = time.monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            return lock(run, job=job)
-        except ConfigError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(LOCK_POLL_S)
+LOCK_PATIENCE_S, LOCK_POLL_S = 60.0, 0.05  # the command that has submitted the run still has its lock
 
 
 def main() -> int:
     registry.MODULES["toy"] = "tests.backends.toy.backend"
     job = sys.stdin.readline().strip()
-    taken = take(owned(RunDirectory(Path(sys.argv[1])), sys.argv[2]), job)
+    run = owned(RunDirectory(Path(sys.argv[1])), sys.argv[2])
+    taken = retry(lambda: lock(run, job=job), ConfigError, LOCK_PATIENCE_S, LOCK_POLL_S)
     observer = Observer(say=lambda line: print(line, flush=True))
     config, step = load(taken.run.config), ToyStep(f"{job}.0")
     return run_attempts(taken.run, config, observer, step=step).exit_code

@@ -42,6 +42,12 @@ def full(kind: type[Event]) -> Event:
     return kind(**{name: example(hints[name]) for name in own})
 
 
+def line_of(kind: type[Event]) -> dict[str, Any]:
+    """A line as it stands on disk, with all that its kind may have."""
+    line: dict[str, Any] = json.loads(json.dumps({"event": kind.word, "time": 1.0, **events.as_record(full(kind))}))
+    return line
+
+
 def test_other_programs_find_the_kinds_that_they_know() -> None:
     assert set(Event.kinds) == KINDS
 
@@ -49,8 +55,7 @@ def test_other_programs_find_the_kinds_that_they_know() -> None:
 @pytest.mark.parametrize("kind", Event.kinds.values(), ids=Event.kinds)
 def test_what_is_written_is_what_is_read(kind: type[Event], tmp_path: Path) -> None:
     written = full(kind)
-    line = json.loads(json.dumps({"event": kind.kind, **events.as_record(written)}))
-    assert events.parse(line) == written
+    assert events.parse(line_of(kind)) == dataclasses.replace(written, time=1.0)
     run = RunDirectory(tmp_path)
     events.append(run, written)
     (read,) = events.history(run)
@@ -59,12 +64,29 @@ def test_what_is_written_is_what_is_read(kind: type[Event], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", Event.kinds.values(), ids=Event.kinds)
-@pytest.mark.parametrize("value", [{}, None])
-def test_a_line_that_lacks_its_fields_is_read(kind: type[Event], value: Any) -> None:
-    names = [field.name for field in dataclasses.fields(kind) if field.name != "record"]
-    read = events.parse({"event": kind.kind, **({} if value == {} else dict.fromkeys(names))})
-    assert type(read) is kind
-    assert read.time == 0.0
+def test_a_key_that_is_absent_or_null_costs_its_own_field_only(kind: type[Event]) -> None:
+    line = line_of(kind)
+    whole = vars(events.parse(line))
+    for key in line.keys() - {"event"}:
+        absent = {name: value for name, value in line.items() if name != key}
+        for lacking in (absent, {**line, key: None}):
+            read = events.parse(lacking)
+            if kind is RolledBack and "step_to" not in lacking:
+                assert type(read) is Warned, "by which a roll-back is told from other warnings"
+                continue
+            assert type(read) is kind
+            changed = {name.rstrip("_"): value for name, value in vars(read).items() if value != whole[name]}
+            assert changed.keys() == {key, "record"}
+            assert not changed[key]
+
+
+@pytest.mark.parametrize("kind", Event.kinds.values(), ids=Event.kinds)
+def test_a_line_of_nulls_and_one_of_nothing_but_its_kind_are_read(kind: type[Event]) -> None:
+    nulls = events.parse({**dict.fromkeys(line_of(kind)), "event": kind.word})
+    assert type(nulls) is kind
+    bare = events.parse({"event": kind.word})
+    assert type(bare) is (Warned if kind is RolledBack else kind)
+    assert bare == nulls or kind is RolledBack
 
 
 def test_kinds_and_fields_of_newer_versions_are_kept() -> None:

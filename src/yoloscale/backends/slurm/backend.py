@@ -114,7 +114,7 @@ class SlurmBackend:
         return send_in_job(job, ranks, number) if shutil.which("srun") is not None else None
 
     def output(self, folder: Path, job: str) -> Path:
-        """As `JobRequest.output` names it."""
+        """As render.py names it for sbatch."""
         return folder / f"slurm-{job}.out"
 
     def watch_command(self, jobs: Sequence[str]) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
 from yoloscale.agent.device_faults import is_device_fault
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.runs.events import Event, Failed, Requeued
+from yoloscale.system.waiting import retry
 
-UPDATE_TRIES = 10
-UPDATE_POLL_S = 1.0
+UPDATE_TIMEOUT_S, UPDATE_POLL_S = 10.0, 1.0
 
 
 def broken_node(told: Iterable[Event]) -> tuple[str, str] | None:
@@ -35,12 +34,5 @@ def exclude(job: str, nodes: Sequence[str]) -> None:
 
     It takes this of a job that waits only, which a requeued one does a moment later.
     """
-    for tries_left in reversed(range(UPDATE_TRIES)):
-        try:
-            call(["scontrol", "update", f"JobId={job}", f"ExcNodeList={','.join(nodes)}"])
-        except SlurmError:
-            if tries_left == 0:
-                raise
-            time.sleep(UPDATE_POLL_S)
-        else:
-            return
+    update = ["scontrol", "update", f"JobId={job}", f"ExcNodeList={','.join(nodes)}"]
+    retry(lambda: call(update), SlurmError, UPDATE_TIMEOUT_S, UPDATE_POLL_S)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
@@ -13,6 +11,7 @@ from yoloscale.runs.jobs import Ask, Job, NoAnswer
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import asks
 from yoloscale.runs.status import read_progress
+from yoloscale.system.waiting import wait_until
 
 POLL_S = 1.0  # between two questions to SLURM
 
@@ -24,14 +23,16 @@ def cancel_job(run: RunDirectory, asked: Ask, *, at_once: bool, timeout_s: float
     with `at_once`, SLURM is told now, which lets them live for its KillWait. A run that was started in somebody's
     allocation leaves that. Raises ConfigError if SLURM is needed and does not answer.
     """
-    deadline = time.monotonic() + timeout_s
     has_asked = has_ended_job = False
-    while True:
+
+    def is_over() -> bool:
+        nonlocal has_asked, has_ended_job
         progress = read_progress(run)
         assert progress.job is not None, "a run on SLURM"
         job = asked([progress.job]).of(progress.job)
         if _is_over(progress, job):
-            _record_end(run, progress)
+            if asks(progress):  # nobody lived to put it on record
+                record_cancel(run, progress.job)
             return True
         if at_once or progress.queued is not None or (isinstance(job, Job) and job.is_waiting):
             if isinstance(job, NoAnswer):
@@ -43,9 +44,9 @@ def cancel_job(run: RunDirectory, asked: Ask, *, at_once: bool, timeout_s: float
             has_asked = True
             events.append(run, events.Cancelled())
             run.stop_request.touch()
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_S)
+        return False
+
+    return wait_until(is_over, timeout_s, POLL_S)
 
 
 def _is_over(progress: Progress, job: Job | NoAnswer | None) -> bool:
@@ -71,9 +72,3 @@ def _end_job(run: RunDirectory, progress: Progress) -> None:
 def _not_cancelled(target: str, said: str) -> Problem:
     instead = f"where and when SLURM answers: the same again, or scancel {target}"
     return Problem("RUN", f"job {target} could not be cancelled: {said}", instead)
-
-
-def _record_end(run: RunDirectory, progress: Progress) -> None:
-    """The last word, where nobody lived to say it."""
-    if asks(progress):
-        record_cancel(run, str(progress.job))

@@ -18,6 +18,7 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.variables import CACHE, FIRST_POINT
 
 TEMPLATE = "job.sbatch.j2"
+_OUTPUT, _OUTPUT_OF_ELEMENT = "slurm-%j.out", "slurm-%A_%a.out"  # as runs/job_output.py looks for it
 _PLAIN = re.compile(r"[\w@%+=:,./\[\]-]+", re.ASCII)
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f'$`]")
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f'\\]")
@@ -77,7 +78,7 @@ def options(job: JobRequest) -> list[tuple[str, Any]]:
         found["exclusive"] = True
     found["time"] = cluster.time.strip() if cluster.time is not None else None
     found |= {"job-name": job.name, "nodes": cluster.nodes, "ntasks-per-node": 1, "open-mode": "append"}
-    found |= {"output": job.output, "signal": f"USR1@{warning_s(cluster)}"}
+    found |= {"output": _OUTPUT if job.array is None else _OUTPUT_OF_ELEMENT, "signal": f"USR1@{warning_s(cluster)}"}
     found["requeue" if cluster.max_requeues > 0 else "no-requeue"] = True
     if cluster.export is not None:
         found["export"] = ",".join(cluster.export) or "NONE"

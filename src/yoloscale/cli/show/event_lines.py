@@ -9,6 +9,7 @@ from typing import Any
 
 from yoloscale.cli import text
 from yoloscale.runs import events
+from yoloscale.runs.jobs import label_of
 from yoloscale.runs.progress import Progress
 from yoloscale.system.formatting import counted
 
@@ -103,7 +104,7 @@ def _stopped(event: events.Preempted, progress: Progress) -> str:
 
 def _requeued(event: events.Requeued, progress: Progress) -> str:
     start = f"to go on from the checkpoint of step {event.step}" if event.step else "to start from the beginning"
-    return f"job {event.job} is requeued ({event.cause or 'requeued by SLURM'}), {start}"
+    return f"job {event.job} is requeued ({event.cause or f'requeued by {label_of(event.job)}'}), {start}"
 
 
 def _moved(event: events.Moved, progress: Progress) -> str:

@@ -52,10 +52,10 @@ class Submitted(Event, kind="submitted"):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Requeued(Event, kind="requeued"):
-    """The job starts again. Written by its script before it asks for that, or by its next start where SLURM did it."""
+    """The job starts again. Written by its script before it asks for that, else by its next start."""
 
     job: str
-    by: str  # slurm, yoloscale
+    by: str  # the back end's name, as `slurm`, or yoloscale
     step: int  # of the newest checkpoint
     count: int | None = None  # requeues in a row from that checkpoint
     cause: str
@@ -70,7 +70,7 @@ class AttemptLaunched(Event, kind="attempt_launched"):
     host: str
     pid: int  # of the launcher
     argv: tuple[str, ...] | None = None  # of torchrun's agent; not where the nodes are still to meet
-    start: str | None = None  # of SLURM: JOB.RESTARTS.STEP
+    start: str | None = None  # of the job: `JOB.…`, in SLURM JOB.RESTARTS.STEP
 
 
 @dataclass(frozen=True)
