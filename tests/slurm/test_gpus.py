@@ -16,11 +16,11 @@ SOURCE = Path(__file__).parents[2] / "src"
 INSIDE = """
 import os, subprocess
 from yoloscale.config.schema import Config, ClusterConfig, Device
-from yoloscale.backends.slurm.own_job import environment_inside, fitted, own_job
+from yoloscale.backends.slurm.own_job import environment_inside, own_job
 from yoloscale.backends.slurm.render import srun_flags
 asked = Config(cluster=ClusterConfig(launcher="slurm", device=Device.cuda))
 job = own_job()
-cluster = fitted(asked, job, print, says_nodes=False).cluster
+cluster = job.fit(asked, print, says_nodes=False).cluster
 step = ["srun", *srun_flags(cluster), "printenv", "CUDA_VISIBLE_DEVICES", "SLURM_CPUS_PER_TASK"]
 subprocess.run(step, env=environment_inside(cluster, job, os.environ), check=True)
 """

@@ -42,18 +42,13 @@ def of_job(job: str) -> Backend:
 
 def ask(jobs: Collection[str]) -> Answer:
     """Ask whoever has them for jobs by their ids; those that are forgotten are missing in the answer."""
-    owners = sorted({backend_of(job) for job in jobs})
-    if len(owners) == 1 and owners[0] in MODULES:
-        return _load(owners[0]).ask(jobs)
-    found = dict[str, Job | NoAnswer]()
-    for owner in owners:
-        own = [job for job in jobs if backend_of(job) == owner]
-        if owner not in MODULES:
-            found |= {job: NoAnswer(f"this version knows no back end {owner}", is_here=False) for job in own}
-            continue
-        answer = _load(owner).ask(own)
-        found |= {job: told for job in own if (told := answer.of(job)) is not None}
-    return Answer(found)
+    answers = dict[str, Job | NoAnswer]()
+    for name in sorted({backend_of(job) for job in jobs}):
+        own = [job for job in jobs if backend_of(job) == name]
+        unknown = Answer(silence=NoAnswer(f"this version knows no back end {name}", is_here=False))
+        answer = _load(name).ask(own) if name in MODULES else unknown
+        answers |= {job: reply for job in own if (reply := answer.of(job)) is not None}
+    return Answer(answers)
 
 
 def cancel(jobs: Collection[str]) -> None:

@@ -17,10 +17,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from yoloscale.config.freeze import id_in
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.identity import Owner, RunLost
+
+
+class Folder(Protocol):
+    """What has a path of its own."""
+
+    @property
+    def path(self) -> Path: ...
+
+
+class Below:
+    """A path below that of the object whose attribute this is."""
+
+    def __init__(self, *parts: str) -> None:
+        self._parts = parts
+
+    def __get__(self, folder: Folder, kind: type) -> Path:
+        return folder.path.joinpath(*self._parts)
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,63 @@ class RunDirectory:
 
     path: Path
     owner: Owner | None = field(default=None, compare=False, repr=False)  # None: for whatever run is there
+
+    config = Below("config.yaml")  # resolved, frozen, complete
+    overrides = Below("overrides.yaml")  # what the person typed
+    events = Below("events")  # the history: a file for each process that wrote some of it (runs/events/files.py)
+    old_events = Below("events.jsonl")  # the history that versions with one file for all have written
+    metrics = Below("metrics.jsonl")  # one object a line: steps, epochs, evaluations
+    trace = Below("trace.jsonl")  # with debug.trace: one line per optimiser step
+    results_csv = Below("results.csv")  # one line an epoch, as Ultralytics writes it
+    arguments = Below("args.yaml")  # the arguments of the training, as Ultralytics writes them
+    checkpoints = Below("checkpoints")  # complete training states, to resume from
+    weights = Below("weights")  # plain Ultralytics checkpoints
+    best_weights = Below("weights", "best.pt")  # the best model so far
+    last_weights = Below("weights", "last.pt")  # the model after the newest epoch
+    result = Below("result.json")  # written once, last
+    stop_request = Below("STOP")  # made by whoever wants the run to save and stop; rank 0 removes it when it has
+    logs = Below("logs")  # a folder for every start of the job
+    job = Below("job")  # what was started or submitted
+    lock = Below("job", "lock")  # held (flock) by the launcher of the run for as long as it lives
+    supervisor_log = Below("job", "supervisor.log")  # what a launcher in the background printed
+    trackers = Below("job", "trackers.json")  # the ids by which trackers know the run
+
+    @property
+    def name(self) -> str:
+        """The name a person calls the run by: the folder's."""
+        return self.path.name
+
+    def node_lock(self, node_rank: int) -> Path:
+        """Held by the launcher of one node; of node 0, that of the run."""
+        return self.lock if node_rank == 0 else self.job / f"lock-node-{node_rank}"
+
+    def launch_record(self, attempt: int, node_rank: int = 0) -> Path:
+        """What was started on one node for one attempt: argv, environment, working folder."""
+        return self.job / (f"attempt-{attempt}.json" if node_rank == 0 else f"attempt-{attempt}-node-{node_rank}.json")
+
+    def node_record(self, node_rank: int) -> Path:
+        """What the launcher of one node says of itself, for as long as it lives; of runs that go on with fewer."""
+        return self.job / f"node-{node_rank}.json"
+
+    def node_data(self, host: str) -> Path:
+        """What a node has found of data that is on nodes only."""
+        return self.job / f"data-{host}.json"
+
+    def tracked(self, node: int) -> Path:
+        """What one node has told the trackers so far."""
+        return self.job / ("tracked.json" if node == 0 else f"tracked-node-{node}.json")
+
+    def attempt_logs(self, attempt: int) -> Path:
+        """Folder of one start of the job; attempts count from 1."""
+        return self.logs / f"attempt-{attempt}"
+
+    def agent_log(self, attempt: int, node_rank: int = 0) -> Path:
+        """What torchrun's agent of one node printed."""
+        return self.attempt_logs(attempt) / ("launcher.log" if node_rank == 0 else f"launcher-node-{node_rank}.log")
+
+    def rank_log(self, attempt: int, rank: int) -> Path:
+        """What one rank printed."""
+        return self.attempt_logs(attempt) / f"rank-{rank}.log"
 
     def owned_by(self, run_id: str) -> RunDirectory:
         """The same for a process that works for the run of this id; empty: for a run of before there were ids."""
@@ -68,138 +143,6 @@ class RunDirectory:
         except RunLost as lost:
             return str(lost)
         return None
-
-    @property
-    def name(self) -> str:
-        """The name a person calls the run by: the folder's."""
-        return self.path.name
-
-    @property
-    def config(self) -> Path:
-        """Resolved, frozen, complete."""
-        return self.path / "config.yaml"
-
-    @property
-    def overrides(self) -> Path:
-        """What the person typed."""
-        return self.path / "overrides.yaml"
-
-    @property
-    def job(self) -> Path:
-        """What was started or submitted."""
-        return self.path / "job"
-
-    @property
-    def lock(self) -> Path:
-        """Held (flock) by the launcher of the run for as long as it lives."""
-        return self.job / "lock"
-
-    def node_lock(self, node_rank: int) -> Path:
-        """Held by the launcher of one node; of node 0, that of the run."""
-        return self.lock if node_rank == 0 else self.job / f"lock-node-{node_rank}"
-
-    @property
-    def stop_request(self) -> Path:
-        """Made by whoever wants the run to save and stop (`touch RUN/STOP`); rank 0 removes it when it is honoured."""
-        return self.path / "STOP"
-
-    def launch_record(self, attempt: int, node_rank: int = 0) -> Path:
-        """What was started on one node for one attempt: argv, environment, working folder."""
-        return self.job / (f"attempt-{attempt}.json" if node_rank == 0 else f"attempt-{attempt}-node-{node_rank}.json")
-
-    def node_record(self, node_rank: int) -> Path:
-        """What the launcher of one node says of itself, for as long as it lives; of runs that go on with fewer."""
-        return self.job / f"node-{node_rank}.json"
-
-    def node_data(self, host: str) -> Path:
-        """What a node has found of data that is on nodes only."""
-        return self.job / f"data-{host}.json"
-
-    @property
-    def supervisor_log(self) -> Path:
-        """What a launcher in the background printed."""
-        return self.job / "supervisor.log"
-
-    @property
-    def trackers(self) -> Path:
-        """The ids by which trackers know the run."""
-        return self.job / "trackers.json"
-
-    def tracked(self, node: int) -> Path:
-        """What one node has told the trackers so far."""
-        return self.job / ("tracked.json" if node == 0 else f"tracked-node-{node}.json")
-
-    def agent_log(self, attempt: int, node_rank: int = 0) -> Path:
-        """What torchrun's agent of one node printed."""
-        return self.attempt_logs(attempt) / ("launcher.log" if node_rank == 0 else f"launcher-node-{node_rank}.log")
-
-    @property
-    def best_weights(self) -> Path:
-        """The best model so far as a plain Ultralytics checkpoint."""
-        return self.weights / "best.pt"
-
-    @property
-    def last_weights(self) -> Path:
-        """The model after the newest epoch, likewise."""
-        return self.weights / "last.pt"
-
-    @property
-    def logs(self) -> Path:
-        """One folder for every start of the job."""
-        return self.path / "logs"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Complete training states, to resume from."""
-        return self.path / "checkpoints"
-
-    @property
-    def weights(self) -> Path:
-        """Plain Ultralytics checkpoints."""
-        return self.path / "weights"
-
-    @property
-    def metrics(self) -> Path:
-        """One object a line: steps, epochs, evaluations."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def results_csv(self) -> Path:
-        """One line an epoch, as Ultralytics writes it."""
-        return self.path / "results.csv"
-
-    @property
-    def arguments(self) -> Path:
-        """The arguments of the training, as Ultralytics writes them."""
-        return self.path / "args.yaml"
-
-    @property
-    def events(self) -> Path:
-        """The history of the run: a file for each process that wrote some of it (runs/events/files.py)."""
-        return self.path / "events"
-
-    @property
-    def old_events(self) -> Path:
-        """The history that versions with one file for all have written."""
-        return self.path / "events.jsonl"
-
-    @property
-    def trace(self) -> Path:
-        """With debug.trace: one line per optimiser step."""
-        return self.path / "trace.jsonl"
-
-    @property
-    def result(self) -> Path:
-        """Written once, last."""
-        return self.path / "result.json"
-
-    def attempt_logs(self, attempt: int) -> Path:
-        """Folder of one start of the job; attempts count from 1."""
-        return self.logs / f"attempt-{attempt}"
-
-    def rank_log(self, attempt: int, rank: int) -> Path:
-        """What one rank printed."""
-        return self.attempt_logs(attempt) / f"rank-{rank}.log"
 
 
 def owned(run: RunDirectory, run_id: str | None = None) -> RunDirectory:

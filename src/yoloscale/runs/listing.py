@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import foreign
@@ -12,28 +14,30 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import as_recorded, is_job_id, run_in_array, run_of
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep, sweep_of
 
+T = TypeVar("T")
 MAX_NEAR_NAMES = 3
 MAX_DEPTH = 4  # of a file in a run: checkpoints/step-000000001/state.pt, wandb/run-…/files/config.yaml
 
 
 def all_runs(folder: Path) -> list[RunDirectory]:
     """Every run directly below a folder, oldest first; none if the folder does not exist."""
-    try:
-        candidates = [RunDirectory(path) for path in folder.absolute().iterdir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = [(run.config.stat().st_mtime, run.name, run) for run in candidates if run.config.is_file()]
-    return [run for _, _, run in sorted(found, key=lambda entry: entry[:2])]
+    return _oldest_first(folder, RunDirectory, lambda run: run.config)
 
 
 def all_sweeps(folder: Path) -> list[SweepDirectory]:
     """Every sweep directly below a folder, oldest first; none if the folder does not exist."""
+    return _oldest_first(folder, SweepDirectory, lambda sweep: sweep.record)
+
+
+def _oldest_first(folder: Path, kind: Callable[[Path], T], mark: Callable[[T], Path]) -> list[T]:
+    """What lies directly below a folder, by the age of the file that makes it what it is."""
     try:
-        candidates = [SweepDirectory(path) for path in folder.absolute().iterdir()]
+        paths = [*folder.absolute().iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [(sweep.record.stat().st_mtime, sweep.name, sweep) for sweep in candidates if is_sweep(sweep.path)]
-    return [sweep for _, _, sweep in sorted(found, key=lambda entry: entry[:2])]
+    marks = [(mark(kind(path)), path) for path in paths]
+    dated = [(file.stat().st_mtime, path.name, path) for file, path in marks if file.is_file()]
+    return [kind(path) for _, _, path in sorted(dated)]
 
 
 def find(name_or_path: str, folder: Path) -> RunDirectory:

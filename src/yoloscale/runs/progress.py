@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from yoloscale.config.tasks import MAIN_METRICS
 from yoloscale.runs import events
+
+_LATE_WORDS = (events.Requeued, events.Cancelled, events.Failed, events.Exited)
 
 
 @dataclass
@@ -61,16 +63,52 @@ class Progress:
             return
         self.updated_at = event.time
         if isinstance(event, (events.AttemptLaunched, events.AttemptStarted)):
-            # after the launcher's last word, ranks are started by hand, under the number of the last start
-            self._start_attempt(event.attempt, again=self.exited is not None)
-        handler = _HANDLERS.get(type(event))
-        if handler is not None:
-            handler(self, event)
+            self._start(event.attempt)
+        match event:
+            case events.Submitted():
+                self._on_submission(event)
+            case events.Requeued():
+                self._queue(event)
+            case events.AttemptLaunched():
+                self._launch(event)
+            case events.AttemptStarted():
+                if self.launcher is None:  # ranks started by hand are no job's
+                    self.job, self.is_submitted, self.queued = None, False, None
+                self.processes = event.processes
+            case events.Setup():
+                self.phase = event.phase
+            case events.TrainingStarted():
+                self._begin_training(event)
+            case events.Rescuing():
+                self.is_rescuing = True
+            case events.CheckpointSaved(reason="failure"):
+                self.is_rescuing = False
+            case events.Evaluated():
+                self.metrics = {key: float(value) for key, value in event.metrics.items() if _is_number(value)}
+            case events.Warned() | events.RolledBack():
+                self.is_rescuing = False  # if it fails, that is a warning
+                self.warnings.append(event.message)
+            case events.Failed() if event.attempt == self.attempt:  # a node may be late with its word
+                self.failures.append(event)
+            case events.Preempted() if event.attempt == self.attempt:
+                self.stopped = event
+            case events.Cancelled():
+                self.cancelled = True
+            case events.Finished():
+                self.finished = True
+                self.phase = ""
+            case events.Restarted():
+                self.restarts += 1
+                self.restarted = event
+            case events.Regrouped():
+                self.phase = event.cause
+            case events.Exited():
+                self.exited = event
 
     def on_metric(self, record: Mapping[str, Any]) -> None:
         """Take one line of metrics.jsonl."""
         self.updated_at = float(record.get("time", 0.0))
-        numbers = {key: float(value) for key, value in record.items() if isinstance(value, (int, float))}
+        numbers = {key: float(value) for key, value in record.items() if _is_number(value)}
         self.step = int(numbers.get("step", self.step))
         self.epoch = int(numbers.get("epoch", self.epoch))
         self.epoch_step = int(numbers.get("epoch_step", self.epoch_step if record.get("kind") != "epoch" else 0))
@@ -84,9 +122,37 @@ class Progress:
         if record.get("kind") in ("epoch", "eval"):
             self.epoch_step = self.steps_per_epoch
 
-    def _start_attempt(self, attempt: int, *, again: bool) -> None:
-        if again or attempt != self.attempt:
+    def _start(self, attempt: int) -> None:
+        # after the launcher's last word, ranks are started by hand, under the number of the last start
+        if attempt != self.attempt or self.exited is not None:
             self._begin_anew(attempt)
+
+    def _on_submission(self, event: events.Submitted) -> None:
+        if self.launcher is not None and self.exited is None and self.job == event.job:
+            self.is_submitted = True  # an array's first points start before the submission of its last is on record
+        else:
+            self._queue(event)
+
+    def _queue(self, event: events.Submitted | events.Requeued) -> None:
+        self._begin_anew(self.attempt)
+        self.job, self.is_submitted, self.queued = event.job, True, event
+        self.phase = "waiting in the queue"
+
+    def _launch(self, event: events.AttemptLaunched) -> None:
+        job = events.job_of(event)
+        self.job, self.is_submitted, self.queued = job, self.is_submitted and job == self.job, None
+        self.launcher = event
+        self.phase = "starting"
+
+    def _begin_training(self, event: events.TrainingStarted) -> None:
+        self.phase = ""
+        self.plan = event.plan
+        self.started_at = event.time
+        self.epochs = event.epochs
+        self.hours, self.clock_s = event.hours, event.clock_s
+        self.steps_per_epoch = event.steps_per_epoch
+        self.first_epoch = self.epoch = event.epoch
+        self.step, self.epoch_step = event.step, 0
 
     def _is_of_an_earlier_job(self, event: events.Event) -> bool:
         """Whether it is the late word of a job that another submission has followed."""
@@ -94,11 +160,9 @@ class Progress:
         return job is not None and self.is_submitted and job != self.job
 
     def _begin_anew(self, attempt: int) -> None:
-        kept = Progress(attempt, epochs=self.epochs, epoch=self.epoch, step=self.step, metrics=self.metrics)
-        kept.hours = self.hours
-        kept.restarts, kept.restarted = self.restarts, self.restarted
-        kept.updated_at, kept.job, kept.is_submitted = self.updated_at, self.job, self.is_submitted
-        vars(self).update(vars(kept))
+        of_the_run = ("epochs", "hours", "epoch", "step", "metrics", "updated_at", "restarts", "restarted")
+        kept = {name: getattr(self, name) for name in (*of_the_run, "job", "is_submitted")}
+        vars(self).update(vars(Progress(attempt, **kept)))
 
     @property
     def is_training(self) -> bool:
@@ -154,116 +218,5 @@ class Progress:
         return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
 
-def _submitted(progress: Progress, event: events.Submitted) -> None:
-    if progress.launcher is not None and progress.exited is None and progress.job == event.job:
-        progress.is_submitted = True  # an array's first points start before the submission of its last is on record
-    else:
-        _queued(progress, event)
-
-
-def _queued(progress: Progress, event: events.Submitted | events.Requeued) -> None:
-    progress._begin_anew(progress.attempt)
-    progress.job, progress.is_submitted, progress.queued = event.job, True, event
-    progress.phase = "waiting in the queue"
-
-
-def _launched(progress: Progress, event: events.AttemptLaunched) -> None:
-    progress.launcher = event
-    progress.phase = "starting"
-    job = events.job_of(event)
-    progress.job, progress.is_submitted, progress.queued = job, progress.is_submitted and job == progress.job, None
-
-
-def _joined(progress: Progress, event: events.AttemptStarted) -> None:
-    if progress.launcher is None:  # ranks started by hand are no job's
-        progress.job, progress.is_submitted, progress.queued = None, False, None
-    progress.processes = event.processes
-
-
-def _phase(progress: Progress, event: events.Setup) -> None:
-    progress.phase = event.phase
-
-
-def _training(progress: Progress, event: events.TrainingStarted) -> None:
-    progress.phase = ""
-    progress.started_at = event.time
-    progress.epochs = event.epochs
-    progress.hours, progress.clock_s = event.hours, event.clock_s
-    progress.steps_per_epoch = event.steps_per_epoch
-    progress.first_epoch = progress.epoch = event.epoch
-    progress.step = event.step
-    progress.epoch_step = 0
-    progress.plan = event.plan
-
-
-def _evaluated(progress: Progress, event: events.Evaluated) -> None:
-    progress.metrics = {key: float(value) for key, value in event.metrics.items() if isinstance(value, (int, float))}
-
-
-def _rescuing(progress: Progress, event: events.Rescuing) -> None:
-    progress.is_rescuing = True
-
-
-def _saved(progress: Progress, event: events.CheckpointSaved) -> None:
-    if event.reason == "failure":
-        progress.is_rescuing = False
-
-
-def _warned(progress: Progress, event: events.Warned | events.RolledBack) -> None:
-    progress.is_rescuing = False  # if it fails, that is a warning
-    progress.warnings.append(event.message)
-
-
-def _failed(progress: Progress, event: events.Failed) -> None:
-    if event.attempt == progress.attempt:  # a node may be late with its word
-        progress.failures.append(event)
-
-
-def _stopped(progress: Progress, event: events.Preempted) -> None:
-    if event.attempt == progress.attempt:
-        progress.stopped = event
-
-
-def _cancelled(progress: Progress, event: events.Cancelled) -> None:
-    progress.cancelled = True
-
-
-def _finished(progress: Progress, event: events.Finished) -> None:
-    progress.finished = True
-    progress.phase = ""
-
-
-def _restarted(progress: Progress, event: events.Restarted) -> None:
-    progress.restarts += 1
-    progress.restarted = event
-
-
-def _regrouped(progress: Progress, event: events.Regrouped) -> None:
-    progress.phase = event.cause
-
-
-def _exited(progress: Progress, event: events.Exited) -> None:
-    progress.exited = event
-
-
-_LATE_WORDS = (events.Requeued, events.Cancelled, events.Failed, events.Exited)
-_HANDLERS: dict[type[events.Event], Callable[[Progress, Any], None]] = {
-    events.Submitted: _submitted,
-    events.Requeued: _queued,
-    events.AttemptLaunched: _launched,
-    events.AttemptStarted: _joined,
-    events.Setup: _phase,
-    events.TrainingStarted: _training,
-    events.Rescuing: _rescuing,
-    events.CheckpointSaved: _saved,
-    events.Evaluated: _evaluated,
-    events.Warned: _warned,
-    events.RolledBack: _warned,
-    events.Failed: _failed,
-    events.Preempted: _stopped,
-    events.Cancelled: _cancelled,
-    events.Finished: _finished,
-    events.Restarted: _restarted,
-    events.Regrouped: _regrouped,
-    events.Exited: _exited,
-}
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))

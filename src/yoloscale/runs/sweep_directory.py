@@ -20,7 +20,7 @@ from yoloscale.config.quoting import unquote
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.config.typed import build, to_plain
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.directory import Below, RunDirectory
 from yoloscale.system.files import write_whole
 
 VERSION = 1
@@ -58,55 +58,20 @@ class SweepDirectory:
 
     path: Path
 
+    record = Below("sweep.yaml")  # what makes a folder a sweep
+    journal = Below("study.journal")  # the study of a search
+    base = Below("base.yaml")  # what all points of a search have in common, frozen
+    job = Below("job")  # what was submitted
+    lock = Below("job", "lock")  # held (flock) while points are frozen and submitted
+    arrays = Below("job", "arrays.json")  # the ids of job arrays that were submitted together
+    elements = Below("job", "elements.json")  # by which elements of job arrays the points of a search are trained
+    gpus = Below("job", "gpus.json")  # the GPUs of this machine that points take theirs from
+    launcher_log = Below("job", "launcher.log")  # what launchers of the sweep in the background have printed
+
     @property
     def name(self) -> str:
         """The name a person calls the sweep by: the folder's."""
         return self.path.name
-
-    @property
-    def record(self) -> Path:
-        """What makes a folder a sweep."""
-        return self.path / "sweep.yaml"
-
-    @property
-    def job(self) -> Path:
-        """What was submitted."""
-        return self.path / "job"
-
-    @property
-    def lock(self) -> Path:
-        """Held (flock) while points are frozen and submitted."""
-        return self.job / "lock"
-
-    @property
-    def journal(self) -> Path:
-        """The study of a search."""
-        return self.path / "study.journal"
-
-    @property
-    def base(self) -> Path:
-        """What all points of a search have in common, frozen."""
-        return self.path / "base.yaml"
-
-    @property
-    def arrays(self) -> Path:
-        """The ids of job arrays that were submitted together."""
-        return self.job / "arrays.json"
-
-    @property
-    def elements(self) -> Path:
-        """By which elements of job arrays the points of a search are trained."""
-        return self.job / "elements.json"
-
-    @property
-    def gpus(self) -> Path:
-        """The GPUs of this machine that points take theirs from."""
-        return self.job / "gpus.json"
-
-    @property
-    def launcher_log(self) -> Path:
-        """What launchers of the sweep in the background have printed."""
-        return self.job / "launcher.log"
 
     def run(self, name: str) -> RunDirectory:
         """The run of the point with this name."""

@@ -16,10 +16,8 @@ from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.backends.slurm.own_job import (
     OwnJob,
     environment_inside,
-    fitted,
     left_s,
     own_job,
-    refuse_too_small,
     remarks_in_job,
 )
 from yoloscale.config.schema import ClusterConfig, Config, Device
@@ -59,7 +57,7 @@ def fit(
     job: OwnJob = JOB, frozen: Config | None = None, *, says_nodes: bool = False, **cluster: Any
 ) -> tuple[ClusterConfig, list[str]]:
     said: list[str] = []
-    return fitted(config(**cluster), job, said.append, says_nodes=says_nodes, frozen=frozen).cluster, said
+    return job.fit(config(**cluster), said.append, says_nodes=says_nodes, frozen=frozen).cluster, said
 
 
 def test_a_job_has_what_the_least_of_its_nodes_has() -> None:
@@ -148,15 +146,15 @@ def test_what_only_sbatch_would_have_read_is_said() -> None:
 )
 def test_more_than_the_job_has_is_refused_at_once(cluster: dict[str, Any], job: OwnJob, told: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as raised:
-        refuse_too_small(config(**cluster), job)
+        job.refuse_too_small(config(**cluster))
     problems = {problem.key: problem.instead for problem in raised.value.problems}
     assert problems.keys() == told.keys()
     assert all(hint in problems[key] for key, hint in told.items())
 
 
 def test_as_much_as_the_job_has_is_fine() -> None:
-    refuse_too_small(config(nodes=2, gpus_per_node="4", cpus_per_task=8), JOB)
-    refuse_too_small(config(nodes=2, gpus_per_node="4", cpus_per_task=8), OwnJob("11", nodes=2))
+    JOB.refuse_too_small(config(nodes=2, gpus_per_node="4", cpus_per_task=8))
+    OwnJob("11", nodes=2).refuse_too_small(config(nodes=2, gpus_per_node="4", cpus_per_task=8))
 
 
 def test_srun_does_not_read_how_the_tasks_of_the_person_share_a_node() -> None:

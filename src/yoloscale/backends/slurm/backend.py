@@ -8,7 +8,6 @@ import shutil
 import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from yoloscale.backends.base import Allocation, Backend, JobRequest, PointJobs, RankProcess
 from yoloscale.backends.slurm import own_job
@@ -18,11 +17,6 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import Answer, Ask
 from yoloscale.system.remarks import Say
 from yoloscale.system.slurm_step import job_of
-
-if TYPE_CHECKING:
-    from yoloscale.agent.attempt import Observer
-    from yoloscale.agent.outcome import Outcome
-    from yoloscale.backends.run_lock import RunLock
 
 
 class SlurmBackend:
@@ -54,8 +48,7 @@ class SlurmBackend:
 
     def inside(self) -> Allocation | None:
         """The job of `salloc`, or of a batch script; None in a task of an srun."""
-        job = own_job.own_job()
-        return None if job is None else SlurmAllocation(job)
+        return own_job.own_job()
 
     def current_job(self) -> str | None:
         """By SLURM's variables, which the terminal of `salloc` has, too."""
@@ -66,19 +59,16 @@ class SlurmBackend:
         return own_job.left_s if "SLURMD_NODENAME" in os.environ else None
 
     def render(self, request: JobRequest) -> bytes:
-        """The script."""
         from yoloscale.backends.slurm import render
 
         return render.script_of(request)
 
     def render_points(self, request: JobRequest, indices: Sequence[int]) -> list[JobRequest]:
-        """The arrays of the points."""
         from yoloscale.backends.slurm import arrays, limits
 
         return arrays.jobs_of(request, arrays.parts_of(indices, limits.ask_array_limits()))
 
     def submit(self, request: JobRequest, *arguments: str) -> str:
-        """Hand the script to sbatch."""
         from yoloscale.backends.slurm import submit
 
         return submit.submit(request, *arguments)
@@ -96,7 +86,6 @@ class SlurmBackend:
         return queue.ask(jobs)
 
     def cancel(self, jobs: Collection[str]) -> None:
-        """scancel."""
         from yoloscale.backends.slurm import arrays
 
         arrays.cancel_jobs(jobs)
@@ -114,43 +103,10 @@ class SlurmBackend:
         return send_in_job(job, ranks, number) if shutil.which("srun") is not None else None
 
     def output(self, folder: Path, job: str) -> Path:
-        """As render.py names it for sbatch."""
         return folder / f"slurm-{job}.out"
 
     def watch_command(self, jobs: Sequence[str]) -> str:
-        """squeue."""
         return f"squeue -j {shlex.quote(','.join(jobs))}"
-
-
-class SlurmAllocation:
-    """A job of somebody's own; see own_job.py."""
-
-    def __init__(self, job: own_job.OwnJob) -> None:
-        self._job = job
-
-    @property
-    def name(self) -> str:
-        """What scontrol takes."""
-        return self._job.name
-
-    @property
-    def gpus(self) -> int | None:
-        """Of the node that has fewest; None if SLURM does not tell."""
-        return self._job.gpus
-
-    def fit(self, config: Config, say: Say, *, says_nodes: bool, frozen: Config | None) -> Config:
-        """As `own_job.fitted`."""
-        return own_job.fitted(config, self._job, say, says_nodes=says_nodes, frozen=frozen)
-
-    def refuse_too_small(self, config: Config) -> None:
-        """As `own_job.refuse_too_small`."""
-        own_job.refuse_too_small(config, self._job)
-
-    def run(self, taken: RunLock, config: Config, typed: Sequence[str], observer: Observer) -> Outcome:
-        """Run the job script here: srun starts a launcher on each node."""
-        from yoloscale.backends.slurm.allocation import run_inside
-
-        return run_inside(taken, config, tuple(typed), self._job, observer)
 
 
 BACKEND: Backend = SlurmBackend()

@@ -23,7 +23,8 @@ def refuse_after_failures(run: RunDirectory, job: str) -> None:
     if not task or sweep is None:
         return
     most = read(sweep).settings.max_failures
-    if most is None or any(_is_launch_in(event, job) for event in events.history(run)):
+    launches = (event for event in events.history(run) if isinstance(event, events.AttemptLaunched))
+    if most is None or any(events.job_of(event) == job for event in launches):
         return
     found, arrays = statuses(sweep.runs(), nobody), together_with(sweep, array)
     failed = [each.name for each in found if each.state == "failed" and str(each.job).partition("_")[0] in arrays]
@@ -31,7 +32,3 @@ def refuse_after_failures(run: RunDirectory, job: str) -> None:
         record_cancel(run, job)
         said = f"{most}, and {len(failed)} failed, the first: {failed[0]}"
         raise ConfigError(Problem("sweep.max_failures", said, "`yoloscale resume SWEEP` starts those that are left"))
-
-
-def _is_launch_in(event: events.Event, job: str) -> bool:
-    return isinstance(event, events.AttemptLaunched) and events.job_of(event) == job

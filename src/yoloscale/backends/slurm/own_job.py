@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.facts import parse
@@ -21,6 +21,11 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.cpus import affinity, available
 from yoloscale.system.remarks import Say
 from yoloscale.system.slurm_step import job_of, step_of
+
+if TYPE_CHECKING:
+    from yoloscale.agent.attempt import Observer
+    from yoloscale.agent.outcome import Outcome
+    from yoloscale.backends.run_lock import RunLock
 
 NAME = "slurm"
 _TIMEOUT_S = 10.0
@@ -40,7 +45,7 @@ _UNNAMED = (
 
 @dataclass(frozen=True)
 class OwnJob:
-    """A job whose nodes this process may use.
+    """A job whose nodes this process may use: an `Allocation`.
 
     Args:
         name: what scontrol takes.
@@ -52,6 +57,58 @@ class OwnJob:
     nodes: int
     gpus: int | None = None
     cpus: int | None = None
+
+    def fit(self, config: Config, say: Say, *, says_nodes: bool, frozen: Config | None = None) -> Config:
+        """As the seam has it. A run that goes on keeps the nodes and GPUs it was `frozen` with, if the job has as many.
+
+        `say` gets what was taken, and what only sbatch would have read.
+        """
+        cluster, before = config.cluster, None if frozen is None else frozen.cluster
+        kept, taken = dict[str, Any](), dict[str, Any]()
+        if not says_nodes and before is not None and before.nodes <= self.nodes:
+            kept["nodes"] = before.nodes
+        elif not says_nodes and self.nodes > 1:
+            taken["nodes"] = self.nodes
+        device = before.device if before is not None and cluster.device is Device.auto else cluster.device
+        names_gpus = gpus_of(cluster) is not None or cluster.gpus_per_node is not None or cluster.gpus is not None
+        if self.gpus and device is not Device.cpu and not names_gpus:
+            if before is not None and 0 < (gpus_of(before) or 0) <= self.gpus:
+                kept["gpus_per_node"] = before.gpus_per_node or str(gpus_of(before))
+            else:
+                taken["gpus_per_node"] = str(self.gpus)
+        if cluster.cpus_per_task is None and self.cpus is not None:
+            taken["cpus_per_task"] = self.cpus
+        if taken:
+            words = " ".join(f"cluster.{key}={value}" for key, value in taken.items())
+            say(f"job {self.name}, in which this is typed, has {words}")
+        if unread := _only_for_sbatch(cluster):
+            say(f"job {self.name} was asked for before: {', '.join(unread)} of this command change nothing in it")
+        return replace(config, cluster=replace(cluster, **kept, **taken))
+
+    def refuse_too_small(self, config: Config) -> None:
+        """Raise ConfigError if the job has fewer nodes than the run is to have, or less in one of them."""
+        cluster, problems = config.cluster, list[Problem]()
+        submit = "to submit a job from here: env -u SLURM_JOB_ID yoloscale …"
+        wishes = (
+            ("nodes", cluster.nodes, self.nodes, ""),
+            ("gpus_per_node", gpus_of(cluster), self.gpus, " in a node"),
+            ("cpus_per_task", cluster.cpus_per_task, self.cpus, " in a node"),
+        )
+        for key, wish, limit, where in wishes:
+            if wish is not None and limit is not None and wish > limit:
+                found = f"{wish}, but job {self.name}, which this is typed in, has {limit}{where}"
+                instead = (
+                    f"write cluster.{key}={limit}" if limit > 0 else "write device=cpu, or ask for GPUs with the job"
+                )
+                problems.append(Problem(f"cluster.{key}", found, f"{instead}; {submit}"))
+        if problems:
+            raise ConfigError(problems)
+
+    def run(self, taken: RunLock, config: Config, typed: Sequence[str], observer: Observer) -> Outcome:
+        """Run the job script here: srun starts a launcher on each node."""
+        from yoloscale.backends.slurm.allocation import run_inside
+
+        return run_inside(taken, config, tuple(typed), self, observer)
 
 
 def own_job(environ: Mapping[str, str] = os.environ, ask: Callable[..., str] = call) -> OwnJob | None:
@@ -84,52 +141,6 @@ def left_s(environ: Mapping[str, str] = os.environ, ask: Callable[..., str] = ca
     if facts.state != "RUNNING":  # a terminal may outlive its job
         return None
     return math.inf if facts.left_s is None else facts.left_s
-
-
-def fitted(config: Config, job: OwnJob, say: Say, *, says_nodes: bool, frozen: Config | None = None) -> Config:
-    """The config of a run inside of a job, which has what the job has where the config leaves it open.
-
-    A run that goes on keeps the nodes and GPUs that it was `frozen` with, where the job has that many. `says_nodes`:
-    somebody has written how many there are to be. `say` gets what was taken, and what only sbatch would have read.
-    """
-    cluster, before = config.cluster, None if frozen is None else frozen.cluster
-    kept, taken = dict[str, Any](), dict[str, Any]()
-    if not says_nodes and before is not None and before.nodes <= job.nodes:
-        kept["nodes"] = before.nodes
-    elif not says_nodes and job.nodes > 1:
-        taken["nodes"] = job.nodes
-    device = before.device if before is not None and cluster.device is Device.auto else cluster.device
-    if job.gpus and device is not Device.cpu and gpus_of(cluster) is None and not _names_gpus(cluster):
-        if before is not None and 0 < (gpus_of(before) or 0) <= job.gpus:
-            kept["gpus_per_node"] = before.gpus_per_node or str(gpus_of(before))
-        else:
-            taken["gpus_per_node"] = str(job.gpus)
-    if cluster.cpus_per_task is None and job.cpus is not None:
-        taken["cpus_per_task"] = job.cpus
-    if taken:
-        words = " ".join(f"cluster.{key}={value}" for key, value in taken.items())
-        say(f"job {job.name}, in which this is typed, has {words}")
-    if unread := _only_for_sbatch(cluster):
-        say(f"job {job.name} was asked for before: {', '.join(unread)} of this command change nothing in it")
-    return replace(config, cluster=replace(cluster, **kept, **taken))
-
-
-def refuse_too_small(config: Config, job: OwnJob) -> None:
-    """Raise ConfigError if the job has fewer nodes than the run is to have, or less in one of them."""
-    cluster, problems = config.cluster, list[Problem]()
-    submit = "to submit a job from here: env -u SLURM_JOB_ID yoloscale …"
-    wishes = (
-        ("nodes", cluster.nodes, job.nodes, ""),
-        ("gpus_per_node", gpus_of(cluster), job.gpus, " in a node"),
-        ("cpus_per_task", cluster.cpus_per_task, job.cpus, " in a node"),
-    )
-    for key, wanted, there, where in wishes:
-        if wanted is not None and there is not None and wanted > there:
-            found = f"{wanted}, but job {job.name}, which this is typed in, has {there}{where}"
-            instead = f"write cluster.{key}={there}" if there > 0 else "write device=cpu, or ask for GPUs with the job"
-            problems.append(Problem(f"cluster.{key}", found, f"{instead}; {submit}"))
-    if problems:
-        raise ConfigError(problems)
 
 
 def environment_inside(cluster: ClusterConfig, job: OwnJob, environ: Mapping[str, str]) -> dict[str, str]:
@@ -189,10 +200,6 @@ def _remarks_in_task(config: Config, job: str, environ: Mapping[str, str]) -> li
         more = f"write srun --cpus-per-task={asked}, or leave srun out"
         lines.append(f"srun gave this task {there} of the {asked} CPUs that job {job} asked for: {more}")
     return lines
-
-
-def _names_gpus(cluster: ClusterConfig) -> bool:
-    return cluster.gpus_per_node is not None or cluster.gpus is not None
 
 
 def _only_for_sbatch(cluster: ClusterConfig) -> list[str]:

@@ -139,10 +139,8 @@ def unwritable(folder: Path) -> str | None:
 def _folder_problems(job: JobRequest) -> list[Problem]:
     """Folders that SLURM cannot write the job's output to, or that a container cannot see under their own path."""
     problems = []
-    if found := _NOT_IN_OUTPUT.search(str(job.folder)):
-        instead = (
-            f"choose a name and a folder without {found[0]!r}, which SLURM takes for something else in a file name"
-        )
+    if (mark := unwritable(job.folder)) is not None:
+        instead = f"choose a name and a folder without {mark!r}, which SLURM takes for something else in a file name"
         problems.append(Problem("paths.runs", f"{str(job.folder)!r} cannot hold the output of a job", instead))
     if job.cluster.container_image is None:
         return problems
