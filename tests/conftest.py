@@ -67,7 +67,13 @@ RTDETR = {  # RT-DETR's decoder on a backbone of a few layers
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give Ultralytics and the caches folders of this session, before anything imports them."""
+    """Give Ultralytics and the caches folders of this session, before anything imports them.
+
+    What `nohup` or a shell in the background has ignored is not, in the processes that tests send signals to.
+    """
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     folder = tempfile.TemporaryDirectory(prefix="test-session-", ignore_cleanup_errors=True)
     own = {
         "YOLO_CONFIG_DIR": f"{folder.name}/ultralytics",

@@ -21,6 +21,7 @@ from yoloscale.runs.directory import RunDirectory
 
 STANDIN = Path(__file__).parent / "standin"
 SOURCE = Path(__file__).parents[1] / "src"
+NEVER_S = 3600  # longer than any test waits: what would take so long hangs
 
 
 def make_config(folder: Path, name: str | None = "run", **cluster: Any) -> Config:
@@ -53,11 +54,11 @@ class Launched:
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
-    def wait(self, timeout_s: float = 120) -> tuple[int, str]:
+    def wait(self, timeout_s: float = 300) -> tuple[int, str]:
         exit_code = self.process.wait(timeout_s)
         return exit_code, self.output.read_text()
 
-    def until(self, event: str, timeout_s: float = 120) -> dict[str, Any]:
+    def until(self, event: str, timeout_s: float = 300) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             for record in lines_of(self.run):
@@ -67,7 +68,7 @@ class Launched:
             time.sleep(0.05)
         raise AssertionError(f"no event {event} within {timeout_s} s: {lines_of(self.run)}")
 
-    def until_said(self, words: str, rank: int | None = None, timeout_s: float = 120) -> None:
+    def until_said(self, words: str, rank: int | None = None, timeout_s: float = 300) -> None:
         """Until the launcher, or a rank of the first attempt, has printed that."""
         file, deadline = self.output if rank is None else self.run.rank_log(1, rank), time.monotonic() + timeout_s
         while not file.exists() or words not in file.read_text():
@@ -92,7 +93,7 @@ def launch(tmp_path: Path, standin: None) -> Iterator[Callable[..., Launched]]:
     for launched in started:
         launched.process.kill()
         launched.process.wait()
-    _, left = psutil.wait_procs(processes_below(tmp_path), timeout=60)
+    _, left = psutil.wait_procs(processes_below(tmp_path), timeout=300)
     for process in left:
         process.kill()
     assert not left, "processes outlived their run"

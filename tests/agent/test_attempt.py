@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from tests.launched import NEVER_S
 from tests.run_events import lines_of
 
 from yoloscale.agent.previous_start import end_leftovers
@@ -24,6 +24,7 @@ from yoloscale.runs.directory import RunDirectory
 
 Launch = Callable[..., Any]
 ONCE = {"max_restarts": 0}
+PATIENT_WITH_RANKS_THAT_TRAIN = {"monitor.TRAINING_STOP_S": NEVER_S, "torchrun.SHUTDOWN_TIMEOUT_S": NEVER_S}
 
 
 def kinds(run: RunDirectory) -> list[str]:
@@ -50,13 +51,14 @@ def test_a_run_finishes_and_leaves_its_account(launch: Launch) -> None:
     assert run.rank_log(1, 1).read_text().startswith("rank 1 trains")
 
 
-def test_a_killed_rank_ends_the_run_in_seconds_and_is_named(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
+def test_a_killed_rank_ends_the_run_at_once_and_is_named(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
+    """Nobody hangs, so that nobody need be waited for."""
     failed_ranks = {"rank": 1, "how": "SIGKILL", "step": 3}
-    launched = launch(cluster=ONCE, steps=2000, **{"break": failed_ranks}, constants={"monitor.FAILURE_GRACE_S": 100.0})
+    launched = launch(
+        cluster=ONCE, steps=2000, **{"break": failed_ranks}, constants={"monitor.FAILURE_GRACE_S": NEVER_S}
+    )
     launched.until("training_started")
-    before = time.monotonic()
     exit_code, output = launched.wait()
-    assert time.monotonic() - before < 50, "nobody hangs, so that nobody need be waited for"
     assert exit_code == 1
     assert "rank 1 on" in output
     assert "SIGKILL" in output
@@ -71,11 +73,10 @@ def test_a_killed_rank_ends_the_run_in_seconds_and_is_named(launch: Launch, left
 @pytest.mark.long
 def test_a_rank_that_hangs_when_another_dies_is_not_waited_for(launch: Launch) -> None:
     failed_ranks = [{"rank": 1, "how": "exit", "step": 8}, {"rank": 0, "how": "hang", "step": 3}]
-    launched = launch(cluster=ONCE, steps=2000, **{"break": failed_ranks}, constants={"monitor.FAILURE_GRACE_S": 3.0})
+    constants = {"monitor.FAILURE_GRACE_S": 3.0, "torchrun.SHUTDOWN_TIMEOUT_S": NEVER_S}
+    launched = launch(cluster=ONCE, steps=2000, **{"break": failed_ranks}, constants=constants)
     launched.until("training_started")
-    before = time.monotonic()
     exit_code, output = launched.wait()
-    assert time.monotonic() - before < 27, "torchrun alone waits 30 s"
     assert exit_code == 1
     assert "rank 1 on" in output
     assert "exit code 3" in output
@@ -108,26 +109,23 @@ def test_a_signal_lets_the_ranks_save_and_stop(launch: Launch, number: int, exit
 
 
 def test_ctrl_c_before_training_stops_at_once(launch: Launch) -> None:
-    launched = launch(steps=2000)
+    launched = launch(steps=2000, constants=PATIENT_WITH_RANKS_THAT_TRAIN)
     launched.until("attempt_launched")
-    before = time.monotonic()
     launched.process.send_signal(signal.SIGINT)
     code, _ = launched.wait()
     assert code == 130
-    assert time.monotonic() - before < 40, "ranks that train have more time"
     assert status(launched.run).state == "cancelled"
 
 
 def test_a_second_ctrl_c_does_not_wait(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
-    launched = launch(steps=2000, **{"break": {"rank": 0, "how": "hang", "step": 2}})
+    hang = {"rank": 0, "how": "hang", "step": 2}
+    launched = launch(steps=2000, **{"break": hang}, constants=PATIENT_WITH_RANKS_THAT_TRAIN)
     launched.until_said("about to hang", rank=0)
     launched.process.send_signal(signal.SIGINT)
     launched.until_said("Ctrl-C again")
     launched.process.send_signal(signal.SIGINT)
-    before = time.monotonic()
     code, _ = launched.wait()
     assert code == 130
-    assert time.monotonic() - before < 40, "ranks that hang have 60 s after one Ctrl-C"
     assert not left_over()
 
 
@@ -137,7 +135,7 @@ def test_nothing_outlives_a_launcher_that_is_killed(launch: Launch, left_over: C
     assert len(left_over()) >= 4, "launcher, agent, two ranks"
     launched.process.kill()
     launched.process.wait()
-    psutil.wait_procs(left_over(), timeout=60)
+    psutil.wait_procs(left_over(), timeout=300)
     assert not left_over()
     assert status(launched.run).state == "preempted", "the ranks were told, and saved"
 
@@ -159,7 +157,7 @@ def test_a_run_in_use_cannot_be_started_again(launch: Launch) -> None:
 def test_cancel_stops_through_the_launcher(launch: Launch) -> None:
     launched = launch(steps=2000)
     launched.until("training_started")
-    assert cancel(launched.run, timeout_s=100)
+    assert cancel(launched.run, timeout_s=300)
     assert launched.wait()[0] == 130
     assert status(launched.run).state == "cancelled"
     with pytest.raises(ConfigError, match="nothing to cancel"):
@@ -169,7 +167,7 @@ def test_cancel_stops_through_the_launcher(launch: Launch) -> None:
 def test_cancel_at_once_leaves_nothing(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
     launched = launch(steps=2000, child=True)
     launched.until("training_started")
-    assert cancel(launched.run, at_once=True, timeout_s=100)
+    assert cancel(launched.run, at_once=True, timeout_s=300)
     launched.process.wait()
     assert not left_over()
     assert status(launched.run).state == "cancelled"

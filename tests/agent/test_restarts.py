@@ -278,7 +278,7 @@ def test_a_request_between_two_attempts_is_honoured(launch: Launch, by: str) -> 
     launched.until("restarted")
     assert status(launched.run).state == "restarting"
     if by == "cancel":
-        assert cancel(launched.run, timeout_s=100)
+        assert cancel(launched.run, timeout_s=300)
     elif by == "file":
         launched.run.stop_request.touch()
     else:

@@ -16,7 +16,7 @@ TINY = [
 ]  # fmt: skip
 
 
-def run(folder: Path, *command: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *command: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "YOLOSCALE_CACHE": str(folder / "cache")}
     return subprocess.run(
         [sys.executable, *command],
@@ -29,7 +29,7 @@ def run(folder: Path, *command: str, timeout_s: float = 60) -> subprocess.Comple
     )
 
 
-def bench(folder: Path, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def bench(folder: Path, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
     return run(folder, "-m", "yoloscale", "bench", *arguments, timeout_s=timeout_s)
 
 

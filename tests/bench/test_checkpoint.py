@@ -147,7 +147,7 @@ def test_a_resume_that_fails_is_told_with_its_log(tmp_path: Path) -> None:
         measure_resume(stored, 10, tmp_path, "resume-10-1")
 
 
-def bench(folder: Path, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def bench(folder: Path, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "YOLOSCALE_CACHE": str(folder / "cache")}
     return subprocess.run(
         [sys.executable, "-m", "yoloscale", "bench", "checkpoint", *arguments],

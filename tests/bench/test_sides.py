@@ -42,7 +42,7 @@ def is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 300) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline
@@ -81,7 +81,7 @@ def test_a_side_ends_with_the_benchmark_however_it_is_ended(number: signal.Signa
     try:
         until(lambda: side.exists() and side.read_text() != "")
         started.send_signal(number)
-        started.wait(120)
+        started.wait(300)
     finally:
         started.kill()
         started.wait()

@@ -19,7 +19,7 @@ def yoloscale(tmp_path: Path) -> Yoloscale:
     (tmp_path / "work").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(tmp_path / "cache")}
 
-    def run(*arguments: str, cwd: Path | None = None, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, cwd: Path | None = None, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "yoloscale", *arguments]
         folder = cwd or tmp_path / "work"
         return subprocess.run(

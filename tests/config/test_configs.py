@@ -97,7 +97,7 @@ def test_every_file_composes_validates_freezes_and_renders(command: str, tmp_pat
     assert load(tmp_path / "config.yaml") == replace(config, sweep=SweepConfig())
     if config.cluster.launcher == "slurm":
         script = script_of(job_for(config, tmp_path / "run", tuple(shlex.split(command))))
-        read = subprocess.run(["bash", "-n"], input=script, capture_output=True, timeout=30, check=False)
+        read = subprocess.run(["bash", "-n"], input=script, capture_output=True, timeout=300, check=False)
         assert (read.returncode, read.stderr) == (0, b"")
     argv, variables = start_command(node_spec(config, tmp_path / "run", attempt=1, job_id="job"))
     assert argv[-2:] == ["yoloscale.worker", str(tmp_path / "run")]

@@ -90,7 +90,7 @@ def test_closing_ends_the_workers() -> None:
     workers = [child for child in psutil.Process().children() if child not in before]
     assert len(workers) >= 2
     loader.close()
-    _, left = psutil.wait_procs(workers, timeout=60)
+    _, left = psutil.wait_procs(workers, timeout=300)
     assert not left
     loader.close()
 

@@ -76,7 +76,7 @@ def test_it_needs_no_torch(saved: dict[str, Path]) -> None:
         "import sys; from pathlib import Path; from yoloscale.datasets.weights_file import inspect;"
         f"inspect(Path({str(saved['yolo26n'])!r})); sys.exit('torch' in sys.modules or 'ultralytics' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=300, check=False).returncode == 0
 
 
 class Malicious:

@@ -90,7 +90,7 @@ class Commands:
         for process in self._started:
             if process.poll() is None:
                 process.terminate()
-                process.communicate(timeout=90)
+                process.communicate(timeout=300)
 
     def train(self, name: str, *arguments: str, ranks: int = 2, code: int = 0, timeout_s: float = 280) -> Done:
         """Train to the end; an exit code other than `code` fails the test with what was printed."""
@@ -116,7 +116,7 @@ class Commands:
             output, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             process.terminate()
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=300)
             raise AssertionError(f"no end after {timeout_s} s\n{output}\n{self._logs(name)}") from None
         assert process.returncode == code, f"{output}\n{self._logs(name)}"
         return Done(process.returncode, output, self.run_of(name))

@@ -113,7 +113,7 @@ def test_a_program_with_nothing_to_save_ends_at_once(number: signal.Signals, is_
             if not is_early:
                 assert process.stdout.readline() == "deaf\n"
                 process.send_signal(number)
-            ended = process.wait(120)
+            ended = process.wait(300)
             is_interrupt = is_early or number is signal.SIGINT
             assert ended == -(signal.SIGINT if is_interrupt else number)
             assert ("KeyboardInterrupt" in process.stderr.read()) == is_interrupt

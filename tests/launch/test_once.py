@@ -82,7 +82,7 @@ def test_every_verb_that_starts_ranks_refuses_before_anything_is_made(verb: str,
     command = [sys.executable, "-m", "yoloscale", verb, *(["train"] if verb == "bench" else ["name=x"])]
     environment = {**os.environ, **TASK, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 2
     assert f"srun: `yoloscale {verb}` in each of 2 processes" in done.stderr
@@ -103,7 +103,7 @@ def test_torchrun_itself(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "yoloscale", "train"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode != 0
     assert "torchrun: `yoloscale train` in each of 2 processes" in done.stderr

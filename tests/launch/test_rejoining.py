@@ -49,7 +49,7 @@ def worlds(run: RunDirectory) -> list[int]:
 
 
 def all_end(run: RunDirectory, *launchers: subprocess.Popen[bytes], code: int = 0) -> None:
-    assert [each.wait(120) for each in launchers] == [code] * len(launchers), output_of(run, 0) + output_of(run, 1)
+    assert [each.wait(300) for each in launchers] == [code] * len(launchers), output_of(run, 0) + output_of(run, 1)
 
 
 def finish(run: RunDirectory, *launchers: subprocess.Popen[bytes]) -> None:
@@ -92,7 +92,7 @@ def test_a_node_that_comes_and_cannot_start_is_left_out(at_home: Config, standin
     until_attempt_trains(run, 3)
     until_step(run, read_progress(run).step + 100)  # longer than it takes to count on a node that came
     finish(run, first)
-    second.wait(120)
+    second.wait(300)
     assert worlds(run) == [1, 2, 1]
     cause = told(run, "regrouped")[-1]["cause"]
     assert cause.startswith("node 1 could not start (rank 1 on ")
@@ -161,7 +161,7 @@ def test_a_person_who_stops_the_run_while_it_saves_for_a_node_has_stopped_it(at_
         time.sleep(0.05)
     run.stop_request.touch()
     all_end(run, first, code=75)
-    second.wait(120)
+    second.wait(300)
     assert worlds(run) == [1]
     assert status(run).state == "preempted"
     assert not told(run, "regrouped")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src"
 HEAVY = {"torch", "torchvision", "ultralytics", "wandb", "numpy", "cv2", "PIL", "matplotlib", "polars"}
-LIMIT_S = 2.0  # the aim is 0.5 s on a quiet machine; tests share theirs
+LIMIT_S = 2.0  # of a CPU; the aim is 0.5 s, and a core that others use, too, is slower
 
 QUICK_COMMANDS = (
     ["--help"],
@@ -28,7 +28,9 @@ QUICK_COMMANDS = (
 def run(arguments: list[str], folder: Path, *python_flags: str) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
     command = [sys.executable, *python_flags, "-m", "yoloscale", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 @pytest.mark.parametrize("arguments", QUICK_COMMANDS, ids=" ".join)
@@ -41,11 +43,17 @@ def test_nothing_heavy_is_imported(arguments: list[str], tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [], "nothing is written either"
 
 
+def children_cpu_s() -> float:
+    """CPU seconds of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["runs"], ["train", "--dry-run"]], ids=" ".join)
 def test_it_answers_at_once(arguments: list[str], tmp_path: Path) -> None:
     seconds = list[float]()
-    while not seconds or (min(seconds) >= LIMIT_S and len(seconds) < 20):  # somebody else may need the machine, too
-        started = time.monotonic()
+    while not seconds or (min(seconds) >= LIMIT_S and len(seconds) < 20):
+        before = children_cpu_s()
         assert run(arguments, tmp_path).returncode == 0
-        seconds.append(time.monotonic() - started)
+        seconds.append(children_cpu_s() - before)
     assert min(seconds) < LIMIT_S, seconds

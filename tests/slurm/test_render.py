@@ -60,7 +60,7 @@ class Site:
     cache: Path
     cluster: SlurmCluster
 
-    def type(self, *words: str, timeout_s: float = 120, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    def type(self, *words: str, timeout_s: float = 300, **variables: str) -> subprocess.CompletedProcess[bytes]:
         """`yoloscale train WORDS`, typed in the folder."""
         command = [sys.executable, "-m", "yoloscale", "train", "cluster=slurm", "device=cpu", *SMALL, *words]
         environment = {**os.environ, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(self.cache), **variables}
@@ -189,7 +189,7 @@ def test_a_printed_script_piped_into_sbatch_trains(
         "data.shapes.train_images=16 data.shapes.val_images=8 data.shapes.image_size=64 model=yolo26n.yaml name=it"
     )
     command = [sys.executable, "-m", "yoloscale", "train", "cluster=slurm", *small.split(), "--dry-run"]
-    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=True).stdout
+    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=True).stdout
     assert not (tmp_path / "runs").exists()
     done = subprocess.run(["sbatch", "--parsable"], input=printed, cwd=tmp_path, capture_output=True, check=True)
     job = int(done.stdout)

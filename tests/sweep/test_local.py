@@ -42,7 +42,7 @@ def prepared(*tokens: str, **script: Any) -> SweepDirectory:
 
 def typed(*words: str, code: int = 0) -> str:
     command = [sys.executable, "-m", "yoloscale", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

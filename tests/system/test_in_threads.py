@@ -23,7 +23,7 @@ def test_results_come_in_the_order_of_the_files_though_several_are_at_work() -> 
     met = threading.Barrier(5)
 
     def work(chunk: Sequence[str]) -> str:
-        met.wait(60)  # one at a time would wait for the others
+        met.wait(300)  # one at a time would wait for the others
         return chunk[0]
 
     assert list(in_threads(work, FILES)) == FILES
@@ -49,7 +49,7 @@ def test_who_leaves_does_not_wait_for_the_rest(monkeypatch: pytest.MonkeyPatch) 
     def work(chunk: Sequence[str]) -> None:
         begun.extend(chunk)
         if len(begun) > 1:
-            left.wait(60)
+            left.wait(300)
 
     monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
     monkeypatch.setattr(module, "_THREADS", 1)

@@ -34,7 +34,7 @@ def test_a_rank_of_another_run_opens_no_log_there(tmp_path: Path) -> None:
     for folder in (tmp_path / "removed", tmp_path / "theirs"):
         environment = {**os.environ, "YOLOSCALE_RUN_ID": "aaaaaaaaaaaa", "YOLOSCALE_ATTEMPT": "1"}
         command = [sys.executable, "-m", "yoloscale.worker", str(folder)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"the folder {folder} ")
         assert "aaaaaaaaaaaa" in done.stderr
@@ -78,7 +78,7 @@ def test_an_error_of_settings_is_one_on_every_node(tmp_path: Path) -> None:
     left_out = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "YOLOSCALE_RUN_ID", "YOLOSCALE_ATTEMPT")
     environment = {name: value for name, value in os.environ.items() if name not in left_out}
     command = [sys.executable, "-m", "yoloscale.worker", str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2, done.stderr
     progress = Progress(attempt=1)
     for event in events.history(run):

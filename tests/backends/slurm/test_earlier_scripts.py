@@ -20,7 +20,7 @@ def test_what_they_start_is_what_the_script_of_today_starts(earlier: str, today:
     def said(module: str) -> tuple[int, str, str]:
         command = [sys.executable, "-m", f"yoloscale.{module}", str(tmp_path / "none"), "0"]
         environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, done.stdout, done.stderr.splitlines()[-1]
 
     assert said(earlier) == said(f"backends.slurm.{today}")

@@ -102,5 +102,5 @@ def test_shellcheck_finds_nothing(case: str) -> None:
 
 
 def _passes(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

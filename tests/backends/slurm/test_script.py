@@ -60,7 +60,7 @@ class Stage:
             input=script_of(job),
             env=environment,
             capture_output=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert not list(self.home.parent.rglob("x"))

@@ -22,7 +22,7 @@ from yoloscale.launch.run_folder import create_or_resume
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-def read_all(terminal: int, process: subprocess.Popen[bytes], timeout_s: float = 60) -> str:
+def read_all(terminal: int, process: subprocess.Popen[bytes], timeout_s: float = 300) -> str:
     seen, deadline = b"", time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         try:
@@ -85,7 +85,7 @@ def test_a_terminal_that_closes_costs_no_checkpoint(on_terminal: Callable[..., o
     os.close(terminal)
     if with_signal:
         process.send_signal(signal.SIGHUP)
-    assert process.wait(60) == (75 if with_signal else 0)
+    assert process.wait(300) == (75 if with_signal else 0)
     told = [record["event"] for record in lines_of(run)]
     assert ("preempted" if with_signal else "finished") in told
     assert told[-1] == "exited"

@@ -188,5 +188,5 @@ validate(resolve(compose([])))
 print([name for name in ("torch", "ultralytics", "wandb", "numpy", "cv2") if name in sys.modules])
 """
     environment = {"PYTHONPATH": ":".join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
     assert done.stdout.strip() == "[]", done.stderr

@@ -79,7 +79,7 @@ def test_the_number_of_processes_makes_no_difference(task: Task, cache: Path, tm
             shutil.copy(rendered / name, again)
     for part in (2, 0, 1):
         command = [sys.executable, "-m", "yoloscale.datasets.shapes.worker", str(again), str(part), "3"]
-        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=60)
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=300)
         # standard input is at its end: a worker takes its parent for dead and stops after ten images, here after all
     assert contents(again) == contents(rendered)
 
@@ -219,7 +219,7 @@ def _start(cache: Path, images: int, size: int) -> subprocess.Popen[str]:
 
 def test_two_processes_render_once_and_get_the_same(tmp_path: Path) -> None:
     started = [_start(tmp_path, 20, 64) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0].splitlines() for process in started]
+    outputs = [process.communicate(timeout=300)[0].splitlines() for process in started]
     assert [process.returncode for process in started] == [0, 0]
     assert outputs[0][-1] == outputs[1][-1]
     assert sum("rendering" in line for output in outputs for line in output) == 1

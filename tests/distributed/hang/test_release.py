@@ -119,7 +119,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
         try:
             waited = [process for rank, process in enumerate(processes) if behaviour is not is_stopped or rank != 1]
             for process in waited:
-                process.wait(150)
+                process.wait(300)
             codes = [process.poll() for process in processes]
         finally:
             for process in processes:

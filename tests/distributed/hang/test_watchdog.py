@@ -174,7 +174,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
         try:
             if pause_s:
                 resume_after(pause_s, processes)
-            waited = [process.wait(150) for rank, process in enumerate(processes) if rank not in killed]
+            waited = [process.wait(300) for rank, process in enumerate(processes) if rank not in killed]
             seconds = time.monotonic() - started
             codes: list[int | None] = [processes[rank].poll() for rank in range(world_size)]
         finally:

@@ -59,7 +59,7 @@ def _machine(folder: Path, name: str, pid: int | None, at_once: Barrier, *, one_
 
 def written_by_two(run: RunDirectory, *, pid: int | None = None, one_for_all: bool = False) -> list[dict[str, Any]]:
     spawn = multiprocessing.get_context("spawn")
-    at_once = spawn.Barrier(2, timeout=60)
+    at_once = spawn.Barrier(2, timeout=300)
     machines = [
         spawn.Process(target=_machine, args=(run.path, name, pid, at_once), kwargs={"one_for_all": one_for_all})
         for name in "ab"

@@ -51,7 +51,7 @@ class Follower:
         return str(self._file.read_text())
 
     def to_its_end(self) -> str:
-        assert self.process.wait(timeout=120) == 0, self.said
+        assert self.process.wait(timeout=300) == 0, self.said
         return self.said
 
 

@@ -64,7 +64,7 @@ def test_launchers_at_once_make_every_point_once_and_one_that_is_killed_costs_no
     first.send_signal(signal.SIGKILL)
     first.wait()
     third = launch(sweep)
-    assert [second.wait(120), third.wait(120)] == [0, 0]
+    assert [second.wait(300), third.wait(300)] == [0, 0]
     trials = [trial for trial in studies.load(sweep.journal).trials if trial.user_attrs.get("point")]
     done = [trial for trial in trials if trial.state.name == "COMPLETE"]
     assert {trial.user_attrs["point"] for trial in done} == {f"trial-{index:03d}" for index in range(12)}

@@ -82,7 +82,7 @@ def test_many_processes_append_to_one_journal(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     path.touch()
     writers = [subprocess.Popen([sys.executable, "-c", APPENDS, str(path), name]) for name in "abc"]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(300) for writer in writers] == [0, 0, 0]
     entries = [*Journal(path).read_logs(0)]
     assert len(entries) == 120
     for name in "abc":

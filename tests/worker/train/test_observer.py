@@ -49,7 +49,7 @@ class Made:
         self.observer = RunObserver(RunDirectory(folder), csv, self.trackers, **given)
 
     def told(self, exit_code: int = 0) -> list[tuple[int, dict[str, float]]]:
-        self.trackers.close(exit_code, timeout_s=10)
+        self.trackers.close(exit_code, timeout_s=300)
         return self.tracker.logged
 
 
