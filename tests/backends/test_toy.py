@@ -13,9 +13,9 @@ import psutil
 import pytest
 from tests.backends.toy import backend
 
-from yoloscale.backends import registry
 from yoloscale.backends.status import status
 from yoloscale.cli.main import main
+from yoloscale.config.launchers import MODULES
 from yoloscale.exit_codes import BAD_CONFIG, FINISHED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
@@ -30,7 +30,7 @@ PATIENCE_S, POLL_S = 120.0, 0.05
 
 @pytest.fixture(autouse=True)
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(registry.MODULES, "toy", backend.__name__)
+    monkeypatch.setitem(MODULES, "toy", backend.__name__)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT / "src", ROOT, ROOT / "tests" / "standin"))))
     monkeypatch.chdir(tmp_path)
     yield

@@ -6,6 +6,7 @@ import pytest
 
 from yoloscale.config import freeze as freeze_module
 from yoloscale.config.check.logger import logger_problems
+from yoloscale.errors import ConfigError
 from yoloscale.sweep import configure as module
 
 from .conftest import Configured, Frozen
@@ -31,3 +32,9 @@ def test_what_frozen_points_have_in_common_is_parsed_once(
     again = configured(*WORDS)
     assert [each.config.seed for each in again.points] == list(range(5))
     assert len(lines) < whole + 5 * 5, "the seed, the name and the id of each, and the rest once"
+
+
+def test_a_launcher_that_nobody_knows_is_told_with_the_other_problems(configured: Configured) -> None:
+    with pytest.raises(ConfigError) as raised:
+        configured("cluster.launcher=foo", "lr0=0.1,abc", "epochs=1,0")
+    assert {problem.key for problem in raised.value.problems} == {"cluster.launcher", "lr0"}

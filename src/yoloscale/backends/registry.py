@@ -1,6 +1,6 @@
 """The back ends there are, and what is asked of all of them.
 
-Adding one: a package below `backends/` with a module that has a `BACKEND`, and a row here.
+Adding one: a package below `backends/` with a module that has a `BACKEND`, and a row in config/launchers.py.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection
 from typing import cast
 
 from yoloscale.backends.base import Backend
-from yoloscale.config.schema import LOCAL, ClusterConfig, Config
+from yoloscale.config.keys import describe
+from yoloscale.config.launchers import LOCAL, MODULES
+from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.runs.jobs import UNNAMED, Answer, Ask, Job, NoAnswer, backend_of
-
-MODULES = {"slurm": "yoloscale.backends.slurm.backend"}  # by `cluster.launcher`; loaded when it is needed
+from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer, backend_of
 
 
 def of(cluster: ClusterConfig) -> Backend | None:
@@ -23,7 +23,7 @@ def of(cluster: ClusterConfig) -> Backend | None:
     if cluster.launcher == LOCAL:
         return None
     if cluster.launcher not in MODULES:
-        instead = f"write {', '.join([LOCAL, *MODULES])}" if len(MODULES) > 1 else f"write {LOCAL} or {UNNAMED}"
+        instead = f"write {describe('cluster.launcher')}"
         raise ConfigError(Problem("cluster.launcher", repr(cluster.launcher), instead))
     return _load(cluster.launcher)
 

@@ -11,6 +11,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, Union
 
+from yoloscale.config.launchers import launchers
 from yoloscale.config.schema import Config
 
 # Arguments that take one value or several: a comma makes a list of them, never a sweep.
@@ -69,14 +70,21 @@ def switched_on(group: str) -> str:
     return _BELOW_NULL.get(group) or f"add {group.replace('.', '=')}"
 
 
+def words_of(key: str) -> list[str] | None:
+    """The only words that the key takes where its type is text, but its values are rows of a table; else None."""
+    return launchers() if key == "cluster.launcher" else None
+
+
 def is_text(key: str) -> bool:
     """Whether the key takes any text (names, paths, addresses)."""
-    return str in members(known()[key])
+    return str in members(known()[key]) and words_of(key) is None
 
 
 def describe(key: str) -> str:
     """What the key takes, in words."""
     hint = known()[key]
+    if choices := words_of(key):
+        return f"one of {', '.join(choices)}"
     words = [_describe(member) for member in members(hint)]
     if key in LIST_LIKE and not all(typing.get_origin(member) is list for member in members(hint)):
         words = ["a value or a list of values"]

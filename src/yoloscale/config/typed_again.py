@@ -10,9 +10,10 @@ from typing import Any
 
 from yoloscale.config.check.service_variables import with_variables
 from yoloscale.config.keys import switched_on
+from yoloscale.config.launchers import LOCAL
 from yoloscale.config.resolve import adopt, resolve
 from yoloscale.config.resuming import ASKED, FREE_GROUPS, Done
-from yoloscale.config.schema import LOCAL, ClusterConfig, Config, Device, OriginConfig
+from yoloscale.config.schema import ClusterConfig, Config, Device, OriginConfig
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.topology import KEPT, differences, moved
 from yoloscale.errors import ConfigError, Problem

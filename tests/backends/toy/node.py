@@ -8,9 +8,9 @@ from pathlib import Path
 
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.attempts import run_attempts
-from yoloscale.backends import registry
 from yoloscale.backends.run_lock import lock
 from yoloscale.config.freeze import load
+from yoloscale.config.launchers import MODULES
 from yoloscale.errors import ConfigError
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.system.waiting import retry
@@ -28,7 +28,7 @@ LOCK_PATIENCE_S, LOCK_POLL_S = 60.0, 0.05  # the command that has submitted the 
 
 
 def main() -> int:
-    registry.MODULES["toy"] = "tests.backends.toy.backend"
+    MODULES["toy"] = "tests.backends.toy.backend"
     job = sys.stdin.readline().strip()
     run = owned(RunDirectory(Path(sys.argv[1])), sys.argv[2])
     taken = retry(lambda: lock(run, job=job), ConfigError, LOCK_PATIENCE_S, LOCK_POLL_S)

@@ -140,6 +140,25 @@ def test_all_problems_at_once() -> None:
     assert found["cluster.device"] == "'tpu' | write one of auto, cuda, cpu"
 
 
+@pytest.mark.parametrize("word", ["foo", "Slurm", "local,slurm", "null", ""])
+def test_who_starts_the_nodes_is_a_choice_and_no_free_text(word: str) -> None:
+    found = problems(f"cluster.launcher={word}", "lr0=abc")
+    assert set(found) == {"cluster.launcher", "lr0"}
+    assert "one of local, slurm" in found["cluster.launcher"]
+
+
+def test_an_unknown_launcher_of_a_recipe_has_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAUNCHER", "foo")
+    (tmp_path / "experiment").mkdir()
+    for name, value in (("plain", "foo"), ("named", "${oc.env:LAUNCHER}")):
+        text = f"# @package _global_\ncluster:\n  launcher: {value}\n"
+        (tmp_path / "experiment" / f"{name}.yaml").write_text(text)
+    [(key, text)] = problems("--config-dir", str(tmp_path), "experiment=plain").items()
+    assert (key, text) == (f"{tmp_path}/experiment/plain.yaml:3", "cluster.launcher: 'foo' | write one of local, slurm")
+    [(key, text)] = problems("--config-dir", str(tmp_path), "experiment=named").items()
+    assert (key, text) == ("cluster.launcher", "'foo' | write one of local, slurm")
+
+
 @pytest.mark.parametrize(
     ("argv", "key", "text"),
     [

@@ -52,6 +52,7 @@ INTERPOLATED = [
 ]
 WRONG = [
     ["lr0=abc", "epoch=3"],
+    ["lr0=abc", "cluster.launcher=foo"],
     ["model=nope"],
     ["data=custom"],
     ["data=coco8", "data.shapes.seed=1"],

@@ -190,6 +190,7 @@ def test_shuffled_values_are_all_there() -> None:
         ("", "--multirun", "nothing to sweep over"),
         ("cluster=local,slurm", "cluster", "one job array"),
         ("cluster.nodes=1,2", "cluster.nodes", "one job array"),
+        ("cluster.launcher=local,slurm", "cluster.launcher", "one job array"),
         ("cluster.partition=choice(a,b)", "cluster.partition", "one job array"),
         ("hydra.verbose=true,false", "hydra.verbose", "one value"),
         ("lr0=interval(0,1)", "lr0", "no list"),

@@ -27,11 +27,12 @@ from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.compose.flags import Flags, parsed, placed
 from yoloscale.config.compose.hydra_flags import run_hydra_flags
 from yoloscale.config.compose.hydra_settings import refuse_sweep, refuse_typed_sweep, unread
-from yoloscale.config.keys import describe, is_group, known, members, nullable_groups, switched_on
+from yoloscale.config.keys import describe, is_group, known, members, nullable_groups, switched_on, words_of
 from yoloscale.config.kinds import KINDS
+from yoloscale.config.launchers import LOCAL
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.node_paths import expanded, is_of_a_job
-from yoloscale.config.schema import LOCAL, ClusterConfig, Config, DataCheck, Task
+from yoloscale.config.schema import ClusterConfig, Config, DataCheck, Task
 from yoloscale.config.typed import build
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.remarks import Say, silent
@@ -180,6 +181,10 @@ def compose_tree(config_name: str, overrides: list[str], *, with_hydra: bool = F
     try:
         with initialize_config_dir(str(configs_folder()), job_name="yoloscale", version_base="1.3"):
             tree = hydra_compose(config_name, overrides, return_hydra_config=True)
+        launcher = tree.cluster.launcher
+        if not _does_take("cluster.launcher", launcher):
+            unknown = Problem("cluster.launcher", repr(launcher), f"write {describe('cluster.launcher')}")
+            raise ConfigError(_in_recipes(overrides) or [unknown])
         return tree if with_hydra else _without_hydra(tree, say)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(_in_recipes(overrides) or [_from_hydra(error)]) from error
@@ -228,7 +233,8 @@ def _does_take(key: str, value: Any) -> bool:
         OmegaConf.update(OmegaConf.structured(_alone(known()[key])), "value", value, merge=True)
     except (OmegaConfBaseException, ValueError):
         return False
-    return True
+    words = words_of(key)
+    return words is None or value in words
 
 
 @cache

@@ -7,7 +7,6 @@ from yoloscale.config.schema.job import ContainerRuntime, JobConfig
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.schema.sweep import Pruner, Sampler, SearchConfig, SweepConfig, TrialConfig
 from yoloscale.config.schema.train import (
-    LOCAL,
     CheckpointConfig,
     ClusterConfig,
     Config,
@@ -29,7 +28,6 @@ from yoloscale.config.schema.train import (
 from yoloscale.config.tasks import LabelKind, Task
 
 __all__ = [
-    "LOCAL",
     "CheckpointConfig",
     "ClusterConfig",
     "Config",

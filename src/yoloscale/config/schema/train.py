@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from yoloscale.config.launchers import LOCAL
 from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.config.schema.slurm import SlurmConfig
 from yoloscale.config.schema.sweep import SweepConfig, TrialConfig
 from yoloscale.config.tasks import Task
-
-LOCAL = "local"  # the launcher of ranks on this machine
 
 
 class Device(str, Enum):
@@ -98,7 +97,7 @@ class DataConfig:
 class ClusterConfig(SlurmConfig):
     """Where the ranks run. Written once; world size, batch split, threads and torchrun flags derive from it."""
 
-    launcher: str = LOCAL  # who starts the nodes: a row of backends/registry.py
+    launcher: str = LOCAL  # who starts the nodes: one of config/launchers.py
     nodes: int = 1
     procs_per_node: int | None = None  # None: GPUs visible, else 2; resolved when the run is frozen
     device: Device = Device.auto
