@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoloscale.runs.tail import TextTail
+from yoloscale.runs.tail import Lines
 
 _BLOCK = re.compile(
     r"^\s*rank\s*: (?P<rank>\d+) \(local_rank: \d+\)\n"
@@ -35,13 +35,13 @@ class AgentLog:
     def __init__(self, path: Path) -> None:
         self.closed_pids: list[int] = []  # ranks that the agent told to end because another one had ended badly
         self.death_signal: signal.Signals | None = None  # as `death_signal` says
-        self._tail = TextTail(path)
+        self._lines = Lines(path)
 
     def look(self) -> None:
         """Take in what is new."""
-        if new := self._tail.new():
-            self.closed_pids += closed_pids(new)
-            self.death_signal = self.death_signal or death_signal(new)
+        text = b"\n".join(self._lines.new()).decode(errors="replace")
+        self.closed_pids += closed_pids(text)
+        self.death_signal = self.death_signal or death_signal(text)
 
 
 def rank_exits(log: str) -> list[RankExit]:

@@ -163,7 +163,7 @@ class Backend(Protocol):
         """Send a signal to ranks on the nodes of a job; those that got it, None where this machine cannot."""
 
     def output(self, folder: Path, job: str) -> Path:
-        """Where the words of a job go that are no rank's: below `folder`, as `…-ID.out` (runs/job_output.py)."""
+        """Where the words of a job go that are no rank's: below `folder`, as `…-ID.out` (runs/jobs.py)."""
 
     def watch_command(self, jobs: Sequence[str]) -> str:
         """What a person types to see jobs in the scheduler's own words."""

@@ -20,7 +20,8 @@ def validate(
 ) -> list[Problem]:
     """Problems of a resolved config on a machine (this one, unless another is given); empty if it can start.
 
-    `of_logger` reads files of this person's: who validates many configs remembers what it has told.
+    `of_logger` reads files of this person's: who validates many configs remembers what it has told. SLURM's keys stand
+    in the cluster section itself: for ranks on this machine its check says that they would go unread.
     """
     backend = registry.of(config.cluster)
     return train.validate(config, machine, slurm_only if backend is None else backend.check, of_logger)

@@ -58,7 +58,9 @@ def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Ru
     run.check()
     taken = RunLock(run, os.open(run.node_lock(node_rank), os.O_RDWR | os.O_CREAT, 0o644))
     try:
-        _flock(taken, is_first=node_rank == 0, job=job)
+        is_locked = try_lock(taken.descriptor)
+        if is_locked is False or (is_locked is None and node_rank == 0 and _goes_on(run, job)):
+            raise ConfigError(_in_use(run, status(run, nobody)))
         if node_rank == 0:
             refuse_if_submitted(run, job)  # after the lock: who had it may have submitted the run just now
         if run.config.exists():
@@ -82,14 +84,6 @@ def refuse_if_submitted(run: RunDirectory, job: str | None = None) -> None:
         return  # the lock has told
     if (found.is_active or is_unanswered) and found.job not in (None, *own):
         raise ConfigError(_in_use(run, found))
-
-
-def _flock(taken: RunLock, *, is_first: bool, job: str | None) -> None:
-    is_locked = try_lock(taken.descriptor)
-    if is_locked is None:
-        is_locked = not is_first or not _goes_on(taken.run, job)
-    if not is_locked:
-        raise ConfigError(_in_use(taken.run, status(taken.run, nobody)))
 
 
 def _goes_on(run: RunDirectory, job: str | None) -> bool:

@@ -19,7 +19,7 @@ from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import EventTail
-from yoloscale.runs.job_output import output_of
+from yoloscale.runs.jobs import output_of
 from yoloscale.runs.tail import Tail, last_lines
 
 POLL_S = 0.2

@@ -45,7 +45,7 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
         raise ConfigError(problems)
     groups = [key for key, value in given if key in _SECTIONS and isinstance(value, (str, list))]
     wanted = frozen
-    if groups:  # a path has the variables of the node where the run is on SLURM
+    if groups:  # a path has the variables of the node where the run is a job
         is_placed = "cluster" in groups or "cluster.launcher" in dict(given)
         here = () if is_placed else (f"cluster.launcher={frozen.cluster.launcher}",)
         composed = compose(replace(line, tokens=(*line.tokens, *here)))

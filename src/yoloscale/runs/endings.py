@@ -11,9 +11,8 @@ from yoloscale.runs.directory import RunDirectory
 
 def record_failure(run: RunDirectory, job: str | None, error: str, *, start: str | None = None) -> None:
     """The run has failed in this job, and nobody goes on with it; `start` is that of the srun which found it out."""
-    attempt = events.last_attempt(events.history(run))
     failed = events.Failed(
-        attempt=attempt,
+        attempt=events.last_attempt(events.history(run)),
         rank=None,
         host=socket.gethostname(),
         error=error,
@@ -23,17 +22,20 @@ def record_failure(run: RunDirectory, job: str | None, error: str, *, start: str
         start=start,
     )
     events.note(run, failed)
-    events.note(run, events.Exited(attempt=attempt, exit_code=FAILED, job=job))
+    _exit(run, job, FAILED)
 
 
 def record_stop(run: RunDirectory, job: str) -> None:
     """The ranks have saved and stopped, and the job is not requeued."""
-    attempt = events.last_attempt(events.history(run))
-    events.note(run, events.Exited(attempt=attempt, exit_code=STOPPED, job=job, final=True))
+    _exit(run, job, STOPPED, is_final=True)
 
 
 def record_cancel(run: RunDirectory, job: str) -> None:
     """A person has stopped this job."""
-    attempt = events.last_attempt(events.history(run))
     events.note(run, events.Cancelled(job=job))
-    events.note(run, events.Exited(attempt=attempt, exit_code=INTERRUPTED, job=job))
+    _exit(run, job, INTERRUPTED)
+
+
+def _exit(run: RunDirectory, job: str | None, code: int, *, is_final: bool = False) -> None:
+    attempt = events.last_attempt(events.history(run))
+    events.note(run, events.Exited(attempt=attempt, exit_code=code, job=job, final=is_final))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.sweep_directory import sweep_of
 
 UNNAMED = "slurm"  # the back end whose job ids are on record without its name
 
@@ -54,6 +56,16 @@ def _taken_at(job: re.Pattern[str], run: RunDirectory) -> float | None:
         return None  # far quicker than reading the lines of a thousand runs
     times = [event.time for event in events.history(run) if job.fullmatch(events.job_of(event) or "")]
     return max(times, default=None)
+
+
+def output_of(run: RunDirectory, job: str | None) -> Path | None:
+    """The output of a run's job; None if there is none, as before the job starts, or where a site puts it elsewhere."""
+    if job is None:
+        return None
+    sweep = sweep_of(run)
+    folders = [run.job] if sweep is None else [run.job, sweep.job]  # that of an array lies with the sweep
+    name = f"{backend_of(job)}-{job.rpartition(':')[2]}.out"
+    return next((path for folder in folders if (path := folder / name).is_file()), None)
 
 
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")

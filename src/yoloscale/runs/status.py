@@ -28,8 +28,7 @@ from yoloscale.exit_codes import INTERRUPTED, STOPPED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import Event, EventTail, Failed
 from yoloscale.runs.goodput import starts_of, time_spent
-from yoloscale.runs.job_output import output_of
-from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer, nobody
+from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer, nobody, output_of
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import RunState, active, asks, state_of
 from yoloscale.runs.tail import Tail

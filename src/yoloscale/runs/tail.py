@@ -27,17 +27,6 @@ class Tail:
         return [record for line in lines if (record := parse(line)) is not None]
 
 
-class TextTail:
-    """Gives the whole lines of a text file once, as one text."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = Lines(path)
-
-    def new(self) -> str:
-        """What was appended since the last call, up to the end of the last whole line."""
-        return "".join(line.decode(errors="replace") + "\n" for line in self._lines.new())
-
-
 class Lines:
     """Gives each whole line of a file once, without its end; `offset` is where the next one begins."""
 

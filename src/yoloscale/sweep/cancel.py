@@ -19,16 +19,16 @@ from yoloscale.sweep.launchers import SweepLauncher
 from yoloscale.sweep.search.submit import queued
 from yoloscale.system.waiting import wait_until
 
-POLL_S = 3.0  # each time SLURM is asked
+POLL_S = 3.0  # each time a scheduler is asked
 LOCAL_POLL_S = 0.2
 
 
 def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: float = 120.0) -> tuple[int, int]:
     """Cancel all that are queued or running, and wait; how many there were, and how many of them have not ended yet.
 
-    Launchers of the sweep that train its points on machines start no other. `at_once`: SLURM ends those that train,
-    too, and lets them live for its KillWait; on this machine they are killed. Raises ConfigError if there is nothing
-    to cancel, or SLURM does not answer.
+    Launchers of the sweep that train its points on machines start no other. `at_once`: a scheduler ends those that
+    train, too, and lets them live for as long as it does (KillWait of SLURM); on this machine they are killed. Raises
+    ConfigError if there is nothing to cancel, or a scheduler does not answer.
     """
     here, points = launchers.alive(sweep), sweep.runs()  # read once: those of a search become more
     active = [(run, found) for run, found in zip(points, statuses(points), strict=True) if found.is_taken]

@@ -13,7 +13,7 @@ from yoloscale.runs.status import Status
 from yoloscale.system.formatting import counted
 
 AGAIN_S = 2.0  # until a point that somebody else has is looked at again
-AGAIN_ON_SLURM_S = 30.0  # SLURM is asked for it
+AGAIN_IN_JOB_S = 30.0  # a scheduler is asked for it
 _OVER = ("finished", "failed", "cancelled")
 
 
@@ -65,7 +65,7 @@ class GridSource:
     def ended(self, run: RunDirectory, found: Status) -> None:
         """With an active status, somebody else has it."""
         if found.is_active:
-            wait_s = AGAIN_S if found.job is None else AGAIN_ON_SLURM_S
+            wait_s = AGAIN_S if found.job is None else AGAIN_IN_JOB_S
             self._elsewhere.append((time.monotonic() + wait_s, run))
 
     def _is_over(self, run: RunDirectory) -> bool:

@@ -57,7 +57,7 @@ def run_sweep(
 ) -> PoolEnd:
     """Train the points that a source gives, in this process's main thread, until they have ended or are stopped.
 
-    They stop before the end of the SLURM job that this is typed in; `cluster.time` is a limit of each point alone.
+    They stop before the end of the job that this is typed in; `cluster.time` is a limit of each point alone.
 
     `conclude` is called at the end, while others still see that this launcher is at work.
     """

@@ -1,4 +1,4 @@
-"""The points of a sweep as one SLURM job array."""
+"""The points of a sweep as jobs of a scheduler: one array, or several."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def submit_points(
             for run, job in waiting:
                 record_cancel(run, job)
             if is_new:
-                shutil.rmtree(sweep.path, ignore_errors=True)  # what sbatch said is raised
+                shutil.rmtree(sweep.path, ignore_errors=True)  # what the scheduler said is raised
         raise
     finally:  # also after Ctrl-C: what was submitted by then stays
         if arrays:

@@ -43,7 +43,10 @@ def this_machine() -> Machine:
 
 def show_instances(environ: Mapping[str, str]) -> dict[str, str]:
     """What to add to the environment of ranks on GPUs, so that they see every instance where GPUs are cut (MIG)."""
-    return mig.names_if_unsaid(_gpus()[1], environ) if VISIBLE_GPUS not in environ else {}
+    if VISIBLE_GPUS in environ:  # somebody has chosen among them
+        return {}
+    instances = _gpus()[1]
+    return {VISIBLE_GPUS: ",".join(one.name for one in instances)} if instances else {}
 
 
 def _gpus() -> tuple[int, list[mig.Instance]]:

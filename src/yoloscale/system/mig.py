@@ -31,11 +31,6 @@ def instances(nvml: Any) -> list[Instance]:
     return found if is_cut else []
 
 
-def names_if_unsaid(found: list[Instance], environ: Mapping[str, str]) -> dict[str, str]:
-    """The variable that shows the ranks of a node every instance, where nobody has chosen among them. Pure."""
-    return {VISIBLE_GPUS: ",".join(one.name for one in found)} if found and VISIBLE_GPUS not in environ else {}
-
-
 def own_instance(environ: Mapping[str, str], local_rank: int) -> dict[str, str]:
     """The variable that shows a rank its own instance alone; empty where those shown are no instances. Pure."""
     names = [name.strip() for name in environ.get(VISIBLE_GPUS, "").split(",")]

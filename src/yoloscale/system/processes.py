@@ -22,17 +22,8 @@ class ChildProcess:
 
         Must be called in the main thread: the kernel watches the thread that started it.
         """
-        self._wrapped = [sys.executable, "-I", "-S", str(PARENT_DEATH), str(os.getpid()), *argv]
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                self._wrapped,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=tuple(keep_open),
-            )
+        wrapped = [sys.executable, "-I", "-S", str(PARENT_DEATH), str(os.getpid()), *argv]
+        self._process = _start(wrapped, log, environment, keep_open)
 
     @property
     def pid(self) -> int:
@@ -56,17 +47,24 @@ def start_detached(argv: Sequence[str], log: Path, *, keep_open: Sequence[int] =
 
     Output goes to the end of `log`. It inherits the descriptors `keep_open`, under the same numbers, and no other.
     """
+    process = _start(argv, log, None, keep_open)
+    process.returncode = 0  # not ours to wait for: keeps Popen from warning about a child it thinks forgotten
+    return process.pid
+
+
+def _start(
+    argv: Sequence[str], log: Path, environment: Mapping[str, str] | None, keep_open: Sequence[int]
+) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             list(argv),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=tuple(keep_open),
         )
-    process.returncode = 0  # not ours to wait for: keeps Popen from warning about a child it thinks forgotten
-    return process.pid
 
 
 def describe_exit(exit_code: int) -> str:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from typing import Any
 
 from yoloscale.backends.slurm.check_environment import environment_problems
-from yoloscale.backends.slurm.check_sbatch import ONE_LINE, UNWRITABLE, sbatch_problems
+from yoloscale.config.compose.sbatch_options import INSTEAD
 from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.config.schema.job import ContainerRuntime
 from yoloscale.config.schema.slurm import OPTIONS, SlurmConfig, gpus_in, gpus_of, is_exclusive, passed_through
 from yoloscale.errors import Problem
 
 _GPUS = re.compile(r"([^\s:,]+:)?[0-9]+")
+_OPTION = re.compile(r"[A-Za-z][A-Za-z0-9-]+")
+_UNWRITABLE = re.compile(r"[\n\r\0]")  # sbatch reads a line behind #SBATCH, and has no way to write these
+_ONE_LINE = "write it on one line; sbatch takes no line breaks"
 _EXCLUSIVE = ("true", "false", "user", "mcs", "topo")
 _MOUNT = re.compile(r"/[^:,\n]*:/[^:,\n]*(:[^:,\n]+)?")
 
 
 def slurm_problems(cluster: ClusterConfig) -> list[Problem]:
     """Problems of a resolved cluster section with launcher=slurm."""
-    problems = [*_texts(cluster), *_gpus(cluster), *_derived(cluster), *_options(cluster), *_container(cluster)]
-    return [*problems, *sbatch_problems(cluster), *environment_problems(cluster)]
+    problems = [*_texts(cluster), *_gpus(cluster), *_options(cluster), *_container(cluster)]
+    return [*problems, *_passed_through(cluster), *environment_problems(cluster)]
 
 
 def slurm_only(cluster: ClusterConfig) -> list[Problem]:
@@ -44,8 +48,8 @@ def _texts(cluster: ClusterConfig) -> list[Problem]:
             continue
         if not value.strip():
             problems.append(Problem(f"cluster.{name}", repr(value), "write a value, or leave it out"))
-        elif UNWRITABLE.search(value) if name in OPTIONS else "\0" in value:
-            problems.append(Problem(f"cluster.{name}", repr(value), ONE_LINE))
+        elif _UNWRITABLE.search(value) if name in OPTIONS else "\0" in value:
+            problems.append(Problem(f"cluster.{name}", repr(value), _ONE_LINE))
     for name in ("python", "template", "container_python"):
         value = getattr(cluster, name)
         if value is not None and value.startswith("~"):
@@ -98,15 +102,12 @@ def _gpu_count(cluster: ClusterConfig, written: str) -> Problem | None:
     return None
 
 
-def _derived(cluster: ClusterConfig) -> list[Problem]:
-    if cluster.rdzv_endpoint is None:
-        return []
-    instead = "leave it out: the ranks meet on the first node that SLURM gives"
-    return [Problem("cluster.rdzv_endpoint", f"{cluster.rdzv_endpoint!r} with launcher=slurm", instead)]
-
-
 def _options(cluster: ClusterConfig) -> list[Problem]:
     problems = []
+    if cluster.rdzv_endpoint is not None:
+        instead = "leave it out: the ranks meet on the first node that SLURM gives"
+        found = f"{cluster.rdzv_endpoint!r} with launcher=slurm"
+        problems.append(Problem("cluster.rdzv_endpoint", found, instead))
     if cluster.exclusive is not None and cluster.exclusive.lower() not in _EXCLUSIVE:
         problems.append(Problem("cluster.exclusive", repr(cluster.exclusive), f"one of {', '.join(_EXCLUSIVE)}"))
     others = [name for name in ("mem-per-cpu", "mem-per-gpu") if name in passed_through(cluster)]
@@ -132,3 +133,37 @@ def _container(cluster: ClusterConfig) -> list[Problem]:
             instead = "write HOST:CONTAINER, two absolute paths without commas and colons, like /data/coco:/data/coco"
             problems.append(Problem("cluster.container_mounts", repr(mount), instead))
     return problems
+
+
+def _passed_through(cluster: ClusterConfig) -> list[Problem]:
+    """`cluster.sbatch`, the options that are handed on as they are."""
+    problems, seen = list[Problem](), set[str]()
+    for written, value in cluster.sbatch.items():
+        name = written.replace("_", "-")
+        problem = _name_problem(name, name in seen) or _value_problem(value)
+        if problem is not None:
+            found, instead = problem
+            problems.append(Problem(f"cluster.sbatch.{written}", found, instead))
+        seen.add(name)
+    return problems
+
+
+def _name_problem(name: str, is_second: bool) -> tuple[str, str] | None:
+    if not _OPTION.fullmatch(name):
+        return "no long option", "write the name without dashes before it, as in cluster.sbatch.nodelist=node1"
+    if is_second:
+        return "given twice, with `_` and with `-`", "write it once"
+    if name in INSTEAD:
+        return "set by yoloscale itself, or by a key of its own", INSTEAD[name]
+    short_for = [option for option in INSTEAD if option.startswith(name)]
+    if short_for:  # getopt takes a beginning for the whole
+        return f"sbatch reads it as --{short_for[0]}", f"write the whole name, or: {INSTEAD[short_for[0]]}"
+    return None
+
+
+def _value_problem(value: Any) -> tuple[str, str] | None:
+    if not isinstance(value, (str, int, float, bool, type(None))):
+        return f"{value!r}", "write one value: text, a number, or true for an option that has none"
+    if isinstance(value, str) and _UNWRITABLE.search(value):
+        return f"{value!r}", _ONE_LINE
+    return None

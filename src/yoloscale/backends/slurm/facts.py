@@ -82,8 +82,8 @@ def has_lost_node(nodelist: str) -> bool:
 
 def parse(shown: str) -> Facts:
     """Read the lines of `scontrol show job` for one job."""
-    preempted, limit_s = _value(shown, "PreemptTime"), _seconds(_value(shown, "TimeLimit"))
-    left_s = limit_s - _seconds(_value(shown, "RunTime")) if limit_s else None
+    preempted, time_s = _value(shown, "PreemptTime"), seconds_of(_value(shown, "TimeLimit"))
+    left_s = None if time_s is None else time_s - (seconds_of(_value(shown, "RunTime")) or 0.0)
     return Facts(
         state=_value(shown, "JobState") or "UNKNOWN",
         restarts=int(_value(shown, "Restarts") or 0),
@@ -100,9 +100,9 @@ def _value(shown: str, key: str) -> str | None:
     return found[1] if found else None
 
 
-def _seconds(text: str | None) -> float:
-    """A duration as SLURM prints it; 0 if it is none, like UNLIMITED."""
+def seconds_of(text: str | None) -> float | None:
+    """A duration as SLURM prints it; None for UNLIMITED and its like."""
     try:
         return float(limit_s(text or ""))
     except ValueError:
-        return 0.0
+        return None

@@ -107,7 +107,7 @@ def _carry_out(run: RunDirectory, job: str, decision: RequeueDecision, *, step: 
     if decision.action is Action.requeue:
         if decision.broken is not None:
             return _requeue_elsewhere(run, job, decision, step=step, count=count)
-        return _requeue(run, job, decision, restarts=restarts_of(os.environ), step=step, count=count)
+        return _requeue(run, job, decision, step=step, count=count)
     if decision.action is Action.leave:
         events.note(run, events.Requeued(job=job, by="slurm", step=step, count=count, cause=decision.cause))
     if decision.action is Action.end and decision.exit_code == STOPPED:
@@ -127,8 +127,7 @@ def _requeue_elsewhere(run: RunDirectory, job: str, decision: RequeueDecision, *
     assert decision.broken is not None, "asked for"
     nodes = excluded(events.history(run), job, load(run.config).cluster.exclude, decision.broken)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SLURM ends the job meanwhile; it kills whoever takes too long
-    restarts = restarts_of(os.environ)
-    code = _requeue(run, job, decision, restarts=restarts, step=step, count=count)
+    code = _requeue(run, job, decision, step=step, count=count)
     if code == FAILED:
         return code
     try:
@@ -139,7 +138,7 @@ def _requeue_elsewhere(run: RunDirectory, job: str, decision: RequeueDecision, *
     return code
 
 
-def _requeue(run: RunDirectory, job: str, decision: RequeueDecision, *, restarts: int, step: int, count: int) -> int:
+def _requeue(run: RunDirectory, job: str, decision: RequeueDecision, *, step: int, count: int) -> int:
     """On record first: from the moment that SLURM knows, this process may be killed."""
     requeued = events.Requeued(
         job=job,
@@ -151,7 +150,7 @@ def _requeue(run: RunDirectory, job: str, decision: RequeueDecision, *, restarts
     )
     events.note(run, requeued)
     try:
-        requeue_job(job, restarts)
+        requeue_job(job, restarts_of(os.environ))
     except SlurmError as error:
         record_failure(run, job, f"job {job} could not be requeued: {error.said}")
         return FAILED

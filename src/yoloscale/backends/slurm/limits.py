@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from yoloscale.backends.slurm.commands import SlurmError, call
+from yoloscale.backends.slurm.facts import seconds_of
 from yoloscale.backends.slurm.site import default_partition, partition_of
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.config.schema.slurm import is_exclusive, passed_through
 from yoloscale.errors import Problem
-from yoloscale.system.durations import limit_s
 from yoloscale.system.remarks import Say
 from yoloscale.system.slurm_step import job_of
 
@@ -89,7 +89,7 @@ def defaults(cluster: ClusterConfig, site: Site) -> list[str]:
     lines = []
     limit = _value(block, "DefaultTime")
     limit = _value(block, "MaxTime") if limit in (None, "NONE") else limit
-    if _asked_time(cluster) is None and _seconds(limit) is not None:
+    if _asked_time(cluster) is None and seconds_of(limit) is not None:
         again = "; a run that is not finished by then goes on, requeued" if cluster.max_requeues else ""
         lines.append(f"cluster.time is not given: partition {names[0]} ends a job after {limit}{again}")
     says_memory = cluster.mem is not None or is_exclusive(cluster) or any(name.startswith("mem") for name in given)
@@ -108,7 +108,7 @@ def _wall_time(cluster: ClusterConfig, site: Site) -> list[Problem]:
     key, text, seconds = asked
     longest = [(_value(partition_of(site.partitions, name), "MaxTime"), name) for name in _partitions(cluster, site)]
     may_be_lifted = cluster.qos is not None or cluster.reservation is not None
-    limits = [(_seconds(limit), f"partition {name}", limit) for limit, name in longest] if not may_be_lifted else []
+    limits = [(seconds_of(limit), f"partition {name}", limit) for limit, name in longest] if not may_be_lifted else []
     for found in (limits, _account_limits(cluster, site, 3), _qos_limits(cluster, site, 2)):
         if found and all(limit is not None and limit < seconds for limit, _, _ in found):
             _, who, words = max(found, key=lambda entry: entry[0] or 0.0)
@@ -154,7 +154,7 @@ def _asked_time(cluster: ClusterConfig) -> tuple[str, str, float] | None:
     """Key, words and seconds of the limit that was asked for."""
     typed = passed_through(cluster).get("time")
     key, text = ("cluster.time", cluster.time) if typed is None else ("cluster.sbatch.time", str(typed))
-    seconds = _seconds(text)
+    seconds = seconds_of(text)
     return None if text is None or seconds is None else (key, text, seconds)
 
 
@@ -190,15 +190,7 @@ def _qos_limits(cluster: ClusterConfig, site: Site, column: int) -> list[tuple[f
 
 def _limit(text: str) -> float | None:
     """A number of jobs, or seconds of a time; None where there is no limit."""
-    return float(text) if text.isdigit() else _seconds(text)
-
-
-def _seconds(text: str | None) -> float | None:
-    """A duration as SLURM prints it; None for UNLIMITED and its like."""
-    try:
-        return float(limit_s(text or ""))
-    except ValueError:
-        return None
+    return float(text) if text.isdigit() else seconds_of(text)
 
 
 def _value(shown: str, key: str) -> str | None:

@@ -19,7 +19,7 @@ from yoloscale.agent.nodes import wait_for_first_node
 from yoloscale.agent.outcome import Outcome
 from yoloscale.agent.previous_start import end_leftovers
 from yoloscale.agent.restarts import cause
-from yoloscale.backends.run_lock import RunLock, lock
+from yoloscale.backends.run_lock import lock
 from yoloscale.backends.slurm.failures import refuse_after_failures
 from yoloscale.backends.slurm.requeue_policy import requeues_without_progress, unrecorded_requeue, was_cancelled
 from yoloscale.config.freeze import load
@@ -87,7 +87,7 @@ def refuse_wrong_shape(config: Config, step: SlurmStep | None) -> None:
 
 
 def _first(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
-    taken = _take(run, step)
+    taken = retry(lambda: lock(run, job=step.job), ConfigError, LOCK_PATIENCE_S, LOCK_POLL_S)
     try:
         if (ended := _ended_before(run, step)) is not None:
             return ended
@@ -96,7 +96,7 @@ def _first(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
             return ended
         end_leftovers(run, _say)
         check_on_node(run, config, step)
-        return run_attempts(run, config, _observer(), step=step)
+        return run_attempts(run, config, Observer(say=_say), step=step)
     finally:
         taken.release()
 
@@ -126,7 +126,7 @@ def _note_requeue(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome
 def _other(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
     check_on_node(run, config, step)
     announced = wait_for_first_node(run, config, step.node, _say, start=step.start)
-    return join_attempts(run, config, announced, _observer(), node_rank=step.node, step=step)
+    return join_attempts(run, config, announced, Observer(say=_say), node_rank=step.node, step=step)
 
 
 def check_on_node(run: RunDirectory, config: Config, step: SlurmStep) -> None:
@@ -166,14 +166,6 @@ def _check_data(run: RunDirectory, config: Config, task: Task) -> None:
 
 def _with(config: Config, *, dataset: str | None = None, opened: str | None = None) -> Config:
     return replace(config, origin=replace(config.origin, dataset=dataset, opened=opened))
-
-
-def _take(run: RunDirectory, step: SlurmStep) -> RunLock:
-    return retry(lambda: lock(run, job=step.job), ConfigError, LOCK_PATIENCE_S, LOCK_POLL_S)
-
-
-def _observer() -> Observer:
-    return Observer(say=_say)
 
 
 def _say(line: str) -> None:

@@ -18,7 +18,7 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.variables import CACHE, FIRST_POINT
 
 TEMPLATE = "job.sbatch.j2"
-_OUTPUT, _OUTPUT_OF_ELEMENT = "slurm-%j.out", "slurm-%A_%a.out"  # as runs/job_output.py looks for it
+_OUTPUT, _OUTPUT_OF_ELEMENT = "slurm-%j.out", "slurm-%A_%a.out"  # as runs/jobs.py looks for it
 _PLAIN = re.compile(r"[\w@%+=:,./\[\]-]+", re.ASCII)
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f'$`]")
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f'\\]")

@@ -45,13 +45,10 @@ def _send(job: str, hits: Sequence[RankProcess], number: signal.Signals) -> list
     try:
         call(kill_argv(job, hits[0].host, [hit.pid for hit in hits], number))
     except SlurmError as error:
-        gone = {int(pid) for line in error.said.splitlines() if "No such process" in line for pid in _numbers(line)}
+        lines = [line for line in error.said.splitlines() if "No such process" in line]
+        gone = {int(number) for line in lines for number in re.findall(r"\d+", line)}
         if not gone:
             found = f"{hits[0].host} was not reached by a step of job {job}: {error.said}"
             raise ConfigError(Problem("RUN", found, "`yoloscale status` shows whether the job still runs")) from None
         return [hit for hit in hits if hit.pid not in gone]
     return list(hits)
-
-
-def _numbers(line: str) -> list[str]:
-    return re.findall(r"\d+", line)

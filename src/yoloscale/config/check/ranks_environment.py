@@ -11,7 +11,7 @@ from yoloscale.system.remarks import Say
 
 
 def other_environment(cluster: ClusterConfig) -> str | None:
-    """The key that gives the ranks of a SLURM job another environment; None if they have this one."""
+    """The key that gives the ranks of a job another environment; None if they have this one."""
     if cluster.is_here:
         return None
     has = {

@@ -26,7 +26,7 @@ class Device(str, Enum):
 
 
 class DataCheck(str, Enum):
-    """When the dataset is looked at: before anything is made, or by the launcher of each node of a SLURM job."""
+    """When the dataset is looked at: before anything is made, or by the launcher of each node of a job."""
 
     now = "now"
     later = "later"
@@ -90,7 +90,7 @@ class DataConfig:
     name: str = "shapes"
     source: str = "shapes"
     shapes: ShapesConfig | None = None  # only with source=shapes
-    check: DataCheck | None = None  # None: later, if the path has variables of a SLURM job; else now
+    check: DataCheck | None = None  # None: later, if the path has variables of a job; else now
 
 
 @dataclass

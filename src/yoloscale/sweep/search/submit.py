@@ -1,4 +1,4 @@
-"""A search as one SLURM job array: an element for each point, which is asked for when the element starts."""
+"""A search as one job array: an element for each point, which is asked for when the element starts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def job_for(search: Search, words: Sequence[str], indices: Sequence[int]) -> Job
 def open_indices(search: Search, *, failed_only: bool = False) -> list[int]:
     """Places whose point nobody works on and that has neither finished nor failed, and those that have none yet.
 
-    Raises ConfigError if SLURM does not tell whether it has an element that is to ask for one.
+    Raises ConfigError if the scheduler does not tell whether it has an element that is to ask for one.
     """
     points = search.sweep.points()
     found = [points[place].index for place in unfinished(search.sweep, failed_only=failed_only)]
@@ -63,7 +63,7 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], 
             for index in points.keys() & jobs.keys():
                 record_cancel(points[index], jobs[index])
             if is_new:
-                shutil.rmtree(search.sweep.path, ignore_errors=True)  # what sbatch said is raised
+                shutil.rmtree(search.sweep.path, ignore_errors=True)  # what the scheduler said is raised
         raise
     finally:  # also after Ctrl-C: what was submitted by then stays, and nobody else submits these places
         if arrays:
@@ -72,7 +72,7 @@ def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], 
 
 
 def queued(sweep: SweepDirectory, asked: Ask = registry.ask) -> dict[int, str]:
-    """Elements that SLURM has, of places without a point. Raises ConfigError if SLURM does not answer."""
+    """Elements that a scheduler has, of places without a point. Raises ConfigError if it does not answer."""
     points = {point.index for point in sweep.points()}
     jobs = {int(index): job for index, job in _read(sweep).items() if int(index) not in points}
     answer = asked(set(jobs.values())) if jobs else None
