@@ -53,9 +53,9 @@ def test_a_run_finishes_and_leaves_its_account(launch: Launch) -> None:
 
 def test_a_killed_rank_ends_the_run_at_once_and_is_named(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
     """Nobody hangs, so that nobody need be waited for."""
-    failed_ranks = {"rank": 1, "how": "SIGKILL", "step": 3}
+    failures = {"rank": 1, "how": "SIGKILL", "step": 3}
     launched = launch(
-        cluster=ONCE, steps=2000, **{"break": failed_ranks}, constants={"monitor.FAILURE_GRACE_S": NEVER_S}
+        cluster=ONCE, steps=2000, **{"break": failures}, constants={"monitor.FAILURE_GRACE_S": NEVER_S}
     )
     launched.until("training_started")
     exit_code, output = launched.wait()
@@ -72,9 +72,9 @@ def test_a_killed_rank_ends_the_run_at_once_and_is_named(launch: Launch, left_ov
 
 @pytest.mark.long
 def test_a_rank_that_hangs_when_another_dies_is_not_waited_for(launch: Launch) -> None:
-    failed_ranks = [{"rank": 1, "how": "exit", "step": 8}, {"rank": 0, "how": "hang", "step": 3}]
+    failures = [{"rank": 1, "how": "exit", "step": 8}, {"rank": 0, "how": "hang", "step": 3}]
     constants = {"monitor.FAILURE_GRACE_S": 3.0, "torchrun.SHUTDOWN_TIMEOUT_S": NEVER_S}
-    launched = launch(cluster=ONCE, steps=2000, **{"break": failed_ranks}, constants=constants)
+    launched = launch(cluster=ONCE, steps=2000, **{"break": failures}, constants=constants)
     launched.until("training_started")
     exit_code, output = launched.wait()
     assert exit_code == 1

@@ -56,7 +56,7 @@ def is_loading(times: Sequence[Sequence[OwnTime]], rank: int) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_many_ranks_are_judged_as_one_after_the_other(seed: int) -> None:
+def test_many_ranks_are_measured_as_one_after_the_other(seed: int) -> None:
     random = np.random.default_rng(seed)
     steps, ranks = int(random.integers(1, 12)), int(random.integers(2, 40))
     times = random.uniform(0.05, 0.1, (steps, ranks, 2))
@@ -184,7 +184,7 @@ def test_the_loop_warns_once_the_first_step_is_over(
     assert all(0 < record["data_share"] <= 1 for record in run.notes.steps)
 
 
-def test_only_the_first_rank_judges_and_makes_records(
+def test_only_the_first_rank_looks_for_slow_ranks_and_makes_records(
     toy_run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from yoloscale.engine.stop_requests import Stop, StopRequests, decide
+from yoloscale.engine.stop_requests import Stop, StopRequests, agree
 
 SOURCE = Path(__file__).parents[2] / "src"
 PROGRAM = """
@@ -21,7 +21,7 @@ later = []
 signal.signal(signal.SIGWINCH, lambda *_: later.append(stop_requests.SAME_INTERRUPT_S))
 requests = stop_requests.StopRequests()
 requests.listen()
-last = requests.wish
+last = requests.stop
 print("listening", flush=True)
 try:
     while True:
@@ -29,9 +29,9 @@ try:
         if later:
             now[0] += later.pop()
             print("later", flush=True)
-        if requests.wish is not last:
-            last = requests.wish
-            print(requests.wish.name, requests.reason, flush=True)
+        if requests.stop is not last:
+            last = requests.stop
+            print(requests.stop.name, requests.reason, flush=True)
 except KeyboardInterrupt:
     print("quits", flush=True)
 """
@@ -39,12 +39,12 @@ except KeyboardInterrupt:
 
 def test_one_number_per_reason() -> None:
     requests = StopRequests()
-    assert requests.vote() == [0, 0, 0, 0]
+    assert requests.numbers() == [0, 0, 0, 0]
     requests.ask(Stop.time_limit)
-    assert requests.vote() == [1, 0, 0, 0]
+    assert requests.numbers() == [1, 0, 0, 0]
     requests.ask(Stop.interrupt)
     requests.ask(Stop.terminate)
-    assert requests.vote() == [0, 0, 1, 0], "the strongest wish stays"
+    assert requests.numbers() == [0, 0, 1, 0], "the strongest wish stays"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_one_number_per_reason() -> None:
     ],
 )
 def test_the_strongest_wish_of_any_rank_wins(sums: list[float], decision: tuple[Stop, bool]) -> None:
-    assert decide(sums) == decision
+    assert agree(sums) == decision
 
 
 def test_signals_become_wishes_and_a_second_interrupt_quits() -> None:

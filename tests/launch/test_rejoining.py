@@ -84,8 +84,8 @@ def test_a_node_that_comes_late_takes_part_from_the_next_step_on(
 
 
 def test_a_node_that_comes_and_cannot_start_is_left_out(at_home: Config, standin: None) -> None:
-    failed_ranks = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
-    run = two_node_run(at_home, **ENDLESS | {"break": failed_ranks})
+    failures = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
+    run = two_node_run(at_home, **ENDLESS | {"break": failures})
     first = node(run, 0)
     until_attempt_trains(run, 1)
     second = node(run, 1)
@@ -104,8 +104,8 @@ def test_a_node_that_comes_and_cannot_start_is_left_out(at_home: Config, standin
 
 @pytest.mark.long
 def test_a_node_that_was_mended_and_started_again_is_taken(at_home: Config, standin: None) -> None:
-    failed_ranks = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
-    run = two_node_run(at_home, **ENDLESS | {"break": failed_ranks})
+    failures = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
+    run = two_node_run(at_home, **ENDLESS | {"break": failures})
     first = node(run, 0)
     until_attempt_trains(run, 1)
     second = node(run, 1)

@@ -36,7 +36,6 @@ class SampleSource(Protocol):
 
     def sample(self, index: int, mosaic_closed: bool, shape: tuple[int, int] | None = None) -> dict[str, Any]:
         """One augmented sample, of this (height, width); draws from the global host generators only."""
-        ...
 
     def collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]: ...
 

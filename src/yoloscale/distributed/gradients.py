@@ -16,7 +16,7 @@ rounds differently in another order, so the same micro-batches give the same bit
 differ in the last bit, and training amplifies that. It costs twice the traffic, and nothing overlaps.
 
 Behind the gradients the buffer carries the floating-point buffers of the model (batch-norm statistics, averaged over
-the ranks that saw samples) and a few numbers of the caller (losses, counts, votes). After `reduce`, every rank holds
+the ranks that saw samples) and a few numbers of the caller (losses, counts, requests). After `reduce`, every rank holds
 the same bits in all three: the state of the ranks is one state.
 """
 

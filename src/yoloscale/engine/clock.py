@@ -44,9 +44,9 @@ class StepClock:
     def loading(self, load: Callable[[], T]) -> T:
         """What `load` returns."""
         started = time.perf_counter()
-        loaded = load()
+        batch = load()
         self._loading_s += time.perf_counter() - started
-        return loaded
+        return batch
 
     def stop(self) -> OwnTime:
         """This rank's own times; on CUDA zeros after the first step."""

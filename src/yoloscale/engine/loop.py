@@ -19,7 +19,7 @@ from yoloscale.engine.protocols import Batch, Callbacks, Checkpointer, Evaluatio
 from yoloscale.engine.replicas import ReplicasDifferError, difference
 from yoloscale.engine.schedule import Schedule
 from yoloscale.engine.slow_ranks import Stragglers, describe
-from yoloscale.engine.step import TOLD, StepOutcome, Stepper
+from yoloscale.engine.step import EXTRA, StepOutcome, Stepper
 from yoloscale.engine.stop_requests import Stop, StopRequests
 from yoloscale.engine.time_limit import Pending, Spent, spent
 from yoloscale.engine.trace import trace_record
@@ -88,15 +88,12 @@ class Loop:
         """
         self._stepper, self._order, self._schedule, self._limits = stepper, order, schedule, limits
         self._rank, self.progress, self._open_loader = rank, progress, open_loader
-        self._evaluation, self._checkpointer, self._observer, self._requests = (
-            evaluation,
-            checkpointer,
-            observer,
-            requests,
-        )
+        self._evaluation, self._checkpointer = evaluation, checkpointer
+        self._observer, self._requests = observer, requests
         self._pace, self._stragglers, self._hosts = Pace(), Stragglers(), hosts
         self._is_hopeless, self._machine, self._calls = is_hopeless, machine, CallbackCalls(callbacks, stepper)
         self._load: Callable[[], Batch] | None = None
+        self._limit_s = (limits.hours or math.inf) * 3600
         self._started = 0.0
         self._spent: Spent | None = None  # of the time limit, as all ranks have agreed
         self._evaluation_s: float | None = None  # of the last one
@@ -110,7 +107,7 @@ class Loop:
         position = self.progress.position
         self._started = time.monotonic() - self.progress.clock
         if self._limits.hours:
-            self._spent = Spent(min(self.progress.clock / (self._limits.hours * 3600), 1.0), 0.0)
+            self._spent = Spent(min(self.progress.clock / self._limit_s, 1.0), 0.0)
         self._calls.start(self.progress)
         while position.epoch < position.epochs:
             stop = self._train_epoch()
@@ -173,10 +170,11 @@ class Loop:
         )
         if self._load is None:
             self._load = self._open_loader(self.progress)
-        if self._limits.hours and self._rank == 0 and self._is_last_step():
+        is_clock = bool(self._limits.hours) and self._rank == 0
+        if is_clock and self._seconds() + self._pace.mean_step_s >= self._limit_s:  # over when this step ends
             self._requests.ask(Stop.time_limit)
-        outcome = self._step_or_rescue(step, self._load)
-        self._spent = Spent(*outcome.told) if self._limits.hours else None
+        outcome = self._step_or_save(step, self._load)
+        self._spent = Spent(*outcome.extra) if self._limits.hours else None
         position.step += 1
         position.total += 1
         if self._limits.trace:
@@ -186,23 +184,23 @@ class Loop:
             self._tell(outcome)
         HEARTBEAT.is_settled = True  # the first step of a process may take long, in which it warms up
         self._recover(outcome)
-        self._or_rescue(lambda: self._calls.batch_done(outcome), is_good=outcome.applied)
+        self._or_save(lambda: self._calls.batch_done(outcome), is_good=outcome.applied)
         if self._calls.wants_end:
-            self._requests.ask(Stop.time_limit, "a callback")  # the votes of the next step decide, on all ranks alike
+            self._requests.ask(Stop.time_limit, "a callback")  # with the next step, on all ranks alike
         return outcome
 
     def _tell(self, outcome: StepOutcome) -> None:
         """Rank 0 only: tell the observer of a step, and of ranks that hold up the others."""
         record = self._pace.record(self.progress.position, self._stepper.optimizer)
         self._observer.step({**record, **self._planned(self.progress.position.epoch)})
-        if HEARTBEAT.is_settled and (found := self._stragglers.add(outcome.times)):
-            self._observer.warn(describe(found, self._hosts))
+        if HEARTBEAT.is_settled and (stragglers := self._stragglers.add(outcome.times)):
+            self._observer.warn(describe(stragglers, self._hosts))
 
-    def _step_or_rescue(self, step: OptimiserStep, load: Callable[[], Batch]) -> StepOutcome:
+    def _step_or_save(self, step: OptimiserStep, load: Callable[[], Batch]) -> StepOutcome:
         """The step; if it fails here or another rank is gone, what was done before it is saved where possible."""
         try:
-            told = self._measure(ahead=2) if self._limits.hours and self._rank == 0 else (0.0,) * TOLD
-            return self._stepper(step, load, self._show, told)
+            extra = self._measure(ahead=2) if self._limits.hours and self._rank == 0 else (0.0,) * EXTRA
+            return self._stepper(step, load, self._show, extra)
         except Exception:
             # amid bad steps the weights may be what is bad: two such states would push the good ones out
             if self._stepper.break_off() and self.progress.recovery.skipped == 0:
@@ -260,12 +258,12 @@ class Loop:
         position, best = self.progress.position, self.progress.best
         epoch = position.epoch + 1
         metrics: dict[str, float] | None = {}
-        last = self._or_rescue(lambda: self._calls.trained(self.progress)) or over
+        last = self._or_save(lambda: self._calls.trained(self.progress)) or over
         last |= not self._limits.hours and epoch >= position.epochs  # with a time limit the plan may be of another one
         trained = self._pace.epoch_record(self.progress, self._stepper.optimizer)
         if self._limits.evaluate_every_epoch or last or self._may_stop_early(epoch):
             metrics = self._evaluate(epoch)
-        last |= bool(self._limits.patience) and best.fitness is not None and epoch - best.epoch >= self._limits.patience
+        last |= best.fitness is not None and self._may_stop_early(epoch)
         if self._limits.hours and metrics is not None:
             position.epochs, last = self._replan(epoch, last)
             if last and not metrics:  # the time ran out after its last step
@@ -311,7 +309,7 @@ class Loop:
         """Collective. Metrics of a trained epoch (from 1), which may be the best by them; None after a roll-back."""
         self._compare_replicas()
         started, best = time.monotonic(), self.progress.best
-        metrics = self._or_rescue(lambda: self._evaluation(self._stepper.average.module))
+        metrics = self._or_save(lambda: self._evaluation(self._stepper.average.module))
         self._evaluation_s = time.monotonic() - started
         self._observer.evaluated(epoch, metrics, self._evaluation_s)
         fitness = metrics.get("fitness", float("nan"))
@@ -328,13 +326,13 @@ class Loop:
 
         That state is not saved: the checkpoint before may still be good, and all ranks go on from one file.
         """
-        seen = group.gather_objects(self._stepper.fingerprint())
-        if complaint := difference(seen, self._hosts, self._agreed_at):
+        fingerprints = group.gather_objects(self._stepper.fingerprint())
+        if complaint := difference(fingerprints, self._hosts, self._agreed_at):
             raise ReplicasDifferError(complaint)
         self._agreed_at = self.progress.position.total
 
-    def _or_rescue(self, part: Callable[[], T], *, is_good: bool = True) -> T:
-        """What it returns; if it fails here or another rank is gone, what is trained is saved, where that is good."""
+    def _or_save(self, part: Callable[[], T], *, is_good: bool = True) -> T:
+        """What `part` returns; if it fails here or another rank is gone, what is trained is saved, where it is good."""
         try:
             return part()
         except Exception:
@@ -347,9 +345,8 @@ class Loop:
 
     def _replan(self, epoch: int, last: bool) -> tuple[int, bool]:
         """Collective. With a time limit: how many epochs will fit, by rank 0's clock."""
-        assert self._limits.hours is not None
-        epochs = math.ceil(self._limits.hours * 3600 / (self._seconds() / epoch))
-        over = self._seconds() >= self._limits.hours * 3600
+        epochs = math.ceil(self._limit_s / (self._seconds() / epoch))
+        over = self._seconds() >= self._limit_s
         epochs, over, self._spent = group.broadcast_object((epochs, over, self._measure(ahead=1)))
         return max(epochs, epoch), last or over or epochs <= epoch
 
@@ -357,18 +354,12 @@ class Loop:
         """With a time limit: how many epochs will fit, by what is known when so many are done."""
         return {"epochs": self.progress.position.epochs} if self._limits.hours and done else {}
 
-    def _is_last_step(self) -> bool:
-        """Whether the time limit is over at the end of a step that begins now, by the clock of this rank."""
-        return self._seconds() + self._pace.mean_step_s >= (self._limits.hours or math.inf) * 3600
-
     def _measure(self, ahead: int) -> Spent:
         """How much of the time limit is over so many steps from now on, by the clock of this rank."""
-        assert self._limits.hours is not None
         step, steps = self.progress.position.step, self._order.steps
         pending = Pending(steps - step or steps, steps, self.progress.position.epoch + step / steps)
-        limit_s, evaluation_s = self._limits.hours * 3600, self._evaluation_s or 0.0
-        step_s = self._pace.mean_step_s
-        return spent(self._seconds(), limit_s, pending, step_s=step_s, evaluation_s=evaluation_s, ahead=ahead)
+        pace_s, evaluation_s = self._pace.mean_step_s, self._evaluation_s or 0.0
+        return spent(self._seconds(), self._limit_s, pending, step_s=pace_s, evaluation_s=evaluation_s, ahead=ahead)
 
     def _seconds(self) -> float:
         """Seconds of this run's training, earlier starts included."""

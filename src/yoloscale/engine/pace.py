@@ -55,26 +55,26 @@ class Pace:
             for name, value in (("images", 1.0), *outcome.losses.items()):
                 means[name] = means.get(name, 0.0) + value * images
 
-    def _rates(self, optimizer: Optimizer) -> dict[str, float]:
-        return {f"lr/pg{i}": group["lr"] for i, group in enumerate(optimizer.param_groups)}
+    @property
+    def _epoch_images_per_s(self) -> float:
+        return self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0
 
     def record(self, position: Position, optimizer: Optimizer) -> dict[str, float]:
         """What a logger gets after a step. `data_s`: how long the rank that waited longest for its images did so;
         `data_share`: which part of the step that was."""
         assert self._outcome is not None
-        speed = self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0
         data_s = float(self._outcome.times[:, 0].max())
         return {
             "step": position.total,
             "epoch": position.epoch + 1,
             "epoch_step": position.step,
-            "images_per_s": round(speed, 2),
+            "images_per_s": round(self._epoch_images_per_s, 2),
             "step_s": round(self._step_s, 4),
             "data_s": round(data_s, 4),
             "data_share": round(min(data_s / self._step_s, 1.0), 4) if self._step_s else 0.0,
             "grad_norm": self._outcome.norm,
             **{f"train/{name}": value for name, value in self._outcome.losses.items()},
-            **self._rates(optimizer),
+            **_rates(optimizer),
         }
 
     def epoch_record(self, progress: Progress, optimizer: Optimizer) -> dict[str, float]:
@@ -84,6 +84,10 @@ class Pace:
         return {
             "step": progress.position.total,
             **means,
-            **self._rates(optimizer),
-            "images_per_s": self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0,
+            **_rates(optimizer),
+            "images_per_s": self._epoch_images_per_s,
         }
+
+
+def _rates(optimizer: Optimizer) -> dict[str, float]:
+    return {f"lr/pg{number}": group["lr"] for number, group in enumerate(optimizer.param_groups)}

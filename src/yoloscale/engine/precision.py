@@ -45,10 +45,9 @@ def choose(amp: bool | str, device: torch.device) -> Precision:
 
     False on a GPU is what it is in Ultralytics, TF32; fp32 is slower and rounds nothing.
     """
-    said = str(amp).lower()
-    wish = {"true": "auto", "false": "fp32"}.get(said, said)
+    name = str(amp).lower()
     if device.type == "cpu":
-        bf16 = wish == "bf16" or (wish == "auto" and cpu_has_bf16())
-        return Precision(torch.bfloat16 if bf16 else None, "cpu")
-    dtype = {"auto": torch.float16, "fp16": torch.float16, "bf16": torch.bfloat16}.get(wish)
-    return Precision(dtype, device.type, tf32=said == "false" and gpu_has_tf32(device))
+        is_bf16 = name == "bf16" or (name == "true" and cpu_has_bf16())
+        return Precision(torch.bfloat16 if is_bf16 else None, "cpu")
+    dtype = {"true": torch.float16, "fp16": torch.float16, "bf16": torch.bfloat16}.get(name)
+    return Precision(dtype, device.type, tf32=name == "false" and gpu_has_tf32(device))

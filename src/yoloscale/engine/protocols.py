@@ -25,19 +25,15 @@ class Learner(Protocol):
 
     def preprocess(self, batch: Batch) -> Batch:
         """Batch on the device, images (B, C, H, W) as floats in [0, 1]. Draws a multi-scale size from `random`."""
-        ...
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Scalar loss with its graph, and its named parts, detached."""
-        ...
 
     def train_mode(self) -> None:
         """Training mode, except for frozen layers' batch norms."""
-        ...
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Set what the loss does as a function of the epoch (from 0) and the number of epochs."""
-        ...
 
 
 class Evaluation(Protocol):
@@ -45,7 +41,6 @@ class Evaluation(Protocol):
 
     def __call__(self, module: nn.Module) -> dict[str, float]:
         """Collective. Metrics (with `fitness`) and validation losses of `module`, the same on every rank."""
-        ...
 
 
 class Observer(Protocol):
@@ -57,7 +52,6 @@ class Observer(Protocol):
 
     def measured(self, record: Mapping[str, float]) -> None:
         """The epoch that `epoch` was last told of, without metrics, is evaluated after all: its record with them."""
-        ...
 
     def warn(self, message: str) -> None: ...
 
@@ -65,13 +59,11 @@ class Observer(Protocol):
 
     def pruned(self, epoch: int) -> None:
         """A search has found the run hopeless; it ends after this epoch, from 1."""
-        ...
 
     def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None: ...
 
     def batch(self, step: int, batch: Batch) -> None:
         """A preprocessed micro-batch of rank 0 is about to be trained on; `step` counts optimiser steps from 0."""
-        ...
 
     def trace(self, record: Mapping[str, Any]) -> None: ...
 
@@ -81,35 +73,28 @@ class Checkpointer(Protocol):
 
     def is_due(self, step: int) -> bool:
         """Whether this rank would store a checkpoint after this optimiser step (counted over the run)."""
-        ...
 
     def save(self, progress: Progress, reason: str) -> None:
         """Not collective: rank 0 copies the state and writes it while training goes on; elsewhere nothing happens."""
-        ...
 
     def save_on_failure(self, progress: Progress) -> None:
         """A step has failed: store the state before it, now. Called by any rank alone; does not raise."""
-        ...
 
     def wait(self) -> None:
         """Collective. Return when everything that was saved is on disk, or its failure on record."""
-        ...
 
     def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
         """Not collective: rank 0 copies the averaged weights. The next `save` writes them to weights/last.pt, and to
         best.pt if this epoch (from 1) is the best so far."""
-        ...
 
     def close(self) -> None:
         """Not collective. Return when nothing is being written."""
-        ...
 
     def restore(self, before: int | None = None) -> Progress | None:
         """Collective. All ranks load the newest valid checkpoint; None if there is none.
 
         With `before` the newest one of fewer optimiser steps, if there is one; those that are newer are kept aside.
         """
-        ...
 
 
 class Callbacks(Protocol):
@@ -118,12 +103,10 @@ class Callbacks(Protocol):
     @property
     def wants_files(self) -> bool:
         """Whether `saved` is to be called on this rank once the weights of an epoch are on disk."""
-        ...
 
     @property
     def is_stopped(self) -> bool:
         """Whether one of the functions has asked for the end of the run on this rank; stays so."""
-        ...
 
     def train_start(self, progress: Progress) -> None: ...
 
@@ -133,15 +116,12 @@ class Callbacks(Protocol):
 
     def batch_end(self, loss: torch.Tensor, named: Mapping[str, torch.Tensor]) -> None:
         """A micro-batch of this rank is done, and the update, too, if it was the last one of its step."""
-        ...
 
     def epoch_end(self, progress: Progress) -> None:
         """All steps of an epoch are done, none of its evaluation."""
-        ...
 
     def evaluated(self, metrics: Mapping[str, float], best: float | None) -> None:
         """The metrics of the epoch, and the best fitness so far."""
-        ...
 
     def saved(self) -> None: ...
 

@@ -80,22 +80,22 @@ def difference(fingerprints: Sequence[int], hosts: Sequence[str], agreed_at: int
     (usual, count), (_, next_count), *_ = counts.most_common()
     if count == next_count:  # of two ranks, or two halves, nobody can tell which is right
         return _undecided(fingerprints, hosts, agreed_at)
-    odd = [rank for rank, seen in enumerate(fingerprints) if seen != usual]
+    odd = [rank for rank, bits in enumerate(fingerprints) if bits != usual]
     named = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in odd[:NAMED])
     more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
     others = "the other rank" if count == 1 else f"the other {count} ranks"
-    said = (
+    sentence = (
         f"{named}{more} no longer {'holds' if len(odd) == 1 else 'hold'} the parameters of {others}; after step "
         f"{agreed_at} all were equal. {CAUSES}. {GOES_ON}"
     )
-    return said + _checkpoints_in_doubt(agreed_at) if 0 in odd else said
+    return sentence + _checkpoints_in_doubt(agreed_at) if 0 in odd else sentence
 
 
 def _undecided(fingerprints: Sequence[int], hosts: Sequence[str], agreed_at: int) -> str:
     """The sentence where no state is held by more ranks than any other."""
     groups: dict[int, list[int]] = {}
-    for rank, seen in enumerate(fingerprints):
-        groups.setdefault(seen, []).append(rank)
+    for rank, bits in enumerate(fingerprints):
+        groups.setdefault(bits, []).append(rank)
     firsts = [ranks[0] for ranks in groups.values()]
     named = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in firsts[:NAMED])
     more = f" and {len(firsts) - NAMED} more" if len(firsts) > NAMED else ""

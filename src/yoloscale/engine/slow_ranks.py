@@ -1,4 +1,4 @@
-"""Ranks that hold up the others, found from every rank's own seconds per step. One rank judges for all, in a thread."""
+"""Ranks that hold up the others, found from every rank's own seconds per step by one rank for all, in a thread."""
 
 from __future__ import annotations
 
@@ -29,65 +29,61 @@ class Straggler:
 
 
 class Stragglers:
-    """Collects the ranks' times; each window of steps gives a verdict, in growing distances while there is one.
-
-    Args:
-        window: steps.
-    """
+    """Collects the ranks' times; reports slow ranks after a window of steps, at growing distances while there are some."""
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window = window
         self._times: Times | None = None  # (window, ranks, 2): one block for all windows
         self._steps = 0  # of this window
-        self._judge: _Judge | None = None  # of the window before
+        self._search: _Search | None = None  # in the window before
         self._pause = 1  # windows between two reports
         self._left = 0  # windows until the next one
 
     def add(self, times: Times) -> list[Straggler]:
         """Take one step's times of all ranks; the stragglers, slowest first, at the step after the window.
 
-        That step lies between, so that the loop does not wait for the verdict.
+        That step lies between, so that the loop does not wait for the search.
         """
         if len(times) == 1:
             return []
-        found = self._verdict()
+        stragglers = self._due_report()
         if self._times is None:
             self._times = np.zeros((self._window, *times.shape))
         self._times[self._steps] = times
         self._steps = (self._steps + 1) % self._window
         if self._steps == 0:
-            self._judge = _Judge(self._times)
-        return found
+            self._search = _Search(self._times)
+        return stragglers
 
-    def _verdict(self) -> list[Straggler]:
+    def _due_report(self) -> list[Straggler]:
         """What is to be reported of the window that has just ended."""
-        if self._judge is None:
+        if self._search is None:
             return []
-        found, self._judge = self._judge.verdict(), None
-        if not found:
+        stragglers, self._search = self._search.result(), None
+        if not stragglers:
             self._pause, self._left = 1, 0
             return []
         self._left -= 1
         if self._left > 0:
             return []
         self._left, self._pause = self._pause, min(2 * self._pause, MAX_PAUSE)
-        return found
+        return stragglers
 
 
-class _Judge(threading.Thread):
-    """Judges one window, whose times may be overwritten from `verdict` on."""
+class _Search(threading.Thread):
+    """Looks at one window, whose times may be overwritten from `result` on."""
 
     def __init__(self, times: Times) -> None:
         super().__init__(name="stragglers", daemon=True)
-        self._times, self._found = times, list[Straggler]()
+        self._times, self._stragglers = times, list[Straggler]()
         self.start()
 
     def run(self) -> None:
-        self._found = find(self._times)
+        self._stragglers = find(self._times)
 
-    def verdict(self) -> list[Straggler]:
+    def result(self) -> list[Straggler]:
         self.join()
-        return self._found
+        return self._stragglers
 
 
 def find(times: Times) -> list[Straggler]:
@@ -100,21 +96,20 @@ def find(times: Times) -> list[Straggler]:
     return [Straggler(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def describe(found: Sequence[Straggler], hosts: Sequence[str]) -> str:
+def describe(stragglers: Sequence[Straggler], hosts: Sequence[str]) -> str:
     """A sentence for people about at least one straggler; `hosts` in rank order."""
-    worst = found[0]
+    worst = stragglers[0]
     doing = "loading images" if worst.is_loading else "computing"
     speed = f"takes {worst.own_s:.2g} s a step, the others {worst.others_s:.2g} s"
     sentence = f"rank {worst.rank} on {hosts[worst.rank]} {speed}, and all wait for it: {doing}"
-    more = ", ".join(f"{straggler.rank} on {hosts[straggler.rank]}" for straggler in found[1:4])
-    rest = f" and {len(found) - 4} more" if len(found) > 4 else ""
+    more = ", ".join(f"{straggler.rank} on {hosts[straggler.rank]}" for straggler in stragglers[1:4])
+    rest = f" and {len(stragglers) - 4} more" if len(stragglers) > 4 else ""
     return f"{sentence}; slow too: rank {more}{rest}" if more else sentence
 
 
 def _medians(seconds: Times) -> Times:
     """The median of each rank over the steps, (steps, ranks); by sorting rows, a third of np.median's time."""
-    ordered = np.sort(np.ascontiguousarray(seconds.T), axis=1)
-    steps = len(seconds)
+    ordered, steps = np.sort(np.ascontiguousarray(seconds.T), axis=1), len(seconds)
     middle: Times = (ordered[:, (steps - 1) // 2] + ordered[:, steps // 2]) / 2
     return middle
 

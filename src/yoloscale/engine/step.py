@@ -24,12 +24,12 @@ from yoloscale.engine.precision import Precision
 from yoloscale.engine.protocols import Batch, Learner
 from yoloscale.engine.replicas import fingerprint
 from yoloscale.engine.slow_ranks import Times
-from yoloscale.engine.stop_requests import VOTES, Stop, StopRequests, decide
+from yoloscale.engine.stop_requests import REQUESTS, Stop, StopRequests, agree
 
 MAXIMUM_NORM = 10.0  # Ultralytics clips gradients at this 2-norm
-PARTS = VOTES + 17  # floats that travel with the gradients: votes, samples, loss, and up to 15 named parts of it,
-TOLD = 2  # and what a caller has to tell
-NUMBERS = PARTS + TOLD
+PARTS = REQUESTS + 17  # floats that travel with the gradients: requests, samples, loss, up to 15 named parts of it,
+EXTRA = 2  # and a caller's own
+NUMBERS = PARTS + EXTRA
 
 MicroBatch = tuple[torch.Tensor, dict[str, torch.Tensor]]  # the loss and its parts, detached
 MicroBatchDone = Callable[[torch.Tensor, dict[str, torch.Tensor]], None]
@@ -41,7 +41,7 @@ class StepOutcome:
 
     `losses` are means per image over the whole step, `loss` the sum that was differentiated, `norm` the gradients'
     norm before clipping. `applied` is False if the loss or a gradient was not finite and the update was left out.
-    `save`: some rank was asked for a checkpoint. `times`: of every rank, in rank order. `told`: summed over the ranks.
+    `save`: some rank was asked for a checkpoint. `times`: of every rank, in rank order. `extra`: summed over the ranks.
     """
 
     stop: Stop
@@ -51,7 +51,7 @@ class StepOutcome:
     losses: dict[str, float]
     applied: bool
     times: Times
-    told: tuple[float, ...]
+    extra: tuple[float, ...]
     samples: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)  # this rank's (micro-batch, sample ids)
     last: MicroBatch | None = None  # of this rank; None where it had none
 
@@ -94,11 +94,11 @@ class Stepper:
         step: OptimiserStep,
         load: Callable[[], Batch],
         watch: Callable[[Batch], None],
-        told: Sequence[float] = (0.0,) * TOLD,
+        extra: Sequence[float] = (0.0,) * EXTRA,
     ) -> StepOutcome:
         """Collective. Train on the micro-batches of `step`, which `load` delivers one after the other.
 
-        `watch` is shown each micro-batch after preprocessing. `told`: numbers of which all ranks get the sum.
+        `watch` is shown each micro-batch after preprocessing. `extra`: numbers of which all ranks get the sum.
         """
         HEARTBEAT.at(COMPUTING)
         self._clock.start()
@@ -125,7 +125,7 @@ class Stepper:
             done = self._backward(batch, weight, len(micro.samples))
             if self.micro_batch_done is not None and position < len(step.micro_batches) - 1:
                 self.micro_batch_done(*done)
-        outcome = self._reduce(step, told)
+        outcome = self._reduce(step, extra)
         outcome.samples, outcome.last = samples, done
         self._update(outcome)
         return outcome
@@ -139,23 +139,22 @@ class Stepper:
         return batch
 
     def _backward(self, batch: Batch, weight: float, count: int) -> MicroBatch:
-        """Forward and backward of one micro-batch; adds its weighted loss and named losses, which it returns, to the
-        numbers."""
+        """Forward and backward of one micro-batch; adds the loss and its parts, which it returns, to the numbers."""
         with self._precision.autocast():
             loss, named = self.learner.loss(batch)
             loss = loss.float().sum() * weight
         self.scaler.scale(loss).backward()
         self._names = tuple(named)
         values = torch.stack([value.detach().float().reshape(()) for value in named.values()])
-        self.gradients.numbers[VOTES + 1] += loss.detach()
-        self.gradients.numbers[VOTES + 2 : VOTES + 2 + len(values)] += values * count
+        self.gradients.numbers[REQUESTS + 1] += loss.detach()
+        self.gradients.numbers[REQUESTS + 2 : REQUESTS + 2 + len(values)] += values * count
         return loss.detach(), named
 
-    def _reduce(self, step: OptimiserStep, told: Sequence[float]) -> StepOutcome:
+    def _reduce(self, step: OptimiserStep, extra: Sequence[float]) -> StepOutcome:
         images = float(sum(len(micro.samples) for micro in step.micro_batches))
         numbers = self.gradients.numbers
-        numbers[: VOTES + 1] += torch.tensor([*self._requests.vote(), images], device=numbers.device)
-        numbers[PARTS:NUMBERS] += torch.tensor(told, device=numbers.device)
+        numbers[: REQUESTS + 1] += torch.tensor([*self._requests.numbers(), images], device=numbers.device)
+        numbers[PARTS:NUMBERS] += torch.tensor(extra, device=numbers.device)
         mine = NUMBERS + 2 * self._rank
         numbers[mine : mine + 2] += torch.tensor(self._clock.stop(), device=numbers.device)
         with PEERS.waiting(on_devices=True) if self._world_size > 1 else nullcontext():
@@ -166,10 +165,10 @@ class Stepper:
             numbers_here = torch.cat([norm.reshape(1), numbers]).cpu()  # one copy, and one wait for the device
         measured, *sums = numbers_here[: 1 + NUMBERS].tolist()
         HEARTBEAT.at(UPDATING)
-        trained, loss, *parts = sums[VOTES:PARTS]
+        trained, loss, *parts = sums[REQUESTS:PARTS]
         losses = {name: value / trained for name, value in zip(self._names, parts, strict=False)}
         finite = measured < float("inf") and isfinite(loss)  # a comparison with NaN is False
-        stop, save = decide(sums[:VOTES])
+        stop, save = agree(sums[:REQUESTS])
         times = numbers_here[1 + NUMBERS :].view(-1, 2).numpy()
         return StepOutcome(stop, save, loss, measured, losses, finite, times, tuple(sums[PARTS:]))
 

@@ -14,7 +14,6 @@ from types import FrameType
 
 from yoloscale.system.signals import CHECKPOINT_SIGNAL, MAY_STAY_IGNORED, STOP_SIGNALS
 
-VOTES = 4  # numbers that a rank's requests put on the way with the gradients of a step
 SAME_INTERRUPT_S = 1.0
 ASK_EACH_S = 1.0  # files may lie on a file system that many machines share
 
@@ -28,27 +27,31 @@ class Stop(IntEnum):
     interrupt = 3  # SIGINT: save, exit 130
 
 
+STOPS = (Stop.time_limit, Stop.terminate, Stop.interrupt)
+REQUESTS = len(STOPS) + 1  # numbers that travel with the gradients of a step: one a reason, one for a checkpoint
+
+
 class StopRequests:
     """What this rank asks for."""
 
     def __init__(self) -> None:
-        self.wish = Stop.none
+        self.stop = Stop.none
         self.wants_checkpoint = False
-        self.reason: str | None = None  # of the strongest wish: a signal's name, or what `watch` was told
+        self.reason: str | None = None  # of the strongest request: a signal's name, or what `watch` was told
         self._watched: list[tuple[str, Callable[[], bool]]] = []
         self._asked_at = self._interrupted_at = 0.0
 
     def ask(self, stop: Stop, reason: str | None = None) -> None:
         """Ask all ranks to stop at the end of the step that runs now."""
-        if stop > self.wish:
-            self.wish, self.reason = stop, reason
+        if stop > self.stop:
+            self.stop, self.reason = stop, reason
 
     def watch(self, reason: str, is_asked: Callable[[], bool]) -> None:
         """Ask to stop with a checkpoint as soon as `is_asked` says so; it is called about once a second."""
         self._watched.append((reason, is_asked))
 
     def listen(self) -> None:
-        """Turn signals into wishes; SIGUSR2 into the wish for a checkpoint. Call once, from the main thread.
+        """Turn signals into requests; SIGUSR2 into that for a checkpoint. Call once, from the main thread.
 
         A second SIGINT quits at once; one that comes within a second is the first one again: a terminal and srun send
         it to the agent, too, which passes it on. SIGHUP and SIGINT that this process was started to ignore (nohup, a
@@ -64,14 +67,14 @@ class StopRequests:
         for number in STOP_SIGNALS:
             if signal.getsignal(number) == self._on_signal:
                 signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
-        if self.wish is not Stop.none:
+        if self.stop is not Stop.none:
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT:
-            if self.wish is Stop.interrupt and time.monotonic() - self._interrupted_at >= SAME_INTERRUPT_S:
+            if self.stop is Stop.interrupt and time.monotonic() - self._interrupted_at >= SAME_INTERRUPT_S:
                 raise KeyboardInterrupt
-            if self.wish is not Stop.interrupt:
+            if self.stop is not Stop.interrupt:
                 self._interrupted_at = time.monotonic()
         name = signal.Signals(number)
         self.ask(Stop.interrupt if name is signal.SIGINT else Stop.terminate, name.name)
@@ -79,7 +82,7 @@ class StopRequests:
     def _on_request(self, _number: int, _frame: FrameType | None) -> None:
         self.wants_checkpoint = True
 
-    def vote(self) -> list[float]:
+    def numbers(self) -> list[float]:
         """One number per reason to stop and one for a checkpoint, to be summed over the ranks."""
         now = time.monotonic()
         if self._watched and now - self._asked_at >= ASK_EACH_S:
@@ -87,15 +90,13 @@ class StopRequests:
             for reason, is_asked in self._watched:
                 if is_asked():
                     self.ask(Stop.terminate, reason)
-        stops = [float(self.wish is stop) for stop in (Stop.time_limit, Stop.terminate, Stop.interrupt)]
         wants = self.wants_checkpoint
         if wants:  # not always: a signal between reading and clearing would be lost
             self.wants_checkpoint = False
-        return [*stops, float(wants)]
+        return [*(float(self.stop is stop) for stop in STOPS), float(wants)]
 
 
-def decide(sums: list[float]) -> tuple[Stop, bool]:
-    """The decision from the votes of all ranks, the same on every rank: why to stop, and whether to save."""
-    *stops, wants = sums
-    asked = [s for s, count in zip((Stop.time_limit, Stop.terminate, Stop.interrupt), stops, strict=True) if count]
-    return max(asked, default=Stop.none), bool(wants)
+def agree(sums: list[float]) -> tuple[Stop, bool]:
+    """The decision from the summed requests, the same on every rank: why to stop, and whether to save."""
+    *counts, wants = sums
+    return max((stop for stop, count in zip(STOPS, counts, strict=True) if count), default=Stop.none), bool(wants)

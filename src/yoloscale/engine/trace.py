@@ -27,14 +27,14 @@ def trace_record(total: int, outcome: StepOutcome, module: nn.Module) -> dict[st
     Raises:
         RuntimeError: the ranks do not hold the same parameters.
     """
-    seen = gather_objects((outcome.samples, digest_parameters(module)))
-    if len({parameters for _, parameters in seen}) != 1:
-        raise RuntimeError(f"step {total}: the ranks hold different parameters: {[p for _, p in seen]}")
-    samples = [sample for _, ids in sorted(pair for pairs, _ in seen for pair in pairs) for sample in ids]
+    dealt, digests = zip(*gather_objects((outcome.samples, digest_parameters(module))), strict=True)
+    if len(set(digests)) != 1:
+        raise RuntimeError(f"step {total}: the ranks hold different parameters: {list(digests)}")
+    samples = [sample for _, ids in sorted(pair for pairs in dealt for pair in pairs) for sample in ids]
     return {
         "step": total,
         "loss": outcome.loss.hex(),
         "grad_norm": outcome.norm.hex(),
         "samples": blake2b(repr(samples).encode(), digest_size=8).hexdigest(),
-        "params": seen[0][1],
+        "params": digests[0],
     }

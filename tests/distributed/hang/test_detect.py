@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from yoloscale.distributed.hang.detect import ObservedState, State, find_hang, find_hang_alone
-from yoloscale.distributed.hang.reporter import Sightings
+from yoloscale.distributed.hang.reporter import Pulses
 
 STALE_S = 30.0
 
@@ -85,7 +85,7 @@ WAITING = "waiting for the other ranks"
         ),
     ],
 )
-def test_a_rank_that_has_waited_for_too_long_judges(
+def test_a_rank_that_has_waited_for_too_long_looks_for_a_hang(
     others: list[ObservedState], named: tuple[int, ...] | None, said: str
 ) -> None:
     me = rank(0, WAITING, 605)
@@ -106,7 +106,7 @@ def test_a_rank_that_hangs_itself_names_itself_and_those_like_it() -> None:
     assert hang.ranks == (0, 1)
 
 
-def test_nobody_judges_before_its_time() -> None:
+def test_nobody_looks_for_a_hang_before_its_time() -> None:
     me = rank(0, WAITING, 599)
     assert find_hang(me.state, [me, rank(1, "loading images", 700)], STALE_S, world_size=2) is None
     assert find_hang_alone(me.state, 100) is None
@@ -143,6 +143,8 @@ def test_a_pulse_that_stands_still_is_silence() -> None:
     def state(pulse: int) -> State:
         return State(1, "b", "loading images", False, 3, 0.0, 600.0, True, pulse)
 
-    seen = Sightings()
-    silent = [seen.see([state(pulse)], at)[0].silent_s for pulse, at in ((1, 10), (2, 15), (2, 20), (2, 25), (3, 30))]
+    pulses = Pulses()
+    silent = [
+        pulses.observe([state(pulse)], at)[0].silent_s for pulse, at in ((1, 10), (2, 15), (2, 20), (2, 25), (3, 30))
+    ]
     assert silent == [0, 0, 5, 10, 0]

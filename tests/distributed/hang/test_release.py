@@ -69,7 +69,7 @@ def rank_of_a_job(behaviour: str, timeout_s: float, folder: Path) -> None:
 
 
 def record(folder: Path, hang: Hang) -> None:
-    (folder / "verdict").write_text(hang.message)
+    (folder / "hang").write_text(hang.message)
 
 
 def is_killed() -> None:
@@ -165,7 +165,7 @@ def test_a_rank_that_raises_tells_the_others_what(job: Callable[..., Job]) -> No
     assert sorted(done.told) == [0, 2]
 
 
-def test_those_who_wait_for_a_rank_that_hangs_are_let_go_by_the_verdict(job: Callable[..., Job]) -> None:
+def test_those_who_wait_for_a_rank_that_hangs_are_let_go_by_the_report(job: Callable[..., Job]) -> None:
     done = job(is_stopped, timeout_s=3.0)
     assert done.codes == [1, None, 1], done.logs
     assert {told["number"] for told in done.told.values()} == {3.0}

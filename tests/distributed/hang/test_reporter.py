@@ -16,15 +16,15 @@ INTERVAL_S, STALE_S = 5.0, 30.0
 
 
 class Ranks:
-    """Couriers of three ranks on one store, whose threads are not started: the test is their clock."""
+    """Reporters of three ranks on one store, whose threads are not started: the test is their clock."""
 
     def __init__(self) -> None:
         store: Any = dist.HashStore()
         self.now_s = 0.0
-        self.bulletins = [StateStore(store, rank, 3) for rank in range(3)]
-        self.couriers = [
+        self.stores = [StateStore(store, rank, 3) for rank in range(3)]
+        self.reporters = [
             StateReporter(states, self._state(rank), lambda: self.now_s, interval_s=INTERVAL_S, stale_s=STALE_S)
-            for rank, states in enumerate(self.bulletins)
+            for rank, states in enumerate(self.stores)
         ]
 
     @staticmethod
@@ -35,17 +35,17 @@ class Ranks:
         """Let time pass, in which the ranks that run report once; the phase of none of them changes."""
         self.now_s += seconds
         for rank in running:
-            reporter = self.couriers[rank]
+            reporter = self.reporters[rank]
             mine = reporter.mine
             reporter.mine = replace(mine, age_s=mine.age_s + seconds, pulse=mine.pulse + 1)
             reporter._exchange()
 
     def go_on(self, rank: int) -> None:
-        self.couriers[rank].mine = replace(self.couriers[rank].mine, age_s=0.0)
+        self.reporters[rank].mine = replace(self.reporters[rank].mine, age_s=0.0)
 
     @property
-    def judges(self) -> list[int]:
-        return [rank for rank, reporter in enumerate(self.couriers) if reporter.observed_states]
+    def observers(self) -> list[int]:
+        return [rank for rank, reporter in enumerate(self.reporters) if reporter.observed_states]
 
 
 @pytest.fixture
@@ -57,28 +57,28 @@ def ranks() -> Ranks:
 
 def test_nobody_looks_at_the_others_as_long_as_there_is_time(ranks: Ranks) -> None:
     ranks.pass_time(0, 1, 2, seconds=500)
-    assert ranks.judges == []
+    assert ranks.observers == []
 
 
 def test_one_looks_at_all_for_all(ranks: Ranks) -> None:
     ranks.pass_time(0, 1, 2, seconds=560)
-    assert ranks.judges == [0]
-    assert [observed.state.rank for observed in ranks.couriers[0].observed_states] == [0, 1, 2]
+    assert ranks.observers == [0]
+    assert [observed.state.rank for observed in ranks.reporters[0].observed_states] == [0, 1, 2]
 
 
-def test_a_judge_that_stops_is_replaced(ranks: Ranks) -> None:
+def test_an_observer_that_stops_is_replaced(ranks: Ranks) -> None:
     ranks.pass_time(0, 1, 2, seconds=560)
     for _ in range(8):
         ranks.pass_time(1, 2)
-    assert ranks.couriers[1].observed_states or ranks.couriers[2].observed_states
+    assert ranks.reporters[1].observed_states or ranks.reporters[2].observed_states
 
 
-def test_a_judge_that_goes_on_is_replaced(ranks: Ranks) -> None:
+def test_an_observer_that_goes_on_is_replaced(ranks: Ranks) -> None:
     ranks.pass_time(0, 1, 2, seconds=560)
     ranks.go_on(0)
     ranks.pass_time(0, 1, 2)
     ranks.pass_time(0, 1, 2)
-    assert ranks.judges == [1]
+    assert ranks.observers == [1]
 
 
 def test_a_rank_that_stopped_is_silent_and_one_that_runs_is_not(ranks: Ranks) -> None:
@@ -86,16 +86,16 @@ def test_a_rank_that_stopped_is_silent_and_one_that_runs_is_not(ranks: Ranks) ->
     for _ in range(4):
         ranks.pass_time(0, 1)
     # its last report was seen with the first of the four looks
-    assert [observed.silent_s for observed in ranks.couriers[0].observed_states] == [0.0, 0.0, 3 * INTERVAL_S]
+    assert [observed.silent_s for observed in ranks.reporters[0].observed_states] == [0.0, 0.0, 3 * INTERVAL_S]
 
 
-def test_the_first_verdict_counts_and_reaches_all(ranks: Ranks) -> None:
-    assert [states.report_first(f"says {rank}") for rank, states in enumerate(ranks.bulletins)] == [True, False, False]
+def test_the_first_report_counts_and_reaches_all(ranks: Ranks) -> None:
+    assert [states.report_first(f"says {rank}") for rank, states in enumerate(ranks.stores)] == [True, False, False]
     ranks.pass_time(0, 1, 2)
-    assert [reporter.hang for reporter in ranks.couriers] == ["says 0"] * 3
+    assert [reporter.hang for reporter in ranks.reporters] == ["says 0"] * 3
 
 
 def test_a_rank_that_never_published_is_left_out() -> None:
     ranks = Ranks()
     ranks.pass_time(0, 2)
-    assert [state.rank for state in ranks.bulletins[0].read()] == [0, 2]
+    assert [state.rank for state in ranks.stores[0].read()] == [0, 2]

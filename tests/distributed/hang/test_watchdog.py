@@ -38,7 +38,7 @@ def rank_of_a_job(behaviour: str, folder: str) -> None:
     ranks = from_environment()
 
     def on_hang(hang: Hang) -> None:
-        Path(folder, f"verdict-{ranks.rank}").write_text(f"{hang.ranks} {hang.message}")
+        Path(folder, f"hang-{ranks.rank}").write_text(f"{hang.ranks} {hang.message}")
 
     watchdog = Watchdog(ranks, connect(ranks), Timing(TIMEOUT_S, 60.0), on_hang)
     watchdog.start()
@@ -134,7 +134,7 @@ class Job:
 
     codes: list[int | None]
     logs: list[str]
-    verdicts: list[str]
+    hangs: list[str]
     seconds: float
 
 
@@ -183,7 +183,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
                 process.wait()
         assert len(waited) == world_size - len(killed)
         logs = [(tmp_path / f"log-{rank}").read_text() for rank in range(world_size)]
-        return Job(codes, logs, [path.read_text() for path in sorted(tmp_path.glob("verdict-*"))], seconds)
+        return Job(codes, logs, [path.read_text() for path in sorted(tmp_path.glob("hang-*"))], seconds)
 
     return run
 
@@ -191,7 +191,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
 def test_the_rank_whose_loader_never_delivers_is_named_and_all_stacks_are_in_the_logs(job: Callable[..., Job]) -> None:
     done = job(loader_never_delivers, 2)
     assert done.codes == [1, 1]
-    (hang,) = done.verdicts
+    (hang,) = done.hangs
     assert hang.startswith("(1,) rank 1 on ")
     assert "did not arrive at step 6 within 2 s: it was loading images for" in hang
     assert "in loader_never_delivers" in done.logs[1]
@@ -202,7 +202,7 @@ def test_the_rank_whose_loader_never_delivers_is_named_and_all_stacks_are_in_the
 def test_a_stopped_process_is_named_by_the_others(job: Callable[..., Job]) -> None:
     done = job(is_stopped, 3, killed=(1,))
     assert done.codes == [1, None, 1]
-    (hang,) = done.verdicts
+    (hang,) = done.hangs
     assert hang.startswith("(1,) rank 1 on ")
     assert "its process does not answer (stopped" in hang
     assert "in barrier" in done.logs[0]
@@ -213,7 +213,7 @@ def test_a_stopped_process_is_named_by_the_others(job: Callable[..., Job]) -> No
 def test_native_code_that_keeps_the_interpreter_is_named_and_dumps_its_stack(job: Callable[..., Job]) -> None:
     done = job(holds_the_interpreter, 2)
     assert done.codes == [1, 1]
-    (hang,) = done.verdicts
+    (hang,) = done.hangs
     assert "(1,) rank 1 on " in hang
     assert "stuck in native code" in hang
     assert "in holds_the_interpreter" in done.logs[1]
@@ -223,7 +223,7 @@ def test_native_code_that_keeps_the_interpreter_is_named_and_dumps_its_stack(job
 def test_the_ranks_end_by_themselves_if_the_store_does_not_answer(job: Callable[..., Job]) -> None:
     done = job(store_host_is_stopped, 2, killed=(0,))
     assert done.codes == [None, 1]
-    (hang,) = done.verdicts
+    (hang,) = done.hangs
     assert "the store that the ranks meet in has not answered" in hang
     assert "in barrier" in done.logs[1]
 
@@ -232,7 +232,7 @@ def test_the_ranks_end_by_themselves_if_the_store_does_not_answer(job: Callable[
 def test_ranks_that_all_wait_are_told_so(job: Callable[..., Job]) -> None:
     done = job(different_collectives, 2)
     assert done.codes == [1, 1]
-    (hang,) = done.verdicts
+    (hang,) = done.hangs
     assert hang.startswith("() all ranks wait for each other at step 6 for 2 s (rank 0 on ")
     assert all("in different_collectives" in log for log in done.logs)
 
@@ -240,7 +240,7 @@ def test_ranks_that_all_wait_are_told_so(job: Callable[..., Job]) -> None:
 def test_a_rank_that_raises_fails_the_others_at_once(job: Callable[..., Job]) -> None:
     done = job(raises, 2)
     assert done.codes == [1, 1]
-    assert not done.verdicts
+    assert not done.hangs
     assert "ValueError: broken image" in done.logs[1]
     assert "Connection closed by peer" in done.logs[0] or "Connection reset by peer" in done.logs[0]
 
@@ -248,13 +248,13 @@ def test_a_rank_that_raises_fails_the_others_at_once(job: Callable[..., Job]) ->
 @pytest.mark.long
 def test_whoever_goes_on_is_waited_for(job: Callable[..., Job]) -> None:
     done = job(first_rank_takes_its_time, 2)
-    assert (done.codes, done.verdicts) == ([0, 0], [])
+    assert (done.codes, done.hangs) == ([0, 0], [])
 
 
 @pytest.mark.long
 def test_a_job_that_is_suspended_as_a_whole_goes_on(job: Callable[..., Job]) -> None:
     done = job(is_suspended_with_all_others, 2, pause_s=2 * TIMEOUT_S)
-    assert (done.codes, done.verdicts) == ([0, 0], [])
+    assert (done.codes, done.hangs) == ([0, 0], [])
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_alone(job: Callable[..., Job], behaviour: Callable[[Ranks], None]) -> N
     assert done.codes == [1]
     assert f"in {behaviour.__name__}" in done.logs[0]
     if behaviour is loader_never_delivers:
-        (hang,) = done.verdicts
+        (hang,) = done.hangs
         assert hang.startswith("(0,) rank 0 on ")
         assert "hangs at step 6: it has been loading images for 2 s" in hang
 
@@ -274,7 +274,7 @@ def test_alone(job: Callable[..., Job], behaviour: Callable[[Ranks], None]) -> N
 def test_a_first_batch_that_does_not_come_has_no_set_ups_time(job: Callable[..., Job], ranks: int) -> None:
     done = job(first_batch_never_comes, ranks)
     assert done.codes == [1] * ranks
-    (hang,) = done.verdicts
+    (hang,) = done.hangs
     assert hang.startswith(f"({ranks - 1},) rank {ranks - 1} on ")
     assert "loading images" in hang
 

@@ -21,8 +21,8 @@ from yoloscale.yolo.callbacks import CallbackError
 def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
     requests = StopRequests()
     _watch_for_requests(run, Ranks(rank=rank), requests)
-    requests.vote()
-    return requests.wish, requests.reason
+    requests.numbers()
+    return requests.stop, requests.reason
 
 
 def test_the_first_rank_looks_for_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

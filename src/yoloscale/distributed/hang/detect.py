@@ -1,4 +1,4 @@
-"""Which ranks hang, judged from what each of them last said of itself. Pure: no clock, no store."""
+"""Which ranks hang, found from what each of them last said of itself. Pure: no clock, no store."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Hang:
 
 
 def find_hang(me: State, observed_states: Sequence[ObservedState], stale_s: float, world_size: int) -> Hang | None:
-    """Judge as rank `me`, which has been in its phase for too long; None as long as somebody may still arrive.
+    """Look as rank `me`, which has been in its phase for too long; None as long as somebody may still arrive.
 
     Args:
         observed_states: of all ranks that were ever heard of, `me` included.

@@ -10,13 +10,13 @@ from yoloscale.distributed.hang.state_store import StateStore
 from yoloscale.distributed.peers import Loss
 
 
-class Sightings:
+class Pulses:
     """States of ranks and since when their pulse has stood still."""
 
     def __init__(self) -> None:
         self._moved_at: dict[int, tuple[int, float]] = {}  # rank → (pulse, when it was first seen)
 
-    def see(self, states: Sequence[State], now_s: float) -> list[ObservedState]:
+    def observe(self, states: Sequence[State], now_s: float) -> list[ObservedState]:
         for state in states:
             if self._moved_at.get(state.rank, (None, 0.0))[0] != state.pulse:
                 self._moved_at[state.rank] = (state.pulse, now_s)
@@ -41,7 +41,7 @@ class StateReporter:
         self.answered_at = now_s()
         self._states, self._now_s = states, now_s
         self._interval_s, self._stale_s = interval_s, stale_s
-        self._seen = Sightings()
+        self._pulses = Pulses()
         self._wake = threading.Event()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="watchdog-reporter", daemon=True)
@@ -50,7 +50,7 @@ class StateReporter:
         self._thread.start()
 
     def hurry(self) -> None:
-        """Publish at once: what this rank said last would be judged by another measure."""
+        """Publish at once: what this rank said last would be measured by another limit."""
         self._wake.set()
 
     def tell(self, loss: Loss) -> None:
@@ -104,8 +104,8 @@ class StateReporter:
     def _look_around(self, mine: State) -> list[ObservedState]:
         observer = self._states.observer(mine)
         if observer == mine.rank:
-            return self._seen.see(self._states.read(), self._now_s())
-        (observed,) = self._seen.see([self._states.state_of(observer)], self._now_s())
+            return self._pulses.observe(self._states.read(), self._now_s())
+        (observed,) = self._pulses.observe([self._states.state_of(observer)], self._now_s())
         if observed.silent_s >= self._stale_s or not self._is_suspicious(observed.state):
             self._states.replace_observer(observer, mine)
         return []

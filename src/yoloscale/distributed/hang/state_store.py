@@ -38,7 +38,7 @@ class StateStore:
         return [_parse(line) for line in self._store.multi_get(keys)]
 
     def observer(self, me: State) -> int:
-        """The rank that judges: from now on this one, if there was none."""
+        """The rank that looks at all: from now on this one, if there was none."""
         return int(self._store.compare_set("observer", "", str(me.rank)))
 
     def replace_observer(self, observer: int, me: State) -> None:
@@ -50,9 +50,9 @@ class StateStore:
 
     def report_first(self, message: str) -> bool:
         """End the job for all ranks; True on the one rank whose hang counts."""
-        is_first = self._store.add("verdicts", 1) == 1
+        is_first = self._store.add("reports", 1) == 1
         if is_first:
-            self._store.set("verdict", message)
+            self._store.set("hang", message)
             self._store.set("news", "")
         return is_first
 
@@ -61,7 +61,7 @@ class StateStore:
         return bool(self._store.check(["news"]))
 
     def hang(self) -> str | None:
-        return self._store.get("verdict").decode() if self._store.check(["verdict"]) else None
+        return self._store.get("hang").decode() if self._store.check(["hang"]) else None
 
     def tell_loss(self, loss: Loss) -> Loss:
         """Tell all ranks that one has failed; returns the loss that was told first, which is the one that counts."""
@@ -85,7 +85,7 @@ class StateStore:
         """How many ranks' stacks are in their logs."""
         return self._store.add("dumped", 0)
 
-    def let_end(self) -> None:
+    def release(self) -> None:
         """Let the ranks go that wait in the hope of more stacks."""
         self._store.set("end", "")
 

@@ -257,7 +257,7 @@ class Watchdog:
                 break
             time.sleep(self._timing.tick_s)
         if speaks:
-            _within(ASK_TIMEOUT_S, states.let_end)
+            _within(ASK_TIMEOUT_S, states.release)
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T | None:
