@@ -29,7 +29,7 @@ class Straggler:
 
 
 class Stragglers:
-    """Collects the ranks' times; reports slow ranks after a window of steps, at growing distances while there are some."""
+    """Collects the ranks' times; reports slow ranks after a window of steps, at growing distances."""
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window = window

@@ -103,7 +103,7 @@ def _attempt(run: RunDirectory) -> int:
 
 
 class _Log(io.FileIO):
-    """A file whose disk may be full or read-only: what it does not take is lost, and whoever prints goes on."""
+    """A file on a disk that may be full, which is worth a warning and not the run: what it does not take is lost."""
 
     def write(self, data: Any) -> int:
         try:
@@ -113,10 +113,7 @@ class _Log(io.FileIO):
 
 
 def _redirect_output(log: Path) -> None:
-    """Send everything this process and its children print to a file, from the descriptors up.
-
-    It lies on the disk of the checkpoints, whose being full is worth a warning and not the run.
-    """
+    """Send everything this process and its children print to a file, from the descriptors up."""
     log.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     sys.stdout.flush()
@@ -138,12 +135,12 @@ def _check_topology(config: Config, ranks: Ranks) -> None:
     assert each is not None, "frozen configs are resolved"
     fewest = config.cluster.min_nodes or nodes
     if ranks.world_size not in [count * each for count in range(fewest, nodes + 1)]:
-        wanted = f"{nodes}" if fewest == nodes else f"{fewest}:{nodes}"
+        nnodes = f"{nodes}" if fewest == nodes else f"{fewest}:{nodes}"
         raise ConfigError(
             Problem(
                 "cluster",
                 f"the run is frozen for {world_size(config)} ranks ({nodes} × {each}), {ranks.world_size} were started",
-                f"start it with torchrun --nnodes={wanted} --nproc-per-node={each}, or with "
+                f"start it with torchrun --nnodes={nnodes} --nproc-per-node={each}, or with "
                 f"srun --nodes={nodes} --ntasks-per-node={each} python -m yoloscale.worker RUN",
             )
         )
@@ -152,7 +149,7 @@ def _check_topology(config: Config, ranks: Ranks) -> None:
 
 
 def _describe(error: Exception, config: Config | None, ranks: Ranks) -> str:
-    """The error in words; of a GPU that is full also what it was full of."""
+    """The error in words; of a full GPU also what fills it."""
     if not is_out_of_memory(error):
         return f"{type(error).__name__}: {error}"
     import torch
@@ -166,15 +163,13 @@ def _describe(error: Exception, config: Config | None, ranks: Ranks) -> str:
 
 
 def _report(
-    run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, said: str, *, exit_code: int | None = None
+    run: RunDirectory, ranks: Ranks, attempt: int, error: Exception, text: str, *, exit_code: int | None = None
 ) -> None:
-    """Tell the other ranks and put on record what this one failed of.
-
-    Of a rank that was told which other one is gone, one word a node is enough.
-    """
+    """Tell the other ranks and put on record what this one failed of; one a node where another rank is known gone."""
     loss = PEERS.loss
-    if loss is None and not PEERS.is_collateral(error):
-        PEERS.announce(Loss(ranks.rank, ranks.host, said))
+    is_collateral = loss is not None or PEERS.is_collateral(error)
+    if not is_collateral:
+        PEERS.announce(Loss(ranks.rank, ranks.host, text))
     if loss is not None and not ranks.is_first_of_node:
         return
     failed = events.Failed(
@@ -182,9 +177,9 @@ def _report(
         rank=ranks.rank,
         host=ranks.host,
         exit_code=exit_code,
-        error=said,
+        error=text,
         at_step=HEARTBEAT.step,
-        collateral=loss is not None or PEERS.is_collateral(error),
+        collateral=is_collateral,
         traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)[-6:]),
         lost=None if loss is None else events.LostRank(loss.rank, loss.host, loss.error),
     )

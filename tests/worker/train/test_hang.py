@@ -15,7 +15,7 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import files as event_files
 from yoloscale.runs.events import parse
 from yoloscale.worker.train import hang
-from yoloscale.worker.train.hang import told_loss
+from yoloscale.worker.train.hang import recorded_loss
 
 
 def failed(rank: int | None = 3, attempt: int = 2, time: float = 11.0, **more: Any) -> dict[str, Any]:
@@ -24,12 +24,12 @@ def failed(rank: int | None = 3, attempt: int = 2, time: float = 11.0, **more: A
 
 
 def test_a_killed_rank_of_a_node_that_is_gone_is_told_by_its_launcher() -> None:
-    assert told_loss([parse(failed())], 0, 2, 10.0) == Loss(3, "node1", "was killed by SIGKILL", is_gone=True)
+    assert recorded_loss([parse(failed())], 0, 2, 10.0) == Loss(3, "node1", "was killed by SIGKILL", is_gone=True)
 
 
 def test_what_is_old_ones_own_or_only_a_consequence_is_not() -> None:
     others = [failed(attempt=1), failed(time=9.0), failed(rank=0), failed(collateral=True), failed(rank=None)]
-    assert told_loss([parse(record) for record in others], 0, 2, 10.0) is None
+    assert recorded_loss([parse(record) for record in others], 0, 2, 10.0) is None
 
 
 def test_rank_0_reads_each_line_of_the_record_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import CheckpointSaved
-from yoloscale.worker.bench.training import Step, Training
+from yoloscale.worker.bench.training import Training
 from yoloscale.yolo.native_save import NativeSave
 
 WARM_UP_STEPS = 5
@@ -94,7 +94,7 @@ def _round(training: Training, run: RunDirectory, native: NativeSave | None, bes
         "native_s": native_s,
         "native_best_s": native_best_s,
         "epoch_end_s": epoch_end_s,
-        "beside_s": [one.seconds for one in busy if _is_beside(one, written)],
+        "beside_s": [one.seconds for one in busy if one.started_at < written.time],  # it was not on disk yet
         "quiet_s": [one.seconds for one in quiet],
     }
 
@@ -119,14 +119,9 @@ def _written(run: RunDirectory, step: int) -> CheckpointSaved:
     history = events.history(run)
     saved = [event for event in history if isinstance(event, CheckpointSaved) and event.step == step]
     if not saved:
-        said = [event.message for event in history if isinstance(event, events.Warned)]
-        raise OSError(said[-1] if said else f"the checkpoint of step {step} is not on record")
+        warnings = [event.message for event in history if isinstance(event, events.Warned)]
+        raise OSError(warnings[-1] if warnings else f"the checkpoint of step {step} is not on record")
     return saved[-1]
-
-
-def _is_beside(step: Step, written: CheckpointSaved) -> bool:
-    """Whether a step that began after the checkpoint was taken began before it was on disk."""
-    return step.begun < written.time
 
 
 def _steps_beside(first: dict[str, Any]) -> int:

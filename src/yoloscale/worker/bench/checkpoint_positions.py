@@ -16,13 +16,13 @@ from yoloscale.worker.bench.training import Training
 
 def store(config: BenchConfig, run: RunDirectory, ranks: Ranks) -> dict[str, Any]:
     """Collective. Store a checkpoint at each of the steps."""
-    wanted = config.bench.positions
+    positions = config.bench.positions
     training = Training(config, run, ranks)
     steps_per_epoch = training.parts.order.steps
-    if steps_per_epoch <= max(wanted):
-        raise ValueError(f"an epoch has {steps_per_epoch} steps, too few for a start at step {max(wanted)}")
+    if steps_per_epoch <= max(positions):
+        raise ValueError(f"an epoch has {steps_per_epoch} steps, too few for a start at step {max(positions)}")
     training.run(1)
-    for step in wanted:
+    for step in positions:
         position = training.progress.position
         position.epochs, position.step, position.total = config.epochs, step, step
         training.checkpointer.save(training.progress, "measured")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -21,17 +21,11 @@ from yoloscale.worker.train.train import make_checkpointer
 EPOCHS = 10_000  # the beginning of a training that is long enough for any measurement
 
 
-@dataclass(frozen=True)
-class Step:
-    """When one optimiser step ran, in seconds since the epoch."""
+class Step(NamedTuple):
+    """When one optimiser step began, in seconds since the Unix epoch, and how long it took."""
 
-    begun: float
-    ended: float
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.ended - self.begun
+    started_at: float
+    seconds: float
 
 
 class Training:
@@ -60,14 +54,14 @@ class Training:
         )
 
     def run(self, count: int) -> list[Step]:
-        """Train so many steps; when each of them began and ended on this rank."""
-        done = []
+        """Train so many steps; when each of them ran on this rank."""
+        steps = []
         for _ in range(count):
-            begun = time.time()
+            started_at = time.time()
             self._step()
             self.wait_for_device()
-            done.append(Step(begun, time.time()))
-        return done
+            steps.append(Step(started_at, time.time() - started_at))
+        return steps
 
     def _step(self) -> None:
         position, stepper = self.progress.position, self.parts.stepper

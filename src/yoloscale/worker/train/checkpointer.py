@@ -69,13 +69,13 @@ class RunCheckpointer:
 
     def _save(self, progress: Progress, reason: str) -> None:
         HEARTBEAT.at(SAVING)
-        started, taken = time.monotonic(), time.time()
+        started, taken_at = time.monotonic(), time.time()
         self._writer.wait()
         copy = self._copies.take(state.pack(self._stepper.state(), progress))
         now = time.monotonic()
         self._clock.saved(progress.position.total, now)
         blocked_s, self._copying_s = now - started + self._copying_s, 0.0
-        about = {"taken": round(taken, 3), "blocked_s": round(blocked_s, 4), "reason": reason}
+        about = {"taken": round(taken_at, 3), "blocked_s": round(blocked_s, 4), "reason": reason}
         best = progress.best.epoch > 0 and (progress.position.epoch, progress.position.step) == (progress.best.epoch, 0)
         publications, self._unpublished = self._unpublished, []
         self._writer.submit(lambda: self._write(copy, about, best, publications))
@@ -150,12 +150,12 @@ class RunCheckpointer:
         self._copying_s += time.monotonic() - started
 
     def _publish_late(self) -> None:
-        """A last try for weights that the disk did not take, while there is a copy of them. Nothing may be written."""
+        """A last try for weights that the disk did not take. Nothing may be written meanwhile."""
         self._unpublished = [publish for publish in self._unpublished if not publish()]
 
     def _write_weights(self, write: Writing, name: str, epoch: int) -> bool:
-        """Whether the disk took them. If not, that is a warning, the weights published before stay, and each save until
-        the next epoch's copy tries again."""
+        """Whether the disk took them. If not, the weights from before stay, and each save before the next epoch's copy
+        tries again."""
         try:
             self._run.check()
             write(self._run.weights / name)
@@ -175,36 +175,33 @@ class RunCheckpointer:
         HEARTBEAT.at(SETTING_UP)
         self._writer.wait()
         of_first: list[dict[str, Any]] = []
-        chosen = group.by_first(lambda: self._choose(before, of_first))
-        if chosen is None:
+        name = group.by_first(lambda: self._choose(before, of_first))
+        if name is None:
             return None
-        loaded = share(of_first[0] if of_first else None, self._ranks, self._stepper.device)
+        content = share(of_first[0] if of_first else None, self._ranks, self._stepper.device)
         try:
-            tensors, progress = state.unpack(loaded)
+            tensors, progress = state.unpack(content)
         except state.StateError as error:
             instead = "go on with the yoloscale that wrote it, or start a new run from its weights/best.pt"
-            raise ConfigError(Problem(f"checkpoints/{chosen}", str(error), instead)) from error
+            raise ConfigError(Problem(f"checkpoints/{name}", str(error), instead)) from error
         self._stepper.load_state(tensors)
         self._clock = SaveClock(self._when, progress.position.total, time.monotonic())
         return progress
 
     def _choose(self, before: int | None, states: list[dict[str, Any]]) -> str | None:
-        """Rank 0. The name of the checkpoint to go on from, if there is one, whose state is put into `states`.
-
-        Raises ConfigError where there must be a person first.
-        """
+        """Rank 0. The name of the checkpoint to go on from, whose state is put into `states`; None: from the start."""
         for warning in self._store.set_aside_others():
             events.warn(self._run, warning)
-        found, complaints = self._store.newest(before)
-        if found is None and before is not None:
-            found, complaints = self._store.newest()
+        newest, complaints = self._store.newest(before)
+        if newest is None and before is not None:
+            newest, complaints = self._store.newest()
         for complaint in complaints:
             events.warn(self._run, complaint)
-        if found is None and complaints:
+        if newest is None and complaints:
             instead = "they stay as they are; to train from the start, move the folder checkpoints/ away"
             raise ConfigError(Problem("checkpoints", f"none of them is valid: {'; '.join(complaints)}", instead))
-        self._store.set_aside_newer_than(found)
-        if found is None:
+        self._store.set_aside_newer_than(newest)
+        if newest is None:
             return None
-        states.append(store.load(found))
-        return found.path.name
+        states.append(store.load(newest))
+        return newest.path.name

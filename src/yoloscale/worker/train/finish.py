@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from yoloscale.config.schema import Config
 from yoloscale.distributed import group
@@ -84,15 +82,11 @@ def finish(
 def _account(run: RunDirectory) -> dict[str, Any]:
     """Where the time went until now, in how many attempts; restarts are those by the launcher."""
     history = events.history(run)
-    found = starts_of(run, history)
-    spent = time_spent(found, time.time(), goes_on=True)
+    starts = starts_of(run, history)
+    spent = time_spent(starts, time.time(), goes_on=True)
     restarts = sum(isinstance(event, events.Restarted) for event in history)
-    return {
-        "goodput": round(spent.goodput, 4),
-        "time_s": spent.as_json(),
-        "attempts": len(found),
-        "restarts": restarts,
-    }
+    shares = {"goodput": round(spent.goodput, 4), "time_s": spent.as_json()}
+    return {**shares, "attempts": len(starts), "restarts": restarts}
 
 
 def _cost(config: Config, run: RunDirectory, parts: Parts, chosen: Path) -> dict[str, Any]:
@@ -100,28 +94,26 @@ def _cost(config: Config, run: RunDirectory, parts: Parts, chosen: Path) -> dict
 
     One that cannot be measured is a warning: the training is done.
     """
-    wanted = objectives_of(config.trial.search) if config.trial is not None else {}
-    found: dict[str, Any] = {PARAMETERS: cost.parameters(parts.stepper.average.module)}
+    objectives = objectives_of(config.trial.search) if config.trial is not None else {}
+    costs: dict[str, Any] = {PARAMETERS: cost.parameters(parts.stepper.average.module)}
     channels = int(parts.trainer.data.get("channels", 3))
-    measured: dict[str, Callable[[], float]] = {
+    measurements: dict[str, Callable[[], float]] = {
         GFLOPS: lambda: cost.gflops(chosen, config.imgsz),
         LATENCY: lambda: cost.latency_ms(chosen, config.imgsz, channels, parts.trainer.device),
     }
-    for name in measured.keys() & wanted:
+    for name in measurements.keys() & objectives:
         try:
-            found[name] = round(measured[name](), 4)
+            costs[name] = round(measurements[name](), 4)
         except Exception as error:
             events.warn(run, f"{name} is not in result.json: {type(error).__name__}: {error}")
-    return found
+    return costs
 
 
 def _draw(run: RunDirectory, parts: Parts, observer: RunObserver) -> None:
     """Draw the pictures; one that cannot be drawn is a warning: the training is done."""
-    drawings: list[Callable[[], None]] = [
-        partial(plots.results, run.results_csv),
-        partial(plots.labels, parts.trainer),
-    ]
-    drawings += [partial(plots.training_batch, parts.trainer, *pair) for pair in _numbered(observer.first_batches)]
+    drawings: list[Callable[[], None]] = [partial(plots.results, run.results_csv), partial(plots.labels, parts.trainer)]
+    for number, batch in enumerate(observer.first_batches):
+        drawings.append(partial(plots.training_batch, parts.trainer, batch, number))
     for draw in drawings:
         try:
             run.check()
@@ -131,29 +123,18 @@ def _draw(run: RunDirectory, parts: Parts, observer: RunObserver) -> None:
     plots.wait()
 
 
-def _numbered(batches: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
-    return [(batch, number) for number, batch in enumerate(batches)]
-
-
 def published_arguments(parts: Parts) -> dict[str, Any]:
     """Ultralytics' arguments of the run as its users read them: the global batch, no path of the run itself."""
     values = {key: value for key, value in vars(parts.trainer.args).items() if key not in ("save_dir", "project")}
     return {**values, "batch": parts.plan.global_batch}
 
 
-def write_arguments(path: Path, parts: Parts) -> None:
-    """args.yaml as Ultralytics writes it."""
-    path.write_text(yaml.safe_dump(published_arguments(parts), sort_keys=False))
-
-
 def weights_copier(parts: Parts, run: RunDirectory) -> Callable[[dict[str, float], int], Callable[[Path], None]]:
     """Copies the averaged weights as they are when called; what that returns writes the copy, before the next call."""
-    made: list[weights.PublishedCopy] = []
 
-    def copy(metrics: dict[str, float], epoch: int) -> Callable[[Path], None]:
-        if not made:  # after the first evaluation, which sets attributes of the model
-            module, arguments = parts.stepper.average.module, published_arguments(parts)
-            made.append(weights.PublishedCopy(module, arguments, run.run_id, run.check))
-        return made[0].fill(metrics, epoch)
+    @cache
+    def published_copy() -> weights.PublishedCopy:
+        """Not made before the first evaluation, which sets attributes of the model."""
+        return weights.PublishedCopy(parts.stepper.average.module, published_arguments(parts), run.run_id, run.check)
 
-    return copy
+    return lambda metrics, epoch: published_copy().fill(metrics, epoch)

@@ -58,10 +58,10 @@ class GpuWatch:
 
     def _take(self) -> Reading:
         with self._lock:
-            taken, self._reading = self._reading, Reading(errors=self._reading.errors)
-        taken.memory_bytes = torch.cuda.max_memory_reserved(self._device)
+            reading, self._reading = self._reading, Reading(errors=self._reading.errors)
+        reading.memory_bytes = torch.cuda.max_memory_reserved(self._device)
         torch.cuda.reset_peak_memory_stats(self._device)
-        return taken
+        return reading
 
     def _run(self) -> None:
         try:
@@ -86,13 +86,8 @@ class GpuWatch:
         nvml = self._nvml
         use = self._ask(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
         heat = self._ask(lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)))
-        errors = self._ask(
-            lambda: int(
-                nvml.nvmlDeviceGetTotalEccErrors(
-                    handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
-                )
-            )
-        )
+        kind = (nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC)
+        errors = self._ask(lambda: int(nvml.nvmlDeviceGetTotalEccErrors(handle, *kind)))
         with self._lock:
             if use is not None:
                 self._reading.use.append(use)
@@ -116,15 +111,15 @@ def summary(readings: list[Reading]) -> dict[str, float]:
     use = {rank: sum(one.use) / len(one.use) for rank, one in enumerate(readings) if one.use}
     heat = {rank: one.temperature_c for rank, one in enumerate(readings) if one.temperature_c is not None}
     errors = {rank: one.errors for rank, one in enumerate(readings) if one.errors is not None}
-    told: dict[str, float] = {"gpu/memory_gib": round(max(one.memory_bytes for one in readings) / GIB, 2)}
+    numbers: dict[str, float] = {"gpu/memory_gib": round(max(one.memory_bytes for one in readings) / GIB, 2)}
     if use:
-        told["gpu/use"] = round(sum(use.values()) / len(use), 3)
-        told["gpu/least_use"] = round(min(use.values()), 3)
+        numbers["gpu/use"] = round(sum(use.values()) / len(use), 3)
+        numbers["gpu/least_use"] = round(min(use.values()), 3)
     if heat:
-        told["gpu/temperature_c"] = max(heat.values())
-        told["gpu/hottest_rank"] = max(heat, key=lambda rank: heat[rank])
+        numbers["gpu/temperature_c"] = max(heat.values())
+        numbers["gpu/hottest_rank"] = max(heat, key=lambda rank: heat[rank])
     if errors:
-        told["gpu/ecc_errors"] = sum(errors.values())
-        if told["gpu/ecc_errors"]:
-            told["gpu/ecc_errors_rank"] = max(errors, key=lambda rank: errors[rank])
-    return told
+        numbers["gpu/ecc_errors"] = sum(errors.values())
+        if numbers["gpu/ecc_errors"]:
+            numbers["gpu/ecc_errors_rank"] = max(errors, key=lambda rank: errors[rank])
+    return numbers

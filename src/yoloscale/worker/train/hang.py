@@ -40,17 +40,17 @@ def _hear_launchers(run: RunDirectory, ranks: Ranks, attempt: int, since: float)
     Rank 0 looks, and only while it waits; in a thread of its own, since a shared disk may not answer. On GPUs it waits
     through most of a step, so what was read before is not read again.
     """
-    told = EventTail(run)
+    tail = EventTail(run)
     while PEERS.loss is None and not PEERS.are_leaving:
         time.sleep(LOOK_S)
         if HEARTBEAT.last.phase.waits:
             with suppress(OSError):
-                loss = told_loss(told.new(), ranks.rank, attempt, since)
+                loss = recorded_loss(tail.new(), ranks.rank, attempt, since)
                 if loss is not None:
                     PEERS.announce(loss)
 
 
-def told_loss(history: Sequence[Event], mine: int, attempt: int, since: float) -> Loss | None:
+def recorded_loss(history: Sequence[Event], mine: int, attempt: int, since: float) -> Loss | None:
     """The first failure of another rank in this attempt since its start, as its launcher has put it on record."""
     for event in history:
         if not isinstance(event, Failed) or event.attempt != attempt or event.time < since:
@@ -67,28 +67,12 @@ def _record(run: RunDirectory, ranks: Ranks, attempt: int, hang: Hang) -> None:
     if any(isinstance(event, Failed) and event.hang and event.attempt == attempt for event in this_attempt):
         return
     rank, host = hang.ranks[0] if hang.ranks else ranks.rank, hang.host or ranks.host
-    said = hang.predicate if len(hang.ranks) == 1 else hang.message
-    failed = Failed(
-        attempt=attempt,
-        rank=rank,
-        host=host,
-        error=f"{said}{_what_it_waits_for(ranks, hang)}{_where_stacks_are(run, attempt, hang)}",
-        collateral=False,
-        hang=True,
-    )
-    events.append(run, failed)
-
-
-def _what_it_waits_for(ranks: Ranks, hang: Hang) -> str:
-    """The state of the loader workers, if it is this rank that waits for images."""
-    is_mine = hang.ranks == (ranks.rank,) and HEARTBEAT.last.phase in (LOADING, EVALUATING)
-    workers = describe_workers() if is_mine else ""
-    return f"; {workers}" if workers else ""
-
-
-def _where_stacks_are(run: RunDirectory, attempt: int, hang: Hang) -> str:
-    """Where to look on: the logs of those named, or of all if those have nothing to say."""
+    parts = [hang.predicate if len(hang.ranks) == 1 else hang.message]
+    if hang.ranks == (ranks.rank,) and HEARTBEAT.last.phase in (LOADING, EVALUATING):
+        parts.append(describe_workers())
     named = hang.ranks[:SHOWN] if hang.answers else ()
-    logs = [run.rank_log(attempt, rank) for rank in named] or [run.attempt_logs(attempt)]
-    there = [str(log.relative_to(run.path)) for log in logs if log.exists()]
-    return f"; stacks are in {', '.join(there)}" if there else ""
+    logs = [run.rank_log(attempt, number) for number in named] or [run.attempt_logs(attempt)]
+    if paths := [str(log.relative_to(run.path)) for log in logs if log.exists()]:
+        parts.append(f"stacks are in {', '.join(paths)}")
+    error = "; ".join(filter(None, parts))
+    events.append(run, Failed(attempt=attempt, rank=rank, host=host, error=error, collateral=False, hang=True))

@@ -39,7 +39,7 @@ def cache_images(
     config: Config,
     run: RunDirectory,
     ranks: Ranks,
-    wanted: Images,
+    images: Images,
     *,
     threads: int,
     spared: int,
@@ -50,14 +50,14 @@ def cache_images(
     `threads` decode; `spared`: bytes of memory on this node that the loaders are going to need.
     """
     kind = "disk" if str(config.cache).lower() == "disk" else "ram"
-    for part in wanted.parts:
+    for part in images.parts:
         say("caching images")
-        key = cache.fingerprint(files(part), *wanted.decoding)
-        images = cache.build(kind, len(part), reader(part), key, wanted.folder, ranks, threads, spared)
-        if not isinstance(images, str):
-            attach(part, images)
+        key = cache.fingerprint(files(part), *images.decoding)
+        shared = cache.build(kind, len(part), reader(part), key, images.folder, ranks, threads, spared)
+        if not isinstance(shared, str):
+            attach(part, shared)
         elif ranks.is_first:
-            events.warn(run, images)
+            events.warn(run, shared)
 
 
 def expected(config: Config, per_rank: int, workers: int) -> Loading:
@@ -72,12 +72,12 @@ def choose(run: RunDirectory, ranks: Ranks, samples: UltralyticsSamples, per_ran
     The size of a batch is that of a first sample: with masks or depth it is more than its image.
     """
     sample = room.size_of(samples.collate([samples.sample(0, False)])) if workers else 0
-    wanted = Loading(workers, per_rank * sample, evaluation.BATCH * sample)
+    most = Loading(workers, per_rank * sample, evaluation.BATCH * sample)
     free = room.room_of_rank(ranks.local_world_size)
-    chosen = room.fit(wanted, free)
-    told = group.gather_objects((ranks.host, room.difference(wanted, chosen, free)))
+    chosen = room.fit(most, free)
+    sentences = group.gather_objects((ranks.host, room.difference(most, chosen, free)))
     if ranks.is_first:
-        for host, sentence in dict(reversed(told)).items():  # of each node, what its first rank found
+        for host, sentence in dict(reversed(sentences)).items():  # of each node, what its first rank found
             if sentence is not None:
                 events.warn(run, f"{host}: {sentence}")
     return chosen

@@ -34,7 +34,7 @@ class MicroBatches:
     def __init__(self, make: Callable[[tuple[int, int], Callable[[int], bool]], Loader], closing: int) -> None:
         self._make, self._closing = make, closing
         self._loader: Loader | None = None
-        self._asked = dict[int, bool]()  # by the loader, for each epoch
+        self._answers = dict[int, bool]()  # to the loader, for each epoch
 
     def begin(self, at: Progress) -> Callable[[], Batch]:
         """What delivers the micro-batches from a position on, which moves with them."""
@@ -50,7 +50,7 @@ class MicroBatches:
 
     def _open(self) -> None:
         self.close()
-        self._asked.clear()
+        self._answers.clear()
         self._epoch = self._at.position.epoch
         self._loader = self._make((self._at.position.epoch, self._at.position.step), self._ask)
         self._note()
@@ -59,7 +59,7 @@ class MicroBatches:
         epoch = self._at.position.epoch
         if epoch != self._epoch:
             self._epoch = epoch
-            if self._asked.get(epoch) not in (None, self._is_closed(epoch)):
+            if self._answers.get(epoch) not in (None, self._is_closed(epoch)):
                 self._open()
             self._note()
         assert self._loader is not None, "it was begun"
@@ -68,11 +68,11 @@ class MicroBatches:
     def _note(self) -> None:
         if self._is_closed(self._epoch):
             closed = {"epoch": self._epoch, "close_mosaic": self._closing}
-            self._at.mosaic_off = min(closed, self._noted() or closed, key=lambda each: each["epoch"])
+            self._at.mosaic_off = min(closed, self._noted() or closed, key=lambda note: note["epoch"])
 
     def _ask(self, epoch: int) -> bool:
-        self._asked[epoch] = self._is_closed(epoch)
-        return self._asked[epoch]
+        self._answers[epoch] = self._is_closed(epoch)
+        return self._answers[epoch]
 
     def _is_closed(self, epoch: int) -> bool:
         planned, noted = self._at.position.epochs - self._closing, self._noted()

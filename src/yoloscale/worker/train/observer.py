@@ -154,15 +154,18 @@ def _evaluated(record: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in record.items() if name.startswith(EVALUATED)}
 
 
+def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in record.items() if name not in _LEFT_OUT and value is not None}
+
+
 def of_step(record: Mapping[str, Any]) -> dict[str, float]:
     """What trackers show of a step: by step, under `train/`, `lr/` and `pace/`."""
-    numbers = {name: value for name, value in record.items() if name not in _LEFT_OUT and value is not None}
-    return {_STEP_NAMES.get(name, name): value for name, value in numbers.items()}
+    return {_STEP_NAMES.get(name, name): value for name, value in _numbers(record).items()}
 
 
 def of_epoch(record: Mapping[str, Any]) -> dict[str, float]:
     """What trackers show of an epoch: by epoch, under `epoch/`, `metrics/` and `val/`."""
-    numbers = {name: value for name, value in record.items() if name not in _LEFT_OUT and value is not None}
+    numbers = _numbers(record)
     kept = {name: value for name, value in numbers.items() if name == "epoch" or name.startswith(EVALUATED)}
     rest = {name: value for name, value in numbers.items() if name not in kept and not name.startswith("lr/")}
     return {**kept, **{f"epoch/{name.removeprefix('train/')}": value for name, value in rest.items()}}

@@ -72,12 +72,12 @@ def choose_device(config: Config, ranks: Ranks) -> torch.device:
     if config.cluster.device.value == "cpu":
         torch.set_num_threads(config.cluster.threads or ranks.cpu_share)
         return torch.device("cpu")
-    seen = torch.cuda.device_count()
+    count = torch.cuda.device_count()
     # srun may show each task its own GPU only, and an instance of a GPU (MIG) is all that a process sees
-    is_alone = seen == 1 and (ranks.is_task or os.environ.get(VISIBLE_GPUS, "").startswith("MIG-"))
+    is_alone = count == 1 and (ranks.is_task or os.environ.get(VISIBLE_GPUS, "").startswith("MIG-"))
     index = 0 if is_alone else ranks.local_rank
-    if index >= seen:
-        found = f"rank {ranks.rank} on {ranks.host} sees {seen} GPUs, with {ranks.local_world_size} ranks on its node"
+    if index >= count:
+        found = f"rank {ranks.rank} on {ranks.host} sees {count} GPUs, with {ranks.local_world_size} ranks on its node"
         raise ConfigError(Problem("cluster.procs_per_node", found, "ask for a GPU for each rank, or write device=cpu"))
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)
@@ -180,7 +180,6 @@ def _trainer(
 
 
 def _warn(run: RunDirectory, ranks: Ranks, message: str | None) -> None:
-    """Once for all ranks."""
     if message and ranks.is_first:
         events.warn(run, message)
 
@@ -267,9 +266,9 @@ def share_for_batch(batch: float, parameters: int, free_bytes: int, *, exact: bo
 
     `batch`: -1, for Ultralytics' share, or a share. Those three are made after the batch was sized. Pure.
     """
-    asked = batch if 0.0 < batch < 1.0 else AUTOMATIC_SHARE
-    state = parameters * (STATE_BYTES + (EXACT_BYTES if exact else 0))
-    return max(asked - state / free_bytes, LEAST_SHARE)
+    share = batch if 0.0 < batch < 1.0 else AUTOMATIC_SHARE
+    state_bytes = parameters * (STATE_BYTES + (EXACT_BYTES if exact else 0))
+    return max(share - state_bytes / free_bytes, LEAST_SHARE)
 
 
 def _data(

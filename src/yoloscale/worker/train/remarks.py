@@ -22,10 +22,10 @@ def tell(run: RunDirectory, ranks: Ranks, heard: Sequence[Message]) -> None:
     of_all = group.gather_objects((ranks.host, tuple(heard)))
     if not ranks.is_first:
         return
-    told = (event for event in events.history(run) if isinstance(event, (Warned, Remark)))
-    known = {_without_numbers(event.message) for event in told}
+    remarks = (event for event in events.history(run) if isinstance(event, (Warned, Remark)))
+    recorded = {_without_numbers(remark.message) for remark in remarks}
     for remark in merge(of_all):
-        if _without_numbers(remark.message) not in known:
+        if _without_numbers(remark.message) not in recorded:
             events.note(run, remark)
 
 
@@ -54,8 +54,8 @@ def merge(of_all: Sequence[tuple[str, Sequence[Message]]]) -> list[Warned | Rema
             who = f"rank {ranks[0]} on {of_all[ranks[0]][0]}{more}"
             remarks.append(_remark(message, rank=ranks[0], who=f"{who}: "))
     if left_out:
-        said = f"{counted(len(left_out), 'more message')} of other ranks while they were set up"
-        remarks.append(Warned(message=said, rank=left_out[0]))
+        sentence = f"{counted(len(left_out), 'more message')} of other ranks while they were set up"
+        remarks.append(Warned(message=sentence, rank=left_out[0]))
     return remarks
 
 

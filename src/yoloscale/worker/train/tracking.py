@@ -54,9 +54,9 @@ def open_trackers(
         warn=partial(_warn, run),
         found_at=lambda tracker, where: events.note(run, events.Tracked(tracker=tracker, where=where)),
     )
-    made = makers(config.logger, facts) if ranks.is_first_of_node else {}
-    told = run.tracked(ranks.node)
-    trackers = BackgroundTrackers(made, told, facts.warn, partial(_goodput, run), check=run.glance)
+    by_name = makers(config.logger, facts) if ranks.is_first_of_node else {}
+    marks = run.tracked(ranks.node)
+    trackers = BackgroundTrackers(by_name, marks, facts.warn, partial(_goodput, run), check=run.glance)
     if ranks.is_first and attempt > 1 and (reason := why_restarted(events.history(run), attempt)):
         trackers.tell(partial(_alert, title=f"{run.name}: restarted", text=f"Attempt {attempt} goes on after {reason}"))
     return trackers
@@ -82,17 +82,12 @@ def close_failed(trackers: BackgroundTrackers, run: RunDirectory, error: BaseExc
     trackers.close(1, FAILED_TIMEOUT_S)
 
 
-def close_timeout_s(outcome: Outcome) -> float:
-    """How long trackers may take at the end of a run that has not failed."""
-    return FINISHED_TIMEOUT_S if outcome is Outcome.finished else STOPPED_TIMEOUT_S
-
-
 def why_restarted(history: Sequence[Event], attempt: int) -> str | None:
     """What ended the start before this one; None if it was asked to stop, or has told of its failure itself."""
     before = events.of_attempt(history, attempt - 1)
     failed = [event for event in before if isinstance(event, Failed)]
-    spoke = any(event.rank == 0 and event.traceback is not None for event in failed)  # not the launcher, of a dead one
-    if spoke or any(isinstance(event, events.Preempted) for event in before):
+    has_told = any(event.rank == 0 and event.traceback is not None for event in failed)  # not its launcher for it
+    if has_told or any(isinstance(event, events.Preempted) for event in before):
         return None
     own = next((event for event in failed if not event.collateral), None)
     return own.text if own else "the one before was killed"
@@ -110,15 +105,15 @@ def _identity(run: RunDirectory, progress: Progress) -> dict[str, str]:
     try:
         return dict(json.loads(file.read_text()))
     except (OSError, ValueError):
-        found = {} if sweep_of(run) is not None else _of_agent(os.environ)
-    found.setdefault(IDENTITY, tracker_id(run))
+        ids = {} if sweep_of(run) is not None else _of_agent(os.environ)
+    ids.setdefault(IDENTITY, tracker_id(run))
     try:
         run.check()
         file.parent.mkdir(exist_ok=True)
-        write_whole(file, json.dumps(found) + "\n")
+        write_whole(file, json.dumps(ids) + "\n")
     except OSError as error:
         print(f"{file.name}: {error}", flush=True)
-    return found
+    return ids
 
 
 def _of_agent(environ: Mapping[str, str]) -> dict[str, str]:
@@ -131,8 +126,8 @@ def _of_agent(environ: Mapping[str, str]) -> dict[str, str]:
 def tracker_id(run: RunDirectory) -> str:
     """An id of the run's own, from its name and when it was first started."""
     first = next(iter(events.history(run)), None)
-    begun = first.time if first is not None else 0
-    return f"{derive('tracker', run.name, str(begun)):016x}"[-12:]
+    started_at = first.time if first is not None else 0
+    return f"{derive('tracker', run.name, str(started_at)):016x}"[-12:]
 
 
 def _warn(run: RunDirectory, message: str) -> None:

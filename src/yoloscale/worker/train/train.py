@@ -9,6 +9,7 @@ from dataclasses import asdict
 from functools import partial
 
 import torch
+import yaml
 
 from yoloscale.checkpoint.interval import When, mean_time_between_failures
 from yoloscale.checkpoint.state import Progress
@@ -35,13 +36,19 @@ from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
 from yoloscale.worker.train import remarks
 from yoloscale.worker.train.checkpointer import RunCheckpointer
-from yoloscale.worker.train.finish import finish, weights_copier, write_arguments
+from yoloscale.worker.train.finish import finish, published_arguments, weights_copier
 from yoloscale.worker.train.gpus import GpuWatch
 from yoloscale.worker.train.hang import watch
 from yoloscale.worker.train.micro_batches import MicroBatches
 from yoloscale.worker.train.observer import RunObserver
 from yoloscale.worker.train.parts import Parts, build, choose_device, stay_near
-from yoloscale.worker.train.tracking import close_failed, close_timeout_s, open_trackers, tell_stopped
+from yoloscale.worker.train.tracking import (
+    FINISHED_TIMEOUT_S,
+    STOPPED_TIMEOUT_S,
+    close_failed,
+    open_trackers,
+    tell_stopped,
+)
 from yoloscale.worker.train.trial import Trial
 from yoloscale.yolo.callbacks import CallbackError
 from yoloscale.yolo.messages import listening
@@ -111,12 +118,12 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, request
     except BaseException as error:
         close_failed(trackers, run, error)
         raise
-    trackers.close(EXIT_CODES[outcome], close_timeout_s(outcome))
+    trackers.close(EXIT_CODES[outcome], FINISHED_TIMEOUT_S if outcome is Outcome.finished else STOPPED_TIMEOUT_S)
     return _leave(watchdog, outcome)
 
 
 def _leave(watchdog: Watchdog, outcome: Outcome) -> int:
-    """Collective. Wait for the others and leave their group; returns the exit code."""
+    """Collective. Wait for the others and leave their group; the exit code."""
     PEERS.are_leaving = True
     group.barrier()
     watchdog.close()
@@ -134,7 +141,7 @@ def _tear_down(run: RunDirectory, ranks: Ranks, callbacks: TrainerView | None) -
         callbacks.teardown()
     except CallbackError as error:
         complaint = f"{rank_name(ranks.rank, ranks.host)}: {error}"
-    complaints = [each for each in group.gather_objects(complaint) if each is not None]
+    complaints = list(filter(None, group.gather_objects(complaint)))
     if complaints and ranks.is_first:
         more = f", and on {len(complaints) - 1} more" if len(complaints) > 1 else ""
         events.warn(run, complaints[0] + more)
@@ -202,14 +209,14 @@ def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.devic
     if ranks.is_first:
         started = events.AttemptStarted(attempt=attempt, world_size=ranks.world_size, processes=processes)
         events.append(run, started)
-        if told := too_few_cpus(processes):
-            events.warn(run, told)
+        if complaint := too_few_cpus(processes):
+            events.warn(run, complaint)
     return processes
 
 
 def too_few_cpus(processes: Sequence[Process]) -> str | None:
     """What to say where a GPU has fewer than two CPUs beside it: one for the rank's own work, one to load images."""
-    short = [each for each in processes if each.device != "cpu" and each.cpus < FEWEST_CPUS]
+    short = [process for process in processes if process.device != "cpu" and process.cpus < FEWEST_CPUS]
     if not short:
         return None
     first = short[0]
@@ -254,26 +261,26 @@ def follow_length(config: Config, progress: Progress) -> Progress:
 
 def _when(config: Config, run: RunDirectory, attempt: int) -> When:
     """When to save within an epoch; the expected time between interruptions is corrected by what the run has seen."""
-    wanted = config.checkpoint
-    seen_s, broken = _interruptions(events.history(run), attempt)
+    settings = config.checkpoint
+    training_s, interruptions = _interruptions(events.history(run), attempt)
     return When(
-        every_steps=wanted.every_steps,
-        every_s=wanted.every_minutes * 60 if wanted.every_minutes else None,
-        automatic=wanted.interval is Interval.auto,
-        mtbf_s=mean_time_between_failures(wanted.mtbf_hours * 3600, seen_s, broken),
+        every_steps=settings.every_steps,
+        every_s=settings.every_minutes * 60 if settings.every_minutes else None,
+        automatic=settings.interval is Interval.auto,
+        mtbf_s=mean_time_between_failures(settings.mtbf_hours * 3600, training_s, interruptions),
     )
 
 
 def _interruptions(history: Sequence[events.Event], attempt: int) -> tuple[float, int]:
     """Seconds from first to last event in which earlier attempts trained, and how many ended without being asked to."""
-    seen_s, broken = 0.0, 0
+    training_s, interruptions = 0.0, 0
     for number in range(1, attempt):
         part = events.of_attempt(history, number)
-        begun = [event.time for event in part if isinstance(event, events.TrainingStarted)]
-        if begun:
-            seen_s += part[-1].time - begun[0]
-            broken += not any(isinstance(event, events.Preempted) for event in part)
-    return seen_s, broken
+        starts = [event.time for event in part if isinstance(event, events.TrainingStarted)]
+        if starts:
+            training_s += part[-1].time - starts[0]
+            interruptions += not any(isinstance(event, events.Preempted) for event in part)
+    return training_s, interruptions
 
 
 def _watch_for_requests(run: RunDirectory, ranks: Ranks, requests: StopRequests) -> None:
@@ -283,10 +290,9 @@ def _watch_for_requests(run: RunDirectory, ranks: Ranks, requests: StopRequests)
     # not Path.exists: a file system that does not answer for a moment (a stale NFS handle) is no reason to fail
     requests.watch("STOP", lambda: os.path.exists(run.stop_request))  # noqa: PTH110
     requests.watch("its folder is lost", lambda: run.loss() is not None)  # what would be saved then is not
-    stop_at = os.environ.get(STOP_AT)
-    if stop_at is not None:
-        limit = float(stop_at)
-        requests.watch("time limit", lambda: time.time() >= limit)
+    if STOP_AT in os.environ:
+        stop_at = float(os.environ[STOP_AT])
+        requests.watch("time limit", lambda: time.time() >= stop_at)
 
 
 def _limits(config: Config) -> Limits:
@@ -339,7 +345,7 @@ def _say_started(
     if not ranks.is_first:
         return
     run.check()
-    write_arguments(run.arguments, parts)
+    run.arguments.write_text(yaml.safe_dump(published_arguments(parts), sort_keys=False))
     order, position, hours = parts.order, progress.position, config.time
     _say(run, ranks, attempt, "ready")
     started = events.TrainingStarted(

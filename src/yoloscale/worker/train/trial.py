@@ -89,8 +89,8 @@ class Trial:
         return self._study
 
     def _warn(self, error: Exception) -> None:
-        said = f"{type(error).__name__}: {error}" if not isinstance(error, studies.StudyError) else str(error)
-        events.warn(self._run, f"the study of the search is not told of this run, which goes on without it: {said}")
+        reason = f"{type(error).__name__}: {error}" if not isinstance(error, studies.StudyError) else str(error)
+        events.warn(self._run, f"the study of the search is not told of this run, which goes on without it: {reason}")
 
 
 def was_pruned(run: RunDirectory, epochs: int) -> bool:

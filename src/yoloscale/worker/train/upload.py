@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ def publish(config: Config, run: RunDirectory, parts: Parts, observer: RunObserv
 
 def pictures(folder: Path) -> dict[str, Path]:
     """Ultralytics' pictures of a run folder, by the name that trackers show them under."""
-    found = {f"predictions/{path.stem}": path for pattern in PREDICTIONS for path in sorted(folder.glob(pattern))}
-    return found | {f"plots/{path.stem}": path for pattern in PLOTS for path in sorted(folder.glob(pattern))}
+    patterns = [*(("predictions", pattern) for pattern in PREDICTIONS), *(("plots", pattern) for pattern in PLOTS)]
+    return {f"{group}/{path.stem}": path for group, pattern in patterns for path in sorted(folder.glob(pattern))}
 
 
 class _Models:
@@ -39,19 +39,19 @@ class _Models:
 
     def __init__(self, config: Config, run: RunDirectory, parts: Parts, result: dict[str, Any]) -> None:
         self._config, self._run, self._parts, self._result = config, run, parts, result
-        self._made: tuple[dict[str, Any], list[Artifact]] | None = None
 
     def say(self, tracker: Tracker) -> None:
         if not tracker.takes_models:
             return
-        if self._made is None:
-            data = self._data()
-            self._made = data, models(self._run, self._result, {"dataset": data})
-        data, made = self._made
-        tracker.uses(str(data["name"]), str(data["digest"]), data)
-        for artifact in made:
+        tracker.uses(str(self._data["name"]), str(self._data["digest"]), self._data)
+        for artifact in self._artifacts:
             tracker.artifact(artifact)
 
+    @cached_property
+    def _artifacts(self) -> list[Artifact]:
+        return models(self._run, self._result, {"dataset": self._data})
+
+    @cached_property
     def _data(self) -> dict[str, Any]:
         trainer, train = self._parts.trainer, self._parts.samples.dataset
         validation = self._parts.evaluation.dataset
@@ -70,12 +70,12 @@ def models(run: RunDirectory, result: dict[str, Any], metadata: dict[str, Any]) 
     evaluations = {int(line["epoch"]): line for line in jsonl.read(run.metrics) if line.get("kind") == "eval"}
     last = int(result["epochs"])
     best = _best_epoch(evaluations) or last
-    found = []
+    artifacts = []
     for alias, path, epoch in (("last", run.last_weights, last), ("best", run.best_weights, best)):
         if path.exists():
             own = {"epoch": epoch, "sha256": sha256_of(path), "metrics": _metrics(evaluations.get(epoch, {}))}
-            found.append(Artifact(path, run.name, (alias, f"epoch-{epoch}"), {**metadata, **own}))
-    return found
+            artifacts.append(Artifact(path, run.name, (alias, f"epoch-{epoch}"), {**metadata, **own}))
+    return artifacts
 
 
 def _best_epoch(evaluations: dict[int, dict[str, Any]]) -> int | None:
