@@ -48,7 +48,7 @@ def test_failures_at_the_same_checkpoint_are_counted_and_the_first_is_remembered
     assert restarts.are_used_up
     assert restarts.first is not None
     assert restarts.first.error == "first"
-    assert restarts.verdict == "given up after 2 restarts from step 40 without progress"
+    assert restarts.reason == "given up after 2 restarts from step 40 without progress"
 
 
 def test_a_newer_checkpoint_starts_the_count_anew_and_an_older_one_does_not() -> None:
@@ -65,7 +65,7 @@ def test_the_same_exception_at_the_same_step_is_not_tried_a_third_time() -> None
     assert not restarts.are_used_up
     restarts = restarts.after(teapot, 40)
     assert restarts.are_used_up
-    assert restarts.verdict == "given up: it came again at step 41, where it came before"
+    assert restarts.reason == "given up: it came again at step 41, where it came before"
     assert restarts.first == teapot, "what is told is what came twice"
 
 

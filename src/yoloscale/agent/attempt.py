@@ -70,14 +70,14 @@ def run_attempt(spec: NodeSpec, observer: Observer, requests: StopSignals) -> En
         watched = AgentMonitor(spec, run, agent, requests, observer.say)
         exit_code = watched.until_end(observer.watch)
     finally:
-        left = leftovers.kill_all(spec.mark)
+        leftover_pids = leftovers.kill_all(spec.mark)
     run.check()
     end = AgentEnd(
         exit_code=exit_code,
         log=watched.log,
         host=socket.gethostname(),
         stop=watched.stop,
-        killed={*watched.killed, *left},
+        killed={*watched.killed, *leftover_pids},
         is_own_doing=watched.has_killed_agent,
         rdzv_endpoint=spec.rdzv_endpoint,
         is_unmet=watched.is_unmet,
@@ -106,8 +106,8 @@ def command(spec: NodeSpec) -> tuple[list[str], dict[str, str]]:
         address = network.address_towards(*network.split_endpoint(spec.rdzv_endpoint))
     interface = network.interface_of(address) if address else None
     argv = torchrun.render(spec, torchrun.installed_features())
-    shown = show_instances(os.environ) if spec.device is Device.cuda else {}
-    return argv, shown | environment.job_variables(spec, shown | dict(os.environ), interface=interface)
+    instances = show_instances(os.environ) if spec.device is Device.cuda else {}
+    return argv, instances | environment.job_variables(spec, instances | dict(os.environ), interface=interface)
 
 
 def _hear_other_nodes(spec: NodeSpec, watched: AgentMonitor) -> None:

@@ -11,14 +11,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from yoloscale.agent.attempt import Ended, Observer, run_attempt
-from yoloscale.agent.device_faults import is_device_fault
 from yoloscale.agent.job_end import JobEnd, LeftS
-from yoloscale.agent.job_step import JobStep
 from yoloscale.agent.monitor import POLL_S
 from yoloscale.agent.node_group import Change, NodeGroup
 from yoloscale.agent.outcome import Failure, Outcome, failed
-from yoloscale.agent.restarts import Restarts, cause, may_restart, newest_step
-from yoloscale.agent.spec import NodeSpec, node_spec
+from yoloscale.agent.restarts import Restarts, cause, is_device_fault, may_restart, newest_step
+from yoloscale.agent.spec import JobStep, NodeSpec, node_spec
 from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.exit_codes import FAILED, INTERRUPTED, STOPPED
@@ -75,7 +73,7 @@ def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = No
 
 
 def on_step(spec: NodeSpec, step: JobStep) -> NodeSpec:
-    """The same on the nodes that the scheduler gave."""
+    """The spec on the nodes that the scheduler gave."""
     endpoint = f"{step.first_host}:{step.port}" if spec.nodes > 1 else None
     return replace(spec, rdzv_endpoint=endpoint, start=step.start)
 
@@ -135,51 +133,43 @@ class _Start:
     def _attempts(self) -> Outcome:
         restarts = Restarts(self._config.cluster.max_restarts)
         while True:
-            spec = self._nodes.meet(self._next_spec(), lambda: self._asked_to_stop() is not None)
-            if not isinstance(spec, NodeSpec):
-                return self._end_unmet(spec)
-            ended = run_attempt(spec, self._nodes.observer, self._requests)
+            spec = next_spec(self._run, self._config, limit=self._limit)
+            spec = on_step(spec, self._step) if self._step is not None else spec
+            attempt = spec.attempt
+            group_spec = self._nodes.meet(spec, lambda: self._stop_request() is not None)
+            if group_spec is None:
+                return self._stop(attempt, self._stop_request() or signal.SIGTERM)
+            if not isinstance(group_spec, NodeSpec):  # too few nodes came
+                return self._end(attempt, group_spec)
+            ended = run_attempt(group_spec, self._nodes.observer, self._requests)
             if (change := self._nodes.change(ended)) is not None:
-                if (asked := self._asked_to_stop()) is None:
-                    self._say_regroups(spec.attempt, ended.outcome.exit_code, change)
+                if (request := self._stop_request()) is None:
+                    self._say_regroups(attempt, ended.outcome.exit_code, change)
                     continue
-                if asked is signal.SIGINT:
-                    return self._stop(spec.attempt, asked)
+                if request is signal.SIGINT:
+                    return self._stop(attempt, request)
             failure = self._worth_a_restart(ended)
             if failure is None:
-                return self._end(spec.attempt, ended.outcome)
+                return self._end(attempt, ended.outcome)
             restarts = restarts.after(failure, newest_saved(self._run))
             if restarts.are_used_up:
-                return self._give_up(spec.attempt, restarts)
-            asked = self._asked_to_stop()
-            if asked is None:
-                self._say_goes_on(spec.attempt, failure, restarts)
-                asked = self._pause(restarts.pause_s)
-            if asked is not None:
-                return self._stop(spec.attempt, asked)
-
-    def _next_spec(self) -> NodeSpec:
-        spec = next_spec(self._run, self._config, limit=self._limit)
-        return on_step(spec, self._step) if self._step is not None else spec
-
-    def _end_unmet(self, outcome: Outcome | None) -> Outcome:
-        """Too few nodes came to the attempt that was launched, or a stop was asked for meanwhile."""
-        attempt = events.last_attempt(events.history(self._run))
-        if outcome is not None:
-            return self._end(attempt, outcome)
-        return self._stop(attempt, self._asked_to_stop() or signal.SIGTERM)
+                return self._give_up(attempt, restarts)
+            request = self._stop_request()
+            if request is None:
+                self._say_goes_on(attempt, failure, restarts)
+                request = self._pause(restarts.pause_s)
+            if request is not None:
+                return self._stop(attempt, request)
 
     def _worth_a_restart(self, ended: Ended) -> Failure | None:
         """The failure, also if somebody has asked for a stop: that is what the start then ends with."""
-        wanted = self._config.cluster.max_restarts > 0
-        failure = ended.outcome.failure
-        is_for_others = self._step is not None and self._config.cluster.max_requeues > 0
-        if is_for_others and failure is not None and is_device_fault(failure.error):
-            return None  # the job is requeued without that node
-        return ended.outcome.failure if wanted and may_restart(ended.outcome, ended.was_training) else None
+        cluster, failure = self._config.cluster, ended.outcome.failure
+        is_requeued = self._step is not None and cluster.max_requeues > 0  # without the node of a broken device
+        if is_requeued and failure is not None and is_device_fault(failure.error):
+            return None
+        return failure if cluster.max_restarts > 0 and may_restart(ended.outcome, ended.was_training) else None
 
     def _end(self, attempt: int, outcome: Outcome) -> Outcome:
-        """The launcher's last word on the start."""
         self._run.check()
         if outcome.exit_code in (STOPPED, INTERRUPTED):
             self._run.stop_request.unlink(missing_ok=True)
@@ -189,17 +179,16 @@ class _Start:
     def _give_up(self, attempt: int, restarts: Restarts) -> Outcome:
         first = restarts.first
         assert first is not None, "there was a failure"
-        outcome = Outcome(FAILED, first, restarts.verdict)
-        last_word = replace(
+        event = replace(
             failed(first, attempt),
-            error=f"{first.error} ({restarts.verdict})",
+            error=f"{first.error} ({restarts.reason})",
             log=first.log,
             gave_up=True,
             restarts=restarts.max_restarts,
             step=restarts.step,
         )
-        events.note(self._run, last_word)
-        return self._end(attempt, outcome)
+        events.note(self._run, event)
+        return self._end(attempt, Outcome(FAILED, first, restarts.reason))
 
     def _say_goes_on(self, attempt: int, failure: Failure, restarts: Restarts) -> None:
         events.append(self._run, events.Exited(attempt=attempt, exit_code=FAILED, goes_on=True))
@@ -225,22 +214,22 @@ class _Start:
         """Let time pass; what the run is to be stopped with, if somebody asked meanwhile."""
 
         def look() -> signal.Signals | None:
-            if (asked := self._asked_to_stop()) is None:
+            if (request := self._stop_request()) is None:
                 self._run.glance()
                 self._observer.watch()
-            return asked
+            return request
 
         return wait_until(look, seconds, POLL_S)
 
-    def _asked_to_stop(self) -> signal.Signals | None:
+    def _stop_request(self) -> signal.Signals | None:
         if self._requests.first is not None:
             return self._requests.first
         return signal.SIGTERM if self._limit.is_near or self._run.stop_request.exists() else None
 
-    def _stop(self, attempt: int, asked: signal.Signals) -> Outcome:
+    def _stop(self, attempt: int, request: signal.Signals) -> Outcome:
         """Stop between two attempts: what there is, is saved already."""
         progress = read_progress(self._run)
-        if asked is signal.SIGINT or progress.cancelled:
+        if request is signal.SIGINT or progress.cancelled:
             if not progress.cancelled:
                 events.note(self._run, events.Cancelled())
             return self._end(attempt, Outcome(INTERRUPTED))
@@ -249,7 +238,7 @@ class _Start:
             attempt=attempt,
             step=newest_saved(self._run),
             epoch=progress.epoch,
-            signal=asked.name,
+            signal=request.name,
             outcome=outcome.state,
             saved=False,  # no step was done since the failure
         )

@@ -31,9 +31,8 @@ def job_variables(spec: NodeSpec, inherited: Mapping[str, str], *, interface: st
 
 def job_environment(variables: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of the agent: inherited, less the traces of an outer torchrun, plus ours."""
-    kept = {name: value for name, value in inherited.items() if name not in TORCHRUN}
-    kept = {name: value for name, value in kept.items() if not name.startswith("TORCHELASTIC_")}
-    return {**kept, **variables}
+    traces = {name for name in inherited if name in TORCHRUN or name.startswith("TORCHELASTIC_")}
+    return {**{name: value for name, value in inherited.items() if name not in traces}, **variables}
 
 
 def visible_gpus(spec: NodeSpec, already_visible: str | None) -> str | None:

@@ -22,8 +22,8 @@ class JobEnd:
         self._stop_before_s, self._ask = stop_before_s, ask
         self._set(self._ask())
 
-    def _set(self, left: float | None) -> None:
-        self.left_s = math.inf if left is None else left
+    def _set(self, left_s: float | None) -> None:
+        self.left_s = math.inf if left_s is None else left_s
         self._end = time.time() + self.left_s
         self.stop_at = time.time() + stop_after_s(self.left_s, self._stop_before_s)
 
@@ -37,8 +37,8 @@ class JobEnd:
         """Whether it is time to stop."""
         if time.time() < self.stop_at:
             return False
-        left = self._ask()
-        if left is not None and time.time() + left > self._end + _GIVEN_TIME_S:
-            self._set(left)
-            return False
-        return True
+        left_s = self._ask()
+        if left_s is None or time.time() + left_s <= self._end + _GIVEN_TIME_S:
+            return True
+        self._set(left_s)
+        return False

@@ -9,18 +9,11 @@ from dataclasses import replace
 
 from yoloscale.agent.attempt import Observer, run_attempt
 from yoloscale.agent.attempts import on_step, time_limit
-from yoloscale.agent.job_step import JobStep
 from yoloscale.agent.looks import Looks
-from yoloscale.agent.nodes import (
-    FIRST_NODE_TIMEOUT_S,
-    POLL_S,
-    Announcement,
-    newest_announcement,
-    refuse_if_different,
-)
+from yoloscale.agent.nodes import FIRST_NODE_TIMEOUT_S, POLL_S, Announcement, newest_announcement, refuse_if_different
 from yoloscale.agent.outcome import Outcome
 from yoloscale.agent.presence import Answer
-from yoloscale.agent.spec import NodeSpec, among, node_spec
+from yoloscale.agent.spec import JobStep, NodeSpec, among, node_spec
 from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FAILED, FINISHED
@@ -105,21 +98,21 @@ def await_next(
     """
     deadline, heard_at = time.monotonic() + patience_s, None
     look_at = time.monotonic()
-    told, looks = EventTail(run), Looks(POLL_S)
+    tail, looks = EventTail(run), Looks(POLL_S)
     while requests.first is None and not is_refused() and time.monotonic() < deadline:
         if not looks.is_due():
             observer.watch()
             time.sleep(POLL_S)
             continue
         run.glance()
-        announced = newest_announcement(run, spec.node_rank, told)
+        announced = newest_announcement(run, spec.node_rank, tail)
         if announced is not None and announced.start == spec.start:
             return announced
-        if (word := _last_word(told)) is not None and not word.goes_on:
+        if (exited := _last_exit(tail)) is not None and not exited.goes_on:
             return None
         if time.monotonic() >= look_at:
             look_at = time.monotonic() + LOOK_S
-            progress = read_progress(run, told)
+            progress = read_progress(run, tail)
             launcher = live_launcher(progress)
             if launcher is not None and launcher[2] is False:
                 observer.say("node 0 is gone, and with it the run")
@@ -131,15 +124,15 @@ def await_next(
 
 def _as_node_0(run: RunDirectory, outcome: Outcome) -> Outcome:
     """This node's outcome, with the exit code that node 0 gave the whole run."""
-    word = _last_word(EventTail(run))
-    code = word.exit_code if word is not None and not word.goes_on else outcome.exit_code
+    exited = _last_exit(EventTail(run))
+    code = exited.exit_code if exited is not None and not exited.goes_on else outcome.exit_code
     if code == outcome.exit_code:
         return outcome
     return Outcome(code, outcome.failure if code == FAILED else None)
 
 
-def _last_word(told: EventTail) -> Exited | None:
-    """What node 0 said last at the end of its newest attempt."""
-    history = told.history()
+def _last_exit(tail: EventTail) -> Exited | None:
+    """How node 0 has ended its newest attempt, if it has."""
+    history = tail.history()
     newest = events.of_attempt(history, events.last_attempt(history))
     return next((event for event in reversed(newest) if isinstance(event, Exited)), None)

@@ -15,14 +15,14 @@ def processes_of(mark: str) -> list[int]:
     """Pids of this user's processes on this machine that carry the job's mark, this process left out."""
     import psutil
 
-    found = []
+    pids = []
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get(MARK) == mark:
-                found.append(int(process.pid))
+                pids.append(int(process.pid))
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
-    return found
+    return pids
 
 
 def kill_all(mark: str) -> list[int]:

@@ -63,9 +63,9 @@ class _Node:
         self.sign, self.changed_at, self.silent_s = sign, now, 0.0
 
     @property
-    def is_fit(self) -> bool:
-        """Whether it may take part."""
-        return self.sign is not None and self.sign.launcher != self.unfit
+    def is_there(self) -> bool:
+        """Whether it speaks, and may take part."""
+        return self.sign is not None and self.sign.launcher != self.unfit and self.silent_s < FRESH_S
 
     @property
     def settle_s(self) -> float:
@@ -108,12 +108,12 @@ class Members:
 
         Those that came before have to answer anew. With enough of them, others are waited for LAST_CALL_S.
         """
-        begun, enough_at = self._clock(), math.inf
+        started_at, enough_at = self._clock(), math.inf
         while not is_asked_to_stop():
             self.look()
-            now, came = self._clock(), (0, *self._there(begun))
+            now, came = self._clock(), (0, *self._there(started_at))
             enough_at = min(enough_at, now) if len(came) >= self.fewest else math.inf
-            if len(came) == self.nodes or now >= min(enough_at + LAST_CALL_S, begun + FEWEST_TIMEOUT_S):
+            if len(came) == self.nodes or now >= min(enough_at + LAST_CALL_S, started_at + FEWEST_TIMEOUT_S):
                 return came
             time.sleep(POLL_S)
         return None
@@ -135,12 +135,8 @@ class Members:
     def newcomers(self, members: Sequence[int]) -> list[int]:
         """Nodes that an attempt is without and that are there to stay."""
         now = self._clock()
-        there = [
-            number
-            for number, node in self._others.items()
-            if node.is_fit and node.silent_s < FRESH_S and number not in members
-        ]
-        return [n for n in there if now - self._others[n].since >= max(SETTLE_S, self._others[n].settle_s)]
+        there = {number: node for number, node in self._others.items() if node.is_there and number not in members}
+        return [number for number, node in there.items() if now - node.since >= max(SETTLE_S, node.settle_s)]
 
     def lost(self, members: Sequence[int]) -> list[int]:
         """Nodes that an attempt counts on and that are silent."""
@@ -152,14 +148,8 @@ class Members:
 
     def _there(self, since: float) -> list[int]:
         now = self._clock()
-        return [
-            number
-            for number, node in self._others.items()
-            if node.is_fit
-            and node.changed_at >= since
-            and node.silent_s < FRESH_S
-            and now - node.since >= node.settle_s
-        ]
+        there = {number: node for number, node in self._others.items() if node.is_there and node.changed_at >= since}
+        return [number for number, node in there.items() if now - node.since >= node.settle_s]
 
 
 class Regrouping:

@@ -51,11 +51,8 @@ class AgentMonitor:
         self.killed: set[int] = set()
         self.is_unmet = False  # node 0 was not reached from here
         self.stop: signal.Signals | None = None  # what the attempt was asked to stop with, by whomever
-        self._spec = spec
-        self._run = run
-        self._agent = agent
-        self._requests = requests
-        self._say = say
+        self._spec, self._run, self._agent = spec, run, agent
+        self._requests, self._say = requests, say
         self._events, self._looks = EventTail(run), Looks()
         self._log = AgentLog(run.agent_log(spec.attempt, spec.node_rank))
         self._meeting = Meeting(spec)
@@ -67,7 +64,7 @@ class AgentMonitor:
 
     @property
     def log(self) -> str:
-        """All that the agent has printed so far, read as a whole: for its end."""
+        """All that the agent has printed so far."""
         path = self._run.agent_log(self._spec.attempt, self._spec.node_rank)
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
@@ -117,9 +114,7 @@ class AgentMonitor:
     def _act(self) -> None:
         if not self._is_stopping:
             if self._run_is_lost():
-                self._is_stopping = True  # no request of anybody, and nothing is saved
-                self._agent.send(signal.SIGTERM)
-                self._kill_at = time.monotonic() + SETUP_STOP_S
+                self._stop_agent()  # no request of anybody, and nothing is saved
             elif (request := self._requested()) is not None:
                 self._ask_to_stop(request)
             elif (received := self._told_to_agent()) is not None:
@@ -129,9 +124,8 @@ class AgentMonitor:
                 self._rescue_until = time.monotonic() + RESCUE_S
                 self._looks.happened()
             elif self._meeting.has_failed():
-                self.is_unmet = self._is_stopping = True
-                self._agent.send(signal.SIGTERM)
-                self._kill_at = time.monotonic() + SETUP_STOP_S
+                self.is_unmet = True
+                self._stop_agent()
             elif self._kill_at is None and self.is_over:
                 self._kill_at = time.monotonic() + SETUP_STOP_S
         is_over = self._kill_at is not None and time.monotonic() >= self._kill_at and not self._is_rescuing()
@@ -143,7 +137,7 @@ class AgentMonitor:
         return self.progress.is_rescuing and time.monotonic() < self._rescue_until
 
     def _end_now(self) -> None:
-        """Whoever was asked has had its time."""
+        """The time to end in order is over: kill the ranks, or those that the agent waits for; else stop the agent."""
         if self._is_stopping:
             self._say("ending the ranks at once")
             self.killed.update(leftovers.kill_all(self._spec.mark))
@@ -151,9 +145,12 @@ class AgentMonitor:
             self.killed.update(closed)
             self._kill_at = None
         else:  # a rank of another node has failed, and those here wait for it
-            self._is_stopping = True
-            self._agent.send(signal.SIGTERM)
-            self._kill_at = time.monotonic() + SETUP_STOP_S
+            self._stop_agent()
+
+    def _stop_agent(self) -> None:
+        self._is_stopping = True
+        self._agent.send(signal.SIGTERM)
+        self._kill_at = time.monotonic() + SETUP_STOP_S
 
     def _run_is_lost(self) -> bool:
         if time.monotonic() < self._look_for_owner_at:
@@ -186,18 +183,16 @@ class AgentMonitor:
 
     def _ask_to_stop(self, request: signal.Signals) -> None:
         """Pass the request on, once: a second signal would cut short the agent's wait for the ranks."""
-        is_training = self.progress.is_training
         self._await_stop(request)
-        self._agent.send(request if is_training else signal.SIGTERM)
+        self._agent.send(request if self.progress.is_training else signal.SIGTERM)
 
     def _await_stop(self, request: signal.Signals) -> None:
         self._is_stopping = True
         self._looks.happened()
         self.stop = request
-        is_training = self.progress.is_training
-        if is_training:
+        if self.progress.is_training:
             self._say("stopping: the ranks save a checkpoint first (Ctrl-C again ends them at once)")
-        self._kill_at = time.monotonic() + (TRAINING_STOP_S if is_training else SETUP_STOP_S)
+        self._kill_at = time.monotonic() + (TRAINING_STOP_S if self.progress.is_training else SETUP_STOP_S)
 
     def _has_failed(self) -> bool:
         """Whether a rank broke, here or on another node; the ranks stopping in order is something else."""

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from yoloscale.agent.attempt import Ended, Observer, say_launched
-from yoloscale.agent.job_step import JobStep
 from yoloscale.agent.members import FEWEST_TIMEOUT_S, Members, Regrouping, named
 from yoloscale.agent.outcome import Failure, Outcome, failed
-from yoloscale.agent.spec import NodeSpec, among
+from yoloscale.agent.spec import JobStep, NodeSpec, among
 from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FAILED, STOPPED
@@ -40,11 +39,9 @@ class NodeGroup:
         self._run, self._outer, self._requests = run, observer, requests
         cluster = config.cluster
         self._procs_per_node = cluster.procs_per_node or 1
-        nodes = min(cluster.nodes, step.nodes) if step is not None else cluster.nodes
-        start = step.start if step is not None else None
-        is_elastic = cluster.min_nodes is not None and cluster.min_nodes < cluster.nodes
         self._members: Members | None = None
-        if is_elastic and cluster.min_nodes is not None:
+        if cluster.min_nodes is not None and cluster.min_nodes < cluster.nodes:
+            nodes, start = (min(cluster.nodes, step.nodes), step.start) if step is not None else (cluster.nodes, None)
             self._members = Members(run, nodes=nodes, fewest=cluster.min_nodes, start=start)
         self._regrouping: Regrouping | None = None
         self._numbers: tuple[int, ...] = ()  # that meet in this attempt
@@ -101,15 +98,15 @@ class NodeGroup:
         if self._members is None or not self._trained or ended.was_training or failure is None or failure.rank is None:
             return None
         number = self._numbers[failure.rank // self._procs_per_node]
-        left = len(self._numbers) - 1
+        others = len(self._numbers) - 1
         if ended.outcome.exit_code != FAILED or failure.collateral or number in self._trained:
             return None
-        if left < self._members.fewest:
+        if others < self._members.fewest:
             return None
         self._members.leave_out(number)
         cause = f"node {number} could not start ({failure.who}: {failure.error})"
         self._outer.say(f"{cause}: to go on without it, until its command is started again")
-        return Change(cause, left)
+        return Change(cause, others)
 
     def _watch(self) -> None:
         self._outer.watch()

@@ -62,7 +62,7 @@ def wait_for_first_node(
     say(f"waiting for node 0 to start run {run.name!r} in {run.path}")
     answer = Answer(run, config, node_rank, start)
     deadline, look_at = time.monotonic() + timeout_s, time.monotonic()
-    told, looks = EventTail(run), Looks(POLL_S)
+    tail, looks = EventTail(run), Looks(POLL_S)
     before: Status | None = None
     while time.monotonic() < deadline:
         answer.beat()
@@ -71,17 +71,17 @@ def wait_for_first_node(
         if not looks.is_due():
             time.sleep(POLL_S)
             continue
-        announced = newest_announcement(run, node_rank, told)
+        announced = newest_announcement(run, node_rank, tail)
         if announced is not None and announced.start == start:
             refuse_if_different(run, config)
             return announced
         if time.monotonic() >= look_at:
-            look_at, found = time.monotonic() + LOOK_S, status(run, nobody, told)
-            goes_on = found.is_active and found.attempt > 0
+            look_at, now = time.monotonic() + LOOK_S, status(run, nobody, tail)
+            goes_on = now.is_active and now.attempt > 0
             if before is not None and not goes_on:
-                raise ConfigError(Problem("RUN", f"{run.name!r} is {found.state}", "start it on node 0 to go on"))
-            if goes_on and (before is None or found.updated_at != before.updated_at):  # not if its host is down
-                before, deadline = found, time.monotonic() + timeout_s
+                raise ConfigError(Problem("RUN", f"{run.name!r} is {now.state}", "start it on node 0 to go on"))
+            if goes_on and (before is None or now.updated_at != before.updated_at):  # not if its host is down
+                before, deadline = now, time.monotonic() + timeout_s
     raise ConfigError(
         Problem(
             "--node-rank",
@@ -91,12 +91,12 @@ def wait_for_first_node(
     )
 
 
-def newest_announcement(run: RunDirectory, node_rank: int, told: EventTail) -> Announcement | None:
+def newest_announcement(run: RunDirectory, node_rank: int, tail: EventTail) -> Announcement | None:
     """The newest attempt that node 0 launched for this node, unless it has ended, has its ranks, or had it already.
 
-    `told`: what this node has read of the events so far.
+    `tail`: what this node has read of the events so far.
     """
-    history = told.history()
+    history = tail.history()
     attempt = events.last_attempt(history)
     if attempt == 0 or run.launch_record(attempt, node_rank).exists():
         return None

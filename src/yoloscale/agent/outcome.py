@@ -64,7 +64,7 @@ class Outcome:
 
     exit_code: int
     failure: Failure | None = None
-    verdict: str = ""  # why it was not tried again, where it was tried before
+    reason: str = ""  # why it was not tried again, where it was tried before
 
     @property
     def state(self) -> str:

@@ -98,11 +98,11 @@ class Answer:
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + BEAT_S
-        called = read(self._run, 0)
-        if called is None or called.start != self._start:
+        sign = read(self._run, 0)
+        if sign is None or sign.start != self._start:
             return
-        if self._own is None or self._own.call != called.call:
-            self._own = self._taken_up(called)
+        if self._own is None or self._own.call != sign.call:
+            self._own = self._answer_to(sign)
         if self._own is not None:
             self._own.beat()
 
@@ -111,11 +111,11 @@ class Answer:
         if self._own is not None:
             self._own.close()
 
-    def _taken_up(self, called: Sign) -> Call | None:
+    def _answer_to(self, sign: Sign) -> Call | None:
         if not differences(load(self._run.config), self._config):
             self.is_refused = False
-            return Call(self._run, self._node_rank, called.call, self._start)
-        before, self._different = self._different, called
+            return Call(self._run, self._node_rank, sign.call, self._start)
+        before, self._different = self._different, sign
         # a launcher of node 0 that was killed leaves its call, too: the next one may be about to freeze this config
-        self.is_refused = before is not None and before.call == called.call and before.beat != called.beat
+        self.is_refused = before is not None and before.call == sign.call and before.beat != sign.beat
         return None

@@ -20,19 +20,13 @@ def end_leftovers(run: RunDirectory, say: Say) -> None:
     The lock went with their launcher. Whoever is still there when a stop in order would be over is killed.
     A request to stop that nobody was left to honour is forgotten.
     """
-    _await_leftovers(run, say)
-    run.check()
-    run.stop_request.unlink(missing_ok=True)
-
-
-def _await_leftovers(run: RunDirectory, say: Say) -> None:
     try:
         record = json.loads(run.launch_record(events.last_attempt(events.history(run))).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        return
-    mark = f"{record['job_id']}-0"
-    if not leftovers.processes_of(mark):
-        return
-    say("waiting for the ranks of a launcher that was killed to save and end")
-    wait_until(lambda: not leftovers.processes_of(mark), TRAINING_STOP_S, LEFTOVERS_POLL_S)
-    leftovers.kill_all(mark)
+        record = None
+    if record is not None and leftovers.processes_of(mark := f"{record['job_id']}-0"):
+        say("waiting for the ranks of a launcher that was killed to save and end")
+        wait_until(lambda: not leftovers.processes_of(mark), TRAINING_STOP_S, LEFTOVERS_POLL_S)
+        leftovers.kill_all(mark)
+    run.check()
+    run.stop_request.unlink(missing_ok=True)

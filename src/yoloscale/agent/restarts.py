@@ -13,6 +13,17 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 OUT_OF_MEMORY = "OutOfMemoryError"
 _CHECKPOINT = re.compile(r"step-(\d{9})")
+DEVICE_FAULTS = (  # what CUDA, NVML and the driver say of a device that no program can mend
+    "uncorrectable ecc",
+    "ecc error",
+    "uncorrectable nvlink",
+    "fallen off the bus",
+    "gpu is lost",
+    "busy or unavailable",
+    "cudaerrordevicesunavailable",
+    "driver/library version mismatch",
+)
+_XID = re.compile(r"\bxid\b[ (:]")  # the driver's numbers of what befalls a GPU
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Restarts:
         return min(FIRST_PAUSE_S * 2.0 ** min(self.count - 1, 10), LONGEST_PAUSE_S)
 
     @property
-    def verdict(self) -> str:
+    def reason(self) -> str:
         """Why no more are tried, in words; empty where restarts were not wanted at all."""
         if self.max_restarts == 0:
             return ""
@@ -83,7 +94,13 @@ def is_same(failure: Failure, before: Failure) -> bool:
     """
     if not failure.traceback or failure.collateral or failure.at_step is None or failure.at_step != before.at_step:
         return False
-    return failure.error == before.error or all(each.error.startswith(OUT_OF_MEMORY) for each in (failure, before))
+    return failure.error == before.error or all(one.error.startswith(OUT_OF_MEMORY) for one in (failure, before))
+
+
+def is_device_fault(error: str) -> bool:
+    """Whether an error says that a device is broken, so that the same node fails again."""
+    text = error.lower()
+    return any(sign in text for sign in DEVICE_FAULTS) or _XID.search(text) is not None
 
 
 def newest_step(names: Iterable[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from yoloscale.config.schema import Config, Device
 from yoloscale.system import cpus
@@ -45,8 +46,28 @@ class NodeSpec:
         return self.nodes * self.procs_per_node
 
 
+class JobStep(Protocol):
+    """This node among those that a scheduler has started for a run, as the program of its back end sees it."""
+
+    @property
+    def start(self) -> str:
+        """`JOB.…`: the same on all nodes of one start of the job, and on no other."""
+
+    @property
+    def nodes(self) -> int:
+        """How many were started."""
+
+    @property
+    def first_host(self) -> str:
+        """Where the rendezvous is, for all nodes to reach."""
+
+    @property
+    def port(self) -> int:
+        """Of the rendezvous."""
+
+
 def among(spec: NodeSpec, members: tuple[int, ...]) -> NodeSpec:
-    """The same in an attempt that these nodes take part in. Alone, node 0 needs nobody to reach it."""
+    """The spec in an attempt that these nodes take part in. Alone, node 0 needs nobody to reach it."""
     endpoint = spec.rdzv_endpoint if len(members) > 1 else None
     return replace(spec, members=members, nodes=len(members), rdzv_endpoint=endpoint)
 

@@ -58,9 +58,9 @@ def _rendezvous(spec: NodeSpec) -> list[str]:
     endpoint = spec.rdzv_endpoint or "127.0.0.1:0"
     if spec.nodes > 1:
         return _static(spec, endpoint)
+    settings = f"is_host=1,join_timeout={JOIN_TIMEOUT_S},read_timeout={READ_TIMEOUT_S}"
     flags = ["--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}", f"--rdzv-id={spec.job_id}"]
-    flags.append(f"--rdzv-conf=is_host=1,join_timeout={JOIN_TIMEOUT_S},read_timeout={READ_TIMEOUT_S}")
-    return [*flags, "--local-addr=127.0.0.1"]
+    return [*flags, f"--rdzv-conf={settings}", "--local-addr=127.0.0.1"]
 
 
 def _static(spec: NodeSpec, endpoint: str) -> list[str]:

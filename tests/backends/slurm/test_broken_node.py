@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.agent.device_faults import is_device_fault
+from yoloscale.agent.restarts import is_device_fault
 from yoloscale.backends.slurm.broken_node import broken_node, excluded
 from yoloscale.backends.slurm.facts import Facts
 from yoloscale.backends.slurm.requeue_policy import Action, Start, decide

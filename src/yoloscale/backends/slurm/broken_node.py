@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from yoloscale.agent.device_faults import is_device_fault
+from yoloscale.agent.restarts import is_device_fault
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.runs.events import Event, Failed, Requeued
 from yoloscale.system.waiting import retry

@@ -22,7 +22,7 @@ def print_ending(run: RunDirectory, outcome: Outcome) -> None:
     elif outcome.exit_code in (STOPPED, INTERRUPTED):
         print(f"{outcome.state}: go on with  yoloscale resume {shown(run.path)}")
     elif outcome.failure is not None:
-        print_failure(run, outcome.failure, outcome.verdict)
+        print_failure(run, outcome.failure, outcome.reason)
     else:
         print(f"The run failed on another node: yoloscale status {shown(run.path)}", file=sys.stderr)
 
