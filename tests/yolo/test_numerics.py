@@ -3,25 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch.backends import cudnn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import Config, Task
+from yoloscale.yolo.evaluation import UltralyticsEvaluation
 from yoloscale.yolo.numerics import (
     INTERPOLATION,
-    NOT_DETERMINISTIC,
     SAMPLING,
     allow_tf32,
     caveat,
     full_precision,
+    is_tuned,
     not_deterministic,
+    untuned,
 )
 
 LONG = pytest.mark.long
+CUDA = torch.device("cuda", 0)
+# torch 2.14 has no deterministic CUDA kernel for these (torch.use_deterministic_algorithms lists them)
+NOT_DETERMINISTIC = {
+    INTERPOLATION,
+    SAMPLING,
+    "upsample_bicubic2d_backward",
+    "upsample_linear1d_backward",
+    "upsample_trilinear3d_backward",
+    "grid_sampler_3d_backward",
+    "nll_loss2d_forward",
+    "nll_loss2d_backward",
+    "kthvalue",
+    "histc",
+    "_adaptive_avg_pool2d_backward",
+    "adaptive_max_pool2d_backward",
+    "avg_pool3d_backward",
+    "_ctc_loss_backward",
+    "reflection_pad1d_backward",
+    "reflection_pad2d_backward",
+    "reflection_pad3d_backward",
+    "max_unpool2d",
+    "put_",
+}
 
 
 class Operations(TorchDispatchMode):
@@ -101,3 +128,33 @@ def test_evaluations_are_in_full_precision(parts_of: Callable[..., Any], monkeyp
     assert torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = before
     assert seen == [False]
+
+
+def test_only_where_images_keep_their_size_and_results_may_differ() -> None:
+    free = replace(Config(), deterministic=False)
+    assert is_tuned(free, CUDA)
+    assert not is_tuned(free, torch.device("cpu"))
+    assert not is_tuned(Config(), CUDA)
+    assert not is_tuned(replace(free, multi_scale=0.5), CUDA)
+
+
+def test_an_evaluation_tunes_nothing_and_training_does_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cudnn, "benchmark", True)
+    seen = []
+
+    class Validator:
+        args = SimpleNamespace(save_txt=False)
+        run_callbacks = staticmethod(lambda event: None)
+
+        def init_metrics(self, model: object) -> None:
+            seen.append(cudnn.benchmark)
+            raise InterruptedError
+
+    evaluation = UltralyticsEvaluation.__new__(UltralyticsEvaluation)
+    evaluation._trainer = SimpleNamespace()
+    with pytest.raises(InterruptedError):
+        evaluation._pass(Validator(), torch.nn.Identity(), with_loss=False)
+    assert seen == [False]
+    assert cudnn.benchmark
+    with untuned():
+        assert not cudnn.benchmark

@@ -20,8 +20,7 @@ class HostCopies:
     @torch.no_grad()
     def take(self, state: dict[str, Any]) -> dict[str, Any]:
         """The same state with all tensors on the host, in memory of ours. Blocks for as long as copying takes."""
-        sources: list[torch.Tensor] = []
-        collect(state, sources)
+        sources: list[torch.Tensor] = list(collect(state))
         self._copies = [
             copy if copy.shape == source.shape and copy.dtype == source.dtype else _host_memory(source)
             for copy, source in zip(self._copies, sources, strict=False)
@@ -30,24 +29,21 @@ class HostCopies:
             torch._foreach_copy_(self._copies, sources, non_blocking=True)
         for device in {source.device for source in sources if source.is_cuda}:
             torch.cuda.current_stream(device).synchronize()
-        taken: dict[str, Any] = replaced(state, iter(self._copies))
-        return taken
+        copy: dict[str, Any] = replaced(state, iter(self._copies))
+        return copy
 
 
 def _host_memory(source: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(source, device="cpu", pin_memory=source.is_cuda)
 
 
-def collect(value: Any, found: list[Any], kind: type = torch.Tensor) -> None:
-    """Append what is of that kind in nested containers to `found`, always in the same order."""
+def collect(value: Any, kind: type = torch.Tensor) -> Iterator[Any]:
+    """What is of that kind in nested containers, always in the same order."""
     if isinstance(value, kind):
-        found.append(value)
-    elif isinstance(value, dict):
-        for item in value.values():
-            collect(item, found, kind)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            collect(item, found, kind)
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from collect(item, kind)
 
 
 def replaced(value: Any, others: Iterator[Any], kind: type = torch.Tensor) -> Any:

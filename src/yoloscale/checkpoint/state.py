@@ -113,8 +113,8 @@ def unpack(state: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
 def _migrated(state: dict[str, Any]) -> dict[str, Any]:
     version = state.get("version")
     if version == 1:
-        kept = {key: value for key, value in state.items() if key != "productive_s"}
-        state = {**kept, "version": 2, "recovery": {**state["recovery"], "skipped_in_all": 0}}
+        others = {key: value for key, value in state.items() if key != "productive_s"}
+        state = {**others, "version": 2, "recovery": {**state["recovery"], "skipped_in_all": 0}}
     if state.get("version") == 2:
         state = {**state, "version": 3, "run_id": ""}
     if state.get("version") == 3:
@@ -130,7 +130,7 @@ def _numbers(kind: type[T], key: str, state: dict[str, Any]) -> T:
     return kind(**state[key])
 
 
-def _compare(what: str, found: set[str], expected: set[str] | frozenset[str]) -> None:
-    if found != expected:
-        missing, unknown = sorted(expected - found), sorted(found - expected)
+def _compare(what: str, keys: set[str], expected: set[str] | frozenset[str]) -> None:
+    if keys != expected:
+        missing, unknown = sorted(expected - keys), sorted(keys - expected)
         raise StateError(f"{what} lacks {missing} and has unknown {unknown}")

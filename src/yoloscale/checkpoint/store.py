@@ -89,12 +89,12 @@ class CheckpointStore:
         temporary = beside(self._folder / f"{TEMPORARY}{final.name}")
         try:
             temporary.mkdir(exist_ok=True)
-            _write_state(state, temporary / STATE)
-            written = temporary / STATE
-            files = {STATE: {"bytes": written.stat().st_size, "sha256": sha256_of(written)}}
+            file, manifest_file = temporary / STATE, temporary / MANIFEST
+            _write_state(state, file)
+            files = {STATE: {"bytes": file.stat().st_size, "sha256": sha256_of(file)}}
             manifest = {"format": 1, "id": self._run_id, **position, "best": best, "files": files}
-            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-            for path in (temporary / STATE, temporary / MANIFEST, temporary):
+            manifest_file.write_text(json.dumps(manifest, indent=1) + "\n")
+            for path in (file, manifest_file, temporary):
                 sync(path)
             self._check()
             self._put(temporary, final)
@@ -106,8 +106,8 @@ class CheckpointStore:
 
     def candidates(self) -> list[Path]:
         """Folders that may be checkpoints, newest first; not verified."""
-        found = [path for path in self._folder.glob(f"*{PREFIX}*") if NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda path: (path.name.removeprefix(REPLACED), path.name), reverse=True)
+        folders = [path for path in self._folder.glob(f"*{PREFIX}*") if NAME.fullmatch(path.name)]
+        return sorted(folders, key=lambda path: (path.name.removeprefix(REPLACED), path.name), reverse=True)
 
     def newest(self, before: int | None = None) -> tuple[Stored | None, list[str]]:
         """The newest valid checkpoint of this run (of fewer steps than `before`), and a sentence about each broken one
@@ -134,10 +134,7 @@ class CheckpointStore:
         for path in self.candidates():
             if stored is not None and path == stored.path:
                 return
-            self._check()
-            target = path.with_name(f"{BROKEN}{path.name}")
-            shutil.rmtree(target, ignore_errors=True)
-            path.rename(target)
+            self._rename(path, f"{BROKEN}{path.name}")
 
     def _owner(self, path: Path) -> str | None:
         """The other run that a folder belongs to, as its id in words; None for this run's, or if that cannot be read.
@@ -145,17 +142,21 @@ class CheckpointStore:
         One whose manifest says nothing is broken, and so this run's to complain about.
         """
         try:
-            found = str(_manifest(path).get("id") or "")
+            owner = str(_manifest(path).get("id") or "")
         except (OSError, ValueError, AttributeError):
             return None
-        return None if found == self._run_id else found or "no-id"
+        return None if owner == self._run_id else owner or "no-id"
 
     def _set_aside_other(self, path: Path, owner: str) -> str:
+        name = f"{OTHER}{owner}-{path.name}"
+        self._rename(path, name)
+        return f"checkpoint {path.name} is of another run ({owner}), was passed over and is kept as {name}"
+
+    def _rename(self, path: Path, name: str) -> None:
         self._check()
-        target = path.with_name(f"{OTHER}{owner}-{path.name}")
+        target = path.with_name(name)
         shutil.rmtree(target, ignore_errors=True)
         path.rename(target)
-        return f"checkpoint {path.name} is of another run ({owner}), was passed over and is kept as {target.name}"
 
     def _put(self, temporary: Path, final: Path) -> None:
         """Rename a written checkpoint into place. The same step again, after a roll-back say: the new one counts."""
@@ -188,11 +189,8 @@ class CheckpointStore:
 
     def _retire(self) -> None:
         """Remove what `Retention` does not keep."""
-        complete: list[tuple[Path, dict[str, Any]]] = []  # newest first
-        for path in self.candidates():
-            manifest = _manifest_if_complete(path)
-            if manifest is not None and self._owner(path) is None:
-                complete.append((path, manifest))
+        manifests = ((path, _manifest_if_complete(path)) for path in self.candidates() if self._owner(path) is None)
+        complete = [(path, manifest) for path, manifest in manifests if manifest is not None]  # newest first
         newest = max(self._retention.newest, 2)
         if len(complete) <= newest:
             return

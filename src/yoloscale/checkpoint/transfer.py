@@ -39,16 +39,14 @@ def share(state: dict[str, Any] | None, ranks: Ranks, device: torch.device) -> d
     tensors: list[torch.Tensor] = []
     if ranks.is_first:
         assert state is not None
-        collect(state, tensors)
-        tensors = [_dense(tensor) for tensor in tensors]
+        tensors = [_dense(tensor) for tensor in collect(state)]
         if ranks.world_size == 1:
             return state
         state = replaced(state, (_Layout(tuple(t.shape), t.stride(), t.dtype) for t in tensors))
     skeleton = group.broadcast_object(state)
     if not ranks.is_first:
-        layouts: list[_Layout] = []
-        collect(skeleton, layouts, _Layout)
-        tensors = [torch.empty_strided(each.shape, each.stride, dtype=each.dtype) for each in layouts]
+        layouts = collect(skeleton, _Layout)
+        tensors = [torch.empty_strided(layout.shape, layout.stride, dtype=layout.dtype) for layout in layouts]
     _send([_bytes(tensor) for tensor in tensors if tensor.numel()], ranks, device)
     filled: dict[str, Any] = replaced(skeleton, iter(tensors), _Layout)
     return filled

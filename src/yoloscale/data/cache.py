@@ -69,12 +69,12 @@ class NodeImages:
 def fingerprint(files: Sequence[str], *settings: object) -> str:
     """Names a cache by its content: the files with their sizes and times, and how they are decoded."""
     digest = blake2b(repr(settings).encode(), digest_size=12)
-    for described in HEARTBEAT.through(in_threads(_described, files), each=1):
-        digest.update(described)
+    for lines in HEARTBEAT.through(in_threads(_lines, files), each=1):
+        digest.update(lines)
     return digest.hexdigest()
 
 
-def _described(files: Sequence[str]) -> bytes:
+def _lines(files: Sequence[str]) -> bytes:
     statuses = [(file, os.stat(file)) for file in files]  # noqa: PTH116  # a Path for each of millions costs more
     lines = (f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n" for file, status in statuses)
     return "".join(lines).encode("utf-8", "surrogateescape")
@@ -96,7 +96,8 @@ def build(
     """
     token = _token_of_node(ranks)
     is_kept = kind == "disk"
-    parent, prefix = (disk, "yoloscale") if is_kept else (_memory_folder(), f"yoloscale-{token}")
+    memory_folder = SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(gettempdir())
+    parent, prefix = (disk, "yoloscale") if is_kept else (memory_folder, f"yoloscale-{token}")
     folder = parent / f"{prefix}-{key}-{ranks.local_world_size}"
     partial = folder.with_name(f".{folder.name}@{ranks.host}@{token}.partial")
     if ranks.is_first_of_node:
@@ -105,9 +106,8 @@ def build(
     with contextlib.ExitStack() as owner:
         if not all(group.gather_objects(folder.is_dir())):
             refusal = _refusal(kind, folder, count, read, spared) if ranks.is_first_of_node else None
-            refusal = next((r for r in group.gather_objects(refusal) if r), None)
-            if refusal:
-                return refusal
+            if refusals := list(filter(None, group.gather_objects(refusal))):
+                return refusals[0]
             if ranks.is_first_of_node:
                 owner.enter_context(_owned(partial))
             group.barrier()
@@ -190,25 +190,21 @@ def _give_name(partial: Path, folder: Path) -> None:
         shutil.rmtree(partial)
 
 
-def _memory_folder() -> Path:
-    return SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(gettempdir())
-
-
 def _refusal(kind: str, folder: Path, count: int, read: Read, spared: int) -> str | None:
     """Why the images do not fit, judged by a few of them; None if they do.
 
     Shared memory is memory of the job; half of what is free is left to what the ranks come to hold. Files of a disk
     cache are in memory only as long as nobody else wants it.
     """
-    chosen = range(0, count, max(count // 16, 1))
-    needed = 1.1 * count * sum(read(i)[0].nbytes for i in chosen) / len(chosen)
+    few = range(0, count, max(count // 16, 1))
+    needed = 1.1 * count * sum(read(index)[0].nbytes for index in few) / len(few)
     place = next(parent for parent in folder.parents if parent.exists())
     free, limit = float(shutil.disk_usage(place).free), str(place)
     if kind == "ram":
-        left = memory.available()
+        of_job = memory.available()
         free -= spared
-        if (half := (left.free_bytes - spared) / 2) < free:
-            free, limit = half, left.limit
+        if (half := (of_job.free_bytes - spared) / 2) < free:
+            free, limit = half, of_job.limit
     if needed <= free:
         return None
     allowed = size(max(free, 0.0))
@@ -233,8 +229,8 @@ def _map(folder: Path, shares: int, count: int) -> NodeImages:
     originals = [(0, 0)] * count
     for share in range(shares):
         offset = 0
-        noted = json.loads((folder / f"part-{share}.json").read_text())
-        for index, (shape, original) in zip(range(share, count, shares), noted, strict=True):
+        images = json.loads((folder / f"part-{share}.json").read_text())
+        for index, (shape, original) in zip(range(share, count, shares), images, strict=True):
             placement[index], shapes[index], originals[index] = (share, offset), tuple(shape), tuple(original)
             offset += int(np.prod(shape))
         file = folder / f"part-{share}.bin"

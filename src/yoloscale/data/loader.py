@@ -41,9 +41,7 @@ class SampleSource(Protocol):
 
 
 class SeededSamples(Dataset[dict[str, Any]]):
-    """Samples that depend on (seed, epoch, index) and the shape of their batch alone.
-
-    Not on who loads them, or what came before.
+    """Samples that depend on (seed, epoch, index) and the shape of their batch, not on who loads them, and when.
 
     Loading a sample leaves the host generators seeded by it; who draws random numbers seeds first, always.
     """

@@ -61,19 +61,18 @@ def _partners(samples: int, stream: np.random.BitGenerator) -> npt.NDArray[np.ui
     index needs; what is above the index is passed over. Done here for many words at once.
     """
     words, used = _words(stream), 0
-    found = [np.zeros(0, np.uint32)]
+    partners = [np.zeros(0, np.uint32)]
     top = samples - 1
     while top > 0:
         if used == len(words):
             words, used = _words(stream), 0
         lowest = 1 << (top.bit_length() - 1)  # of those that share the mask
         block = words[used:] & np.uint32(2 * lowest - 1)
-        taken = _not_above(block, top)
-        ends = np.flatnonzero(taken)[: top - lowest + 1]
-        found.append(block[ends])
+        ends = np.flatnonzero(_not_above(block, top))[: top - lowest + 1]
+        partners.append(block[ends])
         used = used + int(ends[-1]) + 1 if len(ends) == top - lowest + 1 else len(words)
         top -= len(ends)
-    return np.concatenate(found)
+    return np.concatenate(partners)
 
 
 def _not_above(block: npt.NDArray[np.uint32], top: int) -> npt.NDArray[np.bool_]:

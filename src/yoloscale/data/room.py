@@ -56,34 +56,31 @@ class Loading:
         return self.shared_bytes <= room.shared_bytes and self.memory_bytes <= room.memory_bytes
 
 
-def fit(wanted: Loading, room: Room) -> Loading:
-    """As many workers as fit, at most those wanted; rather less far ahead than fewer. None load in the rank itself."""
-    for workers in range(wanted.workers, 0, -1):
-        for prefetch in range(wanted.prefetch, LEAST_PREFETCH - 1, -1):
-            chosen = replace(wanted, workers=workers, prefetch=prefetch)
-            if chosen.fits(room):
-                return chosen
-    return replace(wanted, workers=0)
+def fit(most: Loading, room: Room) -> Loading:
+    """As many workers as fit, at most so many; rather less far ahead than fewer. None load in the rank itself."""
+    for workers in range(most.workers, 0, -1):
+        for prefetch in range(most.prefetch, LEAST_PREFETCH - 1, -1):
+            loading = replace(most, workers=workers, prefetch=prefetch)
+            if loading.fits(room):
+                return loading
+    return replace(most, workers=0)
 
 
-def difference(wanted: Loading, chosen: Loading, room: Room) -> str | None:
-    """What a person has to know if less was chosen than wanted: why, and what to do."""
-    if chosen == wanted:
+def difference(most: Loading, fitting: Loading, room: Room) -> str | None:
+    """What a person has to know if less fits than the most that was asked for: why, and what to do."""
+    if fitting == most:
         return None
-    is_shared = wanted.shared_bytes > room.shared_bytes
-    wants, where = (wanted.shared_bytes, "/dev/shm") if is_shared else (wanted.memory_bytes, "memory")
-    has = (
-        f"which has {size(room.shared_bytes)} for each rank"
-        if is_shared
-        else f"of which {room.limit} leaves them {size(room.memory_bytes)}"
-    )
+    if most.shared_bytes > room.shared_bytes:
+        use = f"{size(most.shared_bytes)} of /dev/shm, which has {size(room.shared_bytes)} for each rank"
+        remedy = f"give it more room ({REMEDY})"
+    else:
+        use = f"{size(most.memory_bytes)} of memory, of which {room.limit} leaves them {size(room.memory_bytes)}"
+        remedy = "ask for more memory (cluster.mem, docker run --memory)"
     instead = "the rank loads its images itself, slowly"
-    if chosen.workers:
-        instead = f"{counted(chosen.workers, 'worker')}, {chosen.prefetch} batches ahead, in their place"
-    remedy = f"give it more room ({REMEDY})" if is_shared else "ask for more memory (cluster.mem, docker run --memory)"
-    asked = counted(wanted.workers, "loader worker")
-    found = f"{asked} would use up to {size(wants)} of {where}, {has}"
-    return f"{found}: {instead}; {remedy}, or write workers={chosen.workers}"
+    if fitting.workers:
+        instead = f"{counted(fitting.workers, 'worker')}, {fitting.prefetch} batches ahead, in their place"
+    workers = counted(most.workers, "loader worker")
+    return f"{workers} would use up to {use}: {instead}; {remedy}, or write workers={fitting.workers}"
 
 
 def room_of_rank(ranks_of_node: int) -> Room:

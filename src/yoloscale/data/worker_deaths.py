@@ -33,10 +33,9 @@ def worker_deaths_named() -> Iterator[None]:
         yield
     except RuntimeError as error:
         cause = error.__cause__  # the signal's name or the exit code, where the rank was waiting for the worker
-        sentences = [sentence for each in (cause, error) if (sentence := _sentence(str(each))) is not None]
-        if not sentences:
+        if (sentence := _sentence(str(cause)) or _sentence(str(error))) is None:
             raise
-        raise WorkerDiedError(sentences[0]) from error
+        raise WorkerDiedError(sentence) from error
 
 
 def _sentence(text: str) -> str | None:
@@ -44,8 +43,8 @@ def _sentence(text: str) -> str | None:
     if "DataLoader worker" not in text or "Caught" in text:  # a worker that lives and reports an exception
         return None
     if match := _SIGNAL.search(text):
-        named = [number for number in signal.Signals if signal.strsignal(number) == match[1]]
-        return f"a loader worker {describe_exit(-named[0])}" if named else f"a loader worker was killed: {match[1]}"
+        numbers = [number for number in signal.Signals if signal.strsignal(number) == match[1]]
+        return f"a loader worker {describe_exit(-numbers[0])}" if numbers else f"a loader worker was killed: {match[1]}"
     if match := _CODE.search(text):
         if int(match[1]) == UNDELIVERED:
             why = "no room left in /dev/shm, or too many open files"
@@ -70,9 +69,9 @@ def _end(error: Exception, _batch: Any) -> None:
 def describe_workers() -> str:
     """What this rank's loader workers are doing, for a rank that waits for them; nothing if it has none."""
     workers = [child for child in multiprocessing.active_children() if child.pid is not None]
-    told = [f"pid {worker.pid} {_state(worker.pid)}" for worker in workers[:_WORKERS_SHOWN] if worker.pid]
+    states = [f"pid {worker.pid} {_state(worker.pid)}" for worker in workers[:_WORKERS_SHOWN] if worker.pid]
     more = f" and {len(workers) - _WORKERS_SHOWN} more" if len(workers) > _WORKERS_SHOWN else ""
-    return f"its loader workers: {', '.join(told)}{more}" if told else ""
+    return f"its loader workers: {', '.join(states)}{more}" if states else ""
 
 
 def _state(pid: int) -> str:

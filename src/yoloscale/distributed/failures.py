@@ -23,8 +23,8 @@ def is_collateral(error: BaseException, *, have_met: bool, devices_have_met: boo
     """
     if not isinstance(error, RuntimeError) or isinstance(error, OSError):
         return False
-    said = str(error).lower()
-    return (devices_have_met if "nccl" in said else have_met) and any(sign in said for sign in PEER_IS_GONE)
+    text = str(error).lower()
+    return (devices_have_met if "nccl" in text else have_met) and any(sign in text for sign in PEER_IS_GONE)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -27,8 +27,6 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.system import network
 
 T = TypeVar("T")
-
-
 SETUP_TIMEOUT_S = 7200.0  # without a sign of life from the rank that sets up while the others wait
 _BACKEND_TIMEOUT = timedelta(days=30)  # reading a large data set may take hours while the others wait
 
@@ -62,9 +60,9 @@ def another() -> dist.ProcessGroup | None:
     if not dist.is_initialized():
         return None
     with PEERS.waiting():
-        made = dist.new_group(timeout=_BACKEND_TIMEOUT, backend=_of_device(dist.get_backend()))
-    assert isinstance(made, dist.ProcessGroup), "every rank is a member"
-    return made
+        group = dist.new_group(timeout=_BACKEND_TIMEOUT, backend=_of_device(dist.get_backend()))
+    assert isinstance(group, dist.ProcessGroup), "every rank is a member"
+    return group
 
 
 def sides(backend: str, device: torch.device) -> str:
@@ -86,8 +84,7 @@ def _allow_connections(world_size: int) -> None:
 
 
 def _choose_interface(ranks: Ranks, environ: MutableMapping[str, str]) -> None:
-    """Where no launcher has said so, say which network interface reaches the others: gloo takes the one that the host's
-    name resolves to, which need not be one that the others reach."""
+    """Say which network interface reaches the others, where no launcher has: gloo takes that of the host's name."""
     host, port = environ.get("MASTER_ADDR"), environ.get("MASTER_PORT", "")
     if host is None or not port.isdigit():
         return

@@ -26,12 +26,12 @@ def is_cost(metric: str) -> bool:
 
 def values_of(result: Mapping[str, Any], search: SearchConfig) -> list[float]:
     """The objectives' values in a run's result. Raises ValueError that lists what there is instead of a missing one."""
-    known = {**(result.get("metrics") or {}), **{name: result.get(name) for name in (FITNESS, *COSTS)}}
-    found = {name: known.get(name) for name in objectives_of(search)}
-    if missing := [name for name, value in found.items() if value is None]:
-        there = ", ".join(name for name, value in known.items() if value is not None)
-        raise ValueError(f"no {' and no '.join(missing)} in its result, which has {there}")
-    values = [float(value) for value in found.values() if value is not None]
+    everything = {**(result.get("metrics") or {}), **{name: result.get(name) for name in (FITNESS, *COSTS)}}
+    numbers = {name: value for name, value in everything.items() if value is not None}
+    objectives = list(objectives_of(search))
+    if missing := [name for name in objectives if name not in numbers]:
+        raise ValueError(f"no {' and no '.join(missing)} in its result, which has {', '.join(numbers)}")
+    values = [float(numbers[name]) for name in objectives]
     if not all(map(math.isfinite, values)):
-        raise ValueError(f"{', '.join(found)} is not finite: {', '.join(map(str, values))}")
+        raise ValueError(f"{', '.join(objectives)} is not finite: {', '.join(map(str, values))}")
     return values

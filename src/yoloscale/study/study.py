@@ -32,7 +32,8 @@ def create(path: Path, search: SearchConfig) -> None:
     """Make the study if it is not there. Raises StudyError."""
     optuna = _optuna()
     try:
-        storage = optuna.storages.JournalStorage(_touched(path))
+        path.touch()
+        storage = optuna.storages.JournalStorage(Journal(path))
         directions = list(objectives_of(search).values())
         optuna.create_study(storage=storage, study_name=NAME, directions=directions, load_if_exists=True)
     except Exception as error:
@@ -68,13 +69,13 @@ def report(study: optuna.Study, number: int, epoch: int, value: float, search: S
     """Report a point's objective after an epoch; whether it is hopeless. The same epoch again changes nothing."""
     import optuna
 
-    found = study.get_trials(deepcopy=False)[number]
-    if found.state.is_finished():
+    frozen = study.get_trials(deepcopy=False)[number]
+    if frozen.state.is_finished():
         return False
-    if PRUNED_AT in found.user_attrs and found.user_attrs[PRUNED_AT] == epoch:
+    if PRUNED_AT in frozen.user_attrs and frozen.user_attrs[PRUNED_AT] == epoch:
         return True  # it was killed before that could be saved
-    trial = optuna.trial.Trial(study, found._trial_id)
-    if epoch not in found.intermediate_values and math.isfinite(value):
+    trial = optuna.trial.Trial(study, frozen._trial_id)
+    if epoch not in frozen.intermediate_values and math.isfinite(value):
         trial.report(value, epoch)
     if not trial.should_prune() or _ended(study) < search.startup_trials:
         return False
@@ -100,11 +101,11 @@ def tell_failed(study: optuna.Study, number: int, why: str, *attributes: str) ->
     """The point has no result; `attributes` are put down with it. A trial that was told before stays as it is."""
     import optuna
 
-    found = study.get_trials(deepcopy=False)[number]
+    frozen = study.get_trials(deepcopy=False)[number]
     with _unless_told():
-        if not found.state.is_finished():
+        if not frozen.state.is_finished():
             for name, value in {"error": why, **dict.fromkeys(attributes, True)}.items():
-                optuna.trial.Trial(study, found._trial_id).set_user_attr(name, value)
+                optuna.trial.Trial(study, frozen._trial_id).set_user_attr(name, value)
         study.tell(number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
 
@@ -122,11 +123,6 @@ def _ended(study: optuna.Study) -> int:
 
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     return len(study.get_trials(deepcopy=False, states=states))
-
-
-def _touched(path: Path) -> Any:
-    path.touch()
-    return Journal(path)
 
 
 def _optuna() -> Any:

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from yoloscale.track import marks
@@ -19,20 +19,12 @@ Tell = Callable[[Tracker], None]
 QUEUE_LENGTH = 2000  # steps beyond this are left out: at two a second, a quarter of an hour without an answer
 
 
-@dataclass(frozen=True)
-class _Told:
-    """One thing to tell: `tell` says it to a tracker, `begin` is called once before, off the loop."""
-
-    tell: Tell
-    begin: Callable[[], None] | None = None
-
-
 class BackgroundTrackers:
     """Tells trackers, in order, from a thread of its own, in which they are made, too.
 
     Args:
         makers: how each tracker is made, by the name that warnings call it.
-        told: the file that keeps how far they were told; earlier steps and epochs are left out.
+        file: keeps how far they were told; earlier steps and epochs are left out.
         warn: takes a sentence for people. Called from the thread.
         of_epoch: numbers that are added to those of an epoch, taken when the thread gets there.
         check: raises OSError if the folder that trackers write to is not theirs any more; they are told no more then.
@@ -41,17 +33,17 @@ class BackgroundTrackers:
     def __init__(
         self,
         makers: Mapping[str, Make],
-        told: Path,
+        file: Path,
         warn: Callable[[str], None],
         of_epoch: Callable[[], Mapping[str, float]] = dict,
         *,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._check = check
-        self._makers, self._told, self._warn, self._of_epoch = makers, told, warn, of_epoch
-        self._marks = marks.read(told)
+        self._makers, self._file, self._warn, self._of_epoch = makers, file, warn, of_epoch
+        self._marks = marks.read(file)
         self._written = copy(self._marks)
-        self._queue: deque[_Told] = deque()
+        self._queue: deque[Tell] = deque()
         self._changed = threading.Condition()
         self._closing = self._dropping = False
         self._trackers: dict[str, Tracker] = {}
@@ -67,11 +59,12 @@ class BackgroundTrackers:
         """
         if self._thread is None or not self._marks.passes(step, epoch, is_epoch=is_epoch):
             return
-        kept = dict(values)
+        copied = dict(values)
         if is_epoch:
-            self._put(_Told(lambda t: t.log(kept, step, is_epoch=True), lambda: kept.update(self._of_epoch())))
+            numbers = cache(lambda: copied | self._more_of_epoch())  # in the thread, once for all trackers
+            self._put(lambda tracker: tracker.log(numbers(), step, is_epoch=True))
         elif len(self._queue) < QUEUE_LENGTH:
-            self._put(_Told(lambda t: t.log(kept, step, is_epoch=False)))
+            self._put(lambda tracker: tracker.log(copied, step, is_epoch=False))
         elif not self._dropping:
             self._dropping = True
             self._warn("the trackers do not keep up: steps are left out of them, epochs are not; metrics.jsonl has all")
@@ -79,13 +72,13 @@ class BackgroundTrackers:
     def log_measured(self, values: Mapping[str, float], step: int, *, epoch: int) -> None:
         """Hand over metrics of an epoch that was handed over without them; does not wait. Each epoch's once."""
         if self._thread is not None and self._marks.passes_measured(epoch):
-            kept = dict(values)
-            self._put(_Told(lambda t: t.log(kept, step, is_epoch=True)))
+            copied = dict(values)
+            self._put(lambda tracker: tracker.log(copied, step, is_epoch=True))
 
     def tell(self, tell: Tell) -> None:
         """Hand over anything else; never left out, does not wait."""
         if self._thread is not None:
-            self._put(_Told(tell))
+            self._put(tell)
 
     def close(self, exit_code: int, timeout_s: float) -> None:
         """Let the trackers take what is left and end, for so long at most."""
@@ -100,10 +93,17 @@ class BackgroundTrackers:
             names = ", ".join(self._trackers or self._makers)
             self._warn(f"{names} did not take everything within {timeout_s:.0f} s: the rest stays on this disk")
 
-    def _put(self, item: _Told) -> None:
+    def _put(self, tell: Tell) -> None:
         with self._changed:
-            self._queue.append(item)
+            self._queue.append(tell)
             self._changed.notify()
+
+    def _more_of_epoch(self) -> dict[str, float]:
+        try:
+            return dict(self._of_epoch())
+        except Exception as error:
+            self._warn(f"not told to the trackers: {type(error).__name__}: {error}")
+            return {}
 
     def _work(self) -> None:
         self._leave_if_lost()
@@ -117,10 +117,9 @@ class BackgroundTrackers:
             self._leave_if_lost()
             if self._trackers:  # else a later start tells all that nobody has heard
                 self._keep_marks()  # before the trackers hear of it: a kill may cost a line, and never tells one twice
-            for item in items:
+            for tell in items:
                 self._leave_if_lost()
-                self._begin(item)
-                self._tell_all(item.tell)
+                self._tell_all(tell)
 
     def _make(self) -> None:
         for name, make in self._makers.items():
@@ -145,15 +144,8 @@ class BackgroundTrackers:
         if reached == self._written:
             return
         with contextlib.suppress(OSError):  # a full disk: at worst, the next start tells them again
-            marks.write(self._told, reached)
+            marks.write(self._file, reached)
             self._written = reached
-
-    def _begin(self, item: _Told) -> None:
-        try:
-            if item.begin is not None:
-                item.begin()
-        except Exception as error:
-            self._warn(f"not told to the trackers: {type(error).__name__}: {error}")
 
     def _tell_all(self, tell: Tell) -> None:
         """Tell every tracker; one that fails is left out from then on."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 
 from yoloscale.config.schema import LoggerConfig
 from yoloscale.track.background import Make
@@ -15,44 +15,26 @@ def makers(config: LoggerConfig, facts: RunFacts) -> dict[str, Make]:
 
     A package that is not on this node, or broken there, raises when its tracker is made: that is no reason to fail.
     """
-    found: dict[str, Make] = {}
+    by_name: dict[str, Make] = {}
     if config.wandb is not None:
-        found["W&B"] = _imported(lambda: _wandb(config, facts), "wandb")
+        kind = "WandbNode" if facts.node else "WandbTracker"
+        by_name["W&B"] = _maker("wandb_run", kind, config.wandb, facts, package="wandb")
     if facts.node:
-        return found
+        return by_name
     if config.tensorboard:
-        found["TensorBoard"] = _imported(lambda: _tensorboard(facts), "yoloscale[tensorboard]")
+        by_name["TensorBoard"] = _maker(
+            "tensorboard", "TensorBoardTracker", facts.folder, package="yoloscale[tensorboard]"
+        )
     if config.mlflow is not None:
-        found["MLflow"] = _imported(lambda: _mlflow(config, facts), "yoloscale[mlflow]")
-    return found
+        by_name["MLflow"] = _maker("mlflow_run", "MlflowTracker", config.mlflow, facts, package="yoloscale[mlflow]")
+    return by_name
 
 
-def _wandb(config: LoggerConfig, facts: RunFacts) -> Make:
-    from yoloscale.track.wandb_run import WandbNode, WandbTracker
-
-    assert config.wandb is not None, "asked for"
-    return partial(WandbTracker if facts.node == 0 else WandbNode, config.wandb, facts)
-
-
-def _tensorboard(facts: RunFacts) -> Make:
-    from yoloscale.track.tensorboard import TensorBoardTracker
-
-    return partial(TensorBoardTracker, facts.folder)
-
-
-def _mlflow(config: LoggerConfig, facts: RunFacts) -> Make:
-    from yoloscale.track.mlflow_run import MlflowTracker
-
-    assert config.mlflow is not None, "asked for"
-    return partial(MlflowTracker, config.mlflow, facts)
-
-
-def _imported(get: Callable[[], Make], package: str) -> Make:
+def _maker(module: str, kind: str, *arguments: object, package: str) -> Make:
     try:
-        return get()
+        return partial(getattr(import_module(f"yoloscale.track.{module}"), kind), *arguments)
     except Exception as error:  # not ImportError alone: packages that do not fit together raise all kinds
-        reason = f"{type(error).__name__}: {error} (pip install '{package}')"
-        return partial(_refuse, reason)
+        return partial(_refuse, f"{type(error).__name__}: {error} (pip install '{package}')")
 
 
 def _refuse(reason: str) -> Tracker:

@@ -38,8 +38,8 @@ class MlflowTracker(Tracker):
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # newer ones refuse a folder unless told
         self._client = MlflowClient(tracking_uri=config.tracking_uri)
         self._run = self._take_up(config, facts)
-        known = self._client.get_run(self._run).data.params  # these may not change: a run may go on elsewhere
-        flat = ((key, value[:MAX_PARAM]) for key, value in _flat(facts.settings) if key not in known)
+        logged = self._client.get_run(self._run).data.params  # these may not change: a run may go on elsewhere
+        flat = ((key, value[:MAX_PARAM]) for key, value in _flat(facts.settings) if key not in logged)
         while part := [Param(key, value) for key, value in islice(flat, BATCH)]:
             self._client.log_batch(self._run, params=part)
 
@@ -57,15 +57,13 @@ class MlflowTracker(Tracker):
 
     def _experiment(self, name: str) -> str:
         """The id of an experiment, which is made if it is not there; points of a sweep may do so at the same moment."""
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        try:
-            return str(self._client.create_experiment(name))
-        except MlflowException:
-            if (found := self._client.get_experiment_by_name(name)) is None:
-                raise
-            return str(found.experiment_id)
+        if (experiment := self._client.get_experiment_by_name(name)) is None:
+            try:
+                return str(self._client.create_experiment(name))
+            except MlflowException:
+                if (experiment := self._client.get_experiment_by_name(name)) is None:
+                    raise
+        return str(experiment.experiment_id)
 
     def log(self, values: Mapping[str, float], step: int, *, is_epoch: bool) -> None:
         now_ms = int(time.time() * 1000)
@@ -82,8 +80,8 @@ class MlflowTracker(Tracker):
         tags = {"name": name, "digest": digest, **metadata}
         self._client.log_batch(self._run, tags=[RunTag(f"data.{key}", str(v)) for key, v in tags.items()])
 
-    def artifact(self, made: Artifact) -> None:
-        self._client.log_artifact(self._run, str(made.path), "weights")
+    def artifact(self, artifact: Artifact) -> None:
+        self._client.log_artifact(self._run, str(artifact.path), "weights")
 
     def close(self, exit_code: int) -> None:
         self._client.set_terminated(self._run, STATUS.get(exit_code, "FAILED"))

@@ -69,7 +69,7 @@ class Tracker:
     def uses(self, name: str, digest: str, metadata: Mapping[str, Any]) -> None:
         """The data set that the run was trained on, by its fingerprint; no image is sent."""
 
-    def artifact(self, made: Artifact) -> None:
+    def artifact(self, artifact: Artifact) -> None:
         """A model that the run has made."""
 
     def alert(self, title: str, text: str) -> None:

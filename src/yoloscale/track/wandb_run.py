@@ -89,11 +89,11 @@ class WandbTracker(Tracker):
         else:  # what use_artifact does with one that is new, which it refuses offline
             self._run._log_artifact(data, is_user_created=True, use_after_commit=True)
 
-    def artifact(self, made: Artifact) -> None:
-        name = f"{_slug(made.name)}-{self._facts.identity}"
-        model = wandb.Artifact(name, type="model", metadata=dict(made.metadata))
-        model.add_file(str(made.path), name=made.path.name, policy="immutable", skip_cache=True)  # no copy is kept
-        self._run.log_artifact(model, aliases=list(made.aliases))
+    def artifact(self, artifact: Artifact) -> None:
+        name, path = f"{_slug(artifact.name)}-{self._facts.identity}", artifact.path
+        model = wandb.Artifact(name, type="model", metadata=dict(artifact.metadata))
+        model.add_file(str(path), name=path.name, policy="immutable", skip_cache=True)  # no copy is kept
+        self._run.log_artifact(model, aliases=list(artifact.aliases))
 
     def alert(self, title: str, text: str) -> None:
         self._run.alert(title, text)
@@ -125,6 +125,8 @@ class WandbNode(Tracker):
 
 def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
     _say_who_started(facts)
+    # the one that the run was frozen with, whatever this node's environment says
+    server: dict[str, Any] = {} if config.base_url is None else {"base_url": config.base_url}
     settings = wandb.Settings(
         init_timeout=INIT_TIMEOUT_S,
         finish_timeout=FINISH_TIMEOUT_S,
@@ -132,7 +134,7 @@ def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
         x_transaction_log_flush_interval=FLUSH_INTERVAL_S,
         console="off",
         silent=True,
-        **_server(config),
+        **server,
         **_sharing(facts) if mode == "shared" else {},
     )
     return wandb.init(
@@ -150,11 +152,6 @@ def _start(config: WandbConfig, facts: RunFacts, mode: str) -> Any:
         config=dict(facts.settings) if facts.node == 0 else None,
         settings=settings,
     )
-
-
-def _server(config: WandbConfig) -> dict[str, Any]:
-    """The server that the run was frozen with, whatever this node's environment says."""
-    return {} if config.base_url is None else {"base_url": config.base_url}
 
 
 def _say_who_started(facts: RunFacts) -> None:
@@ -183,9 +180,7 @@ def _why_offline(config: WandbConfig) -> str | None:
     """What stands in the way of an online run; None if nothing is known to."""
     environ = environment_with(config.base_url)
     server = server_of(environ)
-    if not has_key(environ):
-        return f"there is no API key for {server} on this machine"
-    return silence(server)
+    return silence(server) if has_key(environ) else f"there is no API key for {server} on this machine"
 
 
 def _mark_synced(file: Path) -> None:

@@ -11,6 +11,7 @@ import os
 import random
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -30,14 +31,14 @@ def installed() -> str:
     """Which package is installed, with its version, and whether it is broken."""
     for package in PACKAGES:
         try:
-            found = f"{package} {version(package)}"
+            name = f"{package} {version(package)}"
         except PackageNotFoundError:
             continue
         try:
             _library()
         except Exception:
-            return f"{found}, which cannot be imported"
-        return found
+            return f"{name}, which cannot be imported"
+        return name
     return NONE
 
 
@@ -57,15 +58,15 @@ def serialised(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             raise ConfigError(Problem(KEY, "the package albumentations is not installed", instead)) from error
         found = f"{installed()}: {type(error).__name__}: {error}"
         raise ConfigError(Problem(KEY, found, "install one that can be imported, or leave them out")) from error
-    problems, made = list[Problem](), list[Any]()
+    problems, transforms = list[Problem](), list[Any]()
     for item in items:
         try:
-            made.append(_made(library, item))
+            transforms.append(_transform(library, item))
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return [library.to_dict(transform) for transform in made]
+    return [library.to_dict(transform) for transform in transforms]
 
 
 def adapt() -> None:
@@ -81,16 +82,13 @@ def adapt() -> None:
     for name in ("BboxParams", "KeypointParams"):
         cls = getattr(library, name)
         if inspect.isclass(cls) and "format" not in inspect.signature(cls.__init__).parameters:
-            setattr(library, name, _with_format(cls))
+            setattr(library, name, partial(_with_format, cls))
 
 
-def _with_format(cls: Any) -> Any:
-    def make(*, format: str, **arguments: Any) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of label fields, which it would swap under a reflection
-            return cls(coord_format=format, **arguments)
-
-    return make
+def _with_format(cls: Any, *, format: str, **arguments: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of label fields, which it would swap under a reflection
+        return cls(coord_format=format, **arguments)
 
 
 def seed_by_sample(transforms: Any, are_given: bool) -> bool:
@@ -100,14 +98,14 @@ def seed_by_sample(transforms: Any, are_given: bool) -> bool:
     whether the transforms have a place for it, whether or not the package is installed. Raises ConfigError where
     `are_given`, and Ultralytics could not compose them.
     """
-    found = [each for each in getattr(transforms, "transforms", ()) if isinstance(each, Albumentations)]
-    for each in found:
-        if each.transform is None and are_given:
-            found_there = f"Ultralytics cannot compose them with {installed()}; the rank's log says why"
-            raise ConfigError(Problem(KEY, found_there, "leave out what it names, or install albumentations==2.0.8"))
-        if each.transform is not None and not isinstance(each.transform, _Seeded):
-            each.transform = _Seeded(each.transform)
-    return bool(found)
+    places = [place for place in getattr(transforms, "transforms", ()) if isinstance(place, Albumentations)]
+    for place in places:
+        if place.transform is None and are_given:
+            found = f"Ultralytics cannot compose them with {installed()}; the rank's log says why"
+            raise ConfigError(Problem(KEY, found, "leave out what it names, or install albumentations==2.0.8"))
+        if place.transform is not None and not isinstance(place.transform, _Seeded):
+            place.transform = _Seeded(place.transform)
+    return bool(places)
 
 
 class _Seeded:
@@ -123,11 +121,11 @@ class _Seeded:
         seed = torch.initial_seed()
         if hasattr(self._composition, "set_random_state"):  # earlier ones draw from the global generators
             self._composition.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        made = self._composition(**data)
+        augmented = self._composition(**data)
         for name in ("image", "mask"):  # AlbumentationsX hands out views, into which OpenCV cannot write
-            if isinstance(made.get(name), np.ndarray):
-                made[name] = np.ascontiguousarray(made[name])
-        return made
+            if isinstance(augmented.get(name), np.ndarray):
+                augmented[name] = np.ascontiguousarray(augmented[name])
+        return augmented
 
 
 def _library() -> Any:
@@ -138,22 +136,23 @@ def _library() -> Any:
     return albumentations
 
 
-def _made(library: Any, item: dict[str, Any]) -> Any:
-    """One transform. Raises ConfigError."""
+def _transform(library: Any, item: dict[str, Any]) -> Any:
     if SERIALISED in item:
         name = str((item[SERIALISED] or {}).get("__class_fullname__"))
         return _call(name, lambda: library.from_dict(item))
     ((name, arguments),) = item.items()
     kinds = (library.BasicTransform, library.BaseCompose)
-    names = [each for each, value in vars(library).items() if inspect.isclass(value) and issubclass(value, kinds)]
-    if name not in names or name in ("Lambda", "Compose"):
-        raise ConfigError(_unknown(name, [each for each in names if each not in ("Lambda", "Compose")]))
-    cls, arguments = getattr(library, name), dict(arguments)
-    known = [each for each in inspect.signature(cls.__init__).parameters if each != "self"]
-    if unknown := [each for each in arguments if each not in known]:
-        raise ConfigError([_no_argument(name, each, known) for each in unknown])
+    everything = vars(library).items()
+    classes = {key: value for key, value in everything if inspect.isclass(value) and issubclass(value, kinds)}
+    names = [key for key in classes if key not in ("Lambda", "Compose")]
+    if name not in names:
+        raise ConfigError(_unknown(name, names))
+    cls, arguments = classes[name], dict(arguments)
+    parameters = [parameter for parameter in inspect.signature(cls.__init__).parameters if parameter != "self"]
+    if unknown := [argument for argument in arguments if argument not in parameters]:
+        raise ConfigError([_no_argument(name, argument, parameters) for argument in unknown])
     if isinstance(arguments.get("transforms"), list):
-        arguments["transforms"] = [_made(library, each) for each in arguments["transforms"]]
+        arguments["transforms"] = [_transform(library, inner) for inner in arguments["transforms"]]
     return _call(name, lambda: cls(**arguments))
 
 
@@ -164,8 +163,8 @@ def _call(name: str, make: Any) -> Any:
             warnings.simplefilter("error", UserWarning)
             return make()
     except Exception as error:
-        said = " ".join(line.strip() for line in str(error).splitlines()[:3])
-        found = f"{name}: {type(error).__name__}: {said}"
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:3])
+        found = f"{name}: {type(error).__name__}: {reason}"
         instead = f"write what {installed()} takes; `python -c 'import albumentations as A; help(A.{name})'` shows it"
         raise ConfigError(Problem(KEY, found, instead)) from error
 
@@ -177,7 +176,7 @@ def _unknown(name: str, names: list[str]) -> Problem:
     return Problem(KEY, f"{name!r}, which is no transform of {installed()}{why}", instead)
 
 
-def _no_argument(name: str, argument: str, known: list[str]) -> Problem:
-    near = nearest(argument, known)
+def _no_argument(name: str, argument: str, names: list[str]) -> Problem:
+    near = nearest(argument, names)
     meant = f"did you mean {near[0]}? " if near else ""
-    return Problem(KEY, f"{name} of {installed()} has no argument {argument!r}", f"{meant}It has {', '.join(known)}")
+    return Problem(KEY, f"{name} of {installed()} has no argument {argument!r}", f"{meant}It has {', '.join(names)}")

@@ -30,12 +30,12 @@ def registry(words: Sequence[str], folder: str | None) -> Registry:
     `folder` is put in front of the places that modules are found in. Raises ConfigError with what keeps them from being
     called; an OSError of an import as it is: a file system may answer at the next start.
     """
-    if found := problems(words, folder, passed_on=(OSError,)):
-        raise ConfigError([problem for problem, _ in found])
-    called: Registry = {event: [] for event in EVENTS}
+    if reasons := problems(words, folder, passed_on=(OSError,)):
+        raise ConfigError([problem for problem, _ in reasons])
+    functions: Registry = {event: [] for event in EVENTS}
     for callback in parse(words)[0]:
-        called[callback.event].append(_named(callback, resolve(callback)))
-    return called
+        functions[callback.event].append(_named(callback, resolve(callback)))
+    return functions
 
 
 def problems(
@@ -46,47 +46,42 @@ def problems(
     Each with whether that holds in any environment: of a file in `folder` that could be imported, it does. `passed_on`:
     what an import may raise and is no problem, but raised.
     """
-    callbacks, told = parse(words)
-    found = [(problem, True) for problem in told]
-    if callbacks:
-        _look_in(folder)
+    callbacks, malformed = parse(words)
+    reasons = [(problem, True) for problem in malformed]
+    if callbacks and folder is not None and folder not in sys.path:
+        sys.path.insert(0, folder)
     for callback in callbacks:
         try:
             importlib.import_module(callback.module)
         except passed_on:
             raise
         except (Exception, SystemExit) as error:  # a module may call sys.exit
-            found.append((_not_imported(callback, error, folder), False))
+            reasons.append((_not_imported(callback, error, folder), False))
             continue
         try:
             problem = _not_callable(callback, resolve(callback))
         except AttributeError as error:
             problem = _no_such(callback, error)
         if problem is not None:
-            found.append((problem, _lies_in(folder, callback)))
-    return found
+            file = _file(callback)
+            lies_there = folder is not None and file is not None and Path(file).is_relative_to(folder)
+            reasons.append((problem, lies_there))
+    return reasons
 
 
 def resolve(callback: Callback) -> Any:
     """The function. Raises what importing its module raises, and AttributeError if the module has no such thing."""
-    module: Any = importlib.import_module(callback.module)
-    found = module
+    thing: Any = importlib.import_module(callback.module)
     for name in callback.attribute.split("."):
         try:
-            found = getattr(found, name)
+            thing = getattr(thing, name)
         except AttributeError as error:
-            raise AttributeError(name, name=name, obj=found) from error
-    return found
+            raise AttributeError(name, name=name, obj=thing) from error
+    return thing
 
 
-def _lies_in(folder: str | None, callback: Callback) -> bool:
-    file = getattr(sys.modules.get(callback.module), "__file__", None)
-    return folder is not None and file is not None and Path(file).is_relative_to(folder)
-
-
-def _look_in(folder: str | None) -> None:
-    if folder is not None and folder not in sys.path:
-        sys.path.insert(0, folder)
+def _file(callback: Callback) -> str | None:
+    return getattr(sys.modules.get(callback.module), "__file__", None)
 
 
 def _named(callback: Callback, function: Callable[[Any], Any]) -> Callable[[Any], None]:
@@ -100,8 +95,7 @@ def _named(callback: Callback, function: Callable[[Any], Any]) -> Callable[[Any]
                 where = _own_line(error, callback)
                 what = f"{type(error).__name__}: {error}".partition("\n")[0]  # Ultralytics' errors may be pages
                 what += _INSTEAD_OF_EXIT if isinstance(error, SystemExit) else ""
-                said = f"the callback {callback} of {callback.event} failed{where}: {what}"
-                raise CallbackError(said) from error
+                raise CallbackError(f"the callback {callback} of {callback.event} failed{where}: {what}") from error
 
     return call
 
@@ -110,19 +104,16 @@ def _own_line(error: BaseException, callback: Callback) -> str:
     """`, FILE:LINE` of the deepest line that is not of Python's import machinery or an installed package."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f", {error.filename}:{error.lineno}"
-    module = sys.modules.get(callback.module)
-    own = getattr(module, "__file__", None)
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == own or not ("importlib" in frame.filename or "site-packages" in frame.filename)
-    ]
-    frames = [frame for frame in frames if frame.filename != __file__]
-    return f", {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    own, frames = _file(callback), traceback.extract_tb(error.__traceback__)
+    for frame in reversed(frames):
+        is_foreign = "importlib" in frame.filename or "site-packages" in frame.filename
+        if frame.filename != __file__ and (frame.filename == own or not is_foreign):
+            return f", {frame.filename}:{frame.lineno}"
+    return ""
 
 
 def _not_imported(callback: Callback, error: BaseException, folder: str | None) -> Problem:
-    said = str(error) or type(error).__name__
+    reason = str(error) or type(error).__name__
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing is not None and f"{callback.module}.".startswith(f"{missing}."):
         found = f"{callback}: there is no module {missing!r}"
@@ -133,7 +124,7 @@ def _not_imported(callback: Callback, error: BaseException, folder: str | None) 
             return Problem("callbacks", found, f"mount it there {mounted}, or say where it lies: paths.code=FOLDER")
         return Problem("callbacks", found, f"write it to {path}, or say where it lies: paths.code=FOLDER")
     where = _own_line(error, callback)
-    found = f"{callback} cannot be imported{where}: {type(error).__name__}: {said}"
+    found = f"{callback} cannot be imported{where}: {type(error).__name__}: {reason}"
     return Problem("callbacks", found, "correct it there; it is imported on every rank")
 
 

@@ -23,8 +23,7 @@ from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, MEASURING, PREPARING
 from yoloscale.distributed.peers import PEERS
-from yoloscale.yolo.convolutions import untuned
-from yoloscale.yolo.numerics import full_precision
+from yoloscale.yolo.numerics import full_precision, untuned
 from yoloscale.yolo.plots import wait as plots_drawn
 from yoloscale.yolo.weights import published
 
@@ -94,9 +93,9 @@ class UltralyticsEvaluation:
         args.plots, args.compile, args.batch = plots, False, BATCH
         if not is_final:
             args.augment = args.save_txt = args.visualize = False
-        self._trainer.args, kept = args, self._trainer.args
+        self._trainer.args, before = args, self._trainer.args
         validator = self._trainer.get_validator()
-        self._trainer.args = kept
+        self._trainer.args = before
         validator.device, validator.data = self._trainer.device, self._trainer.data
         validator.args.quantize = None  # full precision: the published numbers do not depend on the training precision
         return validator

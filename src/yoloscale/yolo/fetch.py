@@ -20,7 +20,8 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,12 @@ def _download_weights(name: str, folder: Path, target: Path) -> None:
     before = Path.cwd()
     try:
         os.chdir(staging)  # a bare name: Ultralytics strips quotes from the paths it is given
-        found = Path(attempt_download_asset(name)).absolute()
-        if not found.is_file():
+        file = Path(attempt_download_asset(name)).absolute()
+        if not file.is_file():
             raise FileNotFoundError(f"{name} is no released weights file of Ultralytics, or it could not be reached")
-        if staging not in found.parents:  # in Ultralytics' own weights folder
-            shutil.copyfile(found, staging / name)
-            found = staging / name
-        found.replace(target)
+        if staging not in file.parents:  # in Ultralytics' own weights folder
+            file = Path(shutil.copyfile(file, staging / name))
+        file.replace(target)
     finally:
         os.chdir(before)
         shutil.rmtree(staging, ignore_errors=True)
@@ -78,7 +78,7 @@ def _download_classes(name: str, folder: Path) -> None:
     from ultralytics.data.utils import check_cls_dataset
 
     if not (folder / name).is_dir():
-        with _Staging(folder, name):
+        with _staging(folder, name):
             check_cls_dataset(name)
 
 
@@ -87,49 +87,41 @@ def _download_described(source: Path, folder: Path) -> None:
     import yaml
     from ultralytics.data.utils import check_det_dataset
 
-    described = yaml.safe_load(source.read_text(encoding="utf-8"))
-    root = Path(str(described.get("path") or "."))
+    root = Path(str(yaml.safe_load(source.read_text(encoding="utf-8")).get("path") or "."))
     own = not root.is_absolute() and ".." not in root.parts and root.parts and not root.exists()
     if own and not (folder / root).exists():
-        with _Staging(folder, source.stem):
+        with _staging(folder, source.stem):
             check_det_dataset(str(source), autodownload=True)
     else:
         check_det_dataset(str(source), autodownload=True)
 
 
-class _Staging:
-    """Let Ultralytics take a new folder for its datasets folder; at the end move what came into the real one.
+@contextmanager
+def _staging(folder: Path, name: str) -> Iterator[None]:
+    """Within: Ultralytics takes a new folder for its datasets folder; at the end what came moves into the real one.
 
     Entered with the lock of `name` held. An exception leaves nothing.
     """
+    import ultralytics.data.utils
+    import ultralytics.utils
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
-        self._partial = folder / f".{name}.partial"
-
-    def __enter__(self) -> None:
-        from ultralytics.utils import LOGGER
-
-        LOGGER.setLevel(logging.ERROR)  # it would warn of missing paths in the staging folder; progress bars stay
-        shutil.rmtree(self._partial, ignore_errors=True)  # of a process that was killed
-        self._partial.mkdir()
-        self._set(self._partial)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._set(self._folder)
-        if kind is None:
-            for entry in self._partial.iterdir():
-                if not (self._folder / entry.name).exists():
-                    entry.rename(self._folder / entry.name)
-        shutil.rmtree(self._partial, ignore_errors=True)
-
-    @staticmethod
-    def _set(folder: Path) -> None:
-        import ultralytics.data.utils
-        import ultralytics.utils
-
+    def use(path: Path) -> None:
         for module in (ultralytics.utils, ultralytics.data.utils):
-            vars(module)["DATASETS_DIR"] = folder
+            vars(module)["DATASETS_DIR"] = path
+
+    partial = folder / f".{name}.partial"
+    ultralytics.utils.LOGGER.setLevel(logging.ERROR)  # it would warn of missing paths there; progress bars stay
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir()
+    use(partial)
+    try:
+        yield
+        for entry in partial.iterdir():
+            if not (folder / entry.name).exists():
+                entry.rename(folder / entry.name)
+    finally:
+        use(folder)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def callback_problems(words: Sequence[str], folder: str) -> str:
@@ -137,8 +129,8 @@ def callback_problems(words: Sequence[str], folder: str) -> str:
     from yoloscale.yolo import callbacks, runtime
 
     runtime.prepare(1, allow_pickle=False)
-    found = callbacks.problems(words, folder)
-    return json.dumps([(problem.key, problem.found, problem.instead, is_certain) for problem, is_certain in found])
+    reasons = callbacks.problems(words, folder)
+    return json.dumps([(problem.key, problem.found, problem.instead, is_certain) for problem, is_certain in reasons])
 
 
 def augmentation_problems(items: Sequence[dict[str, Any]]) -> str:
@@ -179,8 +171,8 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         code, answer["error"] = 2, str(error)
     except Exception as error:  # downloads fail in many ways; each one ends in a sentence for the person
-        said = str(error).encode("ascii", "ignore").decode().split("\n")[0].strip()  # without pictographs
-        code, answer["error"] = 1, f"{type(error).__name__}: {said}"
+        sentence = str(error).encode("ascii", "ignore").decode().split("\n")[0].strip()  # without pictographs
+        code, answer["error"] = 1, f"{type(error).__name__}: {sentence}"
     os.write(standard_output, (json.dumps(answer) + "\n").encode())
     return code
 

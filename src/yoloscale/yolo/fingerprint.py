@@ -15,20 +15,15 @@ def digest(dataset: Any) -> str:
 
     Reads no image: the labels, with the sizes of the images, are those that Ultralytics has checked.
     """
-    found = sorted(_described(dataset))
-    whole = sha256()
-    for entry in found:
-        whole.update(entry)
-    return whole.hexdigest()
+    return sha256(b"".join(sorted(_images(dataset)))).hexdigest()
 
 
-def _described(dataset: Any) -> Iterator[bytes]:
+def _images(dataset: Any) -> Iterator[bytes]:
     """A digest for each image."""
     if hasattr(dataset, "labels") and hasattr(dataset, "im_files"):
         names = _below_common([str(label["im_file"]) for label in dataset.labels])
         for name, label in zip(names, dataset.labels, strict=True):
-            fields = [(key, label[key]) for key in sorted(label) if key != "im_file"]
-            yield _entry(name, fields)
+            yield _entry(name, [(key, label[key]) for key in sorted(label) if key != "im_file"])
         return
     samples = [(str(sample[0]), sample[1]) for sample in dataset.samples]  # classification: file, class
     for name, (_, number) in zip(_below_common([file for file, _ in samples]), samples, strict=True):
@@ -36,12 +31,12 @@ def _described(dataset: Any) -> Iterator[bytes]:
 
 
 def _entry(name: str, fields: Sequence[tuple[str, Any]]) -> bytes:
-    made = sha256(os.fsencode(name))
+    digest = sha256(os.fsencode(name))
     for key, value in fields:
-        made.update(key.encode())
+        digest.update(key.encode())
         for part in value if isinstance(value, list) else [value]:
-            made.update(np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
-    return made.digest()
+            digest.update(np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+    return digest.digest()
 
 
 def _below_common(files: Sequence[str]) -> list[str]:

@@ -7,27 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.backends import cudnn
 
-from yoloscale.config.schema import Task
+from yoloscale.config.schema import Config, Task
 from yoloscale.yolo.tasks import ADAPTERS
 
-# of what Ultralytics' losses and models differentiate: torch 2.14 has no deterministic CUDA kernel for these
-# (torch.use_deterministic_algorithms lists them); a test looks for them in a step of every task
-INTERPOLATION, SAMPLING = "upsample_bilinear2d_backward", "grid_sampler_2d_backward"
-NOT_DETERMINISTIC = frozenset(
-    {
-        *(INTERPOLATION, "upsample_bicubic2d_backward", "upsample_linear1d_backward", "upsample_trilinear3d_backward"),
-        *(SAMPLING, "grid_sampler_3d_backward", "nll_loss2d_forward", "nll_loss2d_backward", "kthvalue", "histc"),
-        *("_adaptive_avg_pool2d_backward", "adaptive_max_pool2d_backward", "avg_pool3d_backward", "_ctc_loss_backward"),
-        *(
-            "reflection_pad1d_backward",
-            "reflection_pad2d_backward",
-            "reflection_pad3d_backward",
-            "max_unpool2d",
-            "put_",
-        ),
-    }
-)
+INTERPOLATION, SAMPLING = "upsample_bilinear2d_backward", "grid_sampler_2d_backward"  # torch's names
 
 
 def be_deterministic(compiles: bool) -> None:
@@ -39,7 +24,7 @@ def be_deterministic(compiles: bool) -> None:
     if compiles:
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.set_deterministic_debug_mode("warn")
-    torch.backends.cudnn.deterministic = True
+    cudnn.deterministic = True
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set by a module hook
 
 
@@ -70,16 +55,34 @@ def allow_tf32(is_allowed: bool) -> None:
 
     Not on CPUs, which have no such format.
     """
-    torch.backends.cudnn.allow_tf32 = is_allowed
+    cudnn.allow_tf32 = is_allowed
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Within: fp32 is fp32."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    before = cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     allow_tf32(False)
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+        cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def is_tuned(config: Config, device: torch.device) -> bool:
+    """Whether cuDNN measures its ways to convolve, and takes the fastest, for each shape that it meets. Pure.
+
+    That pays on CUDA where images keep one size, and where sums may come out otherwise in each run.
+    """
+    return device.type == "cuda" and not (config.deterministic or config.multi_scale or config.rect)
+
+
+@contextmanager
+def untuned() -> Iterator[None]:
+    """Measure nothing meanwhile: an evaluation meets a shape for each batch of rectangular images."""
+    before, cudnn.benchmark = cudnn.benchmark, False
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before

@@ -38,10 +38,9 @@ def arguments(config: Config, task: Task, data: Path, model: str, batch: int) ->
         model: architecture YAML or weights.
         batch: images per forward pass of one rank.
     """
-    own = {"data", "model", "name"}
-    named = {key: value for key, value in vars(config).items() if key in DEFAULT_CFG_DICT and key not in own}
-    values = {**named, "task": task.value, "mode": "train", "data": str(data), "model": model, "batch": batch}
-    values["name"] = config.name
+    own = {"data", "model"}
+    values = {key: value for key, value in vars(config).items() if key in DEFAULT_CFG_DICT and key not in own}
+    values |= {"task": task.value, "mode": "train", "data": str(data), "model": model, "batch": batch}
     if not ADAPTERS[task].rescales:
         values["multi_scale"] = 0.0  # as Ultralytics does
     namespace: SimpleNamespace = get_cfg(DEFAULT_CFG, values)

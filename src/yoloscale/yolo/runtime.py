@@ -15,8 +15,8 @@ def check_version() -> None:
     """Raise RuntimeError if the installed Ultralytics is outside the range the adapter was written for."""
     installed = tuple(int(part) for part in version("ultralytics").split(".")[:3] if part.isdigit())
     if not OLDEST <= installed < NEWEST:
-        wanted = ">={}.{}.{},<{}.{}".format(*OLDEST, *NEWEST)
-        raise RuntimeError(f"ultralytics {version('ultralytics')} is installed, yoloscale needs {wanted}")
+        needs = ">={}.{}.{},<{}.{}".format(*OLDEST, *NEWEST)
+        raise RuntimeError(f"ultralytics {version('ultralytics')} is installed, yoloscale needs {needs}")
 
 
 def prepare(world_size: int, allow_pickle: bool) -> None:
@@ -43,11 +43,11 @@ def check_ranks(rank: int, world_size: int, local_rank: int) -> None:
     """
     from ultralytics import utils
 
-    wanted = (rank, local_rank, world_size) if world_size > 1 else (-1, -1, 1)
-    found = (utils.RANK, utils.LOCAL_RANK, utils.WORLD_SIZE)
-    if found != wanted:
-        said = f"Ultralytics takes this process for rank, local rank and world size {found}, it is {wanted}"
-        raise RuntimeError(f"{said}: it was imported before its variables were set")
+    expected = (rank, local_rank, world_size) if world_size > 1 else (-1, -1, 1)
+    belief = (utils.RANK, utils.LOCAL_RANK, utils.WORLD_SIZE)
+    if belief != expected:
+        sentence = f"Ultralytics takes this process for rank, local rank and world size {belief}, it is {expected}"
+        raise RuntimeError(f"{sentence}: it was imported before its variables were set")
 
 
 def keep_offline() -> None:

@@ -38,7 +38,7 @@ class TrainerView:
             "model": stepper.learner.module,
             "ema": _Average(stepper.average),
             "optimizer": stepper.optimizer,
-            "scheduler": _Rates(stepper.optimizer),
+            "scheduler": SimpleNamespace(get_last_lr=lambda: _rates(stepper.optimizer)),
             "scaler": stepper.scaler,
             "amp": stepper.scaler.is_enabled(),
             "train_loader": loader,
@@ -97,8 +97,7 @@ class TrainerView:
 
     def epoch_end(self, progress: Progress) -> None:
         self._at(progress)
-        rates = enumerate(self._trainer.optimizer.param_groups)
-        self._trainer.lr = {f"lr/pg{number}": group["lr"] for number, group in rates}
+        self._trainer.lr = {f"lr/pg{number}": rate for number, rate in enumerate(_rates(self._trainer.optimizer))}
         self._tell("on_train_epoch_end")
 
     def evaluated(self, metrics: Mapping[str, float], best: float | None) -> None:
@@ -149,6 +148,10 @@ class TrainerView:
             self._trainer.run_callbacks(event)
 
 
+def _rates(optimizer: Optimizer) -> list[float]:
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
 class _Average:
     """The averaged model, under the names of Ultralytics' ModelEMA."""
 
@@ -159,19 +162,7 @@ class _Average:
 
     @property
     def updates(self) -> int:
-        """Updates so far."""
         return int(self._average.updates)
-
-
-class _Rates:
-    """The learning rates, as a scheduler of torch tells them."""
-
-    def __init__(self, optimizer: Optimizer) -> None:
-        self._optimizer = optimizer
-
-    def get_last_lr(self) -> list[float]:
-        """Of each parameter group."""
-        return [float(group["lr"]) for group in self._optimizer.param_groups]
 
 
 class _Batches(SimpleNamespace):

@@ -42,8 +42,8 @@ def end_batch(trainer: Any) -> None:
     now = time.perf_counter()
     if clock.is_warm:
         clock.seconds += now - clock.last
-        left = len(trainer.train_loader.dataset) - clock.batch * trainer.batch_size
-        clock.images += min(trainer.batch_size, left)
+        rest = len(trainer.train_loader.dataset) - clock.batch * trainer.batch_size
+        clock.images += min(trainer.batch_size, rest)
     clock.is_warm, clock.last, clock.batch = True, now, clock.batch + 1
     if clock.first_step_at is None and trainer.ema.updates:
         clock.first_step_at = time.time()
@@ -56,17 +56,11 @@ def write(trainer: Any) -> None:
     measured = {
         "images_per_s": clock.images / clock.seconds if clock.seconds else 0.0,
         "first_step_at": clock.first_step_at,
-        "precision": _precision(trainer),
+        "precision": "bf16" if trainer.args.amp == "bf16" else "fp16" if trainer.amp else "fp32",
         "threads": sys.modules["torch"].get_num_threads(),
         "workers": trainer.train_loader.num_workers,
     }
     Path(os.environ[BENCH_FILE]).write_text(json.dumps(measured), encoding="utf-8")
-
-
-def _precision(trainer: Any) -> str:
-    if trainer.args.amp == "bf16":
-        return "bf16"
-    return "fp16" if trainer.amp else "fp32"
 
 
 CALLBACKS = {"on_train_epoch_start": start_epoch, "on_train_batch_end": end_batch, "on_train_end": write}

@@ -46,8 +46,7 @@ class PublishedCopy:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         model: Any = deepcopy(module).half().cpu().to(memory_format=torch.contiguous_format)
-        known = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_DICT}
-        model.args = {**DEFAULT_CFG_DICT, **known}
+        model.args = DEFAULT_CFG_DICT | {key: arguments[key] for key in arguments.keys() & DEFAULT_CFG_DICT.keys()}
         model.criterion = None
         self._model, self._run_id, self._check = model, run_id, check
         self._sources = list(module.state_dict().values())  # the live tensors
@@ -95,8 +94,8 @@ def write(path: Path, content: dict[str, Any], check: Callable[[], None] = lambd
     `check` raises; the file that was there stays.
     """
     path.parent.mkdir(exist_ok=True)
-    for left in path.parent.glob(f"{path.name}.*{PART}"):  # by one that was killed amid it
-        left.unlink(missing_ok=True)
+    for part in path.parent.glob(f"{path.name}.*{PART}"):  # of one that was killed amid it
+        part.unlink(missing_ok=True)
     try:
         with replacement(path) as part:
             torch.save(content, part)

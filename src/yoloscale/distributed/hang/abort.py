@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch.distributed import distributed_c10d
 
 SHOWN = 40  # collectives of the flight recorder: the last ones
+FIELDS = ("record_id", "process_group", "profiling_name", "state")
 
 
 def can_abort() -> bool:
@@ -53,11 +54,9 @@ def dump_flight_recorder() -> None:
         return
     print(f"NCCL's flight recorder, the last {min(len(entries), SHOWN)} of {len(entries)}:", file=sys.stderr)
     for entry in entries[-SHOWN:]:
-        said = [
-            f"{key}={entry[key]}" for key in ("record_id", "process_group", "profiling_name", "state") if key in entry
-        ]
+        fields = [f"{key}={entry[key]}" for key in FIELDS if key in entry]
         sizes = f"in={entry.get('input_sizes')} out={entry.get('output_sizes')}"
-        print(f"  {' '.join(said)} {sizes}", file=sys.stderr)
+        print(f"  {' '.join(fields)} {sizes}", file=sys.stderr)
     sys.stderr.flush()
 
 

@@ -102,12 +102,12 @@ def find_hang(me: State, observed_states: Sequence[ObservedState], stale_s: floa
     if not late:
         return Hang((), _all_wait(me, observed_states))
     step = max(observed.state.step for observed in observed_states)
-    told = [_told(observed, me, step, stale_s, alone=world_size == 1) for observed in late[:NAMED]]
+    sentences = [_sentence(observed, me, step, stale_s, alone=world_size == 1) for observed in late[:NAMED]]
     if len(late) > NAMED:
-        told.append(f"and {len(late) - NAMED} more ranks")
+        sentences.append(f"and {len(late) - NAMED} more ranks")
     ranks = tuple(observed.state.rank for observed in late)
     answers = all(observed.silent_s < stale_s for observed in late)
-    return Hang(ranks, "; ".join(told), late[0].state.host, answers)
+    return Hang(ranks, "; ".join(sentences), late[0].state.host, answers)
 
 
 def find_hang_alone(me: State, silent_s: float) -> Hang | None:
@@ -116,9 +116,9 @@ def find_hang_alone(me: State, silent_s: float) -> Hang | None:
         return None
     if not me.waits:
         return find_hang(me, [ObservedState(me, 0.0)], 1.0, world_size=1)
-    found = f"{rank_name(me.rank, me.host)} has been {me.phase} at step {me.step} for {me.age_s:.0f} s"
-    where = "the store that the ranks meet in has not answered"
-    return Hang((), f"{found}, and {where} for {silent_s:.0f} s: the first node or rank 0 stands still or is gone")
+    mine = f"{rank_name(me.rank, me.host)} has been {me.phase} at step {me.step} for {me.age_s:.0f} s"
+    store = f"the store that the ranks meet in has not answered for {silent_s:.0f} s"
+    return Hang((), f"{mine}, and {store}: the first node or rank 0 stands still or is gone")
 
 
 def _behind(observed_states: Sequence[ObservedState]) -> list[ObservedState]:
@@ -128,27 +128,26 @@ def _behind(observed_states: Sequence[ObservedState]) -> list[ObservedState]:
 
 
 def _never_came(missing: Sequence[int], me: State) -> str:
-    shown = ", ".join(f"rank {rank}" for rank in missing[:NAMED])
+    names = ", ".join(f"rank {rank}" for rank in missing[:NAMED])
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-    return f"{shown}{more} never reported within {me.limit_s:.0f} s: not started, or stuck before joining the others"
+    return f"{names}{more} never reported within {me.limit_s:.0f} s: not started, or stuck before joining the others"
 
 
-def _told(observed: ObservedState, me: State, step: int, stale_s: float, *, alone: bool) -> str:
+def _sentence(observed: ObservedState, me: State, step: int, stale_s: float, *, alone: bool) -> str:
     state = observed.state
     who = rank_name(state.rank, state.host)
     if alone:
         return f"{who} hangs at step {state.step}: it has been {state.phase} for {observed.age_s:.0f} s"
     start = f"{who} did not arrive at step {step} within {observed.limit_s(me, stale_s):.0f} s: "
     if observed.silent_s >= stale_s:
-        gone = "stopped, stuck in native code, or its machine is gone"
-        heard = f"last heard of at step {state.step}, {state.phase}"
-        return f"{start}its process does not answer ({gone}); {heard}"
+        causes = "stopped, stuck in native code, or its machine is gone"
+        return f"{start}its process does not answer ({causes}); last heard of at step {state.step}, {state.phase}"
     where = "" if state.step == step else f" of step {state.step}"
     return f"{start}it was {state.phase}{where} for {observed.age_s:.0f} s"
 
 
 def _all_wait(me: State, observed_states: Sequence[ObservedState]) -> str:
-    shown = ", ".join(rank_name(each.state.rank, each.state.host) for each in observed_states[:NAMED])
+    names = ", ".join(rank_name(one.state.rank, one.state.host) for one in observed_states[:NAMED])
     more = f" and {len(observed_states) - NAMED} more" if len(observed_states) > NAMED else ""
     why = "the network between them is broken, or they are in different collectives: compare their stacks"
-    return f"all ranks wait for each other at step {me.step} for {me.limit_s:.0f} s ({shown}{more}): {why}"
+    return f"all ranks wait for each other at step {me.step} for {me.limit_s:.0f} s ({names}{more}): {why}"

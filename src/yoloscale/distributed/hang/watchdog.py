@@ -126,9 +126,10 @@ class Watchdog:
         self._ticked_at = now
         mine = self._look()
         self._arm_backup(mine)
-        if self._has_decided or self._reporter is None:
-            hang = find_hang_alone(mine, 0.0) if self._reporter is None else None
-        else:
+        hang = None
+        if self._reporter is None:
+            hang = find_hang_alone(mine, 0.0)
+        elif not self._has_decided:
             before, self._reporter.mine = self._reporter.mine, mine
             if mine.limit_s != before.limit_s:
                 self._reporter.hurry()

@@ -40,10 +40,9 @@ from yoloscale.system.variables import VISIBLE_GPUS
 from yoloscale.worker.train import loading
 from yoloscale.yolo import augmentations, datasets
 from yoloscale.yolo.callbacks import registry
-from yoloscale.yolo.convolutions import is_tuned
 from yoloscale.yolo.evaluation import UltralyticsEvaluation
 from yoloscale.yolo.learner import UltralyticsLearner
-from yoloscale.yolo.numerics import allow_tf32, caveat
+from yoloscale.yolo.numerics import allow_tf32, caveat, is_tuned
 from yoloscale.yolo.parts import arguments, is_rtdetr, make_trainer
 from yoloscale.yolo.samples import UltralyticsSamples, files
 
