@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,7 +116,9 @@ def test_models_are_made_for_a_tracker_that_takes_them(run: RunDirectory, monkey
         takes_models = True
 
     made: list[Any] = [{"name": "coco8", "digest": "x"}]  # digests take time: once for all, and only where wanted
-    monkeypatch.setattr(upload._Models, "_data", lambda models: made.pop())
+    data = cached_property(lambda models: made.pop())
+    data.__set_name__(upload._Models, "_data")
+    monkeypatch.setattr(upload._Models, "_data", data)
     observer: Any = SimpleNamespace(tell=told.append)
     parts: Any = None
     publish(Config(), run, parts, observer, {"steps": 1, "epochs": 1, "metrics": {}})
