@@ -10,7 +10,7 @@ import pytest
 
 from yoloscale.config.plan import plan
 from yoloscale.config.schema import ClusterConfig, Config
-from yoloscale.data.loader import MicroBatchKeys
+from yoloscale.data.loader import micro_batch_keys
 from yoloscale.data.order import MicroBatch, SampleOrder
 from yoloscale.data.rectangles import Rectangles, deal
 from yoloscale.errors import ConfigError
@@ -123,10 +123,10 @@ def test_plain_batches_may_be_cut_where_like_shaped_ones_may_not() -> None:
 
 def test_keys_carry_the_shape_and_start_anywhere() -> None:
     order = SampleOrder(65, 8, 2, 2, seed=3, rectangles=MIXED)
-    whole = iter(MicroBatchKeys(order, 1, (0, 0), lambda epoch: False))
+    whole = micro_batch_keys(order, 1, (0, 0), lambda epoch: False)
     before = sum(len(order.step(0, index, 1).micro_batches) for index in range(3))
     expected = [next(whole) for _ in range(before + 12)][before:]
-    late = iter(MicroBatchKeys(order, 1, (0, 3), lambda epoch: False))
+    late = micro_batch_keys(order, 1, (0, 3), lambda epoch: False)
     assert [next(late) for _ in range(12)] == expected
     assert len({key.shape for keys in expected for key in keys}) >= 3
 

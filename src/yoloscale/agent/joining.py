@@ -19,7 +19,6 @@ from yoloscale.config.schema import Config
 from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
-from yoloscale.runs.events import EventTail, Exited
 from yoloscale.runs.status import live_launcher, read_progress
 
 UNMET_S = 30.0  # for an attempt that follows one whose first node was not reached
@@ -98,7 +97,7 @@ def await_next(
     """
     deadline, heard_at = time.monotonic() + patience_s, None
     look_at = time.monotonic()
-    tail, looks = EventTail(run), Looks(POLL_S)
+    tail, looks = events.EventTail(run), Looks(POLL_S)
     while requests.first is None and not is_refused() and time.monotonic() < deadline:
         if not looks.is_due():
             observer.watch()
@@ -124,15 +123,15 @@ def await_next(
 
 def _as_node_0(run: RunDirectory, outcome: Outcome) -> Outcome:
     """This node's outcome, with the exit code that node 0 gave the whole run."""
-    exited = _last_exit(EventTail(run))
+    exited = _last_exit(events.EventTail(run))
     code = exited.exit_code if exited is not None and not exited.goes_on else outcome.exit_code
     if code == outcome.exit_code:
         return outcome
     return Outcome(code, outcome.failure if code == FAILED else None)
 
 
-def _last_exit(tail: EventTail) -> Exited | None:
+def _last_exit(tail: events.EventTail) -> events.Exited | None:
     """How node 0 has ended its newest attempt, if it has."""
     history = tail.history()
     newest = events.of_attempt(history, events.last_attempt(history))
-    return next((event for event in reversed(newest) if isinstance(event, Exited)), None)
+    return next((event for event in reversed(newest) if isinstance(event, events.Exited)), None)

@@ -21,7 +21,6 @@ from yoloscale.config.topology import differences
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import EventTail
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, status
 
@@ -62,7 +61,7 @@ def wait_for_first_node(
     say(f"waiting for node 0 to start run {run.name!r} in {run.path}")
     answer = Answer(run, config, node_rank, start)
     deadline, look_at = time.monotonic() + timeout_s, time.monotonic()
-    tail, looks = EventTail(run), Looks(POLL_S)
+    tail, looks = events.EventTail(run), Looks(POLL_S)
     before: Status | None = None
     while time.monotonic() < deadline:
         answer.beat()
@@ -91,7 +90,7 @@ def wait_for_first_node(
     )
 
 
-def newest_announcement(run: RunDirectory, node_rank: int, tail: EventTail) -> Announcement | None:
+def newest_announcement(run: RunDirectory, node_rank: int, tail: events.EventTail) -> Announcement | None:
     """The newest attempt that node 0 launched for this node, unless it has ended, has its ranks, or had it already.
 
     `tail`: what this node has read of the events so far.

@@ -47,33 +47,27 @@ class SeededSamples(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, source: SampleSource, seed: int) -> None:
-        self._source = source
-        self._seed = seed
+        self._source, self._seed = source, seed
 
     def __getitem__(self, key: SampleKey) -> dict[str, Any]:
         seed_host(derive("sample", self._seed, key.epoch, key.sample))
         return self._source.sample(key.sample, key.mosaic_closed, key.shape)
 
 
-class MicroBatchKeys:
+def micro_batch_keys(
+    order: SampleOrder, rank: int, start: tuple[int, int], mosaic_closed: Callable[[int], bool]
+) -> Iterator[list[SampleKey]]:
     """The keys of one rank's micro-batches from a position on, epoch after epoch.
 
     `mosaic_closed(epoch)` is asked when a key is made, so a run whose last epoch moves (`time=`) is followed.
     """
-
-    def __init__(
-        self, order: SampleOrder, rank: int, start: tuple[int, int], mosaic_closed: Callable[[int], bool]
-    ) -> None:
-        self._order, self._rank, self._start, self._mosaic_closed = order, rank, start, mosaic_closed
-
-    def __iter__(self) -> Iterator[list[SampleKey]]:
-        epoch, first = self._start
-        while True:
-            closed = self._mosaic_closed(epoch)
-            for index in range(first, self._order.steps):
-                for micro in self._order.step(epoch, index, self._rank).micro_batches:
-                    yield [SampleKey(epoch, sample, closed, micro.shape) for sample in micro.samples]
-            epoch, first = epoch + 1, 0
+    epoch, first = start
+    while True:
+        closed = mosaic_closed(epoch)
+        for index in range(first, order.steps):
+            for micro in order.step(epoch, index, rank).micro_batches:
+                yield [SampleKey(epoch, sample, closed, micro.shape) for sample in micro.samples]
+        epoch, first = epoch + 1, 0
 
 
 def start_worker(_worker: int) -> None:
@@ -117,7 +111,7 @@ class MicroBatchLoader:
     ) -> None:
         self._loader = DataLoader(
             SeededSamples(source, order.seed),
-            batch_sampler=MicroBatchKeys(order, rank, start, mosaic_closed),
+            batch_sampler=micro_batch_keys(order, rank, start, mosaic_closed),
             num_workers=workers,
             collate_fn=source.collate,
             pin_memory=pin_memory,

@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from yoloscale.checkpoint.state import Progress
 from yoloscale.distributed import group
-from yoloscale.engine.protocols import Callbacks
+from yoloscale.engine.protocols import Callbacks, NoCallbacks
 from yoloscale.engine.step import StepOutcome, Stepper
 
 
 class CallbackCalls:
-    """Calls the callbacks; without any, nothing happens and nothing is collective. All ranks have some or none have."""
+    """Calls the callbacks. Without any, nothing happens and nothing is collective; all ranks have some or none have."""
 
     def __init__(self, callbacks: Callbacks | None, stepper: Stepper) -> None:
-        self._callbacks = callbacks
-        if callbacks is not None:
-            stepper.micro_batch_done = callbacks.batch_end
-
-    @property
-    def wants_end(self) -> bool:
-        """Whether one of this rank has asked for the end of the run."""
-        return self._callbacks is not None and self._callbacks.is_stopped
-
-    def start(self, progress: Progress) -> None:
-        """Training begins, or goes on."""
-        if self._callbacks is not None:
-            self._callbacks.train_start(progress)
-
-    def epoch(self, progress: Progress) -> None:
-        """An epoch begins, or what is left of one."""
-        if self._callbacks is not None:
-            self._callbacks.epoch_start(progress)
-
-    def batch(self) -> None:
-        """A micro-batch is about to be trained on."""
-        if self._callbacks is not None:
-            self._callbacks.batch_start()
+        self.each: Callbacks = callbacks or NoCallbacks()
+        self._are_there = callbacks is not None
+        stepper.micro_batch_done = callbacks.batch_end if callbacks is not None else None
 
     def batch_done(self, outcome: StepOutcome) -> None:
         """A step is done and counted: its last micro-batch is, too. One that fails finds the step saved."""
-        if self._callbacks is not None and outcome.last is not None:
-            self._callbacks.batch_end(*outcome.last)
+        if outcome.last is not None:
+            self.each.batch_end(*outcome.last)
 
     def trained(self, progress: Progress) -> bool:
         """Collective. An epoch is trained; whether one of any rank wants it to be the last."""
-        if self._callbacks is None:
-            return False
-        self._callbacks.epoch_end(progress)
-        return any(group.gather_objects(self._callbacks.is_stopped))
-
-    def evaluated(self, metrics: Mapping[str, float], best: float | None) -> None:
-        """An epoch is evaluated."""
-        if self._callbacks is not None:
-            self._callbacks.evaluated(metrics, best)
+        self.each.epoch_end(progress)
+        return self._is_any_stopped()
 
     def saved(self, is_published: bool, wait: Callable[[], None]) -> bool:
         """Collective. An epoch is over; whether one of any rank wants it to be the last.
@@ -62,10 +35,11 @@ class CallbackCalls:
             is_published: weights are being written.
             wait: returns when they are on disk.
         """
-        if self._callbacks is None:
-            return False
-        if is_published and self._callbacks.wants_files:
+        if is_published and self.each.wants_files:
             wait()
-            self._callbacks.saved()
-        self._callbacks.fit_epoch_end()
-        return any(group.gather_objects(self._callbacks.is_stopped))
+            self.each.saved()
+        self.each.fit_epoch_end()
+        return self._is_any_stopped()
+
+    def _is_any_stopped(self) -> bool:
+        return self._are_there and any(group.gather_objects(self.each.is_stopped))

@@ -23,6 +23,7 @@ from yoloscale.engine.step import EXTRA, StepOutcome, Stepper
 from yoloscale.engine.stop_requests import Stop, StopRequests
 from yoloscale.engine.time_limit import Pending, Spent, spent
 from yoloscale.engine.trace import trace_record
+from yoloscale.runs import events
 
 EVALUATION_WORTH_A_CHECKPOINT_S = 30.0  # what a kill during an evaluation would otherwise cost, beside the evaluation
 
@@ -108,7 +109,7 @@ class Loop:
         self._started = time.monotonic() - self.progress.clock
         if self._limits.hours:
             self._spent = Spent(min(self.progress.clock / self._limit_s, 1.0), 0.0)
-        self._calls.start(self.progress)
+        self._calls.each.train_start(self.progress)
         while position.epoch < position.epochs:
             stop = self._train_epoch()
             if stop is None:  # back at an earlier position
@@ -127,7 +128,7 @@ class Loop:
     def _train_epoch(self) -> Stop | None:
         """Train the rest of the epoch; returns the reason to stop that all ranks agreed on, None after a roll-back."""
         progress, position = self.progress, self.progress.position
-        self._calls.epoch(progress)
+        self._calls.each.epoch_start(progress)
         self._stepper.learner.start_epoch(position.epoch, position.epochs)
         self._stepper.learner.train_mode()
         self._pace.start_epoch()
@@ -149,12 +150,10 @@ class Loop:
         elif position.step < self._order.steps:
             if self.progress.recovery.skipped == 0 and self._checkpointer.is_due(position.total):
                 self._checkpointer.save(self._now(), "interval")
-        elif self._expected_evaluation_s() > EVALUATION_WORTH_A_CHECKPOINT_S:
-            self._checkpointer.save(self._now(), "trained")
-
-    def _expected_evaluation_s(self) -> float:
-        """As long as the last one took; before the first one, as the epoch: it may take as long at worst."""
-        return time.monotonic() - self._epoch_began if self._evaluation_s is None else self._evaluation_s
+        else:  # an evaluation follows: as long as the last one; the first one may at worst take as long as the epoch
+            expected_s = time.monotonic() - self._epoch_began if self._evaluation_s is None else self._evaluation_s
+            if expected_s > EVALUATION_WORTH_A_CHECKPOINT_S:
+                self._checkpointer.save(self._now(), "trained")
 
     def _train_step(self) -> StepOutcome:
         position, recovery = self.progress.position, self.progress.recovery
@@ -185,7 +184,7 @@ class Loop:
         HEARTBEAT.is_settled = True  # the first step of a process may take long, in which it warms up
         self._recover(outcome)
         self._or_save(lambda: self._calls.batch_done(outcome), is_good=outcome.applied)
-        if self._calls.wants_end:
+        if self._calls.each.is_stopped:
             self._requests.ask(Stop.time_limit, "a callback")  # with the next step, on all ranks alike
         return outcome
 
@@ -194,7 +193,7 @@ class Loop:
         record = self._pace.record(self.progress.position, self._stepper.optimizer)
         self._observer.step({**record, **self._planned(self.progress.position.epoch)})
         if HEARTBEAT.is_settled and (stragglers := self._stragglers.add(outcome.times)):
-            self._observer.warn(describe(stragglers, self._hosts))
+            self._observer.note(events.Warned(message=describe(stragglers, self._hosts)))
 
     def _step_or_save(self, step: OptimiserStep, load: Callable[[], Batch]) -> StepOutcome:
         """The step; if it fails here or another rank is gone, what was done before it is saved where possible."""
@@ -210,7 +209,7 @@ class Loop:
     def _show(self, batch: Batch) -> None:
         """A micro-batch is about to be trained on."""
         self._observer.batch(self.progress.position.total, batch)
-        self._calls.batch()
+        self._calls.each.batch_start()
 
     def _recover(self, outcome: StepOutcome) -> None:
         """Count steps that were not finite and left out; after too many in a row go back to the last checkpoint."""
@@ -224,7 +223,8 @@ class Loop:
         recovery.skipped += 1
         recovery.skipped_in_all += 1
         what = "loss" if math.isfinite(outcome.norm) else "gradient"
-        self._observer.warn(f"step {self.progress.position.total}: non-finite {what}, skipped")
+        message = f"step {self.progress.position.total}: non-finite {what}, skipped"
+        self._observer.note(events.Warned(message=message))
         if recovery.skipped >= self._limits.skips:
             self._roll_back(f"{recovery.skipped} steps in a row were not finite")
 
@@ -251,7 +251,8 @@ class Loop:
         self.progress, self._agreed_at = restored, restored.position.total
         self._load = None  # the stream restarts at the restored position
         message = f"{reason}: back to step {restored.position.total}, step size × {scale}"
-        self._observer.rolled_back(message, step_from=step, step_to=restored.position.total)
+        rolled_back = events.RolledBack(message=message, step_from=step, step_to=restored.position.total)
+        self._observer.note(rolled_back)
 
     def _end_epoch(self, over: bool) -> bool:
         """Evaluate, publish, save; returns whether the run ends here."""
@@ -272,7 +273,7 @@ class Loop:
             return False
         if metrics and self._is_hopeless(epoch, metrics) and not last:
             last = True
-            self._observer.pruned(epoch)
+            self._observer.note(events.Pruned(epoch=epoch))
         record = {**trained, **self._machine(), **self._planned(epoch), "epoch": epoch}
         self._observer.epoch({**record, **metrics, "time": self._seconds()})
         if is_published := self._limits.save or last:
@@ -311,14 +312,14 @@ class Loop:
         started, best = time.monotonic(), self.progress.best
         metrics = self._or_save(lambda: self._evaluation(self._stepper.average.module))
         self._evaluation_s = time.monotonic() - started
-        self._observer.evaluated(epoch, metrics, self._evaluation_s)
+        self._observer.note(events.Evaluated(epoch=epoch, metrics=metrics, seconds=self._evaluation_s))
         fitness = metrics.get("fitness", float("nan"))
         if not math.isfinite(fitness):
             self._roll_back(f"the fitness of epoch {epoch} is not finite")
             return None
         if best.fitness is None or fitness > best.fitness or best.fitness == 0:
             best.fitness, best.epoch = fitness, epoch
-        self._calls.evaluated(metrics, best.fitness)
+        self._calls.each.evaluated(metrics, best.fitness)
         return metrics
 
     def _compare_replicas(self) -> None:

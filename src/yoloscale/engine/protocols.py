@@ -10,6 +10,7 @@ from torch import nn
 
 if TYPE_CHECKING:
     from yoloscale.checkpoint.state import Progress
+    from yoloscale.runs.events import Event
 
 Batch = dict[str, Any]
 
@@ -53,14 +54,8 @@ class Observer(Protocol):
     def measured(self, record: Mapping[str, float]) -> None:
         """The epoch that `epoch` was last told of, without metrics, is evaluated after all: its record with them."""
 
-    def warn(self, message: str) -> None: ...
-
-    def rolled_back(self, message: str, *, step_from: int, step_to: int) -> None: ...
-
-    def pruned(self, epoch: int) -> None:
-        """A search has found the run hopeless; it ends after this epoch, from 1."""
-
-    def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None: ...
+    def note(self, event: Event) -> None:
+        """Something that goes on record: a warning, a roll-back, an evaluation, the end of a hopeless run."""
 
     def batch(self, step: int, batch: Batch) -> None:
         """A preprocessed micro-batch of rank 0 is about to be trained on; `step` counts optimiser steps from 0."""
@@ -78,7 +73,7 @@ class Checkpointer(Protocol):
         """Not collective: rank 0 copies the state and writes it while training goes on; elsewhere nothing happens."""
 
     def save_on_failure(self, progress: Progress) -> None:
-        """A step has failed: store the state before it, now. Called by any rank alone; does not raise."""
+        """A step has failed: store the state before it, and wait. Called by any rank alone; does not raise."""
 
     def wait(self) -> None:
         """Collective. Return when everything that was saved is on disk, or its failure on record."""
@@ -88,7 +83,7 @@ class Checkpointer(Protocol):
         best.pt if this epoch (from 1) is the best so far."""
 
     def close(self) -> None:
-        """Not collective. Return when nothing is being written."""
+        """Not collective. Return when nothing is being written; for the end of a rank, however it ends."""
 
     def restore(self, before: int | None = None) -> Progress | None:
         """Collective. All ranks load the newest valid checkpoint; None if there is none.
@@ -126,3 +121,13 @@ class Callbacks(Protocol):
     def saved(self) -> None: ...
 
     def fit_epoch_end(self) -> None: ...
+
+
+class NoCallbacks:
+    """None of a person's functions: nothing is called."""
+
+    wants_files = is_stopped = False
+
+    def train_start(self, *_: object) -> None: ...
+
+    epoch_start = batch_start = batch_end = epoch_end = evaluated = saved = fit_epoch_end = train_start

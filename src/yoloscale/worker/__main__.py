@@ -44,12 +44,9 @@ def main(argv: list[str]) -> int:
     try:
         ranks = from_environment()
         run = owned(run, os.environ.get(RUN_ID))  # before the log is opened: it lies in the folder
-    except ConfigError as error:
+    except (ConfigError, RunLost) as error:
         print(error, file=sys.stderr, flush=True)
-        return BAD_CONFIG
-    except RunLost as error:
-        print(error, file=sys.stderr, flush=True)
-        return FAILED
+        return BAD_CONFIG if isinstance(error, ConfigError) else FAILED
     os.environ.update(variables_of(ranks) | rendezvous_of_step() | own_instance(os.environ, ranks.local_rank))
     attempt = _attempt(run)
     requests = StopRequests()

@@ -57,7 +57,6 @@ class UltralyticsEvaluation:
         trainer.test_loader = self._loader
 
     def __call__(self, module: Any) -> dict[str, float]:
-        """Collective. Metrics with `fitness`, and `val/…` losses, of a model in training."""
         validator = self._validator(plots=False)
         validator.training = True
         if hasattr(module, "end2end"):

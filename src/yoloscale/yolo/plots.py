@@ -14,11 +14,6 @@ def results(csv: Path) -> None:
     plot_results(file=str(csv))
 
 
-def labels(trainer: Any) -> None:
-    """labels.jpg: classes and boxes of the training set."""
-    trainer.plot_training_labels()
-
-
 def training_batch(trainer: Any, batch: dict[str, Any], number: int) -> None:
     """train_batch<number>.jpg: a preprocessed batch with its labels."""
     trainer.plot_training_samples({**batch, "img": batch["img"].float() / 255}, number)

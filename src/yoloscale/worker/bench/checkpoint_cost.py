@@ -16,7 +16,6 @@ from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import CheckpointSaved
 from yoloscale.worker.bench.training import Training
 from yoloscale.yolo.native_save import NativeSave
 
@@ -114,10 +113,10 @@ def _seconds(training: Training, save: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def _written(run: RunDirectory, step: int) -> CheckpointSaved:
+def _written(run: RunDirectory, step: int) -> events.CheckpointSaved:
     """The event of the checkpoint of a step. Raises OSError if the disk did not take it."""
     history = events.history(run)
-    saved = [event for event in history if isinstance(event, CheckpointSaved) and event.step == step]
+    saved = [event for event in history if isinstance(event, events.CheckpointSaved) and event.step == step]
     if not saved:
         warnings = [event.message for event in history if isinstance(event, events.Warned)]
         raise OSError(warnings[-1] if warnings else f"the checkpoint of step {step} is not on record")

@@ -60,17 +60,13 @@ class RunCheckpointer:
         return self._ranks.is_first and self._clock.is_due(step, time.monotonic())
 
     def save(self, progress: Progress, reason: str) -> None:
-        """Not collective. Rank 0 copies the state; returns while it is written.
-
-        A write that is still under way is waited for: there is one copy of the state on the host, never two.
-        """
         if self._ranks.is_first and self._run.loss() is None:
             self._save(progress, reason)
 
     def _save(self, progress: Progress, reason: str) -> None:
         HEARTBEAT.at(SAVING)
         started, taken_at = time.monotonic(), time.time()
-        self._writer.wait()
+        self._writer.wait()  # there is one copy of the state on the host, never two
         copy = self._copies.take(state.pack(self._stepper.state(), progress))
         now = time.monotonic()
         self._clock.saved(progress.position.total, now)
@@ -98,10 +94,7 @@ class RunCheckpointer:
             events.warn(self._run, f"checkpoint of step {position['total']} not saved: {error}")
 
     def save_on_failure(self, progress: Progress) -> None:
-        """Not collective. Save, wait for the disk, and do not raise: a failure is being reported already.
-
-        Rank 0 does it; where its process is gone, one of the others, which hold the same state.
-        """
+        """Rank 0 does it; where its process is gone, one of the others, which hold the same state."""
         if self._run.loss() is not None or (not self._ranks.is_first and not self._stands_in(progress)):
             return
         events.note(self._run, events.Rescuing(step=progress.position.total))
@@ -124,18 +117,15 @@ class RunCheckpointer:
         return epoch == progress.position.epoch and PEERS.claim_rescue()
 
     def wait(self) -> None:
-        """Collective. Every rank returns when what was saved is on disk, or its failure is on record."""
         HEARTBEAT.at(SAVING)
         self._writer.wait()
         self._publish_late()
         group.barrier()
 
     def close(self) -> None:
-        """Not collective. Return when nothing is being written; for the end of a rank, however it ends."""
         self._writer.wait()
 
     def publish(self, epoch: int, metrics: dict[str, float], best: bool) -> None:
-        """Not collective. Rank 0 copies the averaged weights; the next `save` writes them, ahead of its checkpoint."""
         if not self._ranks.is_first:
             return
         HEARTBEAT.at(PUBLISHING)

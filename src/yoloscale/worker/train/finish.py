@@ -111,7 +111,7 @@ def _cost(config: Config, run: RunDirectory, parts: Parts, chosen: Path) -> dict
 
 def _draw(run: RunDirectory, parts: Parts, observer: RunObserver) -> None:
     """Draw the pictures; one that cannot be drawn is a warning: the training is done."""
-    drawings: list[Callable[[], None]] = [partial(plots.results, run.results_csv), partial(plots.labels, parts.trainer)]
+    drawings: list[Callable[[], None]] = [partial(plots.results, run.results_csv), parts.trainer.plot_training_labels]
     for number, batch in enumerate(observer.first_batches):
         drawings.append(partial(plots.training_batch, parts.trainer, batch, number))
     for draw in drawings:

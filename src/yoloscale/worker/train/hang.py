@@ -17,7 +17,6 @@ from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, LOADING
 from yoloscale.distributed.peers import PEERS, Loss
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import Event, EventTail, Failed
 
 SHOWN = 4  # logs
 LOOK_S = 2.0  # between two looks at what the launchers have put on record
@@ -40,7 +39,7 @@ def _hear_launchers(run: RunDirectory, ranks: Ranks, attempt: int, since: float)
     Rank 0 looks, and only while it waits; in a thread of its own, since a shared disk may not answer. On GPUs it waits
     through most of a step, so what was read before is not read again.
     """
-    tail = EventTail(run)
+    tail = events.EventTail(run)
     while PEERS.loss is None and not PEERS.are_leaving:
         time.sleep(LOOK_S)
         if HEARTBEAT.last.phase.waits:
@@ -50,10 +49,10 @@ def _hear_launchers(run: RunDirectory, ranks: Ranks, attempt: int, since: float)
                     PEERS.announce(loss)
 
 
-def recorded_loss(history: Sequence[Event], mine: int, attempt: int, since: float) -> Loss | None:
+def recorded_loss(history: Sequence[events.Event], mine: int, attempt: int, since: float) -> Loss | None:
     """The first failure of another rank in this attempt since its start, as its launcher has put it on record."""
     for event in history:
-        if not isinstance(event, Failed) or event.attempt != attempt or event.time < since:
+        if not isinstance(event, events.Failed) or event.attempt != attempt or event.time < since:
             continue
         if event.rank is not None and event.rank != mine and not event.collateral and not event.hang:
             is_gone = event.exit_code is not None and event.exit_code < 0
@@ -64,7 +63,7 @@ def recorded_loss(history: Sequence[Event], mine: int, attempt: int, since: floa
 def _record(run: RunDirectory, ranks: Ranks, attempt: int, hang: Hang) -> None:
     """Put on record who hangs, once per attempt: ranks that cannot ask each other may find the same."""
     this_attempt = events.of_attempt(events.history(run), attempt)
-    if any(isinstance(event, Failed) and event.hang and event.attempt == attempt for event in this_attempt):
+    if any(isinstance(event, events.Failed) and event.hang and event.attempt == attempt for event in this_attempt):
         return
     rank, host = hang.ranks[0] if hang.ranks else ranks.rank, hang.host or ranks.host
     parts = [hang.predicate if len(hang.ranks) == 1 else hang.message]
@@ -75,4 +74,4 @@ def _record(run: RunDirectory, ranks: Ranks, attempt: int, hang: Hang) -> None:
     if paths := [str(log.relative_to(run.path)) for log in logs if log.exists()]:
         parts.append(f"stacks are in {', '.join(paths)}")
     error = "; ".join(filter(None, parts))
-    events.append(run, Failed(attempt=attempt, rank=rank, host=host, error=error, collateral=False, hang=True))
+    events.append(run, events.Failed(attempt=attempt, rank=rank, host=host, error=error, collateral=False, hang=True))

@@ -9,7 +9,6 @@ from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import Remark, Warned
 from yoloscale.system.formatting import counted
 from yoloscale.yolo.messages import Message
 
@@ -22,14 +21,14 @@ def tell(run: RunDirectory, ranks: Ranks, heard: Sequence[Message]) -> None:
     of_all = group.gather_objects((ranks.host, tuple(heard)))
     if not ranks.is_first:
         return
-    remarks = (event for event in events.history(run) if isinstance(event, (Warned, Remark)))
+    remarks = (event for event in events.history(run) if isinstance(event, (events.Warned, events.Remark)))
     recorded = {_without_numbers(remark.message) for remark in remarks}
     for remark in merge(of_all):
         if _without_numbers(remark.message) not in recorded:
             events.note(run, remark)
 
 
-def merge(of_all: Sequence[tuple[str, Sequence[Message]]]) -> list[Warned | Remark]:
+def merge(of_all: Sequence[tuple[str, Sequence[Message]]]) -> list[events.Warned | events.Remark]:
     """What rank 0 said, and after that what only others did, each once. Pure.
 
     Args:
@@ -42,7 +41,7 @@ def merge(of_all: Sequence[tuple[str, Sequence[Message]]]) -> list[Warned | Rema
             key = _without_numbers(message.text)
             first.setdefault(key, message)
             speakers.setdefault(key, []).append(rank)
-    remarks, left_out = list[Warned | Remark](), list[int]()  # the first rank of each that is left out
+    remarks, left_out = list[events.Warned | events.Remark](), list[int]()  # the first rank of each that is left out
     for key, message in first.items():
         ranks = speakers[key]
         if ranks[0] == 0:
@@ -55,12 +54,12 @@ def merge(of_all: Sequence[tuple[str, Sequence[Message]]]) -> list[Warned | Rema
             remarks.append(_remark(message, rank=ranks[0], who=f"{who}: "))
     if left_out:
         sentence = f"{counted(len(left_out), 'more message')} of other ranks while they were set up"
-        remarks.append(Warned(message=sentence, rank=left_out[0]))
+        remarks.append(events.Warned(message=sentence, rank=left_out[0]))
     return remarks
 
 
-def _remark(message: Message, *, rank: int, who: str = "") -> Warned | Remark:
-    return (Warned if message.is_warning else Remark)(message=f"{who}{message.text}", rank=rank)
+def _remark(message: Message, *, rank: int, who: str = "") -> events.Warned | events.Remark:
+    return (events.Warned if message.is_warning else events.Remark)(message=f"{who}{message.text}", rank=rank)
 
 
 def _without_numbers(message: str) -> str:

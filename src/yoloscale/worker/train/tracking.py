@@ -17,7 +17,6 @@ from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.loop import Outcome
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import Event, Failed
 from yoloscale.runs.goodput import starts_of, time_spent
 from yoloscale.runs.sweep_directory import sweep_of
 from yoloscale.system.files import write_whole
@@ -82,10 +81,10 @@ def close_failed(trackers: BackgroundTrackers, run: RunDirectory, error: BaseExc
     trackers.close(1, FAILED_TIMEOUT_S)
 
 
-def why_restarted(history: Sequence[Event], attempt: int) -> str | None:
+def why_restarted(history: Sequence[events.Event], attempt: int) -> str | None:
     """What ended the start before this one; None if it was asked to stop, or has told of its failure itself."""
     before = events.of_attempt(history, attempt - 1)
-    failed = [event for event in before if isinstance(event, Failed)]
+    failed = [event for event in before if isinstance(event, events.Failed)]
     has_told = any(event.rank == 0 and event.traceback is not None for event in failed)  # not its launcher for it
     if has_told or any(isinstance(event, events.Preempted) for event in before):
         return None

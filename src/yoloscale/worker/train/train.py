@@ -27,7 +27,6 @@ from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.events import Process
 from yoloscale.runs.identity import RunLost
 from yoloscale.system import memory
 from yoloscale.system.formatting import rank_name
@@ -202,9 +201,9 @@ def _say_stopped(
         run.stop_request.unlink(missing_ok=True)  # it has been honoured
 
 
-def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> tuple[Process, ...]:
+def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> tuple[events.Process, ...]:
     """Collective. Put on record who takes part; returns it, in rank order."""
-    mine = Process(ranks.rank, ranks.host, os.getpid(), str(device), ranks.cpu_share)
+    mine = events.Process(ranks.rank, ranks.host, os.getpid(), str(device), ranks.cpu_share)
     processes = tuple(group.gather_objects(mine))
     if ranks.is_first:
         started = events.AttemptStarted(attempt=attempt, world_size=ranks.world_size, processes=processes)
@@ -214,7 +213,7 @@ def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.devic
     return processes
 
 
-def too_few_cpus(processes: Sequence[Process]) -> str | None:
+def too_few_cpus(processes: Sequence[events.Process]) -> str | None:
     """What to say where a GPU has fewer than two CPUs beside it: one for the rank's own work, one to load images."""
     short = [process for process in processes if process.device != "cpu" and process.cpus < FEWEST_CPUS]
     if not short:
