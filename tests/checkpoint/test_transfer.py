@@ -43,12 +43,10 @@ def received(ranks: Ranks, steps: Any, chunk: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("chunk", [64, 1 << 26])
 def test_every_bit_arrives_in_bounded_memory(launch_ranks: Callable[..., list[Any]], chunk: int) -> None:
-    expected: list[torch.Tensor] = []
-    transfer.collect(state(), expected)
+    expected = list(transfer.collect(state()))
     total = sum(tensor.numel() * tensor.element_size() for tensor in expected)
     for result in launch_ranks(received, 3, chunk):
-        tensors: list[torch.Tensor] = []
-        transfer.collect(result["state"], tensors)
+        tensors = list(transfer.collect(result["state"]))
         assert [tensor.dtype for tensor in tensors] == [tensor.dtype for tensor in expected]
         for tensor, other in zip(tensors, expected, strict=True):
             assert tensor.shape == other.shape

@@ -77,13 +77,13 @@ def _partners(samples: int, stream: np.random.BitGenerator) -> npt.NDArray[np.ui
 
 def _not_above(block: npt.NDArray[np.uint32], top: int) -> npt.NDArray[np.bool_]:
     """Which words are taken, where each one that is lowers the limit `top` of those behind it by one."""
-    taken = block <= top
+    is_taken = block <= top
     while True:  # each pass settles at least one more from the front, in practice nearly all
-        limits = top - (np.cumsum(taken) - taken)
+        limits = top - (np.cumsum(is_taken) - is_taken)
         better = block <= limits
-        if np.array_equal(better, taken):
+        if np.array_equal(better, is_taken):
             return better
-        taken = better
+        is_taken = better
 
 
 def _words(stream: np.random.BitGenerator) -> npt.NDArray[np.uint32]:

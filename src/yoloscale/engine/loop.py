@@ -351,9 +351,9 @@ class Loop:
         epochs, over, self._spent = group.broadcast_object((epochs, over, self._measure(ahead=1)))
         return max(epochs, epoch), last or over or epochs <= epoch
 
-    def _planned(self, done: int) -> dict[str, int]:
+    def _planned(self, epochs_done: int) -> dict[str, int]:
         """With a time limit: how many epochs will fit, by what is known when so many are done."""
-        return {"epochs": self.progress.position.epochs} if self._limits.hours and done else {}
+        return {"epochs": self.progress.position.epochs} if self._limits.hours and epochs_done else {}
 
     def _measure(self, ahead: int) -> Spent:
         """How much of the time limit is over so many steps from now on, by the clock of this rank."""

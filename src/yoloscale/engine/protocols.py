@@ -109,7 +109,7 @@ class Callbacks(Protocol):
 
     def batch_start(self) -> None: ...
 
-    def batch_end(self, loss: torch.Tensor, named: Mapping[str, torch.Tensor]) -> None:
+    def batch_end(self, loss: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> None:
         """A micro-batch of this rank is done, and the update, too, if it was the last one of its step."""
 
     def epoch_end(self, progress: Progress) -> None:

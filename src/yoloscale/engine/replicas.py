@@ -81,11 +81,11 @@ def difference(fingerprints: Sequence[int], hosts: Sequence[str], agreed_at: int
     if count == next_count:  # of two ranks, or two halves, nobody can tell which is right
         return _undecided(fingerprints, hosts, agreed_at)
     odd = [rank for rank, bits in enumerate(fingerprints) if bits != usual]
-    named = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in odd[:NAMED])
+    names = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in odd[:NAMED])
     more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
     others = "the other rank" if count == 1 else f"the other {count} ranks"
     sentence = (
-        f"{named}{more} no longer {'holds' if len(odd) == 1 else 'hold'} the parameters of {others}; after step "
+        f"{names}{more} no longer {'holds' if len(odd) == 1 else 'hold'} the parameters of {others}; after step "
         f"{agreed_at} all were equal. {CAUSES}. {GOES_ON}"
     )
     return sentence + _checkpoints_in_doubt(agreed_at) if 0 in odd else sentence
@@ -97,11 +97,11 @@ def _undecided(fingerprints: Sequence[int], hosts: Sequence[str], agreed_at: int
     for rank, bits in enumerate(fingerprints):
         groups.setdefault(bits, []).append(rank)
     firsts = [ranks[0] for ranks in groups.values()]
-    named = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in firsts[:NAMED])
+    names = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in firsts[:NAMED])
     more = f" and {len(firsts) - NAMED} more" if len(firsts) > NAMED else ""
     return (
         f"the ranks hold {len(groups)} kinds of parameters, none of them more ranks than any other (the first of each: "
-        f"{named}{more}); after step {agreed_at} all were equal. {CAUSES}. {GOES_ON}{_checkpoints_in_doubt(agreed_at)}"
+        f"{names}{more}); after step {agreed_at} all were equal. {CAUSES}. {GOES_ON}{_checkpoints_in_doubt(agreed_at)}"
     )
 
 

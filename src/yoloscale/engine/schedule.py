@@ -52,15 +52,15 @@ class Schedule:
         the schedule is over, where a time limit decides and not the epochs; at 1 the learning rate is the final one.
         """
         warmup = min(self.warmup_epochs, max(epochs - 1, 0))
-        done = epoch + fraction
+        place = epoch + fraction
         for group in optimizer.param_groups:
             factor = self.factor(epoch, epochs) if share is None else self.factor(share, 1.0)
             target = group["initial_lr"] * factor
-            if done < warmup:
+            if place < warmup:
                 start = self.warmup_bias_lr if group.get("param_group") == "bias" else 0.0
-                target = float(np.interp(done, [0, warmup], [start, target]))
+                target = float(np.interp(place, [0, warmup], [start, target]))
                 if "momentum" in group:
-                    group["momentum"] = float(np.interp(done, [0, warmup], [self.warmup_momentum, self.momentum]))
+                    group["momentum"] = float(np.interp(place, [0, warmup], [self.warmup_momentum, self.momentum]))
             elif "momentum" in group:
                 group["momentum"] = self.momentum
             group["lr"] = target * scale

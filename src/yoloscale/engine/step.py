@@ -106,7 +106,7 @@ class Stepper:
             torch._foreach_copy_(self._buffers_before, self._buffers)
         self._is_before_update = True
         self.gradients.zero()
-        samples, done = [], None
+        samples, last = [], None
         for position, micro in enumerate(step.micro_batches):
             HEARTBEAT.at(LOADING)
             batch = self._clock.loading(load)
@@ -122,11 +122,11 @@ class Stepper:
             if position == len(step.micro_batches) - 1:
                 self.gradients.start_last_backward()
             weight = 1.0 if self.learner.reduction == "sum" else len(micro.samples) / step.total
-            done = self._backward(batch, weight, len(micro.samples))
+            last = self._backward(batch, weight, len(micro.samples))
             if self.micro_batch_done is not None and position < len(step.micro_batches) - 1:
-                self.micro_batch_done(*done)
+                self.micro_batch_done(*last)
         outcome = self._reduce(step, extra)
-        outcome.samples, outcome.last = samples, done
+        outcome.samples, outcome.last = samples, last
         self._update(outcome)
         return outcome
 
@@ -141,14 +141,14 @@ class Stepper:
     def _backward(self, batch: Batch, weight: float, count: int) -> MicroBatch:
         """Forward and backward of one micro-batch; adds the loss and its parts, which it returns, to the numbers."""
         with self._precision.autocast():
-            loss, named = self.learner.loss(batch)
+            loss, parts = self.learner.loss(batch)
             loss = loss.float().sum() * weight
         self.scaler.scale(loss).backward()
-        self._names = tuple(named)
-        values = torch.stack([value.detach().float().reshape(()) for value in named.values()])
+        self._names = tuple(parts)
+        values = torch.stack([value.detach().float().reshape(()) for value in parts.values()])
         self.gradients.numbers[REQUESTS + 1] += loss.detach()
         self.gradients.numbers[REQUESTS + 2 : REQUESTS + 2 + len(values)] += values * count
-        return loss.detach(), named
+        return loss.detach(), parts
 
     def _reduce(self, step: OptimiserStep, extra: Sequence[float]) -> StepOutcome:
         images = float(sum(len(micro.samples) for micro in step.micro_batches))

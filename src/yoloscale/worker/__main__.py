@@ -128,19 +128,15 @@ def _unfailing(descriptor: int) -> TextIO:
 
 def _check_topology(config: Config, ranks: Ranks) -> None:
     """Raise ConfigError unless as many ranks were started as the run goes on with, and its batch divides over them."""
-    nodes, each = config.cluster.nodes, config.cluster.procs_per_node
-    assert each is not None, "frozen configs are resolved"
+    nodes, procs = config.cluster.nodes, config.cluster.procs_per_node
+    assert procs is not None, "frozen configs are resolved"
     fewest = config.cluster.min_nodes or nodes
-    if ranks.world_size not in [count * each for count in range(fewest, nodes + 1)]:
-        nnodes = f"{nodes}" if fewest == nodes else f"{fewest}:{nodes}"
-        raise ConfigError(
-            Problem(
-                "cluster",
-                f"the run is frozen for {world_size(config)} ranks ({nodes} × {each}), {ranks.world_size} were started",
-                f"start it with torchrun --nnodes={nnodes} --nproc-per-node={each}, or with "
-                f"srun --nodes={nodes} --ntasks-per-node={each} python -m yoloscale.worker RUN",
-            )
-        )
+    if ranks.world_size not in [count * procs for count in range(fewest, nodes + 1)]:
+        nnodes, count = f"{nodes}" if fewest == nodes else f"{fewest}:{nodes}", world_size(config)
+        found = f"the run is frozen for {count} ranks ({nodes} × {procs}), {ranks.world_size} were started"
+        torchrun = f"torchrun --nnodes={nnodes} --nproc-per-node={procs}"
+        srun = f"srun --nodes={nodes} --ntasks-per-node={procs} python -m yoloscale.worker RUN"
+        raise ConfigError(Problem("cluster", found, f"start it with {torchrun}, or with {srun}"))
     if not is_automatic(config.batch):
         plan(config, ranks=ranks.world_size)
 

@@ -83,10 +83,10 @@ class TrainerView:
     def batch_start(self) -> None:
         self._tell("on_train_batch_start")
 
-    def batch_end(self, loss: torch.Tensor, named: Mapping[str, torch.Tensor]) -> None:
+    def batch_end(self, loss: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> None:
         trainer = self._trainer
-        trainer.loss, trainer.loss_items = loss.detach(), {name: value.detach() for name, value in named.items()}
-        trainer.loss_names = tuple(named)
+        trainer.loss, trainer.loss_items = loss.detach(), {name: value.detach() for name, value in parts.items()}
+        trainer.loss_names = tuple(parts)
         count, before = self._batches, trainer.tloss or {}
         trainer.tloss = {
             name: (before.get(name, 0.0) * count + value) / (count + 1) for name, value in trainer.loss_items.items()

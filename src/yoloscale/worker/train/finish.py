@@ -46,15 +46,15 @@ def finish(
     started = time.monotonic()
     # by one rank for all: on another node a file may not be seen yet
     best, last = run.best_weights, run.last_weights
-    chosen = run.weights / group.by_first(lambda: (best if best.exists() else last).name)
+    evaluated_file = run.weights / group.by_first(lambda: (best if best.exists() else last).name)
     if ADAPTERS[parts.trainer.args.task].calibrates and ranks.is_first:
-        for path in {chosen, last}:
+        for path in {evaluated_file, last}:
             run.check()
             calibrate(path, parts.evaluation.dataset, parts.trainer)
     group.barrier()
-    with listening() as heard:  # of a model that is not augmented in tests, say
-        metrics = parts.evaluation.final(chosen, plots=config.plots)
-    remarks.tell(run, ranks, heard)
+    with listening() as messages:  # of a model that is not augmented in tests, say
+        metrics = parts.evaluation.final(evaluated_file, plots=config.plots)
+    remarks.tell(run, ranks, messages)
     if ranks.is_first and config.plots:
         _draw(run, parts, observer)
     if callbacks is not None:
@@ -67,10 +67,10 @@ def finish(
     result = {
         "metrics": metrics,
         "fitness": fitness,
-        "weights": str(chosen.relative_to(run.path)),
+        "weights": str(evaluated_file.relative_to(run.path)),
         **{name: round(value, 4) if isinstance(value, float) else value for name, value in summary.items()},
         **_account(run),
-        **_cost(config, run, parts, chosen),
+        **_cost(config, run, parts, evaluated_file),
         **({"pruned": True} if was_pruned(run, int(summary["epochs"])) else {}),
     }
     run.check()
@@ -89,7 +89,7 @@ def _account(run: RunDirectory) -> dict[str, Any]:
     return {**shares, "attempts": len(starts), "restarts": restarts}
 
 
-def _cost(config: Config, run: RunDirectory, parts: Parts, chosen: Path) -> dict[str, Any]:
+def _cost(config: Config, run: RunDirectory, parts: Parts, file: Path) -> dict[str, Any]:
     """What the model costs where it is used; what takes time to measure only where a search looks for it.
 
     One that cannot be measured is a warning: the training is done.
@@ -98,8 +98,8 @@ def _cost(config: Config, run: RunDirectory, parts: Parts, chosen: Path) -> dict
     costs: dict[str, Any] = {PARAMETERS: cost.parameters(parts.stepper.average.module)}
     channels = int(parts.trainer.data.get("channels", 3))
     measurements: dict[str, Callable[[], float]] = {
-        GFLOPS: lambda: cost.gflops(chosen, config.imgsz),
-        LATENCY: lambda: cost.latency_ms(chosen, config.imgsz, channels, parts.trainer.device),
+        GFLOPS: lambda: cost.gflops(file, config.imgsz),
+        LATENCY: lambda: cost.latency_ms(file, config.imgsz, channels, parts.trainer.device),
     }
     for name in measurements.keys() & objectives:
         try:

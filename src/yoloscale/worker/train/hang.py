@@ -69,8 +69,8 @@ def _record(run: RunDirectory, ranks: Ranks, attempt: int, hang: Hang) -> None:
     parts = [hang.predicate if len(hang.ranks) == 1 else hang.message]
     if hang.ranks == (ranks.rank,) and HEARTBEAT.last.phase in (LOADING, EVALUATING):
         parts.append(describe_workers())
-    named = hang.ranks[:SHOWN] if hang.answers else ()
-    logs = [run.rank_log(attempt, number) for number in named] or [run.attempt_logs(attempt)]
+    numbers = hang.ranks[:SHOWN] if hang.answers else ()
+    logs = [run.rank_log(attempt, number) for number in numbers] or [run.attempt_logs(attempt)]
     if paths := [str(log.relative_to(run.path)) for log in logs if log.exists()]:
         parts.append(f"stacks are in {', '.join(paths)}")
     error = "; ".join(filter(None, parts))

@@ -74,10 +74,10 @@ def choose(run: RunDirectory, ranks: Ranks, samples: UltralyticsSamples, per_ran
     sample = room.size_of(samples.collate([samples.sample(0, False)])) if workers else 0
     most = Loading(workers, per_rank * sample, evaluation.BATCH * sample)
     free = room.room_of_rank(ranks.local_world_size)
-    chosen = room.fit(most, free)
-    sentences = group.gather_objects((ranks.host, room.difference(most, chosen, free)))
+    fitting = room.fit(most, free)
+    sentences = group.gather_objects((ranks.host, room.difference(most, fitting, free)))
     if ranks.is_first:
         for host, sentence in dict(reversed(sentences)).items():  # of each node, what its first rank found
             if sentence is not None:
                 events.warn(run, f"{host}: {sentence}")
-    return chosen
+    return fitting

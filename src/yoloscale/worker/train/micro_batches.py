@@ -75,10 +75,10 @@ class MicroBatches:
         return self._answers[epoch]
 
     def _is_closed(self, epoch: int) -> bool:
-        planned, noted = self._at.position.epochs - self._closing, self._noted()
-        return bool(self._closing) and epoch >= (min(planned, noted["epoch"]) if noted else planned)
+        planned, note = self._at.position.epochs - self._closing, self._noted()
+        return bool(self._closing) and epoch >= (min(planned, note["epoch"]) if note else planned)
 
     def _noted(self) -> dict[str, int]:
         """The first epoch that was begun without mosaic, by the progress; empty: none with this `close_mosaic=`."""
-        noted = self._at.mosaic_off
-        return noted if noted.get("close_mosaic") == self._closing else {}
+        note = self._at.mosaic_off
+        return note if note.get("close_mosaic") == self._closing else {}

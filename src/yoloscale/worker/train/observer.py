@@ -113,8 +113,8 @@ class RunObserver:
     def batch(self, step: int, batch: dict[str, Any]) -> None:
         """Remember the run's first three batches; they are drawn when it ends, to keep drawing out of the loop."""
         if self._writes and self._plots and step == self._first_step + len(self.first_batches) and step < 3:
-            kept = {key: value.cpu() if hasattr(value, "cpu") else value for key, value in batch.items()}
-            self.first_batches.append({**kept, "img": (kept["img"] * 255).round().to(torch.uint8)})
+            copied = {key: value.cpu() if hasattr(value, "cpu") else value for key, value in batch.items()}
+            self.first_batches.append({**copied, "img": (copied["img"] * 255).round().to(torch.uint8)})
 
     def trace(self, record: Mapping[str, Any]) -> None:
         if self._writes:
@@ -154,9 +154,9 @@ def of_step(record: Mapping[str, Any]) -> dict[str, float]:
 def of_epoch(record: Mapping[str, Any]) -> dict[str, float]:
     """What trackers show of an epoch: by epoch, under `epoch/`, `metrics/` and `val/`."""
     numbers = _numbers(record)
-    kept = {name: value for name, value in numbers.items() if name == "epoch" or name.startswith(EVALUATED)}
-    rest = {name: value for name, value in numbers.items() if name not in kept and not name.startswith("lr/")}
-    return {**kept, **{f"epoch/{name.removeprefix('train/')}": value for name, value in rest.items()}}
+    evaluated = {name: value for name, value in numbers.items() if name == "epoch" or name.startswith(EVALUATED)}
+    rest = {name: value for name, value in numbers.items() if name not in evaluated and not name.startswith("lr/")}
+    return {**evaluated, **{f"epoch/{name.removeprefix('train/')}": value for name, value in rest.items()}}
 
 
 def _whole_epochs(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -34,7 +34,7 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events, node_data
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system import numa
-from yoloscale.system.formatting import counted
+from yoloscale.system.formatting import counted, rank_name
 from yoloscale.system.remarks import Say
 from yoloscale.system.variables import VISIBLE_GPUS
 from yoloscale.worker.train import loading
@@ -46,6 +46,7 @@ from yoloscale.yolo.numerics import allow_tf32, caveat, is_tuned
 from yoloscale.yolo.parts import arguments, is_rtdetr, make_trainer
 from yoloscale.yolo.samples import UltralyticsSamples, files
 
+T = TypeVar("T")
 AUTOMATIC_SHARE, LEAST_SHARE = 0.6, 0.1  # of a GPU's free memory; the first is Ultralytics' for batch=-1
 STATE_BYTES, EXACT_BYTES = 16, 8  # of a parameter: flat gradient 4, momentum 4 (MuSGD 8), average 4; exact_reduce
 
@@ -128,7 +129,7 @@ def build(
     batch = _size_batch(config, run, trainer, precision, ranks)
     torch.backends.cudnn.benchmark = is_tuned(config, device)  # not before: Ultralytics sizes no batch with it
     dealt = plan(config, ranks=ranks.world_size, batch=batch)
-    samples, evaluation, chosen = _data(config, run, trainer, ranks, caches, dealt.actual.per_rank, say)
+    samples, evaluation, fitting = _data(config, run, trainer, ranks, caches, dealt.actual.per_rank, say)
     learner.prepare_loss()
     _warn(run, ranks, difference(config, dealt))
     order = _order(config, samples, dealt)
@@ -152,7 +153,7 @@ def build(
         channels_last=channels_last,
         exact_reduce=config.cluster.exact_reduce,
     )
-    return Parts(trainer, learner, samples, evaluation, dealt, order, stepper, _schedule(args), precision, chosen)
+    return Parts(trainer, learner, samples, evaluation, dealt, order, stepper, _schedule(args), precision, fitting)
 
 
 def _trainer(
@@ -170,8 +171,8 @@ def _trainer(
     augmentations.adapt()
     if config.augmentations is not None:
         args.augmentations = augmentations.serialised(config.augmentations)
-    called = registry(config.callbacks, config.paths.code)
-    trainer = make_trainer(args, task, rtdetr, device, run.path, {"callbacks": called})
+    callbacks = registry(config.callbacks, config.paths.code)
+    trainer = make_trainer(args, task, rtdetr, device, run.path, {"callbacks": callbacks})
     if ranks.is_first:
         trainer.run_callbacks("on_pretrain_routine_start")
     trainer.data = trainer.get_dataset()
@@ -240,9 +241,9 @@ def _size_batch(config: Config, run: RunDirectory, trainer: Any, precision: Prec
     if (planned := planned_batch(config)) >= 1:
         return int(planned)
     earlier = [event.batch for event in events.history(run) if isinstance(event, events.TrainingStarted)]
-    if chosen := group.broadcast_object(earlier[0] if earlier else None):
-        trainer.batch_size = trainer.args.batch = chosen // planned_ranks(config)
-        return int(chosen)
+    if batch := group.broadcast_object(earlier[0] if earlier else None):
+        trainer.batch_size = trainer.args.batch = batch // planned_ranks(config)
+        return int(batch)
     trainer.batch_size, trainer.amp = _share_for_batch(config, trainer), precision.dtype is not None
     with group.first_of_run_then_of_nodes(ranks), datasets.signs_of_life():  # it scans the data set too
         fits = int(trainer.auto_batch())
@@ -292,8 +293,8 @@ def _data(
         for line in told_by_file(config, config, family_of_content(trainer.model.yaml)):
             _warn(run, ranks, line)
     _refuse_other_augmentations(config, ranks, samples)
-    chosen = loading.choose(run, ranks, samples, per_rank, workers)
-    return samples, UltralyticsEvaluation(trainer, validation, ranks, chosen.workers), chosen
+    fitting = loading.choose(run, ranks, samples, per_rank, workers)
+    return samples, UltralyticsEvaluation(trainer, validation, ranks, fitting.workers), fitting
 
 
 def _refuse_other_augmentations(config: Config, ranks: Ranks, samples: UltralyticsSamples) -> None:
@@ -304,12 +305,18 @@ def _refuse_other_augmentations(config: Config, ranks: Ranks, samples: Ultralyti
     if config.augmentations and not samples.has_albumentations:
         found = f"{counted(len(config.augmentations), 'transform')}, but the images of this task take none"
         raise ConfigError(Problem("augmentations", found, "leave it out (classify has auto_augment= and erasing=)"))
-    seen = group.gather_objects((ranks.host, augmentations.installed()))
-    other = next((rank for rank, each in enumerate(seen) if each[1] != seen[0][1]), None)
-    if other is not None and samples.has_albumentations and config.augmentations != []:
-        found = f"rank {other} on {seen[other][0]} has {seen[other][1]}, rank 0 on {seen[0][0]} {seen[0][1]}"
+    unlike = _unlike(ranks, augmentations.installed())
+    if unlike is not None and samples.has_albumentations and config.augmentations != []:
+        rank, theirs, first, ours = unlike
         instead = "install the same on every node, or write augmentations=[], with which none are applied"
-        raise ConfigError(Problem("augmentations", found, instead))
+        raise ConfigError(Problem("augmentations", f"{rank} has {theirs}, {first} {ours}", instead))
+
+
+def _unlike(ranks: Ranks, value: T) -> tuple[str, T, str, T] | None:
+    """Collective. The first rank whose value is not that of rank 0, with it, and rank 0 with its own; None: alike."""
+    hosts, values = zip(*group.gather_objects((ranks.host, value)), strict=True)
+    other = next((rank for rank, one in enumerate(values) if one != values[0]), None)
+    return None if other is None else (rank_name(other, hosts[other]), values[other], rank_name(0, hosts[0]), values[0])
 
 
 def _refuse_unlike(ranks: Ranks, images: Mapping[str, Sequence[str]]) -> None:
@@ -322,12 +329,10 @@ def _refuse_unlike(ranks: Ranks, images: Mapping[str, Sequence[str]]) -> None:
         digest = blake2b(digest_size=8)
         for path in HEARTBEAT.through(paths):
             digest.update(f"{os.path.basename(path)}\0".encode(errors="surrogateescape"))  # noqa: PTH119  # millions
-        seen = group.gather_objects((ranks.host, len(paths), digest.hexdigest()))
-        other = next((rank for rank, each in enumerate(seen) if each[1:] != seen[0][1:]), None)
-        if other is not None:
-            (first, count, _), (host, others, _) = seen[0], seen[other]
+        if (unlike := _unlike(ranks, (len(paths), digest.hexdigest()))) is not None:
+            rank, (others, _), first, (count, _) = unlike
             what = f"{others} images" if others != count else f"{count} images of other names or in another order"
-            found = f"rank {other} on {host} sees {what} in {part}, rank 0 on {first} {count}"
+            found = f"{rank} sees {what} in {part}, {first} {count}"
             raise ConfigError(Problem("data", found, "give every node the same copy, and remove *.cache files there"))
 
 
@@ -335,9 +340,9 @@ def _refuse_other_shapes(ranks: Ranks, samples: UltralyticsSamples) -> None:
     """Collective. Raise ConfigError unless batches of like shapes are the same on all ranks: images of equal shapes."""
     if samples.rectangles is None:
         return
-    seen = group.gather_objects((ranks.host, samples.rectangles.digest()))
-    if other := next((rank for rank, each in enumerate(seen) if each[1] != seen[0][1]), None):
-        found = f"rank {other} on {seen[other][0]} sees training images of other sizes than rank 0 on {seen[0][0]}"
+    if (unlike := _unlike(ranks, samples.rectangles.digest())) is not None:
+        rank, _, first, _ = unlike
+        found = f"{rank} sees training images of other sizes than {first}"
         raise ConfigError(Problem("data", found, "give every node the same copy, and remove *.cache files there"))
 
 

@@ -16,9 +16,9 @@ MOST_OF_OTHERS = 8  # remarks that rank 0 does not have; with thousands of ranks
 _NUMBER = re.compile(r"\d+(\.\d+)?")  # measured figures and the names of nodes differ from rank to rank
 
 
-def tell(run: RunDirectory, ranks: Ranks, heard: Sequence[Message]) -> None:
+def tell(run: RunDirectory, ranks: Ranks, messages: Sequence[Message]) -> None:
     """Collective. Put on record what the ranks said, unless an earlier start of the run has said it."""
-    of_all = group.gather_objects((ranks.host, tuple(heard)))
+    of_all = group.gather_objects((ranks.host, tuple(messages)))
     if not ranks.is_first:
         return
     remarks = (event for event in events.history(run) if isinstance(event, (events.Warned, events.Remark)))

@@ -65,9 +65,9 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, request
     steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
     processes = _announce(run, ranks, attempt, device)
     watchdog.meet([asdict(process) for process in processes])
-    with listening() as heard:
+    with listening() as messages:
         parts = build(config, run, ranks, device, steps, requests, partial(_say, run, ranks, attempt))
-    remarks.tell(run, ranks, heard)
+    remarks.tell(run, ranks, messages)
     checkpointer = make_checkpointer(
         config, run, ranks, parts, when=_when(config, run, attempt), save_period=config.save_period
     )
