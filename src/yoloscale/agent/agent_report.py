@@ -38,7 +38,6 @@ class AgentLog:
         self._lines = Lines(path)
 
     def look(self) -> None:
-        """Take in what is new."""
         text = b"\n".join(self._lines.new()).decode(errors="replace")
         self.closed_pids += closed_pids(text)
         self.death_signal = self.death_signal or death_signal(text)

@@ -34,7 +34,6 @@ class JobEnd:
         return f"this job ends in {self.left_s / 60:.0f} minutes: all ranks save and stop {before_s:.0f} s before"
 
     def is_near(self) -> bool:
-        """Whether it is time to stop."""
         if time.time() < self.stop_at:
             return False
         left_s = self._ask()

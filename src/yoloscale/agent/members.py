@@ -143,7 +143,6 @@ class Members:
         return [number for number in members if number in self._others and self._others[number].silent_s >= LOST_S]
 
     def close(self) -> None:
-        """Call no longer."""
         self._own.close()
 
     def _there(self, since: float) -> list[int]:

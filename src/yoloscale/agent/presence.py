@@ -35,7 +35,6 @@ class Sign:
 
     @property
     def launcher(self) -> tuple[str, int]:
-        """Host and pid."""
         return self.host, self.pid
 
 
@@ -107,7 +106,6 @@ class Answer:
             self._own.beat()
 
     def close(self) -> None:
-        """This node is not to be waited for any longer."""
         if self._own is not None:
             self._own.close()
 

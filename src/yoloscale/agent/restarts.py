@@ -53,7 +53,6 @@ class Restarts:
 
     @property
     def are_used_up(self) -> bool:
-        """Whether the last failure is one too many."""
         return self.count > self.max_restarts or self.is_repeated
 
     @property

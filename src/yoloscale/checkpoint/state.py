@@ -91,8 +91,7 @@ def pack(tensors: dict[str, Any], progress: Progress) -> dict[str, Any]:
 def unpack(state: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
     """Inverse of `pack`; states of earlier versions are brought up to this one.
 
-    Raises:
-        StateError: a version that is not known here, or keys missing or unknown; names them.
+    Raises StateError for a version that is not known here, and for keys that are missing or unknown, which it names.
     """
     state = _migrated(state)
     _compare("the checkpoint", set(state), KEYS)

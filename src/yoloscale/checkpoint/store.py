@@ -188,7 +188,6 @@ class CheckpointStore:
         shutil.rmtree(removed, ignore_errors=True)  # else `_clear` does it
 
     def _retire(self) -> None:
-        """Remove what `Retention` does not keep."""
         manifests = ((path, _manifest_if_complete(path)) for path in self.candidates() if self._owner(path) is None)
         complete = [(path, manifest) for path, manifest in manifests if manifest is not None]  # newest first
         newest = max(self._retention.newest, 2)
@@ -201,7 +200,6 @@ class CheckpointStore:
                 self._remove(path)
 
     def _kept_besides(self, complete: list[tuple[Path, dict[str, Any]]]) -> set[Path]:
-        """Checkpoints that stay although they are old."""
         kept: dict[object, Path] = {}
         for path, manifest in complete:
             if self._retention.best and manifest.get("best"):
@@ -229,8 +227,7 @@ def load(stored: Stored) -> dict[str, Any]:
 def read(path: Path) -> Stored:
     """A checkpoint folder, if all its files are as its manifest says; each is read once.
 
-    Raises:
-        OSError, ValueError, KeyError, TypeError: it is not complete; the message says what differs.
+    Raises OSError, ValueError, KeyError or TypeError where it is not complete; the message says what differs.
     """
     manifest, content = _manifest(path), io.BytesIO()
     for name, expected in manifest["files"].items():

@@ -91,8 +91,7 @@ def build(
         disk: the folder of disk caches, on this node.
         spared: bytes of memory on this node that others are going to need.
 
-    Returns:
-        The images, or a sentence that says why there is no room for them.
+    Returns the images, or a sentence that says why there is no room for them.
     """
     token = _token_of_node(ranks)
     is_kept = kind == "disk"

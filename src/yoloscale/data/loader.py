@@ -127,7 +127,6 @@ class MicroBatchLoader:
         return next(self._batches)
 
     def close(self) -> None:
-        """Stop the workers."""
         iterator: Any = self._batches
         self._batches = None
         if hasattr(iterator, "_shutdown_workers"):

@@ -79,7 +79,6 @@ class SampleOrder:
 
     @property
     def forward_passes(self) -> int:
-        """Forward passes per epoch."""
         return -(-self.used // self.batch)
 
     @property

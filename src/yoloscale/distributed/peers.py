@@ -55,7 +55,6 @@ class Peers:
         self.claim_rescue: Callable[[], bool] = lambda: False  # whether to save in the place of rank 0; the watchdog's
 
     def check(self) -> None:
-        """Raise PeerLost if one is."""
         if self.loss is not None:
             raise PeerLost(self.loss)
 

@@ -43,7 +43,6 @@ class Siblings:
         return sorted(ended)
 
     def close(self) -> None:
-        """Watch nobody any more."""
         for descriptor in self._rank_of:
             self._poll.unregister(descriptor)
             os.close(descriptor)

@@ -42,7 +42,6 @@ class StepClock:
             self._events[0][0].record()
 
     def loading(self, load: Callable[[], T]) -> T:
-        """What `load` returns."""
         started = time.perf_counter()
         batch = load()
         self._loading_s += time.perf_counter() - started

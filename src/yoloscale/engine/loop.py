@@ -207,7 +207,6 @@ class Loop:
             raise
 
     def _show(self, batch: Batch) -> None:
-        """A micro-batch is about to be trained on."""
         self._observer.batch(self.progress.position.total, batch)
         self._calls.each.batch_start()
 

@@ -56,7 +56,6 @@ class Stragglers:
         return stragglers
 
     def _due_report(self) -> list[Straggler]:
-        """What is to be reported of the window that has just ended."""
         if self._search is None:
             return []
         stragglers, self._search = self._search.result(), None

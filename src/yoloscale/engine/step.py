@@ -206,7 +206,6 @@ class Stepper:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
         return self.gradients.numbers.device
 
     def fingerprint(self) -> int:

@@ -20,12 +20,9 @@ def digest_parameters(module: nn.Module) -> str:
 
 
 def trace_record(total: int, outcome: StepOutcome, module: nn.Module) -> dict[str, Any]:
-    """Collective. The line of the step after which `total` steps are done.
+    """Collective. The line of the step after which `total` steps are done. Raises RuntimeError if parameters differ.
 
     `samples` is a digest of their ids in the order of the epoch, however they are cut into micro-batches.
-
-    Raises:
-        RuntimeError: the ranks do not hold the same parameters.
     """
     dealt, digests = zip(*gather_objects((outcome.samples, digest_parameters(module))), strict=True)
     if len(set(digests)) != 1:

@@ -44,7 +44,6 @@ class MlflowTracker(Tracker):
             self._client.log_batch(self._run, params=part)
 
     def _take_up(self, config: MlflowConfig, facts: RunFacts) -> str:
-        """The id of the run that an earlier start made, or of a new one."""
         experiment = self._experiment(config.experiment or EXPERIMENT)
         earlier = self._client.search_runs([experiment], filter_string=f"tags.`{IDENTITY_TAG}` = '{facts.identity}'")
         if earlier:

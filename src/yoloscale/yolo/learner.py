@@ -118,11 +118,7 @@ class UltralyticsLearner:
 
 
 def _freeze(module: nn.Module, freeze: Any) -> list[str]:
-    """Freeze layers as Ultralytics does; returns the name parts of frozen layers. `.dfl` always is.
-
-    Raises:
-        ValueError: nothing is left to train.
-    """
+    """Freeze layers as Ultralytics does, `.dfl` always; returns the name parts of frozen layers. Raises ValueError."""
     layers = freeze if isinstance(freeze, list) else range(freeze) if isinstance(freeze, int) else []
     names = [f"model.{layer}." for layer in layers] + [".dfl"]
     for name, parameter in module.named_parameters():

@@ -45,5 +45,4 @@ class NativeSave:
 
     @property
     def file_bytes(self) -> int:
-        """Size of last.pt."""
         return int(self._trainer.last.stat().st_size)

@@ -70,7 +70,6 @@ class StateStore:
         return Loss(**json.loads(first))
 
     def loss(self) -> Loss | None:
-        """What was told first."""
         return Loss(**json.loads(self._store.get("loss"))) if self._store.check(["loss"]) else None
 
     def claim_rescue(self, rank: int) -> bool:

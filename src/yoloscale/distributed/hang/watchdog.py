@@ -119,7 +119,6 @@ class Watchdog:
             self._tick()
 
     def _tick(self) -> None:
-        """Look, publish, find out whether ranks hang."""
         now = time.monotonic()
         # a late tick means that this process was stopped or starved, and that is no time in which it did not move on
         self._clock_s += min(now - self._ticked_at, 5 * self._timing.tick_s)

@@ -82,5 +82,4 @@ class Training:
             torch.cuda.synchronize(self.device)
 
     def close(self) -> None:
-        """End the loader's processes."""
         self._loader.close()

@@ -144,8 +144,7 @@ class RunCheckpointer:
         self._unpublished = [publish for publish in self._unpublished if not publish()]
 
     def _write_weights(self, write: Writing, name: str, epoch: int) -> bool:
-        """Whether the disk took them. If not, the weights from before stay, and each save before the next epoch's copy
-        tries again."""
+        """Whether the disk took them. If not, those from before stay, and each save until the next copy tries again."""
         try:
             self._run.check()
             write(self._run.weights / name)
@@ -155,12 +154,10 @@ class RunCheckpointer:
         return True
 
     def restore(self, before: int | None = None) -> Progress | None:
-        """Collective. Rank 0 chooses the newest valid checkpoint, of fewer than `before` steps if any is, reads it once
-        and hands the state to all.
+        """Collective. Rank 0 chooses the checkpoint, reads it once and hands the state to all.
 
-        Raises:
-            ConfigError: it was written by a version of yoloscale that this one cannot take up, or lacks something; or
-                there are checkpoints, but none is valid: a run does not silently start from scratch over them.
+        Raises ConfigError for a state of a version that this one cannot take up, and where there are checkpoints, but
+        none is valid: a run does not silently start from scratch over them.
         """
         HEARTBEAT.at(SETTING_UP)
         self._writer.wait()

@@ -43,7 +43,6 @@ class MicroBatches:
         return self._next
 
     def close(self) -> None:
-        """End the loader's processes."""
         if self._loader is not None:
             self._loader.close()
         self._loader = None
