@@ -48,7 +48,6 @@ class Observer(Protocol):
     """Who is told what happens. Called on rank 0 only, except `first_batch`-like hooks; must not block for long."""
 
     def step(self, record: Mapping[str, float]) -> None: ...
-
     def epoch(self, record: Mapping[str, float]) -> None: ...
 
     def measured(self, record: Mapping[str, float]) -> None:
@@ -104,9 +103,7 @@ class Callbacks(Protocol):
         """Whether one of the functions has asked for the end of the run on this rank; stays so."""
 
     def train_start(self, progress: Progress) -> None: ...
-
     def epoch_start(self, progress: Progress) -> None: ...
-
     def batch_start(self) -> None: ...
 
     def batch_end(self, loss: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> None:
@@ -119,7 +116,6 @@ class Callbacks(Protocol):
         """The metrics of the epoch, and the best fitness so far."""
 
     def saved(self) -> None: ...
-
     def fit_epoch_end(self) -> None: ...
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+
+from yoloscale.system.in_threads import in_background
 
 Times = npt.NDArray[np.floating]
 """Seconds per rank that it was busy itself: (ranks, 2), loading and computing, as `clock.OwnTime` has them."""
@@ -35,7 +38,7 @@ class Stragglers:
         self._window = window
         self._times: Times | None = None  # (window, ranks, 2): one block for all windows
         self._steps = 0  # of this window
-        self._search: _Search | None = None  # in the window before
+        self._search: Future[list[Straggler]] | None = None  # in the window before, whose times are kept until then
         self._pause = 1  # windows between two reports
         self._left = 0  # windows until the next one
 
@@ -52,7 +55,7 @@ class Stragglers:
         self._times[self._steps] = times
         self._steps = (self._steps + 1) % self._window
         if self._steps == 0:
-            self._search = _Search(self._times)
+            self._search = in_background(partial(find, self._times), "stragglers")
         return stragglers
 
     def _due_report(self) -> list[Straggler]:
@@ -67,22 +70,6 @@ class Stragglers:
             return []
         self._left, self._pause = self._pause, min(2 * self._pause, MAX_PAUSE)
         return stragglers
-
-
-class _Search(threading.Thread):
-    """Looks at one window, whose times may be overwritten from `result` on."""
-
-    def __init__(self, times: Times) -> None:
-        super().__init__(name="stragglers", daemon=True)
-        self._times, self._stragglers = times, list[Straggler]()
-        self.start()
-
-    def run(self) -> None:
-        self._stragglers = find(self._times)
-
-    def result(self) -> list[Straggler]:
-        self.join()
-        return self._stragglers
 
 
 def find(times: Times) -> list[Straggler]:

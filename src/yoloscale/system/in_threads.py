@@ -1,10 +1,10 @@
-"""Work on very many files: file systems answer many questions at once, also when few CPUs ask."""
+"""Work in threads: on very many files, since file systems answer many questions at once; and beside what goes on."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from yoloscale.system.remarks import Say, silent
@@ -36,3 +36,11 @@ def in_threads(
                 say(f"{done} of {len(files)} {what}")
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def in_background(call: Callable[[], _Result], name: str) -> Future[_Result]:
+    """What the call returns or raises, from a thread of its own, which ends with it."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+    future = pool.submit(call)
+    pool.shutdown(wait=False)
+    return future
