@@ -54,9 +54,7 @@ def test_a_run_finishes_and_leaves_its_account(launch: Launch) -> None:
 def test_a_killed_rank_ends_the_run_at_once_and_is_named(launch: Launch, left_over: Callable[[], list[Any]]) -> None:
     """Nobody hangs, so that nobody need be waited for."""
     failures = {"rank": 1, "how": "SIGKILL", "step": 3}
-    launched = launch(
-        cluster=ONCE, steps=2000, **{"break": failures}, constants={"monitor.FAILURE_GRACE_S": NEVER_S}
-    )
+    launched = launch(cluster=ONCE, steps=2000, **{"break": failures}, constants={"monitor.FAILURE_GRACE_S": NEVER_S})
     launched.until("training_started")
     exit_code, output = launched.wait()
     assert exit_code == 1
