@@ -69,7 +69,7 @@ class Notes:
         self.warnings: list[str] = []
         self.rollbacks: list[events.RolledBack] = []
         self.evaluations: list[int] = []  # epochs
-        self.events: list[events.Event] = []
+        self.told: list[str] = []
         self.traces: list[dict[str, Any]] = []
 
     def step(self, record: Mapping[str, float]) -> None:
@@ -81,14 +81,21 @@ class Notes:
     def measured(self, record: Mapping[str, float]) -> None:
         self.measurements.append(dict(record))
 
-    def note(self, event: events.Event) -> None:
-        self.events.append(event)
-        if isinstance(event, (events.Warned, events.RolledBack)):
-            self.warnings.append(event.message)
-        if isinstance(event, events.RolledBack):
-            self.rollbacks.append(event)
-        if isinstance(event, events.Evaluated):
-            self.evaluations.append(event.epoch)
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+        self.told.append("warn")
+
+    def rolled_back(self, message: str, *, step_from: int, step_to: int) -> None:
+        self.warnings.append(message)
+        self.rollbacks.append(events.RolledBack(message=message, step_from=step_from, step_to=step_to))
+        self.told.append("rolled_back")
+
+    def pruned(self, epoch: int) -> None:
+        self.told.append("pruned")
+
+    def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None:
+        self.evaluations.append(epoch)
+        self.told.append("evaluated")
 
     def batch(self, step: int, batch: dict[str, Any]) -> None: ...
 

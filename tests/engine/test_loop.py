@@ -13,7 +13,6 @@ from tests.run_events import lines_of
 
 from yoloscale.engine.loop import Outcome
 from yoloscale.engine.stop_requests import Stop
-from yoloscale.runs import events
 
 ToyRuns = Callable[..., Any]
 STEPS, EPOCHS = 3, 3
@@ -159,7 +158,7 @@ def test_a_time_limit_ends_the_run_after_an_evaluation(toy_run: ToyRuns) -> None
     run = toy_run(epochs=1000, hours=1e-9)
     assert run.run() is Outcome.finished
     assert len(run.notes.steps) == 1
-    assert [type(event) for event in run.notes.events] == [events.Evaluated]
+    assert run.notes.told == ["evaluated"]
     assert run.loop.progress.position.epochs == run.loop.progress.position.epoch == 1
 
 

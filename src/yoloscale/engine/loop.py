@@ -23,7 +23,6 @@ from yoloscale.engine.step import EXTRA, StepOutcome, Stepper
 from yoloscale.engine.stop_requests import Stop, StopRequests
 from yoloscale.engine.time_limit import Pending, Spent, spent
 from yoloscale.engine.trace import trace_record
-from yoloscale.runs import events
 
 EVALUATION_WORTH_A_CHECKPOINT_S = 30.0  # what a kill during an evaluation would otherwise cost, beside the evaluation
 
@@ -193,7 +192,7 @@ class Loop:
         record = self._pace.record(self.progress.position, self._stepper.optimizer)
         self._observer.step({**record, **self._planned(self.progress.position.epoch)})
         if HEARTBEAT.is_settled and (stragglers := self._stragglers.add(outcome.times)):
-            self._observer.note(events.Warned(message=describe(stragglers, self._hosts)))
+            self._observer.warn(describe(stragglers, self._hosts))
 
     def _step_or_save(self, step: OptimiserStep, load: Callable[[], Batch]) -> StepOutcome:
         """The step; if it fails here or another rank is gone, what was done before it is saved where possible."""
@@ -222,8 +221,7 @@ class Loop:
         recovery.skipped += 1
         recovery.skipped_in_all += 1
         what = "loss" if math.isfinite(outcome.norm) else "gradient"
-        message = f"step {self.progress.position.total}: non-finite {what}, skipped"
-        self._observer.note(events.Warned(message=message))
+        self._observer.warn(f"step {self.progress.position.total}: non-finite {what}, skipped")
         if recovery.skipped >= self._limits.skips:
             self._roll_back(f"{recovery.skipped} steps in a row were not finite")
 
@@ -250,8 +248,7 @@ class Loop:
         self.progress, self._agreed_at = restored, restored.position.total
         self._load = None  # the stream restarts at the restored position
         message = f"{reason}: back to step {restored.position.total}, step size × {scale}"
-        rolled_back = events.RolledBack(message=message, step_from=step, step_to=restored.position.total)
-        self._observer.note(rolled_back)
+        self._observer.rolled_back(message, step_from=step, step_to=restored.position.total)
 
     def _end_epoch(self, over: bool) -> bool:
         """Evaluate, publish, save; returns whether the run ends here."""
@@ -272,7 +269,7 @@ class Loop:
             return False
         if metrics and self._is_hopeless(epoch, metrics) and not last:
             last = True
-            self._observer.note(events.Pruned(epoch=epoch))
+            self._observer.pruned(epoch)
         record = {**trained, **self._machine(), **self._planned(epoch), "epoch": epoch}
         self._observer.epoch({**record, **metrics, "time": self._seconds()})
         if is_published := self._limits.save or last:
@@ -311,7 +308,7 @@ class Loop:
         started, best = time.monotonic(), self.progress.best
         metrics = self._or_save(lambda: self._evaluation(self._stepper.average.module))
         self._evaluation_s = time.monotonic() - started
-        self._observer.note(events.Evaluated(epoch=epoch, metrics=metrics, seconds=self._evaluation_s))
+        self._observer.evaluated(epoch, metrics, self._evaluation_s)
         fitness = metrics.get("fitness", float("nan"))
         if not math.isfinite(fitness):
             self._roll_back(f"the fitness of epoch {epoch} is not finite")

@@ -10,7 +10,6 @@ from torch import nn
 
 if TYPE_CHECKING:
     from yoloscale.checkpoint.state import Progress
-    from yoloscale.runs.events import Event
 
 Batch = dict[str, Any]
 
@@ -53,8 +52,12 @@ class Observer(Protocol):
     def measured(self, record: Mapping[str, float]) -> None:
         """The epoch that `epoch` was last told of, without metrics, is evaluated after all: its record with them."""
 
-    def note(self, event: Event) -> None:
-        """Something that goes on record: a warning, a roll-back, an evaluation, the end of a hopeless run."""
+    def warn(self, message: str) -> None: ...
+    def rolled_back(self, message: str, *, step_from: int, step_to: int) -> None: ...
+    def pruned(self, epoch: int) -> None:
+        """A search has found the run hopeless; it ends after this epoch, from 1."""
+
+    def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None: ...
 
     def batch(self, step: int, batch: Batch) -> None:
         """A preprocessed micro-batch of rank 0 is about to be trained on; `step` counts optimiser steps from 0."""

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.run_events import lines_of
 
-from yoloscale.runs import events, jsonl
+from yoloscale.runs import jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
@@ -169,7 +169,7 @@ def test_other_ranks_write_nothing(tmp_path: Path, make: Make) -> None:
     observer = made.observer
     observer.step(STEP)
     observer.epoch(EPOCH)
-    observer.note(events.Warned(message="x"))
+    observer.warn("x")
     observer.trace({"step": 1})
     observer.batch(0, {"img": torch.zeros(1, 3, 4, 4)})
     assert list(tmp_path.iterdir()) == []
@@ -187,7 +187,7 @@ def test_the_first_three_batches_are_remembered_as_bytes(make: Make) -> None:
 
 def test_events_and_traces(tmp_path: Path, make: Make) -> None:
     observer = make().observer
-    observer.note(events.Warned(message="careful"))
+    observer.warn("careful")
     observer.trace({"step": 1, "loss": "0x1p+0"})
     assert lines_of(RunDirectory(tmp_path))[0]["message"] == "careful"
     assert list(jsonl.read(tmp_path / "trace.jsonl")) == [{"step": 1, "loss": "0x1p+0"}]

@@ -106,7 +106,19 @@ class RunObserver:
         except OSError as error:  # the next epoch writes the table as a whole
             events.warn(self._run, f"epoch {record['epoch']} is not in results.csv yet: {error}")
 
-    def note(self, event: events.Event) -> None:
+    def warn(self, message: str) -> None:
+        self._note(events.Warned(message=message))
+
+    def rolled_back(self, message: str, *, step_from: int, step_to: int) -> None:
+        self._note(events.RolledBack(message=message, step_from=step_from, step_to=step_to))
+
+    def pruned(self, epoch: int) -> None:
+        self._note(events.Pruned(epoch=epoch))
+
+    def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None:
+        self._note(events.Evaluated(epoch=epoch, metrics=metrics, seconds=seconds))
+
+    def _note(self, event: events.Event) -> None:
         if self._writes:
             events.note(self._run, event)
 
