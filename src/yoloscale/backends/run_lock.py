@@ -56,46 +56,46 @@ def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Ru
     run does not lie there any more.
     """
     run.check()
-    taken = RunLock(run, os.open(run.node_lock(node_rank), os.O_RDWR | os.O_CREAT, 0o644))
+    run_lock = RunLock(run, os.open(run.node_lock(node_rank), os.O_RDWR | os.O_CREAT, 0o644))
     try:
-        is_locked = try_lock(taken.descriptor)
+        is_locked = try_lock(run_lock.descriptor)
         if is_locked is False or (is_locked is None and node_rank == 0 and _goes_on(run, job)):
             raise ConfigError(_in_use(run, status(run, nobody)))
         if node_rank == 0:
             refuse_if_submitted(run, job)  # after the lock: who had it may have submitted the run just now
         if run.config.exists():
-            taken.own()
+            run_lock.own()
     except BaseException:
-        taken.release()
+        run_lock.release()
         raise
-    return taken
+    return run_lock
 
 
 def refuse_if_submitted(run: RunDirectory, job: str | None = None) -> None:
     """Raise ConfigError if a job has the run, running or still in the queue, and is not the `job` of who asks."""
     quiet = status(run, nobody)
-    own = {job, *registry.current_jobs()}
-    if quiet.job is None or quiet.job in own:
+    own_jobs = {job, *registry.current_jobs()}
+    if quiet.job is None or quiet.job in own_jobs:
         return
     answer = registry.ask([quiet.job])
-    found, told = status(run, lambda jobs: answer), answer.of(quiet.job)
-    is_unanswered = found.scheduler is not None
-    if is_unanswered and isinstance(told, NoAnswer) and not told.is_here:  # a copy, or another kind of machine
+    run_status, reply = status(run, lambda jobs: answer), answer.of(quiet.job)
+    is_unanswered = run_status.scheduler is not None
+    if is_unanswered and isinstance(reply, NoAnswer) and not reply.is_here:  # a copy, or another kind of machine
         return  # the lock has told
-    if (found.is_active or is_unanswered) and found.job not in (None, *own):
-        raise ConfigError(_in_use(run, found))
+    if (run_status.is_active or is_unanswered) and run_status.job not in (None, *own_jobs):
+        raise ConfigError(_in_use(run, run_status))
 
 
 def _goes_on(run: RunDirectory, job: str | None) -> bool:
     """Whether somebody has the run by its events; not if that is the `job` of who asks."""
-    found = status(run, nobody)
-    return found.is_active and found.attempt > 0 and (job is None or found.job != job)
+    run_status = status(run, nobody)
+    return run_status.is_active and run_status.attempt > 0 and (job is None or run_status.job != job)
 
 
-def _in_use(run: RunDirectory, found: Status) -> Problem:
+def _in_use(run: RunDirectory, run_status: Status) -> Problem:
     quoted = shlex.quote(str(run.path))
-    words = f"run {run.name!r} is being trained already" + (f" ({found.where})" if found.where else "")
-    if found.job is not None:
-        words = f"run {run.name!r} is in job {found.job} already: {found.phase or found.state}"
-        words += f" ({label_of(found.job)}: {found.scheduler})" if found.scheduler else ""
+    words = f"run {run.name!r} is being trained already" + (f" ({run_status.where})" if run_status.where else "")
+    if run_status.job is not None:
+        words = f"run {run.name!r} is in job {run_status.job} already: {run_status.phase or run_status.state}"
+        words += f" ({label_of(run_status.job)}: {run_status.scheduler})" if run_status.scheduler else ""
     return Problem("name", words, f"`yoloscale logs {quoted} -f` follows it, `yoloscale cancel {quoted}` stops it")

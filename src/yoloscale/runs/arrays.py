@@ -21,7 +21,7 @@ def together_with(sweep: SweepDirectory, array: str) -> frozenset[str]:
 
 def _read(sweep: SweepDirectory) -> list[list[str]]:
     try:
-        found: list[list[str]] = json.loads(sweep.arrays.read_text(encoding="utf-8"))
+        groups: list[list[str]] = json.loads(sweep.arrays.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    return found
+    return groups

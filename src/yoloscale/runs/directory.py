@@ -156,6 +156,6 @@ def owned(run: RunDirectory, run_id: str | None = None) -> RunDirectory:
         except (FileNotFoundError, NotADirectoryError):
             instead = "give the folder of a run, one that holds config.yaml"
             raise ConfigError(Problem(str(run.config), "there is no such file", instead)) from None
-    mine = run.owned_by(run_id)
-    mine.check()
-    return mine
+    directory = run.owned_by(run_id)
+    directory.check()
+    return directory

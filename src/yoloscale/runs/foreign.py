@@ -44,14 +44,14 @@ def problem_of(typed: str, path: Path) -> Problem | None:
     run = ultralytics_run(path)
     if run is None:
         return _loose(typed, path)
-    done = f" ({run.epochs_done} of {run.arguments.get('epochs', '?')} epochs)" if run.epochs_done else ""
-    found = f"{typed!r} belongs to a run of Ultralytics'{done}, which cannot be resumed exactly: {_LACKS}"
+    progress = f" ({run.epochs_done} of {run.arguments.get('epochs', '?')} epochs)" if run.epochs_done else ""
+    words = f"{typed!r} belongs to a run of Ultralytics'{progress}, which cannot be resumed exactly: {_LACKS}"
     weights = _weights(run, path)
     if weights is None:
         instead = f"it has no weights; `{_command(run, None)}` starts it anew with its arguments"
     else:
         instead = f"`{_command(run, weights)}` trains on from these weights with its arguments"
-    return Problem("RUN", found, instead)
+    return Problem("RUN", words, instead)
 
 
 def ultralytics_run(path: Path) -> UltralyticsRun | None:
@@ -102,6 +102,6 @@ def _shown(file: Path) -> str:
 def _loose(typed: str, path: Path) -> Problem | None:
     if path.suffix.lower() not in (".pt", ".pth") or not path.is_file():
         return None
-    found = f"{typed!r} is a file of weights that lies in no run, and weights alone cannot be resumed"
+    words = f"{typed!r} is a file of weights that lies in no run, and weights alone cannot be resumed"
     command = f"yoloscale train {shlex.quote(f'model={typed}')} data=… name=…"
-    return Problem("RUN", found, f"`{command}` trains on from them")
+    return Problem("RUN", words, f"`{command}` trains on from them")

@@ -85,33 +85,33 @@ def starts(history: Sequence[events.Event], last_sign: LastSign = lambda before:
     `last_sign` gives the time of the last line of metrics before a time, None without any. Clocks that were set back
     are taken to have stood still. The newest start keeps `ended` None if nobody said a word.
     """
-    found: list[Start] = []
+    attempts: list[Start] = []
     now = -math.inf
     for event in history:
         now = max(now, event.time)
-        if _begins(event, found[-1] if found else None):
-            found.append(Start(now, events.job_of(event)))
-        if found:
-            _take(found[-1], event, now)
-    for start, following in zip_longest(found, found[1:]):
+        if _begins(event, attempts[-1] if attempts else None):
+            attempts.append(Start(now, events.job_of(event)))
+        if attempts:
+            _take(attempts[-1], event, now)
+    for start, following in zip_longest(attempts, attempts[1:]):
         limit = start.queued if start.queued is not None else following.begun if following is not None else None
         if start.ended is None and limit is not None:
             start.ended = min(max(start.seen, last_sign(limit) or start.seen), limit)
-    return found
+    return attempts
 
 
-def time_spent(found: Sequence[Start], end: float, *, goes_on: bool) -> TimeSpent:
+def time_spent(attempts: Sequence[Start], end: float, *, goes_on: bool) -> TimeSpent:
     """Partition the time from the first start to `end` (seconds since the epoch).
 
     `goes_on`: the newest start, if it has said no last word, is alive at `end`; otherwise it died there, and what it
     did after its newest checkpoint is lost.
     """
-    if not found:
+    if not attempts:
         return TimeSpent()
-    end = max(end, *(start.begun for start in found), *(start.ended or start.seen for start in found))
-    intervals = [*_activities(found, end), *_losses(found, end, goes_on=goes_on)]
+    end = max(end, *(start.begun for start in attempts), *(start.ended or start.seen for start in attempts))
+    intervals = [*_activities(attempts, end), *_losses(attempts, end, goes_on=goes_on)]
     shares = dict.fromkeys(SHARES, 0.0)
-    for seconds, active in _sweep(intervals, found[0].begun, end):
+    for seconds, active in _sweep(intervals, attempts[0].begun, end):
         shares[_share(active)] += seconds
     return TimeSpent(**shares)
 
@@ -159,37 +159,37 @@ def _take(start: Start, event: events.Event, now: float) -> None:
         start.finished = True
 
 
-def _activities(found: Sequence[Start], end: float) -> Iterator[Interval]:
-    for start, following in zip_longest(found, found[1:]):
-        ended = end if start.ended is None else start.ended
+def _activities(attempts: Sequence[Start], end: float) -> Iterator[Interval]:
+    for start, following in zip_longest(attempts, attempts[1:]):
+        until = end if start.ended is None else start.ended
         if start.queued is not None:
             yield start.queued, end if following is None else following.begun, "queued"
         if start.trained is None:
-            yield start.begun, ended, "setup"
+            yield start.begun, until, "setup"
             continue
         yield start.begun, start.trained, "setup"
-        yield start.trained, ended, "training"
-        for begun, done in start.evaluations:
-            yield begun, done, "evaluation"
-        for _, taken, blocked_s in start.saved:
-            yield taken, taken + blocked_s, "saving"
+        yield start.trained, until, "training"
+        for begin, finish in start.evaluations:
+            yield begin, finish, "evaluation"
+        for _, when, blocked_s in start.saved:
+            yield when, when + blocked_s, "saving"
 
 
-def _losses(found: Sequence[Start], end: float, *, goes_on: bool) -> Iterator[Interval]:
+def _losses(attempts: Sequence[Start], end: float, *, goes_on: bool) -> Iterator[Interval]:
     """What was thrown away: from the state that was gone back to until the moment that it was gone back to."""
     stored: dict[int, float] = {}  # when a state was stored newest, by its step
-    for index, start in enumerate(found):
+    for index, start in enumerate(attempts):
         if start.trained is not None and index:
             yield _since(stored, start.step, start.begun), start.begun, "lost"
         for when, step in start.rollbacks:
-            own = {saved: taken for saved, taken, _ in start.saved if saved == step and taken <= when}
-            yield _since(own or stored, step, when), when, "lost"
-        stored.update((step, taken) for step, taken, _ in start.saved)
+            states = {saved: stored_at for saved, stored_at, _ in start.saved if saved == step and stored_at <= when}
+            yield _since(states or stored, step, when), when, "lost"
+        stored.update((step, stored_at) for step, stored_at, _ in start.saved)
         if start.kept is not None and start.ended is not None:
             stored[start.kept] = start.ended
-    newest = found[-1]
+    newest = attempts[-1]
     if newest.trained is not None and not _is_kept(newest, goes_on=goes_on):
-        yield max((taken for _, taken, _ in newest.saved), default=newest.trained), end, "lost"
+        yield max((stored_at for _, stored_at, _ in newest.saved), default=newest.trained), end, "lost"
 
 
 def _is_kept(newest: Start, *, goes_on: bool) -> bool:

@@ -36,15 +36,15 @@ class Owner:
         """Raise RunLost unless the folder is this run's. Call it right before a file is replaced or made."""
         try:
             with self._config.open("rb") as file:
-                seen, found = _signature(os.fstat(file.fileno())), id_in(file.read())
+                signature, run_id = _signature(os.fstat(file.fileno())), id_in(file.read())
         except (FileNotFoundError, NotADirectoryError):
             raise RunLost(self._said("was removed or renamed while it was in use")) from None
         except OSError:  # a file system that does not answer: nothing is known, and it says so to whoever writes
             return
-        if found != self.run_id:
-            there = f"id {found}" if found else "one without an id"
-            raise RunLost(self._said(f"belongs to another run by now ({there})"))
-        self._seen, self._seen_at = seen, time.monotonic()
+        if run_id != self.run_id:
+            owner = f"id {run_id}" if run_id else "one without an id"
+            raise RunLost(self._said(f"belongs to another run by now ({owner})"))
+        self._seen, self._seen_at = signature, time.monotonic()
 
     def glance(self) -> None:
         """As `check`, for lines that are written many times a second: the file is read about once a second."""

@@ -47,8 +47,8 @@ def run_in_array(array: str, runs: Iterable[RunDirectory]) -> RunDirectory | Non
 
 
 def _newest(job: re.Pattern[str], runs: Iterable[RunDirectory]) -> RunDirectory | None:
-    found = [(when, run) for run in runs if (when := _taken_at(job, run)) is not None]
-    return max(found, key=lambda entry: entry[0])[1] if found else None
+    dated = [(when, run) for run in runs if (when := _taken_at(job, run)) is not None]
+    return max(dated, key=lambda entry: entry[0])[1] if dated else None
 
 
 def _taken_at(job: re.Pattern[str], run: RunDirectory) -> float | None:

@@ -53,8 +53,8 @@ def drop(path: Path, is_dropped: Callable[[dict[str, Any]], bool]) -> None:
     """Rewrite a file without some of its lines, whole or not at all. Only for files that nobody follows."""
     if not path.exists():
         return
-    kept = [line for line in read(path) if not is_dropped(line)]
-    write_whole(path, "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept))
+    lines = [line for line in read(path) if not is_dropped(line)]
+    write_whole(path, "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

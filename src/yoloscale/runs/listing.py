@@ -46,8 +46,8 @@ def find(name_or_path: str, folder: Path) -> RunDirectory:
     Raises ConfigError with near names, or with the command that trains on from weights of Ultralytics'.
     """
     for place in _places(name_or_path, folder):
-        if (found := around(place)) is not None and isinstance(found, RunDirectory):
-            return found
+        if (target := around(place)) is not None and isinstance(target, RunDirectory):
+            return target
     job = as_recorded(name_or_path)
     if is_job_id(job) and (run := run_of(job, _runs_and_points(folder))) is not None:
         return run
@@ -64,10 +64,10 @@ def find(name_or_path: str, folder: Path) -> RunDirectory:
 
 def find_sweep(name_or_path: str, folder: Path) -> SweepDirectory | None:
     """The sweep of that name below the folder, at that path or around it, or with points in that array; else None."""
-    found = next((found for place in _places(name_or_path, folder) if (found := around(place)) is not None), None)
+    target = next((target for place in _places(name_or_path, folder) if (target := around(place)) is not None), None)
     job = as_recorded(name_or_path)
-    if found is not None or not is_job_id(job):
-        return found if isinstance(found, SweepDirectory) else None
+    if target is not None or not is_job_id(job):
+        return target if isinstance(target, SweepDirectory) else None
     point = run_in_array(job, [run for sweep in all_sweeps(folder) for run in all_runs(sweep.path)])
     return sweep_of(point) if point is not None else None
 
@@ -110,10 +110,10 @@ def _no_run(name_or_path: str, folder: Path) -> Problem:
     if name_or_path and (within := all_runs(typed)):
         newest = " or ".join(shlex.quote(str(typed / run.name)) for run in within[-MAX_NEAR_NAMES:])
         return Problem("RUN", f"{name_or_path!r} is a folder of runs", f"write {newest}")
-    found = f"{name_or_path!r} is no run below {folder}"
+    words = f"{name_or_path!r} is no run below {folder}"
     if len(typed.parts) > 1:
-        found = f"{name_or_path!r} is not in a run" if typed.exists() else f"there is no {name_or_path!r}"
-    return Problem("RUN", found, _instead(name_or_path, folder))
+        words = f"{name_or_path!r} is not in a run" if typed.exists() else f"there is no {name_or_path!r}"
+    return Problem("RUN", words, _instead(name_or_path, folder))
 
 
 def _instead(name: str, folder: Path) -> str:

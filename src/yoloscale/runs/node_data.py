@@ -47,8 +47,8 @@ def opened(run: RunDirectory, config: Config) -> str | None:
     """Where the ranks of this node find their data below the cache, as `origin.opened`; None: by its source."""
     if config.origin.opened is not None or not is_checked_later(config):
         return config.origin.opened
-    found = on_this_node(run, config)
-    return None if found is None else found.opened
+    data = on_this_node(run, config)
+    return None if data is None else data.opened
 
 
 def _of(config: Config, data: NodeData | None) -> NodeData | None:

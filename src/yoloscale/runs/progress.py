@@ -161,8 +161,8 @@ class Progress:
 
     def _begin_anew(self, attempt: int) -> None:
         of_the_run = ("epochs", "hours", "epoch", "step", "metrics", "updated_at", "restarts", "restarted")
-        kept = {name: getattr(self, name) for name in (*of_the_run, "job", "is_submitted")}
-        vars(self).update(vars(Progress(attempt, **kept)))
+        values = {name: getattr(self, name) for name in (*of_the_run, "job", "is_submitted")}
+        vars(self).update(vars(Progress(attempt, **values)))
 
     @property
     def is_training(self) -> bool:
@@ -194,9 +194,9 @@ class Progress:
             return max(self.hours * 3600 - self._trained_s(now if now is not None else time.time()), 0.0)
         if self.started_at is None or not self.epochs:
             return None
-        done = self.fraction - (self.first_epoch - 1) / self.epochs
+        share = self.fraction - (self.first_epoch - 1) / self.epochs
         elapsed = (now if now is not None else time.time()) - self.started_at
-        return elapsed / done * (1.0 - self.fraction) if done > 0 and elapsed > 0 else None
+        return elapsed / share * (1.0 - self.fraction) if share > 0 and elapsed > 0 else None
 
     @property
     def metric(self) -> tuple[str, float] | None:
@@ -214,8 +214,8 @@ class Progress:
             hosts.setdefault(process.host or "?", []).append((process.device or "cpu").split(":")[0])
         if not hosts:
             return self.launcher.host if self.launcher else ""
-        shown = [f"{host}: {len(devices)} × {devices[0]}" for host, devices in hosts.items()]
-        return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
+        parts = [f"{host}: {len(devices)} × {devices[0]}" for host, devices in hosts.items()]
+        return ", ".join(parts[:4]) + (f" and {len(parts) - 4} more" if len(parts) > 4 else "")
 
 
 def _is_number(value: object) -> bool:

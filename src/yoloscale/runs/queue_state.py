@@ -123,10 +123,10 @@ def _end_words(progress: Progress, job: Job) -> str:
 
 
 def _forgotten(progress: Progress) -> str:
-    said = "its launcher has left no last word"
+    words = "its launcher has left no last word"
     if progress.queued is not None:
-        said = "its launcher never began: it was cancelled in the queue, or its script failed"
-    return f"job {progress.job} is no longer known to {_scheduler(progress)}, and {said}"
+        words = "its launcher never began: it was cancelled in the queue, or its script failed"
+    return f"job {progress.job} is no longer known to {_scheduler(progress)}, and {words}"
 
 
 def _scheduler(progress: Progress) -> str:

@@ -124,8 +124,8 @@ def statuses(runs: Sequence[RunDirectory], asked: Ask) -> list[Status]:
 
 
 def _statuses(read: Sequence[_Read], asked: Ask) -> list[Status]:
-    answer = asked({str(each.progress.job) for each in read if each.asks})
-    return [_status(*_with_job(each, answer)) for each in read]
+    answer = asked({str(entry.progress.job) for entry in read if entry.asks})
+    return [_status(*_with_job(entry, answer)) for entry in read]
 
 
 def _with_job(read: _Read, answer: Answer) -> tuple[_Read, Job | NoAnswer | None]:
@@ -170,14 +170,14 @@ def _read(run: RunDirectory, told: EventTail) -> _Read:
 
 def _status(read: _Read, job: Job | NoAnswer | None) -> Status:
     run, progress, result = read.run, read.progress, read.result or {}
-    told = _told(read, job)
-    is_active, has_failed, metric = told.state in ACTIVE, told.state == "failed", progress.metric
+    run_state = _told(read, job)
+    is_active, has_failed, metric = run_state.state in ACTIVE, run_state.state == "failed", progress.metric
     cause = _cause(progress)
     return Status(
         name=run.name,
         path=str(run.path),
-        state=told.state,
-        phase=told.phase if is_active else _ending(result),
+        state=run_state.state,
+        phase=run_state.phase if is_active else _ending(result),
         attempt=progress.attempt,
         epoch=int(result.get("epochs", progress.epoch)),
         epochs=progress.epochs,
@@ -185,9 +185,9 @@ def _status(read: _Read, job: Job | NoAnswer | None) -> Status:
         metric_name=metric[0] if metric else None,
         metric=metric[1] if metric else None,
         images_per_s=result.get("images_per_s") or progress.images_per_s,
-        eta_s=progress.eta_s() if told.state == "running" else None,
+        eta_s=progress.eta_s() if run_state.state == "running" else None,
         where=progress.where or (job.nodes if isinstance(job, Job) else ""),
-        error=_error(progress, told) if has_failed else told.error,
+        error=_error(progress, run_state) if has_failed else run_state.error,
         failed_rank=cause.rank if has_failed and cause is not None else None,
         failed_log=_failed_log(run, progress) if has_failed else None,
         updated_at=progress.updated_at,
@@ -235,11 +235,11 @@ def _times(read: _Read, *, is_active: bool) -> dict[str, Any]:
     result = read.result or {}
     if "time_s" in result:
         return {"time_s": result["time_s"], "goodput": result.get("goodput")}
-    found = starts_of(read.run, read.history)
-    if not found:
+    attempts = starts_of(read.run, read.history)
+    if not attempts:
         return {}
-    until = time.time() if is_active else found[-1].ended or read.progress.updated_at or found[-1].seen
-    spent = time_spent(found, until, goes_on=is_active)
+    until = time.time() if is_active else attempts[-1].ended or read.progress.updated_at or attempts[-1].seen
+    spent = time_spent(attempts, until, goes_on=is_active)
     return {"time_s": spent.as_json(), "goodput": round(spent.goodput, 4)}
 
 
@@ -278,11 +278,11 @@ def _failed_log(run: RunDirectory, progress: Progress) -> str | None:
     return str(run.rank_log(progress.attempt, failure.rank).relative_to(run.path))
 
 
-def _error(progress: Progress, told: RunState) -> str:
+def _error(progress: Progress, run_state: RunState) -> str:
     if failure := _cause(progress):
         return failure.text
-    if told.error is not None:
-        return told.error
+    if run_state.error is not None:
+        return run_state.error
     assert progress.exited is not None, "without a word, a run has failed for a reason that was told"
     return f"the job exited with {progress.exited.exit_code}"
 

@@ -85,8 +85,8 @@ class SweepDirectory:
         """The run of an array task. Raises ConfigError if there is no such point."""
         points = {point.index: point.name for point in self.points()}
         if index not in points:
-            there = f"0 to {max(points)}" if points else "none yet"
-            raise ConfigError(Problem(str(self.record), f"no point {index}", f"it has points {there}"))
+            indices = f"0 to {max(points)}" if points else "none yet"
+            raise ConfigError(Problem(str(self.record), f"no point {index}", f"it has points {indices}"))
         return self.run(points[index])
 
     def runs(self) -> list[RunDirectory]:

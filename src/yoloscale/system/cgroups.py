@@ -12,16 +12,19 @@ def folders(controller: str, proc: Path = PROC, root: Path = MOUNT) -> list[Path
 
     Inside a container the own group may be mounted at the root. Some of the folders may not exist.
     """
-    found: list[Path] = []
+    groups: list[Path] = []
     for line in read(proc).splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
         mounts = [root / name for name in (controllers, controller) if controllers]
         hierarchy = next((mount for mount in mounts if mount.is_dir()), root)
-        own = hierarchy / group.lstrip("/")
-        found += [own, *(parent for parent in own.parents if parent == hierarchy or hierarchy in parent.parents)]
-    return found
+        leaf = hierarchy / group.lstrip("/")
+        groups += [
+            leaf,
+            *(parent for parent in leaf.parents if parent == hierarchy or hierarchy in parent.parents),
+        ]
+    return groups
 
 
 def read(path: Path) -> str:

@@ -19,9 +19,9 @@ def another(key: str, old: str, new: str, *, of: str) -> Problem:
     return Problem(key, f"{old} in {of} → {new} now", "give another name=, or the old value to go on with it")
 
 
-def yaml_cure(said: str) -> str:
+def yaml_cure(message: str) -> str:
     """What to write in a YAML file of keys that does not parse, by what the parser said."""
-    return "write blanks for the tab" if r"'\t'" in said else "write key: value lines, like epochs: 100"
+    return "write blanks for the tab" if r"'\t'" in message else "write key: value lines, like epochs: 100"
 
 
 def duration(seconds: float | None) -> str:
@@ -81,10 +81,10 @@ def value(text: str) -> str:
 def as_number(text: str) -> float | None:
     """The finite number that a text stands for; None for any other text."""
     try:
-        found = float(text)
+        result = float(text)
     except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return result if math.isfinite(result) else None
 
 
 def cut(text: str, width: int) -> str:

@@ -32,7 +32,7 @@ def this_machine() -> Machine:
     """Look at the machine this process runs on; takes milliseconds."""
     count, instances = _gpus()
     chosen = os.environ.get(VISIBLE_GPUS)
-    names = chosen.split(",") if chosen is not None else [one.name for one in instances]
+    names = chosen.split(",") if chosen is not None else [instance.name for instance in instances]
     return Machine(
         gpu_count=_visible(count, chosen),
         cpus=cpus.available(),
@@ -46,7 +46,7 @@ def show_instances(environ: Mapping[str, str]) -> dict[str, str]:
     if VISIBLE_GPUS in environ:  # somebody has chosen among them
         return {}
     instances = _gpus()[1]
-    return {VISIBLE_GPUS: ",".join(one.name for one in instances)} if instances else {}
+    return {VISIBLE_GPUS: ",".join(instance.name for instance in instances)} if instances else {}
 
 
 def _gpus() -> tuple[int, list[mig.Instance]]:
@@ -75,13 +75,13 @@ def _visible(count: int, chosen: str | None) -> int:
     """How many of `count` GPUs CUDA shows: it stops at the first entry that names none. MIG devices count one each."""
     if chosen is None:
         return count
-    seen = 0
+    number = 0
     for entry in chosen.split(","):
         is_index = entry.strip().isdigit() and int(entry) < count
         if not is_index and not entry.strip().startswith(("GPU-", "MIG-")):
             break
-        seen += 1
-    return seen
+        number += 1
+    return number
 
 
 def _torch_has_cuda() -> bool:

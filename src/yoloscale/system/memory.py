@@ -39,9 +39,9 @@ def _groups(proc: Path = cgroups.PROC, root: Path = cgroups.MOUNT) -> Iterator[R
         used = [_number(folder / name) for name in ("memory.current", "memory.usage_in_bytes")]
         limit = min((limit for limit in limits if limit is not None), default=_UNLIMITED)
         if limit < _UNLIMITED and any(use is not None for use in used):
-            held = next(use for use in used if use is not None) - _reclaimable(folder)
-            said = f"the control group's limit of {limit / 2**30:.1f} GiB"
-            yield Room(max(limit - max(held, 0), 0), said)
+            used_bytes = next(use for use in used if use is not None) - _reclaimable(folder)
+            words = f"the control group's limit of {limit / 2**30:.1f} GiB"
+            yield Room(max(limit - max(used_bytes, 0), 0), words)
 
 
 def _reclaimable(folder: Path) -> int:
@@ -66,15 +66,15 @@ def _slurms(environ: Mapping[str, str] = os.environ) -> Iterator[Room]:
 
 def job_limit(environ: Mapping[str, str]) -> int | None:
     """Bytes that SLURM gave the job on this node; None outside of a job, or where it has the whole node (--mem=0)."""
-    given = (
+    variables = (
         ("SLURM_MEM_PER_NODE", ""),
         ("SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"),
         ("SLURM_MEM_PER_GPU", "SLURM_GPUS_ON_NODE"),
     )
-    for per, count in given:
-        each, times = environ.get(per, ""), environ.get(count, "1") if count else "1"
-        if each.isdigit() and times.isdigit() and int(each) > 0:
-            return int(each) * int(times) * 2**20
+    for per, count in variables:
+        amount, times = environ.get(per, ""), environ.get(count, "1") if count else "1"
+        if amount.isdigit() and times.isdigit() and int(amount) > 0:
+            return int(amount) * int(times) * 2**20
     return None
 
 
@@ -82,12 +82,12 @@ def _held_by(job: str) -> int:
     """Bytes of their own that the job's processes on this node hold, as far as they may be looked at."""
     import psutil
 
-    held = 0
+    total = 0
     for process in psutil.process_iter():
         try:
             if job and process.environ().get(_JOB) == job:
                 memory = process.memory_info()
-                held += memory.rss - getattr(memory, "shared", 0)
+                total += memory.rss - getattr(memory, "shared", 0)
         except (psutil.Error, OSError):
             continue
-    return held
+    return total

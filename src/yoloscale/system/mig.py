@@ -19,16 +19,16 @@ class Instance:
 
 def instances(nvml: Any) -> list[Instance]:
     """All that there is to compute on, in NVML's order; `nvml` is pynvml, initialised. Empty where no GPU is cut."""
-    found, is_cut = list[Instance](), False
+    parts, is_cut = list[Instance](), False
     for index in range(nvml.nvmlDeviceGetCount()):
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         gpu = text(nvml.nvmlDeviceGetUUID(handle))
         if not _is_cut(nvml, handle):
-            found.append(Instance(gpu, gpu))
+            parts.append(Instance(gpu, gpu))
             continue
         is_cut = True
-        found += [Instance(name, gpu) for name in _parts(nvml, handle)]
-    return found if is_cut else []
+        parts += [Instance(name, gpu) for name in _parts(nvml, handle)]
+    return parts if is_cut else []
 
 
 def own_instance(environ: Mapping[str, str], local_rank: int) -> dict[str, str]:
@@ -39,9 +39,9 @@ def own_instance(environ: Mapping[str, str], local_rank: int) -> dict[str, str]:
     return {VISIBLE_GPUS: names[local_rank]}
 
 
-def are_of_one_gpu(found: list[Instance], names: list[str]) -> bool:
+def are_of_one_gpu(parts: list[Instance], names: list[str]) -> bool:
     """Whether two of the named instances are parts of the same GPU, between which NCCL does not work. Pure."""
-    gpus = [one.gpu for one in found if one.name in names]
+    gpus = [part.gpu for part in parts if part.name in names]
     return len(set(gpus)) < len(gpus)
 
 

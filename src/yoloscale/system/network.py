@@ -53,7 +53,7 @@ def variables(interface: str | None, nodes: int, inherited: Mapping[str, str]) -
     """
     if interface is None:
         return {}
-    wanted = {"GLOO_SOCKET_IFNAME": interface}  # gloo takes the one its host name resolves to: often the wrong one
+    values = {"GLOO_SOCKET_IFNAME": interface}  # gloo takes the one its host name resolves to: often the wrong one
     if nodes > 1:
-        wanted["NCCL_SOCKET_IFNAME"] = f"={interface}"  # without `=` it is the beginning of a name
-    return {name: value for name, value in wanted.items() if name not in inherited}
+        values["NCCL_SOCKET_IFNAME"] = f"={interface}"  # without `=` it is the beginning of a name
+    return {name: value for name, value in values.items() if name not in inherited}

@@ -37,11 +37,11 @@ def bind(near: Sequence[frozenset[int]], mine: int) -> int | None:
     if not hasattr(os, "sched_setaffinity"):
         return None
     here = os.sched_getaffinity(0)
-    wanted = here & near[mine]
-    if not wanted or wanted == here:
+    target = here & near[mine]
+    if not target or target == here:
         return None
-    os.sched_setaffinity(0, wanted)
-    return sum(here & each == wanted for each in near)
+    os.sched_setaffinity(0, target)
+    return sum(here & cpus == target for cpus in near)
 
 
 def _parse(cpulist: str) -> frozenset[int]:

@@ -16,11 +16,11 @@ def silent(line: str) -> None:
 
 def once(say: Say) -> Say:
     """As `say`, but each line is said once: for many points that have the same thing to tell."""
-    said = set[str]()
+    lines = set[str]()
 
     def say_once(line: str) -> None:
-        if line not in said:
-            said.add(line)
+        if line not in lines:
+            lines.add(line)
             say(line)
 
     return say_once

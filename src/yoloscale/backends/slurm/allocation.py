@@ -101,13 +101,13 @@ def _outcome(run: RunDirectory, code: int, output: Path) -> Outcome:
     """What the script's exit code says, and whom to blame where it is a failure."""
     if code in (FINISHED, STOPPED, INTERRUPTED):
         return Outcome(code)
-    found = status(run)
-    log = run.path / found.failed_log if found.failed_log else output
+    run_status = status(run)
+    log = run.path / run_status.failed_log if run_status.failed_log else output
     failure = Failure(
-        rank=found.failed_rank,
+        rank=run_status.failed_rank,
         host=os.uname().nodename,
         exit_code=None,
-        error=found.error or f"the script {shlex.quote(str(output))} ended with {code}",
+        error=run_status.error or f"the script {shlex.quote(str(output))} ended with {code}",
         is_recorded=True,
         log=str(log.relative_to(run.path)),
         log_end=tuple(last_lines(log, LOG_END_LINES)),

@@ -35,11 +35,11 @@ def parts_of(indices: Iterable[int], limits: ArrayLimits | None) -> list[Part]:
     while waiting:
         if limits is None:
             return [*parts, Part(0, tuple(waiting))]
-        some = waiting[: limits.tasks]
-        first = 0 if some[0] < limits.size else some[0]
-        some = [index for index in some if index - first < limits.size]
-        parts.append(Part(first, tuple(some)))
-        waiting = waiting[len(some) :]
+        chunk = waiting[: limits.tasks]
+        first = 0 if chunk[0] < limits.size else chunk[0]
+        chunk = [index for index in chunk if index - first < limits.size]
+        parts.append(Part(first, tuple(chunk)))
+        waiting = waiting[len(chunk) :]
     return parts
 
 
@@ -57,11 +57,11 @@ def submit_parts(job: JobRequest, parts: Sequence[Part], submit: Callable[[JobRe
     Raises ConfigError with what sbatch said; JobsLeftError where arrays do stay, as scancel fails as well.
     """
     arrays, jobs, is_chain = list[str](), jobs_of(job, parts), job.cluster.array_parallelism is not None
-    for each in jobs[1:]:  # what is wrong with any is told before the first is submitted
-        script_of(_after(each, "1") if is_chain else each)
-    for each, part in zip(jobs, parts, strict=True):
+    for request in jobs[1:]:  # what is wrong with any is told before the first is submitted
+        script_of(_after(request, "1") if is_chain else request)
+    for request, part in zip(jobs, parts, strict=True):
         try:
-            array = submit(_after(each, arrays[-1]) if arrays and is_chain else each)
+            array = submit(_after(request, arrays[-1]) if arrays and is_chain else request)
         except ConfigError as error:
             try:
                 _scancel(arrays)
@@ -83,17 +83,17 @@ def cancel_jobs(jobs: Iterable[str]) -> None:
 def _scancel(jobs: Iterable[str]) -> None:
     """Raises SlurmError for all but jobs that are over."""
     waiting = iter(jobs)
-    while some := list(islice(waiting, AT_ONCE)):
+    while chunk := list(islice(waiting, AT_ONCE)):
         try:
-            call(["scancel", *some])
+            call(["scancel", *chunk])
         except SlurmError as error:
             if not all(GONE in line for line in error.said.splitlines()):
                 raise
 
 
 def _left(arrays: Sequence[str], failed: SlurmError) -> Problem:
-    found = f"{failed.said}; in the queue with points of the sweep: {', '.join(arrays)}, submitted before that one"
-    return Problem("scancel", found, f"type scancel {' '.join(arrays)}, or leave them and submit the rest later")
+    words = f"{failed.said}; in the queue with points of the sweep: {', '.join(arrays)}, submitted before that one"
+    return Problem("scancel", words, f"type scancel {' '.join(arrays)}, or leave them and submit the rest later")
 
 
 def _after(job: JobRequest, array: str) -> JobRequest:

@@ -12,9 +12,9 @@ from yoloscale.system.waiting import retry
 UPDATE_TIMEOUT_S, UPDATE_POLL_S = 10.0, 1.0
 
 
-def broken_node(told: Iterable[Event]) -> tuple[str, str] | None:
+def broken_node(history: Iterable[Event]) -> tuple[str, str] | None:
     """The node of the first rank that failed of its device, by SLURM's name, and the error; None without one."""
-    for event in told:
+    for event in history:
         if not isinstance(event, Failed) or event.rank is None or event.collateral:
             continue
         if is_device_fault(event.error):

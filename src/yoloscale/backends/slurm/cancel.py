@@ -69,6 +69,6 @@ def _end_job(run: RunDirectory, progress: Progress) -> None:
         raise ConfigError(_not_cancelled(target, error.said)) from None
 
 
-def _not_cancelled(target: str, said: str) -> Problem:
+def _not_cancelled(target: str, words: str) -> Problem:
     instead = f"where and when SLURM answers: the same again, or scancel {target}"
-    return Problem("RUN", f"job {target} could not be cancelled: {said}", instead)
+    return Problem("RUN", f"job {target} could not be cancelled: {words}", instead)

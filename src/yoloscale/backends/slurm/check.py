@@ -33,9 +33,9 @@ def slurm_only(cluster: ClusterConfig) -> list[Problem]:
     for name in (field.name for field in fields(SlurmConfig)):
         value = getattr(cluster, name)
         if value != getattr(defaults, name):
-            found = ", ".join(value) if isinstance(value, dict) else f"{value!r}"  # values of `env` may be secrets
+            words = ", ".join(value) if isinstance(value, dict) else f"{value!r}"  # values of `env` may be secrets
             instead = "write cluster=slurm as well, or leave it out"
-            problems.append(Problem(f"cluster.{name}", f"{found} with launcher={cluster.launcher}", instead))
+            problems.append(Problem(f"cluster.{name}", f"{words} with launcher={cluster.launcher}", instead))
     return problems
 
 
@@ -60,45 +60,45 @@ def _texts(cluster: ClusterConfig) -> list[Problem]:
 
 def _gpus(cluster: ClusterConfig) -> list[Problem]:
     """Ranks, the GPUs asked for, and the device."""
-    asked, ranks = gpus_of(cluster), cluster.procs_per_node or 1
+    gpus, ranks = gpus_of(cluster), cluster.procs_per_node or 1
     key = "cluster.gpus_per_node" if cluster.gpus_per_node is not None else "cluster.sbatch.gres"
     value = cluster.gpus_per_node or cluster.sbatch.get("gres")
     if cluster.gpus_per_node is not None and (problem := _gpu_count(cluster, cluster.gpus_per_node)):
         return [problem]
     if cluster.gpus is not None:
-        found = f"{cluster.gpus}, but SLURM chooses the GPUs of a job"
+        words = f"{cluster.gpus}, but SLURM chooses the GPUs of a job"
         instead = f"write cluster.gpus_per_node={len(cluster.gpus) or 1} in place of device=0,1 or cluster.gpus=[0,1]"
         if len(cluster.gpus) == 1 and cluster.gpus[0] > 0:
             instead += f"; or cluster.gpus_per_node={cluster.gpus[0]}, if that is how many"
-        return [Problem("cluster.gpus", found, instead)]
+        return [Problem("cluster.gpus", words, instead)]
     if cluster.device is Device.auto:
-        found = "not given, and the job has its nodes for itself without naming GPUs: they may have some or none"
+        words = "not given, and the job has its nodes for itself without naming GPUs: they may have some or none"
         instead = "write cluster.gpus_per_node=GPUS, or device=cuda cluster.procs_per_node=GPUS, or device=cpu"
-        return [Problem("cluster.device", found, instead)]
-    if cluster.device is Device.cpu and asked:
+        return [Problem("cluster.device", words, instead)]
+    if cluster.device is Device.cpu and gpus:
         instead = "leave it out, or write device=cuda"
         return [Problem(key, f"{value!r} with device=cpu", instead)]
-    if cluster.device is Device.cuda and not asked and not is_exclusive(cluster):
+    if cluster.device is Device.cuda and not gpus and not is_exclusive(cluster):
         instead = f"write cluster.gpus_per_node={ranks}, or device=cpu"
         return [Problem("cluster.device", "'cuda', but the job asks for no GPUs", instead)]
-    if cluster.device is Device.cuda and asked and ranks > asked:
-        instead = f"write cluster.procs_per_node={asked}, or ask for more; each rank has a GPU of its own"
-        found = f"{ranks} ranks, but {key}={value} asks for {asked} GPU{'s' if asked > 1 else ''}"
-        return [Problem("cluster.procs_per_node", found, instead)]
+    if cluster.device is Device.cuda and gpus and ranks > gpus:
+        instead = f"write cluster.procs_per_node={gpus}, or ask for more; each rank has a GPU of its own"
+        words = f"{ranks} ranks, but {key}={value} asks for {gpus} GPU{'s' if gpus > 1 else ''}"
+        return [Problem("cluster.procs_per_node", words, instead)]
     return []
 
 
-def _gpu_count(cluster: ClusterConfig, written: str) -> Problem | None:
+def _gpu_count(cluster: ClusterConfig, text: str) -> Problem | None:
     """A number that is none, has the kind of resource before it as `--gres` has, or is asked for twice."""
-    count = written.removeprefix("gres/").removeprefix("gres:").removeprefix("gpu:")
+    count = text.removeprefix("gres/").removeprefix("gres:").removeprefix("gpu:")
     if not (_GPUS.fullmatch(count) and gpus_of(cluster)):
-        return Problem("cluster.gpus_per_node", repr(written), "write a count above 0, or TYPE:COUNT like a100:8")
-    if count != written:
-        return Problem("cluster.gpus_per_node", repr(written), f"write cluster.gpus_per_node={count}")
+        return Problem("cluster.gpus_per_node", repr(text), "write a count above 0, or TYPE:COUNT like a100:8")
+    if count != text:
+        return Problem("cluster.gpus_per_node", repr(text), f"write cluster.gpus_per_node={count}")
     gres = str(passed_through(cluster).get("gres", ""))
     if gpus_in(gres) > 0:
-        instead = f"leave one of them out: cluster.gpus_per_node={written} is --gres=gpu:{written}"
-        return Problem("cluster.sbatch.gres", f"{gres!r} beside cluster.gpus_per_node={written}", instead)
+        instead = f"leave one of them out: cluster.gpus_per_node={text} is --gres=gpu:{text}"
+        return Problem("cluster.sbatch.gres", f"{gres!r} beside cluster.gpus_per_node={text}", instead)
     return None
 
 
@@ -106,14 +106,14 @@ def _options(cluster: ClusterConfig) -> list[Problem]:
     problems = []
     if cluster.rdzv_endpoint is not None:
         instead = "leave it out: the ranks meet on the first node that SLURM gives"
-        found = f"{cluster.rdzv_endpoint!r} with launcher=slurm"
-        problems.append(Problem("cluster.rdzv_endpoint", found, instead))
+        words = f"{cluster.rdzv_endpoint!r} with launcher=slurm"
+        problems.append(Problem("cluster.rdzv_endpoint", words, instead))
     if cluster.exclusive is not None and cluster.exclusive.lower() not in _EXCLUSIVE:
         problems.append(Problem("cluster.exclusive", repr(cluster.exclusive), f"one of {', '.join(_EXCLUSIVE)}"))
     others = [name for name in ("mem-per-cpu", "mem-per-gpu") if name in passed_through(cluster)]
     if cluster.mem is not None and others:
-        found = f"{cluster.mem!r} beside cluster.sbatch.{others[0].replace('-', '_')}, and sbatch takes one of them"
-        problems.append(Problem("cluster.mem", found, "write cluster.mem=null, or leave the other one out"))
+        words = f"{cluster.mem!r} beside cluster.sbatch.{others[0].replace('-', '_')}, and sbatch takes one of them"
+        problems.append(Problem("cluster.mem", words, "write cluster.mem=null, or leave the other one out"))
     if cluster.mail_user is not None and cluster.mail_type is None:
         instead = "write cluster.mail_type=END,FAIL as well; SLURM writes no mail without it"
         problems.append(Problem("cluster.mail_user", f"{cluster.mail_user!r} without cluster.mail_type", instead))
@@ -126,8 +126,8 @@ def _container(cluster: ClusterConfig) -> list[Problem]:
         for name in ("container_runtime", "container_mounts", "container_python"):
             value = getattr(cluster, name)
             if value != getattr(defaults, name):
-                found = f"{value.value if isinstance(value, ContainerRuntime) else value!r} without an image"
-                problems.append(Problem(f"cluster.{name}", found, "write cluster.container_image=… or leave it out"))
+                words = f"{value.value if isinstance(value, ContainerRuntime) else value!r} without an image"
+                problems.append(Problem(f"cluster.{name}", words, "write cluster.container_image=… or leave it out"))
     for mount in cluster.container_mounts:
         if not _MOUNT.fullmatch(mount):
             instead = "write HOST:CONTAINER, two absolute paths without commas and colons, like /data/coco:/data/coco"
@@ -137,14 +137,14 @@ def _container(cluster: ClusterConfig) -> list[Problem]:
 
 def _passed_through(cluster: ClusterConfig) -> list[Problem]:
     """`cluster.sbatch`, the options that are handed on as they are."""
-    problems, seen = list[Problem](), set[str]()
-    for written, value in cluster.sbatch.items():
-        name = written.replace("_", "-")
-        problem = _name_problem(name, name in seen) or _value_problem(value)
+    problems, names = list[Problem](), set[str]()
+    for key, value in cluster.sbatch.items():
+        name = key.replace("_", "-")
+        problem = _name_problem(name, name in names) or _value_problem(value)
         if problem is not None:
-            found, instead = problem
-            problems.append(Problem(f"cluster.sbatch.{written}", found, instead))
-        seen.add(name)
+            words, instead = problem
+            problems.append(Problem(f"cluster.sbatch.{key}", words, instead))
+        names.add(name)
     return problems
 
 

@@ -42,9 +42,9 @@ def _variable(name: str, value: str) -> Problem | None:
     key = f"cluster.env.{name}"
     if not _NAME.fullmatch(name):
         return Problem(key, "no name of a variable", "write letters, digits and _, not starting with a digit")
-    own = _OWN.get(name) or next((hint for prefix, hint in _PREFIXES.items() if name.startswith(prefix)), None)
-    if own is not None:
-        return Problem(key, "not for the config", own)
+    advice = _OWN.get(name) or next((hint for prefix, hint in _PREFIXES.items() if name.startswith(prefix)), None)
+    if advice is not None:
+        return Problem(key, "not for the config", advice)
     if is_secret(name) or has_password(value):
         return Problem(key, "looks like a secret, which would stand in the script and in config.yaml", _by_name(name))
     if "\0" in value:
@@ -57,8 +57,8 @@ def _exported(entry: str) -> Problem | None:
         instead = "leave cluster.export out: all travel; with cluster.export=[] none"
         return Problem("cluster.export", repr(entry), instead)
     if not _NAME.fullmatch(entry):
-        found = repr(entry.partition("=")[0]) + (" with a value" if "=" in entry else "")
-        return Problem("cluster.export", found, "write names of variables; a value is set by cluster.env.NAME=VALUE")
+        words = repr(entry.partition("=")[0]) + (" with a value" if "=" in entry else "")
+        return Problem("cluster.export", words, "write names of variables; a value is set by cluster.env.NAME=VALUE")
     return None
 
 
@@ -67,8 +67,8 @@ def _line(line: str) -> Problem | None:
         instead = "write cluster.sbatch.OPTION=VALUE; sbatch reads no options below the first command"
         return Problem("cluster.setup", repr(line), instead)
     if secrets := [name for name in _ASSIGNED.findall(line) if is_secret(name)]:
-        found = f"a value for {secrets[0]}, which would stand in the script and in config.yaml"
-        return Problem("cluster.setup", found, _by_name(secrets[0]))
+        words = f"a value for {secrets[0]}, which would stand in the script and in config.yaml"
+        return Problem("cluster.setup", words, _by_name(secrets[0]))
     if "\0" in line or "\r" in line:
         return Problem("cluster.setup", repr(line), "write it without carriage returns and null characters")
     return None

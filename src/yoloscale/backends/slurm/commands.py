@@ -27,7 +27,7 @@ def call(
 ) -> str:
     """Run a command, return what it printed. Raises SlurmError."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             list(argv),
             cwd=folder,
             env=dict(environment),
@@ -40,7 +40,7 @@ def call(
         raise SlurmError(argv, f"there is no {argv[0]} on this machine") from None
     except subprocess.TimeoutExpired:
         raise SlurmError(argv, f"no answer within {timeout_s:.0f} s") from None
-    if done.returncode != 0:
-        said = done.stderr.strip() or done.stdout.strip() or f"it ended with {done.returncode}"
-        raise SlurmError(argv, said)
-    return done.stdout
+    if process.returncode != 0:
+        words = process.stderr.strip() or process.stdout.strip() or f"it ended with {process.returncode}"
+        raise SlurmError(argv, words)
+    return process.stdout

@@ -80,24 +80,22 @@ def has_lost_node(nodelist: str) -> bool:
     return any(state.endswith("*") or state.startswith(("down", "drain", "fail")) for state in states)
 
 
-def parse(shown: str) -> Facts:
+def parse(text: str) -> Facts:
     """Read the lines of `scontrol show job` for one job."""
-    preempted, time_s = _value(shown, "PreemptTime"), seconds_of(_value(shown, "TimeLimit"))
-    left_s = None if time_s is None else time_s - (seconds_of(_value(shown, "RunTime")) or 0.0)
+    preempted, time_s = _value(text, "PreemptTime"), seconds_of(_value(text, "TimeLimit"))
+    left_s = None if time_s is None else time_s - (seconds_of(_value(text, "RunTime")) or 0.0)
     return Facts(
-        state=_value(shown, "JobState") or "UNKNOWN",
-        restarts=int(_value(shown, "Restarts") or 0),
-        left_s=0.0 if _value(shown, "Reason") == "TimeLimit" else left_s,  # a reservation may end before the job's own
+        state=_value(text, "JobState") or "UNKNOWN",
+        restarts=int(_value(text, "Restarts") or 0),
+        left_s=0.0 if _value(text, "Reason") == "TimeLimit" else left_s,  # a reservation may end before the job's own
         is_preempted=preempted not in (None, "None", "N/A"),
     )
 
 
-def _value(shown: str, key: str) -> str | None:
+def _value(text: str, key: str) -> str | None:
     """A value without spaces; names and comments, which may hold anything, stand on lines that begin otherwise."""
-    found = re.search(
-        rf"^ {{3}}(?!JobName|Comment|Command|WorkDir|StdErr|StdOut|StdIn)(?:.* )?{key}=(\S+)", shown, re.M
-    )
-    return found[1] if found else None
+    match = re.search(rf"^ {{3}}(?!JobName|Comment|Command|WorkDir|StdErr|StdOut|StdIn)(?:.* )?{key}=(\S+)", text, re.M)
+    return match[1] if match else None
 
 
 def seconds_of(text: str | None) -> float | None:

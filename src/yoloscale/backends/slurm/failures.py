@@ -26,9 +26,9 @@ def refuse_after_failures(run: RunDirectory, job: str) -> None:
     launches = (event for event in events.history(run) if isinstance(event, events.AttemptLaunched))
     if most is None or any(events.job_of(event) == job for event in launches):
         return
-    found, arrays = statuses(sweep.runs(), nobody), together_with(sweep, array)
-    failed = [each.name for each in found if each.state == "failed" and str(each.job).partition("_")[0] in arrays]
+    points, arrays = statuses(sweep.runs(), nobody), together_with(sweep, array)
+    failed = [point.name for point in points if point.state == "failed" and str(point.job).partition("_")[0] in arrays]
     if len(failed) >= most:
         record_cancel(run, job)
-        said = f"{most}, and {len(failed)} failed, the first: {failed[0]}"
-        raise ConfigError(Problem("sweep.max_failures", said, "`yoloscale resume SWEEP` starts those that are left"))
+        words = f"{most}, and {len(failed)} failed, the first: {failed[0]}"
+        raise ConfigError(Problem("sweep.max_failures", words, "`yoloscale resume SWEEP` starts those that are left"))

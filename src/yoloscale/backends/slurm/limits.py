@@ -84,7 +84,7 @@ def ask_array_limits() -> ArrayLimits | None:
 
 def defaults(cluster: ClusterConfig, site: Site) -> list[str]:
     """What the site decides where the config leaves it open."""
-    names, given = _partitions(cluster, site), passed_through(cluster)
+    names, options = _partitions(cluster, site), passed_through(cluster)
     block = partition_of(site.partitions, names[0]) if names else ""
     lines = []
     limit = _value(block, "DefaultTime")
@@ -92,26 +92,26 @@ def defaults(cluster: ClusterConfig, site: Site) -> list[str]:
     if _asked_time(cluster) is None and seconds_of(limit) is not None:
         again = "; a run that is not finished by then goes on, requeued" if cluster.max_requeues else ""
         lines.append(f"cluster.time is not given: partition {names[0]} ends a job after {limit}{again}")
-    says_memory = cluster.mem is not None or is_exclusive(cluster) or any(name.startswith("mem") for name in given)
-    for name, each in (("DefMemPerCPU", "CPU"), ("DefMemPerNode", "node")):
+    says_memory = cluster.mem is not None or is_exclusive(cluster) or any(name.startswith("mem") for name in options)
+    for name, unit in (("DefMemPerCPU", "CPU"), ("DefMemPerNode", "node")):
         amount = _number(block, name) or _number(site.config, name)
         if not says_memory and amount is not None:
-            lines.append(f"cluster.mem is not given: the site gives a job {amount} MB for each {each}")
+            lines.append(f"cluster.mem is not given: the site gives a job {amount} MB for each {unit}")
     return lines
 
 
 def _wall_time(cluster: ClusterConfig, site: Site) -> list[Problem]:
     """A time that every partition, or every account, of the job refuses; a QOS may lift what a partition says."""
-    asked = _asked_time(cluster)
-    if asked is None:
+    wish = _asked_time(cluster)
+    if wish is None:
         return []
-    key, text, seconds = asked
+    key, text, seconds = wish
     longest = [(_value(partition_of(site.partitions, name), "MaxTime"), name) for name in _partitions(cluster, site)]
     may_be_lifted = cluster.qos is not None or cluster.reservation is not None
     limits = [(seconds_of(limit), f"partition {name}", limit) for limit, name in longest] if not may_be_lifted else []
-    for found in (limits, _account_limits(cluster, site, 3), _qos_limits(cluster, site, 2)):
-        if found and all(limit is not None and limit < seconds for limit, _, _ in found):
-            _, who, words = max(found, key=lambda entry: entry[0] or 0.0)
+    for group in (limits, _account_limits(cluster, site, 3), _qos_limits(cluster, site, 2)):
+        if group and all(limit is not None and limit < seconds for limit, _, _ in group):
+            _, who, words = max(group, key=lambda entry: entry[0] or 0.0)
             instead = f"write {key}={words}: a run that is not finished by then is requeued and goes on; {_LISTS}"
             return [Problem(key, f"{text}, but {who} ends jobs after {words}", instead)]
     return []
@@ -126,8 +126,8 @@ def _nodes(cluster: ClusterConfig, site: Site) -> list[Problem]:
     if not most or any(count is None or count >= cluster.nodes for count, _ in most):
         return []
     largest, name = max((count or 0, name) for count, name in most)
-    found = f"{cluster.nodes}, but a job in partition {name} has {largest} at most"
-    return [Problem("cluster.nodes", found, f"write cluster.nodes={largest} or fewer, or another partition; {_LISTS}")]
+    words = f"{cluster.nodes}, but a job in partition {name} has {largest} at most"
+    return [Problem("cluster.nodes", words, f"write cluster.nodes={largest} or fewer, or another partition; {_LISTS}")]
 
 
 def _jobs(cluster: ClusterConfig, site: Site, points: int) -> list[Problem]:
@@ -141,27 +141,27 @@ def _jobs(cluster: ClusterConfig, site: Site, points: int) -> list[Problem]:
     if not too_few:
         return []
     limit, who = min(too_few)
-    found = f"{points} points, each of which is a job, but {who} takes {limit} at a time"
+    words = f"{points} points, each of which is a job, but {who} takes {limit} at a time"
     if points == 1:
         return [Problem("cluster.launcher", f"{who} takes no job", "write another cluster.account or cluster.qos")]
     instead = (
         f"sweep over {limit} points or fewer, and start the next sweep when they are through; or salloc nodes and "
     )
-    return [Problem("sweep", found, instead + "type the same with cluster=local there: points share the allocation")]
+    return [Problem("sweep", words, instead + "type the same with cluster=local there: points share the allocation")]
 
 
 def _asked_time(cluster: ClusterConfig) -> tuple[str, str, float] | None:
     """Key, words and seconds of the limit that was asked for."""
-    typed = passed_through(cluster).get("time")
-    key, text = ("cluster.time", cluster.time) if typed is None else ("cluster.sbatch.time", str(typed))
+    option = passed_through(cluster).get("time")
+    key, text = ("cluster.time", cluster.time) if option is None else ("cluster.sbatch.time", str(option))
     seconds = seconds_of(text)
     return None if text is None or seconds is None else (key, text, seconds)
 
 
 def _partitions(cluster: ClusterConfig, site: Site) -> list[str]:
     """The partitions that the job may go to, as far as the site tells of them."""
-    asked = str(cluster.partition or passed_through(cluster).get("partition") or default_partition(site.partitions))
-    return [name for name in asked.split(",") if name and partition_of(site.partitions, name)]
+    names = str(cluster.partition or passed_through(cluster).get("partition") or default_partition(site.partitions))
+    return [name for name in names.split(",") if name and partition_of(site.partitions, name)]
 
 
 def _account_limits(cluster: ClusterConfig, site: Site, column: int) -> list[tuple[float | None, str, str]]:
@@ -193,14 +193,14 @@ def _limit(text: str) -> float | None:
     return float(text) if text.isdigit() else seconds_of(text)
 
 
-def _value(shown: str, key: str) -> str | None:
+def _value(text: str, key: str) -> str | None:
     """A value of `scontrol show config` or `show partition`; None where it is not there."""
-    found = re.search(rf"(?:^|\s){key}\s*=\s*(\S+)", shown)
-    return found[1] if found else None
+    match = re.search(rf"(?:^|\s){key}\s*=\s*(\S+)", text)
+    return match[1] if match else None
 
 
-def _number(shown: str, key: str) -> int | None:
-    value = _value(shown, key) or ""
+def _number(text: str, key: str) -> int | None:
+    value = _value(text, key) or ""
     return int(value) if value.isdigit() and int(value) > 0 else None
 
 

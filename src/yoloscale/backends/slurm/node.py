@@ -87,18 +87,18 @@ def refuse_wrong_shape(config: Config, step: SlurmStep | None) -> None:
 
 
 def _first(run: RunDirectory, config: Config, step: SlurmStep) -> Outcome:
-    taken = retry(lambda: lock(run, job=step.job), ConfigError, LOCK_PATIENCE_S, LOCK_POLL_S)
+    run_lock = retry(lambda: lock(run, job=step.job), ConfigError, LOCK_PATIENCE_S, LOCK_POLL_S)
     try:
-        if (ended := _ended_before(run, step)) is not None:
-            return ended
+        if (outcome := _ended_before(run, step)) is not None:
+            return outcome
         refuse_after_failures(run, step.job)
-        if (ended := _note_requeue(run, config, step)) is not None:
-            return ended
+        if (outcome := _note_requeue(run, config, step)) is not None:
+            return outcome
         end_leftovers(run, _say)
         check_on_node(run, config, step)
         return run_attempts(run, config, Observer(say=_say), step=step)
     finally:
-        taken.release()
+        run_lock.release()
 
 
 def _ended_before(run: RunDirectory, step: SlurmStep) -> Outcome | None:
@@ -141,27 +141,27 @@ def check_on_node(run: RunDirectory, config: Config, step: SlurmStep) -> None:
     try:
         _check_data(run, config, config.model.task)
     except ConfigError as error:
-        where, others = os.uname().nodename, ""
+        where, hint = os.uname().nodename, ""
         if step.node > 0:
-            others = "; cluster.setup is run on the first node: there `srun --ntasks-per-node=1 …` does it on each"
-        told = ConfigError([replace(each, instead=each.instead + others) for each in error.problems])
+            hint = "; cluster.setup is run on the first node: there `srun --ntasks-per-node=1 …` does it on each"
+        refusal = ConfigError([replace(problem, instead=problem.instead + hint) for problem in error.problems])
         if step.node == 0 or config.cluster.min_nodes in (None, config.cluster.nodes):
-            record_failure(run, step.job, f"on {where}: {told}", start=step.start)
-        raise told from None
+            record_failure(run, step.job, f"on {where}: {refusal}", start=step.start)
+        raise refusal from None
 
 
 def _check_data(run: RunDirectory, config: Config, task: Task) -> None:
-    own = node_data.on_this_node(run, config)
-    before = own or node_data.on_another(run, config)  # its folder is here, too, where both see one cache
+    record = node_data.on_this_node(run, config)
+    before = record or node_data.on_another(run, config)  # its folder is here, too, where both see one cache
     if before is None:
-        found = check_data(config, task, _say)
+        data = check_data(config, task, _say)
     else:
-        found = check_data(_with(config, opened=before.opened), task, _say)
-        if own is None and found.dataset != before.dataset:
-            found = check_data(config, task, _say)  # a folder of that name that holds something else
-        for line in said(_with(config, dataset=before.dataset), _with(config, dataset=found.dataset)):
+        data = check_data(_with(config, opened=before.opened), task, _say)
+        if record is None and data.dataset != before.dataset:
+            data = check_data(config, task, _say)  # a folder of that name that holds something else
+        for line in said(_with(config, dataset=before.dataset), _with(config, dataset=data.dataset)):
             events.warn(run, f"on {os.uname().nodename}, the run goes on with {line}")
-    node_data.put_down(run, node_data.NodeData(config.data.source, found.dataset, found.opened))
+    node_data.put_down(run, node_data.NodeData(config.data.source, data.dataset, data.opened))
 
 
 def _with(config: Config, *, dataset: str | None = None, opened: str | None = None) -> Config:

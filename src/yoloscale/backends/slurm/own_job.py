@@ -64,26 +64,26 @@ class OwnJob:
         `say` gets what was taken, and what only sbatch would have read.
         """
         cluster, before = config.cluster, None if frozen is None else frozen.cluster
-        kept, taken = dict[str, Any](), dict[str, Any]()
+        unchanged, from_job = dict[str, Any](), dict[str, Any]()
         if not says_nodes and before is not None and before.nodes <= self.nodes:
-            kept["nodes"] = before.nodes
+            unchanged["nodes"] = before.nodes
         elif not says_nodes and self.nodes > 1:
-            taken["nodes"] = self.nodes
+            from_job["nodes"] = self.nodes
         device = before.device if before is not None and cluster.device is Device.auto else cluster.device
         names_gpus = gpus_of(cluster) is not None or cluster.gpus_per_node is not None or cluster.gpus is not None
         if self.gpus and device is not Device.cpu and not names_gpus:
             if before is not None and 0 < (gpus_of(before) or 0) <= self.gpus:
-                kept["gpus_per_node"] = before.gpus_per_node or str(gpus_of(before))
+                unchanged["gpus_per_node"] = before.gpus_per_node or str(gpus_of(before))
             else:
-                taken["gpus_per_node"] = str(self.gpus)
+                from_job["gpus_per_node"] = str(self.gpus)
         if cluster.cpus_per_task is None and self.cpus is not None:
-            taken["cpus_per_task"] = self.cpus
-        if taken:
-            words = " ".join(f"cluster.{key}={value}" for key, value in taken.items())
+            from_job["cpus_per_task"] = self.cpus
+        if from_job:
+            words = " ".join(f"cluster.{key}={value}" for key, value in from_job.items())
             say(f"job {self.name}, in which this is typed, has {words}")
         if unread := _only_for_sbatch(cluster):
             say(f"job {self.name} was asked for before: {', '.join(unread)} of this command change nothing in it")
-        return replace(config, cluster=replace(cluster, **kept, **taken))
+        return replace(config, cluster=replace(cluster, **unchanged, **from_job))
 
     def refuse_too_small(self, config: Config) -> None:
         """Raise ConfigError if the job has fewer nodes than the run is to have, or less in one of them."""
@@ -96,11 +96,11 @@ class OwnJob:
         )
         for key, wish, limit, where in wishes:
             if wish is not None and limit is not None and wish > limit:
-                found = f"{wish}, but job {self.name}, which this is typed in, has {limit}{where}"
+                words = f"{wish}, but job {self.name}, which this is typed in, has {limit}{where}"
                 instead = (
                     f"write cluster.{key}={limit}" if limit > 0 else "write device=cpu, or ask for GPUs with the job"
                 )
-                problems.append(Problem(f"cluster.{key}", found, f"{instead}; {submit}"))
+                problems.append(Problem(f"cluster.{key}", words, f"{instead}; {submit}"))
         if problems:
             raise ConfigError(problems)
 
@@ -148,9 +148,9 @@ def environment_inside(cluster: ClusterConfig, job: OwnJob, environ: Mapping[str
 
     GPUs that SLURM does not count cannot be asked for: every task sees them.
     """
-    kept = {name: value for name, value in environ.items() if name not in _OF_TASKS}
+    variables = {name: value for name, value in environ.items() if name not in _OF_TASKS}
     gpus = gpus_of(cluster)
-    return kept if gpus is None or not job.gpus else {**kept, "SLURM_GPUS_PER_NODE": str(gpus)}
+    return variables if gpus is None or not job.gpus else {**variables, "SLURM_GPUS_PER_NODE": str(gpus)}
 
 
 def remarks_in_job(config: Config, environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -195,17 +195,17 @@ def _remarks_in_task(config: Config, job: str, environ: Mapping[str, str]) -> li
     if gpus is not None and "SLURM_STEP_GPUS" not in environ:
         more = f"write srun --gpus-per-node={gpus}, or leave srun out"
         lines.append(f"srun gave this task none of the {gpus} GPUs that job {job} has here: {more}")
-    asked, there = environ.get("SLURM_CPUS_PER_TASK", ""), affinity()
-    if asked.isdigit() and there < int(asked):
-        more = f"write srun --cpus-per-task={asked}, or leave srun out"
-        lines.append(f"srun gave this task {there} of the {asked} CPUs that job {job} asked for: {more}")
+    cpus_per_task, usable = environ.get("SLURM_CPUS_PER_TASK", ""), affinity()
+    if cpus_per_task.isdigit() and usable < int(cpus_per_task):
+        more = f"write srun --cpus-per-task={cpus_per_task}, or leave srun out"
+        lines.append(f"srun gave this task {usable} of the {cpus_per_task} CPUs that job {job} asked for: {more}")
     return lines
 
 
 def _only_for_sbatch(cluster: ClusterConfig) -> list[str]:
     """Keys that ask sbatch for something, and are no matter of the ranks' step."""
-    own = [name for name in OPTIONS if name not in ("gpus_per_node", "cpus_per_task", "exclusive")]
-    keys = [f"cluster.{name}" for name in own if getattr(cluster, name) is not None]
+    names = [name for name in OPTIONS if name not in ("gpus_per_node", "cpus_per_task", "exclusive")]
+    keys = [f"cluster.{name}" for name in names if getattr(cluster, name) is not None]
     keys += ["cluster.exclusive"] if is_exclusive(cluster) else []
     return keys + [f"cluster.sbatch.{name.replace('-', '_')}" for name in passed_through(cluster) if name != "gres"]
 

@@ -28,8 +28,8 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
         return BAD_CONFIG
     job = job_of(environ)
     if restarts_of(environ) > 0 and _is_of_others(run, job):
-        said = f"the folder {run.path} belongs to another run by now, which knows nothing of this job: it ends here"
-        print(f"job {job}: {said}", file=sys.stderr)
+        words = f"the folder {run.path} belongs to another run by now, which knows nothing of this job: it ends here"
+        print(f"job {job}: {words}", file=sys.stderr)
         return FAILED
     print(run.run_id)
     return FINISHED

@@ -24,55 +24,55 @@ def ask(jobs: Collection[str]) -> Answer:
     if shutil.which("squeue") is None:
         return Answer(silence=NoAnswer("there is no squeue on this machine", is_here=False))
     try:
-        found = _in_queue(jobs)
+        in_queue = _in_queue(jobs)
     except SlurmError as error:
         return Answer(silence=NoAnswer(error.said))
-    forgotten = set(jobs) - found.keys()
-    return Answer({**(_in_accounts(forgotten) if forgotten else {}), **found})
+    forgotten = set(jobs) - in_queue.keys()
+    return Answer({**(_in_accounts(forgotten) if forgotten else {}), **in_queue})
 
 
-def read_queue(printed: str) -> dict[str, Job]:
+def read_queue(table: str) -> dict[str, Job]:
     """Jobs by their ids, from what squeue prints for `_SQUEUE`, times as seconds since the epoch."""
-    found = {}
-    for line in printed.splitlines():
+    jobs = {}
+    for line in table.splitlines():
         job, state, start, nodes, reason = (*line.split("|", 4), "", "", "", "")[:5]
         starts_at = float(start) if start.isdigit() else None
-        found[job] = Job(job, state, "" if reason == "None" else reason, nodes, starts_at)
-    return found
+        jobs[job] = Job(job, state, "" if reason == "None" else reason, nodes, starts_at)
+    return jobs
 
 
-def read_accounts(printed: str) -> dict[str, Job]:
+def read_accounts(table: str) -> dict[str, Job]:
     """Jobs by their ids, from what sacct prints for `_SACCT`."""
-    found = {}
-    for line in printed.splitlines():
+    jobs = {}
+    for line in table.splitlines():
         ids, state, nodes = (*line.split("|", 2), "", "")[:3]
         for job in _elements(ids):
-            found[job] = Job(job, state, nodes="" if nodes == "None assigned" else nodes)
-    return found
+            jobs[job] = Job(job, state, nodes="" if nodes == "None assigned" else nodes)
+    return jobs
 
 
 def _in_queue(jobs: Collection[str]) -> dict[str, Job]:
-    listed = ",".join(_whole(jobs))
-    argv = [*_SQUEUE, f"--jobs={listed}"] if len(listed) <= MAX_LIST_BYTES else list(_SQUEUE)
+    ids = ",".join(_whole(jobs))
+    argv = [*_SQUEUE, f"--jobs={ids}"] if len(ids) <= MAX_LIST_BYTES else list(_SQUEUE)
     try:
-        found = read_queue(call(argv, environment=_environment(), timeout_s=TIMEOUT_S))
+        queue = read_queue(call(argv, environment=_environment(), timeout_s=TIMEOUT_S))
     except SlurmError as error:
         if _UNKNOWN not in error.said:
             raise
         return {}
-    return {job: told for job, told in found.items() if job in jobs}
+    return {job: entry for job, entry in queue.items() if job in jobs}
 
 
 def _in_accounts(jobs: Collection[str]) -> dict[str, Job]:
     """Nothing where the cluster keeps no accounts, or its database does not answer."""
-    listed = ",".join(_whole(jobs))
-    if len(listed) > MAX_LIST_BYTES:
+    ids = ",".join(_whole(jobs))
+    if len(ids) > MAX_LIST_BYTES:
         return {}
     try:
-        found = read_accounts(call([*_SACCT, f"--jobs={listed}"], environment=_environment(), timeout_s=TIMEOUT_S))
+        accounts = read_accounts(call([*_SACCT, f"--jobs={ids}"], environment=_environment(), timeout_s=TIMEOUT_S))
     except SlurmError:
         return {}
-    return {job: told for job, told in found.items() if job in jobs}
+    return {job: entry for job, entry in accounts.items() if job in jobs}
 
 
 def _whole(jobs: Collection[str]) -> list[str]:
@@ -82,18 +82,18 @@ def _whole(jobs: Collection[str]) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """This process's, without what a person has set for the tables that they look at themselves."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
-    return {**kept, "SLURM_TIME_FORMAT": "%s"}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
+    return {**variables, "SLURM_TIME_FORMAT": "%s"}
 
 
 def _elements(ids: str) -> Iterator[str]:
     """`21_[2-4,7%2]` → 21_2, 21_3, 21_4, 21_7; any other id as it is."""
-    listed = re.fullmatch(r"(\d+)_\[([\d,:-]+)(?:%\d+)?\]", ids)
-    if listed is None:
+    match = re.fullmatch(r"(\d+)_\[([\d,:-]+)(?:%\d+)?\]", ids)
+    if match is None:
         yield ids
         return
-    for part in listed[2].split(","):
+    for part in match[2].split(","):
         bounds, _, stride = part.partition(":")
         first, _, last = bounds.partition("-")
         for index in range(int(first), int(last or first) + 1, int(stride or 1)):
-            yield f"{listed[1]}_{index}"
+            yield f"{match[1]}_{index}"

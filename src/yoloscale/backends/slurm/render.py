@@ -63,32 +63,32 @@ def render(job: JobRequest) -> str:
     except (TemplateError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(_wrong_template(path, error)) from None
     if job.first and FIRST_POINT not in script:
-        found = "it has nothing of job.first, and the site takes the points of this sweep in several arrays only"
+        words = "it has nothing of job.first, and the site takes the points of this sweep in several arrays only"
         instead = f"write the lines about {FIRST_POINT} into it, as they stand in {templates_folder() / TEMPLATE}"
-        raise ConfigError(Problem("cluster.template", found, instead))
+        raise ConfigError(Problem("cluster.template", words, instead))
     return script
 
 
 def options(job: JobRequest) -> list[tuple[str, Any]]:
     """sbatch's options by their long names, sorted; True stands for one without a value."""
     cluster = job.cluster
-    found = {name.replace("_", "-"): getattr(cluster, name) for name in OPTIONS}
-    found["exclusive"] = cluster.exclusive if is_exclusive(cluster) else None
+    values = {name.replace("_", "-"): getattr(cluster, name) for name in OPTIONS}
+    values["exclusive"] = cluster.exclusive if is_exclusive(cluster) else None
     if is_exclusive(cluster) and str(cluster.exclusive).lower() == "true":
-        found["exclusive"] = True
-    found["time"] = cluster.time.strip() if cluster.time is not None else None
-    found |= {"job-name": job.name, "nodes": cluster.nodes, "ntasks-per-node": 1, "open-mode": "append"}
-    found |= {"output": _OUTPUT if job.array is None else _OUTPUT_OF_ELEMENT, "signal": f"USR1@{warning_s(cluster)}"}
-    found["requeue" if cluster.max_requeues > 0 else "no-requeue"] = True
+        values["exclusive"] = True
+    values["time"] = cluster.time.strip() if cluster.time is not None else None
+    values |= {"job-name": job.name, "nodes": cluster.nodes, "ntasks-per-node": 1, "open-mode": "append"}
+    values |= {"output": _OUTPUT if job.array is None else _OUTPUT_OF_ELEMENT, "signal": f"USR1@{warning_s(cluster)}"}
+    values["requeue" if cluster.max_requeues > 0 else "no-requeue"] = True
     if cluster.export is not None:
-        found["export"] = ",".join(cluster.export) or "NONE"
+        values["export"] = ",".join(cluster.export) or "NONE"
     if job.array is not None:
         limit = cluster.array_parallelism
-        found["array"] = job.array + (f"%{limit}" if limit is not None else "")
+        values["array"] = job.array + (f"%{limit}" if limit is not None else "")
     if _goes_on_with_fewer(cluster):
-        found["no-kill"] = True
-    found |= passed_through(cluster)
-    return sorted((name, value) for name, value in found.items() if value is not None)
+        values["no-kill"] = True
+    values |= passed_through(cluster)
+    return sorted((name, value) for name, value in values.items() if value is not None)
 
 
 def flag(name: str, value: Any) -> str:
@@ -106,7 +106,7 @@ def shell_word(value: object) -> str:
     text = str(value)
     if not _NOT_PLAIN.search(text):
         return shlex.quote(text)
-    return "$'" + _ESCAPED.sub(lambda found: _ESCAPES.get(found[0], f"\\x{ord(found[0]):02x}"), text) + "'"
+    return "$'" + _ESCAPED.sub(lambda match: _ESCAPES.get(match[0], f"\\x{ord(match[0]):02x}"), text) + "'"
 
 
 def srun_flags(cluster: ClusterConfig) -> list[str]:
@@ -132,8 +132,8 @@ def _goes_on_with_fewer(cluster: ClusterConfig) -> bool:
 
 def unwritable(folder: Path) -> str | None:
     """What keeps SLURM from writing the output of a job to a folder: it would be replaced in the path."""
-    found = _NOT_IN_OUTPUT.search(f"{folder}/")
-    return found[0] if found else None
+    match = _NOT_IN_OUTPUT.search(f"{folder}/")
+    return match[0] if match else None
 
 
 def _folder_problems(job: JobRequest) -> list[Problem]:
@@ -155,7 +155,7 @@ def _folder_problems(job: JobRequest) -> list[Problem]:
 
 def _wrong_template(path: Path, error: Exception) -> Problem:
     line = getattr(error, "lineno", None)
-    said = "there is no such file" if type(error).__name__ == "TemplateNotFound" else str(error)
+    words = "there is no such file" if type(error).__name__ == "TemplateNotFound" else str(error)
     where = f"{path}, line {line}" if line is not None else str(path)
     instead = f"mend it, or leave cluster.template out; {templates_folder() / TEMPLATE} shows what a template may use"
-    return Problem("cluster.template", f"{where}: {said}", instead)
+    return Problem("cluster.template", f"{where}: {words}", instead)

@@ -77,11 +77,11 @@ class Start:
 
 def start_of(history: Sequence[events.Event], job: str, restarts: int, newest_step: int) -> Start:
     """What is on record of one start of a job."""
-    mine = (index for index, event in enumerate(history) if is_launch_of(event, job, restarts))
+    launches = (index for index, event in enumerate(history) if is_launch_of(event, job, restarts))
     is_finished = any(isinstance(event, events.Finished) for event in history)
-    told = history[next(mine, len(history)) :]
+    own_events = history[next(launches, len(history)) :]
     return Start(
-        told,
+        own_events,
         is_finished,
         requeues_without_progress(history, newest_step),
         was_cancelled(history, job),
@@ -99,9 +99,9 @@ def _refusal(history: Sequence[events.Event], job: str, restarts: int) -> str | 
 
 def was_cancelled(history: Sequence[events.Event], job: str) -> bool:
     """Whether a person has stopped the job: then it does not start again, also if SLURM has requeued it since."""
-    mine = [index for index, event in enumerate(history) if events.job_of(event) == job]
-    submitted = [index for index in mine if isinstance(history[index], events.Submitted)]  # numbers are used again
-    since = history[(submitted[-1:] or mine or [len(history)])[0] :]
+    indices = [index for index, event in enumerate(history) if events.job_of(event) == job]
+    submitted = [index for index in indices if isinstance(history[index], events.Submitted)]  # numbers are used again
+    since = history[(submitted[-1:] or indices or [len(history)])[0] :]
     return any(isinstance(event, events.Cancelled) and event.job in (None, job) for event in since)
 
 
@@ -148,15 +148,15 @@ def decide(
     `restarts` is how often the job had been requeued when this start began, `warning_s` how long before its end SLURM
     warns it, `code` what srun ended with.
     """
-    if (known := decided_by_events(start)) is not None:
-        return known
+    if (decision := decided_by_events(start)) is not None:
+        return decision
     if facts.restarts > restarts:
         return RequeueDecision(Action.leave, STOPPED, "requeued by SLURM")
     if facts.is_ended_by_slurm and not facts.is_past_limit and not facts.is_preempted:
         # with --no-requeue it may be a lost node as well
         return RequeueDecision(Action.cancel, INTERRUPTED) if max_requeues > 0 else RequeueDecision(Action.end, STOPPED)
-    if start.word == FAILED and max_requeues > 0 and (found := broken_node(start.told)) is not None:
-        node, error = found
+    if start.word == FAILED and max_requeues > 0 and (fault := broken_node(start.told)) is not None:
+        node, error = fault
         return replace(requeue(start, max_requeues, f"a GPU of {node} is broken: {error}"), broken=node)
     if start.word not in (None, STOPPED):
         return RequeueDecision(Action.end, start.word or FAILED)

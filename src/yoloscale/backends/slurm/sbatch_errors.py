@@ -35,9 +35,9 @@ _KNOWN = (  # sbatch's words, the key behind them, what to do
 )
 
 
-def problem_of(said: str) -> Problem:
+def problem_of(text: str) -> Problem:
     """One problem with all that SLURM said on one line, and the key it is about where that is known."""
-    lines = [_PREFIX.sub("", line).strip() for line in said.splitlines()]
+    lines = [_PREFIX.sub("", line).strip() for line in text.splitlines()]
     words = "; ".join(dict.fromkeys(line for line in lines if line))
     for pattern, key, instead in _KNOWN:
         if re.search(pattern, words, re.IGNORECASE):

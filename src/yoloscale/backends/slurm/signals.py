@@ -14,11 +14,11 @@ from yoloscale.errors import ConfigError, Problem
 MAX_STEPS = 16  # at a time
 
 
-def send_in_job(job: str, wanted: Sequence[RankProcess], number: signal.Signals) -> list[RankProcess]:
+def send_in_job(job: str, ranks: Sequence[RankProcess], number: signal.Signals) -> list[RankProcess]:
     """Send a signal to ranks of a job, node by node; those that got it. Raises ConfigError with what srun said."""
     number_of_job = _own_number(job)
-    hosts = sorted({hit.host for hit in wanted})
-    parts = [[hit for hit in wanted if hit.host == host] for host in hosts]
+    hosts = sorted({hit.host for hit in ranks})
+    parts = [[hit for hit in ranks if hit.host == host] for host in hosts]
     with ThreadPoolExecutor(MAX_STEPS) as pool:
         return [hit for hits in pool.map(lambda part: _send(number_of_job, part, number), parts) for hit in hits]
 
@@ -30,8 +30,8 @@ def _own_number(job: str) -> str:
     try:
         return call(["squeue", "--noheader", f"--jobs={job}", "--format=%A"]).strip() or job
     except SlurmError as error:
-        found = f"SLURM does not tell the number of job {job}: {error.said}"
-        raise ConfigError(Problem("RUN", found, "`yoloscale status` shows whether the job still runs")) from None
+        words = f"SLURM does not tell the number of job {job}: {error.said}"
+        raise ConfigError(Problem("RUN", words, "`yoloscale status` shows whether the job still runs")) from None
 
 
 def kill_argv(job: str, host: str, pids: Sequence[int], number: signal.Signals) -> list[str]:
@@ -48,7 +48,7 @@ def _send(job: str, hits: Sequence[RankProcess], number: signal.Signals) -> list
         lines = [line for line in error.said.splitlines() if "No such process" in line]
         gone = {int(number) for line in lines for number in re.findall(r"\d+", line)}
         if not gone:
-            found = f"{hits[0].host} was not reached by a step of job {job}: {error.said}"
-            raise ConfigError(Problem("RUN", found, "`yoloscale status` shows whether the job still runs")) from None
+            words = f"{hits[0].host} was not reached by a step of job {job}: {error.said}"
+            raise ConfigError(Problem("RUN", words, "`yoloscale status` shows whether the job still runs")) from None
         return [hit for hit in hits if hit.pid not in gone]
     return list(hits)

@@ -22,39 +22,39 @@ def with_site_cpus(config: Config) -> Config:
     if cluster.is_here or not lacks_cpus(cluster):
         return config
     gpus = gpus_of(cluster) or 1
-    each = _cpus_per_gpu((cluster.partition or "").partition(",")[0], gpus)
-    return config if each is None else replace(config, cluster=replace(cluster, cpus_per_task=each * gpus))
+    per_gpu = _cpus_per_gpu((cluster.partition or "").partition(",")[0], gpus)
+    return config if per_gpu is None else replace(config, cluster=replace(cluster, cpus_per_task=per_gpu * gpus))
 
 
 @cache
 def _cpus_per_gpu(partition: str, gpus: int) -> int | None:
     try:
-        shown = call(["scontrol", "show", "partition", *([partition] if partition else [])], timeout_s=_TIMEOUT_S)
+        partitions = call(["scontrol", "show", "partition", *([partition] if partition else [])], timeout_s=_TIMEOUT_S)
         nodes = call(["sinfo", "--noheader", "--Node", "--format=%P %c %G"], timeout_s=_TIMEOUT_S)
         whole = call(["scontrol", "show", "config"], timeout_s=_TIMEOUT_S)
     except SlurmError:
         return None
-    name = partition or default_partition(shown)
-    said = default_cpus(partition_of(shown, name)) or default_cpus(whole)
-    return said or fitting_cpus(nodes, name, gpus)
+    name = partition or default_partition(partitions)
+    per_gpu = default_cpus(partition_of(partitions, name)) or default_cpus(whole)
+    return per_gpu or fitting_cpus(nodes, name, gpus)
 
 
-def default_partition(shown: str) -> str:
+def default_partition(partitions: str) -> str:
     """The name of the partition that jobs go to by themselves, from `scontrol show partition`."""
-    blocks = [block for block in shown.split("\n\n") if re.search(r"\bDefault=YES\b", block)]
-    found = re.search(r"PartitionName=(\S+)", blocks[0]) if blocks else None
-    return found[1] if found else ""
+    blocks = [block for block in partitions.split("\n\n") if re.search(r"\bDefault=YES\b", block)]
+    match = re.search(r"PartitionName=(\S+)", blocks[0]) if blocks else None
+    return match[1] if match else ""
 
 
-def partition_of(shown: str, name: str) -> str:
+def partition_of(text: str, name: str) -> str:
     """The part about one partition."""
-    return next((block for block in shown.split("\n\n") if re.search(rf"PartitionName={re.escape(name)}\b", block)), "")
+    return next((block for block in text.split("\n\n") if re.search(rf"PartitionName={re.escape(name)}\b", block)), "")
 
 
-def default_cpus(shown: str) -> int | None:
+def default_cpus(text: str) -> int | None:
     """DefCpuPerGPU among the defaults for jobs that scontrol shows of a partition, or of the whole cluster."""
-    found = re.search(r"\bJobDefaults\s*=\s*\S*DefCpuPerGPU=(\d+)", shown)
-    return int(found[1]) if found and int(found[1]) > 0 else None
+    match = re.search(r"\bJobDefaults\s*=\s*\S*DefCpuPerGPU=(\d+)", text)
+    return int(match[1]) if match and int(match[1]) > 0 else None
 
 
 def fitting_cpus(nodes: str, partition: str, gpus: int) -> int | None:
@@ -63,9 +63,9 @@ def fitting_cpus(nodes: str, partition: str, gpus: int) -> int | None:
     `nodes` are lines of partition (`*` behind the default one), CPUs and generic resources.
     """
     rows = [line.split(maxsplit=2) for line in nodes.splitlines() if len(line.split(maxsplit=2)) == 3]
-    each = [
-        int(count) // there
+    counts = [
+        int(count) // node_gpus
         for name, count, gres in rows
-        if name.rstrip("*") == partition and (there := gpus_in(gres)) >= gpus and count.isdigit()
+        if name.rstrip("*") == partition and (node_gpus := gpus_in(gres)) >= gpus and count.isdigit()
     ]
-    return max(1, min(CPUS_PER_GPU, *each)) if each else None
+    return max(1, min(CPUS_PER_GPU, *counts)) if counts else None

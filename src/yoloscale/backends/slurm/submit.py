@@ -38,11 +38,11 @@ def environment_for(job: JobRequest, environ: Mapping[str, str]) -> dict[str, st
 
     What an outer job left is taken away: srun would read its own options from there.
     """
-    given = {_VARIABLES.get(name, f"SBATCH_{name.replace('-', '_').upper()}") for name, _ in options(job)}
-    given |= _NEVER
+    names = {_VARIABLES.get(name, f"SBATCH_{name.replace('-', '_').upper()}") for name, _ in options(job)}
+    names |= _NEVER
     if not environ.keys().isdisjoint(_OF_A_JOB):
-        given |= {name for name in environ if name.startswith("SLURM_") and name not in _CLIENTS}
-    return {name: value for name, value in environ.items() if name not in given}
+        names |= {name for name in environ if name.startswith("SLURM_") and name not in _CLIENTS}
+    return {name: value for name, value in environ.items() if name not in names}
 
 
 def next_script(folder: Path) -> Path:

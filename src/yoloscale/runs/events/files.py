@@ -92,12 +92,12 @@ class EventTail:
 
     def new(self) -> list[Event]:
         """The events since the last call, in their order among each other; late ones may belong before earlier ones."""
-        found = sorted((entry for writer in self._look() for entry in writer.new()), key=_place)
-        if found:
+        entries = sorted((entry for writer in self._look() for entry in writer.new()), key=_place)
+        if entries:
             path = self._run.path.absolute()
-            self._entries += found
-            _newest[path] = max(_newest.get(path, 0.0), found[-1][0])
-        return [event for *_, event in found]
+            self._entries += entries
+            _newest[path] = max(_newest.get(path, 0.0), entries[-1][0])
+        return [event for *_, event in entries]
 
     def history(self) -> list[Event]:
         """All events so far, oldest first."""
@@ -107,10 +107,10 @@ class EventTail:
 
     def _look(self) -> list[_Writer]:
         """The files that may have new lines."""
-        there = {path.name: path for path in _files(self._run)}
-        if not self._writers.keys() <= there.keys():  # removed, with the run: what is there now is another one
+        paths = {path.name: path for path in _files(self._run)}
+        if not self._writers.keys() <= paths.keys():  # removed, with the run: what is there now is another one
             self._writers, self._entries = {}, []
-        fresh = [path for name, path in there.items() if name not in self._writers]
+        fresh = [path for name, path in paths.items() if name not in self._writers]
         recent = sorted(self._writers.values(), key=lambda writer: writer.clock, reverse=True)[:RECENT]
         others = [writer for writer in self._writers.values() if writer not in recent][:ROTATED]
         for writer in others:  # behind all others for the next look

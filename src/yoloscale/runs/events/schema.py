@@ -317,8 +317,8 @@ def parse(record: Mapping[str, Any]) -> Event:
 
 def as_record(event: Event) -> dict[str, Any]:
     """The fields of an event's own kind as they are written."""
-    own = [each for each in fields(event) if each.name not in ("time", "record")]
-    values = {each.name.rstrip("_"): getattr(event, each.name) for each in own if _is_written(event, each)}
+    own_fields = [spec for spec in fields(event) if spec.name not in ("time", "record")]
+    values = {spec.name.rstrip("_"): getattr(event, spec.name) for spec in own_fields if _is_written(event, spec)}
     return {key: _plain(value) for key, value in values.items()}
 
 
@@ -339,8 +339,8 @@ def _said(event: Event, key: str) -> Any:
     return event.record.get(key) if type(event) is Event else getattr(event, key, None)
 
 
-def _is_written(event: Event, each: Field[Any]) -> bool:
-    return each.default is MISSING or getattr(event, each.name) != each.default
+def _is_written(event: Event, spec: Field[Any]) -> bool:
+    return spec.default is MISSING or getattr(event, spec.name) != spec.default
 
 
 def _plain(value: Any) -> Any:
@@ -349,14 +349,14 @@ def _plain(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def _build(kind: Any, line: Mapping[str, Any], **given: Any) -> Any:
-    values = dict(given)
+def _build(kind: Any, line: Mapping[str, Any], **extra: Any) -> Any:
+    values = dict(extra)
     for name, key, of, instead in _readers(kind):
         value = line.get(key)
         if value is None:
             value = instead
         elif of is not None:
-            value = _build(of, value) if isinstance(value, Mapping) else tuple(_build(of, each) for each in value)
+            value = _build(of, value) if isinstance(value, Mapping) else tuple(_build(of, item) for item in value)
         elif isinstance(value, list):
             value = tuple(value)
         values[name] = value
@@ -367,13 +367,13 @@ def _build(kind: Any, line: Mapping[str, Any], **given: Any) -> Any:
 def _readers(kind: Any) -> tuple[tuple[str, str, type | None, Any], ...]:
     """Name, key, type of what is nested, and what stands for a missing value, of each field."""
     return tuple(
-        (each.name, each.name.rstrip("_"), each.metadata.get("of"), _instead(each))
-        for each in fields(kind)
-        if each.name != "record"
+        (spec.name, spec.name.rstrip("_"), spec.metadata.get("of"), _instead(spec))
+        for spec in fields(kind)
+        if spec.name != "record"
     )
 
 
-def _instead(each: Field[Any]) -> Any:
+def _instead(spec: Field[Any]) -> Any:
     empty = {"int": 0, "float": 0.0, "str": "", "bool": False, "tuple": (), "dict": {}}
-    nothing = None if "None" in str(each.type) else empty[str(each.type).partition("[")[0]]
-    return nothing if each.default is MISSING else each.default
+    nothing = None if "None" in str(spec.type) else empty[str(spec.type).partition("[")[0]]
+    return nothing if spec.default is MISSING else spec.default
