@@ -153,7 +153,7 @@ def test_interrupt_kills_one_rank_or_asks_all(launch: Launch) -> None:
     (hit,) = interrupt(launched.run, signal.SIGKILL, 1)
     assert hit.pid == ranks[1].pid
     assert launched.until("restarted")["rank"] == 1
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while kinds(launched).count("training_started") < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)

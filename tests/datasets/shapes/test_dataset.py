@@ -229,7 +229,7 @@ def test_a_killed_process_leaves_nothing_that_counts_and_its_workers_end(tmp_pat
     process = _start(tmp_path, 400, 640)
     assert process.stdout is not None
     assert "rendering" in process.stdout.readline()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(tmp_path.rglob("*.jpg")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
