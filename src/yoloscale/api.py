@@ -74,16 +74,18 @@ class Run:
 
         Raises RunFailed if it ends in another way, TimeoutError if it still goes on after the time.
         """
-        asked, told = RateLimited(SCHEDULER_POLL_S), EventTail(self._run)
+        ask, tail = RateLimited(SCHEDULER_POLL_S), EventTail(self._run)
+        newest = status(self._run, ask, tail)
 
-        def end() -> Status | None:
-            found = status(self._run, asked, told)
-            return None if found.is_active else found
+        def has_ended() -> bool:
+            nonlocal newest
+            newest = status(self._run, ask, tail)
+            return not newest.is_active
 
-        if (found := wait_until(end, math.inf if timeout_s is None else timeout_s, POLL_S)) is None:
-            raise TimeoutError(f"run {self.name!r} is still {self.status().state} after {timeout_s} s")
-        if found.state != "finished":
-            raise RunFailed(self._why(found))
+        if not wait_until(has_ended, math.inf if timeout_s is None else timeout_s, POLL_S):
+            raise TimeoutError(f"run {self.name!r} is still {newest.state} after {timeout_s} s")
+        if newest.state != "finished":
+            raise RunFailed(self._why(newest))
         return self
 
     @property
@@ -126,10 +128,10 @@ class Run:
         _start(resume_request(self._run, hidden([*overrides, *from_values(values)])))
         return self
 
-    def _why(self, found: Status) -> str:
-        lines = [f"run {self.name!r} is {found.state}" + (f": {found.error}" if found.error else "")]
-        if found.failed_log is not None:
-            lines += last_lines(self.path / found.failed_log, LOG_END_LINES)
+    def _why(self, end: Status) -> str:
+        lines = [f"run {self.name!r} is {end.state}" + (f": {end.error}" if end.error else "")]
+        if end.failed_log is not None:
+            lines += last_lines(self.path / end.failed_log, LOG_END_LINES)
         return "\n".join(lines)
 
 

@@ -27,10 +27,10 @@ def main(typed: list[str]) -> int:
         return verbs.cancel(chosen, at_once=parsed.now, timeout_s=parsed.timeout, as_json=as_json)
     run = arguments.chosen_run(parsed)
     has_ended = cancel(run, at_once=parsed.now, timeout_s=parsed.timeout)
-    found = status(run)
+    newest = status(run)
     if parsed.output == "json":
-        print(json.dumps(found.as_json(), indent=1))
+        print(json.dumps(newest.as_json(), indent=1))
     else:
         unended = "killed, but not gone yet" if parsed.now else "asked to stop, still saving"
-        print(f"{found.name}: {found.state if has_ended else unended}")
+        print(f"{newest.name}: {newest.state if has_ended else unended}")
     return FINISHED if has_ended else FAILED

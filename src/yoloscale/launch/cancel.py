@@ -31,12 +31,12 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     import psutil
 
     run, asked = owned(run), RateLimited(SCHEDULER_POLL_S)
-    found = status(run, asked)
-    if found.is_active and found.job is not None:
-        return registry.of_job(found.job).cancel_run(run, asked, at_once=at_once, timeout_s=timeout_s)
-    if not found.is_active or found.attempt == 0:
+    newest = status(run, asked)
+    if newest.is_active and newest.job is not None:
+        return registry.of_job(newest.job).cancel_run(run, asked, at_once=at_once, timeout_s=timeout_s)
+    if not newest.is_active or newest.attempt == 0:
         raise ConfigError(
-            Problem("RUN", f"{run.name!r} is {found.state}: there is nothing to cancel", "`yoloscale runs`")
+            Problem("RUN", f"{run.name!r} is {newest.state}: there is nothing to cancel", "`yoloscale runs`")
         )
     launcher = live_launcher(read_progress(run))
     assert launcher is not None, "an active run has somebody who looks after it"

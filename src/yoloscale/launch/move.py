@@ -27,19 +27,19 @@ def moved_run(run: RunDirectory, frozen: Config, wanted: Config, *, by_resume: b
     asked for `by_resume` is not taken from a command that has the same name by chance.
     """
     done = done_by(run)
-    found = moved(frozen, wanted, done if by_resume else None)
-    if problems := _problems(run, frozen, found, wanted):
+    config = moved(frozen, wanted, done if by_resume else None)
+    if problems := _problems(run, frozen, config, wanted):
         raise ConfigError(problems)
-    if found.epochs != frozen.epochs and found.epochs <= done.epochs:
+    if config.epochs != frozen.epochs and config.epochs <= done.epochs:
         instead = f"write epochs={done.epochs + 1} or more; weights/last.pt is what these have come to"
-        raise ConfigError(Problem("epochs", f"{found.epochs}, and {done.epochs} are done", instead))
-    if not is_automatic(found.batch):
-        plan(found)
+        raise ConfigError(Problem("epochs", f"{config.epochs}, and {done.epochs} are done", instead))
+    if not is_automatic(config.batch):
+        plan(config)
     elif done.batch is not None:
-        plan(found, batch=done.batch)
+        plan(config, batch=done.batch)
     else:  # sized at the first start, and there was none
-        found = replace(found, cluster=replace(found.cluster, planned_ranks=world_size(found)))
-    return found
+        config = replace(config, cluster=replace(config.cluster, planned_ranks=world_size(config)))
+    return config
 
 
 def move(
@@ -57,22 +57,22 @@ def move(
     it another run than it was.
     Raises ConfigError as `moved_run` does.
     """
-    found = moved_run(run, frozen, wanted, by_resume=by_resume)
-    changes, batch = differences(frozen, found), done_by(run).batch
-    lines = said(frozen, found)
+    config = moved_run(run, frozen, wanted, by_resume=by_resume)
+    changes, batch = differences(frozen, config), done_by(run).batch
+    lines = said(frozen, config)
     for line in lines:
         say(f"run {run.name!r} goes on with {line}")
-    if found == frozen:
-        return found
+    if config == frozen:
+        return config
     run.check()
     if typed is not None and changes:
         write_whole(run.overrides, dump(list(typed)))
-    freeze(found, run.config)
+    freeze(config, run.config)
     before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
-    words = str(plan(found, batch=batch)) if batch is not None and is_automatic(found.batch) else describe(found)
+    words = str(plan(config, batch=batch)) if batch is not None and is_automatic(config.batch) else describe(config)
     if changes or lines:
         events.append(run, events.Moved(from_=before, to=now, plan=words, remarks=tuple(lines)))
-    return found
+    return config
 
 
 def not_compared(frozen: Config, wanted: Config, *, of: str) -> str | None:
@@ -93,8 +93,8 @@ def done_by(run: RunDirectory) -> Done:
     return Done(epochs[-1] if epochs else 0, next(batches, None))
 
 
-def _problems(run: RunDirectory, frozen: Config, found: Config, wanted: Config) -> list[Problem]:
-    different = differences(found, wanted)
+def _problems(run: RunDirectory, frozen: Config, config: Config, wanted: Config) -> list[Problem]:
+    different = differences(config, wanted)
     problems = [
         _another(run, *entry, may_resume=is_asked(entry[0], frozen, wanted))
         for entry in different

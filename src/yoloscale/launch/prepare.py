@@ -38,8 +38,8 @@ def prepare(config: Config, say: Say) -> Config:
     """
     folder = working_folder(config.origin)
     with _standing_in(folder):
-        task, found = _prepare(config, say)
-    origin = replace(config.origin, folder=str(folder), dataset=found.dataset, opened=found.opened)
+        task, origin = _prepare(config, say)
+    origin = replace(config.origin, folder=str(folder), dataset=origin.dataset, opened=origin.opened)
     return replace(config, model=replace(config.model, task=task), origin=origin)
 
 
@@ -98,8 +98,8 @@ def _callback_problems(config: Config, say: Say) -> list[Problem]:
         answer = run_fetch(["callbacks", config.paths.code or str(Path.cwd()), *config.callbacks], silent)
     except FetchError as error:
         instead = "import them by hand: they end Python, or break it"
-        found = Problem("callbacks", f"importing {', '.join(config.callbacks)}: {error}", instead)
-        return refused_here([found], config, say)
+        problem = Problem("callbacks", f"importing {', '.join(config.callbacks)}: {error}", instead)
+        return refused_here([problem], config, say)
     findings = [(Problem(*words), is_everywhere) for *words, is_everywhere in json.loads(answer)]
     certain = [problem for problem, is_everywhere in findings if is_everywhere]
     return certain + refused_here([problem for problem, is_everywhere in findings if not is_everywhere], config, say)
@@ -132,8 +132,8 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family 
         path = sources.prepare_weights(weights, cache, say)
     except ConfigError as error:
         raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
-    task, found = _looked_into(config, path)
-    return task, families.family_of_content(found.architecture) if model.weights else family
+    task, pt_file = _looked_into(config, path)
+    return task, families.family_of_content(pt_file.architecture) if model.weights else family
 
 
 def refuse_weights(config: Config) -> None:
@@ -151,24 +151,24 @@ def _looked_into(config: Config, path: Path) -> tuple[Task, WeightsFile]:
     """The task of a run that starts from a `.pt` file, and what that says. Raises ConfigError for one of no use."""
     from yoloscale.datasets import weights_file
 
-    model, found = config.model, weights_file.inspect(path)
-    task_said = found.task.value if found.task else None
-    if model.weights and (problem := families.of_weights(path, found.model_class, found.architecture, task_said)):
+    model, file = config.model, weights_file.inspect(path)
+    task_said = file.task.value if file.task else None
+    if model.weights and (problem := families.of_weights(path, file.model_class, file.architecture, task_said)):
         raise ConfigError(problem)
     problems = []
-    if found.foreign_globals and not model.allow_pickle:
-        problems.append(_foreign(path, found.foreign_globals))
-    if model.task is None and found.task is None:
+    if file.foreign_globals and not model.allow_pickle:
+        problems.append(_foreign(path, file.foreign_globals))
+    if model.task is None and file.task is None:
         problems.append(Problem("model.task", f"{path} does not say its task", "write task=detect, or another"))
-    elif model.weights and model.task and found.task and found.task is not model.task:
-        instead = f"leave the task out, or write task={found.task.value}"
-        said = f"{model.task.value}, but {path} holds a {found.task.value} model"
+    elif model.weights and model.task and file.task and file.task is not model.task:
+        instead = f"leave the task out, or write task={file.task.value}"
+        said = f"{model.task.value}, but {path} holds a {file.task.value} model"
         problems.append(Problem("model.task", said, instead))
     if problems:
         raise ConfigError(problems)
-    task = model.task or found.task
+    task = model.task or file.task
     assert task is not None
-    return task, found
+    return task, file
 
 
 def _architecture_file(architecture: str) -> Path | None:

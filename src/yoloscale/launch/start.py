@@ -146,8 +146,8 @@ def start_request(typed: Sequence[str] | Flags, say: Say = silent, *, uses_own_j
     from yoloscale.launch.configure import configured  # Hydra, which a run that is resumed does without
 
     line = parsed(typed)
-    found = configured(line, say, uses_own_job=uses_own_job)
-    return StartRequest(found, proposed_run(found.config), line)
+    asked_for = configured(line, say, uses_own_job=uses_own_job)
+    return StartRequest(asked_for, proposed_run(asked_for.config), line)
 
 
 def resume_request(run: RunDirectory, changes: Sequence[str] = ()) -> ResumeRequest:
