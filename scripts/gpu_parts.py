@@ -150,7 +150,7 @@ def profile(bench: Bench, model: str, batch: int) -> Figures:
     """Launches, synchronisations and ms of a step, ours and `yolo train`'s, on the same images."""
     from yoloscale.bench import commands
     from yoloscale.bench.plan import Settings, make_plan, take_apart
-    from yoloscale.cli.bench import located, yolo_arguments
+    from yoloscale.cli.bench_train import located, yolo_arguments
     from yoloscale.launch.prepare import prepare
 
     size = 64 if bench.is_quick else 640

@@ -19,6 +19,7 @@ from yoloscale.config.launchers import MODULES
 from yoloscale.exit_codes import BAD_CONFIG, FINISHED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.runs.jobs import nobody
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.system.waiting import wait_until
 
@@ -113,3 +114,35 @@ def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", "s"]) == FINISHED
     for run in sweep.runs():
         until(run, "finished")
+
+
+def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["-m", *SMALL, "name=q", "sweep=random", "sweep.search.trials=2", "mixup=interval(0,1)"]
+    assert main(["train", *words, "--dry-run"]) == FINISHED
+    assert main(["train", *words]) == FINISHED
+    assert "toy:" in capsys.readouterr().out
+    sweep = SweepDirectory(Path("runs/q").absolute())
+    assert wait_until(lambda: len(sweep.points()) == 2, PATIENCE_S, POLL_S), sorted(sweep.job.iterdir())
+    for run in sweep.runs():
+        until_it_trains(run)
+    assert main(["train", *words]) == BAD_CONFIG, "nothing is submitted twice"
+    assert "nothing is left to submit" in capsys.readouterr().err
+    assert main(["cancel", "q"]) == FINISHED
+    for run in sweep.runs():
+        assert until(run, "cancelled").job.startswith("toy:")
+        (run.path / "standin.json").write_text(json.dumps({"steps": 3}))
+    assert main(["resume", "q"]) == FINISHED
+    for run in sweep.runs():
+        until(run, "finished")
+
+
+def test_a_search_says_who_does_not_answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["-m", *SMALL, "name=q", "sweep=random", "sweep.search.trials=2", "mixup=interval(0,1)"]
+    assert main(["train", *words, "--prepare"]) == FINISHED
+    sweep = SweepDirectory(Path("runs/q").absolute())
+    sweep.elements.write_text('{"0": "toy:1"}')
+    monkeypatch.setattr(backend.BACKEND, "ask", nobody)
+    assert main(["train", *words]) == BAD_CONFIG
+    said = capsys.readouterr().err
+    assert "toy: ps is not here" in said
+    assert "once toy answers, the same again" in said

@@ -132,6 +132,9 @@ class Backend(Protocol):
     def current_job(self) -> str | None:
         """The job that this process runs in; None outside of one."""
 
+    def current_point(self) -> int | None:
+        """The index of the sweep's point that is for this part of an array; None outside of one."""
+
     def job_time_left(self) -> Callable[[], float | None] | None:
         """What tells the seconds until its job around this process ends; None outside of a node of one."""
 

@@ -19,12 +19,10 @@ Round = Mapping[str, Any]
 def as_json(
     cost: Mapping[str, Any], resumed: Mapping[int, Sequence[float]], about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Everything, for `-o json`. Keys are stable.
+    """Everything, for `-o json`; keys are stable. `cost`: what `worker/bench/checkpoint_cost.py` measured.
 
-    Args:
-        cost: what `worker/bench/checkpoint_cost.py` measured.
-        resumed: seconds from the command to the first step, by the step of the epoch that it was resumed at.
-        about: the facts that no sample holds.
+    `resumed`: seconds from the command to the first step, by the step of the epoch that it was resumed at. `about`: the
+    facts that no sample holds.
     """
     rounds: Sequence[Round] = cost["rounds"]
     blocked = _over(rounds, lambda r: r["blocked_s"])
@@ -63,11 +61,11 @@ def delay_s(one: Round) -> float:
 
 def _speeds(rounds: Sequence[Round]) -> dict[str, Any]:
     with_write = [r for r in rounds if r["beside_s"]]  # a write may be over before the next step begins
-    found = {"quiet": asdict(_over(rounds, lambda r: _rate(r["quiet_s"])))}
+    speeds = {"quiet": _over(rounds, lambda r: _rate(r["quiet_s"]))}
     if with_write:
-        found["beside a write"] = asdict(_over(with_write, lambda r: _rate(r["beside_s"])))
-        found["ratio"] = asdict(_over(with_write, lambda r: _rate(r["beside_s"]) / _rate(r["quiet_s"])))
-    return found
+        speeds["beside a write"] = _over(with_write, lambda r: _rate(r["beside_s"]))
+        speeds["ratio"] = _over(with_write, lambda r: _rate(r["beside_s"]) / _rate(r["quiet_s"]))
+    return {name: asdict(speed) for name, speed in speeds.items()}
 
 
 def _resume_ratio(resumed: Mapping[int, Sequence[float]]) -> dict[str, Any]:

@@ -36,8 +36,7 @@ def primary_config(tokens: Sequence[str]) -> list[str]:
 
 def yolo(arguments: Mapping[str, Any], folder: Path, name: str) -> list[str]:
     """Ultralytics' command with a clock in it; its run goes into `folder`."""
-    said = {**arguments, "project": str(folder), "name": name}
-    words = [f"{key}={value}" for key, value in said.items()]
+    words = [f"{key}={value}" for key, value in {**arguments, "project": folder, "name": name}.items()]
     return [sys.executable, "-m", "yoloscale.yolo.timed_cli", "train", *words]
 
 
@@ -48,9 +47,9 @@ def yolo_arguments(config: Config, source: Path, weights: Path | None, extra: Ma
     """
     default = TrainArguments()
     names = [field.name for field in fields(TrainArguments) if field.name not in OWN_OF_OURS]
-    chosen = {name: getattr(config, name) for name in names}
-    said = {name: value for name, value in chosen.items() if name in ALWAYS_SAID or value != getattr(default, name)}
-    return {**_model(config, weights), "data": str(source), **said, "device": yolo_device(config), **extra}
+    values = {name: getattr(config, name) for name in names}
+    words = {name: value for name, value in values.items() if name in ALWAYS_SAID or value != getattr(default, name)}
+    return {**_model(config, weights), "data": str(source), **words, "device": yolo_device(config), **extra}
 
 
 def yolo_device(config: Config) -> str:

@@ -39,17 +39,17 @@ class Repeat:
 
 def speeds(repeats: Sequence[Repeat]) -> dict[str, Figure]:
     """Images per second of each side; `bare ddp` and `bare flat` are the yardstick's two ways."""
-    found = {
+    return {
         "ours": figure([repeat.ours.images_per_s for repeat in repeats]),
         "yolo": figure([repeat.yolo.images_per_s for repeat in repeats]),
+        **{f"bare {way}": figure([repeat.bare[way].images_per_s for repeat in repeats]) for way in WAYS},
     }
-    return found | {f"bare {way}": figure([repeat.bare[way].images_per_s for repeat in repeats]) for way in WAYS}
 
 
 def ratios(repeats: Sequence[Repeat]) -> dict[str, Figure]:
     """Ours over the others, by repeat, so that a slow moment of the machine hits both; bare is its faster way."""
-    found = speeds(repeats)
-    fastest = max(WAYS, key=lambda way: found[f"bare {way}"].median)
+    by_side = speeds(repeats)
+    fastest = max(WAYS, key=lambda way: by_side[f"bare {way}"].median)
     return {
         "ours/yolo": figure([repeat.ours.images_per_s / repeat.yolo.images_per_s for repeat in repeats]),
         "ours/bare": figure([repeat.ours.images_per_s / repeat.bare[fastest].images_per_s for repeat in repeats]),
@@ -58,12 +58,12 @@ def ratios(repeats: Sequence[Repeat]) -> dict[str, Figure]:
 
 def first_steps(repeats: Sequence[Repeat]) -> dict[str, Figure]:
     """Seconds from the command to the end of the first optimiser step; a side that never told is left out."""
-    found = {
-        "ours": [repeat.ours.first_step_s for repeat in repeats],
-        "yolo": [repeat.yolo.first_step_s for repeat in repeats],
+    sides = {"ours": [repeat.ours for repeat in repeats], "yolo": [repeat.yolo for repeat in repeats]}
+    seconds = {
+        side: [sample.first_step_s for sample in samples if sample.first_step_s is not None]
+        for side, samples in sides.items()
     }
-    known = {side: [value for value in values if value is not None] for side, values in found.items()}
-    return {side: figure(values) for side, values in known.items() if values}
+    return {side: figure(values) for side, values in seconds.items() if values}
 
 
 def as_json(repeats: Sequence[Repeat], about: Mapping[str, Any]) -> dict[str, Any]:

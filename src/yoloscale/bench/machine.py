@@ -31,8 +31,8 @@ def cpu_model(cpuinfo: str) -> str:
     name = re.search(r"^model name\s*: (.+)$", cpuinfo, re.MULTILINE)
     if name is None:
         return ""
-    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{flag}\b", cpuinfo)]
-    return f"{name[1].strip()} ({', '.join(known)})" if known else name[1].strip()
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{flag}\b", cpuinfo)]
+    return f"{name[1].strip()} ({', '.join(flags)})" if flags else name[1].strip()
 
 
 def _gpu_names(count: int) -> list[str]:

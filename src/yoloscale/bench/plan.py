@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from yoloscale.bench.commands import primary_config
+from yoloscale.config.compose.hydra import compose
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.launch.configure import configure
+from yoloscale.launch.run_folder import default_name
 from yoloscale.system.files import first_free
 
 PREFIX = "bench."
@@ -24,14 +32,10 @@ class Settings:
 
     def problems(self) -> list[Problem]:
         """What cannot be measured."""
-        return [
-            *at_least("repeats", self.repeats, 1),
-            *(
-                Problem("bench.yolo", f"{word!r} has no `=`", "write bench.yolo=[key=value,…]")
-                for word in self.yolo
-                if "=" not in word
-            ),
-        ]
+        instead = "write bench.yolo=[key=value,…]"
+        without_value = [word for word in self.yolo if "=" not in word]
+        problems = [Problem("bench.yolo", f"{word!r} has no `=`", instead) for word in without_value]
+        return [*at_least("repeats", self.repeats, 1), *problems]
 
 
 @dataclass
@@ -82,67 +86,44 @@ class Plan:
 
 def take_apart(tokens: list[str], settings: type[S]) -> Typed[S]:
     """Tell the benchmark's own keys and flags from those of train. Raises ConfigError."""
-    rest, own = list[str](), list[str]()
-    output, is_dry = "text", False
-    waiting = list(tokens)
-    while waiting:
-        token = waiting.pop(0)
-        if token in ("-o", "--output"):
-            output = waiting.pop(0) if waiting else ""
-        elif token.startswith("--output="):
-            output = token.partition("=")[2]
-        elif token == "--dry-run":
-            is_dry = True
-        elif token.startswith(PREFIX):
-            own.append(token.removeprefix(PREFIX))
-        else:
-            rest.append(token)
-    if output not in ("text", "json"):
-        raise ConfigError(Problem("-o", f"{output!r}", "write -o text or -o json"))
-    return Typed(_settings(own, settings), output == "json", is_dry, rest)
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-o", "--output", nargs="?", const="", default="text")
+    parser.add_argument("--dry-run", action="store_true")
+    flags, words = parser.parse_known_args(tokens)
+    if flags.output not in ("text", "json"):
+        raise ConfigError(Problem("-o", f"{flags.output!r}", "write -o text or -o json"))
+    own = [word.removeprefix(PREFIX) for word in words if word.startswith(PREFIX)]
+    rest = [word for word in words if not word.startswith(PREFIX)]
+    return Typed(_settings(own, settings), flags.output == "json", flags.dry_run, rest)
 
 
 def _settings(own: list[str], settings: type[S]) -> S:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     try:
         merged = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), OmegaConf.from_dotlist(own)))
     except OmegaConfBaseException as error:
-        said, known = str(error).splitlines()[0], asdict(settings())
-        raise ConfigError(Problem("bench", said, f"write {_example(known)}")) from error
+        keys = {key: "[key=value,…]" if isinstance(value, list) else value for key, value in asdict(settings()).items()}
+        instead = "write " + ", ".join(f"{PREFIX}{key}={value}" for key, value in keys.items())
+        raise ConfigError(Problem("bench", str(error).splitlines()[0], instead)) from error
     assert isinstance(merged, settings)
     if problems := merged.problems():
         raise ConfigError(problems)
     return merged
 
 
-def _example(known: Mapping[str, Any]) -> str:
-    """All keys, with values of the right kind."""
-    values = {key: "[key=value,…]" if isinstance(value, list) else value for key, value in known.items()}
-    return ", ".join(f"{PREFIX}{key}={value}" for key, value in values.items())
-
-
 def composed_tokens(tokens: list[str]) -> list[str]:
     """What is composed: over bench.yaml, unless another primary config was typed."""
-    from yoloscale.bench.commands import primary_config
-
     return [*primary_config(tokens), *tokens]
 
 
-def make_plan(given: Typed[Settings]) -> Plan:
+def make_plan(words: Typed[Settings]) -> Plan:
     """Compose and check, and for both sides say the same. Starts and fetches nothing. Raises ConfigError."""
-    from yoloscale.config.compose.hydra import compose
-
-    config = comparable_config(given.rest)
-    extra = dict(word.split("=", 1) for word in given.settings.yolo)
-    return Plan(config, compose(composed_tokens(given.rest)).amp, given.rest, free_folder(config), extra)
+    config = comparable_config(words.rest)
+    extra = dict(word.split("=", 1) for word in words.settings.yolo)
+    return Plan(config, compose(composed_tokens(words.rest)).amp, words.rest, free_folder(config), extra)
 
 
 def comparable_config(rest: list[str]) -> Config:
     """The composed and resolved config, if `yolo` can do the same. Raises ConfigError."""
-    from yoloscale.launch.configure import configure
-
     config = configure(composed_tokens(rest))
     problems = []
     if config.cluster.nodes > 1:
@@ -158,7 +139,5 @@ def comparable_config(rest: list[str]) -> Config:
 
 def free_folder(config: Config, suffix: str = "") -> Path:
     """Where a measurement is kept: `runs/bench/<model>-<dataset><suffix>`, else that with `-2`, `-3`, …"""
-    from yoloscale.launch.run_folder import default_name
-
     folder = Path(config.paths.runs).expanduser() / "bench"
     return first_free(folder / f"{config.name or default_name(config)}{suffix}").absolute()

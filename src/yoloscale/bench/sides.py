@@ -84,23 +84,23 @@ def measure_bare(config: Config, folder: Path, name: str) -> dict[str, Sample]:
     return {way: Sample(images_per_s=speed, first_step_s=None, **content) for way, speed in speeds.items()}
 
 
-def run_ranks(config: Config, folder: Path, name: str, wanted: MeasurementConfig) -> dict[str, Any]:
+def run_ranks(config: Config, folder: Path, name: str, measurement: MeasurementConfig) -> dict[str, Any]:
     """Let ranks measure under our launcher, in the run directory `folder`/`name`; what they have measured.
 
     Raises SideFailed, ConfigError.
     """
-    here = BenchConfig(**vars(config), bench=wanted)
+    here = BenchConfig(**vars(config), bench=measurement)
     here.name, here.paths = name, replace(config.paths, runs=str(folder))
     here.cluster = replace(config.cluster, max_restarts=0)  # what fails here is told, not tried again
-    taken = create_or_resume(here, [])
-    outcome = run_here(taken, Observer())
+    run_lock = create_or_resume(here, [])
+    run, outcome = run_lock.run, run_here(run_lock, Observer())
     if outcome.exit_code == INTERRUPTED:
         raise KeyboardInterrupt
     if (failure := outcome.failure) is not None:
-        raise SideFailed(f"{name} did not finish: {failure.error}; its log is {taken.run.path / failure.log}")
-    result = read_result(taken.run)
+        raise SideFailed(f"{name} did not finish: {failure.error}; its log is {run.path / failure.log}")
+    result = read_result(run)
     if outcome.exit_code != FINISHED or result is None:
-        raise SideFailed(ending(name, taken.run.agent_log(1)))
+        raise SideFailed(ending(name, run.agent_log(1)))
     measured: dict[str, Any] = result["bench"]
     return measured
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
+from yoloscale.bench import checkpoint, checkpoint_figures
+from yoloscale.bench.machine import describe_machine
 from yoloscale.bench.plan import (
     NEAR_STEP,
     CheckpointSettings,
@@ -16,65 +16,40 @@ from yoloscale.bench.plan import (
     free_folder,
     take_apart,
 )
+from yoloscale.cli.bench import keep
+from yoloscale.cli.show.bench_checkpoint import print_report
 from yoloscale.cli.show.watch import say
+from yoloscale.config.compose.hydra import run_hydra_flags
+from yoloscale.config.plan import describe
 from yoloscale.config.schema import Config
-from yoloscale.exit_codes import FAILED, FINISHED
+from yoloscale.exit_codes import FINISHED
+from yoloscale.launch.prepare import prepare
 
 
 def main(typed: list[str]) -> int:
-    """Measure; 0 however it turns out, 1 if something failed, 2 bad config."""
-    from yoloscale.bench.sides import SideFailed
-    from yoloscale.config.compose.hydra import run_hydra_flags
-
-    given = take_apart(typed, CheckpointSettings)
-    answered = run_hydra_flags(composed_tokens(given.rest))
-    if answered is not None:
-        return answered
-    config = comparable_config(given.rest)
+    """Measure; the exit code as of `bench.main`."""
+    words = take_apart(typed, CheckpointSettings)
+    if (exit_code := run_hydra_flags(composed_tokens(words.rest))) is not None:
+        return exit_code
+    config, settings = comparable_config(words.rest), words.settings
     folder = free_folder(config, "-checkpoint")
-    if given.is_dry:
-        print("\n".join(_steps(config, given.settings, folder)))
+    if words.is_dry:
+        times = f"{settings.repeats} × yoloscale resume"
+        print(f"plan    {describe(config)}")
+        print(f"train   {config.model.name} on {config.data.name}, {settings.checkpoints} checkpoints of each kind")
+        print(f"resume  {times} at step {NEAR_STEP}, {times} at step {settings.far_step} of an epoch")
+        print(f"folder  {folder}")
         return FINISHED
-    try:
-        report = _measure(config, given.settings, folder, ["yoloscale", "bench", "checkpoint", *typed])
-    except SideFailed as failure:
-        print(failure, file=sys.stderr)
-        return FAILED
-    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    if given.as_json:
-        print(json.dumps(report, indent=1))
-    else:
-        from yoloscale.cli.show.bench_checkpoint import print_report
-
-        print_report(report)
-    return FINISHED
+    command = shlex.join(["yoloscale", "bench", "checkpoint", *typed])
+    return keep(lambda: _measure(config, settings, folder, command), folder, print_report, as_json=words.as_json)
 
 
-def _steps(config: Config, settings: CheckpointSettings, folder: Path) -> list[str]:
-    """What would be started."""
-    from yoloscale.config.plan import describe
-
-    times = f"{settings.repeats} × yoloscale resume"
-    return [
-        f"plan    {describe(config)}",
-        f"train   {config.model.name} on {config.data.name}, {settings.checkpoints} checkpoints of each kind",
-        f"resume  {times} at step {NEAR_STEP}, {times} at step {settings.far_step} of an epoch",
-        f"folder  {folder}",
-    ]
-
-
-def _measure(config: Config, settings: CheckpointSettings, folder: Path, command: list[str]) -> dict[str, Any]:
+def _measure(config: Config, settings: CheckpointSettings, folder: Path, command: str) -> dict[str, Any]:
     """The report. Raises SideFailed, ConfigError."""
-    from yoloscale.bench import checkpoint as bench_checkpoint
-    from yoloscale.bench import checkpoint_figures
-    from yoloscale.bench.machine import describe_machine
-    from yoloscale.config.plan import describe
-    from yoloscale.launch.prepare import prepare
-
     config = prepare(config, say)
-    resumed = prepare(bench_checkpoint.resumed_config(config, settings.far_step), say)
+    resumed = prepare(checkpoint.resumed_config(config, settings.far_step), say)
     folder.mkdir(parents=True)
-    cost = bench_checkpoint.measure_cost(config, folder, settings.checkpoints)
+    cost = checkpoint.measure_cost(config, folder, settings.checkpoints)
     say(f"{settings.checkpoints} checkpoints measured")
     times = _resumes(resumed, settings, folder)
     about = {
@@ -86,7 +61,7 @@ def _measure(config: Config, settings: CheckpointSettings, folder: Path, command
             "resumed": describe(resumed),
         },
         "machine": describe_machine(),
-        "command": shlex.join(command),
+        "command": command,
         "folder": str(folder),
     }
     return checkpoint_figures.as_json(cost, times, about)
@@ -94,14 +69,12 @@ def _measure(config: Config, settings: CheckpointSettings, folder: Path, command
 
 def _resumes(config: Config, settings: CheckpointSettings, folder: Path) -> dict[int, list[float]]:
     """Seconds to the first step, by the step that was resumed at; in turn, so that a slow moment hits both."""
-    from yoloscale.bench import checkpoint as bench_checkpoint
-
     steps = (NEAR_STEP, settings.far_step)
-    stored = bench_checkpoint.store_positions(config, folder, steps)
+    stored = checkpoint.store_positions(config, folder, steps)
     times = {step: list[float]() for step in steps}
     for number in range(1, settings.repeats + 1):
         for step in steps:
-            seconds = bench_checkpoint.measure_resume(stored, step, folder, f"resume-{step}-{number}")
+            seconds = checkpoint.measure_resume(stored, step, folder, f"resume-{step}-{number}")
             say(f"{number}/{settings.repeats}  resumed at step {step}: {seconds:.2f} s to the first step")
             times[step].append(seconds)
     return times

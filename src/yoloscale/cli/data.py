@@ -13,11 +13,11 @@ from yoloscale.exit_codes import FINISHED
 
 def main(typed: list[str]) -> int:
     """Report on the dataset that the same settings would train on; 2 if training would refuse it."""
-    made = arguments.plain_parser("data", "Check a dataset, or fetch and render it ahead of a run.")
-    made.add_argument("action", choices=("check", "prepare"))
-    made.add_argument("--deep", action="store_true", help="open every image too")
-    arguments.add_output(made)
-    parsed, tokens = made.parse_known_args(typed)
+    parser = arguments.plain_parser("data", "Check a dataset, or fetch and render it ahead of a run.")
+    parser.add_argument("action", choices=("check", "prepare"))
+    parser.add_argument("--deep", action="store_true", help="open every image too")
+    arguments.add_output(parser)
+    parsed, tokens = parser.parse_known_args(typed)
 
     from yoloscale.config.compose.flags import split
     from yoloscale.config.compose.hydra import run_hydra_flags
@@ -27,8 +27,8 @@ def main(typed: list[str]) -> int:
     from yoloscale.launch.configure import configure
 
     line = split(tokens)
-    if (answered := run_hydra_flags(line)) is not None:
-        return answered
+    if (exit_code := run_hydra_flags(line)) is not None:
+        return exit_code
     config = configure(line, say)
     task = config.model.task or Task.detect
     cache = cache_folder(config.paths)

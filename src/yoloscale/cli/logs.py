@@ -20,6 +20,7 @@ from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import EventTail
 from yoloscale.runs.jobs import output_of
+from yoloscale.runs.status import Status
 from yoloscale.runs.tail import Tail, last_lines
 
 POLL_S = 0.2
@@ -30,17 +31,16 @@ OUTPUT_LINES = 40
 
 def main(typed: list[str]) -> int:
     """Print or follow; with -o json the events and metrics as they are, one object a line."""
-    made = arguments.parser(
-        "logs", "What a run has said: one line per epoch, or with --rank everything a rank printed."
-    )
-    arguments.add_run(made)
-    made.add_argument(
+    description = "What a run has said: one line per epoch, or with --rank everything a rank printed."
+    parser = arguments.parser("logs", description)
+    arguments.add_run(parser)
+    parser.add_argument(
         "-f", "--follow", action="store_true", help="go on until the run has ended; Ctrl-C leaves the run alone"
     )
-    made.add_argument("--rank", type=int, metavar="R", help="the raw log of one rank")
-    made.add_argument("--attempt", type=int, metavar="K", help="of an earlier start of the job; default: the newest")
-    arguments.add_output(made)
-    parsed = made.parse_args(typed)
+    parser.add_argument("--rank", type=int, metavar="R", help="the raw log of one rank")
+    parser.add_argument("--attempt", type=int, metavar="K", help="of an earlier start of the job; default: the newest")
+    arguments.add_output(parser)
+    parsed = parser.parse_args(typed)
     run = arguments.chosen_run(parsed)
     if parsed.rank is not None or parsed.attempt is not None:
         return _raw(run, parsed.rank or 0, parsed.attempt, follow=parsed.follow)
@@ -61,48 +61,56 @@ def rank_log(run: RunDirectory, rank: int, attempt: int | None = None, *, must_e
 
 
 def _account(run: RunDirectory, *, follow: bool) -> int:
-    asked, told, said = RateLimited(SCHEDULER_POLL_S), EventTail(run), ""
+    last, phase = None, ""
     with Display(run) as display:
+
+        def tell_queue(now: Status) -> None:
+            nonlocal phase
+            if display.progress.queued is not None and now.phase != phase:
+                phase = now.phase
+                display.say(f"job {now.job}: {phase}")
+
         display.watch()
-        while follow and (found := status(run, asked, told)).is_active:
-            display.watch()
-            if display.progress.queued is not None and found.phase != said:
-                said = found.phase
-                display.say(f"job {found.job}: {said}")
-            _poll_for(STATE_POLL_S, display.watch)
+        if follow:
+            last = _follow(run, display.watch, tell_queue)
         progress = display.progress
-    if not progress.processes and (progress.attempt == 0 or status(run, asked).state == "failed"):
+    if not progress.processes and (progress.attempt == 0 or (last or status(run)).state == "failed"):
         output = output_of(run, progress.job)
-        for line in _end_of(output) if output is not None else ():
-            print(line)
+        if output is not None and (lines := last_lines(output, OUTPUT_LINES)):
+            print(f"\nThe end of {shown(output)}:", *(f"  {line}" for line in lines), sep="\n")
     return FINISHED
 
 
-def _end_of(output: Path) -> list[str]:
-    """The end of what a job said that no rank has come from."""
-    lines = last_lines(output, OUTPUT_LINES)
-    return [f"\nThe end of {shown(output)}:", *(f"  {line}" for line in lines)] if lines else []
+def _follow(run: RunDirectory, pump: Callable[[], None], watch: Callable[[Status], None] = lambda now: None) -> Status:
+    """Call `pump` until the run has ended, and once more then; `watch` gets its status. The last status."""
+    ask, tail = RateLimited(SCHEDULER_POLL_S), EventTail(run)
+    while (now := status(run, ask, tail)).is_active:
+        pump()
+        watch(now)
+        deadline = time.monotonic() + STATE_POLL_S
+        while time.monotonic() < deadline:
+            pump()
+            time.sleep(POLL_S)
+    pump()
+    return now
 
 
 def _raw(run: RunDirectory, rank: int, attempt: int | None, *, follow: bool) -> int:
     """One rank's log; followed without naming an attempt, it goes over to that of the next one after a restart."""
-    follows_attempts = follow and attempt is None
-    path, done, asked = rank_log(run, rank, attempt, must_exist=not follow), 0, RateLimited(SCHEDULER_POLL_S)
-
-    told = EventTail(run)
+    path, done, tail = rank_log(run, rank, attempt, must_exist=not follow), 0, EventTail(run)
 
     def pump() -> None:
         nonlocal path, done
-        newest = run.rank_log(events.last_attempt(told.history()), rank) if follows_attempts else path
+        goes_over = follow and attempt is None
+        newest = run.rank_log(events.last_attempt(tail.history()), rank) if goes_over else path
         done += _copy(path, done)
         if newest != path and newest.exists():
             path, done = newest, 0
             done += _copy(path, done)
 
     pump()
-    while follow and status(run, asked, told).is_active:
-        _poll_for(STATE_POLL_S, pump)
-    pump()
+    if follow:
+        _follow(run, pump)
     if not path.exists():
         rank_log(run, rank, attempt)
     return FINISHED
@@ -133,20 +141,9 @@ def _records(run: RunDirectory, *, follow: bool) -> int:
             for entry in tail.new():
                 _print_line(entry)
 
-    pump()
-    asked, told = RateLimited(SCHEDULER_POLL_S), EventTail(run)
-    while status(run, asked, told).is_active:
-        _poll_for(STATE_POLL_S, pump)
-    pump()
+    _follow(run, pump)
     return FINISHED
 
 
 def _print_line(entry: events.Event | Mapping[str, Any]) -> None:
     print(json.dumps(entry.record if isinstance(entry, events.Event) else entry), flush=True)
-
-
-def _poll_for(seconds: float, act: Callable[[], None]) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        act()
-        time.sleep(POLL_S)

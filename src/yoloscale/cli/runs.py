@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from yoloscale.backends.status import statuses
-from yoloscale.cli import arguments
+from yoloscale.cli import arguments, text
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.jobs import label_of
 from yoloscale.runs.listing import all_runs, all_sweeps
@@ -21,23 +22,32 @@ COLUMNS = ("run", "state", "epoch", "metric", "images/s", "left", "job", "where"
 
 def main(typed: list[str]) -> int:
     """Print the table, or a JSON array with -o json."""
-    made = arguments.parser("runs", "The runs in a folder, oldest first.")
-    arguments.add_output(made)
-    parsed = made.parse_args(typed)
+    parser = arguments.parser("runs", "The runs in a folder, oldest first.")
+    arguments.add_output(parser)
+    parsed = parser.parse_args(typed)
     sweeps = all_sweeps(Path(parsed.runs))
-    found = statuses(all_runs(Path(parsed.runs)))
+    entries = statuses(all_runs(Path(parsed.runs)))
     if parsed.output == "json":
-        print(json.dumps([entry.as_json() for entry in found], indent=1))
-    elif not found and not sweeps:
+        print(json.dumps([entry.as_json() for entry in entries], indent=1))
+    elif not entries and not sweeps:
         print(f"there are no runs in {parsed.runs}; `yoloscale train` makes one")
-    elif found:
-        print("\n".join(table(_without_empty("job", [COLUMNS, *(row(entry, time.time()) for entry in found)]))))
-        words = {f"{label_of(str(entry.job))}: {entry.scheduler}" for entry in found if entry.scheduler}
-        for line in sorted(words):
-            print(f"\n{line}; states are those of the runs' last events")
+    elif entries:
+        rows = [COLUMNS, *(row(entry, time.time()) for entry in entries)]
+        if not any(entry.job for entry in entries):
+            job = COLUMNS.index("job")
+            rows = [cells[:job] + cells[job + 1 :] for cells in rows]
+        print("\n".join(table(rows)))
+        for line in scheduler_lines(entries):
+            print(f"\n{line}")
     if sweeps and parsed.output == "text":
-        print(*[""] * bool(found), *map(sweep_line, sweeps), sep="\n")
+        print(*[""] * bool(entries), *map(sweep_line, sweeps), sep="\n")
     return FINISHED
+
+
+def scheduler_lines(entries: Sequence[Status]) -> list[str]:
+    """A line for each scheduler that had no say in the states of some runs."""
+    silent = {(label_of(entry.job), entry.scheduler) for entry in entries if entry.job and entry.scheduler}
+    return [f"{label}: {words}; states are those of the runs' last events" for label, words in sorted(silent)]
 
 
 def sweep_line(sweep: SweepDirectory) -> str:
@@ -48,16 +58,11 @@ def sweep_line(sweep: SweepDirectory) -> str:
 
 def row(entry: Status, now: float) -> tuple[str, ...]:
     """One run as a row of the table."""
-    metric = (
-        f"{formatting.metric_name(entry.metric_name)} {entry.metric:.3f}"
-        if entry.metric_name and entry.metric is not None
-        else ""
-    )
     return (
         entry.name,
         entry.state + (", pruned" if entry.phase.startswith("pruned") else ""),
         f"{entry.epoch}/{entry.epochs or '?'}" if entry.epochs or entry.hours else "",
-        metric,
+        text.metric(entry.metric_name, entry.metric) if entry.metric_name and entry.metric is not None else "",
         f"{entry.images_per_s:.1f}" if entry.images_per_s else "",
         formatting.duration(entry.eta_s),
         entry.job or "",
@@ -66,17 +71,6 @@ def row(entry: Status, now: float) -> tuple[str, ...]:
     )
 
 
-def _without_empty(name: str, rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Rows without a column that says nothing."""
-    place = rows[0].index(name)
-    if any(cells[place] for cells in rows[1:]):
-        return rows
-    return [cells[:place] + cells[place + 1 :] for cells in rows]
-
-
 def table(rows: list[tuple[str, ...]]) -> list[str]:
     """Rows in columns; a newline in a name does not break the table."""
-    clean = [[cell.replace("\n", "\\n") for cell in cells] for cells in rows]
-    widths = [max(len(cells[column]) for cells in clean) for column in range(len(clean[0]))]
-    padded = [[cell.ljust(width) for cell, width in zip(cells, widths, strict=True)] for cells in clean]
-    return ["  ".join(cells).rstrip() for cells in padded]
+    return formatting.table([[cell.replace("\n", "\\n") for cell in cells] for cells in rows])

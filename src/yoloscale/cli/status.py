@@ -17,58 +17,58 @@ from yoloscale.system import formatting
 
 def main(typed: list[str]) -> int:
     """Print the state of a run, or an object with -o json."""
-    made = arguments.parser("status", "The state of one run, or of the points of a sweep.")
-    arguments.add_run(made)
-    made.add_argument("--all", action="store_true", help="every point of a long sweep")
-    arguments.add_output(made)
-    parsed = made.parse_args(typed)
+    parser = arguments.parser("status", "The state of one run, or of the points of a sweep.")
+    arguments.add_run(parser)
+    parser.add_argument("--all", action="store_true", help="every point of a long sweep")
+    arguments.add_output(parser)
+    parsed = parser.parse_args(typed)
     if (chosen := arguments.chosen_sweep(parsed)) is not None:
         return verbs.status(chosen, as_json=parsed.output == "json", show_all=parsed.all)
     run = arguments.chosen_run(parsed)
-    found = status(run)
-    print(json.dumps(found.as_json(), indent=1) if parsed.output == "json" else "\n".join(lines(run, found)))
+    now = status(run)
+    print(json.dumps(now.as_json(), indent=1) if parsed.output == "json" else "\n".join(lines(run, now)))
     return FINISHED
 
 
-def lines(run: RunDirectory, found: Status) -> list[str]:
+def lines(run: RunDirectory, now: Status) -> list[str]:
     """One line a fact; what is not known is left out."""
     weights = weights_of(run)
-    unasked = f"{found.scheduler}; the state is that of the last events" if found.scheduler else ""
+    unasked = f"{now.scheduler}; the state is that of the last events" if now.scheduler else ""
     facts = {
-        "run": found.name,
-        "state": found.state + (f" ({found.phase})" if found.phase else ""),
-        "error": found.error or "",
-        "restarts": _restarts(found),
-        "attempt": str(found.attempt) if found.attempt > 1 else "",
-        "job": found.job or "",
-        backend_of(found.job or ""): unasked,
-        "where": found.where,
-        "epoch": _epoch(found),
-        "metrics": text.metrics(found.metrics),
-        "speed": text.images_per_s(found.images_per_s),
-        "gpu": text.gpus(found.gpus or {}).removeprefix("GPU "),
-        "left": formatting.duration(found.eta_s),
-        "time": text.shares(found.time_s or {}),
-        "log": shown(run.path / found.failed_log) if found.failed_log else "",
+        "run": now.name,
+        "state": now.state + (f" ({now.phase})" if now.phase else ""),
+        "error": now.error or "",
+        "restarts": _restarts(now),
+        "attempt": str(now.attempt) if now.attempt > 1 else "",
+        "job": now.job or "",
+        backend_of(now.job or ""): unasked,
+        "where": now.where,
+        "epoch": _epoch(now),
+        "metrics": text.metrics(now.metrics),
+        "speed": text.images_per_s(now.images_per_s),
+        "gpu": text.gpus(now.gpus or {}).removeprefix("GPU "),
+        "left": formatting.duration(now.eta_s),
+        "time": text.shares(now.time_s or {}),
+        "log": shown(run.path / now.failed_log) if now.failed_log else "",
         "folder": shown(run.path),
         "weights": shown(weights) if weights else "",
-        "next": _next(run, found),
+        "next": _next(run, now),
     }
     return [f"{name:<8} {value}" for name, value in facts.items() if value]
 
 
-def _epoch(found: Status) -> str:
-    of_all = f" of {found.epochs}" if found.epochs else ""
-    until = f", until {found.hours:g} hours are over" if found.hours and found.state != "finished" else ""
-    return f"{found.epoch}{of_all}{until}" if of_all or until else ""
+def _epoch(now: Status) -> str:
+    of_all = f" of {now.epochs}" if now.epochs else ""
+    until = f", until {now.hours:g} hours are over" if now.hours and now.state != "finished" else ""
+    return f"{now.epoch}{of_all}{until}" if of_all or until else ""
 
 
-def _restarts(found: Status) -> str:
-    return f"{found.restarts}, the last after {found.restart_cause}" if found.restarts else ""
+def _restarts(now: Status) -> str:
+    return f"{now.restarts}, the last after {now.restart_cause}" if now.restarts else ""
 
 
-def _next(run: RunDirectory, found: Status) -> str:
+def _next(run: RunDirectory, now: Status) -> str:
     path = shown(run.path)
-    if found.is_active:
+    if now.is_active:
         return f"yoloscale logs {path} -f   yoloscale cancel {path}"
-    return "" if found.state == "finished" else f"yoloscale resume {path}"
+    return "" if now.state == "finished" else f"yoloscale resume {path}"

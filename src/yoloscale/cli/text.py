@@ -19,6 +19,11 @@ def losses(record: Mapping[str, Any]) -> str:
     return "  ".join(f"{key[6:].removesuffix('_loss')} {value:.3f}" for key, value in named.items())
 
 
+def metric(name: str, value: float) -> str:
+    """`mAP50 0.412`."""
+    return f"{metric_name(name)} {value:.3f}"
+
+
 def metrics(record: Mapping[str, Any]) -> str:
     """`mAP50 0.412  mAP50-95 0.287`: the strict metrics; precision and recall are in metrics.jsonl."""
     named = {

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from yoloscale.backends.status import statuses
 from yoloscale.cli import arguments
 from yoloscale.cli.show.ending import shown
+from yoloscale.cli.show.watch import say
+from yoloscale.cli.wandb_sync import server_of_run, sync, unsent
+from yoloscale.config.check.wandb_access import environment_with, has_key, key_problem, server_of, silence
+from yoloscale.config.freeze import dump
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs.directory import RunDirectory
@@ -40,13 +45,10 @@ def main(typed: list[str]) -> int:
 
 
 def _sync(typed: list[str]) -> int:
-    from yoloscale.backends.status import statuses
-    from yoloscale.cli.wandb_sync import server_of_run, unsent
-
-    made = arguments.parser("wandb sync", _SYNC)
-    made.add_argument("run", metavar="RUN", nargs="*", help="runs or sweeps: name, path, or SLURM job; none: all")
-    made.add_argument("--dry-run", action="store_true", help="list what would be sent")
-    parsed = made.parse_args(typed)
+    parser = arguments.parser("wandb sync", _SYNC)
+    parser.add_argument("run", metavar="RUN", nargs="*", help="runs or sweeps: name, path, or SLURM job; none: all")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be sent")
+    parsed = parser.parse_args(typed)
     runs = list(_chosen(parsed.run, Path(parsed.runs)))
     waiting = {run: files for run in runs if (files := unsent(run))}
     if not waiting:
@@ -72,23 +74,18 @@ def _sync(typed: list[str]) -> int:
 
 def _answers(server: str | None) -> bool:
     """Whether a server answers; None is that of this environment. Raises ConfigError where there is no key for it."""
-    from yoloscale.config.check.wandb_access import environment_with, has_key, key_problem, server_of, silence
-
     environ = environment_with(server)
     if not has_key(environ):
-        said, address = key_problem(environ).found.partition("but ")[2], server_of(environ)
-        instead = "type `wandb login" + (f" --host {address}`" if server is not None else "`")
-        raise ConfigError(Problem("wandb", said, instead))
-    reason = silence(server_of(environ))
-    if reason is not None:
+        found = key_problem(environ).found.partition("but ")[2]
+        host = f" --host {server_of(environ)}" if server is not None else ""
+        raise ConfigError(Problem("wandb", found, f"type `wandb login{host}`"))
+    if (reason := silence(server_of(environ))) is not None:
         print(reason)
     return reason is None
 
 
 def _send(run: RunDirectory, files: Sequence[Path], server: str | None) -> int:
     """Send one run's files, say how it went; the exit code."""
-    from yoloscale.cli.wandb_sync import sync
-
     print(f"{shown(run.path)}: {counted(len(files), 'start')} to send", flush=True)
     done = sync(files, server=server)
     if not done.left:
@@ -111,13 +108,11 @@ def _chosen(names: Sequence[str], folder: Path) -> Iterable[RunDirectory]:
 
 
 def _sweep(typed: list[str]) -> int:
-    from yoloscale.cli.show.watch import say
-    from yoloscale.config.freeze import dump
     from yoloscale.sweep.grammar.wandb_sweep import METHODS, wandb_sweep
 
-    made = arguments.plain_parser("wandb sweep", _SWEEP)
-    made.add_argument("--method", choices=METHODS, help="how W&B picks points (grid for lists, else bayes)")
-    made.add_argument("--metric", default="fitness", help="what is maximised, like metrics/mAP50(B) (fitness)")
-    parsed, tokens = made.parse_known_args(typed)
+    parser = arguments.plain_parser("wandb sweep", _SWEEP)
+    parser.add_argument("--method", choices=METHODS, help="how W&B picks points (grid for lists, else bayes)")
+    parser.add_argument("--metric", default="fitness", help="what is maximised, like metrics/mAP50(B) (fitness)")
+    parsed, tokens = parser.parse_known_args(typed)
     print(dump(wandb_sweep(tokens, parsed.method, parsed.metric, say)), end="")
     return FINISHED

@@ -36,11 +36,7 @@ def unsent(run: RunDirectory) -> list[Path]:
     """
     files = sorted(run.path.glob("wandb/*run-*/run-*.wandb"), key=_started)
     newest = files[-1:]
-    return [
-        file
-        for file in files
-        if not file.with_suffix(".wandb.synced").exists() and (_is_offline(file) or [file] == newest)
-    ]
+    return [file for file in files if not _is_sent(file) and (_is_offline(file) or [file] == newest)]
 
 
 def server_of_run(run: RunDirectory) -> str | None:
@@ -60,25 +56,29 @@ def sync(files: Sequence[Path], timeout_s: float = TIMEOUT_S, *, server: str | N
     online = [] if all(map(_is_offline, files)) else ["--include-online"]
     argv = [sys.executable, "-c", IMPORTS, "sync", *online, *map(str, files)]
     with TemporaryFile() as output:
-        environment = dict(environment_with(server))
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
-        )
-        try:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout_s)
-        finally:
-            process.kill()  # one that has ended is not hurt
-            process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment_with(server),
+                timeout=timeout_s,
+                check=False,  # its exit code does not tell what was sent
+            )
         output.seek(0)
-        said = output.read().decode(errors="replace")
-    sent = tuple(file for file in files if file.with_suffix(".wandb.synced").exists())  # its exit code does not tell
-    return Synced(sent, tuple(file for file in files if file not in sent), said.strip())
+        words = output.read().decode(errors="replace")
+    sent = tuple(file for file in files if _is_sent(file))
+    return Synced(sent, tuple(file for file in files if file not in sent), words.strip())
 
 
 def _started(file: Path) -> str:
     """The time in `offline-run-20261122_223637-ID`, or in `run-…` of a start that was online."""
     return file.parent.name.removeprefix("offline-")
+
+
+def _is_sent(file: Path) -> bool:
+    return file.with_suffix(".wandb.synced").exists()
 
 
 def _is_offline(file: Path) -> bool:

@@ -33,17 +33,12 @@ def write_recipes(results: SweepResults) -> list[Path]:
         config = load(results.sweep.run(point.name).config)
         folder.mkdir(exist_ok=True)
         path = folder / f"{name}.yaml"
-        replace_text(path, recipe(config, list(_comment(results, point, name)), composed))
+        write_whole(path, recipe(config, list(_comment(results, point, name)), composed))
         written.append(path)
-    stale = [path for path in folder.glob("best*.yaml") if _NAME.fullmatch(path.name) and path not in written]
-    for path in stale:
-        path.unlink(missing_ok=True)
+    for path in folder.glob("best*.yaml"):
+        if _NAME.fullmatch(path.name) and path not in written:
+            path.unlink(missing_ok=True)
     return written
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    write_whole(path, text)
 
 
 def _comment(results: SweepResults, point: PointResult, name: str) -> Iterator[str]:

@@ -28,9 +28,9 @@ def importance(results: SweepResults) -> tuple[str, dict[str, float]] | None:
     values = [float(point.objectives[0] or 0.0) for point in points]
     if len(points) < 3 or len(keys) < 2 or max(values) == min(values):
         return None
-    found = _ped_anova(results, points, keys, values) if results.is_search else None
-    kind = PED_ANOVA if found is not None else MAIN_EFFECTS
-    shares = found if found is not None else main_effects([point.values for point in points], keys, values)
+    kind, shares = PED_ANOVA, _ped_anova(results, points, keys, values) if results.is_search else None
+    if shares is None:
+        kind, shares = MAIN_EFFECTS, main_effects([point.values for point in points], keys, values)
     return kind, dict(sorted(shares.items(), key=lambda entry: -entry[1]))
 
 
@@ -44,14 +44,14 @@ def main_effects(
     """
     mean = fmean(values)
     whole = sum((value - mean) ** 2 for value in values)
-    found = {}
+    shares = {}
     for key in keys:
         groups = defaultdict[Any, list[float]](list)
         for group, value in zip(_grouped([setting.get(key, "") for setting in settings]), values, strict=True):
             groups[group].append(value)
         between = sum(len(group) * (fmean(group) - mean) ** 2 for group in groups.values())
-        found[key] = between / whole if len(groups) < len(values) else 0.0
-    return found
+        shares[key] = between / whole if len(groups) < len(values) else 0.0
+    return shares
 
 
 def _grouped(values: Sequence[str]) -> list[Any]:

@@ -38,16 +38,16 @@ def recipe(config: Config, comment: Sequence[str], composed: Composed | None = N
     several recipes ask for.
     """
     composed = composed or composer()
-    wanted = to_plain(config)
-    options = {group: _option(group, wanted[group], composed) for group in _CHOSEN}
+    plain = to_plain(config)
+    options = {group: _option(group, plain[group], composed) for group in _CHOSEN}
     chosen = [f"{group}={option}" for group, option in options.items()]
-    values = _differing(wanted, composed(tuple(chosen)))
+    values = _differing(plain, composed(tuple(chosen)))
     if (configs_folder() / _LOCAL / "default.yaml").is_file():
-        values = _merged(values, _differing(wanted, composed((*chosen, f"~{_LOCAL}"))))
+        values = _merged(values, _differing(plain, composed((*chosen, f"~{_LOCAL}"))))
     head = {"defaults": [{f"override /{group}": option} for group, option in options.items()]}
-    said = "".join(f"# {line}\n" for line in comment)
+    lines = "".join(f"# {line}\n" for line in comment)
     ordered = {field.name: values[field.name] for field in dataclasses.fields(Config) if field.name in values}
-    return f"# @package _global_\n{said}{dump(head)}" + (f"\n{dump(ordered)}" if ordered else "")
+    return f"# @package _global_\n{lines}{dump(head)}" + (f"\n{dump(ordered)}" if ordered else "")
 
 
 def _option(group: str, section: Mapping[str, Any], composed: Composed) -> str:
@@ -72,22 +72,22 @@ def _compose(tokens: tuple[str, ...]) -> dict[str, Any]:
     return plain
 
 
-def _differing(wanted: Mapping[str, Any], composed: Mapping[str, Any]) -> dict[str, Any]:
-    training = {key: value for key, value in wanted.items() if key not in _NOT_OF_THE_TRAINING}
+def _differing(config: Mapping[str, Any], composed: Mapping[str, Any]) -> dict[str, Any]:
+    training = {key: value for key, value in config.items() if key not in _NOT_OF_THE_TRAINING}
     return _differing_section(training, composed)
 
 
-def _differing_section(wanted: Mapping[str, Any], composed: Mapping[str, Any]) -> dict[str, Any]:
+def _differing_section(section: Mapping[str, Any], composed: Mapping[str, Any]) -> dict[str, Any]:
     """Values that are not the composed ones, as they are written into YAML."""
-    found = dict[str, Any]()
-    for key, value in wanted.items():
+    values = dict[str, Any]()
+    for key, value in section.items():
         there = composed.get(key)
         if isinstance(value, Mapping) and isinstance(there, Mapping):
             if inner := _differing_section(value, there):
-                found[key] = inner
+                values[key] = inner
         elif value != _plain(there) or isinstance(value, bool) is not isinstance(there, bool):
-            found[key] = _written(value)
-    return found
+            values[key] = _written(value)
+    return values
 
 
 def _plain(value: Any) -> Any:
@@ -105,11 +105,11 @@ def _written(value: Any) -> Any:
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """All keys of both; they have the same value where both have one."""
-    made = {**one, **other}
+    both = {**one, **other}
     for key in one.keys() & other.keys():
         if isinstance(one[key], Mapping) and isinstance(other[key], Mapping):
-            made[key] = _merged(one[key], other[key])
-    return made
+            both[key] = _merged(one[key], other[key])
+    return both
 
 
 def _size(values: Mapping[str, Any]) -> int:

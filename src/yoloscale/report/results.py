@@ -98,21 +98,24 @@ def read_results(sweep: SweepDirectory) -> SweepResults:
     """Read a sweep's folder. Raises ConfigError where sweep.yaml is absent or damaged."""
     record = read(sweep)
     search = record.settings.search
-    wanted = search.objectives if search is not None else {}
-    objectives = tuple(Objective(name, direction == "maximize") for name, direction in wanted.items())
-    objectives = objectives or (Objective(_DEFAULT_OBJECTIVE),)
+    directions = (search.objectives if search is not None else {}) or {_DEFAULT_OBJECTIVE: "maximize"}
+    objectives = tuple(Objective(name, direction == "maximize") for name, direction in directions.items())
     runs = [sweep.run(point.name) for point in record.points]
-    found = [
+    points = [
         _point(point, run, status, objectives)
         for point, run, status in zip(record.points, runs, statuses(runs), strict=True)
     ]
-    keys = dict.fromkeys(key for point in found for key in point.values)
-    return SweepResults(sweep, objectives, tuple(keys), tuple(found), _log_keys(record), search is not None)
+    keys = dict.fromkeys(key for point in points for key in point.values)
+    return SweepResults(sweep, objectives, tuple(keys), tuple(points), _log_keys(record), search is not None)
 
 
 def _point(point: SweepPoint, run: RunDirectory, status: Status, objectives: Sequence[Objective]) -> PointResult:
     result = read_result(run)
-    numbers = _of_result(result) if result is not None else _so_far(run, objectives)
+    if result is None:
+        numbers = _so_far(run, objectives)
+    else:
+        metrics = result.get("metrics")
+        numbers = {**_finite(metrics if isinstance(metrics, dict) else {}), **_finite(result)}
     for name, value in (("epochs", status.epoch), ("images_per_s", status.images_per_s), ("goodput", status.goodput)):
         if name not in numbers and value:
             numbers[name] = value
@@ -130,19 +133,15 @@ def _point(point: SweepPoint, run: RunDirectory, status: Status, objectives: Seq
     )
 
 
-def _of_result(result: Mapping[str, Any]) -> dict[str, float]:
-    metrics = result.get("metrics")
-    return {**_finite(metrics if isinstance(metrics, dict) else {}), **_finite(result)}
-
-
 def _so_far(run: RunDirectory, objectives: Sequence[Objective]) -> dict[str, float]:
     """The metrics of that evaluation of a run without a result which was best in the first objective."""
     first = objectives[0]
-    found = [_finite(line) for line in jsonl.read(run.metrics) if line.get("kind") == "eval"]
-    known = [numbers for numbers in found if _number(numbers, first.name) is not None]
-    best = max(known, key=lambda numbers: first.gain(_number(numbers, first.name) or 0.0), default={})
-    wanted = {_DEFAULT_OBJECTIVE, *(objective.name for objective in objectives)}
-    return {name: value for name, value in best.items() if name in wanted or name.startswith("metrics/")}
+    evaluations = [_finite(line) for line in jsonl.read(run.metrics) if line.get("kind") == "eval"]
+    values = [(numbers, _number(numbers, first.name)) for numbers in evaluations]
+    gains = [(numbers, first.gain(value)) for numbers, value in values if value is not None]
+    best, _ = max(gains, key=lambda entry: entry[1], default=({}, 0.0))
+    names = {_DEFAULT_OBJECTIVE, *(objective.name for objective in objectives)}
+    return {name: value for name, value in best.items() if name in names or name.startswith("metrics/")}
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, float]:
@@ -159,7 +158,7 @@ def _log_keys(record: SweepRecord) -> frozenset[str]:
         return frozenset(entry["key"] for entry in record.space if isinstance(entry, dict) and entry.get("log"))
     # a search of a version that kept no space
     typed = dict(token.partition("=")[::2] for token in record.overrides)
-    given = {**record.settings.params, **{key.lstrip("+"): value for key, value in typed.items()}}
+    params = {**record.settings.params, **{key.lstrip("+"): value for key, value in typed.items()}}
     return frozenset(
-        _PARAMS.sub("", key) for key, value in given.items() if isinstance(value, str) and _LOG.match(value)
+        _PARAMS.sub("", key) for key, value in params.items() if isinstance(value, str) and _LOG.match(value)
     )

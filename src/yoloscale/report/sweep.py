@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.report import table
-from yoloscale.report.best import replace_text, write_recipes
+from yoloscale.report.best import write_recipes
 from yoloscale.report.results import PointResult, SweepResults, read_results
 from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.system.files import write_whole
 
 CSV = "sweep.csv"
 SHOWN = 40  # rows of the table, unless all are asked for
@@ -37,18 +38,12 @@ class Summary:
 def summary(sweep: SweepDirectory, width: int, *, shown: int = SHOWN, pictures: bool = True) -> Summary:
     """Write sweep.csv, experiment/best.yaml and the pictures into a sweep's folder, also while it goes on.
 
-    Raises ConfigError where sweep.yaml is absent or damaged, OSError where nothing can be written. A picture that
-    cannot be drawn is a warning.
-
-    Args:
-        sweep: its folder.
-        width: of the table, in characters.
-        shown: rows of the table at most.
-        pictures: whether to draw them, which takes some seconds.
+    `width` of the table is in characters, `shown` its rows at most; pictures take some seconds, and one that cannot be
+    drawn is a warning. Raises ConfigError where sweep.yaml is absent or damaged, OSError where nothing can be written.
     """
     results = read_results(sweep)
     path = sweep.path / CSV
-    replace_text(path, table.as_csv(results))
+    write_whole(path, table.as_csv(results))
     recipes = write_recipes(results)
     drawn, warnings = draw_all(results) if pictures else ([], [])
     lines = tuple(table.lines(results, width, shown))
@@ -71,15 +66,15 @@ def draw_all(results: SweepResults) -> tuple[list[Path], list[str]]:
     return drawn, warnings
 
 
-def as_json(found: Summary) -> str:
+def as_json(shown: Summary) -> str:
     """For `-o json`; keys are stable. Points come best first."""
-    results = found.results
+    results = shown.results
     content = {
         "sweep": results.sweep.name,
         "objectives": {each.name: "maximize" if each.is_maximized else "minimize" for each in results.objectives},
         "best": [point.name for point in results.best()],
         "points": [_point(results, point) for point in results.ranked()],
-        "files": [str(path) for path in found.paths],
+        "files": [str(path) for path in shown.paths],
     }
     return json.dumps(content, indent=1)
 

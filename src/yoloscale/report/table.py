@@ -11,7 +11,6 @@ from yoloscale.report.results import PointResult, SweepResults
 from yoloscale.system import formatting
 from yoloscale.system.formatting import metric_name
 
-GAP = 2  # spaces between columns
 MAX_CELL = 32  # characters of what was varied; paths may be long
 MAX_METRICS = 4  # beside the objectives
 SO_FAR = "*"
@@ -35,60 +34,54 @@ class Column:
 
 
 def lines(results: SweepResults, width: int, shown: int) -> list[str]:
-    """The table, best point first, and below it what is not in it.
-
-    Args:
-        results: the sweep.
-        width: of the screen, in characters.
-        shown: rows at most.
-    """
+    """The table, best point first, `shown` rows of `width` characters at most, and below it what is not in it."""
     ranked = results.ranked()
     points = ranked[:shown]
     kept, left_out = fitting(columns(results, points), width)
-    found = [_line([_padded(column, column.title) for column in kept], width)]
-    found += [_line([_padded(column, column.cells[row]) for column in kept], width) for row in range(len(points))]
+    rows = [[column.title for column in kept], *zip(*(column.cells for column in kept), strict=True)]
+    numbers = [place for place, column in enumerate(kept) if column.is_number]
+    printed = [formatting.cut(line, width) for line in formatting.table(rows, right=numbers)]
     if any(point.is_partial and point.has_all for point in points):
-        found.append(f"{SO_FAR} so far: the best evaluation of a point that has not finished")
+        printed.append(f"{SO_FAR} so far: the best evaluation of a point that has not finished")
     if left_out:
-        found.append(f"not shown for want of width: {', '.join(column.title for column in left_out)}")
+        printed.append(f"not shown for want of width: {', '.join(column.title for column in left_out)}")
     if len(points) < len(ranked):
-        found.append(f"and {len(ranked) - len(points)} more: --all shows them")
-    return found
+        printed.append(f"and {len(ranked) - len(points)} more: --all shows them")
+    return printed
 
 
 def columns(results: SweepResults, points: Sequence[PointResult]) -> list[Column]:
     """All columns that say something, in their order on the screen."""
     ranks = {point.index: str(place + 1) for place, point in enumerate(results.ranked()) if point.is_complete}
-    made = [Column("#", tuple(ranks.get(point.index, "") for point in points), 0, is_number=True)]
     name_rank = 0 if results.is_search else 90  # a grid's names say what the columns beside them say
-    made.append(Column("point", tuple(_clean(point.name) for point in points), name_rank))
+    every = [Column("#", tuple(ranks.get(point.index, "") for point in points), 0, is_number=True)]
+    every.append(Column("point", tuple(_clean(point.name) for point in points), name_rank))
     for place, (key, title) in enumerate(zip(results.keys, formatting.short_keys(results.keys), strict=True)):
         cells = tuple(formatting.cut(_clean(formatting.value(point.values.get(key, ""))), MAX_CELL) for point in points)
-        made.append(Column(title, cells, 30 + min(place, 9)))
+        every.append(Column(title, cells, 30 + min(place, 9)))
     for place, objective in enumerate(results.objectives):
         cells = tuple(_objective(point, place) for point in points)
-        made.append(Column(metric_name(objective.name), cells, 1, is_number=True))
+        every.append(Column(metric_name(objective.name), cells, 1, is_number=True))
     for place, name in enumerate(_metrics(results)):
-        made.append(_numbers(metric_name(name), name, points, 50 + place))
-    made.append(Column("epochs", tuple(map(_epochs, points)), 40, is_number=True))
+        every.append(_numbers(metric_name(name), name, points, 50 + place))
+    every.append(Column("epochs", tuple(map(_epochs, points)), 40, is_number=True))
     speeds = [point.numbers.get("images_per_s") for point in points]
-    made.append(Column("images/s", tuple(f"{speed:.1f}" if speed else "" for speed in speeds), 70, is_number=True))
+    every.append(Column("images/s", tuple(f"{speed:.1f}" if speed else "" for speed in speeds), 70, is_number=True))
     seconds = [point.numbers.get("seconds") for point in points]
-    made.append(Column("time", tuple(formatting.duration(s) if s else "" for s in seconds), 71, is_number=True))
-    made.append(Column("state", tuple(point.state for point in points), 2))
-    return [column for column in made if any(column.cells)]
+    every.append(Column("time", tuple(formatting.duration(s) if s else "" for s in seconds), 71, is_number=True))
+    every.append(Column("state", tuple(point.state for point in points), 2))
+    return [column for column in every if any(column.cells)]
 
 
-def fitting(found: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
+def fitting(every: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
     """The columns that fit side by side, and those that do not."""
-    kept, left_out = list(found), list[Column]()
-    while sum(column.width + GAP for column in kept) - GAP > width:
+    kept = list(every)
+    while sum(column.width + formatting.COLUMN_GAP for column in kept) - formatting.COLUMN_GAP > width:
         last = max(kept, key=lambda column: column.rank)
         if last.rank < 3:  # the least that a table must have: its lines are cut
             break
         kept.remove(last)
-        left_out.append(last)
-    return kept, [column for column in found if column in left_out]
+    return kept, [column for column in every if column not in kept]
 
 
 def as_csv(results: SweepResults) -> str:
@@ -116,8 +109,9 @@ def _metrics(results: SweepResults) -> list[str]:
 
 
 def _numbers(title: str, name: str, points: Sequence[PointResult], rank: int) -> Column:
-    found = [point.numbers.get(name) for point in points]
-    return Column(title, tuple("" if number is None else formatting.number(number) for number in found), rank, True)
+    numbers = [point.numbers.get(name) for point in points]
+    cells = tuple("" if number is None else formatting.number(number) for number in numbers)
+    return Column(title, cells, rank, is_number=True)
 
 
 def _objective(point: PointResult, place: int) -> str:
@@ -136,11 +130,3 @@ def _epochs(point: PointResult) -> str:
 
 def _clean(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def _padded(column: Column, cell: str) -> str:
-    return cell.rjust(column.width) if column.is_number else cell.ljust(column.width)
-
-
-def _line(cells: Sequence[str], width: int) -> str:
-    return formatting.cut((" " * GAP).join(cells).rstrip(), width)

@@ -11,11 +11,11 @@ from yoloscale.backends.status import status, statuses
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events
-from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.sweep import launchers
 from yoloscale.sweep.launchers import SweepLauncher
+from yoloscale.sweep.problems import attempt
 from yoloscale.sweep.search.submit import queued
 from yoloscale.system.waiting import wait_until
 
@@ -31,19 +31,21 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
     ConfigError if there is nothing to cancel, or a scheduler does not answer.
     """
     here, points = launchers.alive(sweep), sweep.runs()  # read once: those of a search become more
-    active = [(run, found) for run, found in zip(points, statuses(points), strict=True) if found.is_taken]
+    active = [(run, now) for run, now in zip(points, statuses(points), strict=True) if now.is_taken]
     asking = [*queued(sweep).values()]
     if not active and not here and not asking:
         raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: nothing of it is queued or runs", "`yoloscale status`"))
     deadline = time.monotonic() + timeout_s
     for launcher in here:
         launcher.request.touch()
-    waiting = [(run, found.job) for run, found in active if found.job is not None and found.state == "pending"]
-    training = [(run, found.job) for run, found in active if found.job is None or found.state != "pending"]
+    waiting = [(run, now.job) for run, now in active if now.job is not None and now.state == "pending"]
+    training = [(run, now.job) for run, now in active if now.job is None or now.state != "pending"]
     with _frozen(here) if at_once else nullcontext():
         for run, job in training:  # on record first: launchers look there for why they are stopped
-            if at_once and job is None:
-                _kill(run)
+            if at_once and job is None:  # as `yoloscale cancel RUN --now`, if it still goes on
+                outcome = attempt(cancel, run, at_once=True)
+                if isinstance(outcome, ConfigError) and status(run).is_active:
+                    raise outcome
                 continue
             events.append(run, events.Cancelled())
             if not at_once:
@@ -53,13 +55,16 @@ def cancel_points(sweep: SweepDirectory, *, at_once: bool = False, timeout_s: fl
     for run, job in waiting:
         record_cancel(run, job)
     runs = [run for run, _ in active]
-    poll_s = POLL_S if any(found.job is not None for _, found in active) else LOCAL_POLL_S
-    wait_until(lambda: not (_active(runs) or launchers.alive(sweep)), deadline - time.monotonic(), poll_s)
-    return len(active) + len(asking), _active(runs)
+    poll_s = POLL_S if any(now.job is not None for _, now in active) else LOCAL_POLL_S
+    left = len(runs)
 
+    def have_ended() -> bool:
+        nonlocal left
+        left = sum(status.is_active for status in statuses(runs))
+        return not left and not launchers.alive(sweep)
 
-def _active(runs: Sequence[RunDirectory]) -> int:
-    return sum(found.is_active for found in statuses(runs))
+    wait_until(have_ended, deadline - time.monotonic(), poll_s)
+    return len(active) + len(asking), left
 
 
 @contextmanager
@@ -72,12 +77,3 @@ def _frozen(here: Sequence[SweepLauncher]) -> Iterator[None]:
     finally:
         for launcher in here:
             launcher.kill()
-
-
-def _kill(run: RunDirectory) -> None:
-    """As `yoloscale cancel RUN --now`, if it still goes on."""
-    try:
-        cancel(run, at_once=True)
-    except ConfigError:
-        if status(run).is_active:
-            raise

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.backends.check import validate
-from yoloscale.backends.run_lock import RunLock, lock
+from yoloscale.backends.run_lock import lock
 from yoloscale.config.compose.flags import split
 from yoloscale.config.compose.hydra import assignments
 from yoloscale.config.freeze import freeze, load
@@ -27,8 +27,8 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.runs.sweep_directory import SweepDirectory, read, write
 from yoloscale.sweep.directory import take
-from yoloscale.sweep.prepare import needs
-from yoloscale.sweep.problems import gathered
+from yoloscale.sweep.prepare import once_per_need, with_origin
+from yoloscale.sweep.problems import all_right, attempt
 from yoloscale.sweep.search.ready import anchored
 from yoloscale.sweep.search.recorded import retyped
 from yoloscale.sweep.search.search import open_search
@@ -45,14 +45,17 @@ def changed_settings(tokens: Sequence[str], frozen: SweepConfig) -> tuple[SweepC
     the sweep are finished as they were. Raises ConfigError for anything else.
     """
     line = split(tokens)
-    given = dict(assignments(line))
+    values = dict(assignments(line))
     instead = (
         "points are compared, and some may be finished: resume one by itself, SWEEP/POINT, or type the sweep's own "
+        "command with it, and the same name= for where they run, another one else"
     )
-    instead += "command with it, and the same name= for where they run, another one else"
-    taken = {key: key in CHANGEABLE or is_free(key) or key.partition(".")[0] == "data" for key in given}
-    problems = [Problem(key, "beside the name of a sweep", instead) for key in given if not taken[key]]
-    settings = {key: value for key, value in given.items() if key in CHANGEABLE}
+    problems = [
+        Problem(key, "beside the name of a sweep", instead)
+        for key in values
+        if not (key in CHANGEABLE or is_free(key) or key.partition(".")[0] == "data")
+    ]
+    settings = {key: value for key, value in values.items() if key in CHANGEABLE}
     problems += [
         Problem(key, f"{value}", "write at least 1, or null for no limit")
         for key, value in settings.items()
@@ -76,27 +79,18 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
     if swept := [key for key in map(anew.key_of, words) if key in _swept(sweep)]:
         raise ConfigError([Problem(key, "what the points differ in", "leave it out") for key in swept])
     say, bases = once(say), [sweep.base] if sweep.base.exists() else []
-    found, done = list[Config | ConfigError](), dict[str, Config | ConfigError]()
-    seen = [FrozenState.of(run) for run in runs]
-    asked_of_runs = (_asked(run, state.config, words) for run, state in zip(runs, seen, strict=True))
-    for config in [*asked_of_runs, *(_asked_of_base(load(base), words) for base in bases)]:
-        if isinstance(config, Config):
-            key = needs(config)
-            if key not in done:
-                done[key] = _prepared(config, say)
-            config = _with_findings(config, done[key])
-        found.append(config)
-    with _locked(sweep, runs) as taken:
-        now = [FrozenState.now(run, state) or state for run, state in zip(runs, seen, strict=True)]
-        checked = [_checked(run, state.config, config) for run, state, config in zip(runs, now, found, strict=False)]
-        checked += [_checked_base(base, config) for base, config in zip(bases, found[len(runs) :], strict=True)]
-        problems = [each.problems if isinstance(each, ConfigError) else () for each in checked]
-        if told := gathered(problems, [*(run.name for run in runs), *("the points to come" for _ in bases)]):
-            raise ConfigError(told)
-        configs, keys = [each for each in checked if isinstance(each, Config)], list(map(anew.key_of, words))
-        for each, state, config in zip(taken, now, configs, strict=False):
-            typed = [*anew.without(anew.typed_for(each.run), keys), *words]
-            move(each.run, state.config, config, typed, say, by_resume=True)
+    look, states = once_per_need(lambda config: prepare(config, say)), [FrozenState.of(run) for run in runs]
+    outcomes = [attempt(_of_run, run, state, words, look) for run, state in zip(runs, states, strict=True)]
+    outcomes_to_come = [attempt(_to_come, base, words, look) for base in bases]
+    with _locked(sweep, runs):
+        states = [FrozenState.now(run, state) or state for run, state in zip(runs, states, strict=True)]
+        checked = [attempt(_checked, *each) for each in zip(runs, states, outcomes, strict=True)]
+        checked += [attempt(_checked_base, base, config) for base, config in zip(bases, outcomes_to_come, strict=True)]
+        names = [*(run.name for run in runs), *("the points to come" for _ in bases)]
+        configs, keys = all_right(checked, names), list(map(anew.key_of, words))
+        for run, state, config in zip(runs, states, configs, strict=False):
+            typed = [*anew.without(anew.typed_for(run), keys), *words]
+            move(run, state.config, config, typed, say, by_resume=True)
         for base, config in zip(bases, configs[len(runs) :], strict=True):
             freeze(config, base)
         record = read(sweep)
@@ -105,23 +99,18 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
 
 
 @contextmanager
-def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[list[RunLock]]:
+def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[None]:
     """Take the sweep and all of these runs. Raises ConfigError that names each of them that somebody else has."""
     with ExitStack() as stack:
         stack.enter_context(_room_for_files(len(runs)))
         stack.enter_context(take(sweep))
-        taken, problems = list[RunLock](), list[Sequence[Problem]]()
-        for run in runs:
+
+        def hold(run: RunDirectory) -> None:
             run.job.mkdir(exist_ok=True)
-            try:
-                taken.append(lock(run))
-                stack.callback(taken[-1].release)
-                problems.append(())
-            except ConfigError as error:
-                problems.append(error.problems)
-        if told := gathered(problems, [run.name for run in runs]):
-            raise ConfigError(told)
-        yield taken
+            stack.callback(lock(run).release)
+
+        all_right([attempt(hold, run) for run in runs], [run.name for run in runs])
+        yield
 
 
 @contextmanager
@@ -131,12 +120,12 @@ def _room_for_files(count: int) -> Iterator[None]:
     Raises ConfigError if the machine does not allow so many.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count + _OWN_FILES
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        found = f"{count} points, for which {wanted} files are open at once; {hard} may be here (`ulimit -Hn`)"
+    needed = count + _OWN_FILES
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        found = f"{count} points, for which {needed} files are open at once; {hard} may be here (`ulimit -Hn`)"
         raise ConfigError(Problem("SWEEP", found, "raise that limit, or type this on a machine that allows more"))
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     try:
         yield
     finally:
@@ -151,48 +140,29 @@ def _swept(sweep: SweepDirectory) -> set[str]:
     return chosen | {each.key for each in searched}
 
 
-def _asked(run: RunDirectory, frozen: Config, words: Sequence[str]) -> Config | ConfigError:
-    try:
-        config = asked(run, frozen, words)
-        return ConfigError(problems) if (problems := validate(config)) else config
-    except ConfigError as error:
-        return error
+def _of_run(run: RunDirectory, state: FrozenState, words: Sequence[str], look: Callable[[Config], Config]) -> Config:
+    config = asked(run, state.config, words)
+    if problems := validate(config):
+        raise ConfigError(problems)
+    return with_origin(config, look(config))
 
 
-def _asked_of_base(frozen: Config, words: Sequence[str]) -> Config | ConfigError:
-    try:
-        return changed(frozen, words, lambda: "start another sweep:\nyoloscale train -m …", Done())
-    except ConfigError as error:
-        return error
+def _to_come(base: Path, words: Sequence[str], look: Callable[[Config], Config]) -> Config:
+    config = changed(load(base), words, lambda: "start another sweep:\nyoloscale train -m …", Done())
+    return with_origin(config, look(config))
 
 
-def _prepared(config: Config, say: Say) -> Config | ConfigError:
-    try:
-        return prepare(config, say)
-    except ConfigError as error:
-        return error
-
-
-def _with_findings(config: Config, prepared: Config | ConfigError) -> Config | ConfigError:
-    if isinstance(prepared, ConfigError):
-        return prepared
-    found = prepared.origin
-    origin = replace(config.origin, folder=found.folder, dataset=found.dataset, opened=found.opened)
-    return replace(config, origin=origin)
-
-
-def _checked_base(base: Path, config: Config | ConfigError) -> Config | ConfigError:
+def _checked(run: RunDirectory, state: FrozenState, config: Config | ConfigError) -> Config:
     if isinstance(config, ConfigError):
-        return config
-    found = moved(load(base), config, Done())
-    if different := differences(found, config):
-        told = "the points to come are trained on the dataset that the others were"
-        return ConfigError([Problem(key, f"{new} instead of {old}", told) for key, old, new in different])
-    return found
+        raise config
+    return moved_run(run, state.config, config, by_resume=True)
 
 
-def _checked(run: RunDirectory, frozen: Config, config: Config | ConfigError) -> Config | ConfigError:
-    try:
-        return config if isinstance(config, ConfigError) else moved_run(run, frozen, config, by_resume=True)
-    except ConfigError as error:
-        return error
+def _checked_base(base: Path, config: Config | ConfigError) -> Config:
+    if isinstance(config, ConfigError):
+        raise config
+    moved_config = moved(load(base), config, Done())
+    if different := differences(moved_config, config):
+        instead = "the points to come are trained on the dataset that the others were"
+        raise ConfigError([Problem(key, f"{new} instead of {old}", instead) for key, old, new in different])
+    return moved_config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +29,7 @@ from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
 from yoloscale.sweep.effects import same_training, say_remarks
 from yoloscale.sweep.grammar.names import folder_names
 from yoloscale.sweep.grammar.points import Point
-from yoloscale.sweep.problems import gathered
+from yoloscale.sweep.problems import all_right, gathered
 from yoloscale.sweep.slots import Slots, plan_slots
 from yoloscale.sweep.unfinished import unfinished
 from yoloscale.system.machine import Machine, this_machine
@@ -66,19 +66,16 @@ class ConfiguredSweep:
     @property
     def default_name(self) -> str:
         """`<model>-<dataset>-sweep`, less what the points differ in."""
-        models = {each.composed.model.name for each in self.points}
-        datasets = {each.composed.data.name for each in self.points}
-        model = "".join(models) if len(models) == 1 else ""
-        dataset = "".join(datasets) if len(datasets) == 1 else ""
         first = self.points[0].composed
-        said = replace(first, model=replace(first.model, name=model), data=replace(first.data, name=dataset))
-        return f"{default_name(said)}-sweep" if model or dataset else "sweep"
+        model = first.model.name if len({each.composed.model.name for each in self.points}) == 1 else ""
+        dataset = first.data.name if len({each.composed.data.name for each in self.points}) == 1 else ""
+        common = replace(first, model=replace(first.model, name=model), data=replace(first.data, name=dataset))
+        return f"{default_name(common)}-sweep" if model or dataset else "sweep"
 
     @property
     def slots(self) -> Slots:
         """How many points train at a time on this machine. Raises ConfigError as `plan_slots` does."""
-        first = self.points[0]
-        cluster = replace(first.config.cluster, gpus=first.composed.cluster.gpus)
+        cluster = replace(self.first.cluster, gpus=self.points[0].composed.cluster.gpus)
         visible = os.environ.get(VISIBLE_GPUS)
         return plan_slots(cluster, self.machine, parallel=self.first.sweep.parallel, visible=visible)
 
@@ -93,16 +90,10 @@ def configure_all(
     """Compose, resolve and validate every point. Raises ConfigError with the problems of all of them.
 
     What is left open is decided by this machine, or, if there is a sweep of that name, as it was when that was frozen.
-    `say` gets each remark once.
-
-    Args:
-        are_probes: of a search: two that train the same are no fault then, and they are not what is submitted.
+    `say` gets each remark once. Probes of a search may train the same, and are not what is submitted.
     """
     machine, names, say = machine or this_machine(), folder_names(points), once(say)
-    found = compose_each([point.tokens for point in points], task_of, say)
-    composed = [config for config in found if isinstance(config, Config)]
-    if len(composed) < len(found):
-        raise ConfigError(gathered([_problems(config) for config in found], names))
+    composed = all_right(compose_each([point.tokens for point in points], task_of, say), names)
     folder = Path(_common(composed, "paths.runs", lambda config: config.paths.runs)).expanduser().absolute()
     name = _common(composed, "name", lambda config: config.name)
     first = composed[0]
@@ -111,20 +102,23 @@ def configure_all(
     goes_on = name is not None and is_sweep(folder / name)
     configured, known = [], Sections()
     for point, folder_name, config in zip(points, names, composed, strict=True):
-        frozen = _frozen(folder / str(name) / folder_name, known) if goes_on else None
+        path = RunDirectory(folder / str(name) / folder_name).config
+        frozen = load_own(path, known) if goes_on and path.exists() else None
         configured.append(ConfiguredPoint(point, folder_name, config, resolved(config, frozen, machine)))
     of_logger = _of_loggers()
-    found_problems = [[*never_typed(each.composed), *validate(each.config, machine, of_logger)] for each in configured]
-    of_all = [*_settings(composed[0].sweep, composed[0].cluster)]
+    of_points = [[*never_typed(each.composed), *validate(each.config, machine, of_logger)] for each in configured]
+    problems = list(_settings(first.sweep, first.cluster))
     if not are_probes:
-        of_all += _site(configured, SweepDirectory(folder / str(name)) if goes_on else None, say)
-    told = [*of_all, *gathered(found_problems, names)]
-    problems = told or [*_other_clusters(configured), *_same(configured)]
+        problems += _site(configured, SweepDirectory(folder / str(name)) if goes_on else None, say)
+    problems += gathered(of_points, names)
+    problems = problems or [*_other_clusters(configured), *_same(configured)]
     if not problems and not goes_on and not are_probes:  # what an earlier version began goes on
         problems = same_training([each.config for each in configured], names)
     if problems:
         raise ConfigError(problems)
-    _remark(configured, say)
+    swept = {choice.key for point in points for choice in point.swept}
+    typed = {key for point in points for key in typed_keys(point.tokens)}
+    say_remarks((each.config for each in configured), swept, typed, say)
     sweep = ConfiguredSweep(folder, name, tuple(configured), machine)
     if sweep.first.cluster.is_here:
         _ = sweep.slots
@@ -139,47 +133,43 @@ def resolved(composed: Config, frozen: Config | None, machine: Machine) -> Confi
     backend = registry.of(composed.cluster)
     composed = composed if backend is None else backend.complete(composed)
     composed = with_variables(composed, frozen, in_sweep=True)
-    found = resolve(composed if frozen is None else adopt(_as_rounded_in(frozen, composed), frozen), machine)
-    if found.cluster.is_here and found.cluster.device is Device.cuda:
-        found = replace(found, cluster=replace(found.cluster, gpus=None))
-    return found
+    config = resolve(composed if frozen is None else adopt(_as_rounded_in(frozen, composed), frozen), machine)
+    if config.cluster.is_here and config.cluster.device is Device.cuda:
+        config = replace(config, cluster=replace(config.cluster, gpus=None))
+    return config
 
 
 def _as_rounded_in(frozen: Config, composed: Config) -> Config:
     """The config with floats as frozen where rounding is all that differs: ranges were counted in binary fractions."""
-    pairs = {field.name: (getattr(frozen, field.name), getattr(composed, field.name)) for field in fields(composed)}
-    return replace(composed, **{name: old for name, (old, new) in pairs.items() if _is_rounded(old, new)})
+    pairs = [(field.name, getattr(frozen, field.name), getattr(composed, field.name)) for field in fields(composed)]
+    return replace(composed, **{name: old for name, old, new in pairs if _is_rounded(old, new)})
 
 
 def _is_rounded(old: object, new: object) -> bool:
     return isinstance(old, float) and isinstance(new, float) and old != new and f"{old:.12g}" == f"{new:.12g}"
 
 
-def _settings(sweep: SweepConfig, cluster: ClusterConfig) -> list[Problem]:
+def _settings(sweep: SweepConfig, cluster: ClusterConfig) -> Iterator[Problem]:
     """Problems of what is said of the sweep as a whole."""
-    problems = []
     if not cluster.is_here and sweep.parallel is not None:
-        instead = f"write cluster.array_parallelism={sweep.parallel}"
-        problems.append(
-            Problem("sweep.parallel", f"{sweep.parallel} with cluster.launcher={cluster.launcher}", instead)
-        )
+        found = f"{sweep.parallel} with cluster.launcher={cluster.launcher}"
+        yield Problem("sweep.parallel", found, f"write cluster.array_parallelism={sweep.parallel}")
     if cluster.is_here and cluster.nodes > 1:
         instead = "write cluster=slurm, or start one run after the other"
-        problems.append(Problem("cluster.nodes", f"{cluster.nodes} for points on this machine", instead))
+        yield Problem("cluster.nodes", f"{cluster.nodes} for points on this machine", instead)
     if sweep.max_failures is not None and sweep.max_failures < 1:
-        problems.append(Problem("sweep.max_failures", f"{sweep.max_failures}", "write at least 1, or leave it out"))
-    return problems
+        yield Problem("sweep.max_failures", f"{sweep.max_failures}", "write at least 1, or leave it out")
 
 
 def _of_loggers() -> Callable[[LoggerConfig], list[Problem]]:
     """`logger_problems`, asked once of each group: most points have the same."""
-    told = dict[str, list[Problem]]()
+    problems = dict[str, list[Problem]]()
 
     def of_logger(logger: LoggerConfig) -> list[Problem]:
         key = repr(logger)
-        if key not in told:
-            told[key] = logger_problems(logger)
-        return told[key]
+        if key not in problems:
+            problems[key] = logger_problems(logger)
+        return problems[key]
 
     return of_logger
 
@@ -193,35 +183,18 @@ def _site(points: Sequence[ConfiguredPoint], begun: SweepDirectory | None, say: 
     return backend.check_site(first, say, points=len(points) if begun is None else len(unfinished(begun)))
 
 
-def _remark(points: Sequence[ConfiguredPoint], say: Say) -> None:
-    swept = {choice.key for each in points for choice in each.point.swept}
-    typed = {key for each in points for key in typed_keys(each.point.tokens)}
-    say_remarks((each.config for each in points), swept, typed, say)
-
-
-def _frozen(folder: Path, known: Sections) -> Config | None:
-    path = RunDirectory(folder).config
-    return load_own(path, known) if path.exists() else None
-
-
-def _problems(found: Config | ConfigError) -> Sequence[Problem]:
-    return found.problems if isinstance(found, ConfigError) else ()
-
-
 def _common(configs: Sequence[Config], key: str, value: Callable[[Config], _Value]) -> _Value:
     values = dict.fromkeys(map(value, configs))
     if len(values) > 1:
-        shown = ", ".join(map(repr, list(values)[:3]))
-        raise ConfigError(Problem(key, f"{shown}: the points differ in it", "give all points of a sweep the same one"))
+        found = f"{', '.join(map(repr, list(values)[:3]))}: the points differ in it"
+        raise ConfigError(Problem(key, found, "give all points of a sweep the same one"))
     return next(iter(values))
 
 
 def _other_clusters(points: Sequence[ConfiguredPoint]) -> list[Problem]:
     """Settings of the cluster group that recipes or interpolations gave to some points only."""
     first = points[0]
-    for each in points[1:]:
-        if each.composed.cluster == first.composed.cluster:
-            continue
+    for each in (each for each in points[1:] if each.composed.cluster != first.composed.cluster):
         like_first = replace(each.composed, cluster=first.composed.cluster)
         key, there, here = differences(like_first, each.composed)[0]
         instead = "give it one value: all points run in the same way, on SLURM as one job array; start a sweep for each"
@@ -234,9 +207,9 @@ def _same(points: Sequence[ConfiguredPoint]) -> list[Problem]:
     alike = defaultdict[str, list[ConfiguredPoint]](list)
     for each in points:
         alike[repr(each.config)].append(each)
-    found = []
+    problems = []
     for one, other, *_ in (same for same in alike.values() if len(same) > 1):
-        typed = " ".join(choice.token for choice in other.point.swept)
-        said = " ".join(choice.token for choice in one.point.swept)
-        found.append(Problem("--multirun", f"{typed} is the same run as {said}", "leave one of them out"))
-    return found[:3]
+        words, earlier_words = (" ".join(choice.token for choice in each.point.swept) for each in (other, one))
+        found = f"{words} is the same run as {earlier_words}"
+        problems.append(Problem("--multirun", found, "leave one of them out"))
+    return problems[:3]

@@ -33,25 +33,22 @@ def folder() -> Path:
 
 
 def lease(choose: Choose, identify: Callable[[str], str] = str) -> Lease | None:
-    """Lock GPUs; None if others have too many of them.
+    """Lock the GPUs that `choose` takes, given those that are busy; None if others have too many of them.
 
-    Args:
-        choose: GPUs to take, given those that are busy; None if there are too few.
-        identify: what a GPU is called whatever CUDA_VISIBLE_DEVICES says.
+    `identify`: what a GPU is called whatever CUDA_VISIBLE_DEVICES says.
     """
     busy = set[str]()
-    while (wanted := choose(busy)) is not None:
-        taken = list[int]()
-        for name in wanted:
+    while (gpus := choose(busy)) is not None:
+        descriptors = list[int]()
+        for name in gpus:
             descriptor = _lock(identify(name))
             if descriptor is None:
                 busy.add(name)
                 break
-            taken.append(descriptor)
+            descriptors.append(descriptor)
         else:
-            return Lease(wanted, tuple(taken))
-        for descriptor in taken:
-            os.close(descriptor)
+            return Lease(gpus, tuple(descriptors))
+        Lease(gpus, tuple(descriptors)).release()
     return None
 
 
@@ -64,18 +61,17 @@ def physical(name: str) -> str:
     try:
         pynvml.nvmlInit()
         try:
-            found = pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(int(name)))
+            uuid = pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(int(name)))
         finally:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError:
         return name
-    return found if isinstance(found, str) else str(found.decode())
+    return uuid if isinstance(uuid, str) else str(uuid.decode())
 
 
 def _lock(identity: str) -> int | None:
-    where = folder()
-    where.mkdir(mode=0o700, exist_ok=True)
-    file = where / f"{re.sub(r'[^A-Za-z0-9-]', '-', identity)}.lock"
+    folder().mkdir(mode=0o700, exist_ok=True)
+    file = folder() / f"{re.sub(r'[^A-Za-z0-9-]', '-', identity)}.lock"
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     if try_lock(descriptor) is False:
         os.close(descriptor)

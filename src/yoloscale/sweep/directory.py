@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.sweep_directory import SweepDirectory
@@ -34,9 +32,7 @@ class TakenSweep:
     def __enter__(self) -> TakenSweep:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
@@ -46,38 +42,23 @@ def take(directory: SweepDirectory, patience_s: float = PATIENCE_S) -> TakenSwee
     Where the file system has no locks, two commands at once are not kept apart.
     """
     if (taken := wait_until(lambda: _taken(directory), patience_s, _POLL_S)) is None:
-        raise ConfigError(_in_use(directory))
+        found = f"sweep {directory.name!r} is being frozen or submitted by another command: {directory.path}"
+        instead = "type it again when that has ended, or give another name="
+        raise ConfigError(Problem("name", found, instead))
     return taken
 
 
 def _taken(directory: SweepDirectory) -> TakenSweep | None:
     """The lock; None while another has it, or where who had it has removed the folder, and the lock with it."""
+    directory.job.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        descriptor = _open(directory)
-    except FileNotFoundError:
-        directory.job.mkdir(parents=True, exist_ok=True)
-        descriptor = _open(directory)
-    try:
-        if try_lock(descriptor) is not False and _is_open(directory.lock, descriptor):
+        if try_lock(descriptor) is not False and os.path.samestat(directory.lock.stat(), os.fstat(descriptor)):
             return TakenSweep(directory, descriptor)
+    except FileNotFoundError:
+        pass
     except OSError:
         os.close(descriptor)
         raise
     os.close(descriptor)
     return None
-
-
-def _is_open(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _open(directory: SweepDirectory) -> int:
-    return os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
-
-
-def _in_use(directory: SweepDirectory) -> Problem:
-    found = f"sweep {directory.name!r} is being frozen or submitted by another command: {directory.path}"
-    return Problem("name", found, "type it again when that has ended, or give another name=")

@@ -9,7 +9,9 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from yoloscale.config.check.effects import NoEffect, canonical, remarks, without_effect
+from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.compose.many import compose_each
+from yoloscale.config.locations import configs_folder
 from yoloscale.config.schema import Config
 from yoloscale.errors import Problem
 from yoloscale.launch.configure import task_of
@@ -23,23 +25,23 @@ if TYPE_CHECKING:
 MAX_TRIED = 64  # combinations of values that may give an argument an effect; of more, it is taken to have one
 
 
+def own_groups() -> frozenset[str]:
+    """Keys that choose among shipped configs: their values are composed in all combinations."""
+    return frozenset(read_catalog([configs_folder()]).groups)
+
+
 def composable(points: Sequence[Point]) -> list[Config]:
     """The configs of those points that can be composed."""
-    found = compose_each([point.tokens for point in points], task_of)
-    return [config for config in found if isinstance(config, Config)]
+    outcomes = compose_each([point.tokens for point in points], task_of)
+    return [config for config in outcomes if isinstance(config, Config)]
 
 
 def same_training(configs: Sequence[Config], names: Sequence[str]) -> list[Problem]:
-    """Problems of points that differ in arguments without effect only, so that they train the same twice.
-
-    Args:
-        configs: of every point.
-        names: what the points are called.
-    """
+    """Problems of points, by their names, that differ in arguments without effect only: they train the same twice."""
     reasons = [without_effect(config) for config in configs]
     alike = defaultdict[str, list[int]](list)
-    for index, (config, found) in enumerate(zip(configs, reasons, strict=True)):
-        alike[repr(canonical(config, found))].append(index)
+    for index, config in enumerate(configs):
+        alike[repr(canonical(config, reasons[index]))].append(index)
     problems: list[list[Problem]] = [[] for _ in configs]
     for indices in (same for same in alike.values() if len(same) > 1):
         for index in indices:
@@ -58,15 +60,13 @@ def useless(space: Space, configs: Sequence[Config]) -> tuple[list[Problem], lis
     problems, lines = list[Problem](), list[str]()
     for dimension in space.dimensions:
         key = dimension.key
-        having = [found[key] for found in reasons if key in found]
-        if not having:
-            continue
-        if len(having) == len(reasons) and not _has_effect(space, key, having):
-            if having[0].is_by_steps:
-                lines.append(_by_steps(key, having[0]))
-                continue
-            problems.append(_swept(key, having[0], "searched"))
-        elif reason := _of_a_list(space, having):
+        own = [by_key[key] for by_key in reasons if key in by_key]
+        if own and len(own) == len(reasons) and not _has_effect(space, key, own):
+            if own[0].is_by_steps:
+                lines.append(_by_steps(key, own[0]))
+            else:
+                problems.append(_swept(key, own[0], "searched"))
+        elif reason := _of_a_list(space, own):
             lines.append(f"{key}: at some points no effect {reason.because}; {reason.instead}")
     return problems, lines
 
@@ -110,8 +110,8 @@ def _has_effect(space: Space, key: str, reasons: Sequence[NoEffect]) -> bool:
             return True
         first = space.first()
         tried = [{**first, **dict(zip(values, chosen, strict=True))} for chosen in product(*values.values())]
-        found = [without_effect(config) for config in composable([space.point(0, each) for each in tried])]
-        if not all(key in each for each in found):
+        by_key = [without_effect(config) for config in composable([space.point(0, each) for each in tried])]
+        if not all(key in each for each in by_key):
             return True
-        reasons = [each[key] for each in found]
+        reasons = [each[key] for each in by_key]
     return False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, SweepReco
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep, resolved
 from yoloscale.sweep.directory import TakenSweep, take
 from yoloscale.sweep.grammar.points import Point
-from yoloscale.sweep.problems import gathered
+from yoloscale.sweep.problems import all_right, attempt
 from yoloscale.system.files import first_free, is_part, make_first_free, write_whole
 from yoloscale.system.formatting import another
 from yoloscale.system.remarks import Say, once, silent
@@ -40,24 +41,40 @@ def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str], say: Say = silent) 
     makes them others. Raises ConfigError if the folder holds something else, another sweep, or points of another
     config.
     """
+    with ExitStack() as after_error:
+        taken = after_error.enter_context(take_folder(sweep))
+        if taken.is_new:
+            with removed_if_it_fails(taken.directory):
+                _freeze_new(taken.directory, sweep, typed)
+        else:
+            _take_up(taken.directory, sweep, say)
+        name_gpus(sweep, taken.directory)
+        after_error.pop_all()
+    return taken
+
+
+def take_folder(sweep: ConfiguredSweep) -> TakenSweep:
+    """Make the sweep's folder if it is not there, and lock it. Raises ConfigError if it holds something else."""
     if sweep.name is None:
         directory = SweepDirectory(make_first_free(sweep.directory(sweep.default_name).path))
     else:
         directory = sweep.directory(sweep.name)
         refuse_if_foreign(directory)  # before the lock is written into it, and again under the lock
-    taken = take(directory)
-    try:
+    with ExitStack() as after_error:
+        taken = after_error.enter_context(take(directory))
+        refuse_if_foreign(directory)
         taken.is_new = not is_sweep(directory.path)
-        if taken.is_new:
-            refuse_if_foreign(directory)
-            with removed_if_it_fails(directory):
-                _freeze_new(directory, sweep, typed)
-        else:
-            _take_up(directory, sweep, say)
-    except BaseException:
-        taken.release()
-        raise
+        after_error.pop_all()
     return taken
+
+
+def name_gpus(sweep: ConfiguredSweep, directory: SweepDirectory) -> None:
+    """Put down which of the visible GPUs points on this machine share out among them, unless it is all."""
+    gpus = sweep.points[0].composed.cluster.gpus
+    if sweep.first.cluster.is_here and gpus is None:
+        directory.gpus.unlink(missing_ok=True)
+    elif sweep.first.cluster.is_here:
+        write_whole(directory.gpus, json.dumps(gpus))
 
 
 @contextmanager
@@ -93,9 +110,9 @@ def say_not_compared(sweep: ConfiguredSweep, say: Say) -> None:
     if sweep.name is None:
         return
     directory, say, known = sweep.directory(sweep.name), once(say), Sections()
-    going_on = [(directory.run(each.name), each) for each in sweep.points]
+    runs = [(directory.run(each.name), each) for each in sweep.points]
     paths = [(directory.base, sweep.points[0])]
-    paths += [(run.config, each) for run, each in going_on if not run.result.exists()]
+    paths += [(run.config, each) for run, each in runs if not run.result.exists()]
     for path, each in paths:
         frozen = load_own(path, known) if path.exists() else each.config
         if (line := not_compared(frozen, each.config, of=f"sweep {directory.name!r}")) is not None:
@@ -104,9 +121,9 @@ def say_not_compared(sweep: ConfiguredSweep, say: Say) -> None:
 
 def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequence[str]) -> None:
     names = {each.name for each in sweep.points}
-    for leftover in _folders_in(directory):
-        if leftover.name not in names:
-            shutil.rmtree(leftover)  # of a command that was killed before its sweep was complete
+    for entry in directory.path.iterdir():
+        if entry.is_dir() and entry != directory.job and entry.name not in names:
+            shutil.rmtree(entry)  # of a command that was killed before its sweep was complete
     remove_search(directory)
     known: Entries = {}
     for each in sweep.points:
@@ -136,9 +153,8 @@ def _write_config(run: RunDirectory, config: Config, known: Entries) -> None:
 
 def _own_overrides(each: ConfiguredPoint) -> list[str]:
     """What would be typed to start the point by itself; the name typed, and `sweep`, are the sweep's."""
-    keys = [token.partition("=")[0].strip().lstrip("+") for token in each.point.tokens]
-    of_the_sweep = [key in ("name", "sweep") or key.startswith("sweep.") for key in keys]
-    return [token for token, is_left_out in zip(each.point.tokens, of_the_sweep, strict=True) if not is_left_out]
+    keys = [(token.partition("=")[0].strip().lstrip("+"), token) for token in each.point.tokens]
+    return [token for key, token in keys if key not in ("name", "sweep") and not key.startswith("sweep.")]
 
 
 def planned(config: Config, name: str) -> Config:
@@ -153,42 +169,42 @@ def planned(config: Config, name: str) -> Config:
 def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep, say: Say) -> None:
     known: Entries = {}
     moves = _moves(directory, sweep)
-    going_on = [(run, found) for run, _, found in moves if found is not None and not run.result.exists()]
-    for line in dict.fromkeys(line for run, found in going_on for line in said(load_own(run.config), found)):
+    going_on = [(run, config) for run, _, config in moves if config is not None and not run.result.exists()]
+    for line in dict.fromkeys(line for run, config in going_on for line in said(load_own(run.config), config)):
         say(f"sweep {directory.name!r} goes on with {line}")
-    for run, each, found in moves:
-        if found is None:
+    for run, each, config in moves:
+        if config is None:
             freeze_point(run, each, known)  # somebody removed it
         elif not events.exist(run):
-            _write_config(run, found, known)
+            _write_config(run, config, known)
         else:
-            _move_started(run, found)
+            _move_started(run, config)
     if moves:
         _sync_file_system(directory.path)
     change_settings(directory, sweep.first.sweep)
 
 
-def change_settings(directory: SweepDirectory, wanted: SweepConfig) -> None:
+def change_settings(directory: SweepDirectory, typed: SweepConfig) -> None:
     """Put down what the sweep goes on with of what may change: `parallel`, `max_failures`; the caller has taken it."""
     record = read(directory)
-    settings = replace(record.settings, parallel=wanted.parallel, max_failures=wanted.max_failures)
+    settings = replace(record.settings, parallel=typed.parallel, max_failures=typed.max_failures)
     if settings != record.settings:
         write(directory, replace(record, settings=settings))
 
 
-def _move_started(run: RunDirectory, wanted: Config) -> None:
+def _move_started(run: RunDirectory, config: Config) -> None:
     """Put down where a point goes on that was started before; one that is finished, or goes on now, stays as it is."""
     if run.result.exists():
         return
     run.job.mkdir(exist_ok=True)
     try:
-        taken = lock(run)
+        run_lock = lock(run)
     except ConfigError:
         return
     try:
-        move(run, load_own(run.config), wanted)
+        move(run, load_own(run.config), config)
     finally:
-        taken.release()
+        run_lock.release()
 
 
 def _moves(
@@ -200,24 +216,18 @@ def _moves(
     is not the same points.
     """
     _refuse_other_points(directory, sweep)
-    moves, problems = list[tuple[RunDirectory, ConfiguredPoint, "Config | None"]](), list[Sequence[Problem]]()
     known = Sections()
-    for each in sweep.points:
+
+    def move_of(each: ConfiguredPoint) -> tuple[RunDirectory, ConfiguredPoint, Config | None] | None:
         run = directory.run(each.name)
-        frozen = load_own(run.config, known) if run.config.exists() else None
-        found = frozen
-        try:
-            if frozen is not None:
-                wanted = planned(resolved(each.composed, frozen, sweep.machine), each.name)
-                found = gone_on(directory, frozen, wanted, run)
-            problems.append(())
-        except ConfigError as error:
-            problems.append(error.problems)
-        if frozen is None or found != frozen:
-            moves.append((run, each, found))
-    if told := gathered(problems, [each.name for each in sweep.points]):
-        raise ConfigError(told)
-    return moves
+        if not run.config.exists():
+            return run, each, None
+        frozen = load_own(run.config, known)
+        config = gone_on(directory, frozen, planned(resolved(each.composed, frozen, sweep.machine), each.name), run)
+        return None if config == frozen else (run, each, config)
+
+    moves = all_right([attempt(move_of, each) for each in sweep.points], [each.name for each in sweep.points])
+    return [move for move in moves if move is not None]
 
 
 def gone_on(directory: SweepDirectory, frozen: Config, wanted: Config, run: RunDirectory | None = None) -> Config:
@@ -227,23 +237,23 @@ def gone_on(directory: SweepDirectory, frozen: Config, wanted: Config, run: RunD
     """
     if replace(wanted, id=frozen.id) == frozen:
         return frozen
-    found = moved(frozen, wanted)
-    if problems := [another(*entry, of=f"sweep {directory.name!r}") for entry in differences(found, wanted)]:
+    config = moved(frozen, wanted)
+    if problems := [another(*entry, of=f"sweep {directory.name!r}") for entry in differences(config, wanted)]:
         raise ConfigError(problems)
-    if not is_automatic(found.batch):
-        plan(found)
+    if not is_automatic(config.batch):
+        plan(config)
     elif run is not None and (batch := done_by(run).batch) is not None:
-        plan(found, batch=batch)
-    return found
+        plan(config, batch=batch)
+    return config
 
 
 def _refuse_other_points(directory: SweepDirectory, sweep: ConfiguredSweep) -> None:
-    there, here = [point.name for point in read(directory).points], [each.name for each in sweep.points]
-    if set(there) == set(here):
+    there, here = (dict.fromkeys(each.name for each in points) for points in (read(directory).points, sweep.points))
+    if there.keys() == here.keys():
         return
-    parts = [("only there", [*dict.fromkeys(there)], set(here)), ("only here", here, set(there))]
-    said = [f"{where}: {_listed([name for name in names if name not in other])}" for where, names, other in parts]
-    found = f"sweep {directory.name!r} has other points; {'; '.join(said)}"
+    only_there = _listed([name for name in there if name not in here])
+    only_here = _listed([name for name in here if name not in there])
+    found = f"sweep {directory.name!r} has other points; only there: {only_there}; only here: {only_here}"
     raise ConfigError(Problem("name", found, "give another name=, or the same values to go on with it"))
 
 
@@ -261,10 +271,6 @@ def refuse_if_foreign(directory: SweepDirectory) -> None:
     if not directory.path.is_dir() or not all(_is_ours(directory, entry) for entry in directory.path.iterdir()):
         found = f"{directory.path} exists and is no sweep (it has no sweep.yaml)"
         raise ConfigError(Problem("name", found, "give another name="))
-
-
-def _folders_in(directory: SweepDirectory) -> list[Path]:
-    return [entry for entry in directory.path.iterdir() if entry.is_dir() and entry != directory.job]
 
 
 def remove_search(directory: SweepDirectory) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from yoloscale.backends.status import status, statuses
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status
+from yoloscale.sweep.unfinished import is_left
 from yoloscale.system.formatting import counted
+from yoloscale.system.remarks import Say, silent
 
 AGAIN_S = 2.0  # until a point that somebody else has is looked at again
 AGAIN_IN_JOB_S = 30.0  # a scheduler is asked for it
@@ -25,15 +27,13 @@ class GridSource:
     word of a person's.
     """
 
-    def __init__(
-        self, runs: Sequence[RunDirectory], say: Callable[[str], None] = lambda line: None, *, failed_only: bool = False
-    ) -> None:
+    def __init__(self, runs: Sequence[RunDirectory], say: Say = silent, *, failed_only: bool = False) -> None:
         listed = list(zip(runs, statuses(runs), strict=True))
-        chosen = [(run, found) for run, found in listed if _is_open(found, failed_only=failed_only)]
-        self.left_out = [found for _, found in listed if found.has_failed and not failed_only]
+        left = [(run, status) for run, status in listed if is_left(status, failed_only=failed_only)]
+        self.left_out = [status for _, status in listed if status.has_failed and not failed_only]
         self.total = len(listed)
-        self._said = {run.name: (found.state, found.attempt) for run, found in chosen}
-        self._fresh = deque(run for run, _ in chosen)
+        self._ends = {run.name: (status.state, status.attempt) for run, status in left}  # of before this launcher
+        self._fresh = deque(run for run, _ in left)
         self._elsewhere = deque[tuple[float, RunDirectory]]()
         self._say, self._has_said = say, False
 
@@ -62,19 +62,13 @@ class GridSource:
         """Whether all have been given, and nobody else has one."""
         return not self._fresh and not self._elsewhere
 
-    def ended(self, run: RunDirectory, found: Status) -> None:
-        """With an active status, somebody else has it."""
-        if found.is_active:
-            wait_s = AGAIN_S if found.job is None else AGAIN_IN_JOB_S
+    def ended(self, run: RunDirectory, status: Status) -> None:
+        """Come back to a point with an active status later: somebody else has it."""
+        if status.is_active:
+            wait_s = AGAIN_S if status.job is None else AGAIN_IN_JOB_S
             self._elsewhere.append((time.monotonic() + wait_s, run))
 
     def _is_over(self, run: RunDirectory) -> bool:
         """Whether another launcher has ended it since it was listed: what failed there is not tried again here."""
-        found = status(run, nobody)
-        return found.state in _OVER and not found.is_lost and (found.state, found.attempt) != self._said[run.name]
-
-
-def _is_open(found: Status, *, failed_only: bool) -> bool:
-    if failed_only:
-        return found.state == "failed"
-    return found.state != "finished" and not found.has_failed
+        now = status(run, nobody)
+        return now.state in _OVER and not now.is_lost and (now.state, now.attempt) != self._ends[run.name]

@@ -56,6 +56,11 @@ class SweepLauncher:
         """End it at once, if it is on this machine; points that it has are told to save and stop."""
         self._send(signal.SIGKILL)
 
+    def forget(self) -> None:
+        """Remove what is on record of it, and the request to stop."""
+        self.record.unlink(missing_ok=True)
+        self.request.unlink(missing_ok=True)
+
     def _send(self, number: signal.Signals) -> None:
         if self.is_here:
             with suppress(ProcessLookupError):
@@ -68,25 +73,25 @@ def on_record(sweep: SweepDirectory) -> Iterator[SweepLauncher]:
     alive(sweep)  # removes what is left of those that were killed
     host, pid = socket.gethostname(), os.getpid()
     name = f"launcher-{host_name()}-{pid}.json"
-    found = SweepLauncher(sweep.job / name, host, pid, round(time.time(), 3))
-    found.request.unlink(missing_ok=True)
-    write_whole(found.record, json.dumps({"host": host, "pid": pid, "time": found.since}))
+    launcher = SweepLauncher(sweep.job / name, host, pid, round(time.time(), 3))
+    launcher.request.unlink(missing_ok=True)
+    write_whole(launcher.record, json.dumps({"host": host, "pid": pid, "time": launcher.since}))
     try:
-        yield found
+        yield launcher
     finally:
-        found.record.unlink(missing_ok=True)
-        found.request.unlink(missing_ok=True)
+        launcher.forget()
 
 
 def alive(sweep: SweepDirectory) -> list[SweepLauncher]:
     """Launchers of a sweep that live, or that may, on other machines; what is left of dead ones here is removed."""
-    found = [launcher for path in sorted(sweep.job.glob("launcher-*.json")) if (launcher := _read(path)) is not None]
-    lives = {launcher: is_alive(launcher.host, launcher.pid, launcher.since) for launcher in found}
-    for launcher in found:
-        if lives[launcher] is False:
-            launcher.record.unlink(missing_ok=True)
-            launcher.request.unlink(missing_ok=True)
-    return [each for each in found if lives[each] or (lives[each] is None and not _is_silent(each))]
+    living = list[SweepLauncher]()
+    for launcher in filter(None, map(_read, sorted(sweep.job.glob("launcher-*.json")))):
+        lives = is_alive(launcher.host, launcher.pid, launcher.since)
+        if lives is False:
+            launcher.forget()
+        elif lives or not _is_silent(launcher):
+            living.append(launcher)
+    return living
 
 
 def _is_silent(launcher: SweepLauncher) -> bool:
@@ -98,7 +103,7 @@ def _is_silent(launcher: SweepLauncher) -> bool:
 
 def _read(path: Path) -> SweepLauncher | None:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return SweepLauncher(path, str(said["host"]), int(said["pid"]), float(said["time"]))
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return SweepLauncher(path, str(record["host"]), int(record["pid"]), float(record["time"]))
     except (OSError, ValueError, KeyError, TypeError):  # it has ended just now
         return None

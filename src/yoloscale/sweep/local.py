@@ -10,9 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.agent.attempts import TimeLimit, end_of_job
@@ -20,24 +18,23 @@ from yoloscale.backends import registry
 from yoloscale.backends.check import validate
 from yoloscale.config.freeze import Sections, load, load_own
 from yoloscale.config.schema.sweep import SweepConfig
-from yoloscale.config.topology import differences
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.launch.here import wait_until_started
 from yoloscale.launch.start import prepared_again
+from yoloscale.report.sweep import summary
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, statuses
 from yoloscale.runs.sweep_directory import SweepDirectory, read
-from yoloscale.sweep import launchers
+from yoloscale.sweep import launchers, problems
 from yoloscale.sweep.grid import GridSource
 from yoloscale.sweep.pool import PoolEnd, PoolObserver, Source, run_pool
 from yoloscale.sweep.prepare import needs
-from yoloscale.sweep.problems import gathered
 from yoloscale.sweep.search.search import open_search
 from yoloscale.sweep.search.source import SearchSource
 from yoloscale.sweep.slots import Slots, plan_slots
-from yoloscale.system.files import write_whole
+from yoloscale.system.formatting import tally
 from yoloscale.system.machine import this_machine
 from yoloscale.system.processes import start_detached
 from yoloscale.system.remarks import Say
@@ -75,18 +72,18 @@ def run_sweep(
         return end
 
 
-def exit_code_of(end: PoolEnd, found: Sequence[Status]) -> int:
+def exit_code_of(end: PoolEnd, points: Sequence[Status]) -> int:
     """What a sweep's launcher exits with: 0 if all points are finished, 1 if one has failed; 75 and 130 as of a run."""
     if end.is_cancelled or end.stopped_by is signal.SIGINT:
         return INTERRUPTED
     if end.stopped_by is not None:
         return STOPPED
-    states = Counter(status.state for status in found)
-    if states["finished"] == len(found):
+    states = {status.state for status in points}
+    if states <= {"finished"}:
         return FINISHED
-    if states["failed"] or end.count("failed"):
+    if "failed" in states or end.count("failed"):
         return FAILED
-    return INTERRUPTED if states["cancelled"] else STOPPED
+    return INTERRUPTED if "cancelled" in states else STOPPED
 
 
 def frozen_slots(sweep: SweepDirectory, settings: SweepConfig | None = None) -> Slots:
@@ -103,20 +100,10 @@ def frozen_slots(sweep: SweepDirectory, settings: SweepConfig | None = None) -> 
 def frozen_config(sweep: SweepDirectory) -> Path:
     """A config that says where all points go on; finished ones keep that of their own. ConfigError if there is none."""
     runs = sorted(sweep.runs(), key=lambda run: run.result.exists())
-    candidates = (sweep.base, *(run.config for run in runs))
-    found = next((path for path in candidates if path.exists()), None)
-    if found is None:
-        raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: it has no points", "type the sweep's own command again"))
-    return found
-
-
-def name_gpus(sweep: SweepDirectory, gpus: Sequence[int] | None) -> None:
-    """Put down which of the visible GPUs the sweep's points share out among them; None: all."""
-    file = sweep.gpus
-    if gpus is None:
-        file.unlink(missing_ok=True)
-    else:
-        write_whole(file, json.dumps(list(gpus)))
+    for path in (sweep.base, *(run.config for run in runs)):
+        if path.exists():
+            return path
+    raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: it has no points", "type the sweep's own command again"))
 
 
 def refuse_unlike(runs: Sequence[RunDirectory]) -> None:
@@ -127,33 +114,34 @@ def refuse_unlike(runs: Sequence[RunDirectory]) -> None:
         found = f"{elsewhere.cluster.launcher} in some of its points, local in others"
         instead = "resume each point alone, or type the sweep's own command again"
         raise ConfigError(Problem("cluster.launcher", found, instead))
-    for config, run in zip(configs[1:], runs[1:], strict=True):
-        for key, there, here in differences(replace(configs[0], cluster=config.cluster), configs[0])[:1]:
-            found = f"{there} in point {run.name}, {here} in point {runs[0].name}"
-            instead = "resume that point alone, or type the sweep's own command again, for all to go on in one way"
-            raise ConfigError(Problem(key, found, instead))
+    instead = "resume that point alone, or type the sweep's own command again, for all to go on in one way"
+    problems.refuse_unlike(configs, [run.name for run in runs], instead)
 
 
 def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -> None:
     """Check points that are to go on here, and see that all is there which they need. Raises ConfigError."""
     known, machine = Sections(), this_machine()
     configs = [load_own(run.config, known) for run in runs]
-    if problems := gathered([validate(config, machine) for config in configs], [run.name for run in runs]):
-        raise ConfigError(problems)
+    of_points = [validate(config, machine) for config in configs]
+    if lines := problems.gathered(of_points, [run.name for run in runs]):
+        raise ConfigError(lines)
     for config in {needs(config): config for config in configs}.values():
         prepared_again(sweep.path, config, say)
 
 
 def start_in_background(sweep: SweepDirectory, *, failed_only: bool = False) -> int:
     """Hand a frozen sweep to a launcher that outlives this process and its terminal; that launcher's pid."""
-    log = sweep.launcher_log
-    argv = [sys.executable, "-m", "yoloscale.sweep.local", str(sweep.path.absolute())]
-    pid = start_detached([*argv, *(["--failed"] if failed_only else [])], log)
-    wait_until_started("the sweep's launcher", pid, log, lambda: pid in [each.pid for each in launchers.alive(sweep)])
+    argv = [sys.executable, "-m", "yoloscale.sweep.local", str(sweep.path.absolute()), *["--failed"] * failed_only]
+    pid = start_detached(argv, sweep.launcher_log)
+
+    def is_on_record() -> bool:
+        return pid in [launcher.pid for launcher in launchers.alive(sweep)]
+
+    wait_until_started("the sweep's launcher", pid, sweep.launcher_log, is_on_record)
     return pid
 
 
-def source_of(sweep: SweepDirectory, say: Callable[[str], None], *, failed_only: bool = False) -> PointSource:
+def source_of(sweep: SweepDirectory, say: Say, *, failed_only: bool = False) -> PointSource:
     """The points of a frozen sweep that are to be trained; those of a search are asked for as it goes on."""
     if read(sweep).settings.search is not None:
         return SearchSource(open_search(sweep), say, failed_only=failed_only)
@@ -183,7 +171,7 @@ def _launched(sweep: SweepDirectory, *, failed_only: bool) -> int:
     source, slots = source_of(sweep, _say, failed_only=failed_only), frozen_slots(sweep)
     observer = PoolObserver(
         started=lambda run, where: _say(f"{run.name}: started" + (f" on {where}" if where else "")),
-        ended=lambda run, found: _say(f"{run.name}: {found.state}" + (f": {found.error}" if found.error else "")),
+        ended=lambda run, end: _say(f"{run.name}: {end.state}" + (f": {end.error}" if end.error else "")),
         say=_say,
     )
     _say(f"{sweep.name}: {len(source)} points, {slots.count} at a time, by process {os.getpid()}")
@@ -193,10 +181,7 @@ def _launched(sweep: SweepDirectory, *, failed_only: bool) -> int:
 
 def _conclude(sweep: SweepDirectory, end: PoolEnd) -> None:
     """Say what has become of the points, and write the results down if they have come to an end."""
-    from yoloscale.report.sweep import summary
-
-    states = Counter(found.state for found in statuses(sweep.runs(), nobody))
-    _say(f"{sweep.name}: " + ", ".join(f"{count} {state}" for state, count in states.items()))
+    _say(f"{sweep.name}: {tally(point.state for point in statuses(sweep.runs(), nobody))}")
     if end.stopped_by is not None or not end.count("finished"):
         return
     try:

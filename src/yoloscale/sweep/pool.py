@@ -43,7 +43,7 @@ class Source(Protocol):
     def is_exhausted(self) -> bool:
         """Whether no run will come any more."""
 
-    def ended(self, run: RunDirectory, found: Status) -> None:
+    def ended(self, run: RunDirectory, status: Status) -> None:
         """A run that `next` gave has ended, or had ended before. With an active status somebody else has it now."""
 
 
@@ -52,7 +52,7 @@ class PoolObserver:
     """Who looks on: `watch` is called about ten times a second, the others when something happens."""
 
     started: Callable[[RunDirectory, str], None] = lambda run, where: None  # where: "GPU 0, 1", empty on CPUs
-    ended: Callable[[RunDirectory, Status], None] = lambda run, found: None
+    ended: Callable[[RunDirectory, Status], None] = lambda run, status: None
     watch: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda line: None
 
@@ -68,7 +68,7 @@ class PoolEnd:
 
     def count(self, state: str) -> int:
         """How many of the runs ended in this state."""
-        return sum(found.state == state for found in self.states.values())
+        return sum(status.state == state for status in self.states.values())
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,8 @@ def run_pool(
     """Train the runs of a source, `slots.count` at a time, and stay until all have ended. Main thread only.
 
     The first Ctrl-C or SIGTERM lets the ranks of all save and stop, the second Ctrl-C kills them; if this process is
-    killed, they save and stop, too. After `max_failures` failed runs no other is started.
-
-    Args:
-        is_cancelled: asked each second; once it is so, all that trains saves and stops as cancelled.
-        job_end: of the job around all runs; once it is near, they save and stop as by SIGTERM.
+    killed, they save and stop, too. After `max_failures` failed runs no other is started. Once `is_cancelled`, asked
+    each second, or near the end of the scheduler's job around all runs, they save and stop, too.
     """
     with StopSignals() as requests:
         pool = _Pool(source, slots, observer, requests, job_end)
@@ -121,41 +118,37 @@ class _Pool:
             while True:
                 self._reap()
                 self._heed(is_cancelled)
-                has_failed_often = max_failures is not None and self._end.count("failed") >= max_failures
-                if has_failed_often and not self._end.is_given_up:
+                failures = self._end.count("failed")
+                if max_failures is not None and failures >= max_failures and not self._end.is_given_up:
                     self._end.is_given_up = True
-                    self._observer.say(
-                        f"failed points: {self._end.count('failed')} (sweep.max_failures): no other starts"
-                    )
-                if not self._is_stopping and not has_failed_often:
+                    self._observer.say(f"failed points: {failures} (sweep.max_failures): no other starts")
+                starts_others = self._told is None and not self._end.is_given_up
+                if starts_others:
                     self._fill()
                 self._observer.watch()
-                is_over = self._is_stopping or has_failed_often or self._source.is_exhausted()
-                if is_over and not self._running:
+                if not self._running and (not starts_others or self._source.is_exhausted()):
                     return self._end
                 time.sleep(POLL_S)
         finally:
             for each in self._running:  # only after an error of ours: they save and stop
                 each.process.send(signal.SIGTERM)
 
-    @property
-    def _is_stopping(self) -> bool:
-        return self._told is not None
-
     def _heed(self, is_cancelled: Callable[[], bool]) -> None:
         """Pass requests to stop on: each once, and the second Ctrl-C until it is heard."""
         if self._requests.at_once:
             self._tell(signal.SIGINT)
-        elif self._told is None and (wanted := self._requests.first) is not None:
+        elif self._told is not None:
+            return
+        elif (request := self._requests.first) is not None:
             self._observer.say("stopping: all points save a checkpoint first (Ctrl-C again ends them at once)")
-            self._end.stopped_by = wanted
-            self._tell(wanted)
-        elif self._told is None and self._job_end is not None and self._job_end.is_near():
+            self._end.stopped_by = request
+            self._tell(request)
+        elif self._job_end is not None and self._job_end.is_near():
             job = next(map(label_of, registry.current_jobs()), "scheduler's") + " job"
             self._observer.say(f"the {job} ends soon: all points save a checkpoint and stop, and no other starts")
             self._end.stopped_by = signal.SIGTERM
             self._tell(signal.SIGTERM)
-        elif self._told is None and time.monotonic() >= self._look_at:
+        elif time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + SLOW_POLL_S
             if is_cancelled():
                 self._end.is_cancelled = True
@@ -174,19 +167,16 @@ class _Pool:
         if time.monotonic() < self._try_again_at:
             return
         while len(self._running) < self._slots.count:
-            leased = devices.lease(self._free, devices.physical)
-            self._say_waits(is_waiting=leased is None)
-            if leased is None:
-                self._try_again_at = time.monotonic() + SLOW_POLL_S
-                return
+            lease = devices.lease(self._free, devices.physical)
+            self._say_waits(is_waiting=lease is None)
             try:
-                taken = self._next()
-                if taken is None:
+                if lease is None or (run_lock := self._next()) is None:
                     self._try_again_at = time.monotonic() + SLOW_POLL_S
                     return
-                self._start(taken, leased)
+                self._start(run_lock, lease)
             finally:
-                leased.release()
+                if lease is not None:
+                    lease.release()
 
     def _free(self, locked: Collection[str]) -> tuple[str, ...] | None:
         return self._slots.choose({*locked, *(name for each in self._running for name in each.gpus)})
@@ -205,31 +195,29 @@ class _Pool:
                 continue
             run.job.mkdir(exist_ok=True)
             try:
-                taken = lock(run)
+                run_lock = lock(run)
             except ConfigError:
                 self._source.ended(run, _held(status(run, nobody)))
                 continue
-            found = status(run, nobody)
-            if found.state != "finished":
-                return taken
-            taken.release()
-            self._source.ended(run, found)
+            now = status(run, nobody)
+            if now.state != "finished":
+                return run_lock
+            run_lock.release()
+            self._source.ended(run, now)
         return None
 
-    def _start(self, taken: RunLock, leased: devices.Lease) -> None:
-        run = taken.run
-        argv = [sys.executable, "-m", LAUNCHER, str(run.path), str(taken.descriptor)]
-        variables = {CPU_SHARE: str(self._slots.cpus)}
+    def _start(self, run_lock: RunLock, lease: devices.Lease) -> None:
+        run, inherited = run_lock.run, (run_lock.descriptor, *lease.descriptors)
+        argv = [sys.executable, "-m", LAUNCHER, str(run.path), str(run_lock.descriptor)]
+        environment = {**os.environ, CPU_SHARE: str(self._slots.cpus)}
         if self._slots.gpus is not None:
-            variables[VISIBLE_GPUS] = ",".join(leased.gpus)
+            environment[VISIBLE_GPUS] = ",".join(lease.gpus)
         try:
-            process = ChildProcess(
-                argv, {**os.environ, **variables}, run.supervisor_log, keep_open=(taken.descriptor, *leased.descriptors)
-            )
+            process = ChildProcess(argv, environment, run.supervisor_log, keep_open=inherited)
         finally:
-            taken.release()  # the launcher has it now
-        self._running.append(_Running(run, process, leased.gpus))
-        self._observer.started(run, f"GPU {', '.join(leased.gpus)}" if leased.gpus else "")
+            run_lock.release()  # the launcher has it now
+        self._running.append(_Running(run, process, lease.gpus))
+        self._observer.started(run, f"GPU {', '.join(lease.gpus)}" if lease.gpus else "")
 
     def _reap(self) -> None:
         for each in list(self._running):
@@ -238,26 +226,27 @@ class _Pool:
                 continue
             self._running.remove(each)
             self._try_again_at = 0.0
-            found = self._found(each.run, exit_code)
-            self._end.states[each.run.name] = found
-            self._source.ended(each.run, found)
-            self._observer.ended(each.run, found)
-
-    def _found(self, run: RunDirectory, exit_code: int) -> Status:
-        """The state of a run whose launcher has ended, also if that could not say so itself."""
-        found = status(run, nobody)
-        if (lost := run.loss()) is not None:
-            return replace(found, state="failed", error=lost)
-        is_told = found.state == "finished" or found.has_failed
-        is_cancelled = found.state == "cancelled" and exit_code == -signal.SIGKILL  # by `cancel --now` of this point
-        if exit_code in _TOLD_CODES or is_told or is_cancelled:
-            return found
-        said = last_lines(run.supervisor_log, 1)
-        error = f"its launcher {describe_exit(exit_code)}" + (f": {said[0]}" if said and exit_code >= 0 else "")
-        record_failure(run, None, error)
-        return replace(status(run, nobody), state="failed", error=error)  # on a full disk, that is not on record
+            state = _state_of(each.run, exit_code)
+            self._end.states[each.run.name] = state
+            self._source.ended(each.run, state)
+            self._observer.ended(each.run, state)
 
 
-def _held(found: Status) -> Status:
-    """Of a run that somebody else has. Its new launcher may not have said so yet, its old one not have ended yet."""
-    return found if found.is_active or found.state == "finished" else replace(found, state="pending")
+def _state_of(run: RunDirectory, exit_code: int) -> Status:
+    """The state of a run whose launcher has ended, also if that could not say so itself."""
+    now = status(run, nobody)
+    if (lost := run.loss()) is not None:
+        return replace(now, state="failed", error=lost)
+    has_ended = now.state == "finished" or now.has_failed
+    is_cancelled = now.state == "cancelled" and exit_code == -signal.SIGKILL  # by `cancel --now` of this point
+    if exit_code in _TOLD_CODES or has_ended or is_cancelled:
+        return now
+    words = last_lines(run.supervisor_log, 1)
+    error = f"its launcher {describe_exit(exit_code)}" + (f": {words[0]}" if words and exit_code >= 0 else "")
+    record_failure(run, None, error)
+    return replace(status(run, nobody), state="failed", error=error)  # on a full disk, that is not on record
+
+
+def _held(now: Status) -> Status:
+    """The state of a run that somebody else has: a new launcher may not have said so yet, an old one not have ended."""
+    return now if now.is_active or now.state == "finished" else replace(now, state="pending")

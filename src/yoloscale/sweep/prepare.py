@@ -10,7 +10,7 @@ from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError
 from yoloscale.launch.prepare import prepare, refuse_weights
 from yoloscale.sweep.configure import ConfiguredPoint, ConfiguredSweep
-from yoloscale.sweep.problems import gathered
+from yoloscale.sweep.problems import all_right, attempt
 from yoloscale.system.remarks import Say, once
 
 _Result = TypeVar("_Result")
@@ -32,48 +32,48 @@ def refuse_weights_of(sweep: ConfiguredSweep) -> None:
 
 
 def _each(sweep: ConfiguredSweep, look: Callable[[Config], _Result]) -> list[_Result]:
-    """The result for each point, looked for once for those that need the same. Raises ConfigError for all of them."""
-    done = dict[str, _Result | ConfigError]()
-    keys = [needs(each.config) for each in sweep.points]
-    for key, each in zip(keys, sweep.points, strict=True):
-        if key not in done:
-            try:
-                done[key] = look(each.config)
-            except ConfigError as error:
-                done[key] = error
-    results = [done[key] for key in keys]
-    problems = [result.problems if isinstance(result, ConfigError) else () for result in results]
-    if told := gathered(problems, [each.name for each in sweep.points]):
-        raise ConfigError(told)
-    return [result for result in results if not isinstance(result, ConfigError)]
+    look = once_per_need(look)
+    return all_right([attempt(look, each.config) for each in sweep.points], [each.name for each in sweep.points])
+
+
+def once_per_need(look: Callable[[Config], _Result]) -> Callable[[Config], _Result]:
+    """As `look`, which is called once for all configs that need the same; its ConfigError comes for each of them."""
+    outcomes = dict[str, _Result | ConfigError]()
+
+    def look_once(config: Config) -> _Result:
+        key = needs(config)
+        if key not in outcomes:
+            outcomes[key] = attempt(look, config)
+        outcome = outcomes[key]
+        if isinstance(outcome, ConfigError):
+            raise outcome
+        return outcome
+
+    return look_once
 
 
 def needs(config: Config) -> str:
     """All that `prepare` reads of a config, to compare it with that of others; less what it only remarks on."""
-    model = config.model, config.pretrained
     flips = config.fliplr > 0 or config.flipud > 0
     images = config.data, config.split, config.single_cls, flips, config.fraction
-    return repr(
-        (
-            model,
-            images,
-            config.logger.tensorboard,
-            config.paths.cache,
-            config.callbacks,
-            config.paths.code,
-            config.origin.folder,
-            config.origin.opened,
-            config.augmentations,
-        )
+    code = config.callbacks, config.paths.code, config.augmentations
+    place = config.paths.cache, config.origin.folder, config.origin.opened
+    return repr((config.model, config.pretrained, images, config.logger.tensorboard, code, place))
+
+
+def with_origin(config: Config, prepared: Config) -> Config:
+    """A config with what preparing it, or one that needs the same, has shown of its dataset and the folder."""
+    origin = prepared.origin
+    return replace(
+        config,
+        origin=replace(config.origin, folder=origin.folder, dataset=origin.dataset, opened=origin.opened),
     )
 
 
 def _with_findings(each: ConfiguredPoint, prepared: Config) -> ConfiguredPoint:
-    """A point with the task of its model, and what preparing found of its dataset and the folder."""
-    task, found = prepared.model.task, prepared.origin
-
-    def with_findings(one: Config) -> Config:
-        origin = replace(one.origin, folder=found.folder, dataset=found.dataset, opened=found.opened)
-        return replace(one, model=replace(one.model, task=task), origin=origin)
-
-    return replace(each, composed=with_findings(each.composed), config=with_findings(each.config))
+    """A point with the task of its model, too."""
+    composed, config = (
+        replace(with_origin(one, prepared), model=replace(one.model, task=prepared.model.task))
+        for one in (each.composed, each.config)
+    )
+    return replace(each, composed=composed, config=config)

@@ -9,7 +9,6 @@ from yoloscale.sweep.configure import ConfiguredSweep, configure_all
 from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.freeze import freeze_all, refuse_if_taken
 from yoloscale.sweep.grammar.points import expand
-from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
 from yoloscale.system.remarks import Say
 
@@ -22,11 +21,4 @@ def ready(typed: Sequence[str] | Flags, say: Say, found: ConfiguredSweep | None 
     line = parsed(typed)
     sweep = configure_all(expand(line, say), say=say) if found is None else found
     refuse_if_taken(sweep)
-    taken = freeze_all(prepare_all(sweep, say), line.argv, say)
-    try:
-        if sweep.first.cluster.is_here:
-            name_gpus(taken.directory, sweep.points[0].composed.cluster.gpus)
-    except BaseException:
-        taken.release()
-        raise
-    return taken
+    return freeze_all(prepare_all(sweep, say), line.argv, say)

@@ -35,13 +35,10 @@ class Slots:
 def plan_slots(
     cluster: ClusterConfig, machine: Machine, *, parallel: int | None = None, visible: str | None = None
 ) -> Slots:
-    """How many points of a resolved cluster section fit at a time, or room for `parallel` of them if that many do.
+    """How many points of a resolved cluster section fit at a time, or room for `sweep.parallel` if that many do.
 
-    Args:
-        parallel: `sweep.parallel`; None: as many as devices allow.
-        visible: CUDA_VISIBLE_DEVICES as it is; None if it is not set.
-
-    Raises ConfigError, with the numbers, if points would share GPUs, or ranks would share cores.
+    `visible`: CUDA_VISIBLE_DEVICES, if it is set. Raises ConfigError, with the numbers, if points would share GPUs, or
+    ranks would share cores.
     """
     if parallel is not None and parallel < 1:
         raise ConfigError(Problem("sweep.parallel", f"{parallel}", "write at least 1"))
@@ -74,19 +71,17 @@ def _on_gpus(ranks: int, gpus: tuple[str, ...], machine: Machine, parallel: int 
     if parallel is not None and parallel > most:
         found = f"{parallel} points of {counted(ranks, 'rank')} need {parallel * ranks} GPUs; there are {len(gpus)}"
         raise ConfigError(Problem("sweep.parallel", found, _fewer(most, ranks, len(gpus) // parallel)))
-    count = parallel or most
-    return Slots(count, ranks, max(1, machine.cpus // count), gpus)
+    return Slots(parallel or most, ranks, max(1, machine.cpus // (parallel or most)), gpus)
 
 
 def _on_cpus(ranks: int, threads: int | None, machine: Machine, parallel: int | None) -> Slots:
     each = ranks * (threads or 1)
     most = max(1, machine.cpus // each)
     if parallel is not None and parallel > most:
-        said = counted(ranks, "rank") + (f" with {counted(threads, 'thread')}" if threads else "")
-        found = f"{parallel} points of {said} need {parallel * each} CPUs; there are {machine.cpus}"
+        size = counted(ranks, "rank") + (f" with {counted(threads, 'thread')}" if threads else "")
+        found = f"{parallel} points of {size} need {parallel * each} CPUs; there are {machine.cpus}"
         raise ConfigError(Problem("sweep.parallel", found, _fewer(most, ranks, machine.cpus // parallel)))
-    count = parallel or most
-    return Slots(count, ranks, max(1, machine.cpus // count))
+    return Slots(parallel or most, ranks, max(1, machine.cpus // (parallel or most)))
 
 
 def _fewer(most: int, ranks: int, fitting: int) -> str:

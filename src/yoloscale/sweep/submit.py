@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import re
+import json
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from yoloscale.backends import registry
-from yoloscale.backends.base import JobRequest, JobsLeftError
+from yoloscale.backends.base import JobRequest, JobsLeftError, PointJobs
 from yoloscale.backends.status import statuses
-from yoloscale.config.freeze import load
+from yoloscale.config.freeze import Sections, load, load_own
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.schema import ClusterConfig, Config
-from yoloscale.config.topology import differences
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
 from yoloscale.runs.arrays import put_down
-from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_cancel
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.system.formatting import ranges
+from yoloscale.sweep.problems import refuse_unlike
+from yoloscale.system.files import write_whole
+from yoloscale.system.formatting import ranges, tally
 
 
 @dataclass(frozen=True)
@@ -65,33 +65,52 @@ def cluster_of(sweep: SweepDirectory, indices: Sequence[int]) -> ClusterConfig:
 def submit_points(
     sweep: SweepDirectory, typed: Sequence[str], indices: Sequence[int], *, is_new: bool = False
 ) -> Submission:
-    """Submit these points, in one array if the site takes it; the caller has taken the sweep.
+    """Submit these points of a grid: see `submit`. Raises ConfigError also where they are to run in different ways."""
+    return submit(sweep, array_job(_config_of_all(sweep, indices), sweep, typed, indices), indices, is_new=is_new)
 
-    Raises ConfigError as `submit_parts` does. As with a run that is refused, nothing of a new sweep stays then, unless
-    some of its arrays do: they read their points there.
+
+def submit(sweep: SweepDirectory, request: JobRequest, indices: Sequence[int], *, is_new: bool) -> Submission:
+    """Submit points, or places of a search, in one array if the site takes it; the caller has taken the sweep.
+
+    Raises ConfigError. As with a run that is refused, nothing of a new sweep stays then, unless some of its arrays do:
+    they read their points there.
     """
-    runs = sweep.runs()
-    arrays, waiting = list[str](), list[tuple[RunDirectory, str]]()
+    runs = {point.index: sweep.run(point.name) for point in sweep.points()}
+    parts, backend = list[PointJobs](), registry.required(request.cluster)
     try:
-        config = _config_of_all(sweep, indices)
-        request, backend = array_job(config, sweep, typed, indices), registry.required(config.cluster)
         for part in backend.submit_points(request, indices):
-            arrays.append(part.id)
-            for index, job in part.jobs.items():
-                waiting.append((runs[index], job))
-                events.append(runs[index], events.Submitted(job=job))
+            parts.append(part)
+            for index in runs.keys() & part.jobs.keys():
+                events.append(runs[index], events.Submitted(job=part.jobs[index]))
     except ConfigError as error:
         if not isinstance(error, JobsLeftError):
-            arrays.clear()
-            for run, job in waiting:
-                record_cancel(run, job)
+            for index, job in _jobs(parts).items():
+                if index in runs:
+                    record_cancel(runs[index], job)
+            parts.clear()
             if is_new:
                 shutil.rmtree(sweep.path, ignore_errors=True)  # what the scheduler said is raised
         raise
-    finally:  # also after Ctrl-C: what was submitted by then stays
-        if arrays:
-            put_down(sweep, arrays)
-    return Submission(tuple(arrays), tuple(indices))
+    finally:  # also after Ctrl-C: what was submitted by then stays, and nobody else submits these places
+        if parts:
+            if request.asks:
+                asking = {index: job for index, job in _jobs(parts).items() if index not in runs}
+                write_whole(sweep.elements, json.dumps({**asking_jobs(sweep), **asking}))
+            put_down(sweep, [part.id for part in parts])
+    return Submission(tuple(part.id for part in parts), tuple(indices))
+
+
+def asking_jobs(sweep: SweepDirectory) -> dict[int, str]:
+    """The jobs that are, or were, to ask for the point of a place of a search."""
+    try:
+        jobs = json.loads(sweep.elements.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return {int(index): job for index, job in jobs.items()}
+
+
+def _jobs(parts: Sequence[PointJobs]) -> dict[int, str]:
+    return {index: job for part in parts for index, job in part.jobs.items()}
 
 
 def said_of_others(first: JobRequest, others: int) -> str:
@@ -104,28 +123,15 @@ def said_of_others(first: JobRequest, others: int) -> str:
 
 def _config_of_all(sweep: SweepDirectory, indices: Sequence[int]) -> Config:
     """The config of the first of these points. Raises ConfigError if one of them is to run elsewhere than it."""
-    of_all = sweep.points()
-    points = [of_all[index] for index in indices]
-    paths = [sweep.run(point.name).config for point in points]
-    first, section = load(paths[0]), _cluster_section(paths[0])
-    alone = "all points are one job array: resume that point alone, or type the sweep's own command again"
-    if first.cluster.is_here:
-        found = f"{first.cluster.launcher} in point {points[0].name}"
-        raise ConfigError(Problem("cluster.launcher", found, alone))
-    for point, path in zip(points, paths, strict=True):
-        if _cluster_section(path) == section:
-            continue
-        like_it = replace(first, cluster=load(path).cluster)
-        for key, there, here in differences(like_it, first)[:1]:
-            found = f"{there} in point {point.name}, {here} in point {points[0].name}"
-            raise ConfigError(Problem(key, found, alone))
-    return first
-
-
-def _cluster_section(config: Path) -> str:
-    """As it stands in the file: a thousand of them are not parsed to find that they are the same."""
-    found = re.search(r"^cluster:\n(?:[ -].*\n|\n)*", config.read_text(encoding="utf-8"), re.MULTILINE)
-    return found[0] if found is not None else ""
+    known, points = Sections(), sweep.points()
+    names = [points[index].name for index in indices]
+    configs = [load_own(sweep.run(name).config, known) for name in names]
+    instead = "all points are one job array: resume that point alone, or type the sweep's own command again"
+    if configs[0].cluster.is_here:
+        found = f"{configs[0].cluster.launcher} in point {names[0]}"
+        raise ConfigError(Problem("cluster.launcher", found, instead))
+    refuse_unlike(configs, names, instead)
+    return configs[0]
 
 
 def refuse_if_nothing(sweep: SweepDirectory, indices: Sequence[int], *, failed_only: bool) -> None:
@@ -133,11 +139,10 @@ def refuse_if_nothing(sweep: SweepDirectory, indices: Sequence[int], *, failed_o
     if indices:
         return
     states = [status.state for status in statuses(sweep.runs())]
-    found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    wanted = "none of them has failed" if failed_only else "there is nothing left to submit"
+    why = "none of them has failed" if failed_only else "there is nothing left to submit"
     has_failed = "failed" in states and not failed_only
     instead = "`yoloscale resume SWEEP --failed` tries those again" if has_failed else "`yoloscale status SWEEP`"
-    raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: {found}; {wanted}", instead))
+    raise ConfigError(Problem("SWEEP", f"{sweep.name!r}: {tally(states)}; {why}", instead))
 
 
 def refuse_if_missing(sweep: SweepDirectory, indices: Sequence[int]) -> None:

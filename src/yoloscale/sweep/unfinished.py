@@ -7,16 +7,17 @@ from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory
 
 
-def unfinished(sweep: SweepDirectory, *, failed_only: bool = False) -> list[int]:
-    """Indices of the points that nobody works on and that have neither finished nor failed, or of those that failed.
+def is_left(status: Status, *, failed_only: bool = False) -> bool:
+    """Whether a point has neither finished nor failed, or, `failed_only`, has failed; others may have it.
 
-    Those that a machine took along are among both: they are shown as failed, and go on as unfinished.
+    One that a machine took along is among both: it is shown as failed, and goes on as unfinished.
     """
-    found = statuses(sweep.runs())
-    return [index for index, status in enumerate(found) if _is_open(status, failed_only=failed_only)]
-
-
-def _is_open(status: Status, *, failed_only: bool) -> bool:
     if failed_only:
         return status.state == "failed"
-    return status.state != "finished" and not status.has_failed and not status.is_taken
+    return status.state != "finished" and not status.has_failed
+
+
+def unfinished(sweep: SweepDirectory, *, failed_only: bool = False) -> list[int]:
+    """Indices of the points that are left and that nobody works on."""
+    points = enumerate(statuses(sweep.runs()))
+    return [index for index, status in points if is_left(status, failed_only=failed_only) and not status.is_taken]

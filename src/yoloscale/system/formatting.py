@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from yoloscale.errors import Problem
+
+COLUMN_GAP = 2  # spaces between the columns of a table
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -14,9 +16,22 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def tally(states: Iterable[str]) -> str:
+    """`2 finished, 1 failed`: how often there is what, in the order of its first."""
+    return ", ".join(f"{count} {state}" for state, count in Counter(states).items())
+
+
 def another(key: str, old: str, new: str, *, of: str) -> Problem:
     """What was frozen (`of`: run 'x', sweep 'x') differs from what is typed under the same name."""
     return Problem(key, f"{old} in {of} → {new} now", "give another name=, or the old value to go on with it")
+
+
+def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """Rows of cells as lines with columns COLUMN_GAP apart; `right`: indices of columns that are flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    places = [(width, str.rjust if index in right else str.ljust) for index, width in enumerate(widths)]
+    padded = [[pad(cell, width) for cell, (width, pad) in zip(cells, places, strict=True)] for cells in rows]
+    return [(" " * COLUMN_GAP).join(cells).rstrip() for cells in padded]
 
 
 def yaml_cure(message: str) -> str:

@@ -46,7 +46,10 @@ class ToyBackend:
         return None
 
     def current_job(self) -> str | None:
-        return None
+        return os.environ.get("TOY_JOB")
+
+    def current_point(self) -> int | None:
+        return int(os.environ["TOY_POINT"]) if "TOY_POINT" in os.environ else None
 
     def job_time_left(self) -> Callable[[], float | None] | None:
         return None
@@ -61,12 +64,16 @@ class ToyBackend:
         if "refused" in request.name:
             raise ConfigError(Problem("name", request.name, "toys do not like it"))
         (request.folder / "job" / "toy.txt").write_bytes(self.render(request))
-        return _start(RunDirectory(request.folder), arguments[0])
+        return _start(request.folder, arguments[0])
 
     def submit_points(self, request: JobRequest, indices: Sequence[int]) -> Iterator[PointJobs]:
-        runs = SweepDirectory(request.folder).runs()
+        sweep = SweepDirectory(request.folder)
         for index in indices:
-            job = _start(runs[index], owned(runs[index]).run_id)
+            if request.asks:
+                job = _start(sweep.path, f"--point={index}")
+            else:
+                run = sweep.run_of(index)
+                job = _start(run.path, owned(run).run_id)
             yield PointJobs(job, {index: job})
 
     def ask(self, jobs: Collection[str]) -> Answer:
@@ -93,15 +100,15 @@ class ToyBackend:
         return f"ps {' '.join(str(_pid(job)) for job in jobs)}"
 
 
-def _start(run: RunDirectory, run_id: str) -> str:
-    """Start a node, which waits for a line with its own id before it takes the run."""
-    pending = run.job / "toy.out"
+def _start(folder: Path, what: str) -> str:
+    """Start a node, which waits for a line with its own id before it takes the run, or asks for its point."""
+    pending = folder / "job" / "toy.out"
     with pending.open("wb") as output:
-        argv = [sys.executable, "-m", "tests.backends.toy.node", str(run.path), run_id]
+        argv = [sys.executable, "-m", "tests.backends.toy.node", str(folder), what]
         process: subprocess.Popen[Any] = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
-    pending.rename(run.job / f"toy-{process.pid}.out")
+    pending.rename(pending.with_name(f"toy-{process.pid}.out"))
     assert process.stdin is not None
     process.stdin.write(f"toy:{process.pid}\n".encode())
     process.stdin.close()

@@ -1,7 +1,11 @@
-"""`python -m tests.backends.toy.node RUN RUN_ID`: the node of a toy's job, whose id comes on standard input."""
+"""`python -m tests.backends.toy.node RUN RUN_ID|SEARCH --point=INDEX`: the node of a toy's job.
+
+The job's id comes on standard input.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,8 @@ from yoloscale.config.freeze import load
 from yoloscale.config.launchers import MODULES
 from yoloscale.errors import ConfigError
 from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.sweep.search import element
 from yoloscale.system.waiting import retry
 
 
@@ -30,7 +36,14 @@ LOCK_PATIENCE_S, LOCK_POLL_S = 60.0, 0.05  # the command that has submitted the 
 def main() -> int:
     MODULES["toy"] = "tests.backends.toy.backend"
     job = sys.stdin.readline().strip()
-    run = owned(RunDirectory(Path(sys.argv[1])), sys.argv[2])
+    folder, what = Path(sys.argv[1]), sys.argv[2]
+    if what.startswith("--point="):
+        os.environ |= {"TOY_JOB": job, "TOY_POINT": what.partition("=")[2]}
+        if (code := element.main([str(folder)])) != 0:
+            return code
+        run = SweepDirectory(folder).run_of(int(os.environ["TOY_POINT"]))
+    else:
+        run = owned(RunDirectory(folder), what)
     taken = retry(lambda: lock(run, job=job), ConfigError, LOCK_PATIENCE_S, LOCK_POLL_S)
     observer = Observer(say=lambda line: print(line, flush=True))
     config, step = load(taken.run.config), ToyStep(f"{job}.0")

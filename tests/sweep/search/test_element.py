@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,24 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Sear
     return ready(plan_search([*TYPED, *WHERE, "data.shapes.image_size=64"]), print)
 
 
-def environ(index: int) -> dict[str, str]:
-    return {"SLURM_JOB_ID": "900", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(index)}
+@pytest.fixture
+def element(search: Search, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], int]:
+    """What the script of an element of SLURM's array starts; its exit code."""
+
+    def run(index: int) -> int:
+        environ = {"SLURM_JOB_ID": "900", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(index)}
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        return main([str(search.sweep.path)])
+
+    return run
 
 
-def test_an_element_asks_for_its_point_and_keeps_it_when_it_is_requeued(search: Search) -> None:
+def test_an_element_asks_for_its_point_and_keeps_it_when_it_is_requeued(
+    search: Search, element: Callable[[int], int]
+) -> None:
     for index in (2, 0, 2):  # elements start in any order
-        assert main([str(search.sweep.path)], environ(index)) == 0
+        assert element(index) == 0
     points = search.sweep.points()
     assert [(point.index, point.name) for point in points] == [(0, "trial-000"), (2, "trial-002")]
     run = search.sweep.run_of(2)
@@ -41,31 +53,33 @@ def test_an_element_asks_for_its_point_and_keeps_it_when_it_is_requeued(search: 
         search.sweep.run_of(1)
 
 
-def test_a_node_without_an_api_key_trains_its_point(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_without_an_api_key_trains_its_point(
+    search: Search, element: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = search.sweep.record.read_text()
     search.sweep.record.write_text(record.replace("space:\n", "space:\n- logger=wandb\n", 1))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setenv("NETRC", "/nowhere")
-    assert main([str(search.sweep.path)], environ(0)) == 0  # where it was submitted there was one; here it logs offline
+    assert element(0) == 0  # where it was submitted there was one; here it logs offline
     assert load(search.sweep.run_of(0).config).logger.wandb is not None
 
 
-def test_an_element_too_many_ends_in_order(search: Search) -> None:
+def test_an_element_too_many_ends_in_order(search: Search, element: Callable[[int], int]) -> None:
     for index in range(3):
-        assert main([str(search.sweep.path)], environ(index)) == 0
+        assert element(index) == 0
     with pytest.raises(ConfigError, match="3 of 3 points"):
-        main([str(search.sweep.path)], environ(3))
+        element(3)
     record = search.sweep.record.read_text()
     search.sweep.record.write_text(record.replace("name: trial-002", "name: trial-002\n  index: 9"))
-    assert main([str(search.sweep.path)], environ(2)) == NO_POINT  # of three points all have been asked for
+    assert element(2) == NO_POINT  # of three points all have been asked for
     search.sweep.record.write_text(record.replace("name: trial-002", "name: trial-009\n  index: 9"))
-    assert main([str(search.sweep.path)], environ(2)) == 0  # trial-002 was not on record: its launcher was killed
+    assert element(2) == 0  # trial-002 was not on record: its launcher was killed
 
 
-def test_elements_that_wait_in_the_queue_are_not_submitted_again(search: Search) -> None:
+def test_elements_that_wait_in_the_queue_are_not_submitted_again(search: Search, element: Callable[[int], int]) -> None:
     (search.sweep.job / "elements.json").write_text('{"0": "7_0", "1": "7_1", "2": "7_2"}')
-    main([str(search.sweep.path)], environ(0))
+    element(0)
     told = Answer({"7_1": Job("7_1", "PENDING"), "7_2": Job("7_2", "CANCELLED")})
     assert queued(search.sweep, lambda jobs: told) == {1: "7_1"}
 

@@ -16,7 +16,7 @@ from yoloscale.errors import Problem
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import Answer, Ask
 from yoloscale.system.remarks import Say
-from yoloscale.system.slurm_step import job_of
+from yoloscale.system.slurm_step import job_of, point_of
 
 
 class SlurmBackend:
@@ -53,6 +53,10 @@ class SlurmBackend:
     def current_job(self) -> str | None:
         """By SLURM's variables, which the terminal of `salloc` has, too."""
         return job_of(os.environ)
+
+    def current_point(self) -> int | None:
+        """By the variables of an array's element."""
+        return point_of(os.environ)
 
     def job_time_left(self) -> Callable[[], float | None] | None:
         """On a node of a job; a login node's terminal may have the variables of one, too."""

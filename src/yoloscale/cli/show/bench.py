@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from yoloscale.system.formatting import counted
+
 Row = tuple[str, str, str, str]  # name, median, spread, target
 
 NAMES = {
@@ -40,16 +42,16 @@ def print_table(sections: Sequence[Sequence[Row]], lines: Sequence[str]) -> None
 
 def rows(report: Mapping[str, Any]) -> list[list[Row]]:
     """Sections of rows: name, median, spread, target."""
-    images = [_row(f"{NAMES[name]}, images/s", value, 1) for name, value in report["images_per_s"].items()]
-    ratios = [
-        (*_row(f"ratio {name}", value, 2)[:3], f"≥ {value['target']}") for name, value in report["ratios"].items()
-    ]
-    first = [_row(f"{NAMES[name]}, s to the first step", value, 1) for name, value in report["first_step_s"].items()]
+    images = [row(f"{NAMES[name]}, images/s", value, 1) for name, value in report["images_per_s"].items()]
+    ratios = [row(f"ratio {name}", value, 2, target=f"≥ {value['target']}") for name, value in report["ratios"].items()]
+    first = [row(f"{NAMES[name]}, s to the first step", value, 1) for name, value in report["first_step_s"].items()]
     return [images, ratios, first]
 
 
-def _row(name: str, value: Mapping[str, Any], digits: int) -> Row:
-    return name, f"{value['median']:.{digits}f}", f"{value['low']:.{digits}f} – {value['high']:.{digits}f}", ""
+def row(name: str, value: Mapping[str, Any], digits: int, factor: float = 1.0, target: str = "") -> Row:
+    """A figure (bench/figures.py) times a factor, with so many digits behind the point."""
+    median, low, high = (f"{factor * value[key]:.{digits}f}" for key in ("median", "low", "high"))
+    return name, median, f"{low} – {high}", target
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:
@@ -76,5 +78,5 @@ def machine_remarks(machine: Mapping[str, Any]) -> list[str]:
 
 
 def _side(side: Mapping[str, Any]) -> str:
-    threads = f"{side['precision']}, {side['threads']} thread{'s' if side['threads'] != 1 else ''} a process"
+    threads = f"{side['precision']}, {counted(side['threads'], 'thread')} a process"
     return threads if side["workers"] is None else f"{threads}, {side['workers']} loader processes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from yoloscale.cli.show.bench import Row, machine_remarks, print_table
+from yoloscale.cli.show.bench import Row, machine_remarks, print_table, row
 
 
 def print_report(report: Mapping[str, Any]) -> None:
@@ -16,21 +16,21 @@ def print_report(report: Mapping[str, Any]) -> None:
 def rows(report: Mapping[str, Any]) -> list[list[Row]]:
     """Sections: the loop stands still, the loop is slowed down, resume."""
     ratio = report["resume_ratio"]
-    resumed = [_row(f"resume at step {step}, s to first step", v, 2) for step, v in report["resume_s"].items()]
+    resumed = [row(f"resume at step {step}, s to first step", v, 2) for step, v in report["resume_s"].items()]
     target = " – ".join(f"{limit}" for limit in ratio["target"])
-    return [_standing(report), _slowed(report), [*resumed, _row("ratio late / early", ratio, 2, target=target)]]
+    return [_standing(report), _slowed(report), [*resumed, row("ratio late / early", ratio, 2, target=target)]]
 
 
 def _standing(report: Mapping[str, Any]) -> list[Row]:
     blocked, minute, ratio = report["blocked_s"], report["blocked_s_per_minute"], report["ours/yolo"]
     each, allowed_ms = f"{report['interval_s']['value']:.0f} s", f"≤ {1e3 * minute['target']:.0f}"
     return [
-        _row("yoloscale blocks the loop, ms", blocked["ours"], 1, 1e3),
-        _row("the same after an epoch, ms", blocked["ours after an epoch"], 1, 1e3),
-        _row("save_model (last.pt) blocks, ms", blocked["yolo"], 1, 1e3),
-        _row("save_model (and best.pt) blocks, ms", blocked["yolo with best.pt"], 1, 1e3),
-        _row("ratio to save_model (last.pt)", ratio, 3, target=f"≤ {ratio['target']}"),
-        _row("ratio after an epoch", report["ours after an epoch/yolo"], 3),
+        row("yoloscale blocks the loop, ms", blocked["ours"], 1, 1e3),
+        row("the same after an epoch, ms", blocked["ours after an epoch"], 1, 1e3),
+        row("save_model (last.pt) blocks, ms", blocked["yolo"], 1, 1e3),
+        row("save_model (and best.pt) blocks, ms", blocked["yolo with best.pt"], 1, 1e3),
+        row("ratio to save_model (last.pt)", ratio, 3, target=f"≤ {ratio['target']}"),
+        row("ratio after an epoch", report["ours after an epoch/yolo"], 3),
         (f"blocked a minute, one each {each}, ms", f"{1e3 * minute['value']:.1f}", "", allowed_ms),
     ]
 
@@ -39,16 +39,11 @@ def _slowed(report: Mapping[str, Any]) -> list[Row]:
     speeds = report["steps_per_s"]
     names = {"quiet": "steps/s, no write under way", "beside a write": "steps/s beside a write", "ratio": "ratio"}
     return [
-        _row("background write, ms", report["write_s"], 0, 1e3),
-        *(_row(name, speeds[key], 2) for key, name in names.items() if key in speeds),
-        _row("delay of the steps beside a write, ms", report["delay_s"], 0, 1e3),
+        row("background write, ms", report["write_s"], 0, 1e3),
+        *(row(name, speeds[key], 2) for key, name in names.items() if key in speeds),
+        row("delay of the steps beside a write, ms", report["delay_s"], 0, 1e3),
         ("blocked and delayed a minute, ms", f"{1e3 * report['cost_s_per_minute']:.1f}", "", ""),
     ]
-
-
-def _row(name: str, value: Mapping[str, Any], digits: int, factor: float = 1.0, target: str = "") -> Row:
-    median, low, high = (f"{factor * value[key]:.{digits}f}" for key in ("median", "low", "high"))
-    return name, median, f"{low} – {high}", target
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:

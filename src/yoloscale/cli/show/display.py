@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from yoloscale.cli import text
@@ -18,6 +17,7 @@ from yoloscale.runs.tail import Tail
 from yoloscale.system import formatting
 
 if TYPE_CHECKING:
+    from rich.live import Live
     from rich.progress import Progress as Bar
 
 BAR_STEPS = 1000
@@ -30,10 +30,11 @@ class Display:
         """`since_attempt`: attempts up to this one are not told again."""
         self._events, self._metrics = EventTail(run), Tail(run.metrics)
         self._account = EventLines()
-        self._since_attempt = since_attempt
         self._bar = _bar() if sys.stdout.isatty() else None
         if since_attempt:
-            self._skip()
+            for _ in self._new_lines():
+                continue
+            self._account.flush()
 
     def __enter__(self) -> Display:
         if self._bar is not None:
@@ -41,12 +42,11 @@ class Display:
             self._bar.add_task("starting", total=BAR_STEPS, rate="", eta="")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
             self.watch()
-            self._print(self._account.flush())
+            for line in self._account.flush():
+                self.say(line)
         with unheard():
             if self._bar is not None:
                 self._bar.stop()
@@ -58,34 +58,20 @@ class Display:
 
     def watch(self) -> None:
         """Print what is new, move the bar."""
-        for lines in self._new_lines():
-            self._print(lines)
+        for line in self._new_lines():
+            self.say(line)
         with unheard():
             if self._bar is not None:
                 self._move()
 
-    def _skip(self) -> None:
-        """Take in what earlier attempts wrote, without a word."""
-        for _ in self._new_lines():
-            continue
-        self._account.flush()
-
-    def _new_lines(self) -> Iterator[list[str]]:
+    def _new_lines(self) -> Iterator[str]:
         """What is new in both files, in the order in which it happened."""
         for entry in in_order(self._events.new(), self._metrics.new()):
-            yield self._account.lines(entry)
+            yield from self._account.lines(entry)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self._print([line])
-
-    def _print(self, lines: list[str]) -> None:
-        for line in lines:
-            with unheard():
-                if self._bar is not None:
-                    self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-                else:
-                    print(line, flush=True)
+        say_above(self._bar, line)
 
     def _move(self) -> None:
         assert self._bar is not None
@@ -102,6 +88,15 @@ class Display:
             rate=text.images_per_s(progress.images_per_s),
             eta=f"{eta} left" if eta else "",
         )
+
+
+def say_above(live: Bar | Live | None, line: str) -> None:
+    """Print a line above what is shown live, if there is any."""
+    with unheard():
+        if live is not None:
+            live.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        else:
+            print(line, flush=True)
 
 
 @contextlib.contextmanager

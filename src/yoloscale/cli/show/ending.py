@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from yoloscale.agent.outcome import Failure, Outcome
 from yoloscale.cli import text
@@ -34,7 +35,12 @@ def print_result(run: RunDirectory) -> None:
     from rich.text import Text
 
     result = read_result(run) or {}
-    rows = [(formatting.metric_name(key), f"{value:.4f}") for key, value in _final_metrics(result)]
+    metrics: Any = result.get("metrics")
+    rows = [
+        (formatting.metric_name(key), f"{value:.4f}")
+        for key, value in (metrics if isinstance(metrics, dict) else {}).items()
+        if key.startswith("metrics/") and isinstance(value, (int, float))
+    ]
     rows += [("speed", text.images_per_s(result.get("images_per_s")))] if result.get("images_per_s") else []
     rows += [("time", formatting.duration(float(result["seconds"])))] if result.get("seconds") else []
     rows += [("goodput", formatting.percent(float(result["goodput"])))] if result.get("goodput") else []
@@ -76,10 +82,3 @@ def _relative(path: Path) -> Path:
     absolute = Path(os.path.normpath(path.absolute()))
     here = Path.cwd()
     return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
-
-
-def _final_metrics(result: dict[str, object]) -> list[tuple[str, float]]:
-    found = result.get("metrics")
-    if not isinstance(found, dict):
-        return []
-    return [(k, float(v)) for k, v in found.items() if k.startswith("metrics/") and isinstance(v, (int, float))]

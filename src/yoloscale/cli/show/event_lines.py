@@ -28,10 +28,10 @@ class EventLines:
     def event_lines(self, event: events.Event) -> list[str]:
         """Lines for one event."""
         self.progress.on_event(event)
-        line = _EVENT_LINES.get(type(event))
-        said = line(event, self.progress) if line else ""
+        sentence = _EVENT_LINES.get(type(event))
+        line = sentence(event, self.progress) if sentence is not None else ""
         ends = isinstance(event, (events.Finished, events.Failed, events.Preempted, events.Exited))
-        return [*(self.flush() if ends else []), *([said] if said else [])]
+        return [*(self.flush() if ends else []), *([line] if line else [])]
 
     def metric_lines(self, record: Mapping[str, Any]) -> list[str]:
         """Lines for one line of metrics.jsonl: one per epoch, with the evaluation that belongs to it."""
@@ -110,8 +110,8 @@ def _requeued(event: events.Requeued, progress: Progress) -> str:
 def _moved(event: events.Moved, progress: Progress) -> str:
     before = event.from_
     changes = ", ".join(f"{key} {json.dumps(before.get(key))} → {json.dumps(value)}" for key, value in event.to.items())
-    said = [_join(f"goes on with {changes}", event.plan)] if changes else []
-    return "\n".join([*said, *(f"  {line}" for line in event.remarks)])
+    head = [_join(f"goes on with {changes}", event.plan)] if changes else []
+    return "\n".join([*head, *(f"  {line}" for line in event.remarks)])
 
 
 def _warned(event: events.Warned | events.RolledBack, progress: Progress) -> str:

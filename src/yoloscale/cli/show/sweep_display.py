@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from yoloscale.cli import text
-from yoloscale.cli.show.display import unheard
+from yoloscale.cli.show.display import say_above, unheard
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import EventTail
 from yoloscale.runs.progress import Progress
@@ -50,7 +49,7 @@ class SweepDisplay:
     """Call `watch` about ten times a second; `started`, `ended` and `say` as an observer of a pool."""
 
     def __init__(self, name: str, parallel: int) -> None:
-        """Of a sweep that trains `parallel` points at a time."""
+        """`name` of the sweep; `parallel`: how many of its points train at a time."""
         self._name, self._parallel = name, parallel
         self._total = self._kept = self._over = 0
         self._counts = {"finished": 0, "failed": 0}
@@ -68,9 +67,7 @@ class SweepDisplay:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with unheard():
             if self._live is not None:
                 self._live.update(self._table())
@@ -81,25 +78,21 @@ class SweepDisplay:
         self._running[run.name] = _Point(run, where)
         self.say(f"{run.name}: started" + (f" on {where}" if where else ""))
 
-    def ended(self, run: RunDirectory, found: Status) -> None:
-        """It does not any more."""
+    def ended(self, run: RunDirectory, status: Status) -> None:
+        """A point does not train any more."""
         point = self._running.pop(run.name, None)
         self._over += 1
-        self._counts[found.state] = self._counts.get(found.state, 0) + 1
+        self._counts[status.state] = self._counts.get(status.state, 0) + 1
         took = time.monotonic() - point.began if point is not None else 0.0
-        if found.state == "finished" and point is not None:
+        if status.state == "finished" and point is not None:
             self._seconds.append(took)
-        said = f"{run.name}: {found.state}" + (f" in {formatting.duration(took)}" if took >= 1 else "")
-        metrics = text.metrics(found.metrics) if found.state == "finished" else found.error or ""
-        self.say(f"{said}  {metrics}".rstrip() + f"  ({self._over} of {self._total})")
+        line = f"{run.name}: {status.state}" + (f" in {formatting.duration(took)}" if took >= 1 else "")
+        metrics = text.metrics(status.metrics) if status.state == "finished" else status.error or ""
+        self.say(f"{line}  {metrics}".rstrip() + f"  ({self._over} of {self._total})")
 
     def say(self, line: str) -> None:
         """Print a line, above the table."""
-        with unheard():
-            if self._live is not None:
-                self._live.console.print(line, highlight=False, markup=False, soft_wrap=True)
-            else:
-                print(line, flush=True)
+        say_above(self._live, line)
 
     def watch(self) -> None:
         """Take in what is new; move the table, or tell of epochs."""
@@ -115,7 +108,7 @@ class SweepDisplay:
                 self._live.update(self._table(), refresh=True)
 
     def _tell_epoch(self, point: _Point) -> None:
-        """Of a run over many epochs, a few of them."""
+        """Say that an epoch is over: of a run over many epochs, a few times."""
         progress = point.progress
         each = max(1, -(-progress.epochs // LINES_PER_POINT))
         done = progress.epoch if progress.epoch_step >= progress.steps_per_epoch > 0 else progress.epoch - 1
@@ -131,36 +124,30 @@ class SweepDisplay:
         head = Text(self._head(), no_wrap=True, overflow="ellipsis")
         if not self._running:
             return Group(head)
-        rows = [(name, *_cells(point)) for name, point in self._running.items()]
+        points = self._running.values()
+        shown = COLUMNS if any(point.where for point in points) else COLUMNS[:-1]
         table = Table(box=None, pad_edge=False)
-        shown = [place for place, name in enumerate(COLUMNS) if name != "where" or any(row[place] for row in rows)]
-        for place in shown:
-            table.add_column(COLUMNS[place], overflow="ellipsis", no_wrap=True)
-        for row in rows:
-            table.add_row(*(Text(row[place]) for place in shown))
+        for name in shown:
+            table.add_column(name, overflow="ellipsis", no_wrap=True)
+        for point in points:
+            table.add_row(*map(Text, _cells(point)[: len(shown)]))
         return Group(head, table)
 
     def _head(self) -> str:
-        running = len(self._running)
-        states = {"running": running, **self._counts, "waiting": max(0, self._total - self._over - running)}
-        said = ", ".join(f"{count} {state}" for state, count in states.items() if count)
-        kept = f" ({self._kept} from before)" if self._kept else ""
-        left = formatting.duration(self._left_s())
-        return f"{self._name}: {self._over} of {self._total} over{kept}; {said}" + (f"; {left} left" if left else "")
-
-    def _left_s(self) -> float | None:
-        own = [point.progress.eta_s() for point in self._running.values()]
         waiting = self._total - self._over - len(self._running)
-        return time_left_s([each for each in own if each is not None], self._seconds, waiting, self._parallel)
+        states = {"running": len(self._running), **self._counts, "waiting": max(0, waiting)}
+        counts = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+        kept = f" ({self._kept} from before)" if self._kept else ""
+        own = [eta_s for point in self._running.values() if (eta_s := point.progress.eta_s()) is not None]
+        left = formatting.duration(time_left_s(own, self._seconds, waiting, self._parallel))
+        return f"{self._name}: {self._over} of {self._total} over{kept}; {counts}" + (f"; {left} left" if left else "")
 
 
 def time_left_s(running: list[float], ended: list[float], waiting: int, parallel: int) -> float | None:
     """Seconds until all points are over; None before there is anything to go by.
 
-    Args:
-        running: what those that train have left, as far as that is known.
-        ended: how long those took that have finished.
-        waiting: how many are still to start.
+    `running`: what those that train have left, as far as that is known; `ended`: how long those took that have
+    finished; `waiting`: how many are still to start.
     """
     if not waiting:
         return max(running, default=None)
@@ -172,17 +159,15 @@ def time_left_s(running: list[float], ended: list[float], waiting: int, parallel
 def _cells(point: _Point) -> tuple[str, ...]:
     progress = point.progress
     if not progress.is_training:
-        return (progress.phase or "starting", "", "", "", point.where)
+        return (point.run.name, progress.phase or "starting", "", "", "", point.where)
     speed = f"{progress.images_per_s:.1f}" if progress.images_per_s else ""
     epoch = f"{progress.epoch}/{progress.epochs or '?'}"
-    return (epoch, _metric(progress), speed, formatting.duration(progress.eta_s()), point.where)
+    left = formatting.duration(progress.eta_s())
+    return (point.run.name, epoch, _metric(progress), speed, left, point.where)
 
 
 def _metric(progress: Progress) -> str:
-    if progress.metric is None:
-        return text.losses(progress.training)
-    name, value = progress.metric
-    return f"{formatting.metric_name(name)} {value:.3f}"
+    return text.losses(progress.training) if progress.metric is None else text.metric(*progress.metric)
 
 
 def _live() -> Live:

@@ -4,40 +4,43 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from yoloscale.agent.attempt import command
+from yoloscale.agent.spec import node_spec
 from yoloscale.backends.status import statuses
+from yoloscale.cli.report import say_warnings, screen_width, text
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.sweep_display import SweepDisplay
+from yoloscale.config.plan import describe
 from yoloscale.errors import ConfigError
 from yoloscale.exit_codes import FAILED, FINISHED
+from yoloscale.report.sweep import summary
 from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
-from yoloscale.system.formatting import counted
+from yoloscale.sweep import local
+from yoloscale.sweep.configure import ConfiguredSweep
+from yoloscale.sweep.freeze import proposed_directory
+from yoloscale.sweep.local import PointSource
+from yoloscale.sweep.pool import PoolObserver
+from yoloscale.sweep.slots import Slots
+from yoloscale.sweep.unfinished import unfinished
+from yoloscale.system.formatting import counted, tally
 from yoloscale.system.variables import CPU_SHARE, VISIBLE_GPUS
-
-if TYPE_CHECKING:
-    from yoloscale.sweep.configure import ConfiguredSweep
-    from yoloscale.sweep.local import PointSource
-    from yoloscale.sweep.slots import Slots
 
 MAX_FAILED = 10  # told at the end, with their errors
 
 
 def start(sweep: SweepDirectory, *, failed_only: bool, detach: bool) -> int:
     """Train what is left of a frozen sweep, watched or in the background; the exit code."""
-    from yoloscale.sweep import local
-
     slots = local.frozen_slots(sweep)
     display = SweepDisplay(sweep.name, slots.count)
     source = local.source_of(sweep, display.say, failed_only=failed_only)
     print(f"sweep {shown(sweep.path)}", flush=True)
     if not len(source):
-        found = statuses(sweep.runs())
-        _print_end(sweep, found)
-        return FAILED if any(each.state == "failed" for each in found) else FINISHED
+        points = statuses(sweep.runs())
+        _print_end(sweep, points)
+        return FAILED if any(each.state == "failed" for each in points) else FINISHED
     print(f"plan  {_plan(len(source), slots)}", flush=True)
     if source.left_out:
         count = len(source.left_out)
@@ -45,24 +48,18 @@ def start(sweep: SweepDirectory, *, failed_only: bool, detach: bool) -> int:
     return _detached(sweep, failed_only=failed_only) if detach else _watched(sweep, source, display, slots)
 
 
-def dry_run(found: ConfiguredSweep) -> int:
+def dry_run(configured: ConfiguredSweep) -> int:
     """Print the points and what each would be started with; nothing is made, fetched or started."""
-    from yoloscale.agent.attempt import command
-    from yoloscale.agent.spec import node_spec
-    from yoloscale.config.plan import describe
-    from yoloscale.sweep.freeze import proposed_directory
-    from yoloscale.sweep.unfinished import unfinished
-
-    sweep, slots = proposed_directory(found), found.slots
-    left = set(unfinished(sweep)) if is_sweep(sweep.path) else set(range(len(found.points)))
+    sweep, slots = proposed_directory(configured), configured.slots
+    left = set(unfinished(sweep)) if is_sweep(sweep.path) else set(range(len(configured.points)))
     print(f"sweep {shown(sweep.path)}\nplan  {_plan(len(left), slots)}")
     shares = {CPU_SHARE: str(slots.cpus)}
     if slots.gpus is not None:
         shares[VISIBLE_GPUS] = f"{slots.ranks} of {','.join(slots.gpus)}"
-    print("each  " + "  ".join([*(f"{name}={value}" for name, value in shares.items()), describe(found.first)]))
-    spec = node_spec(found.first, sweep.path, attempt=1, job_id="JOB_ID")
+    print("each  " + "  ".join([*(f"{name}={value}" for name, value in shares.items()), describe(configured.first)]))
+    spec = node_spec(configured.first, sweep.path, attempt=1, job_id="JOB_ID")
     argv, _ = command(spec)
-    for each in found.points:
+    for each in configured.points:
         if each.point.index in left:
             run = str(sweep.run(each.name).path)
             print(shlex.join([run if word == str(spec.run) else word for word in argv]))
@@ -76,37 +73,29 @@ def _plan(count: int, slots: Slots) -> str:
 
 
 def _watched(sweep: SweepDirectory, source: PointSource, display: SweepDisplay, slots: Slots) -> int:
-    from yoloscale.sweep import local
-    from yoloscale.sweep.pool import PoolObserver
-
     display.expect(source.total, kept=source.total - len(source))
     with display:
         observer = PoolObserver(display.started, display.ended, display.watch, display.say)
         end = local.run_sweep(sweep, source, observer, slots)
-    found = statuses(sweep.runs())
-    _print_end(sweep, found)
+    points = statuses(sweep.runs())
+    _print_end(sweep, points)
     if end.stopped_by is None and end.count("finished"):
         _print_results(sweep)
-    return local.exit_code_of(end, found)
+    return local.exit_code_of(end, points)
 
 
 def _print_results(sweep: SweepDirectory) -> None:
     """As `yoloscale report SWEEP`. What cannot be written does not make a sweep fail."""
-    from yoloscale.cli.report import say_warnings, screen_width, text
-    from yoloscale.report.sweep import summary
-
     try:
-        found = summary(sweep, screen_width())
+        report = summary(sweep, screen_width())
     except (ConfigError, OSError) as error:
         print(f"no report was written: {error}", file=sys.stderr)
         return
-    print("\n".join(text(found)[1:]))
-    say_warnings(found)
+    print("\n".join(text(report)[1:]))
+    say_warnings(report)
 
 
 def _detached(sweep: SweepDirectory, *, failed_only: bool) -> int:
-    from yoloscale.sweep import local
-
     local.start_in_background(sweep, failed_only=failed_only)
     path = shown(sweep.path)
     print(f"runs in the background: {shlex.quote(sweep.name)}\nlogs  {shown(sweep.launcher_log)}")
@@ -114,11 +103,10 @@ def _detached(sweep: SweepDirectory, *, failed_only: bool) -> int:
     return FINISHED
 
 
-def _print_end(sweep: SweepDirectory, found: Sequence[Status]) -> None:
+def _print_end(sweep: SweepDirectory, points: Sequence[Status]) -> None:
     """What has become of the points, those that failed with their errors, and how to go on."""
-    states = Counter(each.state for each in found)
-    print(f"{sweep.name}: {len(found)} points: " + ", ".join(f"{count} {state}" for state, count in states.items()))
-    failed = [each for each in found if each.state == "failed"]
+    print(f"{sweep.name}: {len(points)} points: {tally(each.state for each in points)}")
+    failed = [each for each in points if each.state == "failed"]
     for each in failed[:MAX_FAILED]:
         print(f"failed  {each.name}: {each.error}", file=sys.stderr)
         if each.failed_log is not None:
@@ -126,7 +114,7 @@ def _print_end(sweep: SweepDirectory, found: Sequence[Status]) -> None:
     if len(failed) > MAX_FAILED:
         print(f"and {len(failed) - MAX_FAILED} more", file=sys.stderr)
     path = shown(sweep.path)
-    if states["finished"] + states["failed"] < len(found):
+    if any(each.state not in ("finished", "failed") for each in points):
         print(f"go on with  yoloscale resume {path}")
     if failed:
         print(f"try those that failed again with  yoloscale resume {path} --failed")

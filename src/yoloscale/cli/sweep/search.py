@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from yoloscale.backends import registry
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
+from yoloscale.cli.start import write_out
+from yoloscale.cli.sweep import local
+from yoloscale.config.compose.flags import Flags
 from yoloscale.config.schema.sweep import Pruner
 from yoloscale.exit_codes import FINISHED
-from yoloscale.runs.sweep_directory import SweepDirectory
-
-if TYPE_CHECKING:
-    from yoloscale.config.compose.flags import Flags
-    from yoloscale.sweep.search.ready import PlannedSearch
+from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep
+from yoloscale.study.objectives import objectives_of
+from yoloscale.sweep.directory import take
+from yoloscale.sweep.freeze import proposed_directory
+from yoloscale.sweep.search.ready import PlannedSearch, plan_search, ready
+from yoloscale.sweep.search.search import Search, forget_removed, open_search
+from yoloscale.sweep.search.settings import total
+from yoloscale.sweep.search.submit import job_for, open_indices, submit_search
+from yoloscale.sweep.submit import said_of_others
 
 
 def train(line: Flags, *, dry_run: bool, prepare: bool, detach: bool) -> int:
     """Make a search, or join the one of that name, and train its points here or submit them as one array."""
-    from yoloscale.cli.sweep import local
     from yoloscale.cli.sweep.verbs import refuse_flags, say_ahead
-    from yoloscale.sweep.search.ready import plan_search, ready
 
     planned = plan_search(line, say)
     is_local = planned.probes.first.cluster.is_here
@@ -43,9 +48,6 @@ def train(line: Flags, *, dry_run: bool, prepare: bool, detach: bool) -> int:
 def submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is_new: bool = False) -> int:
     """Submit what is left of a search."""
     from yoloscale.cli.sweep.verbs import announce
-    from yoloscale.sweep.directory import take
-    from yoloscale.sweep.search.search import forget_removed, open_search
-    from yoloscale.sweep.search.submit import open_indices, submit_search
 
     search = open_search(sweep)
     with take(sweep):
@@ -61,14 +63,6 @@ def _named(planned: PlannedSearch, sweep: SweepDirectory, line: Flags) -> list[s
 
 
 def _print_script(planned: PlannedSearch, line: Flags) -> int:
-    from yoloscale.backends import registry
-    from yoloscale.cli.start import write_out
-    from yoloscale.runs.sweep_directory import is_sweep
-    from yoloscale.sweep.freeze import proposed_directory
-    from yoloscale.sweep.search.search import Search, open_search
-    from yoloscale.sweep.search.submit import job_for, open_indices
-    from yoloscale.sweep.submit import said_of_others
-
     sweep = proposed_directory(planned.probes)
     search = Search(sweep, planned.space, planned.settings, planned.base)
     indices = open_indices(open_search(sweep)) if is_sweep(sweep.path) else list(range(search.total))
@@ -84,11 +78,8 @@ def _print_script(planned: PlannedSearch, line: Flags) -> int:
 
 def described(planned: PlannedSearch) -> list[str]:
     """What is to be searched, by whom and for what, a line for each."""
-    from yoloscale.study.objectives import objectives_of
-    from yoloscale.sweep.search.settings import total
-
     settings = planned.settings
-    wanted = ", ".join(f"{direction} {metric}" for metric, direction in objectives_of(settings).items())
+    objectives = ", ".join(f"{direction} {metric}" for metric, direction in objectives_of(settings).items())
     pruned = "" if settings.pruner is Pruner.none else f", pruned by {settings.pruner.value}"
-    head = f"search {total(settings, planned.space)} points by {settings.sampler.value}{pruned}: {wanted}"
+    head = f"search {total(settings, planned.space)} points by {settings.sampler.value}{pruned}: {objectives}"
     return [head, *(f"  {dimension}" for dimension in planned.space.dimensions)]

@@ -26,13 +26,10 @@ class Axis:
 
 
 def make_axis(key: str, values: Sequence[str], *, is_log: bool = False, apart: float = 0.045) -> Axis:
-    """An axis for the values of a key, as text; numbers by size if all are numbers.
+    """An axis for the values of a key, its title, at all points; numbers by size if all are numbers.
 
-    Args:
-        key: the title.
-        values: of all points; those that are the same share a place.
-        is_log: searched on a logarithmic scale. A few positive numbers far apart are shown on one anyway.
-        apart: the least distance between two labels.
+    `is_log`: searched on a logarithmic scale; a few positive numbers far apart are shown on one anyway. `apart`: the
+    least distance between two labels.
     """
     different = list(dict.fromkeys(values))
     numbers = [formatting.as_number(value) for value in different]

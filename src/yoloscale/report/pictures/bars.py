@@ -16,12 +16,11 @@ _MOST = 30  # bars
 
 def draw(results: SweepResults, folder: Path) -> Path | None:
     """Draw the keys, the most important on top; None where there is nothing to compare."""
-    found = importance(results)
-    if found is None:
+    if (measured := importance(results)) is None:
         return None
-    kind, shares = found
+    kind, shares = measured
     shown = dict(list(shares.items())[:_MOST])
-    made, [axes] = style.figure(_WIDTH, _AROUND + _PER_BAR * len(shown))
+    picture, [axes] = style.figure(_WIDTH, _AROUND + _PER_BAR * len(shown))
     places = range(len(shown))
     axes.barh(places, list(shown.values()), height=0.62, color=style.BLUE)
     axes.set_yticks(places, [style.plain(formatting.ending(title, 28)) for title in formatting.short_keys(list(shown))])
@@ -29,16 +28,8 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     axes.grid(visible=False, axis="y")
     axes.set_xlim(0, max(1e-9, max(shown.values())) * 1.12)
     for place, share in zip(places, shown.values(), strict=True):
-        axes.annotate(
-            f"{share:.2f}",
-            (share, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=style.TICK_SIZE,
-        )
+        style.note(axes, f"{share:.2f}", (share, place), (4, 0))
     axes.set_xlabel(kind, fontsize=style.LABEL_SIZE)
     objective = formatting.metric_name(results.objectives[0].name)
-    title = f"{formatting.cut(results.sweep.name, 50)}: what {objective} depends on"
-    style.title(made, title)
-    return style.save(made, folder / NAME)
+    style.title(picture, f"{formatting.cut(results.sweep.name, 50)}: what {objective} depends on")
+    return style.save(picture, folder / NAME)

@@ -23,18 +23,18 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     if not any(point.has_all for point in results.points):
         return None
     rows = len(results.objectives)
-    made, panels = style.figure(_WIDTH, 1.0 + _HEIGHT * rows, rows)
+    picture, panels = style.figure(_WIDTH, 1.0 + _HEIGHT * rows, rows)
     for place, (objective, axes) in enumerate(zip(results.objectives, panels, strict=True)):
         _panel(axes, results, objective, place)
     panels[-1].set_xlabel("point" if not results.is_search else "trial", fontsize=style.LABEL_SIZE)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     count = _places(results)
     panels[-1].set_xlim(-0.5 - 0.01 * count, count - 0.5 + 0.01 * count)
-    style.title(made, formatting.cut(results.sweep.name, 80))
+    style.title(picture, formatting.cut(results.sweep.name, 80))
     handles = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    made.legend(
+    picture.legend(
         handles.values(),
         handles.keys(),
         loc="outside lower center",
@@ -42,7 +42,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
         frameon=False,
         fontsize=style.TICK_SIZE,
     )
-    return style.save(made, folder / NAME)
+    return style.save(picture, folder / NAME)
 
 
 def _panel(axes: Axes, results: SweepResults, objective: Objective, place: int) -> None:
@@ -76,18 +76,10 @@ def _best_so_far(axes: Axes, objective: Objective, finished: list[tuple[float, f
     index, value = steps[-1]
     xs, ys = zip(*steps, (count - 1, value), strict=True)
     axes.step(xs, ys, where="post", color=style.ORANGE, linewidth=2, label="best so far", zorder=1)
-    axes.annotate(
-        formatting.number(value),
-        (index, value),
-        xytext=(0, 7 if objective.is_maximized else -7),
-        textcoords="offset points",
-        ha="left" if index < count / 2 else "right",
-        va="bottom" if objective.is_maximized else "top",
-        fontsize=style.TICK_SIZE,
-        fontweight="bold",
-        color=style.INK,
-        zorder=4,
-    )
+    side = "left" if index < count / 2 else "right"
+    offset, va = ((0, 7), "bottom") if objective.is_maximized else ((0, -7), "top")
+    look = {"fontweight": "bold", "color": style.INK, "zorder": 4}
+    style.note(axes, formatting.number(value), (index, value), offset, va=va, ha=side, **look)
 
 
 def _places(results: SweepResults) -> int:

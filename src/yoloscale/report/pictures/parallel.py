@@ -30,14 +30,13 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     if len(points) < 2 or not keys:
         return None
     shown = _most_important(results, keys)
-    found = _axes(results, shown, points)
-    made, [axes] = style.figure(max(_LEAST, 1.8 + _PER_AXIS * len(found)), _HEIGHT)
-    _lines(made, axes, results, found, points)
-    _scales(axes, found)
+    scales = _axes(results, shown, points)
+    picture, [axes] = style.figure(max(_LEAST, 1.8 + _PER_AXIS * len(scales)), _HEIGHT)
+    _lines(picture, axes, results, scales, points)
+    _scales(axes, scales)
     some = f", the {len(shown)} keys that matter most of {len(keys)}" if len(shown) < len(keys) else ""
-    title = f"{formatting.cut(results.sweep.name, 60)}: {len(points)} points{some}"
-    style.title(made, title)
-    return style.save(made, folder / NAME)
+    style.title(picture, f"{formatting.cut(results.sweep.name, 60)}: {len(points)} points{some}")
+    return style.save(picture, folder / NAME)
 
 
 def _most_important(results: SweepResults, keys: Sequence[str]) -> list[str]:
@@ -51,23 +50,23 @@ def _most_important(results: SweepResults, keys: Sequence[str]) -> list[str]:
 
 def _axes(results: SweepResults, keys: Sequence[str], points: Sequence[PointResult]) -> list[tuple[Axis, list[float]]]:
     """The axes from left to right, each with the place of every point on it; the objectives come last."""
-    found = []
+    scales = []
     for key, title in zip(keys, formatting.short_keys(keys), strict=True):
         values = [point.values.get(key, "") for point in points]
         axis = make_axis(title, values, is_log=key in results.log_keys)
-        found.append((axis, [axis.places[value] for value in values]))
+        scales.append((axis, [axis.places[value] for value in values]))
     for place, objective in enumerate(results.objectives):
         texts = [repr(point.objectives[place]) for point in points]
         axis = make_axis(formatting.metric_name(objective.name), texts)
-        found.append((axis, [axis.places[text] for text in texts]))
-    return found
+        scales.append((axis, [axis.places[text] for text in texts]))
+    return scales
 
 
 def _lines(
-    made: Figure,
+    picture: Figure,
     axes: Axes,
     results: SweepResults,
-    found: Sequence[tuple[Axis, list[float]]],
+    scales: Sequence[tuple[Axis, list[float]]],
     points: Sequence[PointResult],
 ) -> None:
     from matplotlib.collections import LineCollection
@@ -75,7 +74,7 @@ def _lines(
     objective = results.objectives[0]
     values = [float(point.objectives[0] or 0.0) for point in points]
     order = worst_first(results, points)  # the best on top
-    paths = [[(place, places[number]) for place, (_, places) in enumerate(found)] for number in order]
+    paths = [[(place, places[number]) for place, (_, places) in enumerate(scales)] for number in order]
     is_many, is_clipped = len(points) > _MANY, len(points) >= 1 / _LOWEST_SHADE
     # yellow is for the better ones and does not show well on white: the map ends before it
     colours = _colour_map(reverse=not objective.is_maximized)
@@ -90,7 +89,7 @@ def _lines(
         axes.add_collection(best)
         axes.legend(handles=[best], loc="lower left", bbox_to_anchor=(0.0, -0.12), frameon=False, fontsize=9)
     extend = ("min" if objective.is_maximized else "max") if is_clipped else "neither"
-    bar = made.colorbar(lines, ax=axes, pad=0.02, fraction=0.05, aspect=32, extend=extend)
+    bar = picture.colorbar(lines, ax=axes, pad=0.02, fraction=0.05, aspect=32, extend=extend)
     bar.set_label(formatting.metric_name(objective.name), fontsize=style.LABEL_SIZE)
     bar.ax.tick_params(labelsize=style.TICK_SIZE)
     if bar.solids is not None:
@@ -112,7 +111,7 @@ def _colour_map(*, reverse: bool) -> Any:
     return ListedColormap(shades[::-1] if reverse else shades)
 
 
-def _scales(axes: Axes, found: Sequence[tuple[Axis, list[float]]]) -> None:
+def _scales(axes: Axes, scales: Sequence[tuple[Axis, list[float]]]) -> None:
     from matplotlib.patheffects import AbstractPathEffect, withStroke
 
     outline: list[AbstractPathEffect] = [withStroke(linewidth=3, foreground="white")]
@@ -120,26 +119,22 @@ def _scales(axes: Axes, found: Sequence[tuple[Axis, list[float]]]) -> None:
     axes.spines[:].set_visible(False)
     axes.set_yticks([])
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlim(-0.55, len(found) - 0.75)
+    axes.set_xlim(-0.55, len(scales) - 0.75)
     axes.xaxis.tick_top()
-    titles = [style.plain(formatting.ending(axis.key, 22)) for axis, _ in found]
-    axes.set_xticks(range(len(found)), titles, fontsize=style.LABEL_SIZE)
+    titles = [style.plain(formatting.ending(axis.key, 22)) for axis, _ in scales]
+    axes.set_xticks(range(len(scales)), titles, fontsize=style.LABEL_SIZE)
     if max(map(len, titles)) > 12:
         for title in axes.get_xticklabels():
             title.set(rotation=20, ha="left", rotation_mode="anchor")
     axes.tick_params(axis="x", length=0)
-    for place, (axis, _) in enumerate(found):
+    for place, (axis, _) in enumerate(scales):
         axes.vlines(place, 0, 1, color=style.INK, linewidth=1.0, zorder=3)
         for height, label in axis.ticks:
             axes.plot([place - 0.03, place], [height, height], color=style.INK, linewidth=1, zorder=3)
-            text = axes.text(
-                place - 0.05,
-                height,
-                style.plain(label),
-                ha="right",
-                va="center",
-                fontsize=style.TICK_SIZE,
-                color=style.INK,
-                zorder=5,
-            )
-            text.set_path_effects(outline)
+            look: dict[str, Any] = {
+                "fontsize": style.TICK_SIZE,
+                "color": style.INK,
+                "zorder": 5,
+                "path_effects": outline,
+            }
+            axes.text(place - 0.05, height, style.plain(label), ha="right", va="center", **look)

@@ -25,7 +25,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     if len(results.objectives) != 2 or not any(point.is_complete for point in results.points):
         return None
     first, second = results.objectives  # the first upwards, the second along
-    made, [axes] = style.figure(8.0, 5.6)
+    picture, [axes] = style.figure(8.0, 5.6)
     front = recipe_names(results)
     on_front = {point.index for _, point in front}
     _scatter(axes, [point for point in results.points if point.has_all and point.index not in on_front])
@@ -39,9 +39,9 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     axes.set_xlabel(_title(second), fontsize=style.LABEL_SIZE)
     axes.set_ylabel(_title(first), fontsize=style.LABEL_SIZE)
     _labels(axes, front, (second, first))
-    style.title(made, formatting.cut(results.sweep.name, 60))
-    made.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=style.TICK_SIZE)
-    return style.save(made, folder / NAME)
+    style.title(picture, formatting.cut(results.sweep.name, 60))
+    picture.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=style.TICK_SIZE)
+    return style.save(picture, folder / NAME)
 
 
 def _scale(axis: XAxis | YAxis, objective: Objective, values: Sequence[float]) -> None:
@@ -69,25 +69,15 @@ def _labels(axes: Axes, front: Sequence[tuple[str, PointResult]], objectives: tu
     """The recipe of each point of the front, as far as they stay apart; the ends come first."""
     axes.figure.canvas.draw()
     ends_first = [*front[:1], *front[-1:], *front[1:-1]] if len(front) > 1 else front
-    taken = list[tuple[float, float]]()
+    labelled = list[tuple[float, float]]()
     along, up = (1 if objective.is_maximized else -1 for objective in objectives)
     for name, point in ends_first:
         x, y = axes.transAxes.inverted().transform(axes.transData.transform(_place(point)))
-        if any(
-            abs(y - other_y) < _LABEL_GAP * 1.3 and abs(x - other_x) < _LABEL_GAP * 2.6 for other_x, other_y in taken
-        ):
+        if any(abs(x - left) < _LABEL_GAP * 2.6 and abs(y - low) < _LABEL_GAP * 1.3 for left, low in labelled):
             continue
-        taken.append((x, y))
-        axes.annotate(
-            name,
-            _place(point),
-            xytext=(5 * along, 5 * up),
-            textcoords="offset points",
-            ha="left" if along > 0 else "right",
-            va="bottom" if up > 0 else "top",
-            fontsize=style.TICK_SIZE,
-            zorder=5,
-        )
+        labelled.append((x, y))
+        sides = {"ha": "left" if along > 0 else "right", "va": "bottom" if up > 0 else "top"}
+        style.note(axes, name, _place(point), (5 * along, 5 * up), zorder=5, **sides)
 
 
 def _places(points: Sequence[PointResult]) -> list[tuple[float, float]]:

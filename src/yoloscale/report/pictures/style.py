@@ -26,15 +26,15 @@ def figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axe
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(made)
-    axes = made.subplots(rows, 1, squeeze=False, sharex=True)[:, 0]
-    for each in axes:
-        quiet(each)
-    return made, list(axes)
+    picture = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    FigureCanvasAgg(picture)
+    panels = list(picture.subplots(rows, 1, squeeze=False, sharex=True)[:, 0])
+    for axes in panels:
+        _quieten(axes)
+    return picture, panels
 
 
-def quiet(axes: Axes) -> None:
+def _quieten(axes: Axes) -> None:
     """Two thin lines for axes, a faint grid behind what is drawn."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
@@ -45,9 +45,15 @@ def quiet(axes: Axes) -> None:
 
 def scatter(axes: Axes, places: Iterable[tuple[float, float]], **look: Any) -> None:
     """Draw points; nothing, not even in the legend, if there are none."""
-    found = list(places)
-    if found:
-        axes.scatter([x for x, _ in found], [y for _, y in found], **look)
+    if points := list(places):
+        axes.scatter([x for x, _ in points], [y for _, y in points], **look)
+
+
+def note(
+    axes: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], *, va: str = "center", **look: Any
+) -> None:
+    """Write beside what is drawn at a place, so many points away from it."""
+    axes.annotate(text, place, xytext=offset, textcoords="offset points", va=va, fontsize=TICK_SIZE, **look)
 
 
 def large_numbers(axis: XAxis | YAxis, values: Iterable[float]) -> None:
@@ -63,13 +69,13 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def title(made: Figure, text: str) -> None:
+def title(picture: Figure, text: str) -> None:
     """The heading of a picture."""
-    made.suptitle(plain(text), fontsize=TITLE_SIZE, x=0.01, ha="left")
+    picture.suptitle(plain(text), fontsize=TITLE_SIZE, x=0.01, ha="left")
 
 
-def save(made: Figure, path: Path) -> Path:
+def save(picture: Figure, path: Path) -> Path:
     """Write a PNG, whole or not at all."""
     with replacement(path) as part:
-        made.savefig(part, format="png")
+        picture.savefig(part, format="png")
     return path

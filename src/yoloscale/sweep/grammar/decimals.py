@@ -34,12 +34,12 @@ class Numbers:
         return map(self.__getitem__, range(self.count))
 
 
-def numbers(found: RangeSweep) -> Numbers:
+def numbers(sweep: RangeSweep) -> Numbers:
     """What a range has. Raises ValueError for a step of zero, ArithmeticError where it has no end."""
-    ends = found.start, found.stop, found.step
-    start, stop, step = map(decimal, (found.start or 0, found.stop or 0, found.step))
+    ends = sweep.start, sweep.stop, sweep.step
+    start, stop, step = (decimal(end or 0) for end in ends)
     if not step:
-        raise ValueError(f"Invalid range values: from {found.start} to {found.stop} in steps of zero")
+        raise ValueError(f"Invalid range values: from {sweep.start} to {sweep.stop} in steps of zero")
     steps, rest = divmod(stop - start, step)  # both towards zero
     count = 0 if (stop - start) * step <= 0 else int(steps) + bool(rest)
     return Numbers(start, step, count, all(isinstance(end, int) for end in ends))
@@ -50,8 +50,8 @@ def decimal(value: Number) -> Decimal:
     return Decimal(value) if isinstance(value, int) else Decimal(f"{value:.15g}")
 
 
-def left_out(found: RangeSweep) -> float | None:
+def left_out(sweep: RangeSweep) -> float | None:
     """The end of a range of fractions if a step leads right to it, so that a person may take it for a value."""
-    has = numbers(found)
-    is_reached = has.count > 0 and has.start + has.count * has.step == decimal(found.stop or 0)
-    return float(has.start + has.count * has.step) if is_reached and not has.is_whole else None
+    has = numbers(sweep)
+    following = has.start + has.count * has.step
+    return float(following) if has.count > 0 and following == decimal(sweep.stop or 0) and not has.is_whole else None

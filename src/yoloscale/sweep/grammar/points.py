@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from math import prod
@@ -68,6 +68,27 @@ class Point:
     swept: tuple[Choice, ...]
 
 
+@dataclass(frozen=True)
+class Arguments:
+    """What was typed after `yoloscale train -m`: its flags, then arguments, those of YAML files (`params`) included."""
+
+    flags: tuple[str, ...]
+    tokens: tuple[str, ...]
+    catalog: Catalog
+
+
+def read_arguments(typed: Sequence[str] | flags.Flags) -> Arguments:
+    """Tell flags from arguments, and read what YAML files sweep over. Raises ConfigError."""
+    line = flags.parsed(typed)
+    if line.prints_and_exits:
+        raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
+    named = {name: value for name, value in line.given.items() if name in ("config-dir", "config-name")}
+    sources = config_sources(flags.Flags(named))
+    catalog = read_catalog(sources.folders)
+    words = with_params(line.tokens, sources, catalog, lambda token: is_swept(token, catalog))
+    return Arguments(tuple(f"--{name}={value}" for name, value in named.items()), tuple(words), catalog)
+
+
 def expand(typed: Sequence[str] | flags.Flags, say: Say = silent) -> list[Point]:
     """The points of what was typed after `yoloscale train`, with or without the `-m`, and of the YAML files it names.
 
@@ -75,18 +96,13 @@ def expand(typed: Sequence[str] | flags.Flags, say: Say = silent) -> list[Point]
     Raises ConfigError with every problem of the grammar; values are checked when the points are composed. `say` gets
     the remarks.
     """
-    given = flags.parsed(typed)
-    named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
-    if given.prints_and_exits:
-        raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
-    sources = config_sources(flags.Flags(named))
-    catalog = read_catalog(sources.folders)
+    arguments = read_arguments(typed)
     slots, problems = dict[str, list[Choice]](), list[Problem]()
     has_several = False
-    for token in with_params(given.tokens, sources, catalog, lambda token: is_swept(token, catalog)):
+    for token in arguments.tokens:
         key = token.partition("=")[0].strip()
         try:
-            choices = choices_of(token, catalog, say)
+            choices = choices_of(token, arguments.catalog, say)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -98,9 +114,8 @@ def expand(typed: Sequence[str] | flags.Flags, say: Say = silent) -> list[Point]
         problems.append(Problem("--multirun", f"more than {MAX_POINTS} points", "sweep over fewer values at a time"))
     if problems:
         raise ConfigError(problems)
-    words = [f"--{name}={value}" for name, value in named.items()]
     return [
-        Point(index, (*words, *(each.token for each in chosen)), tuple(each for each in chosen if each.key))
+        Point(index, (*arguments.flags, *(each.token for each in chosen)), tuple(each for each in chosen if each.key))
         for index, chosen in enumerate(product(*slots.values()))
     ]
 
@@ -123,12 +138,12 @@ def choices_of(token: str, catalog: Catalog, say: Say = silent) -> list[Choice] 
         return None
     if not override.is_sweep_override() or (not is_function and _has_own_commas(name)):
         return None
-    if refused := _refused(name, value, override) or _ambiguous(name, value, override):
-        raise ConfigError(refused)
-    found = _elements(name, value, override, catalog)
-    if isinstance(override.value(), RangeSweep) and (remark := end_left_out(name, value, override)):
+    if problem := _refused(name, value, override) or _ambiguous(name, value, override):
+        raise ConfigError(problem)
+    elements = _elements(name, value, override, catalog)
+    if remark := end_left_out(name, value, override.value()):
         say(remark)
-    return [Choice(typed.lstrip("+"), f"{typed}={text}", word) for text, word in found]
+    return [Choice(typed.lstrip("+"), f"{typed}={text}", word) for text, word in elements]
 
 
 def is_swept(token: str, catalog: Catalog) -> bool:
@@ -149,25 +164,24 @@ def _ambiguous(name: str, value: str, override: Override) -> Problem | None:
 
     Not where a list or null is among the values: then they are several.
     """
-    found: Any = override.value()
-    if name not in LISTS or not isinstance(found, ChoiceSweep) or not found.simple_form:
+    sweep: Any = override.value()
+    if name not in LISTS or not isinstance(sweep, ChoiceSweep) or not sweep.simple_form:
         return None
-    if FUNCTION.match(value) or any(element is None or isinstance(element, list) for element in found.list):
+    if FUNCTION.match(value) or any(element is None or isinstance(element, list) for element in sweep.list):
         return None
     one, each = shlex.quote(f"{name}=[{value}]"), shlex.quote(f"{name}=choice({value})")
     instead = f"write {one} for all points, or {each} for a point each"
     return Problem(name, f"{value} with -m: one list, or a value for each point?", instead)
 
 
-def end_left_out(name: str, value: str, override: Override) -> str | None:
-    """What to tell of a range of fractions that leads right to its end, which is no value of it."""
-    found: Any = override.value()
-    if (end := left_out(found)) is None:
+def end_left_out(name: str, value: str, sweep: object) -> str | None:
+    """What to tell of a range of fractions that leads right to its end, which is no value of it; None of all else."""
+    if not isinstance(sweep, RangeSweep) or (end := left_out(sweep)) is None:
         return None
-    has = numbers(found)
+    has = numbers(sweep)
     return (
         f"{name}={value}: {counted(has.count, 'value')}, {has[0]:.12g} to {has[has.count - 1]:.12g}; the end of a "
-        f"range is not part of it: end at {end + found.step / 2:.12g} to have {end:.12g}, too"
+        f"range is not part of it: end at {end + (sweep.step or 0) / 2:.12g} to have {end:.12g}, too"
     )
 
 
@@ -188,33 +202,27 @@ def _refused(name: str, value: str, override: Override) -> Problem | None:
 def _elements(name: str, value: str, override: Override, catalog: Catalog) -> list[tuple[str, str]]:
     """Each value as typed and as said. Raises ConfigError if there are none, or too many."""
     if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
-        wanted = cast(Glob, override.value())
         options = [option for option in catalog.groups.get(name, ()) if option not in _HIDDEN.get(name, ())]
         if not options:
-            raise ConfigError(Problem(name, f"{value}, but this is no group", f"{HOW}"))
-        if not (matching := wanted.filter(options)):
+            raise ConfigError(Problem(name, f"{value}, but this is no group", HOW))
+        if not (matching := cast(Glob, override.value()).filter(options)):
             raise ConfigError(Problem(name, f"{value} matches nothing", f"it has {', '.join(options)}"))
         return [(option, option) for option in matching]
     try:
-        found = list(islice(_texts(override), MAX_POINTS + 1))
+        elements = [_text(element) for element in islice(_values(override), MAX_POINTS + 1)]
     except (HydraException, ValueError, ArithmeticError) as error:
         raise unreadable(name, value, error) from None
-    if not found:
+    if not elements:
         raise ConfigError(Problem(name, f"{value} has no values", "the end of a range is not part of it: range(0,3)"))
-    return found
-
-
-def _texts(override: Override) -> Iterator[tuple[str, str]]:
-    for element in _values(override):
-        yield _text(element)
+    return elements
 
 
 def _values(override: Override) -> Iterable[Any]:
-    found: Any = override.value()
-    if not isinstance(found, RangeSweep):
+    sweep: Any = override.value()
+    if not isinstance(sweep, RangeSweep):
         return override.sweep_iterator()
-    has = numbers(found)
-    if not found.shuffle:
+    has = numbers(sweep)
+    if not sweep.shuffle:
         return has
     shuffled = list(islice(has, MAX_POINTS + 1))
     random.shuffle(shuffled)
@@ -243,5 +251,5 @@ def _reads_as_itself(text: str) -> bool:
 
 def unreadable(name: str, value: str, error: Exception) -> ConfigError:
     """What Hydra's parser says about values, in our words."""
-    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return ConfigError(Problem(name, f"{value}: {said.strip()}", HOW))
+    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ConfigError(Problem(name, f"{value}: {reason.strip()}", HOW))

@@ -12,9 +12,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from yoloscale.config.compose import command_line, flags
-from yoloscale.config.compose.catalog import Catalog, read_catalog
-from yoloscale.config.compose.hydra import config_sources
+from yoloscale.config.compose import command_line
+from yoloscale.config.compose.catalog import Catalog
+from yoloscale.config.compose.flags import Flags
 from yoloscale.config.keys import FREE, describe, is_group, known, members
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.sweep.grammar.decimals import Numbers, decimal, numbers
@@ -26,10 +26,9 @@ from yoloscale.sweep.grammar.points import (
     Point,
     choices_of,
     end_left_out,
-    is_swept,
+    read_arguments,
     unreadable,
 )
-from yoloscale.sweep.grammar.yaml_params import with_params
 from yoloscale.system.remarks import Say, silent
 
 Value = str | float | int
@@ -87,9 +86,8 @@ class Interval:
         step = self.step or (1 if self.is_whole else None)
         if step is None:
             return None
-        low, apart = decimal(self.low), decimal(step)
         count = round((self.high - self.low) / step) + 1
-        return tuple(Numbers(low, apart, count, is_whole=self.is_whole))
+        return tuple(Numbers(decimal(self.low), decimal(step), count, is_whole=self.is_whole))
 
     def choice(self, value: Value) -> Choice:
         """The argument for one of the values."""
@@ -148,11 +146,13 @@ class Space:
         combined = [each for each in self.dimensions if each.key in groups and isinstance(each, Choices)]
         if prod(len(each.values) for each in combined) > MAX_COMBINATIONS:
             combined = []
-        found = [first]
-        for values in product(*(each.values for each in combined)):
-            found.append({**first, **{each.key: value for each, value in zip(combined, values, strict=True)}})
-        found += [{**first, each.key: value} for each in self.dimensions for value in each.probes()]
-        different = {tuple(values.items()): values for values in found}
+        keys = [each.key for each in combined]
+        probes = [first]
+        probes += [
+            {**first, **dict(zip(keys, values, strict=True))} for values in product(*(each.values for each in combined))
+        ]
+        probes += [{**first, each.key: value} for each in self.dimensions for value in each.probes()]
+        different = {tuple(values.items()): values for values in probes}
         return [self.point(index, values) for index, values in enumerate(different.values())]
 
     def combinations(self) -> Iterator[dict[str, Value]]:
@@ -163,44 +163,23 @@ class Space:
             yield dict(zip(keys, values, strict=True))
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """What was typed after `yoloscale train -m`: its flags, then arguments, those of YAML files (`params`) included."""
-
-    flags: tuple[str, ...]
-    tokens: tuple[str, ...]
-    catalog: Catalog
-
-
-def read_arguments(typed: Sequence[str] | flags.Flags) -> Arguments:
-    """Tell flags from arguments, and read what YAML files sweep over. Raises ConfigError."""
-    given = flags.parsed(typed)
-    if given.prints_and_exits:
-        raise ConfigError(Problem("--multirun", "asked to print one config", "leave -m out, and give one value a key"))
-    named = {name: value for name, value in given.given.items() if name in ("config-dir", "config-name")}
-    sources = config_sources(flags.Flags(named))
-    catalog = read_catalog(sources.folders)
-    found = with_params(given.tokens, sources, catalog, lambda token: is_swept(token, catalog))
-    return Arguments(tuple(f"--{name}={value}" for name, value in named.items()), tuple(found), catalog)
-
-
-def read_space(typed: Sequence[str] | flags.Flags, say: Say = silent) -> Space:
+def read_space(typed: Sequence[str] | Flags, say: Say = silent) -> Space:
     """The space of what was typed after `yoloscale train`, with or without the `-m`, and of the YAML files it names.
 
     Of a key given twice the last counts. Raises ConfigError with all that can be told without composing: values are
     checked when its probes are composed. `say` gets the remarks.
     """
-    given = read_arguments(typed)
+    arguments = read_arguments(typed)
     parts, problems = dict[str, "str | Dimension"](), list[Problem]()
-    for token in given.tokens:
+    for token in arguments.tokens:
         key = token.partition("=")[0].strip()
         try:
-            parts[key] = _part(token, given.catalog, say)
+            parts[key] = _part(token, arguments.catalog, say)
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return Space((*given.flags, *parts.values()))
+    return Space((*arguments.flags, *parts.values()))
 
 
 def _part(token: str, catalog: Catalog, say: Say) -> str | Dimension:
@@ -212,12 +191,12 @@ def _part(token: str, catalog: Catalog, say: Say) -> str | Dimension:
         return token if choices is None else Choices(name, tuple(choices))
     if problem := _misplaced(name, value):
         raise ConfigError(problem)
-    found = _interval(name, typed, value, override)
-    if problem := _wrong_type(found, value) or _wrong_scale(found, value):
+    interval = _interval(name, typed, value, override.value())
+    if problem := _wrong_type(interval, value) or _wrong_scale(interval, value):
         raise ConfigError(problem)
-    if isinstance(override.value(), RangeSweep) and (remark := end_left_out(name, value, override)):
+    if remark := end_left_out(name, value, override.value()):
         say(remark)
-    return found
+    return interval
 
 
 def _numbers(name: str, typed: str, value: str) -> Override | None:
@@ -226,35 +205,31 @@ def _numbers(name: str, typed: str, value: str) -> Override | None:
         return None
     try:
         override = OverridesParser.create().parse_override(f"{typed}={value}")
-        return override if override.is_sweep_override() and _is_numbers(override.value()) else None
+        has_numbers = isinstance(override.value(), (IntervalSweep, RangeSweep))
+        return override if override.is_sweep_override() and has_numbers else None
     except (HydraException, ValueError) as error:
         if FUNCTION.match(value):
             raise unreadable(name, value, error) from None
         return None
 
 
-def _is_numbers(value: object) -> bool:
-    return isinstance(value, (IntervalSweep, RangeSweep))
-
-
-def _interval(name: str, typed: str, value: str, override: Override) -> Interval:
-    found: Any = override.value()
-    is_log = "log" in found.tags
-    if isinstance(found, IntervalSweep):
-        low, high = found.start, found.end
+def _interval(name: str, typed: str, value: str, sweep: Any) -> Interval:
+    is_log = "log" in sweep.tags
+    if isinstance(sweep, IntervalSweep):
+        low, high = sweep.start, sweep.end
         assert low is not None, "Hydra reads none without ends"
         assert high is not None, "Hydra reads none without ends"
         if low >= high:
             raise ConfigError(Problem(name, f"{value}: {low:g} is not below {high:g}", "write the smaller one first"))
         return Interval(name, typed, low, high, is_log=is_log)
     try:
-        has = numbers(found)
+        has = numbers(sweep)
     except (ValueError, ArithmeticError) as error:
         raise unreadable(name, value, error) from None
     if not has.count:
         raise ConfigError(Problem(name, f"{value} has no values", "the end of a range is not part of it: range(0,3)"))
     ends = has[0], has[has.count - 1]
-    step = None if found.step in (1, -1) and has.is_whole else abs(found.step)
+    step = None if sweep.step in (1, -1) and has.is_whole else abs(sweep.step)
     return Interval(name, typed, min(ends), max(ends), step, is_log)
 
 
@@ -275,16 +250,18 @@ def _misplaced(name: str, value: str) -> Problem | None:
     return None
 
 
-def _wrong_type(found: Interval, value: str) -> Problem | None:
-    if found.is_whole or {float, Any} & {*members(known()[found.key])}:
+def _wrong_type(interval: Interval, value: str) -> Problem | None:
+    key = interval.key
+    if interval.is_whole or {float, Any} & {*members(known()[key])}:
         return None
-    return Problem(found.key, f"{value}, with fractions", f"it takes {describe(found.key)}: write int({value})")
+    return Problem(key, f"{value}, with fractions", f"it takes {describe(key)}: write int({value})")
 
 
-def _wrong_scale(found: Interval, value: str) -> Problem | None:
-    if found.is_log and found.low <= 0:
+def _wrong_scale(interval: Interval, value: str) -> Problem | None:
+    if interval.is_log and interval.low <= 0:
         instead = "start above 0, like tag(log,interval(1e-5,1e-1)), or leave the log out"
-        return Problem(found.key, f"{value}: a logarithm of {found.low:g}", instead)
-    if found.is_log and found.step is not None:
-        return Problem(found.key, f"{value}: steps on a logarithmic scale", "leave the step out, or write an interval")
+        return Problem(interval.key, f"{value}: a logarithm of {interval.low:g}", instead)
+    if interval.is_log and interval.step is not None:
+        instead = "leave the step out, or write an interval"
+        return Problem(interval.key, f"{value}: steps on a logarithmic scale", instead)
     return None

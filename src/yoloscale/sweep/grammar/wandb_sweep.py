@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.compose.flags import split
-from yoloscale.config.locations import configs_folder
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.sweep.effects import composable, useless
+from yoloscale.sweep.effects import composable, own_groups, useless
 from yoloscale.sweep.grammar.space import Choices, Dimension, Interval, read_space
 from yoloscale.system.remarks import Say, silent
 
@@ -28,10 +26,9 @@ def wandb_sweep(
     line = split(tokens)
     space = read_space(line, say)
     if not space.dimensions:
-        raise ConfigError(
-            Problem("--multirun", "nothing to sweep over", "give a key several values, like imgsz=320,640")
-        )
-    problems, lines = useless(space, composable(space.probes(frozenset(read_catalog([configs_folder()]).groups))))
+        instead = "give a key several values, like imgsz=320,640"
+        raise ConfigError(Problem("--multirun", "nothing to sweep over", instead))
+    problems, lines = useless(space, composable(space.probes(own_groups())))
     if problems:
         raise ConfigError(problems)
     for text in lines:

@@ -29,15 +29,10 @@ def with_params(
 ) -> list[str]:
     """Arguments for what the YAML files sweep over, then those typed; `sweep.params.KEY=VALUES` counts to the first.
 
-    A key that is typed is left to that. Addresses of datasets come without their secrets, as those that are typed do.
-    Raises ConfigError where a value is none to sweep over, or, if nothing that is typed has several values, where the
-    files cannot be composed.
-
-    Args:
-        tokens: what was typed after `yoloscale train`, without flags.
-        sources: where configs are read from.
-        catalog: the groups there.
-        is_swept: whether an argument has several values: files are read without those.
+    `tokens` are those typed, without flags; `sources` is where configs are read, less arguments that have several
+    values (`is_swept`), `catalog` the groups there. A key that is typed is left to that. Addresses of datasets come
+    without their secrets. Raises ConfigError where a value is none to sweep over, or, if nothing that is typed has
+    several values, where the files cannot be composed.
     """
     typed, direct = list[str](), dict[str, Any]()
     for token in tokens:
@@ -86,22 +81,17 @@ def _params(tokens: Sequence[str], sources: ConfigSources, catalog: Catalog) -> 
     if problems := problems + check(overrides):
         raise ConfigError(problems)
     tree = compose_tree(sources.config_name, [*sources.search_path, *overrides], with_hydra=True)
-    found = dict[str, Any]()
+    params = dict[str, Any]()
     for place in PLACES:
         node = OmegaConf.select(tree, place)
         if isinstance(node, DictConfig):
             try:
-                found |= {str(key): value for key, value in _plain(node).items()}
+                plain: Any = OmegaConf.to_container(node, resolve=True)
             except OmegaConfBaseException as error:
-                said = str(error).splitlines()[0]
-                raise ConfigError(Problem(place, said, "write a value, or a key that the config has")) from error
-    return found
-
-
-def _plain(node: DictConfig) -> dict[Any, Any]:
-    plain = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(plain, dict)
-    return plain
+                reason = str(error).splitlines()[0]
+                raise ConfigError(Problem(place, reason, "write a value, or a key that the config has")) from error
+            params |= {str(key): value for key, value in plain.items()}
+    return params
 
 
 def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -118,14 +108,11 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
     if isinstance(value, list) and value:
-        if _name(key) in LISTS and not any(item is None or isinstance(item, list) for item in value):
-            items = ",".join(map(_element, value))
-            instead = (
-                f'write "[{items}]" for all points, or "choice({items})" for a point each; of lists a list of lists'
-            )
-            found = f"{value}: one list, or a value for each point?"
-            raise ConfigError(Problem(f"sweep.params.{key}", found, instead))
         elements = ",".join(map(_element, value))
+        if _name(key) in LISTS and not any(item is None or isinstance(item, list) for item in value):
+            instead = f'write "[{elements}]" for all points, or "choice({elements})" for a point each'
+            found = f"{value}: one list, or a value for each point?"
+            raise ConfigError(Problem(f"sweep.params.{key}", found, f"{instead}; of lists a list of lists"))
         return elements if len(value) > 1 or value == [None] else f"choice({elements})"  # which does not take null
     if isinstance(value, (str, list, Mapping)):
         instead = 'write values as after -m, like "0.001,0.01" or range(0,3), or a list'

@@ -25,21 +25,28 @@ from yoloscale.launch.configure import task_of
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
 from yoloscale.study import study as studies
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
-from yoloscale.sweep.directory import take
-from yoloscale.sweep.effects import composable, useless
-from yoloscale.sweep.freeze import gone_on, planned, refuse_if_foreign, remove_search, removed_if_it_fails
+from yoloscale.sweep.effects import composable, own_groups, useless
+from yoloscale.sweep.freeze import (
+    gone_on,
+    name_gpus,
+    planned,
+    refuse_if_foreign,
+    remove_search,
+    removed_if_it_fails,
+    take_folder,
+)
 from yoloscale.sweep.grammar.space import Space, read_space
-from yoloscale.sweep.local import name_gpus
 from yoloscale.sweep.prepare import prepare_all
+from yoloscale.sweep.problems import attempt
 from yoloscale.sweep.search.recorded import entry_of, plain
 from yoloscale.sweep.search.search import Search, open_search
 from yoloscale.sweep.search.settings import problems_of, remarks_of, total
 from yoloscale.sweep.search.submit import open_indices
-from yoloscale.system.files import make_first_free
 from yoloscale.system.formatting import another
 from yoloscale.system.remarks import Say, once, silent
 
 _MAY_CHANGE = ("trials",)
+_PLAIN_PATH = re.compile(r"[\w./-]+")  # needs no quotes in Hydra's grammar
 _BARE_PATH = re.compile(r"[^'\"\[\](){},=$\\]+")
 
 
@@ -64,8 +71,11 @@ def wants_search(typed: Sequence[str] | flags.Flags) -> bool:
     keys = [token.partition("=")[0].strip().lstrip("+") for token in line.argv]
     if not any(key.startswith(("sweep", "experiment", "hydra", "-cd", "--config")) for key in keys):
         return False  # nothing that could name one: the schema's default has none
-    space = read_space(line)
-    return compose(space.point(0, space.first()).tokens, task_of, in_sweep=True).sweep.search is not None
+    return _first(read_space(line)).sweep.search is not None
+
+
+def _first(space: Space) -> Config:
+    return compose(space.point(0, space.first()).tokens, task_of, in_sweep=True)
 
 
 def plan_search(typed: Sequence[str] | flags.Flags, say: Say = silent) -> PlannedSearch:
@@ -75,15 +85,13 @@ def plan_search(typed: Sequence[str] | flags.Flags, say: Say = silent) -> Planne
     """
     line, say = anchored(typed), once(say)
     space = read_space(line, say)
-    first = compose(space.point(0, space.first()).tokens, task_of, in_sweep=True)
+    first = _first(space)
     assert first.sweep.search is not None, "asked by `wants_search`"
     settings = replace(first.sweep.search, objectives=typed_objectives(line.tokens) or first.sweep.search.objectives)
     problems = problems_of(settings, space, first)
-    groups = frozenset(read_catalog([configs_folder()]).groups)
-    try:
-        probes = configure_all(space.probes(groups), say=say, are_probes=True)
-    except ConfigError as error:
-        raise ConfigError([*problems, *error.problems]) from None
+    probes = attempt(configure_all, space.probes(own_groups()), say=say, are_probes=True)
+    if isinstance(probes, ConfigError):
+        raise ConfigError([*problems, *probes.problems])
     search = PlannedSearch(line.argv, space, settings, probes)
     begun = probes.directory(probes.name) if probes.name is not None else None
     if begun is None or not is_sweep(begun.path):  # what is there goes on as it is
@@ -105,21 +113,13 @@ def ready(search: PlannedSearch, say: Say) -> Search:
     What it returns says which of the two.
     """
     search = replace(search, probes=prepare_all(search.probes, say))
-    probes = search.probes
-    if probes.name is None:
-        directory = SweepDirectory(make_first_free(probes.directory(probes.default_name).path))
-    else:
-        directory = probes.directory(probes.name)
-        refuse_if_foreign(directory)
-    with take(directory):
-        is_new = not is_sweep(directory.path)
-        if is_new:
-            _make(directory, search)
+    with take_folder(search.probes) as taken:
+        if taken.is_new:
+            _make(taken.directory, search)
         else:
-            _join(directory, search)
-        if probes.first.cluster.is_here:
-            name_gpus(directory, probes.points[0].composed.cluster.gpus)
-    return replace(open_search(directory), is_new=is_new)
+            _join(taken.directory, search)
+        name_gpus(search.probes, taken.directory)
+    return replace(open_search(taken.directory), is_new=taken.is_new)
 
 
 def _site(search: PlannedSearch, begun: SweepDirectory | None, say: Say) -> list[Problem]:
@@ -146,14 +146,14 @@ def refuse_if_taken(search: PlannedSearch, say: Say = silent) -> None:
 
 def typed_objectives(tokens: Sequence[str]) -> dict[str, str]:
     """The objectives that were typed: they stand in place of a YAML's, where Hydra would put them beside these."""
-    catalog, found = read_catalog([configs_folder()]), dict[str, str]()
+    catalog, objectives = read_catalog([configs_folder()]), dict[str, str]()
     for token in tokens:
         if token.partition("=")[0].strip().lstrip("+") == "sweep.search.objectives":
             overrides, problems = command_line.rewrite([token], catalog)
             if problems := problems or check(overrides):
                 raise ConfigError(problems)
-            found = cast("dict[str, str]", OverridesParser.create().parse_override(overrides[0]).value())
-    return found
+            objectives = cast("dict[str, str]", OverridesParser.create().parse_override(overrides[0]).value())
+    return objectives
 
 
 def anchored(typed: Sequence[str] | flags.Flags) -> flags.Flags:
@@ -168,16 +168,11 @@ def anchored(typed: Sequence[str] | flags.Flags) -> flags.Flags:
 def _anchored(token: str) -> str:
     key, equals, value = token.partition("=")
     words = [word.strip() for word in value.split(",")]
-    if not equals or not all(_BARE_PATH.fullmatch(word) and len(Path(word).parts) > 1 for word in words):
+    are_paths = all(_BARE_PATH.fullmatch(word) and len(Path(word).parts) > 1 for word in words)
+    if not equals or not are_paths or not all(Path(word).exists() for word in words):
         return token
-    paths = [Path(word) for word in words]
-    if not all(path.exists() for path in paths):
-        return token
-    return f"{key}=" + ",".join(_quoted(str(path.absolute())) for path in paths)
-
-
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[\w./-]+", text) else quote_text(text)
+    paths = [str(Path(word).absolute()) for word in words]
+    return f"{key}=" + ",".join(path if _PLAIN_PATH.fullmatch(path) else quote_text(path) for path in paths)
 
 
 def _make(directory: SweepDirectory, search: PlannedSearch) -> None:
@@ -205,43 +200,40 @@ def _compared(directory: SweepDirectory, search: PlannedSearch, say: Say = silen
     kept = _kept(there, search.space)
     if problems := [*_other_settings(there, search.settings), *_other_space(there, search.space, kept)]:
         raise ConfigError(problems)
-    for key, found in kept.items():
-        say(f"{key}: {found}; search {directory.name!r} goes on with it as it began")
-    first = search.probes.points[0]
-    wanted = planned(resolved(first.composed, there.base, search.probes.machine), "base")
+    for key, reason in kept.items():
+        say(f"{key}: {reason}; search {directory.name!r} goes on with it as it began")
+    config = planned(resolved(search.probes.points[0].composed, there.base, search.probes.machine), "base")
     searched = {field.name for field in fields(Config)} & {each.key for each in there.space.dimensions}
     as_began = {key: getattr(there.base, key) for key in searched if not is_group(key)}
-    return gone_on(directory, there.base, replace(wanted, **as_began))
+    return gone_on(directory, there.base, replace(config, **as_began))
 
 
-def _kept(there: Search, wanted: Space) -> dict[str, str]:
+def _kept(there: Search, typed: Space) -> dict[str, str]:
     """Dimensions that a search has without effect, each with why: earlier versions and their presets took them."""
-    missing = {each.key for each in there.space.dimensions} - {each.key for each in wanted.dimensions}
+    missing = {each.key for each in there.space.dimensions} - {each.key for each in typed.dimensions}
     if not missing:
         return {}
     problems, _ = useless(there.space, composable(there.space.probes(frozenset())))
     return {problem.key: problem.found for problem in problems if problem.key in missing}
 
 
-def _other_settings(there: Search, wanted: SearchConfig) -> list[Problem]:
+def _other_settings(there: Search, typed: SearchConfig) -> list[Problem]:
     names = [field.name for field in fields(SearchConfig) if field.name not in _MAY_CHANGE]
-    pairs = [(name, getattr(there.settings, name), getattr(wanted, name)) for name in names]
+    pairs = [(name, getattr(there.settings, name), getattr(typed, name)) for name in names]
     of = f"search {there.sweep.name!r}"
     return [another(f"sweep.search.{name}", str(old), str(new), of=of) for name, old, new in pairs if old != new]
 
 
-def _other_space(there: Search, wanted: Space, kept: Collection[str]) -> list[Problem]:
+def _other_space(there: Search, typed: Space, kept: Collection[str]) -> list[Problem]:
     try:
         studies.load(there.journal)
     except studies.StudyError as error:
         instead = "give another name= to start again; its runs stay as they are"
         return [Problem("study.journal", str(error), instead)]
-    before, after = ({each.key: entry_of(each) for each in space.dimensions} for space in (there.space, wanted))
-    different = [
-        key for key in {**before, **after} if key not in kept and not _is_same(before.get(key), after.get(key))
-    ]
+    before, after = ({each.key: entry_of(each) for each in space.dimensions} for space in (there.space, typed))
+    pairs = [(key, before.get(key), after.get(key)) for key in {**before, **after} if key not in kept]
     of = f"search {there.sweep.name!r}"
-    return [another(key, _said(before.get(key)), _said(after.get(key)), of=of) for key in different]
+    return [another(key, _in_words(old), _in_words(new), of=of) for key, old, new in pairs if not _is_same(old, new)]
 
 
 def _is_same(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
@@ -262,11 +254,11 @@ def _rounded(dimension: Mapping[str, Any]) -> dict[str, Any]:
     return {name: f"{value:.12g}" if isinstance(value, float) else value for name, value in values}
 
 
-def _said(dimension: Mapping[str, Any] | None) -> str:
+def _in_words(dimension: Mapping[str, Any] | None) -> str:
     if dimension is None:
         return "not searched"
-    said = ((name, value) for name, value in dimension.items() if name not in ("key", "typed"))
-    return ", ".join(f"{name} {value}" for name, value in said if value is not None)
+    facts = [(name, value) for name, value in dimension.items() if name not in ("key", "typed") and value is not None]
+    return ", ".join(f"{name} {value}" for name, value in facts)
 
 
 def _settings(search: PlannedSearch) -> SweepConfig:

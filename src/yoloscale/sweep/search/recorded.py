@@ -14,8 +14,8 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch import anew
 from yoloscale.runs import jsonl
 from yoloscale.runs.sweep_directory import SweepRecord
-from yoloscale.sweep.grammar.points import Choice, is_swept
-from yoloscale.sweep.grammar.space import Choices, Dimension, Interval, Space, read_arguments, read_space
+from yoloscale.sweep.grammar.points import Choice, is_swept, read_arguments
+from yoloscale.sweep.grammar.space import Choices, Dimension, Interval, Space, read_space
 from yoloscale.sweep.grammar.yaml_params import LISTS
 
 _ATTRIBUTE = "space"  # of an older search's study
@@ -65,7 +65,7 @@ def _in_study(journal: Path) -> list[dict[str, Any]] | None:
     if not journal.exists():
         return None
     attributes = (entry.get("user_attr") for entry in jsonl.read(journal))
-    return next((found[_ATTRIBUTE] for found in attributes if isinstance(found, dict) and _ATTRIBUTE in found), None)
+    return next((each[_ATTRIBUTE] for each in attributes if isinstance(each, dict) and _ATTRIBUTE in each), None)
 
 
 def _older(typed: Sequence[str], dimensions: Sequence[Mapping[str, Any]]) -> Space:
@@ -74,17 +74,17 @@ def _older(typed: Sequence[str], dimensions: Sequence[Mapping[str, Any]]) -> Spa
     Those of presets that have lost them since stay, those that presets have got since are left out. Several values of a
     key that takes lists are one list unless they are on record as dimension.
     """
-    given, entries = read_arguments(typed), {entry["key"]: entry for entry in dimensions}
+    arguments, entries = read_arguments(typed), {entry["key"]: entry for entry in dimensions}
 
     def parts() -> Iterator[tuple[str, str | Dimension]]:
-        for token in given.tokens:
+        for token in arguments.tokens:
             marked = token.partition("=")[0].strip()
             key = marked.lstrip("+").partition("@")[0]
             if key in entries:
                 yield key, _dimension(entries[key], marked)
-            elif key in LISTS or not is_swept(token, given.catalog):
+            elif key in LISTS or not is_swept(token, arguments.catalog):
                 yield key, token
 
-    found = dict(parts())
-    lost = [_dimension(entry) for key, entry in entries.items() if key not in found]
-    return Space((*given.flags, *lost, *found.values()))
+    present = dict(parts())
+    lost = [_dimension(entry) for key, entry in entries.items() if key not in present]
+    return Space((*arguments.flags, *lost, *present.values()))

@@ -33,7 +33,7 @@ def ask(path: Path, search: SearchConfig, space: Space, name: str) -> tuple[int,
 
 
 def _ask(path: Path, search: SearchConfig, space: Space, name: str) -> tuple[int, dict[str, Value]] | None:
-    wanted, study = distributions(space), studies.load(path)
+    dimensions, study = distributions(space), studies.load(path)
     for attempt in range(TRIES + 1):
         count = len(trials := study.get_trials(deepcopy=False))
         seen = {_identity(trial.params) for trial in trials if _is_point(trial)}
@@ -41,8 +41,9 @@ def _ask(path: Path, search: SearchConfig, space: Space, name: str) -> tuple[int
             return None
         study.sampler = sampler_of(search, space, count)
         if attempt == TRIES and space.size is not None and space.size <= MAX_POINTS:
-            study.enqueue_trial(_unseen(space, seen, count))
-        trial = study.ask(wanted)
+            left = [values for values in space.combinations() if _identity(values) not in seen]
+            study.enqueue_trial(random.Random(count).choice(left))
+        trial = study.ask(dimensions)
         if _identity(trial.params) not in seen or (attempt == TRIES and space.size is None):
             trial.set_user_attr(POINT, name)
             return trial.number, cast("dict[str, Value]", trial.params)
@@ -99,9 +100,3 @@ def _identity(params: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     return tuple(
         sorted((key, f"{value:.12g}" if isinstance(value, float) else str(value)) for key, value in params.items())
     )
-
-
-def _unseen(space: Space, seen: set[Any], count: int) -> dict[str, Value]:
-    """One of the points that are left."""
-    left = [values for values in space.combinations() if _identity(values) not in seen]
-    return random.Random(count).choice(left)

@@ -26,17 +26,19 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.endings import record_failure
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import read_result, status
-from yoloscale.runs.sweep_directory import SweepDirectory, SweepPoint, read, write
+from yoloscale.runs.sweep_directory import SweepDirectory, read, write
 from yoloscale.study import study as studies
 from yoloscale.study.objectives import values_of
 from yoloscale.sweep.configure import ConfiguredPoint, resolved
 from yoloscale.sweep.freeze import freeze_point, swept_point
 from yoloscale.sweep.grammar.points import Point
 from yoloscale.sweep.grammar.space import Space
+from yoloscale.sweep.problems import attempt
 from yoloscale.sweep.search import sampling
 from yoloscale.sweep.search.recorded import recorded_space
 from yoloscale.sweep.search.settings import total
 from yoloscale.system.machine import this_machine
+from yoloscale.system.remarks import silent
 
 if TYPE_CHECKING:
     import optuna
@@ -91,17 +93,19 @@ def ask_point(search: Search, index: int) -> tuple[RunDirectory, str | None] | N
     """
     name = point_name(index)
     try:
-        asked = sampling.ask(search.journal, search.settings, search.space, name)
+        trial = sampling.ask(search.journal, search.settings, search.space, name)
     except studies.StudyError as error:
         raise ConfigError(damaged(search, error)) from error
-    if asked is None:
+    if trial is None:
         return None
-    number, values = asked
+    number, values = trial
     run, point = search.sweep.run(name), search.space.point(index, values)
     if run.path.exists():
         shutil.rmtree(run.path)  # of a launcher that was killed before its point was on record
     why = _freeze(search, run, point, number)
-    _append(search, swept_point(point, name))
+    record = read(search.sweep)
+    points = sorted((*record.points, swept_point(point, name)), key=lambda each: each.index)
+    write(search.sweep, replace(record, points=tuple(points)))
     return run, why
 
 
@@ -144,9 +148,9 @@ def tell_end(study: optuna.Study, number: int, run: RunDirectory, settings: Sear
     """Tell the study how a run has ended, if it has."""
     result = read_result(run)
     if result is None:
-        found = status(run, nobody)
-        if found.has_failed:  # one that a machine took along goes on
-            studies.tell_failed(study, number, found.error or "it failed")
+        now = status(run, nobody)
+        if now.has_failed:  # one that a machine took along goes on
+            studies.tell_failed(study, number, now.error or "it failed")
     elif result.get("pruned"):
         studies.tell_pruned(study, number)
     else:
@@ -176,22 +180,16 @@ def _freeze(search: Search, run: RunDirectory, point: Point, number: int) -> str
     trial = TrialConfig(number, os.path.join("..", search.sweep.journal.name), search.settings)  # noqa: PTH118
     # loggers were checked where it was started; on a node without a key, say, the run logs offline
     problems = [each for each in validate(config, machine) if not each.key.startswith("logger.")]
-    problem = ConfigError(problems) if problems else None
-    try:
-        config = prepare(config, lambda _: None)  # all of it is there; it tells the task
-    except ConfigError as error:
-        problem = problem or error
+    prepared = attempt(prepare, config, silent)  # all of it is there; it tells the task
+    if isinstance(prepared, ConfigError):
+        problems = problems or list(prepared.problems)
+    else:
+        config = prepared
     freeze_point(run, ConfiguredPoint(point, run.name, composed, replace(config, trial=trial)), {})
-    return None if problem is None else _failed(run, problem)
+    return _failed(run, ConfigError(problems)) if problems else None
 
 
 def _failed(run: RunDirectory, error: ConfigError) -> str:
-    said = "; ".join(f"{problem.key}: {problem.found}" for problem in error.problems)
-    record_failure(run, None, said)
-    return said
-
-
-def _append(search: Search, point: SweepPoint) -> None:
-    record = read(search.sweep)
-    points = sorted((*record.points, point), key=lambda each: each.index)
-    write(search.sweep, replace(record, points=tuple(points)))
+    reason = "; ".join(f"{problem.key}: {problem.found}" for problem in error.problems)
+    record_failure(run, None, reason)
+    return reason

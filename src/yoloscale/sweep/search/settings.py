@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 from yoloscale.config.schema import Config
@@ -44,76 +45,63 @@ def total(search: SearchConfig, space: Space) -> int:
     return search.trials if space.size is None else min(search.trials, space.size)
 
 
-def _counts(search: SearchConfig) -> list[Problem]:
-    problems = []
+def _counts(search: SearchConfig) -> Iterator[Problem]:
     if not 1 <= search.trials <= MAX_POINTS:
-        problems.append(Problem("sweep.search.trials", f"{search.trials}", f"write a number from 1 to {MAX_POINTS}"))
+        yield Problem("sweep.search.trials", f"{search.trials}", f"write a number from 1 to {MAX_POINTS}")
     for key, value, least in (("startup_trials", search.startup_trials, 0), ("min_epochs", search.min_epochs, 1)):
         if value < least:
-            problems.append(Problem(f"sweep.search.{key}", f"{value}", f"write at least {least}"))
-    return problems
+            yield Problem(f"sweep.search.{key}", f"{value}", f"write at least {least}")
 
 
-def _objectives(search: SearchConfig, config: Config) -> list[Problem]:
-    problems = []
-    known = config.model.task.row.metrics if config.model.task is not None else ()
+def _objectives(search: SearchConfig, config: Config) -> Iterator[Problem]:
+    metrics = config.model.task.row.metrics if config.model.task is not None else ()
     for metric, direction in objectives_of(search).items():
         if direction not in DIRECTIONS:
-            instead = f"write {' or '.join(DIRECTIONS)}"
-            problems.append(Problem(f"sweep.search.objectives.{metric}", f"{direction!r}", instead))
-        is_known = metric in known if known else metric.startswith("metrics/")
+            yield Problem(f"sweep.search.objectives.{metric}", f"{direction!r}", f"write {' or '.join(DIRECTIONS)}")
+        is_known = metric in metrics if metrics else metric.startswith("metrics/")
         if not (is_known or metric == FITNESS or is_cost(metric)):
-            words = ", ".join((FITNESS, *(known or ("metrics/…",)), *COSTS))
-            problems.append(Problem("sweep.search.objectives", f"{metric!r}, which no run has", f"one of {words}"))
-    return problems
+            words = ", ".join((FITNESS, *(metrics or ("metrics/…",)), *COSTS))
+            yield Problem("sweep.search.objectives", f"{metric!r}, which no run has", f"one of {words}")
 
 
-def _pruning(search: SearchConfig, config: Config) -> list[Problem]:
+def _pruning(search: SearchConfig, config: Config) -> Iterator[Problem]:
     if search.pruner is Pruner.none:
-        return []
-    key, found = "sweep.search.pruner", search.pruner.value
-    objectives = list(objectives_of(search))
-    problems = []
+        return
+    key, pruner, objectives = "sweep.search.pruner", search.pruner.value, list(objectives_of(search))
+    none = "write sweep.search.pruner=none"
     if len(objectives) > 1:
-        said = f"{found} with {len(objectives)} objectives"
-        problems.append(Problem(key, said, "write sweep.search.pruner=none: it takes one objective to tell a loser"))
+        instead = f"{none}: it takes one objective to tell a loser"
+        yield Problem(key, f"{pruner} with {len(objectives)} objectives", instead)
     elif is_cost(objectives[0]):
-        said = f"{found} by {objectives[0]}, which is known at the end only"
-        problems.append(Problem(key, said, "write sweep.search.pruner=none"))
+        yield Problem(key, f"{pruner} by {objectives[0]}, which is known at the end only", none)
     if not config.val:
-        problems.append(Problem(key, f"{found} with val=false", "leave val=false out: points are judged after epochs"))
+        yield Problem(key, f"{pruner} with val=false", "leave val=false out: points are judged after epochs")
     if search.min_epochs >= config.epochs:
-        said = f"{search.min_epochs} of {config.epochs} epochs"
-        problems.append(Problem("sweep.search.min_epochs", said, "write fewer of them, or more epochs"))
-    return problems
+        found = f"{search.min_epochs} of {config.epochs} epochs"
+        yield Problem("sweep.search.min_epochs", found, "write fewer of them, or more epochs")
 
 
-def _twice(space: Space) -> list[Problem]:
+def _twice(space: Space) -> Iterator[Problem]:
     """Values that a list has more than once: there are fewer points than it seems."""
-    return [
-        Problem(each.key, f"{word!r}, {count} times", "give each value once")
-        for each in space.dimensions
-        if isinstance(each, Choices)
-        for word, count in Counter(choice.word for choice in each.choices).items()
-        if count > 1
-    ]
+    for each in space.dimensions:
+        if isinstance(each, Choices):
+            for word, count in Counter(choice.word for choice in each.choices).items():
+                if count > 1:
+                    yield Problem(each.key, f"{word!r}, {count} times", "give each value once")
 
 
-def _sampling(search: SearchConfig, space: Space) -> list[Problem]:
-    key, sampler = "sweep.search.sampler", search.sampler
-    numbers = [each for each in space.dimensions if not isinstance(each, Choices)]
-    problems = []
-    if sampler is Sampler.grid:
+def _sampling(search: SearchConfig, space: Space) -> Iterator[Problem]:
+    key = "sweep.search.sampler"
+    if search.sampler is Sampler.grid:
         instead = "write its values, or range(start,end,step); or sweep=tpe"
-        problems += [
-            Problem(each.key, "an interval in a grid", instead) for each in space.dimensions if each.values is None
-        ]
-    if sampler is Sampler.cmaes:
+        infinite = [each.key for each in space.dimensions if each.values is None]
+        yield from (Problem(name, "an interval in a grid", instead) for name in infinite)
+    if search.sampler is Sampler.cmaes:
+        numbers = sum(not isinstance(each, Choices) for each in space.dimensions)
         if find_spec("cmaes") is None:
-            problems.append(Problem(key, "cmaes: the package cmaes is not installed", INSTALL))
-        if len(numbers) < 2:
-            said = f"cmaes with {counted(len(numbers), 'interval')}"
-            problems.append(Problem(key, said, "it moves in two or more intervals or ranges: write sweep=tpe"))
+            yield Problem(key, "cmaes: the package cmaes is not installed", INSTALL)
+        if numbers < 2:
+            found = f"cmaes with {counted(numbers, 'interval')}"
+            yield Problem(key, found, "it moves in two or more intervals or ranges: write sweep=tpe")
         if len(objectives_of(search)) > 1:
-            problems.append(Problem(key, "cmaes with several objectives", "write sweep=pareto, or sampler=nsga2"))
-    return problems
+            yield Problem(key, "cmaes with several objectives", "write sweep=pareto, or sampler=nsga2")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
@@ -12,6 +11,8 @@ from yoloscale.runs.status import Status, statuses
 from yoloscale.study import study as studies
 from yoloscale.sweep.directory import take
 from yoloscale.sweep.search.search import Search, ask_point, forget_removed, free_index, number_of, reconcile, tell_end
+from yoloscale.sweep.unfinished import is_left
+from yoloscale.system.remarks import Say
 
 AGAIN_S = 5.0  # a point that another launcher has may be left by it
 PATIENCE_S = 600.0  # for others that ask at the same time
@@ -20,15 +21,14 @@ PATIENCE_S = 600.0  # for others that ask at the same time
 class SearchSource:
     """`sweep.pool.Source`. Several launchers may have one over the same search."""
 
-    def __init__(self, search: Search, say: Callable[[str], None], *, failed_only: bool = False) -> None:
+    def __init__(self, search: Search, say: Say, *, failed_only: bool = False) -> None:
         """`failed_only`: train the points that have failed once more, and ask for no others."""
         self._search, self._say, self._failed_only = search, say, failed_only
-        found = statuses(search.sweep.runs(), nobody)
-        failed = [each for each in found if each.has_failed]
-        self._cancelled = {each.name: each.attempt for each in found if each.state == "cancelled"}  # these go on
-        self.left_out = [] if failed_only else failed
-        over = len(failed) + sum(each.state == "finished" for each in found)
-        self._left = len(failed) if failed_only else search.total - over
+        points = statuses(search.sweep.runs(), nobody)
+        self._cancelled = {each.name: each.attempt for each in points if each.state == "cancelled"}  # these go on
+        self.left_out = [each for each in points if each.has_failed and not failed_only]
+        left = sum(is_left(each, failed_only=failed_only) for each in points)
+        self._left = left if failed_only else search.total - len(points) + left
         self._given, self._running = set[str](), set[str]()
         self._error: ConfigError | None = None
         self._refused = dict[str, float]()  # by name: when others had it
@@ -71,9 +71,9 @@ class SearchSource:
             raise self._error
         return self._is_exhausted or self._error is not None
 
-    def ended(self, run: RunDirectory, found: Status) -> None:
+    def ended(self, run: RunDirectory, status: Status) -> None:
         self._running.discard(run.name)
-        if found.is_active:
+        if status.is_active:
             self._given.discard(run.name)
             self._refused[run.name] = time.monotonic()
             return
@@ -87,9 +87,9 @@ class SearchSource:
     def _unfinished(self) -> RunDirectory | None:
         """A point that somebody left; notes whether others have some that may still be left."""
         runs = [run for run in self._search.sweep.runs() if run.name not in self._given]
-        found = list(zip(runs, statuses(runs, nobody), strict=True))
-        self._waits = any(status.is_active for _, status in found)
-        for run, status in found:
+        points = list(zip(runs, statuses(runs, nobody), strict=True))
+        self._waits = any(status.is_active for _, status in points)
+        for run, status in points:
             if not self._is_open(status):
                 continue
             if time.monotonic() - self._refused.get(run.name, -AGAIN_S) >= AGAIN_S:
@@ -97,19 +97,17 @@ class SearchSource:
             self._waits = True  # by its files nobody has it yet, or any more, but somebody holds its lock
         return None
 
-    def _is_open(self, found: Status) -> bool:
-        if self._failed_only or found.has_failed:
-            return self._failed_only and found.has_failed
-        if found.state == "cancelled" and self._cancelled.get(found.name) != found.attempt:
+    def _is_open(self, status: Status) -> bool:
+        if status.state == "cancelled" and self._cancelled.get(status.name) != status.attempt:
             return False  # by a person, while this launcher is at work
-        return found.state != "finished" and not found.is_taken
+        return is_left(status, failed_only=self._failed_only) and not status.is_taken
 
     def _new(self) -> RunDirectory | None:
         while not self._failed_only and (index := free_index(self._search)) is not None:
-            asked = ask_point(self._search, index)
-            if asked is None:
+            point = ask_point(self._search, index)
+            if point is None:
                 break
-            run, why = asked
+            run, why = point
             if why is None:
                 return run
             self._say(f"{run.name} cannot be trained: {why}")
