@@ -151,6 +151,7 @@ def test_files_are_named_so_that_points_can_be_composed_elsewhere(
     (tmp_path / "a b").mkdir()
     for name in ("a b/one.yaml", "a b/two.yaml"):
         (tmp_path / name).touch()
-    found = anchored(["-cd", "a b", "data=a b/one.yaml,a b/two.yaml", "model=yolo26n", "batch=0/1", "x='a b/one.yaml'"])
+    line = anchored(["-cd", "a b", "data=a b/one.yaml,a b/two.yaml", "model=yolo26n", "batch=0/1", "x='a b/one.yaml'"])
     both = ",".join(f"'{tmp_path}/a b/{name}.yaml'" for name in ("one", "two"))
-    assert found == [f"--config-dir={tmp_path}/a b", f"data={both}", "model=yolo26n", "batch=0/1", "x='a b/one.yaml'"]
+    words = (f"data={both}", "model=yolo26n", "batch=0/1", "x='a b/one.yaml'")
+    assert (line.tokens, line.argv) == (words, (f"--config-dir={tmp_path}/a b", *words))
