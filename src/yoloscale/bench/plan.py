@@ -125,14 +125,12 @@ def make_plan(words: Typed[Settings]) -> Plan:
 def comparable_config(rest: list[str]) -> Config:
     """The composed and resolved config, if `yolo` can do the same. Raises ConfigError."""
     config = configure(composed_tokens(rest))
-    problems = []
-    if config.cluster.nodes > 1:
-        problems.append(Problem("cluster.nodes", f"{config.cluster.nodes}", "`yolo` knows one node: cluster.nodes=1"))
-    if config.batch < 1:
-        problems.append(Problem("batch", f"{config.batch}", "write a number, so that all sides have the same"))
-    if config.time:
-        problems.append(Problem("time", f"{config.time}", "write epochs=, so that all sides do the same"))
-    if problems:
+    refusals = [
+        (config.cluster.nodes > 1, "cluster.nodes", config.cluster.nodes, "`yolo` knows one node: cluster.nodes=1"),
+        (config.batch < 1, "batch", config.batch, "write a number, so that all sides have the same"),
+        (bool(config.time), "time", config.time, "write epochs=, so that all sides do the same"),
+    ]
+    if problems := [Problem(key, f"{value}", instead) for is_bad, key, value, instead in refusals if is_bad]:
         raise ConfigError(problems)
     return config
 

@@ -38,7 +38,7 @@ def lines(run: RunDirectory, now: Status) -> list[str]:
         "run": now.name,
         "state": now.state + (f" ({now.phase})" if now.phase else ""),
         "error": now.error or "",
-        "restarts": _restarts(now),
+        "restarts": f"{now.restarts}, the last after {now.restart_cause}" if now.restarts else "",
         "attempt": str(now.attempt) if now.attempt > 1 else "",
         "job": now.job or "",
         backend_of(now.job or ""): unasked,
@@ -61,10 +61,6 @@ def _epoch(now: Status) -> str:
     of_all = f" of {now.epochs}" if now.epochs else ""
     until = f", until {now.hours:g} hours are over" if now.hours and now.state != "finished" else ""
     return f"{now.epoch}{of_all}{until}" if of_all or until else ""
-
-
-def _restarts(now: Status) -> str:
-    return f"{now.restarts}, the last after {now.restart_cause}" if now.restarts else ""
 
 
 def _next(run: RunDirectory, now: Status) -> str:

@@ -10,7 +10,7 @@ from yoloscale.cli import arguments
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
 from yoloscale.cli.wandb_sync import server_of_run, sync, unsent
-from yoloscale.config.check.wandb_access import environment_with, has_key, key_problem, server_of, silence
+from yoloscale.config.check import wandb_access
 from yoloscale.config.freeze import dump
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import FAILED, FINISHED
@@ -74,12 +74,13 @@ def _sync(typed: list[str]) -> int:
 
 def _answers(server: str | None) -> bool:
     """Whether a server answers; None is that of this environment. Raises ConfigError where there is no key for it."""
-    environ = environment_with(server)
-    if not has_key(environ):
-        found = key_problem(environ).found.partition("but ")[2]
-        host = f" --host {server_of(environ)}" if server is not None else ""
+    environ = wandb_access.environment_with(server)
+    address = wandb_access.server_of(environ)
+    if not wandb_access.has_key(environ):
+        found = wandb_access.key_problem(environ).found.partition("but ")[2]
+        host = f" --host {address}" if server is not None else ""
         raise ConfigError(Problem("wandb", found, f"type `wandb login{host}`"))
-    if (reason := silence(server_of(environ))) is not None:
+    if (reason := wandb_access.silence(address)) is not None:
         print(reason)
     return reason is None
 

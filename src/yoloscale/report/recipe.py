@@ -52,17 +52,14 @@ def recipe(config: Config, comment: Sequence[str], composed: Composed | None = N
 
 def _option(group: str, section: Mapping[str, Any], composed: Composed) -> str:
     """The shipped option of a group that has most in common with a section."""
-    named = [option for option in (section["name"], "default") if _exists(group, option)]
+    shipped = {path.stem for path in (configs_folder() / group).glob("*.yaml")}
+    named = [option for option in (section["name"], "default") if option in shipped]
 
     def distance(option: str) -> tuple[bool, int]:
         differing = _differing_section(section, composed((f"{group}={option}",))[group])
         return option != _CUSTOM and "source" in differing, _size(differing)
 
     return min([*named, _CUSTOM], key=distance)
-
-
-def _exists(group: str, option: str) -> bool:
-    return "/" not in option and (configs_folder() / group / f"{option}.yaml").is_file()
 
 
 def _compose(tokens: tuple[str, ...]) -> dict[str, Any]:

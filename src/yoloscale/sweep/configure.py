@@ -166,8 +166,7 @@ def _of_loggers() -> Callable[[LoggerConfig], list[Problem]]:
     problems = dict[str, list[Problem]]()
 
     def of_logger(logger: LoggerConfig) -> list[Problem]:
-        key = repr(logger)
-        if key not in problems:
+        if (key := repr(logger)) not in problems:
             problems[key] = logger_problems(logger)
         return problems[key]
 
@@ -207,9 +206,7 @@ def _same(points: Sequence[ConfiguredPoint]) -> list[Problem]:
     alike = defaultdict[str, list[ConfiguredPoint]](list)
     for each in points:
         alike[repr(each.config)].append(each)
-    problems = []
-    for one, other, *_ in (same for same in alike.values() if len(same) > 1):
-        words, earlier_words = (" ".join(choice.token for choice in each.point.swept) for each in (other, one))
-        found = f"{words} is the same run as {earlier_words}"
-        problems.append(Problem("--multirun", found, "leave one of them out"))
-    return problems[:3]
+    words = [[" ".join(choice.token for choice in each.point.swept) for each in same[:2]] for same in alike.values()]
+    pairs = [pair for pair in words if len(pair) == 2][:3]
+    instead = "leave one of them out"
+    return [Problem("--multirun", f"{other} is the same run as {one}", instead) for one, other in pairs]

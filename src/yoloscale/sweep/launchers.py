@@ -36,11 +36,6 @@ class SweepLauncher:
         """Made by whoever cancels the sweep."""
         return self.record.with_suffix(".stop")
 
-    @property
-    def is_here(self) -> bool:
-        """Whether it runs on this machine."""
-        return self.host == socket.gethostname()
-
     def is_asked_to_stop(self) -> bool:
         """Whether the sweep was cancelled. Called by the launcher itself; gives a sign of life."""
         with suppress(OSError):
@@ -62,7 +57,7 @@ class SweepLauncher:
         self.request.unlink(missing_ok=True)
 
     def _send(self, number: signal.Signals) -> None:
-        if self.is_here:
+        if self.host == socket.gethostname():
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 

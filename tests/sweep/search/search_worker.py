@@ -11,10 +11,11 @@ from tests.run_events import write_event
 
 from yoloscale.backends.run_lock import lock
 from yoloscale.backends.status import status
+from yoloscale.config.freeze import load
 from yoloscale.errors import ConfigError
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.sweep_directory import SweepDirectory
-from yoloscale.sweep.search.search import number_of, open_search
+from yoloscale.sweep.search.search import open_search
 from yoloscale.sweep.search.source import SearchSource
 
 
@@ -32,10 +33,10 @@ def main(sweep: SweepDirectory) -> None:
             continue
         if not run.result.exists():
             write_event(run, "training_started", attempt=1, epochs=1)
-            number = number_of(run)
-            assert number is not None
+            trial = load(run.config).trial
+            assert trial is not None
             beside = run.result.with_suffix(".writing")
-            beside.write_text(json.dumps({"fitness": 1 / (number + 1), "metrics": {}, "epochs": 1}))
+            beside.write_text(json.dumps({"fitness": 1 / (trial.number + 1), "metrics": {}, "epochs": 1}))
             beside.replace(run.result)
         taken.release()
         source.ended(run, status(run, nobody))

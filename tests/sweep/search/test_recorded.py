@@ -92,7 +92,7 @@ def test_an_older_search_is_joined_and_goes_on(monkeypatch: pytest.MonkeyPatch) 
     before = [entry_of(replace(mixup, high=0.4)), MOMENTUM]
     typed = (*common, "mixup=range(0,0.4,0.1)", "freeze=0,10")
     write(search.sweep, replace(read(search.sweep), overrides=typed, space=None))
-    studies.load(search.journal).set_user_attr("space", before)
+    studies.load(search.sweep.journal).set_user_attr("space", before)
     freeze(replace(search.base, warmup_momentum=0.0), search.sweep.base)
 
     joined, said = join("mixup=range(0,0.4,0.1)", "freeze=[0,10]", "sweep.search.trials=60")

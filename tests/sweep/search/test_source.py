@@ -123,7 +123,7 @@ def test_what_a_killed_launcher_left_is_reconciled(make: Make) -> None:
     pruned[0].result.write_text('{"pruned": true, "fitness": 0.5, "epochs": 1, "metrics": {}}')
     for _ in range(2):
         reconcile(search)
-        trials = studies.load(search.journal).trials
+        trials = studies.load(search.sweep.journal).trials
         assert [trial.state.name for trial in trials] == ["FAIL", "FAIL", "PRUNED"]
     assert "frozen" in trials[0].user_attrs["error"]
     assert trials[1].user_attrs["error"] == "broken"
@@ -131,7 +131,7 @@ def test_what_a_killed_launcher_left_is_reconciled(make: Make) -> None:
 
 def test_a_launcher_that_was_killed_between_choosing_a_point_and_asking_for_it_costs_nothing(make: Make) -> None:
     search = make("seed=range(0,2)", "model=yolo26n.yaml")
-    studies.load(search.journal).enqueue_trial({"seed": 1})
+    studies.load(search.sweep.journal).enqueue_trial({"seed": 1})
     source = SearchSource(search, print)
     runs = [source.next(), source.next()]
     assert [run.name for run in runs if run is not None] == ["trial-000", "trial-001"]
@@ -175,7 +175,7 @@ def test_a_point_whose_folder_was_removed_is_made_anew(make: Make) -> None:
     runs = [source.next(), source.next()]
     assert sorted(run.name for run in runs if run is not None) == ["trial-000", "trial-001"]
     assert sorted(load(search.sweep.run_of(index).config).seed for index in range(2)) == [0, 1]
-    trials = studies.load(search.journal).trials
+    trials = studies.load(search.sweep.journal).trials
     assert trials[0].state.name == "FAIL", "its point may be asked for again"
     assert sum(trial.state.name == "RUNNING" for trial in trials) == 2
 
@@ -189,7 +189,8 @@ def test_a_point_that_a_machine_took_along_still_runs_for_the_study(make: Make) 
     events.append(run, events.AttemptStarted(attempt=1, world_size=1, processes=[gone]))
     assert status(run, nobody).error == LOST
     assert SearchSource(search, print).next() == run  # it goes on, and may still report, be pruned, and be learned from
-    assert [trial.state.name for trial in studies.load(search.journal).trials] == ["RUNNING"]
+    assert SearchSource(search, print, failed_only=True).next() == run, "it is shown as failed, too"
+    assert [trial.state.name for trial in studies.load(search.sweep.journal).trials] == ["RUNNING"]
 
 
 def test_a_command_that_was_killed_before_its_search_was_complete_can_be_typed_again(
@@ -254,7 +255,7 @@ def test_a_point_whose_lock_somebody_holds_is_waited_for(make: Make, monkeypatch
 
 def test_a_study_that_cannot_be_read_ends_the_search_with_a_word(make: Make) -> None:
     search = make()
-    search.journal.write_text("zeros\n")
+    search.sweep.journal.write_text("zeros\n")
     source = SearchSource(search, print)
     assert source.next() is None
     with pytest.raises(ConfigError, match=r"study\.journal"):

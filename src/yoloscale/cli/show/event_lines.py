@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,8 +28,7 @@ class EventLines:
     def event_lines(self, event: events.Event) -> list[str]:
         """Lines for one event."""
         self.progress.on_event(event)
-        sentence = _EVENT_LINES.get(type(event))
-        line = sentence(event, self.progress) if sentence is not None else ""
+        line = _sentence(event, self.progress)
         ends = isinstance(event, (events.Finished, events.Failed, events.Preempted, events.Exited))
         return [*(self.flush() if ends else []), *([line] if line else [])]
 
@@ -67,9 +66,45 @@ def _join(*parts: str) -> str:
     return "   ".join(part for part in parts if part)
 
 
-def _started(event: events.AttemptStarted, progress: Progress) -> str:
-    attempt = f" (attempt {progress.attempt})" if progress.attempt > 1 else ""
-    return f"{counted(event.world_size, 'rank')} on {progress.where}{attempt}"
+def _sentence(event: events.Event, progress: Progress) -> str:
+    """What an event says to a person; nothing of most kinds."""
+    match event:
+        case events.Submitted():
+            return f"submitted as job {event.job}"
+        case events.Requeued():
+            start = f"go on from the checkpoint of step {event.step}" if event.step else "start from the beginning"
+            cause = event.cause or f"requeued by {label_of(event.job)}"
+            return f"job {event.job} is requeued ({cause}), to {start}"
+        case events.AttemptStarted():
+            attempt = f" (attempt {progress.attempt})" if progress.attempt > 1 else ""
+            return f"{counted(event.world_size, 'rank')} on {progress.where}{attempt}"
+        case events.TrainingStarted():
+            return _training(event, progress)
+        case events.Moved():
+            return _moved(event)
+        case events.Tracked():
+            return f"{event.tracker}: {event.where}"
+        case events.Warned() | events.RolledBack():
+            return f"warning: {event.message}"
+        case events.Remark():
+            return str(event.message)
+        case events.Failed(collateral=True):
+            return replace(event, error="lost its connection to another rank").text
+        case events.Failed():
+            return f"failed: {event.text}"
+        case events.Preempted():
+            return f"stopped on request ({event.signal or 'of another rank'}) in epoch {event.epoch}"
+        case events.Restarted():  # the cause stands in the line before
+            start = f"the checkpoint of step {event.step}" if event.step else "the beginning"
+            return f"restarting from {start} ({event.restarts} of {event.max_restarts} without progress)"
+        case events.Regrouped():
+            start = f"step {event.step}" if event.step else "the beginning"
+            return f"{event.cause}: going on with {counted(event.nodes, 'node')} from {start}"
+        case events.Cancelled():
+            return "cancelled"
+        case events.Finished():
+            return f"finished: {event.epochs} epochs"
+    return ""
 
 
 def _training(event: events.TrainingStarted, progress: Progress) -> str:
@@ -81,57 +116,8 @@ def _training(event: events.TrainingStarted, progress: Progress) -> str:
     return "training: " + ", ".join(part for part in (images, steps, progress.plan, start) if part)
 
 
-def _failed(event: events.Failed, progress: Progress) -> str:
-    if event.collateral:
-        return replace(event, error="lost its connection to another rank").text
-    return f"failed: {event.text}"
-
-
-def _restarted(event: events.Restarted, progress: Progress) -> str:
-    start = f"the checkpoint of step {event.step}" if event.step else "the beginning"
-    count = f"{event.restarts} of {event.max_restarts} without progress"
-    return f"restarting from {start} ({count})"  # the cause stands in the line before
-
-
-def _regrouped(event: events.Regrouped, progress: Progress) -> str:
-    start = f"step {event.step}" if event.step else "the beginning"
-    return f"{event.cause}: going on with {counted(event.nodes, 'node')} from {start}"
-
-
-def _stopped(event: events.Preempted, progress: Progress) -> str:
-    return f"stopped on request ({event.signal or 'of another rank'}) in epoch {event.epoch}"
-
-
-def _requeued(event: events.Requeued, progress: Progress) -> str:
-    start = f"to go on from the checkpoint of step {event.step}" if event.step else "to start from the beginning"
-    return f"job {event.job} is requeued ({event.cause or f'requeued by {label_of(event.job)}'}), {start}"
-
-
-def _moved(event: events.Moved, progress: Progress) -> str:
+def _moved(event: events.Moved) -> str:
     before = event.from_
     changes = ", ".join(f"{key} {json.dumps(before.get(key))} → {json.dumps(value)}" for key, value in event.to.items())
     head = [_join(f"goes on with {changes}", event.plan)] if changes else []
     return "\n".join([*head, *(f"  {line}" for line in event.remarks)])
-
-
-def _warned(event: events.Warned | events.RolledBack, progress: Progress) -> str:
-    return f"warning: {event.message}"
-
-
-_EVENT_LINES: dict[type[events.Event], Callable[[Any, Progress], str]] = {
-    events.Submitted: lambda event, progress: f"submitted as job {event.job}",
-    events.Requeued: _requeued,
-    events.AttemptStarted: _started,
-    events.TrainingStarted: _training,
-    events.Moved: _moved,
-    events.Tracked: lambda event, progress: f"{event.tracker}: {event.where}",
-    events.Warned: _warned,
-    events.RolledBack: _warned,
-    events.Remark: lambda event, progress: str(event.message),
-    events.Failed: _failed,
-    events.Preempted: _stopped,
-    events.Restarted: _restarted,
-    events.Regrouped: _regrouped,
-    events.Cancelled: lambda event, progress: "cancelled",
-    events.Finished: lambda event, progress: f"finished: {event.epochs} epochs",
-}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from yoloscale.cli import text
@@ -25,18 +24,13 @@ LINES_PER_POINT = 5  # at most, about epochs, where there is no terminal
 REFRESH_S = 0.5
 
 
-@dataclass
 class _Point:
     """A point that trains: what its files have told."""
 
-    run: RunDirectory
-    where: str
-    progress: Progress = field(default_factory=Progress)
-    began: float = field(default_factory=time.monotonic)
-    told_epoch: int = 0
-
-    def __post_init__(self) -> None:
-        self._events, self._metrics = EventTail(self.run), Tail(self.run.metrics)
+    def __init__(self, run: RunDirectory, where: str) -> None:
+        self.run, self.where = run, where
+        self.progress, self.began = Progress(), time.monotonic()
+        self._events, self._metrics = EventTail(run), Tail(run.metrics)
         self.read()
         self.told_epoch = self.progress.epoch  # of an earlier attempt
 

@@ -34,9 +34,8 @@ def make_axis(key: str, values: Sequence[str], *, is_log: bool = False, apart: f
     different = list(dict.fromkeys(values))
     numbers = [formatting.as_number(value) for value in different]
     if any(number is None for number in numbers):
-        places = {value: _inside(place / max(1, len(different) - 1)) for place, value in enumerate(different)}
-        if len(different) == 1:
-            places = {different[0]: 0.5}
+        last = len(different) - 1
+        places = {value: _inside(place / last if last else 0.5) for place, value in enumerate(different)}
         labels = [(place, formatting.ending(value, MAX_LABEL)) for value, place in places.items()]
         return Axis(key, places, _spread(labels, apart), is_numeric=False)
     known = {value: number for value, number in zip(different, numbers, strict=True) if number is not None}

@@ -226,7 +226,7 @@ def _other_settings(there: Search, typed: SearchConfig) -> list[Problem]:
 
 def _other_space(there: Search, typed: Space, kept: Collection[str]) -> list[Problem]:
     try:
-        studies.load(there.journal)
+        studies.load(there.sweep.journal)
     except studies.StudyError as error:
         instead = "give another name= to start again; its runs stay as they are"
         return [Problem("study.journal", str(error), instead)]

@@ -36,7 +36,8 @@ def _ask(path: Path, search: SearchConfig, space: Space, name: str) -> tuple[int
     dimensions, study = distributions(space), studies.load(path)
     for attempt in range(TRIES + 1):
         count = len(trials := study.get_trials(deepcopy=False))
-        seen = {_identity(trial.params) for trial in trials if _is_point(trial)}
+        points = [trial for trial in trials if POINT in trial.user_attrs and ABANDONED not in trial.user_attrs]
+        seen = {_identity(trial.params) for trial in points}
         if space.size is not None and len(seen) >= space.size:
             return None
         study.sampler = sampler_of(search, space, count)
@@ -89,10 +90,6 @@ def _distribution(each: Dimension) -> optuna.distributions.BaseDistribution:
     if each.is_whole:
         return IntDistribution(int(each.low), int(each.high), log=each.is_log, step=int(each.step or 1))
     return FloatDistribution(each.low, each.high, log=each.is_log, step=each.step)
-
-
-def _is_point(trial: optuna.trial.FrozenTrial) -> bool:
-    return POINT in trial.user_attrs and ABANDONED not in trial.user_attrs
 
 
 def _identity(params: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yoloscale.backends.check import validate
 from yoloscale.config.compose.many import compose_each
-from yoloscale.config.freeze import load, load_own
+from yoloscale.config.freeze import load
 from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SearchConfig, TrialConfig
 from yoloscale.errors import ConfigError, Problem
@@ -55,19 +55,9 @@ class Search:
     is_new: bool = field(default=False, compare=False)
 
     @property
-    def journal(self) -> Path:
-        """The study's file."""
-        return self.sweep.journal
-
-    @property
     def total(self) -> int:
         """How many points there will be."""
         return total(self.settings, self.space)
-
-
-def point_name(index: int) -> str:
-    """The folder of a search's point."""
-    return f"trial-{index:03d}"
 
 
 def open_search(sweep: SweepDirectory) -> Search:
@@ -91,9 +81,9 @@ def ask_point(search: Search, index: int) -> tuple[RunDirectory, str | None] | N
     Call it locked. With the point comes why it cannot be trained: then it is on record as failed. Raises ConfigError
     where the study cannot be read.
     """
-    name = point_name(index)
+    name = f"trial-{index:03d}"
     try:
-        trial = sampling.ask(search.journal, search.settings, search.space, name)
+        trial = sampling.ask(search.sweep.journal, search.settings, search.space, name)
     except studies.StudyError as error:
         raise ConfigError(damaged(search, error)) from error
     if trial is None:
@@ -123,7 +113,7 @@ def forget_removed(search: Search) -> None:
 def reconcile(search: Search) -> None:
     """Tell the study what has become of points whose ranks could not. Call it locked. Raises ConfigError."""
     try:
-        study = studies.load(search.journal)
+        study = studies.load(search.sweep.journal)
         known = {point.name for point in read(search.sweep).points}
         for trial in study.get_trials(deepcopy=False):
             name = trial.user_attrs.get(sampling.POINT)
@@ -136,12 +126,6 @@ def reconcile(search: Search) -> None:
                 tell_end(study, trial.number, search.sweep.run(name), search.settings)
     except (studies.StudyError, *studies.FAULTS) as error:
         raise ConfigError(damaged(search, error)) from error
-
-
-def number_of(run: RunDirectory) -> int | None:
-    """The number of a run in its study; None where it is in none."""
-    trial = load_own(run.config).trial if run.config.exists() else None
-    return trial.number if trial is not None else None
 
 
 def tell_end(study: optuna.Study, number: int, run: RunDirectory, settings: SearchConfig) -> None:
@@ -174,22 +158,22 @@ def _freeze(search: Search, run: RunDirectory, point: Point, number: int) -> str
     run.job.mkdir(parents=True)
     (composed,) = compose_each([point.tokens], task_of)
     if isinstance(composed, ConfigError):
-        return _failed(run, composed)
+        return _failed(run, composed.problems)
     machine = this_machine()
     config = resolved(composed, search.base, machine)
     trial = TrialConfig(number, os.path.join("..", search.sweep.journal.name), search.settings)  # noqa: PTH118
     # loggers were checked where it was started; on a node without a key, say, the run logs offline
-    problems = [each for each in validate(config, machine) if not each.key.startswith("logger.")]
+    problems = tuple(each for each in validate(config, machine) if not each.key.startswith("logger."))
     prepared = attempt(prepare, config, silent)  # all of it is there; it tells the task
     if isinstance(prepared, ConfigError):
-        problems = problems or list(prepared.problems)
+        problems = problems or prepared.problems
     else:
         config = prepared
     freeze_point(run, ConfiguredPoint(point, run.name, composed, replace(config, trial=trial)), {})
-    return _failed(run, ConfigError(problems)) if problems else None
+    return _failed(run, problems) if problems else None
 
 
-def _failed(run: RunDirectory, error: ConfigError) -> str:
-    reason = "; ".join(f"{problem.key}: {problem.found}" for problem in error.problems)
+def _failed(run: RunDirectory, problems: Sequence[Problem]) -> str:
+    reason = "; ".join(f"{problem.key}: {problem.found}" for problem in problems)
     record_failure(run, None, reason)
     return reason

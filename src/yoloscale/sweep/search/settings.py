@@ -26,18 +26,17 @@ def problems_of(search: SearchConfig, space: Space, config: Config) -> list[Prob
     return [*problems, *_twice(space), *_sampling(search, space)]
 
 
-def remarks_of(search: SearchConfig) -> list[str]:
+def remarks_of(search: SearchConfig) -> Iterator[str]:
     """A line for each setting that differs from its default and is read by nobody."""
-    default, lines = SearchConfig(), list[str]()
+    default = SearchConfig()
     if search.pruner is not Pruner.none:
-        return []
+        return
     if search.min_epochs != default.min_epochs:
         add = "add sweep.search.pruner=median"
-        lines.append(f"sweep.search.min_epochs={search.min_epochs}: no effect without a pruner; {add}")
+        yield f"sweep.search.min_epochs={search.min_epochs}: no effect without a pruner; {add}"
     if search.startup_trials != default.startup_trials and search.sampler in (Sampler.random, Sampler.grid):
         why = f"with sampler={search.sampler.value} and no pruner, where all points are as the first ones"
-        lines.append(f"sweep.search.startup_trials={search.startup_trials}: no effect {why}; leave it out")
-    return lines
+        yield f"sweep.search.startup_trials={search.startup_trials}: no effect {why}; leave it out"
 
 
 def total(search: SearchConfig, space: Space) -> int:

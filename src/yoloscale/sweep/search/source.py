@@ -8,9 +8,8 @@ from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import Status, statuses
-from yoloscale.study import study as studies
 from yoloscale.sweep.directory import take
-from yoloscale.sweep.search.search import Search, ask_point, forget_removed, free_index, number_of, reconcile, tell_end
+from yoloscale.sweep.search.search import Search, ask_point, forget_removed, free_index, reconcile
 from yoloscale.sweep.unfinished import is_left
 from yoloscale.system.remarks import Say
 
@@ -53,12 +52,9 @@ class SearchSource:
                 self._has_begun = True
                 reconcile(self._search)
                 run = self._unfinished() or self._new()
-        except ConfigError as error:
-            self._error = error
-            return None
-        except OSError as error:  # a full disk, say: points that train go on
-            instead = "once it can be written, the same again"
-            self._error = ConfigError(Problem(str(self._search.sweep.path), str(error), instead))
+        except (ConfigError, OSError) as error:  # a full disk, say: points that train go on
+            problem = Problem(str(self._search.sweep.path), str(error), "once it can be written, the same again")
+            self._error = error if isinstance(error, ConfigError) else ConfigError(problem)
             return None
         if run is not None:
             self._given.add(run.name)
@@ -79,10 +75,9 @@ class SearchSource:
             return
         try:
             with take(self._search.sweep, PATIENCE_S):
-                if (number := number_of(run)) is not None:
-                    tell_end(studies.load(self._search.journal), number, run, self._search.settings)
-        except (ConfigError, studies.StudyError, *studies.FAULTS) as error:
-            self._say(f"{run.name}: the study does not know of its end yet: {error}")
+                reconcile(self._search)
+        except ConfigError as error:
+            self._say(f"{run.name}: the study does not know of its end yet: {error.__cause__ or error}")
 
     def _unfinished(self) -> RunDirectory | None:
         """A point that somebody left; notes whether others have some that may still be left."""
