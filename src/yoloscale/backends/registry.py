@@ -53,8 +53,8 @@ def ask(jobs: Collection[str]) -> Answer:
 
 def cancel(jobs: Collection[str]) -> None:
     """Take jobs out of their queues, or end them. Raises ConfigError."""
-    for owner in sorted({backend_of(job) for job in jobs}):
-        _load(owner).cancel([job for job in jobs if backend_of(job) == owner])
+    for name in sorted({backend_of(job) for job in jobs}):
+        _load(name).cancel([job for job in jobs if backend_of(job) == name])
 
 
 def remarks(config: Config) -> list[str]:

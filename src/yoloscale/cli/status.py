@@ -11,7 +11,7 @@ from yoloscale.cli.sweep import verbs
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import backend_of
-from yoloscale.runs.status import Status, weights_of
+from yoloscale.runs.status import Status
 from yoloscale.system import formatting
 
 
@@ -32,7 +32,6 @@ def main(typed: list[str]) -> int:
 
 def lines(run: RunDirectory, now: Status) -> list[str]:
     """One line a fact; what is not known is left out."""
-    weights = weights_of(run)
     unasked = f"{now.scheduler}; the state is that of the last events" if now.scheduler else ""
     facts = {
         "run": now.name,
@@ -51,7 +50,7 @@ def lines(run: RunDirectory, now: Status) -> list[str]:
         "time": text.shares(now.time_s or {}),
         "log": shown(run.path / now.failed_log) if now.failed_log else "",
         "folder": shown(run.path),
-        "weights": shown(weights) if weights else "",
+        "weights": shown(run.best_weights) if run.best_weights.exists() else "",
         "next": _next(run, now),
     }
     return [f"{name:<8} {value}" for name, value in facts.items() if value]

@@ -137,9 +137,7 @@ def _take(start: Start, event: events.Event, now: float) -> None:
         return  # put on record after the job began
     if isinstance(event, (events.Submitted, events.Requeued)):
         start.queued = now if start.queued is None else start.queued
-    elif start.ended is None and not isinstance(
-        event, events.Moved
-    ):  # whoever takes the run up says that, after a while
+    elif start.ended is None and not isinstance(event, events.Moved):  # that is written by who takes the run up
         start.seen = now
         if isinstance(event, _LAST_WORDS):
             start.ended = now

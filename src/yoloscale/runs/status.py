@@ -21,7 +21,6 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from yoloscale.exit_codes import INTERRUPTED, STOPPED
@@ -285,8 +284,3 @@ def _error(progress: Progress, run_state: RunState) -> str:
         return run_state.error
     assert progress.exited is not None, "without a word, a run has failed for a reason that was told"
     return f"the job exited with {progress.exited.exit_code}"
-
-
-def weights_of(run: RunDirectory) -> Path | None:
-    """The best weights so far, if there are any."""
-    return run.best_weights if run.best_weights.exists() else None

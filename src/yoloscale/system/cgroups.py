@@ -20,10 +20,7 @@ def folders(controller: str, proc: Path = PROC, root: Path = MOUNT) -> list[Path
         mounts = [root / name for name in (controllers, controller) if controllers]
         hierarchy = next((mount for mount in mounts if mount.is_dir()), root)
         leaf = hierarchy / group.lstrip("/")
-        groups += [
-            leaf,
-            *(parent for parent in leaf.parents if parent == hierarchy or hierarchy in parent.parents),
-        ]
+        groups += [leaf, *(above for above in leaf.parents if above == hierarchy or hierarchy in above.parents)]
     return groups
 
 

@@ -72,9 +72,8 @@ def _conclude(run: RunDirectory, cluster: ClusterConfig, code: int, since: list[
         decision = decided_by_events(start) or _ask(start, job, restarts, cluster, code)
     if start.refusal is not None and decision.exit_code == FAILED:
         record_failure(run, job, start.refusal)  # the last word, whatever the other nodes said of their end
-    print(
-        f"job {job}: srun ended with {code}: {decision.action.value}{f' ({decision.cause})' if decision.cause else ''}"
-    )
+    cause = f" ({decision.cause})" if decision.cause else ""
+    print(f"job {job}: srun ended with {code}: {decision.action.value}{cause}")
     return _carry_out(run, job, decision, step=step, count=start.requeues_without_progress + 1, code=code)
 
 
@@ -115,8 +114,7 @@ def _carry_out(run: RunDirectory, job: str, decision: RequeueDecision, *, step: 
     if decision.action is Action.cancel:
         _cancel(run, job)
     if decision.action is Action.give_up:
-        error = f"given up after {count - 1} requeues from step {step} without a newer checkpoint"
-        record_failure(run, job, error)
+        record_failure(run, job, f"given up after {count - 1} requeues from step {step} without a newer checkpoint")
     if decision.action is Action.no_start and _is_free(run):
         record_failure(run, job, f"job {job}: srun ended with {code} before any rank was started; its output tells why")
     return decision.exit_code

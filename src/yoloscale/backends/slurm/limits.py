@@ -144,10 +144,9 @@ def _jobs(cluster: ClusterConfig, site: Site, points: int) -> list[Problem]:
     words = f"{points} points, each of which is a job, but {who} takes {limit} at a time"
     if points == 1:
         return [Problem("cluster.launcher", f"{who} takes no job", "write another cluster.account or cluster.qos")]
-    instead = (
-        f"sweep over {limit} points or fewer, and start the next sweep when they are through; or salloc nodes and "
-    )
-    return [Problem("sweep", words, instead + "type the same with cluster=local there: points share the allocation")]
+    fewer = f"sweep over {limit} points or fewer, and start the next sweep when they are through"
+    instead = f"{fewer}; or salloc nodes and type the same with cluster=local there: points share the allocation"
+    return [Problem("sweep", words, instead)]
 
 
 def _asked_time(cluster: ClusterConfig) -> tuple[str, str, float] | None:
