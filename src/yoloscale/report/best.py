@@ -11,6 +11,7 @@ from yoloscale.config.freeze import load
 from yoloscale.report.results import PointResult, SweepResults
 from yoloscale.system import formatting
 from yoloscale.system.files import write_whole
+from yoloscale.system.formatting import printable
 
 FOLDER = "experiment"
 _NAME = re.compile(r"best(-\d+)?\.yaml")
@@ -48,11 +49,7 @@ def _comment(results: SweepResults, point: PointResult, name: str) -> Iterator[s
     )
     ranks = sum(each.is_complete for each in results.points)
     which = "Best" if len(results.objectives) == 1 else "Not beaten in every objective by any"
-    yield _one_line(f"{which} of {ranks} finished points of sweep {results.sweep.name}: {point.name}, {numbers}.")
+    yield printable(f"{which} of {ranks} finished points of sweep {results.sweep.name}: {point.name}, {numbers}.")
     yield "All that differs from the defaults; where it trains is for you to say (cluster=, name=)."
     folder = Path(results.sweep.path.parent.name) / results.sweep.name  # no path to itself: it may be moved
-    yield _one_line(f"  yoloscale train --config-dir {shlex.quote(str(folder))} experiment={name}")
-
-
-def _one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    yield printable(f"  yoloscale train --config-dir {shlex.quote(str(folder))} experiment={name}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from yoloscale.report.results import PointResult, SweepResults
 from yoloscale.system import formatting
-from yoloscale.system.formatting import metric_name
+from yoloscale.system.formatting import metric_name, printable
 
 MAX_CELL = 32  # characters of what was varied; paths may be long
 MAX_METRICS = 4  # beside the objectives
@@ -55,9 +55,10 @@ def columns(results: SweepResults, points: Sequence[PointResult]) -> list[Column
     ranks = {point.index: str(place + 1) for place, point in enumerate(results.ranked()) if point.is_complete}
     name_rank = 0 if results.is_search else 90  # a grid's names say what the columns beside them say
     every = [Column("#", tuple(ranks.get(point.index, "") for point in points), 0, is_number=True)]
-    every.append(Column("point", tuple(_clean(point.name) for point in points), name_rank))
+    every.append(Column("point", tuple(printable(point.name) for point in points), name_rank))
     for place, (key, title) in enumerate(zip(results.keys, formatting.short_keys(results.keys), strict=True)):
-        cells = tuple(formatting.cut(_clean(formatting.value(point.values.get(key, ""))), MAX_CELL) for point in points)
+        words = [printable(formatting.value(point.values.get(key, ""))) for point in points]
+        cells = tuple(formatting.cut(word, MAX_CELL) for word in words)
         every.append(Column(title, cells, 30 + min(place, 9)))
     for place, objective in enumerate(results.objectives):
         cells = tuple(_objective(point, place) for point in points)
@@ -126,7 +127,3 @@ def _epochs(point: PointResult) -> str:
     if not done:
         return ""
     return f"{done:.0f}/{point.epochs}" if point.epochs and done != point.epochs else f"{done:.0f}"
-
-
-def _clean(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -100,10 +100,10 @@ def configure_all(
     for line in [*unread(first, in_sweep=True), *unheld(first), *node_paths.remarks(first)]:
         say(line)
     goes_on = name is not None and is_sweep(folder / name)
-    configured, known = [], Sections()
+    configured, sections = [], Sections()
     for point, folder_name, config in zip(points, names, composed, strict=True):
         path = RunDirectory(folder / str(name) / folder_name).config
-        frozen = load_own(path, known) if goes_on and path.exists() else None
+        frozen = load_own(path, sections) if goes_on and path.exists() else None
         configured.append(ConfiguredPoint(point, folder_name, config, resolved(config, frozen, machine)))
     of_logger = _of_loggers()
     of_points = [[*never_typed(each.composed), *validate(each.config, machine, of_logger)] for each in configured]

@@ -41,14 +41,14 @@ def take(directory: SweepDirectory, patience_s: float = PATIENCE_S) -> TakenSwee
 
     Where the file system has no locks, two commands at once are not kept apart.
     """
-    if (taken := wait_until(lambda: _taken(directory), patience_s, _POLL_S)) is None:
+    if (locked_sweep := wait_until(lambda: _try_lock(directory), patience_s, _POLL_S)) is None:
         found = f"sweep {directory.name!r} is being frozen or submitted by another command: {directory.path}"
         instead = "type it again when that has ended, or give another name="
         raise ConfigError(Problem("name", found, instead))
-    return taken
+    return locked_sweep
 
 
-def _taken(directory: SweepDirectory) -> TakenSweep | None:
+def _try_lock(directory: SweepDirectory) -> TakenSweep | None:
     """The lock; None while another has it, or where who had it has removed the folder, and the lock with it."""
     directory.job.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)

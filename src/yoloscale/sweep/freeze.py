@@ -42,15 +42,15 @@ def freeze_all(sweep: ConfiguredSweep, typed: Sequence[str], say: Say = silent) 
     config.
     """
     with ExitStack() as after_error:
-        taken = after_error.enter_context(take_folder(sweep))
-        if taken.is_new:
-            with removed_if_it_fails(taken.directory):
-                _freeze_new(taken.directory, sweep, typed)
+        locked_sweep = after_error.enter_context(take_folder(sweep))
+        if locked_sweep.is_new:
+            with removed_if_it_fails(locked_sweep.directory):
+                _freeze_new(locked_sweep.directory, sweep, typed)
         else:
-            _take_up(taken.directory, sweep, say)
-        name_gpus(sweep, taken.directory)
+            _take_up(locked_sweep.directory, sweep, say)
+        name_gpus(sweep, locked_sweep.directory)
         after_error.pop_all()
-    return taken
+    return locked_sweep
 
 
 def take_folder(sweep: ConfiguredSweep) -> TakenSweep:
@@ -61,11 +61,11 @@ def take_folder(sweep: ConfiguredSweep) -> TakenSweep:
         directory = sweep.directory(sweep.name)
         refuse_if_foreign(directory)  # before the lock is written into it, and again under the lock
     with ExitStack() as after_error:
-        taken = after_error.enter_context(take(directory))
+        locked_sweep = after_error.enter_context(take(directory))
         refuse_if_foreign(directory)
-        taken.is_new = not is_sweep(directory.path)
+        locked_sweep.is_new = not is_sweep(directory.path)
         after_error.pop_all()
-    return taken
+    return locked_sweep
 
 
 def name_gpus(sweep: ConfiguredSweep, directory: SweepDirectory) -> None:
@@ -109,12 +109,12 @@ def say_not_compared(sweep: ConfiguredSweep, say: Say) -> None:
     """Say, before a start, which data elsewhere the points that go on are then compared with."""
     if sweep.name is None:
         return
-    directory, say, known = sweep.directory(sweep.name), once(say), Sections()
+    directory, say, sections = sweep.directory(sweep.name), once(say), Sections()
     runs = [(directory.run(each.name), each) for each in sweep.points]
     paths = [(directory.base, sweep.points[0])]
     paths += [(run.config, each) for run, each in runs if not run.result.exists()]
     for path, each in paths:
-        frozen = load_own(path, known) if path.exists() else each.config
+        frozen = load_own(path, sections) if path.exists() else each.config
         if (line := not_compared(frozen, each.config, of=f"sweep {directory.name!r}")) is not None:
             say(line)
 
@@ -125,9 +125,9 @@ def _freeze_new(directory: SweepDirectory, sweep: ConfiguredSweep, typed: Sequen
         if entry.is_dir() and entry != directory.job and entry.name not in names:
             shutil.rmtree(entry)  # of a command that was killed before its sweep was complete
     remove_search(directory)
-    known: Entries = {}
+    cache: Entries = {}
     for each in sweep.points:
-        freeze_point(directory.run(each.name), each, known)
+        freeze_point(directory.run(each.name), each, cache)
     _sync_file_system(directory.path)
     points = [swept_point(each.point, each.name) for each in sweep.points]
     write(directory, SweepRecord(tuple(typed), tuple(points), sweep.first.sweep))
@@ -139,16 +139,16 @@ def swept_point(point: Point, name: str) -> SweepPoint:
     return SweepPoint(point.index, name, tokens, {choice.key: choice.value for choice in point.swept})
 
 
-def freeze_point(run: RunDirectory, each: ConfiguredPoint, known: Entries) -> None:
+def freeze_point(run: RunDirectory, each: ConfiguredPoint, cache: Entries) -> None:
     """As `create_or_resume` leaves a run, but for the sync, which is done once for all."""
     events.begin(run)
     run.job.mkdir(parents=True, exist_ok=True)
     run.overrides.write_text(dump(_own_overrides(each)), encoding="utf-8")
-    _write_config(run, replace(planned(each.config, each.name), id=new_id()), known)
+    _write_config(run, replace(planned(each.config, each.name), id=new_id()), cache)
 
 
-def _write_config(run: RunDirectory, config: Config, known: Entries) -> None:
-    write_whole(run.config, "".join(entries(config, known).values()))
+def _write_config(run: RunDirectory, config: Config, cache: Entries) -> None:
+    write_whole(run.config, "".join(entries(config, cache).values()))
 
 
 def _own_overrides(each: ConfiguredPoint) -> list[str]:
@@ -167,16 +167,16 @@ def planned(config: Config, name: str) -> Config:
 
 
 def _take_up(directory: SweepDirectory, sweep: ConfiguredSweep, say: Say) -> None:
-    known: Entries = {}
+    cache: Entries = {}
     moves = _moves(directory, sweep)
     going_on = [(run, config) for run, _, config in moves if config is not None and not run.result.exists()]
     for line in dict.fromkeys(line for run, config in going_on for line in said(load_own(run.config), config)):
         say(f"sweep {directory.name!r} goes on with {line}")
     for run, each, config in moves:
         if config is None:
-            freeze_point(run, each, known)  # somebody removed it
+            freeze_point(run, each, cache)  # somebody removed it
         elif not events.exist(run):
-            _write_config(run, config, known)
+            _write_config(run, config, cache)
         else:
             _move_started(run, config)
     if moves:
@@ -216,13 +216,13 @@ def _moves(
     is not the same points.
     """
     _refuse_other_points(directory, sweep)
-    known = Sections()
+    sections = Sections()
 
     def move_of(each: ConfiguredPoint) -> tuple[RunDirectory, ConfiguredPoint, Config | None] | None:
         run = directory.run(each.name)
         if not run.config.exists():
             return run, each, None
-        frozen = load_own(run.config, known)
+        frozen = load_own(run.config, sections)
         config = gone_on(directory, frozen, planned(resolved(each.composed, frozen, sweep.machine), each.name), run)
         return None if config == frozen else (run, each, config)
 
@@ -230,15 +230,15 @@ def _moves(
     return [move for move in moves if move is not None]
 
 
-def gone_on(directory: SweepDirectory, frozen: Config, wanted: Config, run: RunDirectory | None = None) -> Config:
+def gone_on(directory: SweepDirectory, frozen: Config, typed: Config, run: RunDirectory | None = None) -> Config:
     """What a point is to be frozen with; itself if nothing differs. Raises ConfigError as `moved_run` does of a run.
 
     `run`: its own, whose batch may have been sized when it was started.
     """
-    if replace(wanted, id=frozen.id) == frozen:
+    if replace(typed, id=frozen.id) == frozen:
         return frozen
-    config = moved(frozen, wanted)
-    if problems := [another(*entry, of=f"sweep {directory.name!r}") for entry in differences(config, wanted)]:
+    config = moved(frozen, typed)
+    if problems := [another(*entry, of=f"sweep {directory.name!r}") for entry in differences(config, typed)]:
         raise ConfigError(problems)
     if not is_automatic(config.batch):
         plan(config)

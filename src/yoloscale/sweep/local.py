@@ -108,8 +108,8 @@ def frozen_config(sweep: SweepDirectory) -> Path:
 
 def refuse_unlike(runs: Sequence[RunDirectory]) -> None:
     """Raise ConfigError unless these points are all to run here, and in the same way."""
-    known = Sections()
-    configs = [load_own(run.config, known) for run in runs]
+    sections = Sections()
+    configs = [load_own(run.config, sections) for run in runs]
     if elsewhere := next((config for config in configs if not config.cluster.is_here), None):
         found = f"{elsewhere.cluster.launcher} in some of its points, local in others"
         instead = "resume each point alone, or type the sweep's own command again"
@@ -120,8 +120,8 @@ def refuse_unlike(runs: Sequence[RunDirectory]) -> None:
 
 def ready_again(sweep: SweepDirectory, runs: Sequence[RunDirectory], say: Say) -> None:
     """Check points that are to go on here, and see that all is there which they need. Raises ConfigError."""
-    known, machine = Sections(), this_machine()
-    configs = [load_own(run.config, known) for run in runs]
+    sections, machine = Sections(), this_machine()
+    configs = [load_own(run.config, sections) for run in runs]
     of_points = [validate(config, machine) for config in configs]
     if lines := problems.gathered(of_points, [run.name for run in runs]):
         raise ConfigError(lines)

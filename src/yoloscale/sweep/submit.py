@@ -123,9 +123,9 @@ def said_of_others(first: JobRequest, others: int) -> str:
 
 def _config_of_all(sweep: SweepDirectory, indices: Sequence[int]) -> Config:
     """The config of the first of these points. Raises ConfigError if one of them is to run elsewhere than it."""
-    known, points = Sections(), sweep.points()
+    sections, points = Sections(), sweep.points()
     names = [points[index].name for index in indices]
-    configs = [load_own(sweep.run(name).config, known) for name in names]
+    configs = [load_own(sweep.run(name).config, sections) for name in names]
     instead = "all points are one job array: resume that point alone, or type the sweep's own command again"
     if configs[0].cluster.is_here:
         found = f"{configs[0].cluster.launcher} in point {names[0]}"

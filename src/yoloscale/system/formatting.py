@@ -102,6 +102,11 @@ def as_number(text: str) -> float | None:
     return result if math.isfinite(result) else None
 
 
+def printable(text: str) -> str:
+    """Text of one line, with `?` for what a terminal would not show as it is."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def cut(text: str, width: int) -> str:
     """Text of at most so many characters; what is left out is a `…`."""
     return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -22,28 +22,28 @@ def announce(config: Config, run: RunDirectory, attempt: int) -> None:
     print(f"logs  {shown(run.attempt_logs(attempt))}", flush=True)
 
 
-def run_watched(taken: LockedRun) -> int:
+def run_watched(locked_run: LockedRun) -> int:
     """Run a locked run here with a display; its exit code."""
     from yoloscale.agent.attempt import Observer
     from yoloscale.cli.show.display import Display
     from yoloscale.launch.here import run_here
 
-    before = events.last_attempt(events.history(taken.run))
-    announce(taken.config, taken.run, before + 1)
-    with Display(taken.run, since_attempt=before) as display:
-        outcome = run_here(taken, Observer(display.watch, display.say))
-    print_ending(taken.run, outcome)
+    before = events.last_attempt(events.history(locked_run.run))
+    announce(locked_run.config, locked_run.run, before + 1)
+    with Display(locked_run.run, since_attempt=before) as display:
+        outcome = run_here(locked_run, Observer(display.watch, display.say))
+    print_ending(locked_run.run, outcome)
     return outcome.exit_code
 
 
-def run_detached(taken: LockedRun) -> int:
+def run_detached(locked_run: LockedRun) -> int:
     """Hand a locked run to a supervisor and say how to follow it."""
     from yoloscale.launch.here import run_in_background
 
-    announce(taken.config, taken.run, events.last_attempt(events.history(taken.run)) + 1)
-    run_in_background(taken)
-    path = shown(taken.run.path)
-    print(f"runs in the background: {shlex.quote(taken.run.name)}")
+    announce(locked_run.config, locked_run.run, events.last_attempt(events.history(locked_run.run)) + 1)
+    run_in_background(locked_run)
+    path = shown(locked_run.run.path)
+    print(f"runs in the background: {shlex.quote(locked_run.run.name)}")
     print(f"  yoloscale logs {path} -f\n  yoloscale status {path}\n  yoloscale cancel {path}")
     return FINISHED
 

@@ -38,8 +38,8 @@ def make_axis(key: str, values: Sequence[str], *, is_log: bool = False, apart: f
         places = {value: _inside(place / last if last else 0.5) for place, value in enumerate(different)}
         labels = [(place, formatting.ending(value, MAX_LABEL)) for value, place in places.items()]
         return Axis(key, places, _spread(labels, apart), is_numeric=False)
-    known = {value: number for value, number in zip(different, numbers, strict=True) if number is not None}
-    return _numeric(key, known, is_log=is_log, apart=apart)
+    by_value = {value: number for value, number in zip(different, numbers, strict=True) if number is not None}
+    return _numeric(key, by_value, is_log=is_log, apart=apart)
 
 
 def _numeric(key: str, numbers: Mapping[str, float], *, is_log: bool, apart: float) -> Axis:

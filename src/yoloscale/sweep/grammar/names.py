@@ -27,8 +27,8 @@ def folder_names(points: Sequence[Point]) -> list[str]:
 
 
 def _readable(point: Point) -> str:
-    said = ",".join(f"{choice.key}={choice.word}" for choice in point.swept)
-    return "".join(letter if letter.isprintable() and letter != "/" else "-" for letter in said).strip().lstrip("-")
+    words = ",".join(f"{choice.key}={choice.word}" for choice in point.swept)
+    return "".join(letter if letter.isprintable() and letter != "/" else "-" for letter in words).strip().lstrip("-")
 
 
 def _with_digest(name: str, point: Point) -> str:

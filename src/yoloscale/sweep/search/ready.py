@@ -113,13 +113,13 @@ def ready(search: PlannedSearch, say: Say) -> Search:
     What it returns says which of the two.
     """
     search = replace(search, probes=prepare_all(search.probes, say))
-    with take_folder(search.probes) as taken:
-        if taken.is_new:
-            _make(taken.directory, search)
+    with take_folder(search.probes) as locked_sweep:
+        if locked_sweep.is_new:
+            _make(locked_sweep.directory, search)
         else:
-            _join(taken.directory, search)
-        name_gpus(search.probes, taken.directory)
-    return replace(open_search(taken.directory), is_new=taken.is_new)
+            _join(locked_sweep.directory, search)
+        name_gpus(search.probes, locked_sweep.directory)
+    return replace(open_search(locked_sweep.directory), is_new=locked_sweep.is_new)
 
 
 def _site(search: PlannedSearch, begun: SweepDirectory | None, say: Say) -> list[Problem]:
@@ -160,9 +160,9 @@ def anchored(typed: Sequence[str] | flags.Flags) -> flags.Flags:
     """What was typed, with paths of files that are there made absolute: points are composed later, and elsewhere."""
     line = flags.parsed(typed)
     folders = {name: str(Path(line.given[name]).absolute()) for name in ("config-dir",) if name in line.given}
-    given, tokens = {**line.given, **folders}, tuple(map(_anchored, line.tokens))
-    words = (f"--{name}={value}" if value else f"--{name}" for name, value in given.items())
-    return replace(line, given=given, tokens=tokens, argv=(*words, *tokens))
+    values, tokens = {**line.given, **folders}, tuple(map(_anchored, line.tokens))
+    words = (f"--{name}={value}" if value else f"--{name}" for name, value in values.items())
+    return replace(line, given=values, tokens=tokens, argv=(*words, *tokens))
 
 
 def _anchored(token: str) -> str:

@@ -71,8 +71,8 @@ def open_search(sweep: SweepDirectory) -> Search:
 
 def free_index(search: Search) -> int | None:
     """The first place that has no point yet; None if all have one."""
-    taken = {point.index for point in read(search.sweep).points}
-    return next((index for index in range(search.total) if index not in taken), None)
+    places = {point.index for point in read(search.sweep).points}
+    return next((index for index in range(search.total) if index not in places), None)
 
 
 def ask_point(search: Search, index: int) -> tuple[RunDirectory, str | None] | None:
@@ -114,12 +114,12 @@ def reconcile(search: Search) -> None:
     """Tell the study what has become of points whose ranks could not. Call it locked. Raises ConfigError."""
     try:
         study = studies.load(search.sweep.journal)
-        known = {point.name for point in read(search.sweep).points}
+        names = {point.name for point in read(search.sweep).points}
         for trial in study.get_trials(deepcopy=False):
             name = trial.user_attrs.get(sampling.POINT)
             if trial.state.is_finished() or trial.state.name == "WAITING":  # which the next one that asks is given
                 continue
-            if name not in known or name is None:
+            if name not in names or name is None:
                 why = "its launcher was killed before the point was frozen"
                 studies.tell_failed(study, trial.number, why, sampling.ABANDONED)
             else:

@@ -30,8 +30,8 @@ def open_indices(search: Search, *, failed_only: bool = False) -> list[int]:
     left = [points[place].index for place in unfinished(search.sweep, failed_only=failed_only)]
     if failed_only:
         return left
-    taken = {point.index for point in points} | queued(search.sweep).keys()
-    return sorted([*left, *(index for index in range(search.total) if index not in taken)])
+    places = {point.index for point in points} | queued(search.sweep).keys()
+    return sorted([*left, *(index for index in range(search.total) if index not in places)])
 
 
 def submit_search(search: Search, words: Sequence[str], indices: Sequence[int], *, is_new: bool = False) -> Submission:
