@@ -72,8 +72,10 @@ def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = No
     return replace(spec, run_id=run_id, stop_at=times.stop_at, limit_at=times.limit_at)
 
 
-def on_step(spec: NodeSpec, step: JobStep) -> NodeSpec:
-    """The spec on the nodes that the scheduler gave."""
+def on_step(spec: NodeSpec, step: JobStep | None) -> NodeSpec:
+    """The spec on the nodes that the scheduler gave, if one did."""
+    if step is None:
+        return spec
     endpoint = f"{step.first_host}:{step.port}" if spec.nodes > 1 else None
     return replace(spec, rdzv_endpoint=endpoint, start=step.start)
 
@@ -97,7 +99,9 @@ def run_attempts(
         left_s: seconds until the job of somebody's own around this process ends; None outside of one.
     """
     with StopSignals() as requests:
-        return _Start(run, config, observer, requests, step=step, left_s=left_s).until_end()
+        start = _Start(run, config, observer, requests, step=step, left_s=left_s)
+        with contextlib.closing(start.nodes):
+            return start.until_end()
 
 
 class _Start:
@@ -118,11 +122,7 @@ class _Start:
         self._step = step
         self._limit = time_limit(config.cluster, time.time())
         self._job_end = end_of_job(config.cluster, left_s, self._limit, observer.say)
-        self._nodes = NodeGroup(run, config, observer, requests, step)
-
-    def until_end(self) -> Outcome:
-        with contextlib.closing(self._nodes):
-            return self._attempts()
+        self.nodes = NodeGroup(run, config, observer, requests, step)
 
     def _watch(self) -> None:
         """The end of the job around this start asks as the scheduler would."""
@@ -130,19 +130,18 @@ class _Start:
         if self._job_end is not None and self._requests.first is None and self._job_end.is_near():
             self._requests.received.append(signal.SIGTERM)
 
-    def _attempts(self) -> Outcome:
+    def until_end(self) -> Outcome:
         restarts = Restarts(self._config.cluster.max_restarts)
         while True:
-            spec = next_spec(self._run, self._config, limit=self._limit)
-            spec = on_step(spec, self._step) if self._step is not None else spec
+            spec = on_step(next_spec(self._run, self._config, limit=self._limit), self._step)
             attempt = spec.attempt
-            group_spec = self._nodes.meet(spec, lambda: self._stop_request() is not None)
+            group_spec = self.nodes.meet(spec, lambda: self._stop_request() is not None)
             if group_spec is None:
                 return self._stop(attempt, self._stop_request() or signal.SIGTERM)
             if not isinstance(group_spec, NodeSpec):  # too few nodes came
                 return self._end(attempt, group_spec)
-            ended = run_attempt(group_spec, self._nodes.observer, self._requests)
-            if (change := self._nodes.change(ended)) is not None:
+            ended = run_attempt(group_spec, self.nodes.observer, self._requests)
+            if (change := self.nodes.change(ended)) is not None:
                 if (request := self._stop_request()) is None:
                     self._say_regroups(attempt, ended.outcome.exit_code, change)
                     continue

@@ -53,9 +53,7 @@ def join_attempts(
     with contextlib.closing(answer), StopSignals() as requests:
         while True:
             spec = joining_spec(run, config, announced, node_rank)
-            spec = replace(spec, stop_at=limit.stop_at, limit_at=limit.limit_at)
-            if step is not None:
-                spec = on_step(spec, step)
+            spec = on_step(replace(spec, stop_at=limit.stop_at, limit_at=limit.limit_at), step)
             outcome = run_attempt(spec, observer, requests).outcome
             if outcome.exit_code == FINISHED:
                 return outcome

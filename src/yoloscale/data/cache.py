@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -43,22 +44,19 @@ Read = Callable[[int], tuple[Image, tuple[int, int]]]
 """Decodes image i: (H, W, C) uint8, perhaps resized, and the height and width of the file."""
 
 
+@dataclass(frozen=True)
 class NodeImages:
     """Read access to the decoded images of a data set, by index; every access returns a private copy."""
 
-    def __init__(
-        self,
-        parts: Sequence[Image],
-        placement: Sequence[tuple[int, int]],
-        shapes: Sequence[tuple[int, ...]],
-        originals: Sequence[tuple[int, int]],
-    ) -> None:
-        self._parts, self._placement, self.shapes, self.originals = parts, placement, shapes, originals
+    parts: Sequence[Image]  # the bytes of many images each
+    placement: Sequence[tuple[int, int]]  # part and offset of each image
+    shapes: Sequence[tuple[int, ...]]
+    originals: Sequence[tuple[int, int]]
 
     def __getitem__(self, index: int) -> Image:
-        part, offset = self._placement[index]
+        part, offset = self.placement[index]
         shape = self.shapes[index]
-        view = self._parts[part][offset : offset + int(np.prod(shape))]
+        view = self.parts[part][offset : offset + int(np.prod(shape))]
         private: Image = view.reshape(shape).copy()  # augmentation works in place
         return private
 

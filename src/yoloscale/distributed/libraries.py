@@ -26,7 +26,7 @@ ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC
 
 def set_variables(environ: MutableMapping[str, str], timeout_s: float, torch: str | None = None) -> None:
     """Set what is not set. `timeout_s`: how long a rank may stand still; `torch`: its version, None: the installed."""
-    is_new = _minor(torch or version("torch")) >= (2, 9)
+    is_new = [int(part) for part in (torch or version("torch")).split(".")[:2]] >= [2, 9]
     environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")
     environ.setdefault("TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC", str(int(TIMES_TIMEOUT * max(SETUP_S, timeout_s))))
     environ.setdefault("TORCH_NCCL_DUMP_ON_TIMEOUT", "0")
@@ -34,8 +34,3 @@ def set_variables(environ: MutableMapping[str, str], timeout_s: float, torch: st
         environ[RECORDER[0 if is_new else 1]] = "2000"
     if not any(name in environ for name in ALLOCATOR):
         environ[ALLOCATOR[0 if is_new else 1]] = "expandable_segments:True"
-
-
-def _minor(text: str) -> tuple[int, int]:
-    major, minor = text.split(".")[:2]
-    return int(major), int(minor)

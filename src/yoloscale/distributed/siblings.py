@@ -6,8 +6,9 @@ import os
 import select
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from yoloscale.distributed.environment import Ranks
 
@@ -26,9 +27,11 @@ class Siblings:
         parent = os.getppid()
         for process in processes:
             pid = int(process["pid"])
-            # a pid of another container means another process here, which has another parent
-            if process["host"] == me.host and process["rank"] != me.rank and parent_of(pid) == parent:
-                with suppress(OSError):  # gone since; or a kernel of before 2019
+            if process["host"] != me.host or process["rank"] == me.rank:
+                continue
+            with suppress(OSError, psutil.Error):  # gone since; or a kernel of before 2019
+                # a pid of another container means another process here, which has another parent
+                if psutil.Process(pid).ppid() == parent:
                     descriptor = os.pidfd_open(pid)
                     self._rank_of[descriptor] = int(process["rank"])  # first: `gone` is called in another thread
                     self._poll.register(descriptor, select.POLLIN)
@@ -47,12 +50,3 @@ class Siblings:
             self._poll.unregister(descriptor)
             os.close(descriptor)
         self._rank_of.clear()
-
-
-def parent_of(pid: int) -> int | None:
-    """Process id of the parent; None for a process that is not there."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    return int(text.rpartition(")")[2].split()[1])

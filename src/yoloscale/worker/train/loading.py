@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +13,40 @@ from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
+from yoloscale.system.remarks import Say
 from yoloscale.yolo import evaluation
 from yoloscale.yolo.samples import UltralyticsSamples, attach, files, reader
 
 CHANNELS = 3
 
 
-@dataclass(frozen=True)
-class Images:
-    """What is to be cached.
-
-    Args:
-        parts: training and validation set.
-        decoding: settings that decide what a decoded image looks like.
-        folder: of disk caches, on this node.
-    """
-
-    parts: tuple[Any, Any]
-    decoding: tuple[Any, ...]
-    folder: Path
-
-
 def cache_images(
     config: Config,
     run: RunDirectory,
     ranks: Ranks,
-    images: Images,
+    datasets: Sequence[Any],
+    args: Any,
+    folder: Path,
     *,
     threads: int,
     spared: int,
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """Collective. Let training and validation set share decoded images on each node, where they fit.
 
-    `threads` decode; `spared`: bytes of memory on this node that the loaders are going to need.
+    Args:
+        args: Ultralytics' arguments; size and task decide what a decoded image looks like.
+        folder: of disk caches, on this node.
+        threads: that decode.
+        spared: bytes of memory on this node that the loaders are going to need.
     """
     kind = "disk" if str(config.cache).lower() == "disk" else "ram"
-    for part in images.parts:
+    for dataset in datasets:
         say("caching images")
-        key = cache.fingerprint(files(part), *images.decoding)
-        shared = cache.build(kind, len(part), reader(part), key, images.folder, ranks, threads, spared)
+        key = cache.fingerprint(files(dataset), args.imgsz, args.task)
+        shared = cache.build(kind, len(dataset), reader(dataset), key, folder, ranks, threads, spared)
         if not isinstance(shared, str):
-            attach(part, shared)
+            attach(dataset, shared)
         elif ranks.is_first:
             events.warn(run, shared)
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from yoloscale.checkpoint.state import Progress
+from yoloscale.data.loader import MicroBatchLoader
+from yoloscale.engine.protocols import Batch
 
-Batch = dict[str, Any]
-
-
-class Loader(Protocol):
-    """An endless iterator with processes of its own."""
-
-    def __next__(self) -> Batch: ...
-
-    def close(self) -> None: ...
+Make = Callable[[tuple[int, int], Callable[[int], bool]], MicroBatchLoader]
 
 
 class MicroBatches:
@@ -31,9 +24,9 @@ class MicroBatches:
         closing: `close_mosaic=`.
     """
 
-    def __init__(self, make: Callable[[tuple[int, int], Callable[[int], bool]], Loader], closing: int) -> None:
+    def __init__(self, make: Make, closing: int) -> None:
         self._make, self._closing = make, closing
-        self._loader: Loader | None = None
+        self._loader: MicroBatchLoader | None = None
         self._answers = dict[int, bool]()  # to the loader, for each epoch
 
     def begin(self, at: Progress) -> Callable[[], Batch]:

@@ -285,8 +285,8 @@ def _data(
     workers = max(min(config.workers, spare), 0)
     if config.cache:
         spared = loading.expected(config, per_rank, workers).memory_bytes * ranks.local_world_size
-        images = loading.Images((train, validation), (trainer.args.imgsz, trainer.args.task), caches / "images")
-        loading.cache_images(config, run, ranks, images, threads=share, spared=spared, say=say)
+        sets, folder = (train, validation), caches / "images"
+        loading.cache_images(config, run, ranks, sets, trainer.args, folder, threads=share, spared=spared, say=say)
     samples = UltralyticsSamples(train, trainer.args)
     _refuse_other_shapes(ranks, samples)
     if may_be_weights_of_nodes(config):
