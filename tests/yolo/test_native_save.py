@@ -16,7 +16,8 @@ def test_it_writes_what_yolo_train_writes(parts_of: Callable[..., Any], tmp_path
     parts = parts_of("detect")
     stepper, folder = parts.stepper, tmp_path / "native"
     before = dict(vars(parts.trainer))
-    save = NativeSave(parts.trainer, stepper.average.module, 7, stepper.optimizer, stepper.scaler, folder)
+    stepper.average.updates = 7
+    save = NativeSave(parts.trainer, stepper, folder)
     save(best=False)
     assert [path.name for path in folder.iterdir()] == ["last.pt"]
     assert save.file_bytes == (folder / "last.pt").stat().st_size

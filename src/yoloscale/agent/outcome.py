@@ -15,12 +15,7 @@ from yoloscale.system.processes import describe_exit
 from yoloscale.system.signals import STOP_SIGNALS
 
 ABORTED = -signal.SIGABRT
-ORDERLY_EXITS = (
-    FINISHED,
-    STOPPED,
-    INTERRUPTED,
-    *(-number for number in STOP_SIGNALS),
-)  # of a rank that was told to stop
+ORDERLY_EXITS = (FINISHED, STOPPED, INTERRUPTED, *(-number for number in STOP_SIGNALS))  # of ranks told to stop
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,9 @@ def outcome_of(progress: Progress, end: AgentEnd) -> Outcome:
     was_asked = end.stop is not None  # a rank that dies makes the agent stop the others, which is no request
     if end.exit_code < 0 and end.exit_code not in ORDERLY_EXITS and not was_asked and not end.is_own_doing:
         # the kernel told the ranks, and they may have saved and stopped in order: that was no request either
-        return Outcome(FAILED, failure if failure.is_recorded and not failure.collateral else _agent_killed(end))
+        error = f"torchrun's agent {describe_exit(end.exit_code)}"
+        killed = Failure(None, end.host, end.exit_code, error, is_recorded=False)
+        return Outcome(FAILED, failure if failure.is_recorded and not failure.collateral else killed)
     has_reported = failure.is_recorded and not (was_asked and failure.collateral)  # nodes do not stop all at once
     has_broken = has_reported or (not was_asked and bool(failed_ranks(end)))
     if (progress.stopped is not None or was_asked) and not has_broken:
@@ -144,13 +141,8 @@ def failed_ranks(end: AgentEnd) -> list[agent_report.RankExit]:
 
 def _died(rank_exit: agent_report.RankExit, host: str) -> Failure:
     """A rank that said nothing; agents report on ranks of their own host only, and may call it by its address."""
-    return Failure(
-        rank=rank_exit.rank,
-        host=host,
-        exit_code=rank_exit.exit_code,
-        error=describe_exit(rank_exit.exit_code),
-        is_recorded=False,
-    )
+    code = rank_exit.exit_code
+    return Failure(rank_exit.rank, host, code, describe_exit(code), is_recorded=False)
 
 
 def _reported(event: Failed, exits: Sequence[agent_report.RankExit]) -> Failure:
@@ -168,11 +160,6 @@ def _reported(event: Failed, exits: Sequence[agent_report.RankExit]) -> Failure:
         collateral=event.collateral,
         at_step=event.at_step,
     )
-
-
-def _agent_killed(end: AgentEnd) -> Failure:
-    error = f"torchrun's agent {describe_exit(end.exit_code)}"
-    return Failure(rank=None, host=end.host, exit_code=end.exit_code, error=error, is_recorded=False)
 
 
 def _agent_failed(end: AgentEnd) -> Failure:

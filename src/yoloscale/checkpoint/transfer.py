@@ -39,7 +39,7 @@ def share(state: dict[str, Any] | None, ranks: Ranks, device: torch.device) -> d
     tensors: list[torch.Tensor] = []
     if ranks.is_first:
         assert state is not None
-        tensors = [_dense(tensor) for tensor in collect(state)]
+        tensors = [dense(tensor) for tensor in collect(state)]
         if ranks.world_size == 1:
             return state
         state = replaced(state, (_Layout(tuple(t.shape), t.stride(), t.dtype) for t in tensors))
@@ -47,7 +47,7 @@ def share(state: dict[str, Any] | None, ranks: Ranks, device: torch.device) -> d
     if not ranks.is_first:
         layouts = collect(skeleton, _Layout)
         tensors = [torch.empty_strided(layout.shape, layout.stride, dtype=layout.dtype) for layout in layouts]
-    _send([_bytes(tensor) for tensor in tensors if tensor.numel()], ranks, device)
+    _send([in_memory(tensor).view(torch.uint8) for tensor in tensors if tensor.numel()], ranks, device)
     filled: dict[str, Any] = replaced(skeleton, iter(tensors), _Layout)
     return filled
 
@@ -82,10 +82,11 @@ def _chunks(parts: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
         yield pieces
 
 
-def _dense(tensor: torch.Tensor) -> torch.Tensor:
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor, or a copy where it leaves memory out."""
     return tensor if torch.ops.aten.is_non_overlapping_and_dense(tensor) else tensor.contiguous()
 
 
-def _bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """The bytes of a dense tensor, in the order in which they lie in memory; a view."""
-    return tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8)
+def in_memory(tensor: torch.Tensor) -> torch.Tensor:
+    """The numbers of a dense tensor in the order in which they lie in memory, the same on every rank; a view."""
+    return tensor.as_strided((tensor.numel(),), (1,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
@@ -36,11 +36,8 @@ class Learner(Protocol):
         """Set what the loss does as a function of the epoch (from 0) and the number of epochs."""
 
 
-class Evaluation(Protocol):
-    """A pass over the validation images."""
-
-    def __call__(self, module: nn.Module) -> dict[str, float]:
-        """Collective. Metrics (with `fitness`) and validation losses of `module`, the same on every rank."""
+Evaluation = Callable[[nn.Module], dict[str, float]]
+"""Collective. A pass over the validation images: metrics (with `fitness`) and losses of a model, for every rank."""
 
 
 class Observer(Protocol):

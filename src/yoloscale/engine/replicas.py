@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
+from yoloscale.checkpoint.transfer import dense, in_memory
+
 BLOCK = 2**22  # numbers that are mixed at once: 32 MiB, a few times
 NAMED = 4  # ranks that a message names
 CAUSES = (
@@ -48,7 +50,7 @@ def _blocks(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
     """The tensors' bits as integers, many small tensors at once, a large one in pieces."""
     pending: list[torch.Tensor] = []
     for tensor in tensors:
-        flat = _in_memory(tensor).view(_INTEGERS[tensor.element_size()])
+        flat = in_memory(dense(tensor.detach())).view(_INTEGERS[tensor.element_size()])
         for piece in flat.split(BLOCK):
             same = not pending or pending[0].dtype == piece.dtype
             if not same or sum(map(len, pending)) + len(piece) > BLOCK:
@@ -57,14 +59,6 @@ def _blocks(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
             pending.append(piece)
     if pending:
         yield torch.cat(pending)
-
-
-def _in_memory(tensor: torch.Tensor) -> torch.Tensor:
-    """A dense tensor's numbers in the order in which they lie in memory, the same on every rank, without a copy."""
-    dense = tensor.detach()
-    if not torch.ops.aten.is_non_overlapping_and_dense(dense):
-        dense = dense.contiguous()
-    return dense.as_strided((dense.numel(),), (1,))
 
 
 def difference(fingerprints: Sequence[int], hosts: Sequence[str], agreed_at: int) -> str | None:

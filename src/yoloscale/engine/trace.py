@@ -11,20 +11,15 @@ from yoloscale.distributed.group import gather_objects
 from yoloscale.engine.step import StepOutcome
 
 
-def digest_parameters(module: nn.Module) -> str:
-    """Digest of all parameters' bits, in order."""
-    digest = blake2b(digest_size=8)
-    for parameter in module.parameters():
-        digest.update(parameter.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def trace_record(total: int, outcome: StepOutcome, module: nn.Module) -> dict[str, Any]:
     """Collective. The line of the step after which `total` steps are done. Raises RuntimeError if parameters differ.
 
     `samples` is a digest of their ids in the order of the epoch, however they are cut into micro-batches.
     """
-    dealt, digests = zip(*gather_objects((outcome.samples, digest_parameters(module))), strict=True)
+    digest = blake2b(digest_size=8)
+    for parameter in module.parameters():
+        digest.update(parameter.detach().cpu().numpy().tobytes())
+    dealt, digests = zip(*gather_objects((outcome.samples, digest.hexdigest())), strict=True)
     if len(set(digests)) != 1:
         raise RuntimeError(f"step {total}: the ranks hold different parameters: {list(digests)}")
     samples = [sample for _, ids in sorted(pair for pairs in dealt for pair in pairs) for sample in ids]

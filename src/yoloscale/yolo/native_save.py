@@ -7,31 +7,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import torch
-from torch import nn
-
 
 class NativeSave:
     """Writes last.pt, and best.pt if asked to, as `yolo train` does after an epoch: in the loop, which waits for it.
 
     Args:
         trainer: the run's trainer; it is not changed.
-        average: the averaged model, and `updates` how often it was updated: Ultralytics' EMA.
-        folder: last.pt and best.pt are written there.
+        stepper: the engine's, whose averaged model is Ultralytics' EMA.
+        folder: last.pt and best.pt are written there; it is made.
     """
 
-    def __init__(
-        self,
-        trainer: Any,
-        average: nn.Module,
-        updates: int,
-        optimizer: torch.optim.Optimizer,
-        scaler: torch.amp.GradScaler,
-        folder: Path,
-    ) -> None:
+    def __init__(self, trainer: Any, stepper: Any, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self._trainer = copy(trainer)
-        self._trainer.ema = SimpleNamespace(ema=average, updates=updates)
-        self._trainer.optimizer, self._trainer.scaler = optimizer, scaler
+        self._trainer.ema = SimpleNamespace(ema=stepper.average.module, updates=stepper.average.updates)
+        self._trainer.optimizer, self._trainer.scaler = stepper.optimizer, stepper.scaler
         self._trainer.epoch, self._trainer.save_period = 0, -1
         self._trainer.stopper = SimpleNamespace(best_fitness=0.5, best_epoch=0)
         self._trainer.metrics = {}

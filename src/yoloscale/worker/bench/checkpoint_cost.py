@@ -31,7 +31,8 @@ def measure(config: BenchConfig, run: RunDirectory, ranks: Ranks) -> dict[str, A
     checkpoint as after an epoch, which publishes weights/last.pt too.
     """
     training = Training(config, run, ranks)
-    native = _native(training, run) if ranks.is_first else None
+    parts = training.parts
+    native = NativeSave(parts.trainer, parts.stepper, run.path / "native") if ranks.is_first else None
     training.run(WARM_UP_STEPS)
     # makes the host memory that the others use again, and shows how many steps a write takes
     first = _round(training, run, native, QUIET_STEPS)
@@ -48,20 +49,10 @@ def measure(config: BenchConfig, run: RunDirectory, ranks: Ranks) -> dict[str, A
         "interval_s": automatic_s(blocked_s, write_s, mtbf_s),
         "mtbf_s": mtbf_s,
         "native_bytes": native.file_bytes,
-        "precision": training.parts.precision.name,
+        "precision": parts.precision.name,
         "threads": torch.get_num_threads(),
-        "workers": training.parts.loading.workers,
+        "workers": parts.loading.workers,
     }
-
-
-def _native(training: Training, run: RunDirectory) -> NativeSave:
-    folder = run.path / "native"
-    folder.mkdir(exist_ok=True)
-    stepper = training.parts.stepper
-    average = stepper.average
-    return NativeSave(
-        training.parts.trainer, average.module, average.updates, stepper.optimizer, stepper.scaler, folder
-    )
 
 
 def _round(training: Training, run: RunDirectory, native: NativeSave | None, beside: int) -> dict[str, Any]:
