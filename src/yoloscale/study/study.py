@@ -6,14 +6,14 @@ Optuna is imported when it is needed, by who needs it. Everything here may take 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yoloscale.config.schema.sweep import Pruner, SearchConfig
 from yoloscale.study.journal import Journal
-from yoloscale.study.objectives import objectives_of
+from yoloscale.study.objectives import objectives_of, values_of
 
 if TYPE_CHECKING:
     import optuna
@@ -107,6 +107,20 @@ def tell_failed(study: optuna.Study, number: int, why: str, *attributes: str) ->
             for name, value in {"error": why, **dict.fromkeys(attributes, True)}.items():
                 optuna.trial.Trial(study, frozen._trial_id).set_user_attr(name, value)
         study.tell(number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+
+
+def tell_result(study: optuna.Study, number: int, result: Mapping[str, Any], search: SearchConfig) -> str | None:
+    """Tell what a finished run has come to, by its result.json; why that cannot be used, where it cannot."""
+    if result.get("pruned"):
+        tell_pruned(study, number)
+        return None
+    try:
+        values = values_of(result, search)
+    except ValueError as error:
+        tell_failed(study, number, str(error))
+        return str(error)
+    tell_complete(study, number, values)
+    return None
 
 
 @contextmanager

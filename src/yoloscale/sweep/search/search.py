@@ -28,7 +28,6 @@ from yoloscale.runs.jobs import nobody
 from yoloscale.runs.status import read_result, status
 from yoloscale.runs.sweep_directory import SweepDirectory, read, write
 from yoloscale.study import study as studies
-from yoloscale.study.objectives import values_of
 from yoloscale.sweep.configure import ConfiguredPoint, resolved
 from yoloscale.sweep.freeze import freeze_point, swept_point
 from yoloscale.sweep.grammar.points import Point
@@ -135,13 +134,8 @@ def tell_end(study: optuna.Study, number: int, run: RunDirectory, settings: Sear
         now = status(run, nobody)
         if now.has_failed:  # one that a machine took along goes on
             studies.tell_failed(study, number, now.error or "it failed")
-    elif result.get("pruned"):
-        studies.tell_pruned(study, number)
     else:
-        try:
-            studies.tell_complete(study, number, values_of(result, settings))
-        except ValueError as error:
-            studies.tell_failed(study, number, str(error))
+        studies.tell_result(study, number, result, settings)
 
 
 def damaged(search: Search, error: Exception) -> Problem:

@@ -17,7 +17,7 @@ from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_result
 from yoloscale.study import study as studies
-from yoloscale.study.objectives import is_cost, objectives_of, values_of
+from yoloscale.study.objectives import is_cost, objectives_of
 
 if TYPE_CHECKING:
     import optuna
@@ -69,17 +69,8 @@ class Trial:
             return False
 
     def _tell(self, trial: TrialConfig, result: Mapping[str, Any]) -> None:
-        study = self._opened(trial)
-        if result.get("pruned"):
-            studies.tell_pruned(study, trial.number)
-            return
-        try:
-            values = values_of(result, trial.search)
-        except ValueError as error:
-            events.warn(self._run, f"the search cannot use this run: {error}")
-            studies.tell_failed(study, trial.number, str(error))
-        else:
-            studies.tell_complete(study, trial.number, values)
+        if complaint := studies.tell_result(self._opened(trial), trial.number, result, trial.search):
+            events.warn(self._run, f"the search cannot use this run: {complaint}")
 
     def _opened(self, trial: TrialConfig) -> optuna.Study:
         self._run.check()  # the study beside a folder that was lost may be another search's, too
