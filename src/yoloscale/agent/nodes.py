@@ -81,13 +81,9 @@ def wait_for_first_node(
                 raise ConfigError(Problem("RUN", f"{run.name!r} is {now.state}", "start it on node 0 to go on"))
             if goes_on and (before is None or now.updated_at != before.updated_at):  # not if its host is down
                 before, deadline = now, time.monotonic() + timeout_s
-    raise ConfigError(
-        Problem(
-            "--node-rank",
-            f"node 0 started nothing in {run.path} within {timeout_s:.0f} s",
-            "start the command of node 0, and give paths.runs on a file system that all nodes share",
-        )
-    )
+    found = f"node 0 started nothing in {run.path} within {timeout_s:.0f} s"
+    instead = "start the command of node 0, and give paths.runs on a file system that all nodes share"
+    raise ConfigError(Problem("--node-rank", found, instead))
 
 
 def newest_announcement(run: RunDirectory, node_rank: int, tail: events.EventTail) -> Announcement | None:

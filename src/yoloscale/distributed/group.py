@@ -106,15 +106,14 @@ def barrier() -> None:
             dist.all_reduce(torch.zeros(1))  # on the host; dist.barrier would be the GPU's wherever there is one
 
 
-def broadcast_object(value: T, source: int = 0) -> T:
-    """Collective. The source rank's value, on every rank; it travels pickled, so keep it small."""
+def broadcast_object(value: T) -> T:
+    """Collective. Rank 0's value, on every rank; it travels pickled, so keep it small."""
     if not dist.is_initialized():
         return value
-    box = [value if dist.get_rank() == source else None]
+    box: list[Any] = [value if dist.get_rank() == 0 else None]
     with PEERS.waiting():
-        dist.broadcast_object_list(box, src=source)
-    received: Any = box[0]
-    return received  # type: ignore[no-any-return]  # what the source put in
+        dist.broadcast_object_list(box, src=0)
+    return box[0]  # type: ignore[no-any-return]  # what rank 0 put in
 
 
 def by_first(call: Callable[[], T]) -> T:
@@ -154,12 +153,12 @@ def gather_objects(value: T) -> list[T]:
     return values
 
 
-def broadcast_tensors(tensors: list[torch.Tensor], source: int = 0) -> None:
-    """Collective. Overwrite the tensors, in place, with those of the source rank."""
+def broadcast_tensors(tensors: list[torch.Tensor]) -> None:
+    """Collective. Overwrite the tensors, in place, with those of rank 0."""
     if dist.is_initialized():
         with PEERS.waiting(on_devices=True):
             for tensor in tensors:
-                dist.broadcast(tensor.detach(), src=source)
+                dist.broadcast(tensor.detach(), src=0)
 
 
 @contextmanager

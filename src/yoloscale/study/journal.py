@@ -32,11 +32,9 @@ class Journal:
         with self._path.open("rb") as file:
             file.seek(offset)
             content = file.read()
-        entries = []
         end = content.rfind(b"\n") + 1  # what comes behind is being written
-        for line in content[:end].split(b"\n")[:-1]:
-            if (entry := jsonl.parse(line)) is not None and "op_code" in entry:
-                entries.append(entry)
+        lines = content[:end].split(b"\n")[:-1]
+        entries = [entry for line in lines if (entry := jsonl.parse(line)) is not None and "op_code" in entry]
         self._read, self._offset = number + len(entries), offset + end
         yield from entries[log_number_from - number :]
 

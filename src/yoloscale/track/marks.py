@@ -22,11 +22,10 @@ class Marks:
 
     def passes(self, step: int, epoch: int, *, is_epoch: bool) -> bool:
         """Whether this is news; if so it is taken note of."""
+        is_news = epoch > self.epoch if is_epoch else step > self.step
+        self.step = max(self.step, step)
         if is_epoch:
-            is_news, self.epoch = epoch > self.epoch, max(self.epoch, epoch)
-            self.step = max(self.step, step)
-        else:
-            is_news, self.step = step > self.step, max(self.step, step)
+            self.epoch = max(self.epoch, epoch)
         return is_news
 
     def passes_measured(self, epoch: int) -> bool:

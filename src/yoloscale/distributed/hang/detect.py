@@ -90,6 +90,7 @@ def find_hang(me: State, observed_states: Sequence[ObservedState], stale_s: floa
     """
     if me.age_s < me.limit_s:
         return None
+    step = max(observed.state.step for observed in observed_states)
     over = [observed for observed in observed_states if observed.is_over(me, stale_s)]
     late = [observed for observed in over if not observed.state.waits]
     if not late:
@@ -98,10 +99,9 @@ def find_hang(me: State, observed_states: Sequence[ObservedState], stale_s: floa
         late = [observed for observed in observed_states if observed.silent_s >= stale_s]
         if missing := sorted(set(range(world_size)) - {observed.state.rank for observed in observed_states}):
             return Hang(tuple(missing), _never_came(missing, me))
-        late = late or _behind(observed_states)
+        late = late or [observed for observed in observed_states if observed.state.step < step]  # everybody waits
     if not late:
         return Hang((), _all_wait(me, observed_states))
-    step = max(observed.state.step for observed in observed_states)
     sentences = [_sentence(observed, me, step, stale_s, alone=world_size == 1) for observed in late[:NAMED]]
     if len(late) > NAMED:
         sentences.append(f"and {len(late) - NAMED} more ranks")
@@ -119,12 +119,6 @@ def find_hang_alone(me: State, silent_s: float) -> Hang | None:
     mine = f"{rank_name(me.rank, me.host)} has been {me.phase} at step {me.step} for {me.age_s:.0f} s"
     store = f"the store that the ranks meet in has not answered for {silent_s:.0f} s"
     return Hang((), f"{mine}, and {store}: the first node or rank 0 stands still or is gone")
-
-
-def _behind(observed_states: Sequence[ObservedState]) -> list[ObservedState]:
-    """Everybody waits: those that do so an optimiser step earlier than the others."""
-    last = max(observed.state.step for observed in observed_states)
-    return [observed for observed in observed_states if observed.state.step < last]
 
 
 def _never_came(missing: Sequence[int], me: State) -> str:
