@@ -44,7 +44,7 @@ Read = Callable[[int], tuple[Image, tuple[int, int]]]
 """Decodes image i: (H, W, C) uint8, perhaps resized, and the height and width of the file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NodeImages:
     """Read access to the decoded images of a data set, by index; every access returns a private copy."""
 
