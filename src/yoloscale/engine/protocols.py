@@ -41,7 +41,7 @@ Evaluation = Callable[[nn.Module], dict[str, float]]
 
 
 class Observer(Protocol):
-    """Who is told what happens. Called on rank 0 only, except `first_batch`-like hooks; must not block for long."""
+    """Who is told what happens: on every rank, but of steps on rank 0 only. Must not block for long."""
 
     def step(self, record: Mapping[str, float]) -> None: ...
     def epoch(self, record: Mapping[str, float]) -> None: ...
@@ -57,7 +57,7 @@ class Observer(Protocol):
     def evaluated(self, epoch: int, metrics: dict[str, float], seconds: float) -> None: ...
 
     def batch(self, step: int, batch: Batch) -> None:
-        """A preprocessed micro-batch of rank 0 is about to be trained on; `step` counts optimiser steps from 0."""
+        """A preprocessed micro-batch is about to be trained on; `step` counts optimiser steps from 0."""
 
     def trace(self, record: Mapping[str, Any]) -> None: ...
 
