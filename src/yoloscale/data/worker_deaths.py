@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from yoloscale.system.formatting import and_more
 from yoloscale.system.processes import describe_exit
 
 UNDELIVERED = 74  # exit code of a worker that could not hand over a batch
@@ -69,9 +70,8 @@ def _end(error: Exception, _batch: Any) -> None:
 def describe_workers() -> str:
     """What this rank's loader workers are doing, for a rank that waits for them; nothing if it has none."""
     workers = [child for child in multiprocessing.active_children() if child.pid is not None]
-    states = [f"pid {worker.pid} {_state(worker.pid)}" for worker in workers[:_WORKERS_SHOWN] if worker.pid]
-    more = f" and {len(workers) - _WORKERS_SHOWN} more" if len(workers) > _WORKERS_SHOWN else ""
-    return f"its loader workers: {', '.join(states)}{more}" if states else ""
+    states = and_more([f"pid {worker.pid} {_state(worker.pid)}" for worker in workers if worker.pid], _WORKERS_SHOWN)
+    return f"its loader workers: {states}" if states else ""
 
 
 def _state(pid: int) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 
 from yoloscale.checkpoint.transfer import dense, in_memory
+from yoloscale.system.formatting import and_more, rank_name
 
 BLOCK = 2**22  # numbers that are mixed at once: 32 MiB, a few times
 NAMED = 4  # ranks that a message names
@@ -75,11 +76,10 @@ def difference(fingerprints: Sequence[int], hosts: Sequence[str], agreed_at: int
     if count == next_count:  # of two ranks, or two halves, nobody can tell which is right
         return _undecided(fingerprints, hosts, agreed_at)
     odd = [rank for rank, bits in enumerate(fingerprints) if bits != usual]
-    names = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in odd[:NAMED])
-    more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
+    names = and_more([rank_name(rank, hosts[rank]) for rank in odd], NAMED)
     others = "the other rank" if count == 1 else f"the other {count} ranks"
     sentence = (
-        f"{names}{more} no longer {'holds' if len(odd) == 1 else 'hold'} the parameters of {others}; after step "
+        f"{names} no longer {'holds' if len(odd) == 1 else 'hold'} the parameters of {others}; after step "
         f"{agreed_at} all were equal. {CAUSES}. {GOES_ON}"
     )
     return sentence + _checkpoints_in_doubt(agreed_at) if 0 in odd else sentence
@@ -90,12 +90,10 @@ def _undecided(fingerprints: Sequence[int], hosts: Sequence[str], agreed_at: int
     groups: dict[int, list[int]] = {}
     for rank, bits in enumerate(fingerprints):
         groups.setdefault(bits, []).append(rank)
-    firsts = [ranks[0] for ranks in groups.values()]
-    names = ", ".join(f"rank {rank} on {hosts[rank]}" for rank in firsts[:NAMED])
-    more = f" and {len(firsts) - NAMED} more" if len(firsts) > NAMED else ""
+    names = and_more([rank_name(ranks[0], hosts[ranks[0]]) for ranks in groups.values()], NAMED)
     return (
         f"the ranks hold {len(groups)} kinds of parameters, none of them more ranks than any other (the first of each: "
-        f"{names}{more}); after step {agreed_at} all were equal. {CAUSES}. {GOES_ON}{_checkpoints_in_doubt(agreed_at)}"
+        f"{names}); after step {agreed_at} all were equal. {CAUSES}. {GOES_ON}{_checkpoints_in_doubt(agreed_at)}"
     )
 
 

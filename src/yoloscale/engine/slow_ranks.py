@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from yoloscale.system.formatting import and_more
 from yoloscale.system.in_threads import in_background
 
 Times = npt.NDArray[np.floating]
@@ -88,9 +89,8 @@ def describe(stragglers: Sequence[Straggler], hosts: Sequence[str]) -> str:
     doing = "loading images" if worst.is_loading else "computing"
     speed = f"takes {worst.own_s:.2g} s a step, the others {worst.others_s:.2g} s"
     sentence = f"rank {worst.rank} on {hosts[worst.rank]} {speed}, and all wait for it: {doing}"
-    more = ", ".join(f"{straggler.rank} on {hosts[straggler.rank]}" for straggler in stragglers[1:4])
-    rest = f" and {len(stragglers) - 4} more" if len(stragglers) > 4 else ""
-    return f"{sentence}; slow too: rank {more}{rest}" if more else sentence
+    others = and_more([f"{straggler.rank} on {hosts[straggler.rank]}" for straggler in stragglers[1:]], 3)
+    return f"{sentence}; slow too: rank {others}" if others else sentence
 
 
 def _medians(seconds: Times) -> Times:

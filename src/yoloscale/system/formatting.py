@@ -21,6 +21,11 @@ def tally(states: Iterable[str]) -> str:
     return ", ".join(f"{count} {state}" for state, count in Counter(states).items())
 
 
+def and_more(names: Sequence[str], most: int) -> str:
+    """The first names, `a, b`, and how many there are beside those: `a, b and 3 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def another(key: str, old: str, new: str, *, of: str) -> Problem:
     """What was frozen (`of`: run 'x', sweep 'x') differs from what is typed under the same name."""
     return Problem(key, f"{old} in {of} → {new} now", "give another name=, or the old value to go on with it")

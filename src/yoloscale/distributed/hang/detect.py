@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from yoloscale.system.formatting import rank_name
+from yoloscale.system.formatting import and_more, rank_name
 
 NAMED = 4  # ranks whose state a message spells out
 
@@ -122,9 +122,8 @@ def find_hang_alone(me: State, silent_s: float) -> Hang | None:
 
 
 def _never_came(missing: Sequence[int], me: State) -> str:
-    names = ", ".join(f"rank {rank}" for rank in missing[:NAMED])
-    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-    return f"{names}{more} never reported within {me.limit_s:.0f} s: not started, or stuck before joining the others"
+    names = and_more([f"rank {rank}" for rank in missing], NAMED)
+    return f"{names} never reported within {me.limit_s:.0f} s: not started, or stuck before joining the others"
 
 
 def _sentence(observed: ObservedState, me: State, step: int, stale_s: float, *, alone: bool) -> str:
@@ -141,7 +140,6 @@ def _sentence(observed: ObservedState, me: State, step: int, stale_s: float, *, 
 
 
 def _all_wait(me: State, observed_states: Sequence[ObservedState]) -> str:
-    names = ", ".join(rank_name(one.state.rank, one.state.host) for one in observed_states[:NAMED])
-    more = f" and {len(observed_states) - NAMED} more" if len(observed_states) > NAMED else ""
+    names = and_more([rank_name(one.state.rank, one.state.host) for one in observed_states], NAMED)
     why = "the network between them is broken, or they are in different collectives: compare their stacks"
-    return f"all ranks wait for each other at step {me.step} for {me.limit_s:.0f} s ({names}{more}): {why}"
+    return f"all ranks wait for each other at step {me.step} for {me.limit_s:.0f} s ({names}): {why}"
