@@ -92,7 +92,7 @@ def test_weights_are_on_disk_when_it_is_said_that_they_are_saved(toy_run: ToyRun
 @pytest.mark.parametrize(
     ("stop_at", "nth", "epochs", "steps"),
     [
-        ("batch_end", 1, 1, 2),  # decided with the votes of the next step
+        ("batch_end", 1, 1, 2),  # decided with the next step
         ("batch_end", 2, 1, 2),
         ("batch_end", 6, 1, 3),  # after the last step of an epoch
         ("epoch_end", 1, 1, 3),

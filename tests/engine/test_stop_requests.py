@@ -44,7 +44,7 @@ def test_one_number_per_reason() -> None:
     assert requests.numbers() == [1, 0, 0, 0]
     requests.ask(Stop.interrupt)
     requests.ask(Stop.terminate)
-    assert requests.numbers() == [0, 0, 1, 0], "the strongest wish stays"
+    assert requests.numbers() == [0, 0, 1, 0], "the strongest request stays"
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_one_number_per_reason() -> None:
         ([0, 63, 1, 0], (Stop.interrupt, False)),
     ],
 )
-def test_the_strongest_wish_of_any_rank_wins(sums: list[float], decision: tuple[Stop, bool]) -> None:
+def test_the_strongest_request_of_any_rank_wins(sums: list[float], decision: tuple[Stop, bool]) -> None:
     assert agree(sums) == decision
 
 
-def test_signals_become_wishes_and_a_second_interrupt_quits() -> None:
+def test_signals_become_requests_and_a_second_interrupt_quits() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(SOURCE)}
     ) as process:
