@@ -18,7 +18,7 @@ from yoloscale.worker.train.train import _tear_down, _watch_for_requests, follow
 from yoloscale.yolo.callbacks import CallbackError
 
 
-def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
+def request(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
     requests = StopRequests()
     _watch_for_requests(run, Ranks(rank=rank), requests)
     requests.numbers()
@@ -27,19 +27,19 @@ def wish(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
 
 def test_the_first_rank_looks_for_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDirectory(tmp_path)
-    assert wish(run) == (Stop.none, None)
+    assert request(run) == (Stop.none, None)
     monkeypatch.setenv(STOP_AT, "1.5")
-    assert wish(run) == (Stop.terminate, "time limit")
+    assert request(run) == (Stop.terminate, "time limit")
     run.stop_request.touch()
-    assert wish(run) == (Stop.terminate, "STOP")
-    assert wish(run, rank=1) == (Stop.none, None)
+    assert request(run) == (Stop.terminate, "STOP")
+    assert request(run, rank=1) == (Stop.none, None)
 
 
 def test_a_file_system_that_cannot_say_asks_for_nothing(tmp_path: Path) -> None:
     unanswerable = RunDirectory(tmp_path / ("x" * 300))
     with pytest.raises(OSError, match="too long"):
         unanswerable.stop_request.exists()
-    assert wish(unanswerable) == (Stop.none, None)
+    assert request(unanswerable) == (Stop.none, None)
 
 
 def test_an_error_at_the_very_end_is_a_warning_that_names_it(tmp_path: Path) -> None:
