@@ -81,7 +81,9 @@ def hidden(words: Sequence[str], *, is_swept: bool = False) -> list[str]:
         return bare
 
     def shown(word: str) -> str:
-        key, equals, value = _parts(word)
+        key, equals, value = word.partition("=")
+        if not equals or "://" in key:  # no setting: a value of the key in the word before
+            key, equals, value = "", "", word
         if key.strip().lstrip("-+") not in _KEYS:
             return word
         return key + equals + (_IN_LIST if _LIST.match(value) else _ALONE).sub(replaced, value)
@@ -91,18 +93,13 @@ def hidden(words: Sequence[str], *, is_swept: bool = False) -> list[str]:
 
 def hidden_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Values to sweep over that a YAML file gives (`sweep.params`), as `hidden` leaves those that are typed."""
-    return {key: _hidden_param(f"{prefix}{key}", value) for key, value in params.items()}
-
-
-def _hidden_param(key: str, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return hidden_params(value, f"{key}.")
-    if isinstance(value, list):
-        return [hide(each) if key in _DATA and isinstance(each, str) else each for each in value]
-    return hidden([f"{key}={value}"], is_swept=True)[0].partition("=")[2] if isinstance(value, str) else value
-
-
-def _parts(word: str) -> tuple[str, str, str]:
-    """Key, sign and value; a word that is no setting is the value of a key in the word before."""
-    key, equals, value = word.partition("=")
-    return (key, equals, value) if equals and "://" not in key else ("", "", word)
+    bare = dict(params)
+    for name, value in params.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            bare[name] = hidden_params(value, f"{key}.")
+        elif isinstance(value, list) and key in _DATA:
+            bare[name] = [hide(each) if isinstance(each, str) else each for each in value]
+        elif isinstance(value, str):
+            bare[name] = hidden([f"{key}={value}"], is_swept=True)[0].partition("=")[2]
+    return bare

@@ -34,8 +34,8 @@ def new_id() -> str:
 
 def id_in(content: bytes) -> str:
     """The run's id in the content of its config.yaml, read without the rest; empty in one of before there were ids."""
-    found = _ID.search(content)
-    return "" if found is None or found[1] == b"null" else found[1].decode(errors="replace")
+    match = _ID.search(content)
+    return "" if match is None or match[1] == b"null" else match[1].decode(errors="replace")
 
 
 def freeze(config: Config, path: Path) -> None:
@@ -58,14 +58,13 @@ def entries(config: Config, known: Entries | None = None) -> dict[str, str]:
         del plain["id"]
     if config.kind != Config.kind:
         plain = {"kind": config.kind, **plain}
-    known = {} if known is None else known
-    found = {}
+    known, texts = {} if known is None else known, {}
     for key, value in plain.items():
         entry = key, repr(value)
         if entry not in known:
             known[entry] = dump({key: value})
-        found[key] = known[entry]
-    return found
+        texts[key] = known[entry]
+    return texts
 
 
 def dump(content: Any) -> str:
@@ -94,10 +93,9 @@ def load_own(path: Path, known: Sections | None = None) -> Config:
 
 def _parsed(text: str, known: Sections) -> dict[str, Any]:
     sections = _SECTION.findall(text)
-    if "".join(sections) != text:  # edited by a person
-        found: dict[str, Any] = parse(text)
-        return found
     plain = dict[str, Any]()
+    if "".join(sections) != text:  # edited by a person
+        return {**parse(text)}
     for section in sections:
         if section not in known:
             known[section] = parse(section)
@@ -114,14 +112,11 @@ def load(path: Path, content: bytes | None = None) -> Config:
         plain = parse((path.read_bytes() if content is None else content).decode())
         return _without_secrets(from_plain(plain, _schema(plain)))
     except FileNotFoundError:
-        raise ConfigError(
-            Problem(str(path), "there is no such file", "give the folder of a run, one that holds config.yaml")
-        ) from None
+        instead = "give the folder of a run, one that holds config.yaml"
+        raise ConfigError(Problem(str(path), "there is no such file", instead)) from None
     except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            Problem(str(path), f"not a config of this version: {reason}", "start the run again under a new name")
-        ) from error
+        found = f"not a config of this version: {str(error).splitlines()[0]}"
+        raise ConfigError(Problem(str(path), found, "start the run again under a new name")) from error
 
 
 def _schema(plain: Any) -> type[Config]:

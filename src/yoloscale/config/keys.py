@@ -104,6 +104,12 @@ def _describe(member: Any) -> str:
     return names.get(member, "a group of keys")
 
 
+def nearest_keys(name: str, candidates: Iterable[str]) -> str:
+    """What to write in place of a key that there is none of."""
+    near = nearest(name, candidates, count=3)
+    return f"did you mean {' or '.join(near)}?" if near else "`yoloscale train --cfg job` lists every key"
+
+
 def nearest(word: str, candidates: Iterable[str], count: int = 1) -> list[str]:
     """The candidates most like the word, best first: the same last part, else the spelling, in any letter case."""
     by_lower = {candidate.lower(): candidate for candidate in candidates}
@@ -112,6 +118,6 @@ def nearest(word: str, candidates: Iterable[str], count: int = 1) -> list[str]:
     if same_end:
         return same_end[:count]
     ends = {name.split(".")[-1]: candidate for name, candidate in by_lower.items()}
-    found = [by_lower[name] for name in difflib.get_close_matches(lower, by_lower, n=count, cutoff=0.6)]
-    found += [ends[name] for name in difflib.get_close_matches(lower, ends, n=count, cutoff=0.7)]
-    return list(dict.fromkeys(found))[:count]
+    alike = [by_lower[name] for name in difflib.get_close_matches(lower, by_lower, n=count, cutoff=0.6)]
+    alike += [ends[name] for name in difflib.get_close_matches(lower, ends, n=count, cutoff=0.7)]
+    return list(dict.fromkeys(alike))[:count]

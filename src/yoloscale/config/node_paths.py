@@ -49,14 +49,12 @@ def variables_in(path: str) -> list[str]:
 
 def on_node(key: str, path: str, environ: Mapping[str, str] = os.environ) -> str:
     """The path as it is on this machine. Raises ConfigError where one of its variables is not set."""
-    found = expanded(path, environ)
-    if missing := variables_in(found):
-        where, names = os.uname().nodename, ", ".join(f"${name}" for name in missing)
-        instead = (
-            f"set {names} in the environment, or by cluster.env.{missing[0]}=… or cluster.setup; or write the path"
-        )
-        raise ConfigError(Problem(key, f"{path!r}: {names} is not set on {where}", instead))
-    return found
+    place = expanded(path, environ)
+    if unset := variables_in(place):
+        names = ", ".join(f"${name}" for name in unset)
+        instead = f"set {names} in the environment, or by cluster.env.{unset[0]}=… or cluster.setup; or write the path"
+        raise ConfigError(Problem(key, f"{path!r}: {names} is not set on {os.uname().nodename}", instead))
+    return place
 
 
 def is_checked_later(config: Config) -> bool:
@@ -83,14 +81,14 @@ def is_weights_of_nodes(config: Config) -> bool:
 
 def remarks(config: Config) -> list[str]:
     """A line for each path that is looked at later than a person may think, or for a word without effect."""
-    found = []
+    lines = []
     if is_checked_later(config):
-        found.append(f"data={config.data.source} is looked for, and checked, on the nodes when the job starts")
+        lines.append(f"data={config.data.source} is looked for, and checked, on the nodes when the job starts")
     if is_weights_of_nodes(config):
-        found.append(f"model={starting_weights(config)} is looked for on the nodes when the job starts")
+        lines.append(f"model={starting_weights(config)} is looked for on the nodes when the job starts")
     if config.data.check is DataCheck.later and config.cluster.is_here:
-        found.append("data.check=later does nothing without cluster=slurm: the ranks run here, and it is checked now")
-    return found
+        lines.append("data.check=later does nothing without cluster=slurm: the ranks run here, and it is checked now")
+    return lines
 
 
 def or_later(problem: Problem, config: Config) -> Problem:

@@ -23,8 +23,7 @@ class Split:
     accumulate: int
 
     def __str__(self) -> str:
-        ranks = "1 rank" if self.ranks == 1 else f"{self.ranks} ranks"
-        return f"{ranks} × {self.per_rank}, accumulate {self.accumulate}"
+        return f"{counted(self.ranks, 'rank')} × {self.per_rank}, accumulate {self.accumulate}"
 
     @property
     def forward_batch(self) -> int:
@@ -94,8 +93,7 @@ def describe(config: Config) -> str:
     """The plan of a resolved and validated config in words, also where the batch is still to be sized on the GPU."""
     if not is_automatic(config.batch):
         return str(plan(config))
-    ranks = world_size(config)
-    return f"global batch sized by GPU memory when it starts, over {ranks} rank{'s' if ranks > 1 else ''}"
+    return f"global batch sized by GPU memory when it starts, over {counted(world_size(config), 'rank')}"
 
 
 def plan(config: Config, *, ranks: int | None = None, batch: int | None = None) -> BatchPlan:
@@ -117,11 +115,11 @@ def plan(config: Config, *, ranks: int | None = None, batch: int | None = None) 
     return BatchPlan(planned, actual)
 
 
-def difference(config: Config, made: BatchPlan) -> str | None:
+def difference(config: Config, batch_plan: BatchPlan) -> str | None:
     """What a plan for other ranks than planned changes in the results, as a sentence; None if the ranks are those."""
-    if not made.is_changed:
+    if not batch_plan.is_changed:
         return None
-    before, now = made.planned, made.actual
+    before, now = batch_plan.planned, batch_plan.actual
     if now.ranks == before.ranks:
         return (
             f"micro-batches of {now.per_rank} instead of {counted(before.per_rank, 'image')}: the same samples in each "
@@ -134,7 +132,7 @@ def difference(config: Config, made: BatchPlan) -> str | None:
             f"{ranks}: the same samples in each step and in each batch-norm group, in micro-batches of "
             f"{now.per_rank} instead of {before.per_rank}; equal up to the order of floating-point sums"
         )
-    if made.is_exact:
+    if batch_plan.is_exact:
         sums = (
             "gradients are equal bit for bit (cluster.exact_reduce)"
             if config.cluster.exact_reduce
@@ -188,16 +186,16 @@ def _rebatched(config: Config, planned: Split, ranks: int) -> Split:
         is_whole = config.compile or config.cluster.sync_bn or config.rect
         return None if is_whole and planned.forward_batch % batch else Split(ranks, per_rank, share // per_rank)
 
-    if (found := split(int(config.batch))) is not None:
-        return found
+    if (actual := split(int(config.batch))) is not None:
+        return actual
     possible = [batch for batch in range(1, planned.step_images + 1) if split(batch) is not None]
     near = sorted(sorted(possible, key=lambda batch: abs(batch - config.batch))[: 2 * _SHOWN])
     instead = f"write batch={', '.join(map(str, near))}" if near else f"go on with {_listed([1, planned.ranks])}"
-    found_words = (
+    found = (
         f"forward passes of {int(config.batch)} images do not make up the {planned.step_images} images of an optimiser "
         f"step (planned for {planned}) over {counted(ranks, 'rank')}"
     )
-    raise ConfigError(Problem("batch", found_words, instead))
+    raise ConfigError(Problem("batch", found, instead))
 
 
 def _impossible(config: Config, planned: Split, ranks: int) -> Problem:
@@ -207,11 +205,8 @@ def _impossible(config: Config, planned: Split, ranks: int) -> Problem:
     near = [number for number in divisors if number < ranks][-_SHOWN:]
     near += [number for number in divisors if number > ranks][:_SHOWN]
     key = "cluster.procs_per_node" if config.cluster.nodes == 1 else "cluster"
-    return Problem(
-        key,
-        f"the {images} images of {what} (planned for {planned}) do not divide over {ranks} ranks",
-        f"go on with {_listed(near)}",
-    )
+    found = f"the {images} images of {what} (planned for {planned}) do not divide over {ranks} ranks"
+    return Problem(key, found, f"go on with {_listed(near)}")
 
 
 def _listed(ranks: list[int]) -> str:

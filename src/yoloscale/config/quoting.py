@@ -21,10 +21,6 @@ _ESCAPED_DOLLAR_BRACE = re.compile(r"((?:\\\\)*)\\\$\{")
 
 def quote(value: object) -> str:
     """Render a Python value so that Hydra gives back the same value: text, numbers, bool, None, lists, mappings."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, Enum):
         return quote(value.value)
     if isinstance(value, (str, Path)):
@@ -33,7 +29,12 @@ def quote(value: object) -> str:
         return "{" + ",".join(f"{key}:{quote(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Sequence):
         return "[" + ",".join(quote(item) for item in value) + "]"
-    return str(value)
+    return as_typed(value)
+
+
+def as_typed(value: object) -> str:
+    """A plain value for people to read, in the letter case that they type it in."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def quote_text(text: str) -> str:
@@ -57,7 +58,7 @@ def unquote(token: str) -> str:
     if not is_quoted(token):
         return token
     mark = token[0]
-    inner = re.sub(rf"(\\*)({mark}|\Z)", _halve, token[1:-1])
+    inner = re.sub(rf"(\\*)({mark}|\Z)", lambda match: match[1][: len(match[1]) // 2] + match[2], token[1:-1])
     return _ESCAPED_DOLLAR_BRACE.sub(lambda match: match[1][: len(match[1]) // 2] + "${", inner)
 
 
@@ -76,7 +77,3 @@ def literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
-
-
-def _halve(match: re.Match[str]) -> str:
-    return match[1][: len(match[1]) // 2] + match[2]

@@ -21,9 +21,8 @@ def resolve(config: Config, machine: Machine | None = None) -> Config:
     """
     machine = machine or this_machine()
     cluster = _resolve_cluster(config.cluster, machine)
-    on_cpu = cluster.device is Device.cpu
     amp = config.amp
-    if on_cpu and amp is True:
+    if cluster.device is Device.cpu and amp is True:
         amp = _BF16 if machine.has_bf16 else _FP32  # what automatic mixed precision means on a CPU
     data = config.data
     if data.source == "shapes" and data.shapes is None:
@@ -71,7 +70,8 @@ def _resolve_cluster(cluster: ClusterConfig, machine: Machine) -> ClusterConfig:
     gpu_count = machine.gpu_count if cluster.is_here else gpus_of(cluster) or 0
     device = cluster.device
     if device is Device.auto:
-        device = Device.cuda if gpu_count > 0 or cluster.gpus else Device.auto if _is_open(cluster) else Device.cpu
+        is_open = not cluster.is_here and is_exclusive(cluster)
+        device = Device.cuda if gpu_count > 0 or cluster.gpus else Device.auto if is_open else Device.cpu
     procs_per_node = cluster.procs_per_node
     if procs_per_node is None and cluster.gpus:
         procs_per_node = len(cluster.gpus)
@@ -82,10 +82,6 @@ def _resolve_cluster(cluster: ClusterConfig, machine: Machine) -> ClusterConfig:
     if not cluster.is_here and device is Device.cuda and lacks_cpus(cluster):
         cpus = CPUS_PER_GPU * gpu_count
     return replace(cluster, device=device, procs_per_node=procs_per_node, backend=backend, cpus_per_task=cpus)
-
-
-def _is_open(cluster: ClusterConfig) -> bool:
-    return not cluster.is_here and is_exclusive(cluster)
 
 
 def starting_weights(config: Config) -> str | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yoloscale.config.plan import difference, is_automatic, plan
+from yoloscale.config.quoting import as_typed
 from yoloscale.config.schema import Config
 
 # at the root; loader workers and caches give the same samples, the rest is what is written beside the training
@@ -52,68 +53,57 @@ def is_asked(key: str, frozen: Config, wanted: Config) -> bool:
     return (key in ASKED or is_off) and (frozen.trial is None or key in IN_A_SEARCH)
 
 
-def consequence(key: str, frozen: Config, found: Config) -> str | None:
-    """What follows from a change of one of `ASKED`, as a part of a sentence; None where another key tells it."""
-    epochs, closing = found.epochs, found.close_mosaic
-    ends = (
-        f"mosaic ends after epoch {max(epochs - closing, 0)}"
-        if closing and found.mosaic
-        else "mosaic stays on to the end"
-    )
-    ends = "mosaic is off" if found.mosaic and closing >= epochs else ends
-    told: dict[str, str] = {
-        "epochs": f"from here on, the learning rate is that of a run of {epochs} epochs; {ends}"
-        if found.time is None
-        else f"no effect: how many there are follows from time={found.time:g}",
-        "time": "the training of before counts, and the length and the learning rate follow"
-        if found.time is not None
-        else f"the length and the learning rate are again those of {epochs} epochs",
-        "patience": "it decides when the run stops early, counted from its best epoch"
-        if found.patience
-        else "the run does not stop early",
+def _consequences(config: Config) -> dict[str, str]:
+    """What follows from a change of a key of `ASKED` to that of the config, but for `batch`, which the plan tells."""
+    epochs, closing, time = config.epochs, config.close_mosaic, config.time
+    is_off, is_closed = bool(config.mosaic and closing >= epochs), bool(config.mosaic and closing)
+    ends = f"mosaic ends after epoch {max(epochs - closing, 0)}" if is_closed else "mosaic stays on to the end"
+    ends = "mosaic is off" if is_off else ends
+    early = "it decides when the run stops early, counted from its best epoch"
+    last_only = "only the last epoch is evaluated, so the best of the others is not known"
+    of_length = {
+        "epochs": f"from here on, the learning rate is that of a run of {epochs} epochs; {ends}",
+        "time": f"the length and the learning rate are again those of {epochs} epochs",
+    }
+    if time is not None:
+        of_length = {
+            "epochs": f"no effect: how many there are follows from time={time:g}",
+            "time": "the training of before counts, and the length and the learning rate follow",
+        }
+    return {
+        **of_length,
+        "patience": early if config.patience else "the run does not stop early",
         "close_mosaic": ends,
-        "val": "each epoch is evaluated"
-        if found.val
-        else "only the last epoch is evaluated, so the best of the others is not known",
+        "val": "each epoch is evaluated" if config.val else last_only,
         AUGMENTATIONS: "from here on, no Albumentations are applied",
         "augment": "the final metrics are not comparable with those of before",
         "channels_last": "the same results but for the order of floating-point sums",
     }
-    return told.get(key)
 
 
-def remarks(frozen: Config, found: Config) -> list[str]:
+def remarks(frozen: Config, config: Config) -> list[str]:
     """A line for each change after which the run is not the one that was planned; `batch` is told by its plan."""
-    lines = []
+    lines, consequences = [], _consequences(config)
     for key in (*ASKED, AUGMENTATIONS):
-        before, now = getattr(frozen, key), getattr(found, key)
-        if before != now and (what := consequence(key, frozen, found)) is not None:
-            lines.append(f"{key}={_said(now)} instead of {_said(before)}: {what}")
+        before, now = getattr(frozen, key), getattr(config, key)
+        if before != now and (what := consequences.get(key)):
+            lines.append(f"{key}={as_typed(now)} instead of {as_typed(before)}: {what}")
     return lines
 
 
-def _said(value: object) -> str:
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, str(value))
-        if isinstance(value, (bool, type(None)))
-        else str(value)
-    )
-
-
-def said(frozen: Config, found: Config) -> list[str]:
+def said(frozen: Config, config: Config) -> list[str]:
     """What makes the run another one than it would have been: each as the end of the sentence `it goes on with …`."""
-    lines = remarks(frozen, found)
-    if found.batch != frozen.batch and not is_automatic(found.batch) and (told := difference(found, plan(found))):
-        lines.append(f"batch={found.batch} instead of {frozen.origin.batch or frozen.batch}: {told}")
-    before, now = frozen.origin.dataset, found.origin.dataset
-    if frozen.data != found.data and None in (before, now):
-        lines.append(f"data in {found.data.source}; whether it is the same was not looked at, as {_why(before)}")
+    lines = remarks(frozen, config)
+    if config.batch != frozen.batch and not is_automatic(config.batch) and (change := difference(config, plan(config))):
+        lines.append(f"batch={config.batch} instead of {frozen.origin.batch or frozen.batch}: {change}")
+    before, now = frozen.origin.dataset, config.origin.dataset
+    if frozen.data != config.data and None in (before, now):
+        lines.append(f"data in {config.data.source}; whether it is the same was not looked at, as {_why(before)}")
     elif before is not None and before != now:
-        counted = (
-            f"{_images(before)} training images, now {_images(now)}" if _images(before) != _images(now) else "others"
-        )
+        old, new = _images(before), _images(now)
+        counted = "others" if old == new else f"{old} training images, now {new}"
         lines.append(
-            f"data in {found.data.source} as it is now: its images or labels ({counted}) are not those of the start "
+            f"data in {config.data.source} as it is now: its images or labels ({counted}) are not those of the start "
             "before, so the samples are others, too"
         )
     return lines

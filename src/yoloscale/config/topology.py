@@ -18,7 +18,6 @@ from yoloscale.config.schema import Config, Device, OriginConfig
 
 # the machine's, the sweep's, and our own
 _NO_DIFFERENCE = ("name", "paths.", "sweep.", "cluster.planned_ranks", "origin.")
-_ID = "id"  # of the run, whatever it is configured as
 KEPT = ("exact_reduce", "sync_bn")  # of the cluster group: these change numbers, all others say where
 _RENDERED = ("shapes", "trees")
 
@@ -45,8 +44,8 @@ def moved(frozen: Config, wanted: Config, done: Done | None = None) -> Config:
         folder, looked_at = wanted.origin.folder or own.folder, wanted.origin if wanted.origin.dataset else own
         opened = None if is_checked_later(wanted) else looked_at.opened  # each node has its own
         origin = replace(origin, folder=folder, dataset=looked_at.dataset, opened=opened)
-    found = replace(frozen, cluster=cluster, amp=amp, model=model, origin=origin, **free)
-    return found if done is None else _prolonged(found, wanted, done)
+    config = replace(frozen, cluster=cluster, amp=amp, model=model, origin=origin, **free)
+    return config if done is None else _prolonged(config, wanted, done)
 
 
 def is_same_dataset(frozen: Config, wanted: Config, *, is_asked: bool) -> bool:
@@ -70,21 +69,21 @@ def is_same_place(frozen: Config, wanted: Config) -> bool:
     return replace(frozen.data, name=wanted.data.name, check=wanted.data.check) == wanted.data
 
 
-def _prolonged(found: Config, wanted: Config, done: Done) -> Config:
+def _prolonged(config: Config, wanted: Config, done: Done) -> Config:
     """The config with what may be asked for, and with what was planned put down."""
-    asked = {key: getattr(wanted, key) for key in (*ASKED, AUGMENTATIONS) if is_asked(key, found, wanted)}
-    origin = found.origin
-    if is_automatic(asked["batch"]):
-        asked["batch"] = found.batch
-    elif asked["batch"] != found.batch:
-        planned = origin.batch or (done.batch if is_automatic(found.batch) else int(found.batch))
-        origin = replace(origin, batch=planned if planned != asked["batch"] else None)
-    if (epochs := asked.get("epochs", found.epochs)) != found.epochs:
-        planned = origin.epochs or found.epochs
+    changes = {key: getattr(wanted, key) for key in (*ASKED, AUGMENTATIONS) if is_asked(key, config, wanted)}
+    origin = config.origin
+    if is_automatic(changes["batch"]):
+        changes["batch"] = config.batch
+    elif changes["batch"] != config.batch:
+        planned = origin.batch or (done.batch if is_automatic(config.batch) else int(config.batch))
+        origin = replace(origin, batch=planned if planned != changes["batch"] else None)
+    if (epochs := changes.get("epochs", config.epochs)) != config.epochs:
+        planned = origin.epochs or config.epochs
         origin = replace(origin, epochs=planned if planned != epochs else None, epochs_done=done.epochs)
-    if asked.get("time", found.time) != found.time:
+    if changes.get("time", config.time) != config.time:
         origin = replace(origin, epochs_done=done.epochs)
-    return replace(found, **asked, origin=origin)
+    return replace(config, **changes, origin=origin)
 
 
 def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
@@ -93,15 +92,15 @@ def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
     A task still to be read from the weights is no difference, nor are the id and the planned ranks, which nobody types.
     """
     before, after = dict(_flat(asdict(old))), dict(_flat(asdict(new)))
-    found = []
-    for key in sorted(before.keys() | after.keys()):
-        old_value, new_value = before.get(key, "null"), after.get(key, "null")
-        if old_value == new_value or key == _ID or key.startswith(_NO_DIFFERENCE):
-            continue
-        if key == "model.task" and new.model.task is None:
-            continue
-        found.append((key, old_value, new_value))
-    return found
+    values = [(key, before.get(key, "null"), after.get(key, "null")) for key in sorted(before.keys() | after.keys())]
+    return [
+        (key, old_value, new_value)
+        for key, old_value, new_value in values
+        if old_value != new_value
+        and key != "id"
+        and not key.startswith(_NO_DIFFERENCE)
+        and not (key == "model.task" and new.model.task is None)
+    ]
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

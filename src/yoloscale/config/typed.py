@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 from omegaconf import OmegaConf
@@ -20,10 +20,8 @@ _Schema = TypeVar("_Schema")
 
 def from_plain(values: Mapping[str, Any], schema: type[Config] = Config) -> Config:
     """Build a config; keys that are left out have their defaults. Raises OmegaConf's errors."""
-    tree = OmegaConf.merge(
-        OmegaConf.structured(schema), OmegaConf.create(_map_text(dict(values), without_interpolation))
-    )
-    return cast(Config, OmegaConf.to_object(tree))
+    plain = OmegaConf.create(_map_text(dict(values), without_interpolation))
+    return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain)))
 
 
 def build(schema: type[_Schema], values: Mapping[str, Any]) -> _Schema:
@@ -31,24 +29,20 @@ def build(schema: type[_Schema], values: Mapping[str, Any]) -> _Schema:
 
     As `from_plain`, at a hundredth of its time. Words become members where an Enum stands in the schema.
     """
-    kind: Any = schema
-    groups, words = _groups_and_words(kind)
-    made = dict(values)
-    for name, group in groups.items():
-        if made.get(name) is not None:
-            made[name] = build(group, made[name])
-    for name, word in words.items():
-        if made.get(name) is not None:
-            made[name] = word(made[name])
-    return schema(**made)
+    plain = dict(values)
+    for name, converted in _conversions(cast(Any, schema)).items():
+        if plain.get(name) is not None:
+            plain[name] = converted(plain[name])
+    return schema(**plain)
 
 
 @cache
-def _groups_and_words(schema: type) -> tuple[dict[str, type], dict[str, type[Enum]]]:
+def _conversions(schema: Any) -> dict[str, Callable[[Any], Any]]:
+    """What makes values of plain data, for the keys that hold a group or a member of an Enum."""
     hints = {name: members(hint) for name, hint in typing.get_type_hints(schema).items()}
-    kinds = [(name, hint) for name, found in hints.items() for hint in found if isinstance(hint, type)]
-    groups = {name: hint for name, hint in kinds if dataclasses.is_dataclass(hint)}
-    return groups, {name: hint for name, hint in kinds if issubclass(hint, Enum)}
+    kinds = [(name, kind) for name, alternatives in hints.items() for kind in alternatives if isinstance(kind, type)]
+    groups = {name: partial(build, kind) for name, kind in kinds if dataclasses.is_dataclass(kind)}
+    return {**groups, **{name: kind for name, kind in kinds if issubclass(kind, Enum)}}
 
 
 def to_plain(config: Any) -> dict[str, Any]:

@@ -40,40 +40,37 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
     from yoloscale.config.compose.hydra import assignments, compose
 
     line = split(tokens)
-    given = assignments(line)
-    if problems := [problem for key, value in given if (problem := _never(frozen, key, value)) is not None]:
+    assigned = assignments(line)
+    if problems := [problem for key, value in assigned if (problem := _never(frozen, key, value)) is not None]:
         raise ConfigError(problems)
-    groups = [key for key, value in given if key in _SECTIONS and isinstance(value, (str, list))]
+    groups = [key for key, value in assigned if key in _SECTIONS and isinstance(value, (str, list))]
     wanted = frozen
     if groups:  # a path has the variables of the node where the run is a job
-        is_placed = "cluster" in groups or "cluster.launcher" in dict(given)
+        is_placed = "cluster" in groups or "cluster.launcher" in dict(assigned)
         here = () if is_placed else (f"cluster.launcher={frozen.cluster.launcher}",)
         composed = compose(replace(line, tokens=(*line.tokens, *here)))
         wanted = replace(frozen, **{group: getattr(composed, group) for group in groups})
-        kept = [name for name in KEPT if f"cluster.{name}" not in dict(given)]
+        kept = [name for name in KEPT if f"cluster.{name}" not in dict(assigned)]
         wanted.cluster = replace(wanted.cluster, **{name: getattr(frozen.cluster, name) for name in kept})
-    leaves = {key: value for key, value in given if key.partition(".")[0] not in groups}
+    leaves = {key: value for key, value in assigned if key.partition(".")[0] not in groups}
     if "cluster" not in groups:
-        of_cluster = {key.removeprefix("cluster."): value for key, value in leaves.items() if _is_of_cluster(key)}
-        wanted = replace(wanted, cluster=_with_values(frozen.cluster, of_cluster))
+        of_cluster = {key: value for key, value in leaves.items() if key.startswith("cluster.")}
+        typed = {key.removeprefix("cluster."): value for key, value in of_cluster.items()}
+        wanted = replace(wanted, cluster=_with_values(frozen.cluster, typed))
     for key, value in leaves.items():
-        if not _is_of_cluster(key):
+        if not key.startswith("cluster."):
             wanted = _with_leaf(wanted, key, value)
     if "logger" in groups:
         wanted = with_variables(wanted, frozen)
     wanted = replace(_anchored(wanted, frozen), origin=OriginConfig())
     wanted = adopt(wanted, frozen)
     there = resolve(wanted)
-    found = moved(frozen, there, done)
+    config = moved(frozen, there, done)
     # what resolving fills in is no wish of the person's
-    wanted = replace(wanted, cluster=there.cluster, amp=wanted.amp if "amp" in leaves else found.amp)
-    if problems := _fixed(frozen, found, wanted, anew):
+    wanted = replace(wanted, cluster=there.cluster, amp=wanted.amp if "amp" in leaves else config.amp)
+    if problems := _fixed(frozen, config, wanted, anew):
         raise ConfigError(problems)
-    return found
-
-
-def _is_of_cluster(key: str) -> bool:
-    return key.startswith("cluster.")
+    return config
 
 
 def _never(frozen: Config, key: str, value: object) -> Problem | None:
@@ -110,25 +107,19 @@ def _anchored(config: Config, frozen: Config) -> Config:
     return config
 
 
-def _fixed(frozen: Config, found: Config, wanted: Config, anew: Callable[[], str]) -> list[Problem]:
+def _fixed(frozen: Config, config: Config, wanted: Config, anew: Callable[[], str]) -> list[Problem]:
     """What is wanted and does not go with the state that a run would go on from; data as one problem."""
-    different = differences(found, wanted)
-    keys = {key: (old, new) for key, old, new in different}
-    if any(key.startswith("data.") for key in keys):
-        keys = {key: values for key, values in keys.items() if not key.startswith("data.")}
-        keys["data"] = (frozen.data.source, wanted.data.source)
-    if not keys:
+    different = differences(config, wanted)
+    changes = [change for change in different if not change[0].startswith("data.")]
+    if len(changes) < len(different):
+        changes.append(("data", frozen.data.source, wanted.data.source))
+    if not changes:
         return []
-    offer = anew()
-    return [Problem(key, f"{new} instead of {old}", _instead(key, frozen, offer)) for key, (old, new) in keys.items()]
-
-
-def _instead(key: str, frozen: Config, offer: str) -> str:
-    if key in ASKED and frozen.trial is not None:
-        said = "a run of a search is compared with the others, which are as long"
-    else:
-        said = "a run goes on as it was configured, as the state that it goes on from was made by that"
-    return f"{said}: leave it out, or {offer}"
+    why = "a run goes on as it was configured, as the state that it goes on from was made by that"
+    of_search = "a run of a search is compared with the others, which are as long"
+    reasons = {key: of_search if key in ASKED and frozen.trial is not None else why for key, *_ in changes}
+    instead = f"leave it out, or {anew()}"
+    return [Problem(key, f"{new} instead of {old}", f"{reasons[key]}: {instead}") for key, old, new in changes]
 
 
 def _with_values(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConfig:
@@ -138,7 +129,7 @@ def _with_values(frozen: ClusterConfig, typed: Mapping[str, Any]) -> ClusterConf
         name, _, inner = key.partition(".")
         if inner:
             mapping = {**getattr(cluster, name), inner: value}
-            value = {known: kept for known, kept in mapping.items() if kept is not None}
+            value = {entry: text for entry, text in mapping.items() if text is not None}
         cluster = replace(cluster, **{name: value})
     return cluster
 

@@ -63,15 +63,15 @@ def _parts_of(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _items(items: list[Any], where: str, what: str) -> list[dict[str, Any]]:
-    problems, found = list[Problem](), list[dict[str, Any]]()
+    problems, transforms = list[Problem](), list[dict[str, Any]]()
     for number, item in enumerate(items, start=1):
         try:
-            found.append(_item(item, where, f"{what} {number}"))
+            transforms.append(_item(item, where, f"{what} {number}"))
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return found
+    return transforms
 
 
 def _item(item: Any, where: str, what: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Callback:
 
 def parse(words: Sequence[str]) -> tuple[list[Callback], list[Problem]]:
     """The callbacks that the words name, in their order, and the problem of each word that names none."""
-    found, problems = list[Callback](), list[Problem]()
+    named, problems = list[Callback](), list[Problem]()
     for word in words:
         match = _SPELLING.fullmatch(word.strip())
         if match is None:
@@ -62,18 +62,17 @@ def parse(words: Sequence[str]) -> tuple[list[Callback], list[Problem]]:
         event, module, attribute = match.groups()
         callback = Callback(event or attribute.rpartition(".")[2], module, attribute)
         if callback.event in EVENTS:
-            found.append(callback)
+            named.append(callback)
         else:
             problems.append(_no_event(word, callback, is_typed=event is not None))
-    return found, problems
+    return named, problems
 
 
 def _no_event(word: str, callback: Callback, *, is_typed: bool) -> Problem:
     events = f"the events are {', '.join(sorted(EVENTS))}"
     if why := _NEVER.get(callback.event):
-        return Problem(
-            "callbacks", f"{word!r}: {callback.event} is {why}", f"leave it out, or choose another: {events}"
-        )
+        instead = f"leave it out, or choose another: {events}"
+        return Problem("callbacks", f"{word!r}: {callback.event} is {why}", instead)
     near = nearest(callback.event, EVENTS)
     meant = f"did you mean {near[0]}? " if near else ""
     if is_typed:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from yoloscale.config.check.families import Family, family_of_name
+from yoloscale.config.quoting import as_typed
 from yoloscale.config.schema import Config, Task
 from yoloscale.config.schema.arguments import TrainArguments
 
@@ -70,11 +71,11 @@ def without_effect(config: Config, family: Family | None = None) -> dict[str, No
     """The arguments of a composed config whose values do not count, each with the reason."""
     family = _family_of(config, family)
     of_model, of_mosaic = partial(_model, family=family), partial(_mosaic, family=family)
-    found = dict[str, NoEffect]()
-    for rule in (of_model, _optimizer, _schedule, _warm_up, of_mosaic, _patience, _beside, _steps):
+    reasons = dict[str, NoEffect]()
+    for rule in (of_model, _optimizer, _schedule, of_mosaic, _beside, _steps):
         for key, reason in rule(config):
-            found.setdefault(key, reason)
-    return found
+            reasons.setdefault(key, reason)
+    return reasons
 
 
 def canonical(config: Config, reasons: dict[str, NoEffect] | None = None) -> Config:
@@ -95,9 +96,9 @@ def remarks(
         value = getattr(config, key)
         is_set = value != getattr(_DEFAULTS, key) or (key in typed and not reason.is_own)
         if is_set and key not in left_out and not (reason.is_own and value == reason.acts_as):
-            lines.setdefault((reason.because, reason.instead), []).append(f"{key}={said(value)}")
-    found = [f"{', '.join(words)}: no effect {because}; {instead}" for (because, instead), words in lines.items()]
-    return [_RECT, *found] if _is_rect(config, _family_of(config, family)) and "rect" not in left_out else found
+            lines.setdefault((reason.because, reason.instead), []).append(f"{key}={_shown(value)}")
+    sentences = [f"{', '.join(words)}: no effect {because}; {instead}" for (because, instead), words in lines.items()]
+    return [_RECT, *sentences] if _is_rect(config, _family_of(config, family)) and "rect" not in left_out else sentences
 
 
 def told_by_file(config: Config, known: Config, family: Family | None) -> list[str]:
@@ -106,11 +107,10 @@ def told_by_file(config: Config, known: Config, family: Family | None) -> list[s
     return [line for line in remarks(known, family=family) if line not in before]
 
 
-def said(value: Any) -> str:
-    """A value of an argument as it is typed."""
+def _shown(value: Any) -> str:
     if isinstance(value, list):
-        return f"[{','.join(map(said, value))}]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        return f"[{','.join(map(_shown, value))}]"
+    return as_typed(value)
 
 
 def _family_of(config: Config, family: Family | None) -> Family | None:
@@ -129,7 +129,6 @@ def _inert(because: str, instead: str, settings: tuple[str, ...], *keys: str) ->
 
 
 def _model(config: Config, family: Family | None) -> Iterator[tuple[str, NoEffect]]:
-    """Losses, labels and augmentations of other tasks and families."""
     task = config.model.task
     if task is None:
         return
@@ -183,20 +182,17 @@ def _steps(config: Config) -> Iterator[tuple[str, NoEffect]]:
 def _schedule(config: Config) -> Iterator[tuple[str, NoEffect]]:
     if config.time is not None:
         auto = " (optimizer=auto still chooses by them)" if str(config.optimizer).lower() == "auto" else ""
-        why = f"with time={said(config.time)}, by which the run ends{auto}"
+        why = f"with time={as_typed(config.time)}, by which the run ends{auto}"
         for key, reason in _inert(why, "leave one of them out", ("time",), "epochs"):
             yield key, replace(reason, is_by_steps=True)  # in the first epoch, when the pace is not known, it counts
     if config.epochs == 1 and config.time is None:
-        yield from _inert("with epochs=1: only later epochs have other rates", "add epochs", ("epochs",), "lrf")
-        yield from _inert("with epochs=1: only later epochs have other rates", "add epochs", ("epochs",), "cos_lr")
-    if config.lrf == 1.0:
-        yield from _inert("with lrf=1.0, a rate that stays", "write an lrf below 1", ("lrf",), "cos_lr")
-
-
-def _warm_up(config: Config) -> Iterator[tuple[str, NoEffect]]:
-    if config.epochs == 1 and config.time is None:
+        yield from _inert(
+            "with epochs=1: only later epochs have other rates", "add epochs", ("epochs",), "lrf", "cos_lr"
+        )
         why = "with epochs=1: the last epoch has no warm-up"
         yield from _inert(why, "add epochs", ("epochs",), "warmup_epochs", *_WARM_UP)
+    if config.lrf == 1.0:
+        yield from _inert("with lrf=1.0, a rate that stays", "write an lrf below 1", ("lrf",), "cos_lr")
     if config.warmup_epochs == 0:
         why, instead = "with warmup_epochs=0", "write warmup_epochs above 0"
         yield from _inert(why, instead, ("warmup_epochs",), *_WARM_UP)
@@ -224,14 +220,11 @@ def _mosaic(config: Config, family: Family | None) -> Iterator[tuple[str, NoEffe
         yield from _inert(why, "write copy_paste above 0", ("copy_paste",), "copy_paste_mode")
 
 
-def _patience(config: Config) -> Iterator[tuple[str, NoEffect]]:
+def _beside(config: Config) -> Iterator[tuple[str, NoEffect]]:
+    """Early stopping that never comes, and arguments of features that are off."""
     if config.time is None and config.patience >= config.epochs:
         why = f"with epochs={config.epochs}"
         yield "patience", NoEffect(0, why, "write fewer than epochs", ("patience", "epochs"), is_own=True)
-
-
-def _beside(config: Config) -> Iterator[tuple[str, NoEffect]]:
-    """Arguments of features that are off."""
     if config.distill_model is None:
         yield from _inert("without distill_model", "leave it out", ("distill_model",), "dis")
     if not config.save_txt:

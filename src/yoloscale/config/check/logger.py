@@ -22,8 +22,8 @@ def logger_problems(logger: LoggerConfig) -> list[Problem]:
 
 def missing_packages(logger: LoggerConfig) -> list[Problem]:
     """Of loggers whose package this environment does not have."""
-    wanted = {"tensorboard": logger.tensorboard, "mlflow": logger.mlflow is not None}
-    missing = [extra for extra, is_wanted in wanted.items() if is_wanted and importlib.util.find_spec(extra) is None]
+    in_use = {"tensorboard": logger.tensorboard, "mlflow": logger.mlflow is not None}
+    missing = [extra for extra, is_wanted in in_use.items() if is_wanted and importlib.util.find_spec(extra) is None]
     found = "it is not installed"
     return [Problem(f"logger.{extra}", found, f"pip install 'yoloscale[{extra}]'") for extra in missing]
 

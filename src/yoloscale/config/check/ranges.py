@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from yoloscale.config.quoting import as_typed
 from yoloscale.config.schema import Config
 from yoloscale.errors import Problem
 
@@ -51,12 +52,24 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 
 def check(config: Config) -> list[Problem]:
     """Problems of single values."""
-    problems = [_out_of_range(key, _at(config, key), *limits) for key, limits in RANGES.items()]
-    problems += [_not_positive(key, _at(config, key)) for key in _POSITIVE]
-    problems += [_not_a_choice(key, _at(config, key), choices) for key, choices in _CHOICES.items()]
-    problems += [_wrong_classes(config.classes), _wrong_freeze(config.freeze)]
-    problems += [_wrong_scale(config.scale), _wrong_fraction(config.fraction, config.split)]
-    return [problem for problem in problems if problem is not None]
+    problems = list[Problem]()
+    for key, (low, high) in RANGES.items():
+        value = _at(config, key)
+        if value is not None and not low <= value <= high:
+            upper = "" if high == _INFINITY else f", at most {high:g}"
+            problems.append(Problem(key, f"{value}", f"write at least {low:g}{upper}"))
+    for key in _POSITIVE:
+        value = _at(config, key)
+        if value is not None and not 0 < value < _INFINITY:
+            problems.append(Problem(key, f"{value}", "write a number above 0"))
+    for key, choices in _CHOICES.items():
+        value = _at(config, key)
+        words = [choice.lower() for choice in choices if isinstance(choice, str)]  # in any letter case, as Ultralytics
+        if not (value.lower() in words if isinstance(value, str) else any(value is choice for choice in choices)):
+            problems.append(Problem(key, repr(value), f"one of {', '.join(map(as_typed, choices))}"))
+    lists = [_wrong_classes(config.classes), _wrong_freeze(config.freeze), _wrong_scale(config.scale)]
+    lists.append(_wrong_fraction(config.fraction, config.split))
+    return problems + [problem for problem in lists if problem is not None]
 
 
 def _at(config: Config, key: str) -> Any:
@@ -64,35 +77,6 @@ def _at(config: Config, key: str) -> Any:
     for part in key.split("."):
         value = getattr(value, part) if value is not None else None
     return value
-
-
-def _out_of_range(key: str, value: float | None, low: float, high: float) -> Problem | None:
-    if value is None or low <= value <= high:
-        return None
-    upper = "" if high == _INFINITY else f", at most {high:g}"
-    return Problem(key, f"{value}", f"write at least {low:g}{upper}")
-
-
-def _not_positive(key: str, value: float | None) -> Problem | None:
-    return (
-        Problem(key, f"{value}", "write a number above 0") if value is not None and not 0 < value < _INFINITY else None
-    )
-
-
-def _not_a_choice(key: str, value: Any, choices: tuple[Any, ...]) -> Problem | None:
-    """Text is compared in any letter case, as Ultralytics does; 1 is not True here."""
-    if any(_same(value, choice) for choice in choices):
-        return None
-    words = [
-        "null" if choice is None else str(choice).lower() if isinstance(choice, bool) else choice for choice in choices
-    ]
-    return Problem(key, repr(value), f"one of {', '.join(words)}")
-
-
-def _same(value: Any, choice: Any) -> bool:
-    if isinstance(value, str) and isinstance(choice, str):
-        return value.lower() == choice.lower()
-    return value is choice
 
 
 def _is_number(value: Any) -> bool:

@@ -85,30 +85,27 @@ def unread(
 
 
 def _wandb(config: WandbConfig, environ: Mapping[str, str], home: Path | None) -> WandbConfig:
-    kept, found = kept_settings(environ, home), dict[str, Any]()
+    kept, values = kept_settings(environ, home), dict[str, Any]()
     for key, variable, setting, default in WANDB_VARIABLES:
         if getattr(config, key) is None:
-            said = environ.get(variable) or kept.get(setting)
-            found[key] = default if not said else _words(said) if key == "tags" else said
+            values[key] = environ.get(variable) or kept.get(setting) or default
+    if isinstance(words := values.get("tags"), str):
+        values["tags"] = [word for part in words.split(",") if (word := part.strip())]
     if config.mode is None:
-        found["mode"] = mode_of(WandbMode.online, environ, home)
+        values["mode"] = mode_of(WandbMode.online, environ, home)
     if config.base_url is None and (environ.get("WANDB_BASE_URL") or kept.get("base_url")):
         server = server_of(environ, home)
-        found["base_url"] = None if has_login(server) else server
-    return replace(config, **found)
+        values["base_url"] = None if has_login(server) else server
+    return replace(config, **values)
 
 
 def _mlflow(config: MlflowConfig, environ: Mapping[str, str]) -> MlflowConfig:
-    found = dict[str, Any]()
+    values = dict[str, Any]()
     for key, variable, default in MLFLOW_VARIABLES:
         if getattr(config, key) is None:
-            said = environ.get(variable) or default
-            found[key] = None if said and has_login(said) else said  # a login stays in the environment
-    return replace(config, **found)
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in (part.strip() for part in text.split(",")) if word]
+            value = environ.get(variable) or default
+            values[key] = None if value and has_login(value) else value  # a login stays in the environment
+    return replace(config, **values)
 
 
 def _as_before(config: Any, before: Any) -> Any:
@@ -121,9 +118,9 @@ def _names_of_one(config: Config, *, in_sweep: bool, environ: Mapping[str, str])
     if not in_sweep and config.name is None:
         return []
     wandb, mlflow = config.logger.wandb, config.logger.mlflow
-    found = ["WANDB_NAME"] if wandb is not None and wandb.name is None else []
-    found += ["MLFLOW_RUN"] if mlflow is not None and mlflow.name is None else []
-    return [name for name in found if environ.get(name) and environ[name] != config.name]
+    names = ["WANDB_NAME"] if wandb is not None and wandb.name is None else []
+    names += ["MLFLOW_RUN"] if mlflow is not None and mlflow.name is None else []
+    return [name for name in names if environ.get(name) and environ[name] != config.name]
 
 
 def _left_behind(config: Config, environ: Mapping[str, str], home: Path | None) -> list[str]:
@@ -131,13 +128,13 @@ def _left_behind(config: Config, environ: Mapping[str, str], home: Path | None) 
     export = config.cluster.export
     if config.cluster.is_here or export is None:
         return []
-    wanted = list[str]()
+    names = list[str]()
     if config.logger.wandb is not None and mode_of(config.logger.wandb.mode, environ, home) is WandbMode.online:
         without = {name: value for name, value in environ.items() if name not in _WANDB_SECRETS}
-        wanted += [] if has_key(without, home) else _WANDB_SECRETS
+        names += [] if has_key(without, home) else _WANDB_SECRETS
     if config.logger.mlflow is not None:
-        wanted += _MLFLOW_SECRETS
+        names += _MLFLOW_SECRETS
         uri = environ.get("MLFLOW_TRACKING_URI", "")
-        wanted += ["MLFLOW_TRACKING_URI"] if has_login(uri) else []
-    left = [name for name in wanted if environ.get(name) and name not in export]
+        names += ["MLFLOW_TRACKING_URI"] if has_login(uri) else []
+    left = [name for name in names if environ.get(name) and name not in export]
     return [f"{name} does not reach the job: write cluster.export=[{','.join([*export, *left])}]" for name in left]

@@ -38,7 +38,7 @@ def validate(
     """
     machine = machine or this_machine()
     problems = [*ranges.check(config), *_unsupported(config), *_name(config.name)]
-    problems += [*_model(config), *_data(config), *callbacks.parse(config.callbacks)[1]]
+    problems += [*_model_and_data(config), *callbacks.parse(config.callbacks)[1]]
     problems += [*_cluster(config.cluster, of_cluster), *_gpus(config.cluster, machine), *_batch(config)]
     if other_environment(config.cluster) is None:  # else the launcher says it, and the ranks look
         problems += missing_packages(config.logger)
@@ -46,10 +46,9 @@ def validate(
 
 
 def _unsupported(config: Config) -> list[Problem]:
-    defaults = TrainArguments()
-    values = {key: getattr(config, key) for key in UNSUPPORTED}
-    found = {key: unsupported(key, value, getattr(defaults, key)) for key, value in values.items()}
-    return [Problem(key, repr(values[key]), reason) for key, reason in found.items() if reason is not None]
+    defaults, values = TrainArguments(), {key: getattr(config, key) for key in UNSUPPORTED}
+    reasons = {key: unsupported(key, value, getattr(defaults, key)) for key, value in values.items()}
+    return [Problem(key, repr(values[key]), reason) for key, reason in reasons.items() if reason is not None]
 
 
 def _name(name: str | None) -> list[Problem]:
@@ -68,12 +67,11 @@ def _name(name: str | None) -> list[Problem]:
     return []
 
 
-def _model(config: Config) -> list[Problem]:
+def _model_and_data(config: Config) -> list[Problem]:
     model, problems = config.model, list[Problem]()
     if model.weights is None and model.architecture is None:
-        problems.append(
-            Problem("model", "neither weights nor architecture", "write model=yolo26n or model=path/to/file")
-        )
+        instead = "write model=yolo26n or model=path/to/file"
+        problems.append(Problem("model", "neither weights nor architecture", instead))
     elif model.task is None and starting_weights(config) is None:
         found = f"not told by {model.architecture}"
         problems.append(Problem("model.task", found, f"write task=, one of {', '.join(Task.__members__)}"))
@@ -90,17 +88,13 @@ def _model(config: Config) -> list[Problem]:
     own = task_of_name(stem) or Task.detect
     if Path(source).name == source and _RELEASED.fullmatch(stem) and model.task not in (None, own):
         assert model.task is not None
-        wanted = stem.removesuffix(own.row.suffix) + model.task.row.suffix
+        alike = stem.removesuffix(own.row.suffix) + model.task.row.suffix
         found = f"{model.task.value!r}, but {stem} is a model for {own.value}"
-        problems.append(Problem("model.task", found, f"write model={wanted}"))
-    return problems
-
-
-def _data(config: Config) -> list[Problem]:
+        problems.append(Problem("model.task", found, f"write model={alike}"))
     if config.data.shapes is not None and config.data.source != "shapes":
         found = f"options of the rendered dataset beside data.source={config.data.source}"
-        return [Problem("data.shapes", found, "leave them out, or write data=shapes")]
-    return []
+        problems.append(Problem("data.shapes", found, "leave them out, or write data=shapes"))
+    return problems
 
 
 def _cluster(cluster: ClusterConfig, of_cluster: Callable[[ClusterConfig], list[Problem]]) -> list[Problem]:
@@ -122,21 +116,14 @@ def _cluster(cluster: ClusterConfig, of_cluster: Callable[[ClusterConfig], list[
     if cluster.min_nodes is not None and cluster.min_nodes > cluster.nodes:
         instead = f"write cluster.min_nodes={cluster.nodes} or fewer, or leave it out: then all nodes are needed"
         problems.append(Problem("cluster.min_nodes", f"{cluster.min_nodes} of {cluster.nodes} nodes", instead))
-    return [*problems, *_time(cluster.time)]
-
-
-def _time(limit: str | None) -> list[Problem]:
-    if limit is None:
-        return []
     try:
-        limit_s(limit)
+        _ = None if cluster.time is None else limit_s(cluster.time)
     except ValueError:
-        return [Problem("cluster.time", repr(limit), f"write a limit above 0 as {GRAMMAR}")]
-    return []
+        problems.append(Problem("cluster.time", repr(cluster.time), f"write a limit above 0 as {GRAMMAR}"))
+    return problems
 
 
 def _gpus(cluster: ClusterConfig, machine: Machine) -> list[Problem]:
-    """Ranks, GPUs named and GPUs there."""
     gpus, ranks = cluster.gpus, cluster.procs_per_node
     if not cluster.is_here:
         return []  # other machines than this one

@@ -18,14 +18,14 @@ _RESTRICTED = {"dryrun": WandbMode.offline, "run": WandbMode.online}  # wandb's 
 _ORDER = (WandbMode.online, WandbMode.offline, WandbMode.disabled)
 
 
-def mode_of(asked: WandbMode | None, environ: Mapping[str, str] = os.environ, home: Path | None = None) -> WandbMode:
+def mode_of(mode: WandbMode | None, environ: Mapping[str, str] = os.environ, home: Path | None = None) -> WandbMode:
     """The mode asked for (None: online), or a more restrained one: of WANDB_MODE, WANDB_DISABLED or `wandb offline`."""
     if environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes"):
         return WandbMode.disabled
-    asked = WandbMode.online if asked is None else asked
+    mode = WandbMode.online if mode is None else mode
     named = (environ.get("WANDB_MODE") or kept_settings(environ, home).get("mode", "")).lower()
-    found = WandbMode(named) if named in WandbMode.__members__ else _RESTRICTED.get(named, asked)
-    return max(asked, found, key=_ORDER.index)
+    restrained = WandbMode(named) if named in WandbMode.__members__ else _RESTRICTED.get(named, mode)
+    return max(mode, restrained, key=_ORDER.index)
 
 
 def kept_settings(environ: Mapping[str, str] = os.environ, home: Path | None = None) -> dict[str, str]:
@@ -55,7 +55,9 @@ def has_key(environ: Mapping[str, str] = os.environ, home: Path | None = None) -
     if environ.get("WANDB_API_KEY") or environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     server, base = server_of(environ, home), home or Path.home()
-    if _names(_netrc(environ, base), [urlsplit(server).netloc, *_other_hosts(server)]):
+    host = urlsplit(server).hostname
+    others = [api for forge, api in api_hosts().items() if host in (forge, f"api.{forge}", api)]  # the key holds there
+    if _names(_netrc(environ, base), [urlsplit(server).netloc, *others]):
         return True
     return bool(kept_settings(environ, home).get("api_key"))
 
@@ -88,12 +90,6 @@ def key_problem(environ: Mapping[str, str] = os.environ) -> Problem:
     )
 
 
-def _other_hosts(server: str) -> list[str]:
-    """The host whose key holds at this address, too."""
-    host = urlsplit(server).hostname
-    return [api for forge, api in api_hosts().items() if host in (forge, f"api.{forge}", api)]
-
-
 def _netrc(environ: Mapping[str, str], home: Path) -> Path:
     if chosen := _folder(environ.get("NETRC"), home):
         return chosen
@@ -103,10 +99,10 @@ def _netrc(environ: Mapping[str, str], home: Path) -> Path:
 def _names(file: Path, hosts: list[str]) -> bool:
     """Whether the file has a password for one of the hosts, or for any host (`default`)."""
     try:
-        found = netrc.netrc(str(file))
+        logins = netrc.netrc(str(file))
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return False
-    first = next((login for host in hosts if (login := found.authenticators(host))), None)
+    first = next((login for host in hosts if (login := logins.authenticators(host))), None)
     return first is not None and bool(first[2])
 
 

@@ -24,24 +24,24 @@ def own_server(package: Path | None = None) -> str:
     Raises ConfigError where neither tells.
     """
     folder = package or package_folder()
-    found = _constant(folder / "sdk" / "lib" / "urls.py", "DEFAULT_BASE_URL")  # from 0.31 on
-    found = found or _constant(folder / "sdk" / "wandb_settings.py", "base_url")
-    return found.rstrip("/") if isinstance(found, str) else _asked()
+    address = _constant(folder / "sdk" / "lib" / "urls.py", "DEFAULT_BASE_URL")  # from 0.31 on
+    address = address or _constant(folder / "sdk" / "wandb_settings.py", "base_url")
+    return address.rstrip("/") if isinstance(address, str) else _asked()
 
 
 @cache
 def api_hosts(package: Path | None = None) -> Mapping[str, str]:
     """Hosts that W&B is reached at since 0.31, each with the host whose key holds there as well; empty before that."""
-    found = _constant((package or package_folder()) / "sdk" / "lib" / "urls.py", "FORGE_HOSTS")
-    return found if isinstance(found, dict) else {}
+    hosts = _constant((package or package_folder()) / "sdk" / "lib" / "urls.py", "FORGE_HOSTS")
+    return hosts if isinstance(hosts, dict) else {}
 
 
 def package_folder() -> Path:
     """The installed package. Raises ConfigError where there is none."""
-    found = importlib.util.find_spec("wandb")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("wandb")
+    if spec is None or spec.origin is None:
         raise ConfigError(Problem("logger.wandb", "it is not installed", "pip install wandb"))
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def _constant(file: Path, name: str) -> Any:
@@ -53,16 +53,13 @@ def _constant(file: Path, name: str) -> Any:
     bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
     for node in (node for body in bodies for node in body):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and any(_is_name(target, name) for target in targets):
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and name in names:
             try:
                 return ast.literal_eval(node.value) if node.value is not None else None
             except ValueError:
                 return None
     return None
-
-
-def _is_name(target: ast.AST | None, name: str) -> bool:
-    return isinstance(target, ast.Name) and target.id == name
 
 
 def _asked() -> str:

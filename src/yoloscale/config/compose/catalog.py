@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from yoloscale.config.check.families import content_of
 from yoloscale.config.schema import Task
 
 _HEADS = {head.lower(): task for task in Task for head in task.row.heads} | {"rtdetr": Task.detect}
@@ -48,13 +49,14 @@ def read_catalog(folders: list[Path]) -> Catalog:
             groups.setdefault(file.parent.name, set()).add(file.stem)
     return Catalog(
         groups={group: tuple(sorted(options)) for group, options in groups.items() if group != "hydra"},
-        architectures=_installed("models/**/*.yaml"),
-        datasets=_installed("datasets/*.yaml"),
+        architectures=installed("models/**/*.yaml"),
+        datasets=installed("datasets/*.yaml"),
         shipped=frozenset(file.parent.name for folder in folders[:1] for file in folder.glob("*/*.yaml")),
     )
 
 
-def _installed(pattern: str) -> dict[str, Path]:
+def installed(pattern: str) -> dict[str, Path]:
+    """The YAML files of the installed Ultralytics (not imported) below its cfg/, by lower-case stem."""
     spec = importlib.util.find_spec("ultralytics")
     if spec is None or spec.origin is None:
         return {}
@@ -63,17 +65,16 @@ def _installed(pattern: str) -> dict[str, Path]:
 
 @lru_cache(maxsize=1)
 def argument_defaults() -> dict[str, Any]:
-    """Every argument of the installed Ultralytics (not imported) with its default; empty where it is not installed."""
-    files = _installed("default.yaml")
+    """Every argument of the installed Ultralytics with its default; empty where it is not installed."""
+    files = installed("default.yaml")
     return dict(yaml.safe_load(files["default"].read_text(encoding="utf-8"))) if files else {}
 
 
 def task_of_architecture(file: Path) -> Task | None:
     """The task of an architecture YAML by its last module, as Ultralytics tells it; None if it cannot be told."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        last = str(content["head"][-1][-2]).lower()
-    except (OSError, UnicodeError, yaml.YAMLError, KeyError, IndexError, TypeError):
+        last = str(content_of(file)["head"][-1][-2]).lower()
+    except (KeyError, IndexError, TypeError):
         return None  # whoever opens it later says what is wrong with it
     words = sorted(_HEADS, key=len, reverse=True)  # semanticsegment before segment
     return next((_HEADS[word] for word in words if word in last), None)

@@ -51,12 +51,11 @@ def model(word: str, catalog: Catalog) -> list[str]:
         if known:
             return [f"model={known}", "model.weights=null"]
         if own_file and not Path(word).is_file():
-            raise ConfigError(
-                Problem("model", f"{word!r}: there is no such file", "write model=path/to/architecture.yaml")
-            )
+            instead = "write model=path/to/architecture.yaml"
+            raise ConfigError(Problem("model", f"{word!r}: there is no such file", instead))
         file = Path(word) if own_file else catalog.architecture(stem)
         if file is None:
-            raise _no_such("model", word, catalog, [*catalog.groups.get("model", ()), *catalog.architectures])
+            raise _no_such("model", word, catalog)
         if own_file and (problem := _of_dataset(word)):
             raise ConfigError(problem)
         if problem := families.of_architecture(file):
@@ -64,11 +63,10 @@ def model(word: str, catalog: Catalog) -> list[str]:
         return _custom_model(stem, task_of_architecture(file) or task_of_name(stem), None, word)
     if file := catalog.architecture(word):
         return _custom_model(word, task_of_architecture(file), f"{word}.pt", f"{word}.yaml")
-    raise _no_such("model", word, catalog, [*catalog.groups.get("model", ()), *catalog.architectures])
+    raise _no_such("model", word, catalog)
 
 
 def _of_dataset(word: str) -> Problem | None:
-    """A dataset YAML in place of an architecture."""
     text = Path(word).read_text(encoding="utf-8", errors="replace")
     if _NETWORK.search(text) or not _DATASET.search(text):
         return None
@@ -82,7 +80,8 @@ def data(word: str, catalog: Catalog) -> list[str]:
     if option := catalog.option("data", word):
         return [f"data={option}"]
     if word and (variables_in(word) or _is_own_file(word) or path.exists()):
-        return _custom_data(_name_of_data(word), word)
+        named = Path(word.partition("?")[0].partition("#")[0] if "://" in word else word)  # without what signs it
+        return _custom_data(named.stem if named.suffix.lower() in (*_YAML, *_PACKED) else named.name, word)
     stem = path.stem if path.suffix.lower() in _YAML else word
     if option := catalog.option("data", stem):
         return [f"data={option}"]
@@ -94,13 +93,7 @@ def data(word: str, catalog: Catalog) -> list[str]:
     if several:
         each = f"for a run of each, write yoloscale train data=[{','.join(several)}]"
         raise ConfigError(Problem("data", f"{word!r} for one run", f"{each}; {ALL_AT_ONCE}"))
-    raise _no_such("data", word, catalog, [*catalog.groups.get("data", ()), *catalog.datasets])
-
-
-def _name_of_data(word: str) -> str:
-    """What the run is named after: the file or folder, of an address without what signs it."""
-    path = Path(word.partition("?")[0].partition("#")[0] if "://" in word else word)
-    return path.stem if path.suffix.lower() in (*_YAML, *_PACKED) else path.name
+    raise _no_such("data", word, catalog)
 
 
 def _is_own_file(word: str) -> bool:
@@ -128,23 +121,19 @@ def _weights_of_run(word: str) -> Path | None:
 
 
 def _weights_in(word: str, folder: Path, place: Path) -> Path | None:
-    """The weights in a run's folder that `place`, which is the folder or lies in it, stands for; None: it is weights
-    itself."""
-    found = next((file for name in ("best.pt", "last.pt") if (file := folder / "weights" / name).is_file()), None)
+    """The weights of a run that `place`, its folder or what lies in it, stands for; None: it is weights itself."""
+    weights = next((file for name in ("best.pt", "last.pt") if (file := folder / "weights" / name).is_file()), None)
     is_checkpoint = "checkpoints" in place.relative_to(folder).parts
     if place.suffix == ".pt" and place.is_file() and not is_checkpoint:
         return None
-    if found is None:
-        instead = f"`yoloscale resume {shlex.quote(str(folder))}` goes on with it; after its first epoch it has some"
-        raise ConfigError(
-            Problem("model", f"{word!r} is a run without weights, which come with its first epoch", instead)
-        )
+    resume = f"`yoloscale resume {shlex.quote(str(folder))}`"
+    if weights is None:
+        found = f"{word!r} is a run without weights, which come with its first epoch"
+        raise ConfigError(Problem("model", found, f"{resume} goes on with it; after its first epoch it has some"))
     if is_checkpoint:
-        instead = (
-            f"write {shlex.quote(f'model={found}')}; `yoloscale resume {shlex.quote(str(folder))}` goes on from it"
-        )
+        instead = f"write {shlex.quote(f'model={weights}')}; {resume} goes on from it"
         raise ConfigError(Problem("model", f"{word!r} is a checkpoint, a state of training and no weights", instead))
-    return found
+    return weights
 
 
 def _custom_model(name: str, task: Task | None, weights: str | None, architecture: str | None) -> list[str]:
@@ -156,10 +145,10 @@ def _custom_data(name: str, source: str) -> list[str]:
     return ["data=custom", f"data.name={quote(name)}", f"data.source={quote(source)}"]
 
 
-def _no_such(group: str, word: str, catalog: Catalog, names: list[str]) -> ConfigError:
+def _no_such(group: str, word: str, catalog: Catalog) -> ConfigError:
+    names = [*catalog.groups.get(group, ()), *(catalog.architectures if group == "model" else catalog.datasets)]
     near = nearest(Path(word).stem if Path(word).suffix in (*_YAML, ".pt") else word, names, count=3)
-    hidden = {"custom", "default"}
-    near = [name for name in near if name not in hidden]
+    near = [name for name in near if name not in ("custom", "default")]
     example = "path/to/weights.pt or path/to/architecture.yaml" if group == "model" else "path/to/data.yaml"
     found = "nothing" if not word else f"{word!r}, which is no {group} known here and no path"
     meant = f"write {group}={near[0]}" + (f" (or {', '.join(near[1:])})" if near[1:] else "") if near else ""

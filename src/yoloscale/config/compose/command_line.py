@@ -12,7 +12,7 @@ from yoloscale.config.compose import choices
 from yoloscale.config.compose.catalog import Catalog, argument_defaults
 from yoloscale.config.compose.refusals import NOT_OURS, advice, remark
 from yoloscale.config.compose.words import arguments_in, file_of
-from yoloscale.config.keys import FREE, LIST_LIKE, describe, is_group, is_text, known, members, nearest
+from yoloscale.config.keys import FREE, LIST_LIKE, describe, is_group, is_text, known, members, nearest, nearest_keys
 from yoloscale.config.quoting import is_quoted, literal, quote_text, unquote, without_interpolation
 from yoloscale.config.schema import Task
 from yoloscale.errors import ConfigError, Problem
@@ -40,7 +40,11 @@ def rewrite(arguments: Iterable[str], catalog: Catalog, say: Say = silent) -> tu
 
 def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
     if token.startswith("~"):
-        return [_deletion(token)]
+        name = token[1:].partition("=")[0]
+        if name in known() and not is_group(name):
+            instead = f"write {name}=… ({describe(name)})"
+            raise ConfigError(Problem(token, "a key of the schema cannot be removed", instead))
+        return [token]
     key, equals, value = token.partition("=")
     if not equals:
         return _bare_word(token)
@@ -51,9 +55,13 @@ def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
     if name == "cfg" and (file := file_of(token)):
         arguments_in(file)  # raises: `words` puts the arguments of a file that can be read in its place
     if name in NOT_OURS:
-        return _not_ours(name, value, say)
+        _say_remark(name, value, say)
+        return []
     if name.startswith(_PLUGINS) and not name.startswith("hydra.sweeper.params"):
-        raise ConfigError(Problem(name, f"{value!r}: Hydra's plugins start nothing here", _instead_of_plugin(name)))
+        instead = "write sweep=tpe, or another of the sweep group: a search, with its settings below sweep.search"
+        if "launcher" in name:
+            instead = "write cluster=local or cluster=slurm: it says where the points of a sweep run"
+        raise ConfigError(Problem(name, f"{value!r}: Hydra's plugins start nothing here", instead))
     if name == "hydra" or name.startswith(("hydra.", "hydra/")):
         return [token]
     if name in catalog.groups and "." not in name:
@@ -86,27 +94,12 @@ def _of_another_release(name: str, value: str) -> list[str]:
     raise ConfigError(Problem(name, found, f"leave it out: it is at {defaults[name]} then"))
 
 
-def _instead_of_plugin(name: str) -> str:
-    if "launcher" in name:
-        return "write cluster=local or cluster=slurm: it says where the points of a sweep run"
-    return "write sweep=tpe, or another of the sweep group: a search, with its settings below sweep.search"
-
-
 def unknown_key(name: str) -> Problem:
     """The problem of a key that is not in the schema, with the nearest that is."""
     if hint := advice(name):
         return Problem(name, "no key of the schema", hint)
     candidates = [key for key in known() if not is_group(key) or "." not in key]
-    near = nearest(name, [*candidates, "experiment"], count=3)
-    meant = f"did you mean {' or '.join(near)}?" if near else "`yoloscale train --cfg job` lists every key"
-    return Problem(name, "no such key", meant)
-
-
-def _deletion(token: str) -> str:
-    name = token[1:].partition("=")[0]
-    if name in known() and not is_group(name):
-        raise ConfigError(Problem(token, "a key of the schema cannot be removed", f"write {name}=… ({describe(name)})"))
-    return token
+    return Problem(name, "no such key", nearest_keys(name, [*candidates, "experiment"]))
 
 
 def _bare_word(word: str) -> list[str]:
@@ -114,16 +107,13 @@ def _bare_word(word: str) -> list[str]:
         raise ConfigError(Problem(word, "a key without a value", f"write {word}=… ({describe(word)})"))
     if word in NOT_OURS:
         raise ConfigError(Problem(word, "a key without a value", str(advice(word))))
-    instead = (
-        f"write {word}=VALUE, and true where there is none" if word.startswith(FREE) else unknown_key(word).instead
-    )
-    raise ConfigError(Problem(word, "an argument without `=`", instead))
+    free = f"write {word}=VALUE, and true where there is none" if word.startswith(FREE) else None
+    raise ConfigError(Problem(word, "an argument without `=`", free or unknown_key(word).instead))
 
 
-def _not_ours(name: str, value: str, say: Say) -> list[str]:
+def _say_remark(name: str, value: str, say: Say) -> None:
     if line := remark(name, literal(value)):
         say(line)
-    return []
 
 
 def _group_choice(group: str, value: str, catalog: Catalog) -> str:
@@ -152,8 +142,11 @@ def _value(name: str, value: str, say: Say) -> str:
         return f"[{','.join(quote_text(word) for word in words if word)}]"  # also what is no name: it is told later
     if special := _BY_NAME.get(name):
         value = special(value, say)
-    if value.lower() in ("true", "false") and _is_counted(name):
-        value = _one_or_none(name, value, say)
+    if value.lower() == "false" and _is_counted(name):
+        value = "0"
+    elif value.lower() == "true" and _is_counted(name):
+        say(f"{name}={value} counts as {name}=1, as for `yolo train`")
+        value = "1"
     if name in LIST_LIKE:
         return _list_like(value, always=any(typing.get_origin(member) is list for member in members(hint)))
     if value.lower() in ("none", "null"):
@@ -174,13 +167,6 @@ def _is_counted(name: str) -> bool:
     return name in ("scale", "freeze") or (is_number and "." not in name and name != "imgsz")
 
 
-def _one_or_none(name: str, value: str, say: Say) -> str:
-    if value.lower() == "false":
-        return "0"
-    say(f"{name}={value} counts as {name}=1, as for `yolo train`")
-    return "1"
-
-
 def _imgsz(value: str, say: Say) -> str:
     size = literal(value)
     if not isinstance(size, (list, tuple)) or not size or not all(type(side) is int for side in size):
@@ -191,24 +177,12 @@ def _imgsz(value: str, say: Say) -> str:
 
 
 def _quantize(value: str, say: Say) -> str:
-    if line := remark("quantize", literal(value)):
-        say(line)
+    _say_remark("quantize", value, say)
     return value
-
-
-def _hours(value: str, say: Say) -> str:
-    """No hours are no limit, as for `yolo`."""
-    number = literal(value)
-    return "null" if isinstance(number, (bool, int, float)) and number == 0 else value
 
 
 def _unless_none(otherwise: str) -> Callable[[str, Say], str]:
     return lambda value, say: otherwise if literal(value) is None else value
-
-
-def _fraction(value: str, say: Say) -> str:
-    """The whole, however it is written."""
-    return "1.0" if type(whole := literal(value)) is int and whole == 1 else value
 
 
 def _multi_scale(value: str, say: Say) -> str:
@@ -221,11 +195,13 @@ def _multi_scale(value: str, say: Say) -> str:
 _BY_NAME: dict[str, Callable[[str, Say], str]] = {
     "imgsz": _imgsz,
     "quantize": _quantize,
-    "time": _hours,
+    "time": lambda value, say: (
+        "null" if literal(value) in (0, False) else value
+    ),  # no hours are no limit, as for `yolo`
     "multi_scale": _multi_scale,
     "cache": _unless_none("false"),
     "pretrained": _unless_none("true"),
-    "fraction": _fraction,
+    "fraction": lambda value, say: "1.0" if repr(literal(value)) == "1" else value,  # the whole, however it is written
     "amp": lambda value, say: value.lower(),
 }
 
@@ -265,33 +241,23 @@ def _text(value: str) -> str:
 def _device(value: str, _: Catalog) -> list[str]:
     """Ultralytics' `device=`: a list of GPUs of this machine, one rank each; or the CPU."""
     word = unquote(value).lower().strip()
-    if word in ("", "none", "null", "auto"):
-        return ["cluster.device=auto"]
-    if word == "cpu":
-        return ["cluster.device=cpu"]
-    if word in ("cuda", "gpu"):
-        return ["cluster.device=cuda"]
+    kinds = {"": "auto", "none": "auto", "null": "auto", "auto": "auto", "cpu": "cpu", "cuda": "cuda", "gpu": "cuda"}
+    if word in kinds:
+        return [f"cluster.device={kinds[word]}"]
     gpus = [
         part.strip().removeprefix("cuda:") for part in re.sub(r"[\[\]()'\"\s]", "", word).split(",") if part.strip()
     ]
     if not gpus or not all(gpu.isdigit() for gpu in gpus):
-        raise ConfigError(Problem("device", _device_found(word), "write device=0,1 (GPU numbers) or device=cpu"))
+        why = ""
+        if word.startswith(("-1", "[-1")):
+            why = ": idle GPUs are not searched for, as two jobs would find the same"
+        elif word.startswith(("mps", "npu", "xpu", "tpu")):
+            why = ": ranks compute on CUDA GPUs or CPUs"
+        raise ConfigError(Problem("device", f"{word!r}{why}", "write device=0,1 (GPU numbers) or device=cpu"))
     if problems := repetition_problems("device", repr(word), gpus):
         raise ConfigError(problems)
     indices = ",".join(str(int(gpu)) for gpu in gpus)
     return ["cluster.device=cuda", f"cluster.gpus=[{indices}]", f"cluster.procs_per_node={len(gpus)}"]
-
-
-def _device_found(word: str) -> str:
-    if word.startswith(("-1", "[-1")):
-        return f"{word!r}: idle GPUs are not searched for, as two jobs would find the same"
-    if word.startswith(("mps", "npu", "xpu", "tpu")):
-        return f"{word!r}: ranks compute on CUDA GPUs or CPUs"
-    return f"{word!r}"
-
-
-def _project(value: str, _: Catalog) -> list[str]:
-    return [] if value.lower() in ("", "none", "null") else [f"paths.runs={_text(value)}"]
 
 
 def _task(value: str, _: Catalog) -> list[str]:
@@ -311,13 +277,8 @@ def _choice(resolve: Callable[[str, Catalog], list[str]]) -> Callable[[str, Cata
     return rewrite_choice
 
 
-def _name(value: str, _: Catalog) -> list[str]:
-    return ["name=null"] if value.lower() in ("", "none", "null") else [f"name={_text(value)}"]
-
-
-def _objectives(value: str, _: Catalog) -> list[str]:
-    """Metrics have parentheses in their names, which Hydra takes with a backslash before them only."""
-    return ["++sweep.search.objectives=" + _BARE_PARENTHESIS.sub(r"\\\1", value)]
+def _is_none(value: str) -> bool:
+    return value.lower() in ("", "none", "null")
 
 
 def _augmentations(value: str, _: Catalog) -> list[str]:
@@ -330,9 +291,12 @@ _SPECIAL: dict[str, Callable[[str, Catalog], list[str]]] = {
     "model": _choice(choices.model),
     "data": _choice(choices.data),
     "device": _device,
-    "project": _project,
+    "project": lambda value, catalog: [] if _is_none(value) else [f"paths.runs={_text(value)}"],
     "task": _task,
-    "name": _name,
+    "name": lambda value, catalog: ["name=null" if _is_none(value) else f"name={_text(value)}"],
     "augmentations": _augmentations,
-    "sweep.search.objectives": _objectives,
+    # metrics have parentheses in their names, which Hydra takes with a backslash before them only
+    "sweep.search.objectives": lambda value, catalog: [
+        "++sweep.search.objectives=" + _BARE_PARENTHESIS.sub(r"\\\1", value)
+    ],
 }

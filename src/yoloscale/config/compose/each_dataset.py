@@ -18,14 +18,14 @@ def elements(value: str) -> list[str] | None:
     value = value.strip()
     if value[:1] + value[-1:] not in ("[]", "()"):
         return None
-    inner, found, at = value[1:-1].strip().removesuffix(","), list[str](), 0
+    inner, words, at = value[1:-1].strip().removesuffix(","), list[str](), 0
     while at < len(inner):
         match = _ELEMENT.match(inner, at)
         if match is None or not match[1]:
             return None
-        found.append(unquote(match[1]))
+        words.append(unquote(match[1]))
         at = match.end()
-    return found or None
+    return words or None
 
 
 def with_each_dataset(tokens: Sequence[str], say: Say = silent) -> list[str]:

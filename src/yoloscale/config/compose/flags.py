@@ -14,32 +14,15 @@ from yoloscale.config.keys import known, nearest
 from yoloscale.config.locations import configs_folder
 from yoloscale.errors import ConfigError, Problem
 
-_WITH_VALUE = {
-    "--cfg": "cfg",
-    "-c": "cfg",
-    "--package": "package",
-    "-p": "package",
-    "--config-name": "config-name",
-    "-cn": "config-name",
-    "--config-dir": "config-dir",
-    "-cd": "config-dir",
-    "--info": "info",
-    "-i": "info",
+_WITH_VALUE = ("--cfg", "--package", "--config-name", "--config-dir", "--info")
+_SWITCHES = ("--help", "--hydra-help", "--resolve", "--multirun", "--run")
+_SHORT = {
+    **{"-c": "--cfg", "-p": "--package", "-cn": "--config-name", "-cd": "--config-dir", "-i": "--info"},
+    **{"-h": "--help", "-m": "--multirun", "-r": "--run"},
 }
-_SWITCHES = {
-    "--help": "help",
-    "-h": "help",
-    "--hydra-help": "hydra-help",
-    "--resolve": "resolve",
-    "--multirun": "multirun",
-    "-m": "multirun",
-    "--run": "run",
-    "-r": "run",
-}
-_VALUE_IS_OPTIONAL = {"info": {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}}
+_INFOS = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}  # of which all is taken where none is
 _PRINTED = {"job", "hydra", "all"}  # what Hydra's --cfg prints
 _NUMBER = re.compile(r"-\d.*")
-_PRINTING = ("cfg", "info", "hydra-help")
 
 
 @dataclass(frozen=True)
@@ -54,7 +37,7 @@ class Flags:
     @property
     def prints_and_exits(self) -> bool:
         """Whether Hydra is asked to print something instead of starting a run."""
-        return any(flag in self.given for flag in _PRINTING)
+        return not self.given.keys().isdisjoint(("cfg", "info", "hydra-help"))
 
     @property
     def is_sweep(self) -> bool:
@@ -68,37 +51,39 @@ def split(argv: Iterable[str], is_flat: Callable[[Path], bool] = is_flat) -> Fla
     `is_flat`: as of `words`.
     """
     argv = tuple(argv)
-    waiting, given, tokens, problems = list(argv), dict[str, str](), list[str](), list[Problem]()
+    waiting, values, tokens, problems = list(argv), dict[str, str](), list[str](), list[Problem]()
     while waiting:
         token = waiting.pop(0)
         if not token.startswith("-") or _NUMBER.fullmatch(token):
             tokens.append(token)
             continue
         word, equals, value = token.partition("=")
-        if word == "--cfg" and _is_file(value if equals else next(iter(waiting), "")):
+        flag = _SHORT.get(word, word)
+        file = value if equals else next(iter(waiting), "")
+        if word == "--cfg" and file not in _PRINTED and file.lower().endswith((".yaml", ".yml")):
             tokens.append(f"cfg={value if equals else waiting.pop(0)}")  # `yolo`'s, not Hydra's
-        elif word in _SWITCHES and not equals:
-            given[_SWITCHES[word]] = ""
-        elif word in _WITH_VALUE:
-            name = _WITH_VALUE[word]
+        elif flag in _SWITCHES and not equals:
+            values[flag[2:]] = ""
+        elif flag in _WITH_VALUE:
+            name = flag[2:]
             if equals:
-                given[name] = value
-            elif name in _VALUE_IS_OPTIONAL and (not waiting or waiting[0] not in _VALUE_IS_OPTIONAL[name]):
-                given[name] = "all"
+                values[name] = value
+            elif name == "info" and (not waiting or waiting[0] not in _INFOS):
+                values[name] = "all"
             elif waiting:
-                given[name] = waiting.pop(0)
+                values[name] = waiting.pop(0)
             else:
                 problems.append(Problem(word, "needs a value", f"write {word} VALUE"))
-        elif word.startswith("--") and _is_argument(word.lstrip("-"), has_value=bool(equals)):
+        elif word.startswith("--") and word.lstrip("-") in (_arguments() if equals else switches()):
             tokens.append(token.lstrip("-"))  # `--epochs=5`, which `yolo` takes too
         else:
             problems.append(_unknown(word))
             if not equals and waiting and "=" not in waiting[0] and not waiting[0].startswith("-"):
                 waiting.pop(0)  # its value
-    problems += _not_of_hydra(given)
+    problems += _not_of_hydra(values)
     if problems:
         raise ConfigError(problems)
-    return Flags(given, tuple(words(tokens, _folders(given), is_flat)), tuple(tokens), argv)
+    return Flags(values, tuple(words(tokens, _folders(values), is_flat)), tuple(tokens), argv)
 
 
 def parsed(typed: Sequence[str] | Flags) -> Flags:
@@ -117,47 +102,42 @@ def placed(problems: Iterable[Problem], line: Flags) -> list[Problem]:
     ]
 
 
-def _folders(given: Mapping[str, str]) -> list[Path]:
+def _folders(flags: Mapping[str, str]) -> list[Path]:
     """Where recipes lie."""
-    return [configs_folder(), *(Path(given[name]) for name in ("config-dir",) if name in given)]
+    return [configs_folder(), *([Path(flags["config-dir"])] if "config-dir" in flags else [])]
 
 
-def _is_argument(name: str, *, has_value: bool) -> bool:
-    return name in arguments_of_yolo() | known().keys() | {"experiment"} if has_value else name in switches()
+def _arguments() -> frozenset[str]:
+    return arguments_of_yolo() | known().keys() | {"experiment"}
 
 
-def _is_file(value: str) -> bool:
-    return value not in _PRINTED and value.lower().endswith((".yaml", ".yml"))
-
-
-def _not_of_hydra(given: Mapping[str, str]) -> list[Problem]:
+def _not_of_hydra(flags: Mapping[str, str]) -> list[Problem]:
     """Letters of sbatch that are Hydra's, too: it would end with a usage of its own, or ignore them."""
     problems = []
-    if given.get("cfg", "job") not in _PRINTED:
-        found = f"{given['cfg']!r}, which it does not print"
+    if flags.get("cfg", "job") not in _PRINTED:
+        found = f"{flags['cfg']!r}, which it does not print"
         problems.append(Problem("--cfg", found, f"write --cfg job; for CPUs in a job of SLURM {instead_of('c')}"))
-    if "package" in given and "cfg" not in given:
-        found = f"{given['package']!r}, which only --cfg job looks at"
+    if "package" in flags and "cfg" not in flags:
+        found = f"{flags['package']!r}, which only --cfg job looks at"
         problems.append(Problem("--package", found, f"leave it out; for a partition of SLURM {instead_of('p')}"))
     return problems
 
 
 def _unknown(word: str) -> Problem:
     key = word.lstrip("-").replace("-", "_")
-    of_sbatch = instead_of(key)
+    found, of_sbatch = "no flag of this command", instead_of(key)
     if key in FOREIGN_FLAGS:
-        on_slurm = f"; in a job of SLURM: {of_sbatch}" if of_sbatch else ""
-        return Problem(word, "no flag of this command", f"write {FOREIGN_FLAGS[key]}=…{on_slurm}")
-    if key == "dry_run":
-        return Problem(word, "no flag of this command", "leave it out; `yoloscale train … --dry-run` shows a start")
-    if key in ("config_path", "cp"):
+        instead = f"write {FOREIGN_FLAGS[key]}=…{f'; in a job of SLURM: {of_sbatch}' if of_sbatch else ''}"
+    elif key == "dry_run":
+        instead = "leave it out; `yoloscale train … --dry-run` shows a start"
+    elif key in ("config_path", "cp"):
         instead = "write --config-dir FOLDER: its files are read beside those here"
-        return Problem(word, "no flag of this command", instead)
-    if hint := advice(key) or of_sbatch:
-        return Problem(word, "no flag of this command", hint)
-    if keys := nearest(key, known()):
-        return Problem(word, "no flag of this command; arguments have no dashes", f"write {keys[0]}=…")
-    flags = nearest(word, [*_WITH_VALUE, *_SWITCHES])
-    return Problem(
-        word, "no flag of this command", f"did you mean {flags[0]}?" if flags else "see yoloscale train --help"
-    )
+    elif hint := advice(key) or of_sbatch:
+        instead = hint
+    elif keys := nearest(key, known()):
+        found, instead = f"{found}; arguments have no dashes", f"write {keys[0]}=…"
+    elif flags := nearest(word, [*_WITH_VALUE, *_SWITCHES, *_SHORT]):
+        instead = f"did you mean {flags[0]}?"
+    else:
+        instead = "see yoloscale train --help"
+    return Problem(word, found, instead)

@@ -78,39 +78,34 @@ def finished(
 
     `overrides` are those that it was composed with. Raises ConfigError where a model or dataset has no name.
     """
-    if missing := [
-        f"{group}.{key}" for group in ("model", "data") for key in ("name", "source") if plain[group].get(key) == ""
-    ]:
-        raise ConfigError([Problem(key, "not given", f"write {key}=… ({describe(key)})") for key in missing])
+    absent = [f"{group}.{k}" for group in ("model", "data") for k in ("name", "source") if plain[group].get(k) == ""]
+    if absent:
+        raise ConfigError([Problem(key, "not given", f"write {key}=… ({describe(key)})") for key in absent])
     model = plain["model"]
-    model["task"] = model["task"] or _read_task(model["weights"], task_of)
+    if not model["task"] and task_of and model["weights"] and (file := Path(model["weights"]).expanduser()).is_file():
+        model["task"] = task_of(file)
     plain["imgsz"] = plain["imgsz"] or Task(model["task"] or "detect").row.imgsz
     if plain["data"]["source"] != "shapes" and not any(override.startswith("data.shapes") for override in overrides):
         plain["data"]["shapes"] = None  # left by a recipe whose dataset was replaced
     if plain["pretrained"] is not True and model["architecture"] is not None:
         model["weights"] = None
-    _place(plain)
+    name = plain["name"]
+    if name == "model":  # the model's own name, as for `yolo`
+        plain["name"] = model["name"]
+    elif name is not None and "/" in name and Path(name).name:  # `exp/fold1` is the run fold1 in the folder exp
+        plain["paths"]["runs"], plain["name"] = str(Path(plain["paths"]["runs"], name).parent), Path(name).name
     _anchor_paths(plain, is_own or is_own_name)
     plain["augmentations"] = read_augmentations(plain["augmentations"])
     return plain
 
 
-def _place(plain: dict[str, Any]) -> None:
-    """`name=exp/fold1` is the run fold1 in the folder exp, and `name=model` the model's own name, as for `yolo`."""
-    name = plain["name"]
-    if name == "model":
-        plain["name"] = plain["model"]["name"]
-    elif name is not None and "/" in name and Path(name).name:
-        plain["paths"]["runs"], plain["name"] = str(Path(plain["paths"]["runs"], name).parent), Path(name).name
-
-
 def hydra_arguments(typed: Sequence[str] | Flags, say: Say = silent) -> tuple[str, list[str]]:
     """Config name and checked overrides, in Hydra's own grammar. Raises ConfigError."""
-    given = parsed(typed)
-    sources = config_sources(given)
-    overrides, problems = command_line.rewrite(given.tokens, read_catalog(sources.folders), say)
+    line = parsed(typed)
+    sources = config_sources(line)
+    overrides, problems = command_line.rewrite(line.tokens, read_catalog(sources.folders), say)
     if problems := problems + check(overrides):
-        raise ConfigError(placed(problems, given))
+        raise ConfigError(placed(problems, line))
     return sources.config_name, sources.search_path + overrides
 
 
@@ -123,20 +118,18 @@ class ConfigSources:
     search_path: list[str]
 
 
-def config_sources(given: Flags) -> ConfigSources:
+def config_sources(line: Flags) -> ConfigSources:
     """What the flags say about where one config is read from. Raises ConfigError."""
-    if given.is_sweep:
-        raise ConfigError(
-            Problem("--multirun", "a sweep, where one config is wanted", "leave it out; `yoloscale train -m …` sweeps")
-        )
-    folders = [configs_folder()]
-    search_path: list[str] = []
-    if (folder := given.given.get("config-dir")) is not None:
-        if not Path(folder).is_dir():
-            raise ConfigError(Problem("--config-dir", f"{folder!r} is no folder", "give a folder of Hydra configs"))
-        folders.append(Path(folder).absolute())
-        search_path = [f"hydra.searchpath=['file://{Path(folder).absolute()}']"]
-    return ConfigSources(given.given.get("config-name", KINDS[Config.kind].primary), folders, search_path)
+    if line.is_sweep:
+        instead = "leave it out; `yoloscale train -m …` sweeps"
+        raise ConfigError(Problem("--multirun", "a sweep, where one config is wanted", instead))
+    name = line.given.get("config-name", KINDS[Config.kind].primary)
+    if (folder := line.given.get("config-dir")) is None:
+        return ConfigSources(name, [configs_folder()], [])
+    path = Path(folder).absolute()
+    if not path.is_dir():
+        raise ConfigError(Problem("--config-dir", f"{folder!r} is no folder", "give a folder of Hydra configs"))
+    return ConfigSources(name, [configs_folder(), path], [f"hydra.searchpath=['file://{path}']"])
 
 
 def assignments(line: Flags) -> list[tuple[str, Any]]:
@@ -144,10 +137,9 @@ def assignments(line: Flags) -> list[tuple[str, Any]]:
 
     Flags are not taken. Groups and keys outside the schema come as they are. Raises ConfigError.
     """
-    if given := line.given:
-        raise ConfigError(
-            [Problem(f"--{flag}", "for a run that is configured already", "leave it out") for flag in given]
-        )
+    if line.given:
+        found = "for a run that is configured already"
+        raise ConfigError([Problem(f"--{flag}", found, "leave it out") for flag in line.given])
     parser, tree = OverridesParser.create(), OmegaConf.structured(Config)
     for group, schema in nullable_groups().items():
         OmegaConf.update(tree, group, OmegaConf.structured(schema), merge=False)
@@ -189,7 +181,14 @@ def compose_tree(config_name: str, overrides: list[str], *, with_hydra: bool = F
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(_in_recipes(overrides) or [_from_hydra(error)]) from error
     except AssertionError as error:  # Hydra's answer to a key below a group that is null
-        raise ConfigError(_below_null(overrides)) from error
+        problems = [
+            Problem(override.partition("=")[0], f"{group} is not switched on", switched_on(group))
+            for group in nullable_groups()
+            for override in overrides
+            if override.startswith(f"{group}.")
+        ]
+        assert problems, "Hydra failed on a key that is not below a nullable group"
+        raise ConfigError(problems) from error
 
 
 def leaves_nodes_out(line: Flags) -> bool:
@@ -250,33 +249,16 @@ def _problems_of(override: Override) -> list[Problem]:
     if key not in known() or is_group(key) or override.is_delete():
         return []  # groups and hydra's own keys: Hydra checks them
     if override.is_sweep_override():
-        return [
-            Problem(key, "several values", f"write one ({describe(key)}), or `yoloscale train -m …`, which sweeps them")
-        ]
+        instead = f"write one ({describe(key)}), or `yoloscale train -m …`, which sweeps them"
+        return [Problem(key, "several values", instead)]
     value = override.value()
     return [] if _does_take(key, value) else [Problem(key, f"{value!r}", f"write {describe(key)}")]
 
 
-def _in_recipes(overrides: Iterable[str]) -> list[Problem]:
+def _in_recipes(overrides: Sequence[str]) -> list[Problem]:
     """What is wrong with the person's own files, where that is why Hydra did not compose."""
-    overrides = list(overrides)
-    folders = [Path(found) for override in overrides for found in _SEARCHED.findall(override)]
-
-    def value_problem(key: str, value: Any) -> str | None:
-        return None if _does_take(key, value) else describe(key)
-
-    return recipes.problems([configs_folder(), *folders], overrides, value_problem)
-
-
-def _below_null(overrides: Iterable[str]) -> list[Problem]:
-    problems = [
-        Problem(override.partition("=")[0], f"{group} is not switched on", switched_on(group))
-        for group in nullable_groups()
-        for override in overrides
-        if override.startswith(f"{group}.")
-    ]
-    assert problems, "Hydra failed on a key that is not below a nullable group"
-    return problems
+    folders = [Path(path) for override in overrides for path in _SEARCHED.findall(override)]
+    return recipes.problems([configs_folder(), *folders], overrides, _does_take)
 
 
 def _from_hydra(error: Exception) -> Problem:
@@ -286,27 +268,21 @@ def _from_hydra(error: Exception) -> Problem:
     key = next((line.removeprefix("full_key:").strip() for line in lines if line.startswith("full_key:")), None)
     file = re.match(r"In '([^']+)'", str(error))
     subject = " in ".join(part for part in (key, f"{file[1]}.yaml" if file else None) if part) or "config"
-    said = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
-    if len(said) > 1 and said[0].endswith("raised while composing config:"):
-        del said[0]
-    if absent := _NO_VARIABLE.search(said[0]):
+    words = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
+    if len(words) > 1 and words[0].endswith("raised while composing config:"):
+        del words[0]
+    if absent := _NO_VARIABLE.search(words[0]):
         instead = f"export {absent[1]}=…, or write a default: ${{oc.env:{absent[1]},…}}"
         return Problem(subject, f"the environment variable {absent[1]} is not set here", instead)
     if key and key.startswith("hydra."):
-        return Problem(subject, said[0], f"`yoloscale train --cfg hydra` lists these; a new one is +{key}=…")
+        return Problem(subject, words[0], f"`yoloscale train --cfg hydra` lists these; a new one is +{key}=…")
     if key and key not in known():
         return Problem(subject, "no such key", command_line.unknown_key(key).instead)
-    if key and ("could not be converted" in said[0] or "Invalid value" in said[0]):
-        return Problem(subject, said[0], f"write {describe(key)}")
-    options = ", ".join(line for line in said[1:] if " " not in line)
-    return Problem(
-        subject, said[0], f"one of: {options}" if options else "`yoloscale train --info` shows what was read"
-    )
-
-
-def _read_task(weights: str | None, task_of: TaskOf | None) -> Task | None:
-    path = Path(weights).expanduser() if weights is not None else None
-    return task_of(path) if task_of is not None and path is not None and path.is_file() else None
+    if key and ("could not be converted" in words[0] or "Invalid value" in words[0]):
+        return Problem(subject, words[0], f"write {describe(key)}")
+    options = ", ".join(line for line in words[1:] if " " not in line)
+    instead = f"one of: {options}" if options else "`yoloscale train --info` shows what was read"
+    return Problem(subject, words[0], instead)
 
 
 def _anchor_paths(plain: dict[str, Any], is_own: Callable[[str], bool]) -> None:

@@ -5,12 +5,13 @@ They come typed, from a recipe, or from any other YAML; what is told is what dif
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from yoloscale.config.quoting import as_typed
 from yoloscale.errors import ConfigError, Problem
 
 _OURS: dict[str, Any] = {  # what a setting has where nobody sets it
@@ -27,56 +28,44 @@ _OURS: dict[str, Any] = {  # what a setting has where nobody sets it
     "verbose": False,
     "callbacks": {},
 }
-_AS_HERE = {"job.chdir": False, "output_subdir": None}  # what yoloscale does anyway needs no word
 _INSTEAD = {
     "output_subdir": "the config lies in the run's folder as config.yaml",
     "job.chdir": "ranks start in the folder that you typed in, and relative paths hold there",
     "job.env_copy": "all of the environment that you type in goes to every rank; cluster.export=[NAME,…] names some",
-    "job_logging": "`yoloscale logs RUN` shows what each rank has said",
-    "hydra_logging": "`yoloscale logs RUN` shows what each rank has said",
-    "verbose": "`yoloscale logs RUN` shows what each rank has said",
+    **dict.fromkeys(("job_logging", "hydra_logging", "verbose"), "`yoloscale logs RUN` shows what each rank has said"),
     "callbacks": "Hydra starts no job here that could call them",
 }
 
 
 def refuse_typed_sweep(overrides: Iterable[str]) -> None:
     """Raise ConfigError where values to sweep over are typed in Hydra's words, and one run is wanted."""
-    typed = [override.lstrip("+") for override in overrides]
-    if found := [override for override in typed if override.startswith("hydra.sweeper.params")]:
-        key, _, value = found[0].partition("=")
-        raise ConfigError(Problem(key, f"{value!r}, without -m", "write yoloscale train -m …"))
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key.startswith("hydra.sweeper.params"):
+            raise ConfigError(Problem(key, f"{value!r}, without -m", "write yoloscale train -m …"))
 
 
 def refuse_sweep(hydra: DictConfig) -> None:
     """Raise ConfigError where Hydra is told to start many runs, and one is wanted."""
-    problems, plain = [], _plain(hydra)
+    problems, plain, instead = [], _plain(hydra), "write yoloscale train -m …"
     if str(_value(plain, "mode")).rpartition(".")[2] == "MULTIRUN":
-        problems.append(Problem("hydra.mode", "MULTIRUN, without -m", "write yoloscale train -m …"))
+        problems.append(Problem("hydra.mode", "MULTIRUN, without -m", instead))
     if params := _value(plain, "sweeper.params"):
-        problems.append(
-            Problem("hydra.sweeper.params", f"{', '.join(params)}, without -m", "write yoloscale train -m …")
-        )
+        problems.append(Problem("hydra.sweeper.params", f"{', '.join(params)}, without -m", instead))
     if problems:
         raise ConfigError(problems)
 
 
 def unread(hydra: DictConfig) -> list[str]:
     """A line for each setting that does nothing here, with what to write in its place."""
-    return [
-        f"hydra.{key}={_shown(value)} does nothing here: {_instead(key, value)}"
-        for key, value in _changed(hydra)
-        if not (key in _AS_HERE and value == _AS_HERE[key])
-    ]
-
-
-def _changed(hydra: DictConfig) -> Iterator[tuple[str, Any]]:
-    plain = _plain(hydra)
+    plain, lines = _plain(hydra), []
     for key, ours in _OURS.items():
         value = _value(plain, key)
         if key == "job.env_set" and value:  # Hydra puts the variables of env_copy beside them
             value = {name: text for name, text in value.items() if name not in _value(plain, "job.env_copy")}
-        if value != ours:
-            yield key, value
+        if value != ours and (key, value) != ("job.chdir", False):  # ranks do not leave the folder anyway
+            lines.append(f"hydra.{key}={_shown(value)} does nothing here: {_instead(key, value)}")
+    return lines
 
 
 def _plain(hydra: DictConfig) -> Any:
@@ -95,7 +84,7 @@ def _value(plain: Any, key: str) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(map(str, value)) + "}"  # of variables the names only: values may be secrets
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+    return "none" if value is None else as_typed(value)
 
 
 def _instead(key: str, value: Any) -> str:

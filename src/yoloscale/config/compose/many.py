@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -49,13 +50,7 @@ def compose_each(
     return [composer.compose(argv) for argv in argvs]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Checked:
-    """One argument in Hydra's grammar, and what is wrong with it."""
-
-    overrides: tuple[str, ...]
-    rewriting: tuple[Problem, ...]
-    checking: tuple[Problem, ...]
+_Given = tuple[tuple[str, str], ...]  # flags with their values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,20 +77,19 @@ class _Composer:
         self._is_own, self._is_flat = cache(is_own_name), cache(is_flat)
         self._file_of_augmentations = cache(augmentations.read)
         self._parse = cache(OverridesParser.create().parse_override)
-        self._sources: dict[tuple[tuple[str, str], ...], tuple[ConfigSources, Catalog]] = {}
-        self._checked: dict[tuple[int, str], _Checked] = {}
-        self._trees: dict[tuple[str, ...], DictConfig | ConfigError] = {}
+        self._cached_sources, self._cached_check = cache(self._sources), cache(self._check)
+        self._cached_tree, self._cached_base = cache(self._tree), cache(self._base)
         self._refusals: dict[tuple[str, ...], ConfigError] = {}
-        self._bases: dict[tuple[tuple[str, ...], tuple[str, ...]], _Base] = {}
 
     def compose(self, argv: Sequence[str]) -> Config | ConfigError:
         try:
-            given = flags.split(argv, self._is_flat)
-            sources, catalog = self._read(given)
-            checked = [self._check(token, catalog) for token in given.tokens]
-            if problems := [p for one in checked for p in one.rewriting] + [p for one in checked for p in one.checking]:
+            line = flags.split(argv, self._is_flat)
+            key = tuple(line.given.items())
+            sources, catalog = self._cached_sources(key)
+            checked = [self._cached_check(token, key) for token in line.tokens]
+            if problems := [p for _, rewriting, _ in checked for p in rewriting] + [p for *_, c in checked for p in c]:
                 return ConfigError(problems)
-            overrides = [*sources.search_path, *(override for one in checked for override in one.overrides)]
+            overrides = [*sources.search_path, *(override for each, *_ in checked for override in each)]
             plain = self._compose(sources, catalog, overrides)
             if plain is None:
                 return compose(argv, self._task_of, self._say, in_sweep=True)
@@ -117,19 +111,14 @@ class _Composer:
     def _read_augmentations(self, value: Any) -> Any:
         return self._file_of_augmentations(value) if isinstance(value, str) else augmentations.read(value)
 
-    def _read(self, given: flags.Flags) -> tuple[ConfigSources, Catalog]:
-        key = tuple(given.given.items())
-        if key not in self._sources:
-            sources = config_sources(given)
-            self._sources[key] = sources, read_catalog(sources.folders)
-        return self._sources[key]
+    def _sources(self, key: _Given) -> tuple[ConfigSources, Catalog]:
+        sources = config_sources(flags.Flags(dict(key)))
+        return sources, read_catalog(sources.folders)
 
-    def _check(self, token: str, catalog: Catalog) -> _Checked:
-        key = id(catalog), token
-        if key not in self._checked:
-            overrides, problems = command_line.rewrite([token], catalog, self._say)
-            self._checked[key] = _Checked(tuple(overrides), tuple(problems), tuple(check(overrides)))
-        return self._checked[key]
+    def _check(self, token: str, key: _Given) -> tuple[list[str], list[Problem], list[Problem]]:
+        """One argument in Hydra's grammar, and what is wrong with it: as it is typed, and by the schema."""
+        overrides, problems = command_line.rewrite([token], self._cached_sources(key)[1], self._say)
+        return overrides, problems, check(overrides)
 
     def _compose(self, sources: ConfigSources, catalog: Catalog, overrides: list[str]) -> dict[str, Any] | None:
         """The resolved tree; None where only Hydra itself is sure to do right. Raises ConfigError, or _UnfitError."""
@@ -139,12 +128,13 @@ class _Composer:
         if any(_may_meddle(override, plain, catalog) for override in other):
             return None
         texts = (sources.config_name, *(str(override.input_line) for override in other))
-        base = self._base(texts, tuple(override.key_or_group for override in plain))
+        base = self._cached_base(texts, tuple(override.key_or_group for override in plain))
         values, unfit = dict[str, Any](), list[str]()
         for override in plain:
             try:
                 OmegaConf.update(base.tree, override.key_or_group, override.value(), merge=True)
-                values[override.key_or_group] = _container(OmegaConf.select(base.tree, override.key_or_group))
+                value = OmegaConf.select(base.tree, override.key_or_group)
+                values[override.key_or_group] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             except (OmegaConfBaseException, AssertionError):
                 unfit.append(str(override.input_line))
         if unfit:  # Hydra's own words for it are known to `compose`
@@ -157,22 +147,19 @@ class _Composer:
             return None
 
     def _base(self, texts: tuple[str, ...], keys: tuple[str, ...]) -> _Base:
-        if (texts, keys) not in self._bases:
-            tree = copy.deepcopy(self._tree(texts))
-            plain = cast("dict[str, Any]", OmegaConf.to_container(tree, resolve=False))
-            self._bases[texts, keys] = _Base(tree, None if _interpolates(plain) else plain)
-        return self._bases[texts, keys]
+        """A tree for each set of `keys`: what was put into it for another one may not stay."""
+        composed = self._cached_tree(texts)
+        if isinstance(composed, ConfigError):
+            raise composed
+        tree = copy.deepcopy(composed)
+        plain = cast("dict[str, Any]", OmegaConf.to_container(tree, resolve=False))
+        return _Base(tree, None if _interpolates(plain) else plain)
 
-    def _tree(self, texts: tuple[str, ...]) -> DictConfig:
-        if texts not in self._trees:
-            try:
-                self._trees[texts] = compose_tree(texts[0], list(texts[1:]), say=self._say)
-            except ConfigError as error:
-                self._trees[texts] = error
-        found = self._trees[texts]
-        if isinstance(found, ConfigError):
-            raise found
-        return found
+    def _tree(self, texts: tuple[str, ...]) -> DictConfig | ConfigError:
+        try:
+            return compose_tree(texts[0], list(texts[1:]), say=self._say)
+        except ConfigError as error:
+            return error
 
 
 def _is_plain(override: Override) -> bool:
@@ -195,30 +182,14 @@ def _may_meddle(override: Override, plain: Sequence[Override], catalog: Catalog)
 
 
 def _interpolates(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_interpolates, value.values()))
-    if isinstance(value, list):
-        return any(map(_interpolates, value))
+    if isinstance(value, (dict, list)):
+        return any(map(_interpolates, value.values() if isinstance(value, dict) else value))
     return isinstance(value, str) and "${" in value
 
 
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return list(map(_copied, value)) if isinstance(value, list) else value
-
-
-def _container(value: Any) -> Any:
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-
-
 def _with_values(plain: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """A copy with some dotted keys set."""
-    made: dict[str, Any] = _copied(plain)
+    copied = copy.deepcopy(plain)
     for key, value in values.items():
         *parents, last = key.split(".")
-        inner = made
-        for parent in parents:
-            inner = inner[parent]
-        inner[last] = value
-    return made
+        reduce(getitem, parents, copied)[last] = value
+    return copied

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 
 from yoloscale.config.compose.catalog import Catalog, read_catalog
 from yoloscale.config.compose.refusals import advice
-from yoloscale.config.keys import FREE, describe, is_group, known, nearest
+from yoloscale.config.keys import FREE, describe, is_group, known, nearest, nearest_keys
 from yoloscale.errors import Problem
 from yoloscale.system.formatting import yaml_cure
 
@@ -30,8 +30,6 @@ _PLUGINS = {
     "sweeper": "leave it out: write `- override /sweep: tpe` and what is searched below sweep: params:, then train -m",
 }
 _WITH_VALUES = ("sweep.params.",)  # mappings of the schema that hold any key
-
-ValueProblem = Callable[[str, Any], "str | None"]
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,14 @@ class GroupFile:
         return str(self.file.relative_to(here) if self.file.is_relative_to(here) else self.file)
 
 
-def problems(folders: Sequence[Path], overrides: Iterable[str], value_problem: ValueProblem) -> list[Problem]:
+def problems(folders: Sequence[Path], overrides: Iterable[str], does_take: Callable[[str, Any], bool]) -> list[Problem]:
     """All that is wrong with the chosen files in `folders`, the first of which is ours and is taken to be right.
 
     Args:
         overrides: in Hydra's grammar, as it composed with them.
-        value_problem: what a key of the schema takes, in words, where it does not take a value; None where it does.
+        does_take: whether a key of the schema takes a value.
     """
-    reader = _Reader(read_catalog([*folders]), folders[1:], value_problem)
+    reader = _Reader(read_catalog([*folders]), folders[1:], does_take)
     for group, option in _chosen(overrides):
         reader.read(group, option)
     return reader.problems
@@ -77,9 +75,9 @@ def _chosen(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
 class _Reader:
     """Reads each file once."""
 
-    def __init__(self, catalog: Catalog, own: Sequence[Path], value_problem: ValueProblem) -> None:
+    def __init__(self, catalog: Catalog, own: Sequence[Path], does_take: Callable[[str, Any], bool]) -> None:
         self.problems: list[Problem] = []
-        self._catalog, self._own, self._value_problem = catalog, own, value_problem
+        self._catalog, self._own, self._does_take = catalog, own, does_take
         self._seen = set[Path]()
 
     def read(self, group: str, option: str) -> None:
@@ -96,8 +94,8 @@ class _Reader:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
             line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-            said = getattr(error, "problem", None) or "cannot be read"
-            self._tell(group_file, line, f"no YAML: {said}", yaml_cure(said))
+            reason = getattr(error, "problem", None) or "cannot be read"
+            self._tell(group_file, line, f"no YAML: {reason}", yaml_cure(reason))
             return
         if root is None:
             return
@@ -135,9 +133,8 @@ class _Reader:
         path, option = words[-1] if words else "", value.value if isinstance(value, yaml.ScalarNode) else ""
         group = path.strip("/")
         written = f"- {key}: {option}"
-        plugin = next((plugin for plugin in _PLUGINS if group == f"hydra/{plugin}"), None)
-        if plugin is not None:
-            self._tell(group_file, line, written, _PLUGINS[plugin])
+        if (plugin := _PLUGINS.get(group.removeprefix("hydra/"))) and group.startswith("hydra/"):
+            self._tell(group_file, line, written, plugin)
         elif group in self._catalog.shipped:
             self._read_choice(group_file, line, written, words, group, option)
         elif group == group_file.group or f"{group_file.group}/{group}" in self._catalog.groups:
@@ -152,9 +149,9 @@ class _Reader:
     ) -> None:
         """A choice of a group that every config has already, so that it can only be overridden."""
         stem = option.removesuffix(".yaml")
-        wanted = self._catalog.option(group, stem)
+        choice = self._catalog.option(group, stem)
         is_none = stem in ("null", "~", "")
-        if wanted is None and not is_none and "$" not in option and "optional" not in words:
+        if choice is None and not is_none and "$" not in option and "optional" not in words:
             near = nearest(stem, self._catalog.groups[group])
             instead = f"write `- override /{group}: {near[0]}`" if near else f"`yoloscale train {group}=` lists them"
             if group in ("model", "data"):
@@ -163,8 +160,8 @@ class _Reader:
         elif "override" not in words or not words[-1].startswith("/"):
             found = f"{written}: every config has a {group} already" if "override" not in words else written
             self._tell(group_file, line, found, f"write `- override /{group}: {'null' if is_none else stem}`")
-        if wanted is not None:
-            self.read(group, wanted)
+        if choice is not None:
+            self.read(group, choice)
 
     def _read_neighbour(self, group_file: GroupFile, line: int, word: str) -> None:
         """An entry without a colon: a file of the same group, or of the one that it names."""
@@ -181,11 +178,14 @@ class _Reader:
     def _read_key(self, group_file: GroupFile, prefix: str, key: yaml.Node, value: yaml.Node) -> None:
         name, line = f"{prefix}{key.value}", _line(key)
         if name == "hydra":
-            self._read_hydra(group_file, value)
+            for inner_key, _ in value.value if isinstance(value, yaml.MappingNode) else ():
+                if inner_key.value in _PLUGINS:
+                    self._tell(group_file, _line(inner_key), f"hydra: {inner_key.value}:", _PLUGINS[inner_key.value])
         elif name.startswith((*FREE, *_WITH_VALUES)) or f"{name}." in (*FREE, *_WITH_VALUES):
             return
         elif name not in known():
-            self._tell(group_file, line, f"{name}: no such key", _meant(name))
+            instead = advice(name) or nearest_keys(name, [key for key in known() if not is_group(key)])
+            self._tell(group_file, line, f"{name}: no such key", instead)
         elif is_group(name) and isinstance(value, yaml.MappingNode):
             for inner_key, inner in value.value:
                 self._read_key(group_file, f"{name}.", inner_key, inner)
@@ -196,15 +196,15 @@ class _Reader:
 
     def _read_value(self, group_file: GroupFile, line: int, name: str, value: yaml.Node) -> None:
         try:
-            plain = _plain(value)
+            plain = yaml.constructor.SafeConstructor().construct_object(value, deep=True)
         except yaml.YAMLError as error:  # a tag of another program
-            said = getattr(error, "problem", None) or "cannot be read"
-            self._tell(group_file, _line(value), f"{name}: no value: {said}", f"write {describe(name)}")
+            reason = getattr(error, "problem", None) or "cannot be read"
+            self._tell(group_file, _line(value), f"{name}: no value: {reason}", f"write {describe(name)}")
             return
         except ValueError:  # a date of a 13th month, which Hydra takes as text
             plain = value.value
-        if (wanted := self._value_problem(name, plain)) is not None:
-            self._tell(group_file, line, f"{name}: {plain!r}", f"write {wanted}")
+        if not self._does_take(name, plain):
+            self._tell(group_file, line, f"{name}: {plain!r}", f"write {describe(name)}")
 
     def _read_text_of_group(self, group_file: GroupFile, line: int, name: str, text: str) -> None:
         option = self._catalog.option(name, text.removesuffix(".yaml")) if name in self._catalog.shipped else None
@@ -216,34 +216,15 @@ class _Reader:
             instead = f"write {describe(name)} ({name}.KEY), or `- override /{name}: NAME` below defaults:"
         self._tell(group_file, line, f"{name}: {text!r}, where {name} has keys", instead)
 
-    def _read_hydra(self, group_file: GroupFile, value: yaml.Node) -> None:
-        for key, _ in value.value if isinstance(value, yaml.MappingNode) else ():
-            if key.value in _PLUGINS:
-                self._tell(group_file, _line(key), f"hydra: {key.value}:", _PLUGINS[key.value])
-
     def _tell(self, group_file: GroupFile, line: int, found: str, instead: str) -> None:
         self.problems.append(Problem(f"{group_file.name}:{line}", found, instead))
 
 
 def _custom(group: str, text: str) -> str:
     """The lines that name a model or dataset of one's own in a recipe."""
-    keys = f"data: {{name: {Path(text).stem}, source: {text}}}"
-    if group == "model":
-        keys = f"model: {{name: {Path(text).stem}, weights: {text}}}"
-        if Path(text).suffix != ".pt":
-            keys = f"model: {{name: {Path(text).stem}, architecture: {text}}}"
-    return f"write `- override /{group}: custom` below defaults:, and the line `{keys}`"
-
-
-def _meant(name: str) -> str:
-    if hint := advice(name):
-        return hint
-    near = nearest(name, [key for key in known() if not is_group(key)], count=3)
-    return f"did you mean {' or '.join(near)}?" if near else "`yoloscale train --cfg job` lists every key"
-
-
-def _plain(node: yaml.Node) -> Any:
-    return yaml.constructor.SafeConstructor().construct_object(node, deep=True)
+    key = "source" if group == "data" else "weights" if Path(text).suffix == ".pt" else "architecture"
+    line = f"{group}: {{name: {Path(text).stem}, {key}: {text}}}"
+    return f"write `- override /{group}: custom` below defaults:, and the line `{line}`"
 
 
 def _line(node: yaml.Node) -> int:

@@ -23,32 +23,16 @@ _REMOVED = "Ultralytics removed it"
 # Arguments of other commands and of older releases, with the value at which nothing is said of them: Ultralytics' own
 # default, or the last that it had. At other values they are taken with one line, as `yolo train` takes them.
 _PREDICT_ONLY: dict[str, Any] = {
-    "source": None,
-    "vid_stride": 1,
-    "stream_buffer": False,
-    "retina_masks": False,
-    "embed": None,
-    "show": False,
-    "save_frames": False,
-    "save_crop": False,
-    "show_labels": True,
-    "show_conf": True,
-    "show_boxes": True,
-    "line_width": None,
-    "tracker": "tracktrack.yaml",
-    "boxes": True,
-    "hide_labels": False,
-    "hide_conf": False,
-    "line_thickness": None,
+    **dict.fromkeys(("source", "embed", "line_width", "line_thickness")),
+    **dict.fromkeys(("stream_buffer", "retina_masks", "show", "save_frames", "save_crop"), False),
+    **dict.fromkeys(("hide_labels", "hide_conf"), False),
+    **dict.fromkeys(("show_labels", "show_conf", "show_boxes", "boxes"), True),
+    **{"vid_stride": 1, "tracker": "tracktrack.yaml"},
 }
 _EXPORT_ONLY: dict[str, Any] = {
-    "format": "torchscript",
-    "optimize": False,
-    "dynamic": False,
-    "simplify": True,
-    "opset": None,
-    "workspace": None,
-    "dnn": False,
+    **dict.fromkeys(("opset", "workspace")),
+    **dict.fromkeys(("optimize", "dynamic", "dnn"), False),
+    **{"format": "torchscript", "simplify": True},
 }
 _REMOVED_ONLY: dict[str, Any] = {"label_smoothing": 0.0, "save_hybrid": False, "crop_fraction": 1.0, "keras": False}
 WITHOUT_EFFECT: dict[str, Any] = {**_PREDICT_ONLY, **_EXPORT_ONLY, **_REMOVED_ONLY}
@@ -123,8 +107,8 @@ def remark(key: str, value: Any) -> str | None:
     """
     if key == "quantize":
         has_none = unsupported(key, value, None) is None and value is not None
-        said = f"quantize={value} (half=) has no effect in training: amp= is its precision"
-        return said if has_none else None
+        line = f"quantize={value} (half=) has no effect in training: amp= is its precision"
+        return line if has_none else None
     if key in WITHOUT_EFFECT:
         default = WITHOUT_EFFECT[key]
         if isinstance(default, bool) and not isinstance(value, bool):

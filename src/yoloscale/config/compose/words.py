@@ -7,7 +7,7 @@ keys given twice, and old spellings that give way to new ones. `command_line` re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any
 
 import yaml
 
+from yoloscale.config.compose.catalog import read_catalog
 from yoloscale.config.compose.refusals import NOT_OURS, WITHOUT_EFFECT, WRITTEN_ELSEWHERE
 from yoloscale.config.keys import LIST_LIKE, known, members
+from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import literal, quote, unquote
 from yoloscale.config.schema import Task
 from yoloscale.config.schema.arguments import TrainArguments
@@ -74,15 +76,11 @@ def words(tokens: Sequence[str], folders: Sequence[Path] = (), is_flat: Callable
             rest.append(token)
         else:
             files.insert(0, opened)  # of two files the first wins, as for `yolo`
-    given = [token for opened in files for token in opened]
-    if any(_name(token) == "model" for token in rest):
-        given = [token for token in given if _name(token) != "task" and not _resumes_file(token)]  # of its model
-    return _task_behind_model(_last_of_each(_renamed(_last_of_each([*given, *rest]))))
-
-
-def _resumes_file(token: str) -> bool:
-    """Whether an argument says, as Ultralytics writes it down, from which file its run went on."""
-    return _name(token) == "resume" and unquote(token.partition("=")[2].strip()).endswith(".pt")
+    from_files = [token for opened in files for token in opened]
+    if any(_name(token) == "model" for token in rest):  # task, and resume as Ultralytics writes it, are of another one
+        resumes = [token for token in from_files if _name(token) == "resume" and unquote(_value(token)).endswith(".pt")]
+        from_files = [token for token in from_files if _name(token) != "task" and token not in resumes]
+    return _task_behind_model(_last_of_each(_renamed(_last_of_each([*from_files, *rest]))))
 
 
 def join_equals(tokens: Iterable[str]) -> list[str]:
@@ -140,6 +138,10 @@ def _name(token: str) -> str:
     return token.partition("=")[0].strip()
 
 
+def _value(token: str) -> str:
+    return token.partition("=")[2].strip()
+
+
 def _last_of_each(tokens: Iterable[str]) -> list[str]:
     """Of an argument of `yolo` that is there twice the last counts, for it may stand for several keys of the schema."""
     kept = dict[str, str]()
@@ -167,7 +169,9 @@ def _renamed(tokens: list[str]) -> list[str]:
         name = _name(token)
         value = values.get(name)
         if name in ("half", "int8"):
-            renamed += [] if "quantize" in values else [f"quantize={_bits(values)}"]
+            is_on = {key: str(values.get(key)).lower() not in ("none", "false", "0") for key in ("int8", "half")}
+            bits = "8" if is_on["int8"] else "16" if is_on["half"] else "null"
+            renamed += [] if "quantize" in values else [f"quantize={bits}"]
         elif name == "end2end" and isinstance(value, bool):
             renamed += ["nms=false"] if value else [] if values.get("nms") is True else ["nms=null"]
         elif name == "save_dir" and value is not None and not is_placed:
@@ -178,14 +182,9 @@ def _renamed(tokens: list[str]) -> list[str]:
     return list(dict.fromkeys(reversed(renamed)))[::-1]  # of what is there twice the last counts
 
 
-def _bits(values: Mapping[str, Any]) -> str:
-    is_on = {key: str(values.get(key)).lower() not in ("none", "false", "0") for key in ("int8", "half")}
-    return "8" if is_on["int8"] else "16" if is_on["half"] else "null"
-
-
 def file_of(token: str, folders: Sequence[Path] = (), is_flat: Callable[[Path], bool] = is_flat) -> Path | None:
     """The file of `yolo`'s arguments that an argument names; None if it names none."""
-    name, value = _name(token).lstrip("+"), unquote(token.partition("=")[2].strip())
+    name, value = _name(token).lstrip("+"), unquote(_value(token))
     if name == "cfg" and literal(value) is not None:
         return Path(value).expanduser()
     if name == "experiment" and "/" not in value:
@@ -223,8 +222,8 @@ def _mapping(file: Path) -> dict[str, Any]:
         raise ConfigError(Problem("cfg", found, instead)) from None
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        said = getattr(error, "problem", None) or "cannot be read"
-        raise ConfigError(Problem("cfg", f"{file}:{line}: no YAML: {said}", yaml_cure(said))) from None
+        reason = getattr(error, "problem", None) or "cannot be read"
+        raise ConfigError(Problem("cfg", f"{file}:{line}: no YAML: {reason}", yaml_cure(reason))) from None
     except ValueError as error:  # a date of a 13th month
         raise ConfigError(Problem("cfg", f"{str(file)!r}: no YAML: {error}", "write text in quotes")) from None
     if content is not None and not isinstance(content, dict):
@@ -232,25 +231,19 @@ def _mapping(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in (content or {}).items()}
 
 
-def from_values(values: Mapping[str, Any]) -> list[str]:
+def from_values(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Python values as arguments that give the same values back; keys below others by their dotted names."""
-    return list(_from_values(values))
-
-
-def _from_values(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    arguments = list[str]()
     for name, value in values.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            yield from _from_values(value, f"{key}.")
-        elif isinstance(value, str) and key in _groups() and key not in ("model", "data"):
-            yield f"{key}={value}"
+            arguments += from_values(value, f"{key}.")
         else:
-            yield f"{key}={quote(value)}"
+            is_choice = isinstance(value, str) and key in _groups() and key not in ("model", "data")
+            arguments.append(f"{key}={value if is_choice else quote(value)}")
+    return arguments
 
 
 @lru_cache(maxsize=1)
 def _groups() -> frozenset[str]:
-    from yoloscale.config.compose.catalog import read_catalog
-    from yoloscale.config.locations import configs_folder
-
     return frozenset(read_catalog([configs_folder()]).groups)

@@ -82,8 +82,8 @@ def gpus_in(gres: str) -> int:
 
 def _gpus_in(gres: str) -> int:
     """GPUs in a generic resource: `gpu`, `gpu:4`, `gpu:a100:4(S:0-1)`, `gres/gpu:4`."""
-    found = re.fullmatch(r"(?:gres[:/])?gpu(?:[:=](?P<rest>[^()]*))?(?:\(.*\))?", gres.strip())
-    if found is None:
+    match = re.fullmatch(r"(?:gres[:/])?gpu(?:[:=](?P<rest>[^()]*))?(?:\(.*\))?", gres.strip())
+    if match is None:
         return 0
-    count = (found["rest"] or "").rpartition(":")[2]
+    count = (match["rest"] or "").rpartition(":")[2]
     return int(count) if re.fullmatch("[0-9]+", count) else 1
