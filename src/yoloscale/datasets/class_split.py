@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from yoloscale.datasets.check.images import is_image
+from yoloscale.datasets.file_kinds import is_image
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.locks import build_once
 from yoloscale.system.remarks import Say
@@ -38,7 +38,10 @@ def prepare(root: Path, cache: Path, say: Say) -> Path:
     """Split the images of each class; return what `locate` returns. Raises ConfigError for what is no split."""
     images = _images(root)
     if splits := _splits_in_capitals(images):
-        raise ConfigError(_capitals(root, splits))
+        found = f"{root} holds {', '.join(f'{name}/' for name in splits)}"
+        moves = (f"mv {shlex.quote(str(root / name))} {shlex.quote(str(root / name.lower()))}" for name in splits)
+        why = "they would be classes, as a split is written small"
+        raise ConfigError(Problem("data", f"{found}: {why}", " && ".join(moves)))
     if len(images) < 2:
         raise ConfigError(_one_class(root, next(iter(images))))
     target = _target(root, images, cache)
@@ -79,14 +82,12 @@ def _trained(files: list[Path]) -> int:
 
 
 def _classes(root: Path) -> list[Path]:
-    """Folders in `root` with images below them."""
     return [folder for folder in _folders(root) if any(True for _ in _images_of(folder))]
 
 
 def _images(root: Path) -> dict[str, list[Path]]:
     """Images by class, relative to the folder of the class."""
-    found = {folder.name: list(_images_of(folder)) for folder in _folders(root)}
-    return {kind: images for kind, images in found.items() if images}
+    return {folder.name: images for folder in _folders(root) if (images := list(_images_of(folder)))}
 
 
 def _folders(root: Path) -> list[Path]:
@@ -110,14 +111,6 @@ def _splits_in_capitals(images: dict[str, list[Path]]) -> list[str]:
     named = [name for name in images if name.lower() in _SPLITS]
     hold_classes = any(all(len(file.parts) > 1 for file in images[name]) for name in named)
     return named if len(named) == len(images) or hold_classes else []
-
-
-def _capitals(root: Path, splits: list[str]) -> Problem:
-    found = (
-        f"{root} holds {', '.join(f'{name}/' for name in splits)}: they would be classes, as a split is written small"
-    )
-    moves = (f"mv {shlex.quote(str(root / name))} {shlex.quote(str(root / name.lower()))}" for name in splits)
-    return Problem("data", found, " && ".join(moves))
 
 
 def _one_class(root: Path, only: str) -> Problem:

@@ -52,8 +52,8 @@ class Version:
         dates, lengths = (self.modified, other.modified), (self.length, other.length)
         if None not in dates and None not in lengths:
             return dates[0] == dates[1] and lengths[0] == lengths[1]
-        known = [pair for pair in ((self.etag, other.etag), dates, lengths) if None not in pair]
-        return False if any(one != two for one, two in known) else None
+        pairs = [pair for pair in ((self.etag, other.etag), dates, lengths) if None not in pair]
+        return False if any(one != two for one, two in pairs) else None
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,15 @@ def ask(address: str, known: Version) -> Version:
 def _try(address: str, part: Path, say: Say) -> Version | _Failure:
     try:
         with urllib.request.urlopen(_request(address), timeout=_TIMEOUT_S) as answer, part.open("wb") as file:
-            found = _version(answer.headers)
-            _copy(answer, file, f"of {_mib(found.length)}{without_secrets(address)}", say)
+            version = _version(answer.headers)
+            length = int(version.length) if version.length and version.length.isdigit() else 0
+            of_all = f"{length // 2**20} MiB of " if length else ""
+            _copy(answer, file, f"of {of_all}{without_secrets(address)}", say)
     except (http.client.HTTPException, OSError, ValueError) as error:
         return _failure(error)
-    if found.length and found.length.isdigit() and part.stat().st_size < int(found.length):
-        return _Failure(f"{part.stat().st_size} of {found.length} bytes came")
-    return found
+    if (size := part.stat().st_size) < length:
+        return _Failure(f"{size} of {version.length} bytes came")
+    return version
 
 
 def _copy(answer: IO[bytes], file: IO[bytes], of_what: str, say: Say) -> None:
@@ -113,10 +115,6 @@ def _copy(answer: IO[bytes], file: IO[bytes], of_what: str, say: Say) -> None:
         if time.monotonic() >= due:
             due = time.monotonic() + _SAY_EVERY_S
             say(f"{done // 2**20} MiB {of_what}")
-
-
-def _mib(length: str | None) -> str:
-    return f"{int(length) // 2**20} MiB of " if length and length.isdigit() else ""
 
 
 def _version(headers: Any) -> Version:
@@ -155,22 +153,19 @@ def _request(address: str, headers: dict[str, str] | None = None) -> urllib.requ
     """
     parts = urllib.parse.urlsplit(whole(address))
     bare = urllib.parse.urlsplit(without_secrets(address))
-    made = urllib.request.Request(
-        urllib.parse.urlunsplit((bare.scheme, bare.netloc, parts.path, parts.query, "")),
-        headers={"User-Agent": "yoloscale", **(headers or {})},
-    )
-    login = (
-        (urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or "")) if parts.username else None
-    )
+    place = urllib.parse.urlunsplit((bare.scheme, bare.netloc, parts.path, parts.query, ""))
+    request = urllib.request.Request(place, headers={"User-Agent": "yoloscale", **(headers or {})})
+    user, password = (urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
+    login = (user, password) if user else None
     if login := login or (None if parts.query else _from_netrc(parts.hostname or "")):
         words = base64.b64encode(":".join(login).encode()).decode()
-        made.add_unredirected_header("Authorization", f"Basic {words}")
-    return made
+        request.add_unredirected_header("Authorization", f"Basic {words}")
+    return request
 
 
 def _from_netrc(host: str) -> tuple[str, str] | None:
     try:
-        found = netrc.netrc().hosts.get(host)
+        login = netrc.netrc().hosts.get(host)
     except (OSError, netrc.NetrcParseError):  # none, or one that others may read
         return None
-    return None if found is None else (found[0], found[2] or "")
+    return None if login is None else (login[0], login[2] or "")

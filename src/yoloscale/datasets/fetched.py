@@ -7,7 +7,7 @@ import hashlib
 import json
 import shlex
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from yoloscale.config.addresses import without_secrets
@@ -18,18 +18,9 @@ from yoloscale.system.remarks import Say
 _RECORD = ".fetched.json"
 
 
-@dataclass(frozen=True)
-class _Record:
-    """When a folder was fetched, and what the server said of the file then."""
-
-    time_s: float
-    version: Version
-
-
 def record(folder: Path, version: Version) -> None:
     """Put down in a folder what it was fetched from. Raises OSError."""
-    content = {"time": time.time(), **asdict(version)}
-    write_whole(folder / _RECORD, json.dumps(content))
+    write_whole(folder / _RECORD, json.dumps({"time": time.time(), **asdict(version)}))
 
 
 def newest(base: Path) -> Path:
@@ -39,7 +30,7 @@ def newest(base: Path) -> Path:
 
 def date(folder: Path) -> str:
     """When a folder was fetched, for people."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(_read(folder).time_s))
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(_read(folder)[0]))
 
 
 def choose(base: Path, address: str, say: Say) -> Path:
@@ -47,18 +38,18 @@ def choose(base: Path, address: str, say: Say) -> Path:
     folders = _folders(base)
     if not folders:
         return base
-    known, named = _read(folders[0]), without_secrets(address)
+    named, (_, version) = without_secrets(address), _read(folders[0])
     try:
-        now = ask(address, known.version)
+        now = ask(address, version)
     except DownloadError as error:
         why = str(error)
     else:
-        if same := next((folder for folder in folders if _read(folder).version.is_same(now)), None):
+        if same := next((folder for folder in folders if _read(folder)[1].is_same(now)), None):
             if same != folders[0]:
                 with contextlib.suppress(OSError):  # a cache that others write
                     record(same, now)  # it is the newest again
             return same
-        if known.version.is_same(now) is False:
+        if version.is_same(now) is False:
             say(f"{named} has changed since it was fetched ({date(folders[0])}): another one is fetched")
             digest = hashlib.sha256(repr(now).encode()).hexdigest()[:8]
             return base.with_name(f"{base.name}-{digest}")
@@ -71,15 +62,14 @@ def choose(base: Path, address: str, say: Say) -> Path:
 
 
 def _folders(base: Path) -> list[Path]:
-    """What was fetched from an address, the newest first."""
-    found = [folder for folder in (base, *base.parent.glob(f"{base.name}-*")) if folder.is_dir()]
-    return sorted(found, key=lambda folder: _read(folder).time_s, reverse=True)
+    folders = [folder for folder in (base, *base.parent.glob(f"{base.name}-*")) if folder.is_dir()]
+    return sorted(folders, key=lambda folder: _read(folder)[0], reverse=True)
 
 
-def _read(folder: Path) -> _Record:
-    """The record; of a folder that an earlier version fetched only its time is known."""
+def _read(folder: Path) -> tuple[float, Version]:
+    """When a folder was fetched, and what the server said of the file; of one of an earlier version only the time."""
     try:
         content = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        return _Record(float(content.pop("time")), Version(**content))
+        return float(content.pop("time")), Version(**content)
     except (OSError, ValueError, KeyError, TypeError):
-        return _Record(folder.stat().st_mtime, Version())
+        return folder.stat().st_mtime, Version()

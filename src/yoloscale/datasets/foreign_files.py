@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
-from yoloscale.datasets.check.images import IMAGE_SUFFIXES, list_images
+from yoloscale.datasets.check.images import list_images
 from yoloscale.datasets.check.names import lines_of_file
-from yoloscale.datasets.image_lists import is_image, lines_of
+from yoloscale.datasets.file_kinds import is_image
+from yoloscale.datasets.image_lists import lines_of
 from yoloscale.datasets.places import find_tail, parts_of
 from yoloscale.errors import Problem
 
@@ -23,21 +26,21 @@ def problem_of_file(file: Path) -> Problem:
     """Why a file that is there is no dataset YAML, and what to write."""
     if file.name.lower().endswith((".yaml.txt", ".yml.txt")):
         named = file.with_suffix("")
-        told = _existing(named) or _command("mv", "-n", file, named)
+        told = _existing(named) or shlex.join(["mv", "-n", str(file), str(named)])
         return Problem("data", f"{file} is a YAML with .txt behind its name", told)
-    if is_image(file.name, IMAGE_SUFFIXES):
+    if is_image(file.name):
         return Problem("data", f"{file} is an image", _UNTOLD)
     if file.suffix == ".pt":
         return Problem("data", f"{file} holds weights", f"write model={file}, and data= with a dataset YAML")
-    text = _text(file)
+    text = ""  # of what cannot be read, what is in it is not told
+    with contextlib.suppress(OSError), file.open(encoding="utf-8", errors="ignore") as opened:
+        text = opened.read(2**20)
     settings = {found[1]: found[2] for line in text.splitlines() if (found := _DARKNET.match(line))}
     if "train" in settings and ("names" in settings or "classes" in settings):
-        return Problem(
-            "data", f"{file} is a data file of Darknet", _write(file.with_suffix(".yaml"), _of_darknet(file, settings))
-        )
+        instead = _write(file.with_suffix(".yaml"), _of_darknet(file, settings))
+        return Problem("data", f"{file} is a data file of Darknet", instead)
     if _lists_images(file):
-        given = {"train": str(file.absolute()), "val": str(file.absolute())}
-        content: dict[str, object] = {**given, "names": _names_beside(file.parent)}
+        content = {"train": str(file.absolute()), "val": str(file.absolute()), "names": _names_beside(file.parent)}
         told = _write(file.parent / "data.yaml", content, "; with a list of its own for val")
         return Problem("data", f"{file} is a list of images", told)
     if file.suffix == ".json" and '"annotations"' in text:
@@ -52,8 +55,8 @@ def problem_of_file(file: Path) -> Problem:
 def problem_of_folder(folder: Path) -> Problem:
     """Why a folder without a dataset YAML is no dataset yet, and what to write."""
     if any((folder / name).is_dir() and list_images([folder / name]) for name in ("images", "train", "val")):
-        told = _write(folder / "data.yaml", {**_splits_of(folder), "names": _names_beside(folder)})
-        return Problem("data", f"the folder {folder} holds no dataset YAML", told)
+        instead = _write(folder / "data.yaml", {**_splits_of(folder), "names": _names_beside(folder)})
+        return Problem("data", f"the folder {folder} holds no dataset YAML", instead)
     return Problem("data", f"the folder {folder} holds no dataset YAML", "write the path of the dataset YAML")
 
 
@@ -68,8 +71,8 @@ def _of_darknet(file: Path, settings: dict[str, str]) -> dict[str, object]:
     train = str(place(settings["train"]))
     evaluated = settings.get("valid") or settings.get("val")
     count = settings.get("classes", "")
-    known = {"names": names} if names else {"nc": int(count)} if count.isdigit() else {"names": ["name of class 0"]}
-    return {"train": train, "val": str(place(evaluated)) if evaluated else train, **known}
+    classes = {"names": names} if names else {"nc": int(count)} if count.isdigit() else {"names": ["name of class 0"]}
+    return {"train": train, "val": str(place(evaluated)) if evaluated else train, **classes}
 
 
 def _splits_of(folder: Path) -> dict[str, str]:
@@ -82,23 +85,15 @@ def _splits_of(folder: Path) -> dict[str, str]:
 
 
 def _names_beside(folder: Path) -> list[str]:
-    found = (lines_of_file(folder / name) for name in _NAMES_FILES if (folder / name).is_file())
-    return next((names for names in found if names), ["name of class 0", "name of class 1"])
+    lists = (lines_of_file(folder / name) for name in _NAMES_FILES if (folder / name).is_file())
+    return next((names for names in lists if names), ["name of class 0", "name of class 1"])
 
 
 def _lists_images(file: Path) -> bool:
     try:
-        return file.suffix == ".txt" and any(is_image(line.image, IMAGE_SUFFIXES) for line in lines_of(file))
+        return file.suffix == ".txt" and any(is_image(line.image) for line in lines_of(file))
     except (OSError, UnicodeDecodeError):
         return False
-
-
-def _text(file: Path) -> str:
-    try:
-        with file.open(encoding="utf-8", errors="ignore") as opened:
-            return opened.read(2**20)
-    except OSError:
-        return ""  # what is in it is not told then
 
 
 def _existing(target: Path) -> str:
@@ -106,15 +101,9 @@ def _existing(target: Path) -> str:
     return f"write data={shlex.quote(str(target))}" if target.exists() else ""
 
 
-def _write(target: Path, content: dict[str, object], more: str = "") -> str:
+def _write(target: Path, content: Mapping[str, object], more: str = "") -> str:
     """A shell command that writes a YAML, with `more` behind it; the YAML's path if it is there."""
-    if told := _existing(target):
-        return told
-    names = content.get("names")
-    text = yaml.safe_dump(content, default_flow_style=None, sort_keys=False, allow_unicode=True, width=2**20)
-    assert names is None or isinstance(names, list)
+    if instead := _existing(target):
+        return instead
+    text = yaml.safe_dump(dict(content), default_flow_style=None, sort_keys=False, allow_unicode=True, width=2**20)
     return f"printf '%s\\n' {' '.join(map(shlex.quote, text.splitlines()))} > {shlex.quote(str(target))}{more}"
-
-
-def _command(*words: object) -> str:
-    return shlex.join(str(word) for word in words)

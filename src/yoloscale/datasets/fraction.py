@@ -61,7 +61,7 @@ def remark(source: Path, task: Task, split: str, fraction: Any, report: DatasetR
 
 def _classes_of(images: Sequence[str], enough: int) -> set[int]:
     """Classes in the label files of these images; reads on until there are so many."""
-    found = set[int]()
+    classes = set[int]()
     for image in images:
         try:
             text = Path(check_images.companion(image, "labels", ".txt")).read_text(encoding="utf-8-sig")
@@ -69,9 +69,9 @@ def _classes_of(images: Sequence[str], enough: int) -> set[int]:
             continue  # the check has counted it
         for line in text.splitlines():
             try:
-                found.add(int(float(line.split()[0])))
+                classes.add(int(float(line.split()[0])))
             except (ValueError, IndexError, OverflowError):
                 continue
-        if len(found) >= enough:
+        if len(classes) >= enough:
             break
-    return found
+    return classes

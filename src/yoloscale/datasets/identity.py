@@ -9,7 +9,7 @@ starts, of the files as they are.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,26 +31,23 @@ def digest(
     whole = sha256(repr(about).encode())
     for split, images in sorted(splits.items()):
         whole.update(f"{split}\0{len(images)}\0".encode())
-        for entry in sorted(_entries(images, label_of, say)):
+        common = os.path.commonpath([os.path.dirname(os.path.abspath(image)) for image in images]) if images else ""  # noqa: PTH100, PTH120
+
+        def entries_of(chunk: Sequence[str], common: str = common) -> list[bytes]:
+            return [_entry(os.path.relpath(image, common), image, label_of(image)) for image in chunk]
+
+        parts = in_threads(entries_of, images, "images in the fingerprint", say)
+        for entry in sorted(entry for part in parts for entry in part):
             whole.update(entry)
     return whole.hexdigest()[:32]
 
 
-def _entries(images: Sequence[str], label_of: Callable[[str], str | None], say: Say) -> Iterable[bytes]:
-    common = os.path.commonpath([os.path.dirname(os.path.abspath(image)) for image in images]) if images else ""  # noqa: PTH100, PTH120
-
-    def entries_of(chunk: Sequence[str]) -> list[bytes]:
-        return [_entry(os.path.relpath(image, common), image, label_of(image)) for image in chunk]
-
-    return (entry for part in in_threads(entries_of, images, "images in the fingerprint", say) for entry in part)
-
-
 def _entry(name: str, image: str, label: str | None) -> bytes:
-    made = sha256(os.fsencode(name))
-    made.update(b"\0\0" if image.lower().endswith(_REWRITTEN) else f"\0{_size(image)}\0".encode())
+    entry = sha256(os.fsencode(name))
+    entry.update(b"\0\0" if image.lower().endswith(_REWRITTEN) else f"\0{_size(image)}\0".encode())
     if label is not None:
-        made.update(_content(label) if label.endswith(_TEXT) else str(_size(label)).encode())
-    return made.digest()
+        entry.update(_content(label) if label.endswith(_TEXT) else str(_size(label)).encode())
+    return entry.digest()
 
 
 def _size(file: str) -> int:

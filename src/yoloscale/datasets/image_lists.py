@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from yoloscale.datasets.file_kinds import other_file, read_head
+from yoloscale.datasets.file_kinds import is_image, other_file, read_head
 from yoloscale.datasets.places import WINDOWS, find_tail, parts_of, shown
 from yoloscale.errors import Problem
 
@@ -31,35 +31,29 @@ class Line(NamedTuple):
 
 def lines_of(file: Path) -> list[Line]:
     """The lines of a list. Raises OSError, and UnicodeDecodeError where it is not UTF-8."""
-    written = file.read_text(encoding="utf-8-sig").splitlines()
+    written = {n: line for n, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1) if line.strip()}
+    if written:  # Ultralytics strips the text, not its lines
+        first, last = min(written), max(written)
+        written[first] = written[first].lstrip()
+        written[last] = written[last].rstrip()
     parent = f"{file.parent}{os.sep}"
     return [
         Line(number, line, line.replace("./", parent, 1) if line.startswith("./") else line)
-        for number, line in enumerate(_stripped(written), start=1)
-        if line.strip()
+        for number, line in written.items()
     ]
 
 
-def _stripped(lines: list[str]) -> list[str]:
-    """Ultralytics strips the text, not its lines: the first and the last that are not empty lose their outer blanks."""
-    filled = [index for index, line in enumerate(lines) if line.strip()]
-    if filled:
-        lines[filled[0]] = lines[filled[0]].lstrip()
-        lines[filled[-1]] = lines[filled[-1]].rstrip()
-    return lines
-
-
-def problem_of_list(key: str, file: Path, suffixes: Iterable[str], bases: Sequence[Path]) -> Problem | None:
+def problem_of_list(key: str, file: Path, bases: Sequence[Path]) -> Problem | None:
     """Why no line of a list can be used; None if at least one can. `bases`: folders where images may be instead."""
     try:
         lines = lines_of(file)
     except UnicodeDecodeError as error:
-        return _no_text(key, file, error, suffixes)
+        return _no_text(key, file, error)
     except OSError as error:
         return Problem(key, f"{file} cannot be read ({error.strerror})", "write the path of a folder or a list")
     if not lines:
         return Problem(key, f"{file}: is empty", "write one path of an image a line")
-    images = [line for line in lines if is_image(line.image, suffixes)]
+    images = [line for line in lines if is_image(line.image)]
     if not images:
         other = other_file(file, read_head(file))
         return Problem(key, f"{file}: {other.what}", other.cure) if other else _no_image(key, file, lines[0])
@@ -68,23 +62,18 @@ def problem_of_list(key: str, file: Path, suffixes: Iterable[str], bases: Sequen
     return _labels_missed(key, file, images)
 
 
-def is_image(name: str, suffixes: Iterable[str]) -> bool:
-    """Whether Ultralytics takes a line for an image."""
-    return name.rpartition(".")[2].lower() in suffixes
-
-
-def remark_on_lines(file: Path, suffixes: Iterable[str]) -> str | None:
+def remark_on_lines(file: Path) -> str | None:
     """What is left out of a list that has images too."""
     try:
         lines = lines_of(file)
     except (OSError, UnicodeDecodeError):
         return None  # a problem, told as such
-    others = [line for line in lines if not is_image(line.image, suffixes)]
+    others = [line for line in lines if not is_image(line.image)]
     if not others or len(others) == len(lines):
         return None
     first = others[0]
     count = "1 line is" if len(others) == 1 else f"{len(others)} lines are"
-    why = "blanks behind the path" if is_image(first.written.rstrip(), suffixes) else "no suffix of an image at its end"
+    why = "blanks behind the path" if is_image(first.written.rstrip()) else "no suffix of an image at its end"
     return f"{file}:{first.number}: {_short(first.written)} has {why}; {count} left out of {len(lines)}"
 
 
@@ -93,9 +82,9 @@ def places_of(files: Iterable[Path]) -> dict[str, str]:
     return {line.image: f"{file}:{line.number}" for file in files if file.is_file() for line in lines_of(file)}
 
 
-def _no_text(key: str, file: Path, error: UnicodeDecodeError, suffixes: Iterable[str]) -> Problem:
+def _no_text(key: str, file: Path, error: UnicodeDecodeError) -> Problem:
     start = file.read_bytes()[:4]
-    if is_image(file.name, suffixes):
+    if is_image(file.name):
         return Problem(key, f"{file} is an image, not a list of images", "write its folder, or a .txt file of paths")
     if start.startswith(b"PK\x03\x04"):
         return Problem(key, f"{file} is a zip archive", "unpack it and write the folder of its images")
@@ -137,7 +126,7 @@ def _nowhere(key: str, file: Path, images: list[Line], bases: Sequence[Path]) ->
     slashes = r"s#[\\/]\+#/#g; " if "\\" in first.written else ""
     written = re.sub(r"[\\/]+", "/", first.written) if slashes else first.written
     kept = re.search(r"/+(?:\./+)*".join(map(re.escape, parts[skipped:])) + "$", written)
-    old = _regular(written[: kept.start()] if kept else "")
+    old = re.sub(r"([.*\[\]^$#\\])", r"\\\1", written[: kept.start()] if kept else "")  # as a pattern of sed, between #
     command = f"sed -i {shlex.quote(f'{slashes}s#^{old}#{_replacement(prefix)}#')} {shlex.quote(str(file))}"
     return Problem(key, found, f"write {prefix}{'/'.join(parts[skipped:])}, and so on: {command}")
 
@@ -151,17 +140,11 @@ def _labels_missed(key: str, file: Path, images: list[Line]) -> Problem | None:
             return None
         if inside.exists():
             prefix = "./" if (file.parent / line.image).exists() else f"{Path.cwd()}/"
-            found = (
-                f"{file}:{line.number}: {line.image} begins with images/, so that {inside} is not taken for its label"
-            )
+            why = f"begins with images/, so that {inside} is not taken for its label"
+            found = f"{file}:{line.number}: {line.image} {why}"
             command = f"sed -i {shlex.quote(f's#^images/#{_replacement(prefix)}images/#')} {shlex.quote(str(file))}"
             return Problem(key, found, f"write {prefix}{line.image}, and so on: {command}")
     return None
-
-
-def _regular(text: str) -> str:
-    """A text as sed's pattern, between #."""
-    return re.sub(r"([.*\[\]^$#\\])", r"\\\1", text)
 
 
 def _replacement(text: str) -> str:

@@ -79,9 +79,9 @@ def explain(
     head = text.encode(errors="surrogateescape")[:HEAD_BYTES]
     if head and (other := other_file(file, head)):
         return Cause(other.what, other.cure)
-    rows = tuple(tuple(words) for each in text.splitlines() if (words := each.split()))
-    lines = text.splitlines()
-    row = tuple(lines[line - 1].split()) if 0 < line <= len(lines) else (rows[0] if rows else ())
+    lines = [tuple(each.split()) for each in text.splitlines()]
+    rows = tuple(filter(None, lines))
+    row = lines[line - 1] if 0 < line <= len(lines) else (rows[0] if rows else ())
     if not row:  # the file has changed meanwhile
         return Cause(corrupt, f"write lines of {wanted(setting)}")
     case = _Case(file, rows, row, bool(rows) and row == rows[0], corrupt, setting, shape)
@@ -125,11 +125,10 @@ def wanted(setting: Setting) -> str:
 
 
 def _markup(case: _Case) -> Cause | None:
-    start = "".join(case.rows[0])[:1] if case.rows else ""
-    if start in ("{", "[", "<"):
-        kind = "XML" if start == "<" else "JSON"
-        return Cause(f"holds {kind}, not a line for each object", "export the labels again, in the format YOLO")
-    return None
+    kind = {"{": "JSON", "[": "JSON", "<": "XML"}.get(case.rows[0][0][:1]) if case.rows else None
+    if kind is None:
+        return None
+    return Cause(f"holds {kind}, not a line for each object", "export the labels again, in the format YOLO")
 
 
 def _commas(case: _Case) -> Cause | None:
@@ -205,13 +204,11 @@ def _keypoints(case: _Case) -> Cause | None:
         return None
     shape = f"[{extra // dimensions}, {dimensions}]"
     holds = f"has a box and {extra // dimensions} keypoints of x, y{' and visibility' if dimensions == 3 else ''}"
+    line = f"kpt_shape: {shape} in {setting.yaml}"
     if pose:
-        said = f"kpt_shape is [{setting.rules.keypoints}, {setting.rules.dimensions}]"
-        return Cause(f"{case.corrupt}: {holds}; {said}", f"write kpt_shape: {shape} in {setting.yaml}")
-    cure = (
-        f"take a pose model (model=yolo26n-pose); with kpt_shape: {shape} in {setting.yaml} others train on the boxes"
-    )
-    return Cause(holds, cure)
+        key = f"kpt_shape is [{setting.rules.keypoints}, {setting.rules.dimensions}]"
+        return Cause(f"{case.corrupt}: {holds}; {key}", f"write {line}")
+    return Cause(holds, f"take a pose model (model=yolo26n-pose); with {line} others train on the boxes")
 
 
 def _more_columns(case: _Case) -> Cause | None:
@@ -220,19 +217,14 @@ def _more_columns(case: _Case) -> Cause | None:
     widths = {len(row) for row in rows}
     if widths not in ({6}, {7}):
         return None
-    last = [row[-1] for row in rows]
-    whole = all(value % 1 == 0 for value in last)
+    sixth, last = [row[5] for row in rows], [row[-1] for row in rows]
+    number, extra = r"[0-9]+(\.0*)?", f"{_BLANKS}{_WORD}"
     if widths == {7}:
-        if not all(0 <= value <= 1 for row in rows for value in row[1:5]):
+        if not all(_are_shares(row[1:5]) for row in rows):
             return None
-        number = r"[0-9]+(\.0*)?"
-        if whole and max(last) > 1 and all(0 <= row[5] <= 1 for row in rows):
+        if _are_indices(last) and _are_shares(sixth):
             what, extra = "a confidence and a track", f"{_BLANKS}{_WORD}{_BLANKS}{number}"
-        elif (
-            all(0 <= value <= 1 for value in last)
-            and all(row[5] % 1 == 0 for row in rows)
-            and max(row[5] for row in rows) > 1
-        ):
+        elif _are_indices(sixth) and _are_shares(last):
             what, extra = "a track and a confidence", f"{_BLANKS}{number}{_BLANKS}{_WORD}"
         else:
             return None
@@ -240,15 +232,23 @@ def _more_columns(case: _Case) -> Cause | None:
     elif case.setting.task.label_kind is LabelKind.corners:
         found = f"{case.corrupt}: a box and, perhaps, its angle"
         return Cause(found, "write the four corners: class x1 y1 x2 y2 x3 y3 x4 y4, relative to the image")
-    elif all(0 <= value <= 1 for value in last) and not whole:
-        what, extra = "column 6 looks like a confidence (save_conf=true writes one)", f"{_BLANKS}{_WORD}"
-    elif whole:
-        what, extra = "column 6 looks like a track or a flag", f"{_BLANKS}{_WORD}"
+    elif all(value % 1 == 0 for value in last):
+        what = "column 6 looks like a track or a flag"
+    elif _are_shares(last):
+        what = "column 6 looks like a confidence (save_conf=true writes one)"
     else:
         return None
     script = rf"s/^[[:space:]]*({_WORD}({_BLANKS}{_WORD}){{4}}){extra}[[:space:]]*$/\1/"
     cure = f"take it out: {case.sed(script)}"
     return Cause(f"{case.corrupt}: {what}" if widths == {6} else what, cure)
+
+
+def _are_shares(values: Sequence[float]) -> bool:
+    return all(0 <= value <= 1 for value in values)
+
+
+def _are_indices(values: Sequence[float]) -> bool:
+    return all(value % 1 == 0 for value in values) and max(values) > 1
 
 
 def _class_last(case: _Case) -> Cause | None:
@@ -274,7 +274,7 @@ def _columns(case: _Case) -> Cause | None:
     count = len(case.values)
     if not case.values or ("columns" not in case.corrupt and "odd number" not in case.corrupt):
         return None
-    if count == 4 and all(0 <= value <= 1 for value in case.values):
+    if count == 4 and _are_shares(case.values):
         return Cause(f"{case.corrupt}: the class seems to be missing", f"write it first: {_LINE}")
     return Cause(f"{case.corrupt} ({count} in this line)", f"write {wanted(case.setting)}")
 
@@ -287,21 +287,17 @@ def _no_such_class(case: _Case) -> Cause | None:
 
 
 def _pixels(case: _Case) -> Cause | None:
-    """Coordinates in pixels or per cent."""
     values = case.values[1:]
     if "not relative" not in case.corrupt or not values or max(values) <= _NEAR:
         return None
     height, width = case.shape()
     if max(value for row in case.all_numbers() for value in row[1:]) <= _PERCENT < min(height, width):
-        return Cause(
-            f"{case.corrupt}: per cent, or pixels", "divide by 100 (per cent), or by width and height of the image"
-        )
-    rule = "divide x and width by the width of the image, y and height by its height"
+        rule = "divide by 100 (per cent), or by width and height of the image"
+        return Cause(f"{case.corrupt}: per cent, or pixels", rule)
+    rule = "divide x and width by the width of the image{}, y and height by its height{}"
     if not width:
-        return Cause(f"{case.corrupt}: pixels", rule)
-    rule = rule.replace("width of the image", f"width of the image ({width})").replace(
-        "its height", f"its height ({height})"
-    )
+        return Cause(f"{case.corrupt}: pixels", rule.format("", ""))
+    rule = rule.format(f" ({width})", f" ({height})")
     readings = "" if len(values) != 4 else _readings(case.row[0], values, (height, width))
     return Cause(f"{case.corrupt}: pixels of an image of {width} x {height}", rule + readings)
 

@@ -42,16 +42,6 @@ class _Image:
 
 
 @dataclass(frozen=True)
-class _Record:
-    """A line for an image."""
-
-    file: Path
-    line: int
-    index: int  # among the images, from 1
-    content: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Ndjson:
     """What an NDJSON file says."""
 
@@ -71,15 +61,15 @@ def read(file: Path) -> Ndjson:
         raise _wrong(
             file, 1, "is an image; the first line describes the dataset", 'write {"type": "dataset", …} before'
         )
-    said = str(header.get("task", "detect"))
-    if said not in {task.value for task in Task}:
-        raise _wrong(file, 1, f"has the task {said!r}", f"write one of {', '.join(task.value for task in Task)}")
-    task = Task(said)
+    word = str(header.get("task", "detect"))
+    if word not in Task.__members__:
+        raise _wrong(file, 1, f"has the task {word!r}", f"write one of {', '.join(Task.__members__)}")
+    task = Task[word]
     if task.label_kind is LabelKind.folders:
         return _classes(file, header, records)
     evaluated, remark = _split_off_val(file, records)
     images = [
-        _image(_Record(file, number, index, record), header, task, evaluated=index - 1 in evaluated)
+        _image(file, header, record, line=number, index=index, task=task, drawn=index - 1 in evaluated)
         for index, (number, record) in enumerate(records, 1)
     ]
     content = _description(file, header, [record for _, record in records], task)
@@ -93,18 +83,15 @@ def write(dataset: Ndjson, folder: Path, say: Say) -> None:
     Raises ConfigError if an image cannot be had; then the others stay.
     """
     for image in dataset.images:
-        (folder / image.target).parent.mkdir(parents=True, exist_ok=True)
-        if image.depth:
-            (folder / image.depth[1]).parent.mkdir(parents=True, exist_ok=True)
+        files = [image.target, *([image.depth[1]] if image.depth else []), *([image.label[0]] if image.label else [])]
+        for parent in {(folder / file).parent for file in files}:
+            parent.mkdir(parents=True, exist_ok=True)
         if image.label:
-            (folder / image.label[0]).parent.mkdir(parents=True, exist_ok=True)
             (folder / image.label[0]).write_text(image.label[1], encoding="utf-8")
-    failed, done = [], 0
+    failed = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        for image, reason in zip(
-            dataset.images, pool.map(lambda each: _fetch(each, folder), dataset.images), strict=True
-        ):
-            done += 1
+        reasons = pool.map(lambda image: _fetch(image, folder), dataset.images)
+        for done, (image, reason) in enumerate(zip(dataset.images, reasons, strict=True), start=1):
             if reason:
                 failed.append(f"line {image.line}: {reason}")
             if done % 1000 == 0:
@@ -147,36 +134,36 @@ def _split_off_val(file: Path, records: list[tuple[int, dict[str, Any]]]) -> tup
         raise _wrong(file, 1, f"has {len(train)} images in train and none in val", "give images both splits")
     random.Random(0).shuffle(train)
     chosen = train[: max(1, len(train) // 10)]
-    said = f"{file.name} has no split val: {len(chosen)} of {len(train)} images of train are evaluated instead"
-    return set(chosen), said
+    remark = f"{file.name} has no split val: {len(chosen)} of {len(train)} images of train are evaluated instead"
+    return set(chosen), remark
 
 
-def _image(given: _Record, header: Mapping[str, Any], task: Task, *, evaluated: bool) -> _Image:
-    """What a record makes; `evaluated`: it was drawn from train for val."""
-    file, number, record = given.file, given.line, given.content
-    split_of_file, name = _place(file, number, record)
-    split = "val" if evaluated else split_of_file
-    target = _target(record, name, given.index)
+def _image(
+    file: Path, header: Mapping[str, Any], record: Mapping[str, Any], *, line: int, index: int, task: Task, drawn: bool
+) -> _Image:
+    """What a record makes; `index` counts images from 1, `drawn`: from train for val."""
+    split_of_file, name = _place(file, line, record)
+    split = "val" if drawn else split_of_file
+    target = _target(record, name, index)
     stem = target.rpartition(".")[0]
     source: str | Path = str(record.get("url") or "")
     if header.get("path") and task.label_kind is not LabelKind.depth:
         source = (file.parent / str(header["path"]) / "images" / split_of_file / name).resolve()
         if name != Path(name).name:
-            raise _wrong(file, number, f"names {name!r}", "write the name of the file alone: path: has its folder")
+            raise _wrong(file, line, f"names {name!r}", "write the name of the file alone: path: has its folder")
     elif not source:
         instead = 'add its address, "url": "https://…", or "path" to the first line (PATH/images/SPLIT/FILE)'
-        raise _wrong(file, number, f"has no url for {name}", instead)
+        raise _wrong(file, line, f"has no url for {name}", instead)
     if task.label_kind is LabelKind.depth:
         depth = record.get("depth")
         if not isinstance(depth, dict) or not depth.get("url"):
-            raise _wrong(file, number, "has no depth map", 'add "depth": {"url": "https://…"}')
-        return _Image(
-            number, split, source, f"images/{split}/{target}", None, (depth["url"], f"depth/{split}/{stem}.png")
-        )
+            raise _wrong(file, line, "has no depth map", 'add "depth": {"url": "https://…"}')
+        depth_map = depth["url"], f"depth/{split}/{stem}.png"
+        return _Image(line, split, source, f"images/{split}/{target}", None, depth_map)
     first: list[list[Any]] = next(iter((record.get("annotations") or {}).values()), [])
     rows = [" ".join(map(str, row)) for row in first]
     label = (f"labels/{split}/{stem}.txt", "".join(f"{row}\n" for row in rows))
-    return _Image(number, split, source, f"images/{split}/{target}", label)
+    return _Image(line, split, source, f"images/{split}/{target}", label)
 
 
 def _place(file: Path, number: int, record: Mapping[str, Any]) -> tuple[str, str]:
@@ -228,12 +215,10 @@ def _classes(file: Path, header: Mapping[str, Any], records: list[tuple[int, dic
     labelled = [(number, r) for number, r in records if (r.get("annotations") or {}).get("classification")]
     if not labelled:
         raise _wrong(file, 2, "and all others have no class", 'label them: "annotations": {"classification": [0]}')
-    kinds = {}
-    for number, record in labelled:
-        kind = record["annotations"]["classification"][0]
+    kinds = {number: record["annotations"]["classification"][0] for number, record in labelled}
+    for number, kind in kinds.items():
         if not isinstance(kind, int):
             raise _wrong(file, number, f"has the class {kind!r}", "write its number in class_names")
-        kinds[number] = kind
     folders = {kind: f"{index:06d}" for index, kind in enumerate(sorted(set(kinds.values())))}
     names = {int(key): value for key, value in (header.get("class_names") or {}).items()}
     images = []
@@ -251,8 +236,8 @@ def _classes(file: Path, header: Mapping[str, Any], records: list[tuple[int, dic
 
 def _fetch(image: _Image, folder: Path) -> str:
     """Bring an image, and its depth map, into the folder; why that failed, empty if it did not."""
-    wanted = [(image.source, image.target), *([image.depth] if image.depth else [])]
-    for source, name in wanted:
+    files = [(image.source, image.target), *([image.depth] if image.depth else [])]
+    for source, name in files:
         target = folder / name
         if target.exists():
             continue

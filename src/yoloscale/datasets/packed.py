@@ -20,7 +20,7 @@ from yoloscale.config.node_paths import variables_in
 from yoloscale.config.schema import LabelKind, Task
 from yoloscale.datasets import fetched, ndjson
 from yoloscale.datasets.download import DownloadError, Version, download
-from yoloscale.datasets.file_kinds import other_file, read_head
+from yoloscale.datasets.file_kinds import COPY_AGAIN, other_file, read_head
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.files import sha256_of
 from yoloscale.system.locks import build_once
@@ -28,7 +28,6 @@ from yoloscale.system.remarks import Say
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".gz", ".xz", ".bz2")
 _OTHER_ARCHIVES = (".7z", ".rar", ".zst")
-_AGAIN = "download or copy it again, and compare its size with that of the source"
 _OPENING = (
     "write the address with what opens it, also for a run that goes on, as it is kept nowhere (data='https://…?…', or "
     "https://USER:PASSWORD@…); or put user and password for the host into ~/.netrc, readable by you alone"
@@ -52,12 +51,12 @@ def kind_of(source: str) -> Kind | None:
     if source.startswith("ul://") or "platform.ultralytics.com/" in source:
         instead = "export it there as NDJSON, and write data=path/to/file.ndjson"
         raise ConfigError(Problem("data", f"{source!r} is a dataset of Ultralytics' platform", instead))
-    if not is_address(source) and ("://" in source or Path(source).expanduser().is_dir()):
-        if "://" in source:
-            instead = "copy it to a folder, and write the path of its dataset YAML"
-            raise ConfigError(Problem("data", f"{source!r} is an address that cannot be opened here", instead))
+    if "://" in source and not is_address(source):
+        instead = "copy it to a folder, and write the path of its dataset YAML"
+        raise ConfigError(Problem("data", f"{source!r} is an address that cannot be opened here", instead))
+    if not is_address(source) and Path(source).expanduser().is_dir():
         return None
-    name = (without_secrets(source) if is_address(source) else source).lower()
+    name = _named(source).lower()
     if name.endswith(".ndjson"):
         return Kind.ndjson
     if name.endswith(_ARCHIVES):
@@ -68,9 +67,8 @@ def kind_of(source: str) -> Kind | None:
         return None
     if name.endswith(_YAML):
         return Kind.yaml
-    instead = (
-        f"write one that ends in {', '.join((*_ARCHIVES[:4], '.ndjson', '.yaml'))}, or fetch it and write its path"
-    )
+    endings = ", ".join((*_ARCHIVES[:4], ".ndjson", ".yaml"))
+    instead = f"write one that ends in {endings}, or fetch it and write its path"
     raise ConfigError(Problem("data", f"{without_secrets(source)!r} does not say what it is", instead))
 
 
@@ -109,12 +107,13 @@ def outlook(source: str, cache: Path) -> str:
     if kind is None:
         return ""
     target = _target(source, cache)
-    if target.is_dir() and is_address(source):
-        told = f"{kind.value} before ({fetched.date(target)}): {target}; a start asks whether it has changed"
-        return f"{_named(source)} was {told}"
-    if target.is_dir():
-        return f"{_named(source)} was {kind.value} before: {target}"
-    return f"{_named(source)} would be {kind.value} into {target}"
+    if not target.is_dir():
+        return f"{_named(source)} would be {kind.value} into {target}"
+    if is_address(source):
+        said = f"before ({fetched.date(target)}): {target}; a start asks whether it has changed"
+    else:
+        said = f"before: {target}"
+    return f"{_named(source)} was {kind.value} {said}"
 
 
 def remark_on_change(source: str, cache: Path, opened: Path) -> str | None:
@@ -143,8 +142,8 @@ def _target(source: str, cache: Path) -> Path:
     try:
         status = path.stat()
     except FileNotFoundError:
-        made = sorted((cache / "opened").glob(f"{name}-*"), key=lambda folder: folder.stat().st_mtime)
-        return made[-1] if made else cache / "opened" / name
+        folders = sorted((cache / "opened").glob(f"{name}-*"), key=lambda folder: folder.stat().st_mtime)
+        return folders[-1] if folders else cache / "opened" / name
     return cache / "opened" / f"{name}-{_digest(f'{status.st_size} {status.st_mtime_ns}')}"
 
 
@@ -199,34 +198,33 @@ def _convert(file: Path, partial: Path, say: Say) -> None:
     waiting.rmdir()
 
 
-def _unpack(file: Path, named: str, partial: Path) -> None:
+def _unpack(packed: Path, named: str, partial: Path) -> None:
+    """Unpack an archive; dataset YAMLs in it lose their `path:`."""
     try:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:
+        if zipfile.is_zipfile(packed):
+            with zipfile.ZipFile(packed) as archive:
                 _refuse_too_large(sum(member.file_size for member in archive.infolist()), named, partial)
                 archive.extractall(partial)
-        elif tarfile.is_tarfile(file):
-            with tarfile.open(file) as archive_of_tar:
+        elif tarfile.is_tarfile(packed):
+            with tarfile.open(packed) as archive_of_tar:
                 _refuse_too_large(sum(member.size for member in archive_of_tar), named, partial)
                 archive_of_tar.extractall(partial, filter="data")
-                _read_to_end(archive_of_tar)
+                assert archive_of_tar.fileobj is not None
+                while archive_of_tar.fileobj.read(2**20):  # to the end: there is the checksum of what is compressed
+                    pass
         else:
-            raise ConfigError(Problem("data", f"{named} is cut short, or neither zip nor tar", _AGAIN))
+            raise ConfigError(Problem("data", f"{named} is cut short, or neither zip nor tar", COPY_AGAIN))
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as error:
         raise ConfigError(Problem("data", f"{named} cannot be unpacked: {error}", "unpack it yourself")) from error
     except (OSError, lzma.LZMAError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system: no room, for one
-        raise ConfigError(Problem("data", f"{named} is damaged: {error}", _AGAIN)) from error
-    for found in (path for suffix in _YAML for path in partial.rglob(f"*{suffix}")):
-        _free_of_path(found)
-
-
-def _read_to_end(archive: tarfile.TarFile) -> None:
-    """The checksum of a compressed stream lies behind the last member, and is compared when it is read."""
-    assert archive.fileobj is not None
-    while archive.fileobj.read(2**20):
-        pass
+        raise ConfigError(Problem("data", f"{named} is damaged: {error}", COPY_AGAIN)) from error
+    for file in (path for suffix in _YAML for path in partial.rglob(f"*{suffix}")):
+        text = file.read_text(encoding="utf-8", errors="surrogateescape")
+        if re.search(r"^train\s*:", text, re.MULTILINE):  # as Ultralytics: the data lies beside its YAML
+            text = re.sub(r"^path\s*:", "# path:", text, flags=re.MULTILINE)
+            file.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def _refuse_too_large(size: int, named: str, folder: Path) -> None:
@@ -236,46 +234,35 @@ def _refuse_too_large(size: int, named: str, folder: Path) -> None:
         raise ConfigError(Problem("data", found, "write another folder, paths.cache=…"))
 
 
-def _free_of_path(file: Path) -> None:
-    """Take `path:` out of a dataset YAML, as Ultralytics does with one from an archive: its data lies beside it."""
-    text = file.read_text(encoding="utf-8", errors="surrogateescape")
-    if re.search(r"^train\s*:", text, re.MULTILINE):
-        freed = re.sub(r"^path\s*:", "# path:", text, flags=re.MULTILINE)
-        file.write_text(freed, encoding="utf-8", errors="surrogateescape")
-
-
 def _inside(folder: Path, kind: Kind, task: Task) -> Path:
     """What of an opened source is the dataset."""
     if kind is Kind.ndjson:
-        is_classes = (folder / ".ndjson.yaml").is_file()
-        if is_classes != (task.label_kind is LabelKind.folders):
+        is_classes, is_wanted = (folder / ".ndjson.yaml").is_file(), task.label_kind is LabelKind.folders
+        if is_classes and not is_wanted:
             found = f"the dataset is one of classes, the model's task {task.value}"
-            instead = "write a classification model: model=yolo26n-cls"
-            if not is_classes:
-                found, instead = "the dataset is not one of classes", "write another model, as model=yolo26n"
-            raise ConfigError(Problem("model", found, instead))
+            raise ConfigError(Problem("model", found, "write a classification model: model=yolo26n-cls"))
+        if is_wanted and not is_classes:
+            instead = "write another model, as model=yolo26n"
+            raise ConfigError(Problem("model", "the dataset is not one of classes", instead))
         return folder if is_classes else folder / "data.yaml"
     return _top(folder) if task.label_kind is LabelKind.folders else _dataset_yaml(folder)
 
 
 def _top(folder: Path) -> Path:
-    """The only folder in a folder, or this one itself."""
     entries = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
 
 
 def _dataset_yaml(folder: Path) -> Path:
     """The YAML nearest to the top; of several the one that is called as its folder; without any the top folder."""
-    found = [path for suffix in _YAML for path in folder.rglob(f"*{suffix}") if "__MACOSX" not in path.parts]
-    depths = [len(path.parts) for path in found]
-    nearest = sorted(path for path, depth in zip(found, depths, strict=True) if depth == min(depths, default=0))
+    files = [path for suffix in _YAML for path in folder.rglob(f"*{suffix}") if "__MACOSX" not in path.parts]
+    depth = min((len(path.parts) for path in files), default=0)
+    nearest = sorted(path for path in files if len(path.parts) == depth)
     if len(nearest) > 1:
         nearest = [path for path in nearest if path.stem == path.parent.name] or nearest
     if len(nearest) == 1:
         return nearest[0]
     if not nearest:
         return _top(folder)
-    names = ", ".join(str(path.relative_to(folder)) for path in nearest)
-    raise ConfigError(
-        Problem("data", f"the archive holds {names}", f"write the one that is meant; all lies in {folder}")
-    )
+    found = f"the archive holds {', '.join(str(path.relative_to(folder)) for path in nearest)}"
+    raise ConfigError(Problem("data", found, f"write the one that is meant; all lies in {folder}"))

@@ -63,7 +63,7 @@ def near(path: Path) -> Path | None:
         orders.append((rest[1], rest[0]))
     elif len(rest) == 1:
         orders += [("images", rest[0]), (rest[0], "images")]
-    return next((found for order in orders for found in _spelt_otherwise(parent, order)), None)
+    return next((other for order in orders for other in _spelt_otherwise(parent, order)), None)
 
 
 def _spelt_otherwise(parent: Path, rest: tuple[str, ...]) -> Iterator[Path]:
@@ -78,9 +78,9 @@ def _spelt_otherwise(parent: Path, rest: tuple[str, ...]) -> Iterator[Path]:
         yield from _spelt_otherwise(parent / name, rest[1:])
 
 
-def _candidates(wanted: str, names: list[str]) -> list[str]:
-    same = next((words for words in _SAME_WORDS if wanted.lower() in words), None)
-    exact = [name for name in names if name == wanted]
-    like = [name for name in names if name.lower() in (same or {wanted.lower()})]
-    close = [] if same else difflib.get_close_matches(wanted, names, n=3, cutoff=0.75)
+def _candidates(word: str, names: list[str]) -> list[str]:
+    same = next((words for words in _SAME_WORDS if word.lower() in words), None)
+    exact = [name for name in names if name == word]
+    like = [name for name in names if name.lower() in (same or {word.lower()})]
+    close = [] if same else difflib.get_close_matches(word, names, n=3, cutoff=0.75)
     return list(dict.fromkeys([*exact, *like, *close]))

@@ -38,15 +38,24 @@ def locate(data: DataConfig, task: Task, cache: Path, split: str = "val", opened
     `opened`: where the launcher has found it below the cache (`origin.opened`); then nothing else is looked for.
     No side effects. Raises ConfigError if it, or what the run trains and evaluates (`split`) on, is not there.
     """
+    reads = Reads(task, split, flips=False)
     if opened is not None:
-        return _opened(data, cache / opened, Reads(task, split, flips=False))
+        source = cache / opened
+        if not source.exists():
+            found = f"{source}, which {data.source} was opened as when the run was started, is not there"
+            again = "`yoloscale resume RUN` opens it again"
+            instead = f"{again}; over several nodes, write a paths.cache that all of them see"
+            raise ConfigError(Problem("data", found, instead))
+        if missing := _missing(source, reads):
+            raise _absent(data.source, source, missing, reads)
+        return source
     if data.source == "shapes":
         return _existing(shapes.source(data.shapes or ShapesConfig(), task, cache))
     if data.source == "trees":
         _refuse_trees_for(task)
         return _existing(trees.source(cache))
     source = _resolve(packed.locate(hide(on_node("data", data.source)), task, cache), task)
-    if missing := _missing(source, reads := Reads(task, split, flips=False)):
+    if missing := _missing(source, reads):
         raise _absent(data.source, source, missing, reads)
     if task.label_kind is LabelKind.folders and class_split.is_unsplit(source):
         return _existing(class_split.locate(source, cache))
@@ -54,12 +63,7 @@ def locate(data: DataConfig, task: Task, cache: Path, split: str = "val", opened
 
 
 def prepare(
-    data: DataConfig,
-    task: Task,
-    cache: Path,
-    say: Say,
-    reads: Reads | None = None,
-    opened: str | None = None,
+    data: DataConfig, task: Task, cache: Path, say: Say, reads: Reads | None = None, opened: str | None = None
 ) -> Path:
     """Make the dataset be there: render, fetch or download it if it is not; return what `locate` returns.
 
@@ -96,9 +100,12 @@ def opened_as(data: DataConfig, cache: Path, source: Path) -> str | None:
 def _checked(data: DataConfig, source: Path, reads: Reads, say: Say) -> Path:
     """A dataset whose images are there, downloaded if need be. Raises ConfigError if they are not."""
     missing = _missing(source, reads)
-    if missing and _can_download(source, reads):
+    is_folder = reads.task.label_kind is LabelKind.folders
+    if missing and (
+        source.name in CLASSIFICATION_NAMES if is_folder else yaml.read(source, datasets_folder, reads).download
+    ):
         say(f"downloading the dataset {data.source} to {datasets_folder()}")
-        request = source.name if reads.task.label_kind is LabelKind.folders else str(source)
+        request = source.name if is_folder else str(source)
         try:
             run_fetch(["dataset", request, reads.task.value], say)
         except FetchError as error:
@@ -106,7 +113,7 @@ def _checked(data: DataConfig, source: Path, reads: Reads, say: Say) -> Path:
         missing = _missing(source, reads)
     if missing:
         raise _absent(data.source, source, missing, reads)
-    if reads.task.label_kind is not LabelKind.folders:
+    if not is_folder:
         dataset = yaml.read(source, datasets_folder, reads)
         for line in (*dataset.remarks, *check_paths.remarks(dataset, reads.splits, known_datasets_folder)):
             say(line)
@@ -118,11 +125,11 @@ def outlook(data: DataConfig, task: Task | None, cache: Path) -> list[str]:
     source = hide(expanded(data.source))
     if source in ("shapes", "trees") or variables_in(source):
         return []
-    said = [packed.outlook(source, cache)]
+    lines = [line] if (line := packed.outlook(source, cache)) else []
     path = Path(source).expanduser()
     if task is not None and task.label_kind is LabelKind.folders and class_split.is_unsplit(path):
-        said.append(class_split.outlook(path, cache))
-    return [line for line in said if line]
+        lines.append(class_split.outlook(path, cache))
+    return lines
 
 
 def locate_weights(name_or_path: str, cache: Path) -> Path:
@@ -131,8 +138,8 @@ def locate_weights(name_or_path: str, cache: Path) -> Path:
     No side effects. Raises ConfigError if it is not there.
     """
     name_or_path = on_node("model", name_or_path)
-    if found := _weights(name_or_path, cache):
-        return found
+    if file := _weights(name_or_path, cache):
+        return file
     raise _no_weights(name_or_path, "is neither in the working folder nor in the cache")
 
 
@@ -147,8 +154,8 @@ def prepare_weights(name_or_path: str, cache: Path, say: Say) -> Path:
     From the folder where Ultralytics keeps weights by its settings, else it is downloaded.
     """
     name_or_path = on_node("model", name_or_path)
-    if found := _weights(name_or_path, cache):
-        return found
+    if file := _weights(name_or_path, cache):
+        return file
     if not _is_released_name(name_or_path):
         raise _no_weights(name_or_path, "does not exist")
     name = _with_suffix(name_or_path)
@@ -172,14 +179,14 @@ def _resolve(source: str, task: Task) -> Path:
         return path.absolute()
     if path.is_file():
         raise ConfigError(foreign_files.problem_of_file(path))
-    known = dataset_yamls()
+    yamls = dataset_yamls()
     for name in (source, f"{source}.yaml"):
-        if name in known:
-            return known[name]
+        if name in yamls:
+            return yamls[name]
     if source in CLASSIFICATION_NAMES:
         instead = "write a classification model (model=yolo26n-cls)"
         raise ConfigError(Problem("data", f"{source!r} is a classification dataset, the task is {task.value}", instead))
-    raise _unknown(source, [*known, *(Path(name).stem for name in known), "shapes", "trees"])
+    raise _unknown(source, [*yamls, *(Path(name).stem for name in yamls), "shapes", "trees"])
 
 
 def _resolve_classes(source: str, path: Path) -> Path:
@@ -196,40 +203,27 @@ def _resolve_classes(source: str, path: Path) -> Path:
 
 def _yaml_in(folder: Path, task: Task) -> Path:
     """The one dataset YAML in a folder, or the one named as the folder is."""
-    found = _yamls_below(folder)
-    if len(found) > 1:
-        found = [path for path in found if path.stem == folder.name] or found
-    if len(found) == 1:
-        return found[0].absolute()
-    if not found and check_classes.looks_like_classes(folder):
+    # as Ultralytics looks: .yaml before .yml, the folder itself before those in it
+    patterns = (f"{below}*{suffix}" for suffix in _YAML_SUFFIXES for below in ("", "**/"))
+    files = next((files for pattern in patterns if (files := sorted(folder.glob(pattern)))), [])
+    if len(files) > 1:
+        files = [path for path in files if path.stem == folder.name] or files
+    if len(files) == 1:
+        return files[0].absolute()
+    if not files and check_classes.looks_like_classes(folder):
         instead = "write a classification model: model=yolo26n-cls"
         raise ConfigError(Problem("model", f"a model for {task.value}, but {folder} holds folders of classes", instead))
-    if not found:
+    if not files:
         raise ConfigError(foreign_files.problem_of_folder(folder))
-    names = ", ".join(str(path.relative_to(folder)) for path in found[:5]) + (", …" if len(found) > 5 else "")
-    what = f"{len(found)} YAML files: {names}"
-    raise ConfigError(Problem("data", f"the folder {folder} holds {what}", f"write one: data={found[0]}"))
-
-
-def _yamls_below(folder: Path) -> list[Path]:
-    """As Ultralytics looks: .yaml before .yml, the folder itself before those in it."""
-    for suffix in _YAML_SUFFIXES:
-        if found := sorted(folder.glob(f"*{suffix}")) or sorted(folder.rglob(f"*{suffix}")):
-            return found
-    return []
+    names = ", ".join(str(path.relative_to(folder)) for path in files[:5]) + (", …" if len(files) > 5 else "")
+    what = f"{len(files)} YAML files: {names}"
+    raise ConfigError(Problem("data", f"the folder {folder} holds {what}", f"write one: data={files[0]}"))
 
 
 def _missing(source: Path, reads: Reads) -> list[Path]:
-    """Paths that training needs and that do not exist."""
     if reads.task.label_kind is LabelKind.folders:
         return [] if source.is_dir() else [source]
     return yaml.read(source, datasets_folder, reads).missing(*reads.splits)
-
-
-def _can_download(source: Path, reads: Reads) -> bool:
-    if reads.task.label_kind is LabelKind.folders:
-        return source.name in CLASSIFICATION_NAMES
-    return bool(yaml.read(source, datasets_folder, reads).download)
 
 
 def _absent(written: str, source: Path, missing: list[Path], reads: Reads) -> ConfigError:
@@ -239,16 +233,6 @@ def _absent(written: str, source: Path, missing: list[Path], reads: Reads) -> Co
         if not dataset.download:
             return ConfigError(check_paths.problems_of_missing(dataset, reads.splits, known_datasets_folder()))
     return _not_there(written, missing)
-
-
-def _opened(data: DataConfig, source: Path, reads: Reads) -> Path:
-    if not source.exists():
-        found = f"{source}, which {data.source} was opened as when the run was started, is not there"
-        instead = "`yoloscale resume RUN` opens it again; over several nodes, write a paths.cache that all of them see"
-        raise ConfigError(Problem("data", found, instead))
-    if missing := _missing(source, reads):
-        raise _absent(data.source, source, missing, reads)
-    return source
 
 
 def _existing(path: Path) -> Path:
@@ -264,19 +248,18 @@ def _refuse_trees_for(task: Task) -> None:
         raise ConfigError(Problem("data", f"data=trees has boxes only; the task is {task.value}", instead))
 
 
-def _unknown(source: str, known: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(source, known, n=3)
-    instead = (
-        f"did you mean {' or '.join(near)}?" if near else "write shapes, trees, an Ultralytics name (coco8) or a path"
-    )
+def _unknown(source: str, names: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(source, names, n=3)
+    instead = "write shapes, trees, an Ultralytics name (coco8) or a path"
+    if near:
+        instead = f"did you mean {' or '.join(near)}?"
     return ConfigError(Problem("data", f"no dataset and no file {source!r}", instead))
 
 
 def _not_there(source: str, missing: list[Path], why: str = "") -> ConfigError:
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    instead = (
-        f"correct path:, train: and val: in the YAML, or put the images there (datasets folder: {datasets_folder()})"
-    )
+    folder = datasets_folder()
+    instead = f"correct path:, train: and val: in the YAML, or put the images there (datasets folder: {folder})"
     return ConfigError(Problem("data", f"{source!r}: there is no {missing[0]}{more}{why}", instead))
 
 

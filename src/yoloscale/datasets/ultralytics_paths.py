@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
 from pathlib import Path
 
+from yoloscale.config.compose.catalog import installed
 from yoloscale.datasets.fetch import run_fetch
 
 # what `download` of Ultralytics' classification data offers by name
 CLASSIFICATION_NAMES = (
-    *(
-        "caltech101",
-        "caltech256",
-        "cifar10",
-        "cifar100",
-        "fashion-mnist",
-        "mnist",
-        "mnist160",
-        "imagenet",
-        "imagenet10",
-    ),
-    *("imagenet100", "imagenette", "imagenette160", "imagenette320", "imagewoof", "imagewoof160", "imagewoof320"),
+    *("caltech101", "caltech256", "cifar10", "cifar100", "fashion-mnist", "mnist", "mnist160"),
+    *("imagenet", "imagenet10", "imagenet100", "imagenette", "imagenette160", "imagenette320"),
+    *("imagewoof", "imagewoof160", "imagewoof320"),
 )
-
-
-def package_folder() -> Path:
-    """The installed package."""
-    found = importlib.util.find_spec("ultralytics")
-    assert found is not None, "ultralytics is a dependency of this package"
-    assert found.origin is not None
-    return Path(found.origin).parent
 
 
 def dataset_yamls() -> dict[str, Path]:
     """The dataset YAMLs that come with Ultralytics, by file name."""
-    return {path.name: path for path in sorted((package_folder() / "cfg" / "datasets").glob("*.yaml"))}
+    return {file.name: file for file in sorted(installed("datasets/*.yaml").values())}
 
 
 def settings_file() -> Path:

@@ -45,7 +45,7 @@ def unheld(config: Config) -> list[str]:
 
 def _settings() -> dict[str, Any]:
     try:
-        found = json.loads(settings_file().read_text(encoding="utf-8"))
+        content = json.loads(settings_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.config.schema import Task
-from yoloscale.datasets.file_kinds import other_file, read_head
+from yoloscale.datasets.file_kinds import COPY_AGAIN, other_file, read_head
 from yoloscale.datasets.weights_globals import is_known
 from yoloscale.errors import ConfigError, Problem
 
 _LARGEST_PICKLE_BYTES = 256 << 20  # the pickle holds the structure; the numbers lie in other members of the archive
 _PLAIN = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
-    ("__builtin__", "set"): set,
-    ("__builtin__", "frozenset"): frozenset,
+    "collections.OrderedDict": OrderedDict,
+    **dict.fromkeys(("builtins.set", "__builtin__.set"), set),
+    **dict.fromkeys(("builtins.frozenset", "__builtin__.frozenset"), frozenset),
 }
 _OTHER_WEIGHTS = {
     b"\x80": "a pickle: torch before 1.6 saved so; with that model's code, load it and torch.save it again",
@@ -41,8 +39,7 @@ class WeightsFile:
     model_class: str  # full name; tells RT-DETR from YOLO
     names: dict[int, str]  # classes
     architecture: dict[str, Any]  # Ultralytics' model YAML
-    globals: tuple[str, ...]  # every class and function the file names, sorted
-    foreign_globals: tuple[str, ...]  # those that Ultralytics' safe loading refuses: loading them runs foreign code
+    foreign_globals: tuple[str, ...]  # names that Ultralytics' safe loading refuses: loading them runs foreign code
     date: str | None
     epoch: int | None  # last one trained, from 0; None once training has ended
     version: str | None  # of Ultralytics
@@ -50,7 +47,11 @@ class WeightsFile:
 
 def inspect(path: Path) -> WeightsFile:
     """Read a `.pt` file. Raises ConfigError if it is absent or no Ultralytics model."""
-    content, globals_ = _unpickle(_read_pickle(path), path)
+    reader = _InertUnpickler(io.BytesIO(_read_pickle(path)))
+    try:
+        content = reader.load()
+    except Exception as error:  # a pickle made to break readers may raise anything
+        raise _refused(path, f"has a damaged structure ({type(error).__name__}: {error})") from error
     if not isinstance(content, dict):
         raise _refused(path, f"holds a {_kind(content)}, not an Ultralytics checkpoint")
     model = content.get("ema") or content.get("model")
@@ -58,15 +59,16 @@ def inspect(path: Path) -> WeightsFile:
         found = "is a state dict: weights without their network" if _is_state_dict(content) else "holds no model"
         raise _refused(path, found)
     state = model.state
+    names = state.get("names")
+    pairs = enumerate(names) if isinstance(names, (list, tuple)) else names.items() if isinstance(names, dict) else ()
     arguments = content.get("train_args")
     return WeightsFile(
         path=path,
         model_class=type(model).full_name,
         task=_task(model, arguments if isinstance(arguments, dict) else {}),
-        names=_names(state.get("names")),
+        names={int(key): str(name) for key, name in pairs if isinstance(key, int) or str(key).isdigit()},
         architecture=_plain(state["yaml"]) if isinstance(state.get("yaml"), dict) else {},
-        globals=tuple(sorted(globals_)),
-        foreign_globals=tuple(sorted(name for name in globals_ if not is_known(name))),
+        foreign_globals=tuple(sorted(name for name in reader.seen if not is_known(name))),
         date=_of_type(content.get("date"), str),
         epoch=epoch if (epoch := _of_type(content.get("epoch"), int)) is not None and epoch >= 0 else None,
         version=_of_type(content.get("version"), str),
@@ -101,21 +103,12 @@ def _no_archive(path: Path) -> ConfigError:
     if other := other_file(path, head):
         return ConfigError(Problem("model", f"{path} {other.what}", other.cure))
     if head.startswith(b"PK\3\4"):
-        size = path.stat().st_size
-        instead = "download or copy it again, and compare its size with that of the source"
-        return ConfigError(Problem("model", f"{path} is cut short: {size} bytes, and its end is missing", instead))
+        found = f"{path} is cut short: {path.stat().st_size} bytes, and its end is missing"
+        return ConfigError(Problem("model", found, COPY_AGAIN))
     for start, kind in _OTHER_WEIGHTS.items():
         if head.startswith(start, 8 if start == b"{" else 0):
             return _refused(path, f"is {kind}")
     return _refused(path, "is not a .pt file: it begins with " + repr(head[:12])[1:])
-
-
-def _unpickle(content: bytes, path: Path) -> tuple[Any, set[str]]:
-    reader = _InertUnpickler(io.BytesIO(content))
-    try:
-        return reader.load(), reader.seen
-    except Exception as error:  # a pickle made to break readers may raise anything
-        raise _refused(path, f"has a damaged structure ({type(error).__name__}: {error})") from error
 
 
 class _Stub:
@@ -124,32 +117,22 @@ class _Stub:
     full_name = ""
 
     def __new__(cls, *arguments: Any, **named: Any) -> _Stub:
-        stub = super().__new__(cls)
-        stub.arguments = arguments
+        stub = super().__new__(cls)  # a pickle may leave __init__ out
         stub.state = {}
         return stub
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        self.arguments: tuple[Any, ...]
         self.state: dict[str, Any]
 
     def __setstate__(self, state: Any) -> None:
-        parts = state if isinstance(state, tuple) else (state,)
-        for part in parts:
+        for part in state if isinstance(state, tuple) else (state,):
             if isinstance(part, dict):
                 self.state.update(part)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """An object that pickles as a mapping: its items are of no interest."""
+    def _ignore(self, *items: Any) -> None:
+        """Of an object that pickles as a mapping, a list or a set the items are of no interest."""
 
-    def append(self, value: Any) -> None:
-        """An object that pickles as a list: its items are of no interest."""
-
-    def extend(self, values: Any) -> None:
-        """As `append`."""
-
-    def add(self, value: Any) -> None:
-        """An object that pickles as a set: its items are of no interest."""
+    __setitem__ = append = extend = add = _ignore
 
 
 class _InertUnpickler(pickle.Unpickler):
@@ -163,8 +146,8 @@ class _InertUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         full_name = f"{module}.{name}"
         self.seen.add(full_name)
-        if (module, name) in _PLAIN:
-            return _PLAIN[module, name]
+        if full_name in _PLAIN:
+            return _PLAIN[full_name]
         if full_name not in self._stubs:
             self._stubs[full_name] = type(name, (_Stub,), {"full_name": full_name})
         return self._stubs[full_name]
@@ -175,16 +158,10 @@ class _InertUnpickler(pickle.Unpickler):
 
 def _task(model: _Stub, arguments: dict[Any, Any]) -> Task | None:
     """As Ultralytics finds it: the model's own word, else that of its training, else its class."""
-    said = {task.value: task for task in Task}
     for word in (model.state.get("task"), arguments.get("task")):
-        if isinstance(word, str) and word in said:
-            return said[word]
+        if isinstance(word, str) and word in Task.__members__:
+            return Task[word]
     return _TASK_OF_CLASS.get(type(model).full_name.rpartition(".")[2])
-
-
-def _names(names: Any) -> dict[int, str]:
-    pairs = enumerate(names) if isinstance(names, (list, tuple)) else names.items() if isinstance(names, dict) else ()
-    return {int(key): str(name) for key, name in pairs if isinstance(key, int) or str(key).isdigit()}
 
 
 def _plain(value: Any) -> Any:
@@ -207,8 +184,8 @@ def _kind(value: Any) -> str:
     return type(value).full_name if isinstance(value, _Stub) else type(value).__name__
 
 
-def _of_type(value: Any, wanted: type[Any]) -> Any:
-    return value if isinstance(value, wanted) and not isinstance(value, bool) else None
+def _of_type(value: Any, kind: type[Any]) -> Any:
+    return value if isinstance(value, kind) and not isinstance(value, bool) else None
 
 
 def _refused(path: Path, found: str) -> ConfigError:

@@ -15,26 +15,16 @@ _TORCH = re.compile(
     r"|u?int\d+|uint1|float\w+|bfloat16|half|double|b?complex\w+|bool|long|short|u?qu?int\w+|bits\w+"
     r"|per_(tensor|channel)_\w+)"
 )
-_PLAIN = frozenset(
-    {
-        "collections.OrderedDict",
-        "collections.Counter",
-        "_codecs.encode",
-        "builtins.bytearray",
-        "builtins.set",
-        "builtins.complex",
-        "__builtin__.bytearray",
-        "__builtin__.set",
-        "__builtin__.complex",
-    }
-)
 # classes of networks and of what Ultralytics keeps beside them
 _CLASSES = re.compile(
     r"(torch\.nn\.modules(\.\w+)?|ultralytics\.nn\.modules(\.\w+)?|ultralytics\.nn\.(tasks|distill_model)"
     r"|ultralytics\.utils\.(loss|tal))\.([A-Z]|v8|v10)\w*"
 )
+_TRANSFORMS = ("Compose", "Normalize", "Resize", "CenterCrop", "ToTensor")
 _DATA = frozenset(
     {
+        *("collections.OrderedDict", "collections.Counter", "_codecs.encode"),
+        *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("bytearray", "set", "complex")),
         "numpy.dtype",
         "numpy.core.multiarray.scalar",
         "numpy._core.multiarray.scalar",
@@ -43,8 +33,7 @@ _DATA = frozenset(
         "builtins.getattr",
         "__builtin__.getattr",
         *(f"{module}.{name}" for module in ("pathlib", "pathlib._local") for name in ("PosixPath", "WindowsPath")),
-        *(f"torchvision.transforms.transforms.{name}" for name in ("Compose", "Normalize", "Resize", "CenterCrop")),
-        "torchvision.transforms.transforms.ToTensor",
+        *(f"torchvision.transforms.transforms.{name}" for name in _TRANSFORMS),
         "torchvision.transforms.functional.InterpolationMode",
     }
 )
@@ -52,6 +41,4 @@ _DATA = frozenset(
 
 def is_known(full_name: str) -> bool:
     """Whether safe loading reconstructs `module.name`; what it does not know needs unpickling of foreign code."""
-    if full_name in _PLAIN or full_name in _DATA:
-        return True
-    return bool(_TORCH.fullmatch(full_name) or _CLASSES.fullmatch(full_name))
+    return full_name in _DATA or bool(_TORCH.fullmatch(full_name) or _CLASSES.fullmatch(full_name))

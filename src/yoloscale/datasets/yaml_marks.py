@@ -119,17 +119,12 @@ def _load(file: Path, text: str) -> MarkedYaml | Any:
 def _repeated(root: yaml.Node | None) -> Iterator[Repeated]:
     if not isinstance(root, yaml.MappingNode):
         return
-    yield from _repeated_in(root, "")
-    for name, value in root.value:
-        if isinstance(value, yaml.MappingNode):
-            yield from _repeated_in(value, str(name.value))
-
-
-def _repeated_in(node: yaml.MappingNode, mapping: str) -> Iterator[Repeated]:
-    lines: dict[tuple[str, str], list[int]] = {}
-    for name, _ in node.value:
-        if isinstance(name, yaml.ScalarNode):
-            lines.setdefault((name.tag, name.value), []).append(line_of(name))
-    for (_, key), found in lines.items():
-        if len(found) > 1 and key != "<<":
-            yield Repeated(key, mapping, found[0], found[-1])
+    below = [(str(name.value), node) for name, node in root.value if isinstance(node, yaml.MappingNode)]
+    for mapping, node in [("", root), *below]:
+        lines: dict[tuple[str, str], list[int]] = {}
+        for name, _ in node.value:
+            if isinstance(name, yaml.ScalarNode):
+                lines.setdefault((name.tag, name.value), []).append(line_of(name))
+        for (_, key), places in lines.items():
+            if len(places) > 1 and key != "<<":
+                yield Repeated(key, mapping, places[0], places[-1])

@@ -65,7 +65,6 @@ def _no_yaml_at_all(file: Path, text: str) -> Problem | None:
 
 
 def _cause_in_line(line: str) -> tuple[str, str] | None:
-    """What is wrong with a line, and what to write instead, where the line alone tells it."""
     indentation = line[: len(line) - len(line.lstrip())]
     if "\t" in indentation:
         spaces = "" if _KEY.match(line.strip()) else indentation.replace("\t", "  ")
@@ -81,11 +80,9 @@ def _cause_in_line(line: str) -> tuple[str, str] | None:
         return cause, f"write {key}: {value.strip().replace(chr(92), '/')}"
     if "：" in line:
         return "a full-width colon", f"write {line.strip().replace('：', ': ')}"
-    if found := _APOSTROPHE.search(line):
-        return (
-            "an apostrophe ends what is between single quotes",
-            f'put {found[1]}… between double quotes: "{found[1][1:]}…"',
-        )
+    if text := _APOSTROPHE.search(line):
+        instead = f'put {text[1]}… between double quotes: "{text[1][1:]}…"'
+        return "an apostrophe ends what is between single quotes", instead
     if _COMMA.match(line) and line.count("[") == line.count("]"):
         return "a comma behind the value", f"write {line.strip().rstrip(',')}"
     if _NO_SPACE.match(line):
@@ -98,7 +95,7 @@ def _cause_in_line(line: str) -> tuple[str, str] | None:
 
 def _cause_of_message(error: yaml.MarkedYAMLError, lines: list[str], number: int, begun: int) -> tuple[str, str, int]:
     """What was found, what to write, and the line, by what the parser was doing when it stopped."""
-    said, doing = str(error.problem or ""), str(error.context or "")
+    text, doing = str(error.problem or ""), str(error.context or "")
     written = lines[number - 1].strip() if number <= len(lines) else ""
     if "quoted scalar" in doing:
         return "the quote that begins here does not end", "write the same quote at the end of the value", begun
@@ -118,18 +115,18 @@ def _cause_of_message(error: yaml.MarkedYAMLError, lines: list[str], number: int
         return "a second document begins (---)", "keep one document in the file", number
     if "\t" in written:
         return "a tab where YAML takes spaces only", f"write {written.replace(chr(9), ' ')!r}", number
-    if "mapping values" in said and len(re.findall(r":(?:\s|$)", written)) > 1:
+    if "mapping values" in text and len(re.findall(r":(?:\s|$)", written)) > 1:
         key, _, value = written.partition(":")
         return "a second colon in the value", f"write {key}: '{value.strip()}'", number
     above = next((n for n in range(number - 1, 0, -1) if lines[n - 1].strip()), 0)
-    if "mapping values" in said and above and not re.search(r":(?:\s|$)|^\s*-\s", lines[above - 1]):
+    if "mapping values" in text and above and not re.search(r":(?:\s|$)|^\s*-\s", lines[above - 1]):
         found = f"{lines[above - 1].strip()!r} is no key with a value"
         return found, "write a colon and a space behind the key, or take the line out", above
-    if "find expected ':'" in said:
+    if "find expected ':'" in text:
         return "a key without a colon", "write key: value, with a space behind the colon", begun
-    if any(word in said for word in ("mapping values", "expected key", "block end", "'-' indicator", "document start")):
+    if any(word in text for word in ("mapping values", "expected key", "block end", "'-' indicator", "document start")):
         return "is indented otherwise than the lines above", "let all keys begin in the first column", number
-    return f"is no YAML: {said or error}", f"mend the line: {written}" if written else "mend the file", number
+    return f"is no YAML: {text or error}", f"mend the line: {written}" if written else "mend the file", number
 
 
 def _special_character(error: yaml.MarkedYAMLError, lines: list[str], number: int) -> tuple[str, str] | None:
@@ -150,7 +147,6 @@ def _special_character(error: yaml.MarkedYAMLError, lines: list[str], number: in
 
 
 def _problem_of_value(file: Path, text: str, error: Exception) -> Problem:
-    """A value that looks like a date or a number and is none."""
     for node in scalars(compose(text)):
         try:
             value_of(node)

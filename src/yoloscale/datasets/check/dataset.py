@@ -57,20 +57,21 @@ def check(
     """
     source = source.absolute()
     if task.label_kind is LabelKind.folders:
-        found = check_classes.read(source, split, single_class=single_cls)
-        if problems := check_classes.problems(found, split):
+        folders = check_classes.read(source, split, single_class=single_cls)
+        if problems := check_classes.problems(folders, split):
             raise ConfigError(problems)
-        key = (source, task, split, deep, found.classes, found.names, found.unknown)
-        listed = {name: [image for images in by.values() for image in images] for name, by in found.splits.items()}
+        key = (source, task, split, deep, folders.classes, folders.names, folders.unknown)
+        listed = {name: [image for images in by.values() for image in images] for name, by in folders.splits.items()}
 
         def classes_report() -> DatasetReport:
-            about, made = (task, found.names), _classes_report(found, split, deep, say)
-            return replace(made, digest=identity.digest(listed, _no_label, about, say))
+            report = _classes_report(folders, split, deep, say)
+            return replace(report, digest=identity.digest(listed, _no_label, (task, folders.names), say))
 
         return _cached(cache, key, lambda: _state(listed, _no_label, say), classes_report)
     dataset = yaml.read(source, datasets_folder, Reads(task, split, single_cls, flips))
     images = check_paths.images(dataset, split)
-    rules = _rules(dataset, task, single_cls)
+    keypoints = dataset.kpt_shape or (0, 0)
+    rules = LabelRules(len(dataset.names), task.label_kind is LabelKind.keypoints, *keypoints, single_cls)
     lists = [str(path) for name in images for path in dataset.splits[name] if path.is_file()]
     question = (source, source.read_bytes(), task, split, deep, single_cls, _stated(lists, _no_label))
     masks = Path(dataset.masks_dir).name if dataset.masks_dir else None
@@ -79,20 +80,15 @@ def check(
     def label_of(image: str) -> str | None:
         return label_path(image, dataset, task)
 
-    def report() -> DatasetReport:
-        found = _yaml_report(dataset, task, rules, images, deep, say)
-        return replace(found, digest=identity.digest(images, label_of, about, say))
+    def yaml_report() -> DatasetReport:
+        report = _yaml_report(dataset, task, rules, images, deep, say)
+        return replace(report, digest=identity.digest(images, label_of, about, say))
 
-    return _cached(cache, question, lambda: _state(images, label_of, say), report)
+    return _cached(cache, question, lambda: _state(images, label_of, say), yaml_report)
 
 
 def _no_label(image: str) -> None:
     """For images whose folder says what they are."""
-
-
-def _rules(dataset: DatasetYaml, task: Task, single_cls: bool) -> LabelRules:
-    keypoints, dimensions = dataset.kpt_shape or (0, 0)
-    return LabelRules(len(dataset.names), task.label_kind is LabelKind.keypoints, keypoints, dimensions, single_cls)
 
 
 def _yaml_report(
@@ -138,9 +134,8 @@ def _summary(verdicts: list[ImageCheck], setting: Setting, *, evaluated: bool) -
     pictures = not total and all(verdict.labels is not None for verdict in good)
     labelled = len(good) if pictures else sum(bool(label.per_class) for label in labels)
     edges = [label.edges for label in labels if evaluated and (label.edges.boxes or label.edges.flat)]
-    return SplitReport(
-        images=len(verdicts),
-        bytes=sum(verdict.bytes for verdict in verdicts),
+    return replace(
+        _files_of(verdicts),
         labelled=labelled,
         backgrounds=len(good) - labelled,
         objects=sum(total.values()),
@@ -148,61 +143,45 @@ def _summary(verdicts: list[ImageCheck], setting: Setting, *, evaluated: bool) -
             "item" if setting.rules.single_class else setting.names[index]: total[index] for index in sorted(total)
         },
         duplicates=sum(label.duplicates for label in labels),
-        skipped=_skipped(verdicts),
-        rewritten=_rewritten(verdicts),
         over_edge=sum(edge.boxes for edge in edges),
         flat=sum(edge.flat for edge in edges),
         attainable=round(1 - sum(edge.missed for edge in edges) / max(sum(total.values()), 1), 4),
-        unread=_unread(verdicts),
         edge_example=check_problems.edge_example(good) if edges else "",
         cure=check_problems.commonest_cause(verdicts, setting),
     )
 
 
-def _skipped(verdicts: list[ImageCheck]) -> tuple[str, ...]:
-    return tuple(sorted(f"{verdict.image}: {verdict.why()}" for verdict in verdicts if verdict.skipped))
+def _files_of(verdicts: list[ImageCheck]) -> SplitReport:
+    """A report that knows of no labels."""
+    return SplitReport(
+        images=len(verdicts),
+        bytes=sum(verdict.bytes for verdict in verdicts),
+        skipped=tuple(sorted(f"{verdict.image}: {verdict.why()}" for verdict in verdicts if verdict.skipped)),
+        rewritten=tuple(sorted(verdict.image for verdict in verdicts if verdict.rewritten)),
+        unread=sum(verdict.is_passing for verdict in verdicts),
+    )
 
 
-def _rewritten(verdicts: list[ImageCheck]) -> tuple[str, ...]:
-    return tuple(sorted(verdict.image for verdict in verdicts if verdict.rewritten))
-
-
-def _classes_report(found: ClassFolders, split: str, deep: bool, say: Say) -> DatasetReport:
-    root, named = found.root, dict(zip(found.classes, found.names, strict=True))
+def _classes_report(folders: ClassFolders, split: str, deep: bool, say: Say) -> DatasetReport:
+    root, named = folders.root, dict(zip(folders.classes, folders.names, strict=True))
     setting = Setting(root, Task.classify, LabelRules(len(named)), {})
     splits, problems = {}, []
-    for name, classes in found.splits.items():
+    for name, classes in folders.splits.items():
         images = [image for files in classes.values() for image in files]
         verdicts = _judged(lambda image: judge_alone(image, deep), images, say)
         problems += check_problems.problems_of_split(name, verdicts, setting, root)
         bad = {verdict.image for verdict in verdicts if verdict.skipped}
         counts = {named[kind]: sum(image not in bad for image in files) for kind, files in classes.items()}
-        size, skipped = sum(verdict.bytes for verdict in verdicts), _skipped(verdicts)
-        splits[name] = SplitReport(
-            len(images),
-            size,
-            len(images) - len(bad),
-            0,
-            0,
-            counts,
-            0,
-            skipped,
-            _rewritten(verdicts),
-            unread=_unread(verdicts),
-        )
+        splits[name] = replace(_files_of(verdicts), labelled=len(images) - len(bad), per_class=counts)
     if problems:
         raise ConfigError(problems)
-    notes = tuple(check_classes.notes(found, split))
-    return DatasetReport(str(root), Task.classify.value, found.names, splits, notes, deep)
+    notes = tuple(check_classes.notes(folders, split))
+    return DatasetReport(str(root), Task.classify.value, folders.names, splits, notes, deep)
 
 
 def _judged(inspect_image: Callable[[str], ImageCheck], images: Sequence[str], say: Say) -> list[ImageCheck]:
-    parts = in_threads(lambda chunk: [inspect_image(image) for image in chunk], images, "images checked", say)
+    parts = in_threads(lambda chunk: list(map(inspect_image, chunk)), images, "images checked", say)
     return [verdict for part in parts for verdict in part]
-
-
-def _unread(verdicts: list[ImageCheck]) -> int:
-    return sum(verdict.is_passing for verdict in verdicts)
 
 
 def _cached(
@@ -222,21 +201,21 @@ def _cached(
             return DatasetReport.from_json(content["report"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none kept, or of another version: made anew below
-    made = report()
-    if any(split.unread for split in made.splits.values()):
-        return made
+    answer = report()
+    if any(split.unread for split in answer.splits.values()):
+        return answer
     with contextlib.suppress(OSError):  # a shared cache may be read-only or full: then the next check is slow too
         kept.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(kept, json.dumps({"state": state, "report": made.as_json()}))
-    return made
+        write_whole(kept, json.dumps({"state": state, "report": answer.as_json()}))
+    return answer
 
 
 def _state(images: Mapping[str, Sequence[str]], label_of: Callable[[str], str | None], say: Say) -> str:
     """All that a report of these images and labels depends on, but for what is in them; they are not opened."""
     digest = hashlib.sha256()
     for names in images.values():
-        for told in in_threads(lambda chunk: _stated(chunk, label_of), names, "images looked for changes", say):
-            digest.update(told)
+        for state in in_threads(lambda chunk: _stated(chunk, label_of), names, "images looked for changes", say):
+            digest.update(state)
         for folder in sorted({name.rpartition(os.sep)[0] for name in names}):  # whether JPEGs are rewritten there
             digest.update(f"{folder}\0{os.access(folder, os.W_OK)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
@@ -249,10 +228,9 @@ def _stated(images: Sequence[str], label_of: Callable[[str], str | None]) -> byt
         for file in (image, label_of(image)):
             try:
                 if file is not None:
-                    found = os.stat(file)  # noqa: PTH116  # a Path for each of millions of files costs more
-                    lines.append(
-                        f"{file}\0{found.st_size} {found.st_mtime_ns} {found.st_mode} {found.st_uid} {found.st_gid}\n"
-                    )
+                    status = os.stat(file)  # noqa: PTH116  # a Path for each of millions of files costs more
+                    owner = f"{status.st_mode} {status.st_uid} {status.st_gid}"
+                    lines.append(f"{file}\0{status.st_size} {status.st_mtime_ns} {owner}\n")
             except OSError as error:
                 lines.append(f"{file}\0{error.errno}\n")
     return "".join(lines).encode("utf-8", "surrogateescape")

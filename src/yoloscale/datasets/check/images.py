@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,11 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.datasets import image_lists
-from yoloscale.datasets.file_kinds import HEAD_BYTES, other_file, read_head
+from yoloscale.datasets.file_kinds import HEAD_BYTES, IMAGE_SUFFIXES, is_image, other_file, read_head
 
-IMAGE_SUFFIXES = frozenset(
-    {"avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp"}
-)
 _SMALLEST_PX = 10
 _TAIL_BYTES = 12  # the last chunk of a PNG
 _JPEG_START, _JPEG_END, _PNG_START = b"\xff\xd8", b"\xff\xd9", b"\x89PNG"
@@ -31,13 +29,10 @@ _ROTATED_BY_EXIF = {5, 6, 7, 8}
 
 def list_images(paths: Iterable[Path]) -> list[str]:
     """Image files below folders, or listed in text files (`./` is the folder of the text file), sorted."""
-    found: list[str] = []
+    files = list[str]()
     for path in paths:
-        if path.is_dir():
-            found += _below(path)
-        else:
-            found += [line.image for line in image_lists.lines_of(path)]
-    return sorted(name for name in found if is_image(name))
+        files += _below(path) if path.is_dir() else (line.image for line in image_lists.lines_of(path))
+    return sorted(filter(is_image, files))
 
 
 def companion(image: str, folder: str, suffix: str) -> str:
@@ -56,10 +51,8 @@ def find_mask(image: str, folder: str) -> str | None:
 def find_depth(image: str) -> str | None:
     """The depth map of an image: PNG, else NPY."""
     parts = list(Path(image).parts)
-    for index in range(len(parts) - 1, -1, -1):
-        if parts[index] == "images":
-            parts[index] = "depth"
-            break
+    if "images" in parts:
+        parts[len(parts) - 1 - parts[::-1].index("images")] = "depth"  # the last one
     path = Path(*parts)
     return next((str(p) for p in (path.with_suffix(".png"), path.with_suffix(".npy")) if p.is_file()), None)
 
@@ -121,7 +114,8 @@ def open_image(path: str) -> Opened:
                     width, height = height, width
             kind = (image.format or "").lower()
     except UnidentifiedImageError:
-        return Opened(_unidentified(path))
+        is_heif = _is_heif(path)
+        return Opened("needs the package pi-heif (pip install pi-heif)" if is_heif else "is no image that can be read")
     except Exception as error:  # Pillow's plugins raise what they like at broken files
         _raise_passing(error)
         return Opened(f"cannot be read: {error}")
@@ -149,9 +143,8 @@ def _jpeg_end(path: str, shape: tuple[int, int]) -> Opened:
         return Opened(f"is cut short: {error}", shape)
     folder = os.path.dirname(path)  # noqa: PTH120  # as in glance
     if not os.access(folder, os.W_OK):
-        return Opened(
-            f"has bytes behind its end: Ultralytics writes such a JPEG anew, and {folder} is read-only", shape
-        )
+        why = f"Ultralytics writes such a JPEG anew, and {folder} is read-only"
+        return Opened(f"has bytes behind its end: {why}", shape)
     return Opened("", shape, rewritten=True)
 
 
@@ -162,10 +155,6 @@ def _pillow(path: str) -> Any:
     if _is_heif(path) and find_spec("pi_heif"):
         import_module("pi_heif").register_heif_opener()
     return Image.open(path)
-
-
-def _unidentified(path: str) -> str:
-    return "needs the package pi-heif (pip install pi-heif)" if _is_heif(path) else "is no image that can be read"
 
 
 def _is_heif(path: str) -> bool:
@@ -203,8 +192,6 @@ def open_mask(path: str, shape: tuple[int, int], valid: frozenset[int]) -> str:
 
 def open_depth(path: str, shape: tuple[int, int]) -> str:
     """Why training skips an image because of its depth map; empty if it does not."""
-    import math
-
     import numpy as np
     from PIL import Image
 
@@ -230,13 +217,8 @@ def open_depth(path: str, shape: tuple[int, int]) -> str:
 
 def _below(folder: Path) -> list[str]:
     """Files below a folder, through links, but nothing hidden: as `glob` does."""
-    found = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    paths = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [f"{parent}{os.sep}{name}" for name in files if not name.startswith(".")]
-    return found
-
-
-def is_image(name: str) -> bool:
-    """Whether a file is an image by the suffix of its name."""
-    return name.rpartition(".")[2].lower() in IMAGE_SUFFIXES
+        paths += [f"{parent}{os.sep}{name}" for name in names if not name.startswith(".")]
+    return paths

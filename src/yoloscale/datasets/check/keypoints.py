@@ -11,6 +11,7 @@ from yoloscale.datasets.yaml_marks import MarkedYaml
 from yoloscale.errors import Problem
 
 _SHAPE = "write [number of keypoints, 2 or 3], as in kpt_shape: [17, 3]"
+_LIST_INDICES = "list in flip_idx the index that each keypoint gets by mirroring"
 _SHOWN = 5  # pairs of a list that are named
 _TRIED = 150  # keypoints of a list that is mended by changing one entry
 _SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
@@ -44,24 +45,17 @@ def remarks(marked: MarkedYaml, task: Task, flips: bool) -> list[str]:
     result = []
     if flips and not marked.content.get("flip_idx"):
         what = "flip_idx is empty" if "flip_idx" in marked.content else "has no flip_idx"
-        known = _by_names(_keypoint_names(marked.content), shape[0])
-        wanted = (
-            f"write flip_idx: {known}" if known else "list in flip_idx the index that each keypoint gets by mirroring"
-        )
-        told = "fliplr and flipud are switched off, as Ultralytics does; to have them,"
-        result.append(f"{marked.place('flip_idx')}: {what}: {told} {wanted}")
+        indices = _by_names(marked.content, shape[0])
+        cure = f"write flip_idx: {indices}" if indices else _LIST_INDICES
+        why = "fliplr and flipud are switched off, as Ultralytics does; to have them,"
+        result.append(f"{marked.place('flip_idx')}: {what}: {why} {cure}")
     names = marked.content.get("kpt_names")
-    lists = names.values() if isinstance(names, dict) else []
-    for one in lists:
-        if isinstance(one, list) and len(one) != shape[0]:
-            place = marked.place("kpt_names")
-            result.append(f"{place}: kpt_names has {len(one)} names for {shape[0]} keypoints ({_place_of(marked)})")
-            break
+    counts = [len(each) for each in names.values() if isinstance(each, list)] if isinstance(names, dict) else []
+    if wrong := [count for count in counts if count != shape[0]]:
+        line = marked.place("kpt_shape").rpartition(":")[2]
+        found = f"kpt_names has {wrong[0]} names for {shape[0]} keypoints (kpt_shape, line {line})"
+        result.append(f"{marked.place('kpt_names')}: {found}")
     return result
-
-
-def _place_of(marked: MarkedYaml) -> str:
-    return f"kpt_shape, line {marked.place('kpt_shape').rpartition(':')[2]}"
 
 
 def _problems_of_other_tasks(marked: MarkedYaml) -> list[Problem]:
@@ -69,7 +63,7 @@ def _problems_of_other_tasks(marked: MarkedYaml) -> list[Problem]:
     if "kpt_shape" not in marked.content:
         return []
     shape = marked.content["kpt_shape"]
-    if isinstance(shape, list) and len(shape) == 2 and all(_is_whole(number) for number in shape):
+    if _is_pair(shape):
         return []
     found = f"{marked.place('kpt_shape')}: is {'empty' if shape is None else shape}"
     return [Problem("data.kpt_shape", found, "leave the line out, or write [number of keypoints, 2 or 3]")]
@@ -79,14 +73,12 @@ def _is_whole(number: Any) -> bool:
     return isinstance(number, int) and not isinstance(number, bool)
 
 
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value))
+
+
 def _is_shape(shape: Any) -> bool:
-    return (
-        isinstance(shape, list)
-        and len(shape) == 2
-        and all(_is_whole(number) for number in shape)
-        and shape[0] > 0
-        and shape[1] in (2, 3)
-    )
+    return _is_pair(shape) and shape[0] > 0 and shape[1] in (2, 3)
 
 
 def _problems_of_sigmas(marked: MarkedYaml, count: int) -> list[Problem]:
@@ -107,21 +99,17 @@ def _problem_of_flip(marked: MarkedYaml, count: int, flips: bool) -> Problem | N
     if not isinstance(flip, list):
         what = "is empty" if flip is None else f"is {flip!r}, not a list"
         return Problem("data.flip_idx", f"{place}: {what}", f"write {count} indices, or leave the line out")
-    wrong = _wrong_length(flip, count)
-    if wrong is None and flips:
-        wrong = _wrong_values(flip, count)
+    wrong = _wrong_length(flip, count) or (_wrong_values(flip, count) if flips else None)
     if wrong is None:
         return None
-    known = _proposal(flip, count) or _by_names(_keypoint_names(marked.content), count)
     instead = (
-        f"write flip_idx: {known}"
-        if known
-        else (
-            f"write each of 0 … {count - 1} once, a left keypoint's index where the right one stands and the other way "
-            "round, its own index where a keypoint has no partner; or leave the line out (no flips then)"
-        )
+        f"write each of 0 … {count - 1} once, a left keypoint's index where the right one stands and the other way "
+        "round, its own index where a keypoint has no partner; or leave the line out (no flips then)"
     )
-    return Problem("data.flip_idx", f"{place}: is {_short(flip)}: {wrong}", instead)
+    if indices := _proposal(flip, count) or _by_names(marked.content, count):
+        instead = f"write flip_idx: {indices}"
+    shown = f"[{', '.join(map(str, flip[:20]))}{', …' if len(flip) > 20 else ''}]"
+    return Problem("data.flip_idx", f"{place}: is {shown}: {wrong}", instead)
 
 
 def _wrong_length(flip: Sequence[Any], count: int) -> str | None:
@@ -150,7 +138,7 @@ def _wrong_values(flip: Sequence[Any], count: int) -> str | None:
 
 def _proposal(flip: list[Any], count: int) -> list[int] | None:
     """The list that was meant, where only one can have been."""
-    if flip and all(isinstance(pair, list) and len(pair) == 2 and all(map(_is_whole, pair)) for pair in flip):
+    if flip and all(map(_is_pair, flip)):
         first = 1 if max(map(max, flip)) == count else 0
         full = list(range(count))
         for one, other in flip:
@@ -160,22 +148,18 @@ def _proposal(flip: list[Any], count: int) -> list[int] | None:
         return full if _wrong_values(full, count) is None else None
     if len(flip) != count or count > _TRIED or not all(map(_is_whole, flip)):
         return None
-    if sorted(flip) == list(range(1, count + 1)):
-        less = [value - 1 for value in flip]
-        return less if _wrong_values(less, count) is None else None
-    changed = [[*flip[:index], value, *flip[index + 1 :]] for index in range(count) for value in range(count)]
+    changed = [[value - 1 for value in flip]]
+    if sorted(flip) != list(range(1, count + 1)):
+        changed = [[*flip[:index], value, *flip[index + 1 :]] for index in range(count) for value in range(count)]
     good = [one for one in changed if _wrong_values(one, count) is None]
     return good[0] if len(good) == 1 else None
 
 
-def _keypoint_names(content: dict[Any, Any]) -> list[str]:
-    names = content.get("kpt_names")
-    first: Any = next(iter(names.values()), []) if isinstance(names, dict) else names
-    return [str(name) for name in first] if isinstance(first, list) else []
-
-
-def _by_names(names: list[str], count: int) -> list[int] | None:
+def _by_names(content: dict[Any, Any], count: int) -> list[int] | None:
     """The list by the words left and right in the keypoints' names; None where they do not tell."""
+    named = content.get("kpt_names")
+    first: Any = next(iter(named.values()), []) if isinstance(named, dict) else named
+    names = [str(name) for name in first] if isinstance(first, list) else []
     if len(names) != count or len(set(names)) != count:
         return None
     parts = [re.split(r"([\W_]+)", name.lower()) for name in names]
@@ -189,7 +173,3 @@ def _by_names(names: list[str], count: int) -> list[int] | None:
 
 def _listed(values: Sequence[int]) -> str:
     return ", ".join(map(str, values[:_SHOWN])) + (", …" if len(values) > _SHOWN else "")
-
-
-def _short(values: Sequence[Any]) -> str:
-    return f"[{', '.join(map(str, values[:20]))}{', …' if len(values) > 20 else ''}]"

@@ -73,13 +73,17 @@ def read_labels(text: str, rules: LabelRules) -> Labels:
     numbered = [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not numbered:
         return Labels()
-    rows = [_without_keypoints(tokens, rules) for _, tokens in numbered]
+    # pose labels serve the tasks that need boxes: Ultralytics keeps the box
+    with_keypoints = 5 + rules.keypoint_columns if rules.keypoints and not rules.pose else None
+    rows = [tokens[:5] if len(tokens) == with_keypoints else tokens for _, tokens in numbered]
     polygons = not rules.pose and any(len(row) > 6 for row in rows)
     outside, lowest = None, 0
     try:
         values = [_numbers(tokens, row) for row, tokens in enumerate(rows)]
         _check_columns(values, polygons, rules)
-        outside = _outside(numbered, values, rules)
+        if not rules.single_class:
+            lines = ((number, row[0]) for (number, _), row in zip(numbered, values, strict=True))
+            outside = next(((n, int(kind)) for n, kind in lines if kind % 1 == 0 and kind >= rules.classes), None)
         lowest = min(int(row[0]) for row in values if row[0] % 1 == 0) if outside else 0
         _check_values(values, polygons, rules)
     except _CorruptError as error:
@@ -100,12 +104,6 @@ def _numbers(tokens: list[str], row: int) -> array[float]:
         raise _CorruptError(str(error), row) from error
 
 
-def _without_keypoints(tokens: list[str], rules: LabelRules) -> list[str]:
-    """Pose labels serve the tasks that need boxes: Ultralytics keeps the box."""
-    drop = not rules.pose and rules.keypoints and len(tokens) == 5 + rules.keypoint_columns
-    return tokens[:5] if drop else tokens
-
-
 def _check_columns(rows: list[array[float]], polygons: bool, rules: LabelRules) -> None:
     widths = [len(row) for row in rows]
     if polygons:
@@ -119,27 +117,18 @@ def _check_columns(rows: list[array[float]], polygons: bool, rules: LabelRules) 
     other = next((row for row, width in enumerate(widths) if width != expected), None)
     if len(set(widths)) > 1:
         assert other is not None
-        said = ", ".join(map(str, sorted(set(widths))))
-        raise _CorruptError(f"lines have different numbers of columns: {said}", other)
+        counts = ", ".join(map(str, sorted(set(widths))))
+        raise _CorruptError(f"lines have different numbers of columns: {counts}", other)
     if other is not None:
         raise _CorruptError(f"labels require {expected} columns, not {widths[0]}", other)
-
-
-def _outside(
-    numbered: list[tuple[int, list[str]]], rows: list[array[float]], rules: LabelRules
-) -> tuple[int, int] | None:
-    if rules.single_class:
-        return None
-    for (number, _), row in zip(numbered, rows, strict=True):
-        if row[0] % 1 == 0 and row[0] >= rules.classes:
-            return number, int(row[0])
-    return None
 
 
 def _check_values(rows: list[array[float]], polygons: bool, rules: LabelRules) -> None:
     """Ultralytics looks at boxes (of polygons: the box around each) or, for pose, at the keypoints' x and y."""
     boxes = [_box_around(row) if polygons else row[1:5] for row in rows]
-    points = [_keypoints_xy(row, rules.dimensions) for row in rows] if rules.pose else boxes
+    points: Sequence[Sequence[float]] = boxes
+    if rules.pose:
+        points = [[value for i, value in enumerate(row[5:]) if i % rules.dimensions < 2] for row in rows]
     for index, point in enumerate(points):
         if not max(point) <= _LARGEST:  # also when it is not a number
             raise _CorruptError(f"coordinates are not relative to the image size: {max(point):g}", index)
@@ -178,7 +167,3 @@ def _box_around(row: array[float]) -> array[float]:
     xs, ys = row[1::2], row[2::2]
     left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
     return array("f", ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top))
-
-
-def _keypoints_xy(row: array[float], dimensions: int) -> list[float]:
-    return [value for index, value in enumerate(row[5:]) if index % dimensions < 2]

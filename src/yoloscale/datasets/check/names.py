@@ -33,7 +33,10 @@ def problems(marked: MarkedYaml) -> list[Problem]:
     content = marked.content
     names = content.get("names")
     if names is None and (ids := [key for key in content if isinstance(key, int) and not isinstance(key, bool)]):
-        return [_not_indented(marked, ids)]
+        first = f"{ids[0]}: {content[ids[0]]}"
+        found = f"{marked.place('names')}: is empty, as the lines below it are not indented: {first}"
+        instead = f"write {_line({key: content[key] for key in ids})}, or indent them"
+        return [Problem("data.names", found, instead)]
     if names is None and "nc" not in content:
         return [_no_names(marked)]
     result = _problems_of_count(marked)
@@ -57,14 +60,22 @@ def remarks(marked: MarkedYaml) -> list[str]:
     node = marked.node("names")
     if not isinstance(node, yaml.CollectionNode):
         return []
+    lines, entries = list[str](), list(enumerate(node.value))
     if isinstance(node, yaml.MappingNode):
-        entries = [(_id_of(key), key, value) for key, value in node.value]
-        told = [line for _, key, _ in entries for line in _remark_on_id(marked.file, key)]
-    else:
-        entries, told = [(index, None, value) for index, value in enumerate(node.value)], []
-    told += [line for index, _, value in entries for line in _remark_on_name(marked.file, index, value)]
-    more = [f"{marked.file}: {len(told) - _SHOWN} more such entries of names:"] if len(told) > _SHOWN else []
-    return [*told[:_SHOWN], *more, *_same_names(marked.file, entries), *_repeated_ids(marked)]
+        entries = [(int(value_of(key)), value) for key, value in node.value]
+        for (index, _), (key, _) in zip(entries, node.value, strict=True):
+            if isinstance(key, yaml.ScalarNode) and key.value.strip() != str(index):
+                place = f"{marked.file}:{line_of(key)}"
+                lines.append(f"{place}: the class id {key.value} is read as {index}; write {index}")
+    lines += [line for index, value in entries for line in _remark_on_name(marked.file, index, value)]
+    more = [f"{marked.file}: {len(lines) - _SHOWN} more such entries of names:"] if len(lines) > _SHOWN else []
+    repeated = [
+        f"{marked.file}:{each.last_line}: the class id {each.key} again (line {each.first_line} gave it before); "
+        "the last name is taken"
+        for each in marked.repeated
+        if each.mapping == "names"
+    ]
+    return [*lines[:_SHOWN], *more, *_same_names(marked.file, entries), *repeated]
 
 
 def _problems_of_count(marked: MarkedYaml) -> list[Problem]:
@@ -87,13 +98,6 @@ def _whole(count: Any) -> int | None:
         return int(float(count)) if float(count) == int(float(count)) else None
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _not_indented(marked: MarkedYaml, ids: list[int]) -> Problem:
-    found = (
-        f"{marked.place('names')}: is empty, as the lines below it are not indented: {ids[0]}: {marked.content[ids[0]]}"
-    )
-    return Problem("data.names", found, f"write {_line({key: marked.content[key] for key in ids})}, or indent them")
 
 
 def _no_names(marked: MarkedYaml) -> Problem:
@@ -139,11 +143,12 @@ def lines_of_file(file: Path) -> list[str]:
 
 
 def _problem_of_ids(marked: MarkedYaml, names: dict[Any, Any]) -> Problem | None:
-    place, count = marked.place("names"), len(names)
-    try:
-        ids = [int(key) for key in names]
-    except (TypeError, ValueError, OverflowError):
-        return _no_ids(place, names)
+    place, count, ids = marked.place("names"), len(names), list[int]()
+    for key in names:
+        try:
+            ids.append(int(key))
+        except (TypeError, ValueError, OverflowError):
+            return _no_ids(place, names, key)
     if sorted(ids) == list(range(count)):
         return None
     if repeated := sorted({index for index in ids if ids.count(index) > 1}):
@@ -162,34 +167,15 @@ def _problem_of_ids(marked: MarkedYaml, names: dict[Any, Any]) -> Problem | None
     return Problem("data.names", found, f"{instead} here and in the label files")
 
 
-def _no_ids(place: str, names: dict[Any, Any]) -> Problem:
+def _no_ids(place: str, names: dict[Any, Any], wrong: Any) -> Problem:
     values = list(names.values())
     if all(isinstance(value, int) for value in values) and len(set(values)) == len(values):
         found = f"{place}: is written name: id, as in {next(iter(names))}: {values[0]}; YAML wants id: name"
         turned = {value: str(key) for key, value in sorted(names.items(), key=lambda pair: int(pair[1]))}
         return Problem("data.names", found, f"write {_line(turned)}")
-    wrong = next(key for key in names if not _is_id(key))
     found = f"{place}: has {wrong!r} where an id belongs"
     plain = [str(key) if value is None else str(value) for key, value in names.items()]
     return Problem("data.names", found, f"write {_line(plain)}")
-
-
-def _is_id(key: Any) -> bool:
-    try:
-        int(key)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def _id_of(key: yaml.Node) -> int:
-    return int(value_of(key))
-
-
-def _remark_on_id(file: Path, key: yaml.Node) -> Iterator[str]:
-    index = _id_of(key)
-    if isinstance(key, yaml.ScalarNode) and key.value.strip() != str(index):
-        yield f"{file}:{line_of(key)}: the class id {key.value} is read as {index}; write {index}"
 
 
 def _remark_on_name(file: Path, index: int, node: yaml.Node) -> Iterator[str]:
@@ -198,29 +184,21 @@ def _remark_on_name(file: Path, index: int, node: yaml.Node) -> Iterator[str]:
         alone = next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else None
         instead = f"write {alone}" if alone is not None else "write one name"
         yield f"{file}:{line_of(node)}: class {index} is a list or mapping and gets the name {value}; {instead}"
+    elif not isinstance(value, str) and not node.value:
+        yield f"{file}:{line_of(node)}: class {index} has no name and gets {value}; write one"
     elif not isinstance(value, str) and str(value) != node.value:
-        if not node.value:
-            yield f"{file}:{line_of(node)}: class {index} has no name and gets {value}; write one"
-            return
         kept = f'"{node.value}"'
         yield f"{file}:{line_of(node)}: class {index}, {node.value} without quotes, gets the name {value}; write {kept}"
 
 
-def _same_names(file: Path, entries: list[tuple[int, Any, yaml.Node]]) -> Iterator[str]:
-    lines: dict[str, dict[int, int]] = {}
-    for index, _, node in entries:
-        lines.setdefault(str(value_of(node)), {})[index] = line_of(node)
-    for name, found in lines.items():
-        if len(found) > 1:
-            ids, numbers = (", ".join(map(str, part)) for part in (found, dict.fromkeys(found.values())))
-            yield f"{file}:{numbers}: classes {ids} are all named {name}; they are trained as {len(found)} classes"
-
-
-def _repeated_ids(marked: MarkedYaml) -> Iterator[str]:
-    for each in marked.repeated:
-        if each.mapping == "names":
-            first = f"line {each.first_line} gave it before"
-            yield f"{marked.file}:{each.last_line}: the class id {each.key} again ({first}); the last name is taken"
+def _same_names(file: Path, entries: list[tuple[int, yaml.Node]]) -> Iterator[str]:
+    by_name: dict[str, dict[int, int]] = {}  # lines by class id
+    for index, node in entries:
+        by_name.setdefault(str(value_of(node)), {})[index] = line_of(node)
+    for name, lines in by_name.items():
+        if len(lines) > 1:
+            ids, numbers = (", ".join(map(str, part)) for part in (lines, dict.fromkeys(lines.values())))
+            yield f"{file}:{numbers}: classes {ids} are all named {name}; they are trained as {len(lines)} classes"
 
 
 def _line(names: Any) -> str:

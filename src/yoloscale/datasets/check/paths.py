@@ -16,6 +16,7 @@ from pathlib import Path
 from yoloscale.datasets import image_lists
 from yoloscale.datasets.check import images as check_images
 from yoloscale.datasets.check.yaml import DatasetYaml
+from yoloscale.datasets.file_kinds import IMAGE_SUFFIXES
 from yoloscale.datasets.places import EVERYWHERE, WINDOWS, exists, find_tail, near, parts_of, shown, unescaped
 from yoloscale.errors import ConfigError, Problem
 
@@ -37,30 +38,32 @@ class _Given:
 def images(dataset: DatasetYaml, split: str) -> dict[str, list[str]]:
     """Image files of the trained and of the evaluated split. Raises ConfigError where one has none."""
     splits = tuple(dict.fromkeys(("train", split)))
-    found, problems = dict[str, list[str]](), problems_of_missing(dataset, splits)
+    result, problems = dict[str, list[str]](), problems_of_missing(dataset, splits)
     absent = {problem.key for problem in problems}
+    bases = (dataset.root, dataset.file.parent, Path.cwd())
     for name in splits:
-        paths = dataset.splits.get(name, ())
-        if f"data.{name}" in absent or "data.path" in absent:
+        key, paths = f"data.{name}", dataset.splits.get(name, ())
+        if key in absent or "data.path" in absent:
             continue
-        lists = [problem for path in paths if path.is_file() if (problem := _problem_of_list(dataset, name, path))]
-        problems += lists
-        if not lists:
-            found[name] = check_images.list_images(paths)
-            if not found[name]:
-                problems.append(_no_images(dataset, name, paths[0]))
+        lists = (image_lists.problem_of_list(key, path, bases) for path in paths if path.is_file())
+        if wrong := [problem for problem in lists if problem is not None]:
+            problems += wrong
+        elif files := check_images.list_images(paths):
+            result[name] = files
+        else:
+            problems.append(_no_images(dataset, name, paths[0]))
     if problems:
         raise ConfigError(problems)
-    return found
+    return result
 
 
 def problems_of_missing(dataset: DatasetYaml, splits: Iterable[str], datasets: Path | None = None) -> list[Problem]:
     """A problem for each path of `splits` that does not exist; one for `path:` where that is what leads astray."""
-    given = [one for split in splits for one in _given(dataset, split)]
-    missing = [one for one in given if not exists(one.path)]
+    paths = [one for split in splits for one in _given(dataset, split)]
+    missing = [one for one in paths if not exists(one.path)]
     if not missing:
         return []
-    if problem := _problem_of_root(dataset, given, missing, datasets):
+    if problem := _problem_of_root(dataset, paths, missing, datasets):
         return [problem]
     return [_problem_of_path(dataset, one, datasets) for one in missing]
 
@@ -68,16 +71,16 @@ def problems_of_missing(dataset: DatasetYaml, splits: Iterable[str], datasets: P
 def remarks(dataset: DatasetYaml, splits: Iterable[str], datasets: Callable[[], Path | None]) -> list[str]:
     """Which folder is used where several exist, and what is left out of lists of images."""
     splits = list(splits)
-    given = [one for split in splits for one in _given(dataset, split)]
-    result = _remarks_on_root(dataset, given, datasets)
-    for one in given:
+    paths = [one for split in splits for one in _given(dataset, split)]
+    result = _remarks_on_root(dataset, paths, datasets)
+    for one in paths:
         if one.written.startswith("../") and not one.in_list:
             above, beside = (dataset.root / one.written).resolve(), (dataset.root / one.written[3:]).resolve()
             if exists(above) and exists(beside) and above != beside:
-                told = f"{one.written} is {above}; {beside} is there too and is not used"
-                result.append(f"{one.place}: {told}: for that write {one.key}: {one.written[3:]}")
+                what = f"{one.written} is {above}; {beside} is there too and is not used"
+                result.append(f"{one.place}: {what}: for that write {one.key}: {one.written[3:]}")
         if one.path.is_file():
-            line = image_lists.remark_on_lines(one.path, check_images.IMAGE_SUFFIXES)
+            line = image_lists.remark_on_lines(one.path)
             result += [line] if line else []
     return result
 
@@ -102,15 +105,15 @@ def _path_key(dataset: DatasetYaml) -> str | None:
 
 
 def _problem_of_root(
-    dataset: DatasetYaml, given: list[_Given], missing: list[_Given], datasets: Path | None
+    dataset: DatasetYaml, paths: list[_Given], missing: list[_Given], datasets: Path | None
 ) -> Problem | None:
     """`path:` leads to no folder, or to one where nothing is though another place has all."""
     path = _path_key(dataset)
     if path is None or any(Path(one.written).is_absolute() for one in missing):
         return None
-    if len(missing) < len(given) and exists(dataset.root):
+    if len(missing) < len(paths) and exists(dataset.root):
         return None
-    relative = [one.written for one in given]
+    relative = [one.written for one in paths]
     base = next((one for one in _bases(dataset, path) if all(exists(one / entry) for entry in relative)), None)
     if base is None and exists(dataset.root):
         return None
@@ -136,7 +139,6 @@ def _problem_of_root(
 
 
 def _bases(dataset: DatasetYaml, path: str) -> Iterable[Path]:
-    """Folders that `path:` may have meant."""
     folder, parts = dataset.file.parent, parts_of(path)
     expanded = Path(os.path.expandvars(path)).expanduser()
     if expanded != Path(path) and expanded.is_absolute():
@@ -200,16 +202,16 @@ def _write(one: _Given, path: str) -> str:
     return f"write {path} in this entry" if one.in_list else f"write {one.key}: {path}"
 
 
-def _problem_of_list(dataset: DatasetYaml, split: str, file: Path) -> Problem | None:
-    bases = (dataset.root, dataset.file.parent, Path.cwd())
-    return image_lists.problem_of_list(f"data.{split}", file, check_images.IMAGE_SUFFIXES, bases)
-
-
 def _no_images(dataset: DatasetYaml, split: str, path: Path) -> Problem:
     key, place = f"data.{split}", dataset.place(split)
-    kinds = ", ".join(sorted(check_images.IMAGE_SUFFIXES))
-    files = _files_below(path)
-    suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in files)
+    kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+    names = list[str]()
+    for _, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names += [name for name in files if not name.startswith(".")]
+        if len(names) > _LOOKED_AT:
+            break
+    suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in names)
     held = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(3))
     found = f"{place}: no images in {path}" + (f", which holds {held}" if held else ", which is empty")
     if suffixes.get(".txt") and "labels" in path.parts:
@@ -219,32 +221,16 @@ def _no_images(dataset: DatasetYaml, split: str, path: Path) -> Problem:
     return Problem(key, found, f"put images there ({kinds})")
 
 
-def _files_below(path: Path) -> list[str]:
-    result: list[str] = []
-    for _, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        result += [name for name in names if not name.startswith(".")]
-        if len(result) > _LOOKED_AT:
-            break
-    return result
-
-
-def _remarks_on_root(dataset: DatasetYaml, given: list[_Given], datasets: Callable[[], Path | None]) -> list[str]:
+def _remarks_on_root(dataset: DatasetYaml, paths: list[_Given], datasets: Callable[[], Path | None]) -> list[str]:
     path = _path_key(dataset)
     if path is None or Path(path).is_absolute():
         return []
-    places = [dataset.file.parent / path, Path.cwd() / path]
-    if known := datasets():
-        places.append(known / path)
-    others = [place.resolve() for place in places]
-    used = [
-        other
-        for other in dict.fromkeys(others)
-        if other != dataset.root and any(exists(other / one.written) for one in given)
-    ]
-    if not used:
+    bases = [dataset.file.parent, Path.cwd(), *([folder] if (folder := datasets()) else [])]
+    places = dict.fromkeys((base / path).resolve() for base in bases)
+    others = [place for place in places if place != dataset.root and any(exists(place / one.written) for one in paths)]
+    if not others:
         return []
     rule = "the working folder comes first, then Ultralytics' datasets folder"
-    also = " and ".join(map(str, used))
-    verb = "is" if len(used) == 1 else "are"
+    also = " and ".join(map(str, others))
+    verb = "is" if len(others) == 1 else "are"
     return [f"{dataset.place('path')}: path: {path} is {dataset.root} ({rule}); {also} {verb} there too and not used"]

@@ -33,30 +33,36 @@ def problems_of_splits(judged: Mapping[str, Sequence[ImageCheck]], setting: Sett
 
 def problems_of_split(split: str, verdicts: Sequence[ImageCheck], setting: Setting, root: Path) -> list[Problem]:
     """Fatal problems of a split of the dataset below `root`."""
-    key = f"data.{split}"
+    key, kind = f"data.{split}", setting.task.label_kind
     good = [verdict for verdict in verdicts if not verdict.skipped]
     if not good:
         return list(_none_left(key, verdicts, setting))
-    if (
-        split == "train"
-        and setting.task.label_kind is not LabelKind.folders
-        and not any(verdict.labels is not None for verdict in good)
-    ):
-        cause = label_places.find(root, [v.image for v in good], [v.label_file for v in good])
+    if split == "train" and kind is not LabelKind.folders and (cause := _why_no_labels(good, root)):
         return [Problem(key, f"no image has a label file: {cause.found}", cause.cure)]
-    if setting.task.label_kind in (LabelKind.polygons, LabelKind.corners, LabelKind.masks):
-        return list(_boxes(key, [v for v in good if v.labels and v.labels.objects and not v.labels.polygons], setting))
-    return []
+    boxes = [v.label_file for v in good if v.labels and v.labels.objects and not v.labels.polygons]
+    if not boxes or kind not in (LabelKind.polygons, LabelKind.corners, LabelKind.masks):
+        return []
+    form, line = "polygons", "class x1 y1 x2 y2 x3 y3 …"
+    if kind is LabelKind.corners:
+        form, line = "four corners", "class x1 y1 … x4 y4"
+    found = f"{len(boxes)} label files hold boxes, not {form}; the first is {boxes[0]}"
+    instead = f"the task {setting.task.value} needs {form}: {line}; with boxes take a detection model"
+    return [Problem(key, found, instead)]
 
 
 def without_labels(split: str, verdicts: Sequence[ImageCheck], root: Path) -> list[Problem]:
     """That an evaluated split has no label file at all, which training alone takes, and where they are."""
     good = [verdict for verdict in verdicts if not verdict.skipped]
-    if split == "train" or not good or any(verdict.labels is not None for verdict in good):
+    if split == "train" or not good or not (cause := _why_no_labels(good, root)):
         return []
-    cause = label_places.find(root, [v.image for v in good], [v.label_file for v in good])
     found = f"no image of {split} has a label file, so that its metrics are 0: {cause.found}"
     return [Problem(f"data.{split}", found, cause.cure)]
+
+
+def _why_no_labels(good: Sequence[ImageCheck], root: Path) -> Cause | None:
+    if any(verdict.labels is not None for verdict in good):
+        return None
+    return label_places.find(root, [v.image for v in good], [v.label_file for v in good])
 
 
 def commonest_cause(verdicts: Sequence[ImageCheck], setting: Setting) -> str:
@@ -102,9 +108,8 @@ def _from_one(verdicts: Sequence[ImageCheck], setting: Setting) -> Problem:
     assert first.labels is not None
     assert first.labels.outside is not None
     line, kind = first.labels.outside
-    found = (
-        f"the classes of all labels run from 1: {first.label_file} line {line}: class {kind}; names ends at {kind - 1}"
-    )
+    place = f"{first.label_file} line {line}"
+    found = f"the classes of all labels run from 1: {place}: class {kind}; names ends at {kind - 1}"
     instead = f"add a class before the others in {setting.yaml}, or subtract one from the class of each line"
     folders = sorted({str(Path(verdict.label_file).parent) for verdict in verdicts if verdict.labels})
     if len(folders) <= _NAMED_FOLDERS:
@@ -120,8 +125,7 @@ def _none_left(key: str, verdicts: Sequence[ImageCheck], setting: Setting) -> It
         file = first.label_file if first.labels and first.labels.corrupt else first.image
         part = "" if len(groups) == 1 else f", {len(group)} because of this"
         found = f"none of the {len(verdicts)} images can be used{part}: {file}{line}: {cause.found}"
-        cure = cause.cure or "replace these files by images that open"
-        yield Problem(key, found, cure)
+        yield Problem(key, found, cause.cure or "replace these files by images that open")
 
 
 def _by_reason(verdicts: Sequence[ImageCheck]) -> list[list[ImageCheck]]:
@@ -155,13 +159,3 @@ def _cause(verdict: ImageCheck, setting: Setting) -> Cause:
             return 0, 0
 
     return explain(verdict.label_file, text, labels.line, labels.corrupt, setting, shape)
-
-
-def _boxes(key: str, boxes: list[ImageCheck], setting: Setting) -> Iterator[Problem]:
-    if not boxes:
-        return
-    task = setting.task
-    corners, polygons = "four corners: class x1 y1 … x4 y4", "polygons: class x1 y1 x2 y2 x3 y3 …"
-    needed = corners if task.label_kind is LabelKind.corners else polygons
-    found = f"{len(boxes)} label files hold boxes, not {needed.split(':')[0]}; the first is {boxes[0].label_file}"
-    yield Problem(key, found, f"the task {task.value} needs {needed}; with boxes take a detection model")

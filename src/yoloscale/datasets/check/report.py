@@ -18,12 +18,12 @@ class SplitReport:
 
     images: int
     bytes: int  # of the image files
-    labelled: int  # images with at least one object, a mask or a depth map
-    backgrounds: int  # images without any
-    objects: int
-    per_class: dict[str, int]  # objects; images for classification; empty where labels are pictures
-    duplicates: int  # repeated label lines, which training leaves out
-    skipped: tuple[str, ...]  # "file: reason", sorted: corrupt images and labels, images without mask or depth map
+    labelled: int = 0  # images with at least one object, a mask or a depth map
+    backgrounds: int = 0  # images without any
+    objects: int = 0
+    per_class: dict[str, int] = field(default_factory=dict)  # objects; images for classification; none of pictures
+    duplicates: int = 0  # repeated label lines, which training leaves out
+    skipped: tuple[str, ...] = ()  # "file: reason", sorted: corrupt images and labels, images without mask or depth map
     rewritten: tuple[str, ...] = ()  # JPEGs that the first scan of Ultralytics writes anew, sorted
     over_edge: int = 0  # boxes of an evaluated split that reach so far over the edge of their image that it costs mAP
     flat: int = 0  # boxes of an evaluated split without width or height
@@ -90,12 +90,7 @@ class DatasetReport:
             if split.per_class:
                 yield f"    {_listed([f'{kind} {count}' for kind, count in split.per_class.items()], '  ')}"
             yield from (f"    {line}" for line in split.remarks())
-            if split.skipped:
-                yield f"    {counted(len(split.skipped), 'image')} skipped in training:"
-                yield from (f"      {line}" for line in split.skipped[:_SHOWN])
-                if len(split.skipped) > _SHOWN:
-                    yield f"      … and {len(split.skipped) - _SHOWN} more"
-                yield from _mending(split, "      ")
+            yield from (f"    {line}" for line in _skipped(split, ""))
         yield from (f"  note: {note}" for note in self.notes)
 
     def warnings(self) -> Iterator[str]:
@@ -103,12 +98,7 @@ class DatasetReport:
         yield from self.notes
         for name, split in self.splits.items():
             yield from (f"{name}: {line}" for line in split.remarks())
-            if split.skipped:
-                yield f"{name}: {counted(len(split.skipped), 'image')} skipped in training:"
-                yield from (f"  {line}" for line in split.skipped[:_SHOWN])
-                if len(split.skipped) > _SHOWN:
-                    yield f"  … and {len(split.skipped) - _SHOWN} more: `yoloscale data check` lists them"
-                yield from _mending(split, "  ")
+            yield from _skipped(split, f"{name}: ", ": `yoloscale data check` lists them")
 
     def _labels(self, split: SplitReport) -> str:
         kind = Task(self.task).label_kind
@@ -121,9 +111,15 @@ class DatasetReport:
         return f"{counted(split.objects, 'object')}, {counted(split.backgrounds, 'background')}"
 
 
-def _mending(split: SplitReport, indent: str) -> Iterator[str]:
-    if split.cure:
-        yield f"{indent}most of them: {split.cure.splitlines()[0]}"
+def _skipped(split: SplitReport, lead: str, where_all: str = "") -> Iterator[str]:
+    """The first images that training skips below a line that begins with `lead`; none if it skips none."""
+    if split.skipped:
+        yield f"{lead}{counted(len(split.skipped), 'image')} skipped in training:"
+        yield from (f"  {line}" for line in split.skipped[:_SHOWN])
+        if len(split.skipped) > _SHOWN:
+            yield f"  … and {len(split.skipped) - _SHOWN} more{where_all}"
+        if split.cure:
+            yield f"  most of them: {split.cure.splitlines()[0]}"
 
 
 def _listed(entries: list[str], separator: str) -> str:

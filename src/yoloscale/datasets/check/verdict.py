@@ -48,21 +48,17 @@ def inspect_image(image: str, dataset: DatasetYaml, task: Task, rules: LabelRule
     alone = judge_alone(image, deep)
     if alone.skipped:
         return alone
+    kind = task.label_kind
     try:
-        return _with_label(alone, dataset, task, rules, deep)
+        path = label_path(image, dataset, task)
+        if kind is LabelKind.depth or (kind is LabelKind.masks and dataset.masks_dir):
+            what = "depth map" if kind is LabelKind.depth else "mask"
+            reason = f"has no {what}" if path is None else _judge_picture(path, image, dataset, task) if deep else ""
+            return ImageCheck(image, alone.bytes, reason, Labels(), path or "", alone.rewritten)
+        assert path is not None
+        labels = _read(path, rules)
     except OSError as error:
         return ImageCheck(image, alone.bytes, f"its label cannot be read: {error.strerror}", is_passing=True)
-
-
-def _with_label(alone: ImageCheck, dataset: DatasetYaml, task: Task, rules: LabelRules, deep: bool) -> ImageCheck:
-    image = alone.image
-    path = label_path(image, dataset, task)
-    if task.label_kind is LabelKind.depth or (task.label_kind is LabelKind.masks and dataset.masks_dir):
-        what = "depth map" if task.label_kind is LabelKind.depth else "mask"
-        reason = f"has no {what}" if path is None else _judge_picture(path, image, dataset, task) if deep else ""
-        return ImageCheck(image, alone.bytes, reason, Labels(), path or "", alone.rewritten)
-    assert path is not None
-    labels = _read(path, rules)
     return ImageCheck(image, alone.bytes, labels.corrupt if labels else "", labels, path, alone.rewritten)
 
 
@@ -72,15 +68,11 @@ def judge_alone(image: str, deep: bool) -> ImageCheck:
         size = os.stat(image).st_size  # noqa: PTH116  # a Path for each of millions of files costs more
         opened = Opened("is empty") if not size else (images.open_image if deep else images.glance)(image)
     except OSError as error:
-        return ImageCheck(image, 0, _unreadable(image, error), is_passing=images.is_passing(error))
+        path, reason = Path(image), f"cannot be read: {error.strerror}"
+        if path.is_symlink() and not path.exists():
+            reason = f"is a link to {path.readlink()}, which does not exist"
+        return ImageCheck(image, 0, reason, is_passing=images.is_passing(error))
     return ImageCheck(image, size, opened.skipped, rewritten=opened.rewritten)
-
-
-def _unreadable(image: str, error: OSError) -> str:
-    path = Path(image)
-    if path.is_symlink() and not path.exists():
-        return f"is a link to {path.readlink()}, which does not exist"
-    return f"cannot be read: {error.strerror}"
 
 
 def _judge_picture(path: str, image: str, dataset: DatasetYaml, task: Task) -> str:

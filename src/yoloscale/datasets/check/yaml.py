@@ -141,13 +141,12 @@ def _problems_of_splits(marked: MarkedYaml, reads: Reads) -> list[Problem]:
     """Ultralytics wants the keys train and val in every YAML, and values for what it reads."""
     result = []
     for split in dict.fromkeys(("train", "val", reads.split)):
-        if marked.content.get(split):
-            continue
         is_read = split in ("train", reads.split)
-        if split in marked.content and is_read:
-            found = f"{_place(marked, split)}: is empty"
-        elif split in marked.content:
+        if marked.content.get(split) or (split in marked.content and not is_read):
             continue
+        if split in marked.content:
+            is_older = split == "val" and marked.node("val") is None
+            found = f"{marked.place('validation' if is_older else split)}: is empty"
         else:
             found = f"missing in {marked.file}"
         result.append(Problem(f"data.{split}", found, _line_of_split(marked, split, is_read)))
@@ -168,19 +167,15 @@ def _line_of_split(marked: MarkedYaml, split: str, is_read: bool) -> str:
     return instead
 
 
-def _place(marked: MarkedYaml, split: str) -> str:
-    return marked.place("validation" if split == "val" and marked.node("val") is None else split)
-
-
 def _problems_of_types(marked: MarkedYaml) -> list[Problem]:
     result = []
     for key, types in _TYPES.items():
         value, place = marked.content.get(key), marked.place(key)
         if value is not None and not isinstance(value, types):
-            wanted = " or ".join({"str": "text", "list": "a list"}[kind.__name__] for kind in types)
+            kinds = " or ".join({"str": "text", "list": "a list"}[kind.__name__] for kind in types)
             kind = _KINDS.get(type(value).__name__, type(value).__name__)
             single = str in types and not isinstance(value, (list, dict))
-            instead = f"write {wanted}{f'; in quotes, {str(value)!r}, it is text' if single else ''}"
+            instead = f"write {kinds}{f'; in quotes, {str(value)!r}, it is text' if single else ''}"
             if types == (list,) and isinstance(value, str) and (numbers := re.findall(r"\d+", value)):
                 instead = f"write {key}: [{', '.join(numbers)}]"
             result.append(Problem(f"data.{key}", f"{place}: is {value!r} ({kind})", instead))
@@ -221,12 +216,12 @@ def _root(file: Path, path: str | None, datasets_folder: Callable[[], Path]) -> 
     return root.resolve()
 
 
-def _paths(root: Path, given: str | list[str]) -> tuple[Path, ...]:
-    if isinstance(given, list):
-        return tuple((root / item).resolve() for item in given)
-    path = (root / given).resolve()
-    if not exists(path) and given.startswith("../"):  # as Ultralytics: written for another place of the YAML
-        path = (root / given[3:]).resolve()
+def _paths(root: Path, entry: str | list[str]) -> tuple[Path, ...]:
+    if isinstance(entry, list):
+        return tuple((root / item).resolve() for item in entry)
+    path = (root / entry).resolve()
+    if not exists(path) and entry.startswith("../"):  # as Ultralytics: written for another place of the YAML
+        path = (root / entry[3:]).resolve()
     return (path,)
 
 

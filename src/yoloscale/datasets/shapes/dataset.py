@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
-from threading import Lock
 
 import yaml
 
@@ -42,23 +41,23 @@ def source(options: ShapesConfig, task: Task, cache: Path) -> Path:
 
 def problems(options: ShapesConfig) -> list[Problem]:
     """Options that cannot be rendered."""
-    found = []
+    result = []
     for name in ("train_images", "val_images"):
         count = getattr(options, name)
         if count < 1:
-            found.append(Problem(f"data.shapes.{name}", f"found {count}", "write 1 or more"))
+            result.append(Problem(f"data.shapes.{name}", f"found {count}", "write 1 or more"))
     if options.image_size < _SMALLEST_IMAGE:
         instead = f"write {_SMALLEST_IMAGE} or more pixels"
-        found.append(Problem("data.shapes.image_size", f"found {options.image_size}", instead))
+        result.append(Problem("data.shapes.image_size", f"found {options.image_size}", instead))
     if options.seed < 0:
-        found.append(Problem("data.shapes.seed", f"found {options.seed}", "write 0 or more"))
-    return found
+        result.append(Problem("data.shapes.seed", f"found {options.seed}", "write 0 or more"))
+    return result
 
 
 def render(options: ShapesConfig, task: Task, cache: Path, say: Callable[[str], None]) -> Path:
     """Render the dataset unless it is there; return what `source` returns. Raises ConfigError for bad options."""
-    if found := problems(options):
-        raise ConfigError(found)
+    if wrong := problems(options):
+        raise ConfigError(wrong)
     build_once(folder(options, task, cache), lambda partial: _render_into(partial, options, task, say))
     return source(options, task, cache)
 
@@ -71,67 +70,36 @@ def _render_into(root: Path, options: ShapesConfig, task: Task, say: Callable[[s
     total = options.train_images + options.val_images
     processes = max(min(cpus.available(), total // _IMAGES_PER_PROCESS), 1)
     say(f"rendering {total} images of {options.image_size} px with {processes} processes (once; kept in the cache)")
-    _run_workers(root, processes, _Progress(total, say))
+    _run_workers(root, processes, total, say)
 
 
-def _run_workers(root: Path, processes: int, progress: _Progress) -> None:
-    """Let worker k of n render every n-th image; RuntimeError with its last words if one fails. None outlives this."""
+def _run_workers(root: Path, processes: int, total: int, say: Callable[[str], None]) -> None:
+    """Let worker k of n render every n-th image; RuntimeError with its last words if one fails. None outlives this.
+
+    All print to one pipe. A worker ends by itself when this process dies: it watches its standard input close.
+    """
+    command, done, tenth = [sys.executable, "-m", "yoloscale.datasets.shapes.worker", str(root)], 0, 1
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(root, part, processes)) for part in range(processes)]
-        with ThreadPoolExecutor(processes) as pool:
-            try:
-                for follower in as_completed([pool.submit(worker.follow, progress) for worker in workers]):
-                    if error := follower.result():
-                        raise RuntimeError(f"rendering the built-in dataset failed: {error}")
-            finally:
-                for worker in workers:
-                    worker.kill()
-
-
-class _Worker:
-    """A process that renders. It ends by itself when this one dies: it watches its standard input close."""
-
-    def __init__(self, root: Path, part: int, parts: int) -> None:
-        command = [sys.executable, "-m", "yoloscale.datasets.shapes.worker", str(root), str(part), str(parts)]
-        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 — closed by __exit__
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, text=True
-        )
-
-    def follow(self, progress: _Progress) -> str:
-        """Wait for its end; what it said on stderr if it failed, else an empty string."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            progress.add(int(line))
-        code = self._process.wait()
-        self._stderr.seek(0)
-        return self._stderr.read().strip() or f"exit code {code}" if code else ""
-
-    def kill(self) -> None:
-        """End it, unless it has ended."""
-        self._process.kill()
-
-    def __enter__(self) -> _Worker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        with self._process, self._stderr:  # waits, and closes the pipes
-            pass
-
-
-class _Progress:
-    """Count images of several workers and say so at every tenth."""
-
-    def __init__(self, total: int, say: Callable[[str], None]) -> None:
-        self._total, self._say = total, say
-        self._done, self._said = 0, 0
-        self._lock = Lock()
-
-    def add(self, count: int) -> None:
-        with self._lock:
-            self._done += count
-            tenth = 10 * self._done // self._total
-            if tenth > self._said and self._done < self._total:
-                self._said = tenth
-                self._say(f"rendered {self._done} of {self._total} images")
+        reading, writing = os.pipe()
+        counts, workers = stack.enter_context(os.fdopen(reading)), []
+        with os.fdopen(writing, "wb") as pipe:
+            for part in range(processes):
+                stderr = stack.enter_context(tempfile.TemporaryFile("w+"))
+                words = [*command, str(part), str(processes)]
+                worker = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=pipe, stderr=stderr)
+                stack.enter_context(worker)  # waits at the end of the block
+                stack.callback(worker.kill)
+                workers.append((worker, stderr))
+        for line in counts:
+            done += int(line)
+            if 10 * done >= tenth * total and done < total:
+                tenth = 10 * done // total + 1
+                say(f"rendered {done} of {total} images")
+            if any(worker.poll() for worker, _ in workers):
+                break
+        for worker, stderr in sorted(workers, key=lambda each: not each[0].poll()):  # one that has failed first
+            if code := worker.wait():
+                stderr.seek(0)
+                raise RuntimeError(
+                    f"rendering the built-in dataset failed: {stderr.read().strip() or f'exit code {code}'}"
+                )

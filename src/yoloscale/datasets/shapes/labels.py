@@ -11,21 +11,18 @@ from yoloscale.datasets.shapes.scene import Placed, Points, Scene
 
 def lines(scene: Scene, task: Task) -> list[str]:
     """Label lines of a task that finds objects."""
-    return [_line(scene, index, task) for index in range(len(scene.placed))]
-
-
-def _line(scene: Scene, index: int, task: Task) -> str:
-    placed = scene.placed[index]
-    columns = {
-        LabelKind.boxes: _box,
-        LabelKind.polygons: lambda placed, size: _clipped(placed.visible / size),
-        LabelKind.corners: _oriented_box,
-    }
-    if task.label_kind is LabelKind.keypoints:
-        values = np.concatenate([_box(placed, scene.size).ravel(), _keypoints(scene, index).ravel()])
-    else:
-        values = columns[task.label_kind](placed, scene.size).ravel()
-    return " ".join([str(placed.shape.kind), *(f"{value:.6g}" for value in values)])
+    result = []
+    for index, placed in enumerate(scene.placed):
+        if task.label_kind is LabelKind.keypoints:
+            values = np.concatenate([_box(placed, scene.size), _keypoints(scene, index).ravel()])
+        elif task.label_kind is LabelKind.polygons:
+            values = _clipped(placed.visible / scene.size).ravel()
+        elif task.label_kind is LabelKind.corners:
+            values = _oriented_box(placed, scene.size).ravel()
+        else:
+            values = _box(placed, scene.size)
+        result.append(" ".join([str(placed.shape.kind), *(f"{value:.6g}" for value in values)]))
+    return result
 
 
 def _box(placed: Placed, size: int) -> Points:

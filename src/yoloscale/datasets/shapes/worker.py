@@ -21,7 +21,7 @@ from yoloscale.datasets.shapes import labels
 from yoloscale.datasets.shapes import render as shapes_render
 from yoloscale.datasets.shapes.classes import CLASSES
 from yoloscale.datasets.shapes.dataset import OPTIONS_FILE
-from yoloscale.datasets.shapes.scene import Layout, Scene, compose, generator
+from yoloscale.datasets.shapes.scene import Layout, compose, generator
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 _REPORT_EVERY = 10
@@ -40,14 +40,11 @@ def render(root: Path, options: ShapesConfig, task: Task, split: str, index: int
     if task.label_kind is LabelKind.masks:
         _write(root / "masks" / split / f"{name}.png", shapes_render.class_mask(scene))
     elif task.label_kind is LabelKind.depth:
-        _write(root / "depth" / split / f"{name}.png", _millimetres(scene))
+        millimetres = np.rint(shapes_render.depth_map(scene) * 1000).astype(np.uint16)
+        _write(root / "depth" / split / f"{name}.png", millimetres)
     else:
         text = "".join(line + "\n" for line in labels.lines(scene, task))
         (root / "labels" / split / f"{name}.txt").write_text(text, encoding="ascii")
-
-
-def _millimetres(scene: Scene) -> NDArray[np.uint16]:
-    return np.rint(shapes_render.depth_map(scene) * 1000).astype(np.uint16)
 
 
 def _write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16], options: Sequence[int] = ()) -> None:
@@ -81,9 +78,8 @@ def main(root: Path, part: int, parts: int) -> None:
     described.pop("version")
     task = Task(described.pop("task"))
     options = ShapesConfig(**described)
-    images = [("train", index) for index in range(options.train_images)]
-    images += [("val", index) for index in range(options.val_images)]
-    mine = images[part::parts]
+    counts = {"train": options.train_images, "val": options.val_images}
+    mine = [(split, index) for split, count in counts.items() for index in range(count)][part::parts]
     _make_folders(root, task)
     for done, (split, index) in enumerate(mine, start=1):
         render(root, options, task, split, index)
