@@ -23,12 +23,11 @@ from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import EventTail
 from yoloscale.runs.listing import all_runs as listed_runs
 from yoloscale.runs.status import Status, read_result
-from yoloscale.runs.sweep_directory import SweepDirectory
+from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.runs.tail import last_lines
 from yoloscale.system.waiting import wait_until
 
 if TYPE_CHECKING:
-    from yoloscale.config.compose.flags import Flags
     from yoloscale.launch.start import RunRequest
 
 POLL_S = 0.2
@@ -214,48 +213,21 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
     submitted as one array. Raises ConfigError, with all problems, before anything is started.
     """
     from yoloscale.config.compose.each_dataset import with_each_dataset
-    from yoloscale.config.compose.flags import split
-    from yoloscale.sweep.search.ready import wants_search
-
-    refuse_several(["train"])
-    line = split(with_each_dataset(hidden([*overrides, *from_values(values)], is_swept=True)))
-    return Sweep(_start_search(line) if wants_search(line) else _start_grid(line))
-
-
-def _start_grid(line: Flags) -> Path:
     from yoloscale.sweep import local
-    from yoloscale.sweep.ready import ready as ready_sweep
-    from yoloscale.sweep.submit import cluster_of, refuse_if_nothing, submit_points
+    from yoloscale.sweep.start import submit_rest, sweep_request
     from yoloscale.sweep.unfinished import unfinished
 
-    with ready_sweep(line, print) as taken:
-        made, indices = taken.directory, unfinished(taken.directory)
-        is_elsewhere = not cluster_of(made, indices).is_here
-        if is_elsewhere:
-            refuse_if_nothing(made, indices, failed_only=False)
-            submit_points(made, ["resume", str(made.path)], indices, is_new=taken.is_new)
-    if indices and not is_elsewhere:
+    refuse_several(["train"])
+    tokens = with_each_dataset(hidden([*overrides, *from_values(values)], is_swept=True))
+    request = sweep_request(tokens, print)
+    with request.take(print) as taken:
+        made = taken.directory
+        if not request.is_here:
+            submit_rest(made, ["resume", str(made.path)], is_new=taken.is_new)
+        is_search = read(made).settings.search is not None
+    if request.is_here and (is_search or unfinished(made)):
         local.start_in_background(made)
-    return made.path
-
-
-def _start_search(line: Flags) -> Path:
-    from yoloscale.sweep import local
-    from yoloscale.sweep.directory import take
-    from yoloscale.sweep.search.ready import plan_search
-    from yoloscale.sweep.search.ready import ready as ready_search
-    from yoloscale.sweep.search.search import forget_removed
-    from yoloscale.sweep.search.submit import open_indices, submit_search
-
-    search = ready_search(plan_search(line, print), print)
-    if not search.base.cluster.is_here:
-        with take(search.sweep):
-            forget_removed(search)
-            words, indices = ["resume", str(search.sweep.path)], open_indices(search)
-            submit_search(search, words, indices, is_new=search.is_new)
-    else:
-        local.start_in_background(search.sweep)
-    return search.sweep.path
+    return Sweep(made.path)
 
 
 def _start(request: RunRequest) -> RunDirectory:

@@ -22,7 +22,7 @@ from yoloscale.backends.slurm.commands import SlurmError
 from yoloscale.backends.slurm.limits import ArrayLimits, Site, site_problems
 from yoloscale.backends.slurm.node import run_of
 from yoloscale.backends.slurm.render import render
-from yoloscale.cli.sweep import search as sweep_search
+from yoloscale.cli.sweep import verbs
 from yoloscale.config.compose.flags import split
 from yoloscale.config.freeze import load
 from yoloscale.config.schema import ClusterConfig
@@ -228,10 +228,11 @@ def test_only_of_a_search_that_was_made_just_now_and_is_refused_nothing_stays(mo
     words = ["cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "sweep.search.trials=3"]
     begun = ready_search(plan_search(["name=begun", *words]), print)
     assert begun.is_new
-    starts = (partial(sweep_search.train, dry_run=False, prepare=False, detach=False), api._start_search)
+    by_command = partial(verbs.train, dry_run=False, prepare=False, detach=False)
+    starts = (lambda tokens: by_command(split(tokens)), lambda tokens: api.sweep(*tokens))
     for start, names in product(starts, (["name=s"], [], ["name=begun"])):
         with pytest.raises(ConfigError, match="typo"):
-            start(split([*names, *words]))
+            start([*names, *words])
         assert [path.parent for path in Path.cwd().rglob("sweep.yaml")] == [begun.sweep.path]
 
 

@@ -21,10 +21,11 @@ from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep.changes import _room_for_files, change_points, changed_settings
-from yoloscale.sweep.ready import ready
 from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.ready import ready as ready_search
 from yoloscale.sweep.search.search import ask_point, open_search
+from yoloscale.sweep.start import sweep_request
+from yoloscale.system.remarks import silent
 
 COMMON = ("name=s", "model=yolo26n.yaml", "device=cpu", "cluster.procs_per_node=1", "data=a/data.yaml", "optimizer=SGD")
 
@@ -43,7 +44,7 @@ def _dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def grid() -> SweepDirectory:
     tokens = [*COMMON, "lr0=0.1,0.2"]
-    with ready(tokens, lambda _: None) as taken:
+    with sweep_request(tokens).take(silent) as taken:
         return taken.directory
 
 
@@ -67,7 +68,9 @@ def test_all_points_go_on_with_data_that_was_moved(tmp_path: Path) -> None:
         assert "data=a/data.yaml" not in typed
         assert set(lines_of(run)[-1]["to"]) == {"data.source", "workers", "checkpoint.keep"}
     assert f"data={tmp_path}/b/data.yaml" in read(sweep).overrides
-    with ready([*COMMON[:-2], "data=b/data.yaml", COMMON[-1], "lr0=0.1,0.2", "workers=3"], lambda _: None) as taken:
+    with sweep_request([*COMMON[:-2], "data=b/data.yaml", COMMON[-1], "lr0=0.1,0.2", "workers=3"]).take(
+        silent
+    ) as taken:
         assert not taken.is_new, "and so does the sweep's own command"
 
 
@@ -75,14 +78,14 @@ def test_the_command_of_a_sweep_says_what_its_points_go_on_with_otherwise(tmp_pa
     sweep = grid()
     (tmp_path / "a" / "labels" / "train" / "1.txt").write_text("1 0.5 0.5 0.2 0.2\n")
     said: list[str] = []
-    with ready([*COMMON, "lr0=0.1,0.2"], said.append):
+    with sweep_request([*COMMON, "lr0=0.1,0.2"], said.append).take(said.append):
         pass
     assert len([line for line in said if "sweep 's' goes on with data" in line and "as it is now" in line]) == 1
     for run in sweep.runs():  # of a version that kept no fingerprint
         freeze(replace(load(run.config), origin=OriginConfig()), run.config)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     with pytest.raises(ConfigError, match=r"data\.source"):
-        ready([*COMMON, "lr0=0.1,0.2", "data=b/data.yaml"], lambda _: None)
+        sweep_request([*COMMON, "lr0=0.1,0.2", "data=b/data.yaml"]).take(silent)
 
 
 def test_what_would_make_points_incomparable_is_refused(tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ def test_a_dry_run_says_what_happens_to_the_data(
 
 
 def test_what_the_points_differ_in_stays() -> None:
-    with ready([*COMMON, "workers=1,2"], lambda _: None) as taken:
+    with sweep_request([*COMMON, "workers=1,2"]).take(silent) as taken:
         pass
     with pytest.raises(ConfigError, match="what the points differ in"):
         go_on(taken.directory, "workers=0")

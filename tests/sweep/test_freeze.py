@@ -28,8 +28,9 @@ from yoloscale.sweep.directory import take
 from yoloscale.sweep.freeze import freeze_all, proposed_directory
 from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.prepare import prepare_all
-from yoloscale.sweep.ready import ready
+from yoloscale.sweep.start import sweep_request
 from yoloscale.system.machine import Machine
+from yoloscale.system.remarks import silent
 
 from .conftest import TWO_CPUS, Configured, Frozen
 
@@ -374,7 +375,7 @@ def test_nothing_is_written_if_a_point_cannot_be_prepared(tmp_path: Path) -> Non
         "data=absent/x.yaml",
     ]
     with pytest.raises(ConfigError) as raised:
-        ready(typed, lambda line: None)
+        sweep_request(typed).take(silent)
     assert "point model=" in str(raised.value)
     assert not Path("runs").exists()
 

@@ -16,7 +16,8 @@ import yoloscale
 from yoloscale.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep import local
-from yoloscale.sweep.ready import ready
+from yoloscale.sweep.start import sweep_request
+from yoloscale.system.remarks import silent
 
 STANDIN = Path(__file__).parent / "standin"
 SOURCE = Path(__file__).parents[2] / "src"
@@ -34,7 +35,7 @@ def _stand_ins(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
 
 
 def prepared(*tokens: str, **script: Any) -> SweepDirectory:
-    with ready([*TYPED, *tokens], lambda line: None) as taken:
+    with sweep_request([*TYPED, *tokens]).take(silent) as taken:
         for run in taken.directory.runs():
             (run.path / "standin.json").write_text(json.dumps({"steps": 5, **script}))
     return taken.directory

@@ -12,61 +12,91 @@ from typing import TYPE_CHECKING
 from yoloscale.cli.runs import COLUMNS, row, table
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
+from yoloscale.config.schema.sweep import Pruner
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs.sweep_directory import SweepDirectory, read
-from yoloscale.runs.sweep_directory import is_sweep as is_sweep_directory
 from yoloscale.system.formatting import counted
 
 if TYPE_CHECKING:
     from yoloscale.config.compose.flags import Flags
-    from yoloscale.sweep.configure import ConfiguredSweep
+    from yoloscale.sweep.search.ready import PlannedSearch
+    from yoloscale.sweep.start import SweepRequest
+    from yoloscale.sweep.submit import Submission
 
 SHOWN = 40  # points of a table, unless all are asked for
 
 
 def train(line: Flags, *, dry_run: bool, prepare: bool, detach: bool) -> int:
-    """Freeze the points of a sweep, and train them here or submit them as one array."""
+    """Freeze the points of a sweep, or make a search; train them here or submit them as one array."""
     from yoloscale.cli.sweep import local as sweep_local
-    from yoloscale.cli.sweep import search as sweep_search
-    from yoloscale.sweep.configure import configure_all
-    from yoloscale.sweep.freeze import refuse_if_taken
-    from yoloscale.sweep.grammar.points import expand
-    from yoloscale.sweep.ready import ready
-    from yoloscale.sweep.search.ready import wants_search
+    from yoloscale.sweep.start import SearchRequest, submit_rest, sweep_request
 
-    if wants_search(line):
-        return sweep_search.train(line, dry_run=dry_run, prepare=prepare, detach=detach)
-    found = configure_all(expand(line, say), say=say)
-    is_local = found.first.cluster.is_here
-    refuse_flags(is_local=is_local, prepare=prepare, detach=detach)
+    request = sweep_request(line, say)
+    refuse_flags(is_local=request.is_here, prepare=prepare, detach=detach)
+    if isinstance(request, SearchRequest):
+        output = sys.stdout if request.is_here else sys.stderr
+        print("\n".join(described(request.planned)), file=output, flush=True)
     if dry_run:
-        refuse_if_taken(found)
-        say_ahead(found)
-        return sweep_local.dry_run(found) if is_local else _print_script(found, line)
-    with ready(line, say, found) as taken:
+        return _dry_run(request)
+    with request.take(say) as taken:
         sweep = taken.directory
         if prepare:
             print(f"sweep {shown(sweep.path)}")
             return FINISHED
-        if not is_local:  # by the name that it got: another command may have taken the first one that was free
-            words = ["train", *line.argv, *([] if found.name is not None else [f"name={sweep.name}"])]
-            return _submit(sweep, words, failed_only=False, is_new=taken.is_new)
+        if not request.is_here:  # by the name that it got: another command may have taken the first one that was free
+            submission = submit_rest(sweep, request.words(sweep.name), is_new=taken.is_new)
+            return announce(sweep, submission)
     return sweep_local.start(sweep, failed_only=False, detach=detach)
 
 
-def say_ahead(found: ConfiguredSweep) -> None:
-    """Say in a dry run what happens to the data before a start: made ready, and compared with that of before.
+def _dry_run(request: SweepRequest) -> int:
+    """Say what happens to the data before a start, and print what would be started or submitted.
 
-    Raises ConfigError for weights that are here and cannot be trained.
+    Raises ConfigError as a start does, also for weights that are here and cannot be trained.
     """
+    from yoloscale.cli.sweep import local as sweep_local
     from yoloscale.cli.train import say_outlook
-    from yoloscale.sweep.freeze import say_not_compared
+    from yoloscale.sweep.freeze import refuse_if_taken, say_not_compared
     from yoloscale.sweep.prepare import refuse_weights_of
+    from yoloscale.sweep.start import GridRequest
 
-    refuse_weights_of(found)
-    say_outlook(each.config for each in found.points)
-    say_not_compared(found, say)
+    is_grid = isinstance(request, GridRequest)
+    if is_grid:
+        refuse_if_taken(request.points)
+    refuse_weights_of(request.points)
+    say_outlook(each.config for each in request.points.points)
+    say_not_compared(request.points, say)
+    if not request.is_here:
+        return _print_script(request)
+    return sweep_local.dry_run(request.points) if is_grid else FINISHED
+
+
+def _print_script(request: SweepRequest) -> int:
+    from yoloscale.backends import registry
+    from yoloscale.cli.start import write_out
+    from yoloscale.sweep.submit import said_of_others
+
+    job, indices = request.job()
+    print(f"sweep {shown(job.folder)}\npoints {len(indices)}", file=sys.stderr)
+    backend = registry.required(job.cluster)
+    first, *others = backend.render_points(job, indices)
+    if others:
+        print(said_of_others(first, len(others)), file=sys.stderr)
+    write_out(backend.render(first))
+    return FINISHED
+
+
+def described(planned: PlannedSearch) -> list[str]:
+    """What is to be searched, by whom and for what, a line for each."""
+    from yoloscale.study.objectives import objectives_of
+    from yoloscale.sweep.search.settings import total
+
+    settings = planned.settings
+    objectives = ", ".join(f"{direction} {metric}" for metric, direction in objectives_of(settings).items())
+    pruned = "" if settings.pruner is Pruner.none else f", pruned by {settings.pruner.value}"
+    head = f"search {total(settings, planned.space)} points by {settings.sampler.value}{pruned}: {objectives}"
+    return [head, *(f"  {dimension}" for dimension in planned.space.dimensions)]
 
 
 def refuse_flags(*, is_local: bool, prepare: bool, detach: bool) -> None:
@@ -83,11 +113,11 @@ def refuse_flags(*, is_local: bool, prepare: bool, detach: bool) -> None:
 def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, detach: bool) -> int:
     """Go on with what is unfinished, or with what failed: here, or as another array."""
     from yoloscale.cli.sweep import local as sweep_local
-    from yoloscale.cli.sweep import search as sweep_search
     from yoloscale.sweep import local
     from yoloscale.sweep.changes import change_points, changed_settings
     from yoloscale.sweep.directory import take
     from yoloscale.sweep.freeze import change_settings
+    from yoloscale.sweep.start import submit_rest
     from yoloscale.sweep.submit import cluster_of, refuse_if_missing
     from yoloscale.sweep.unfinished import unfinished
 
@@ -107,42 +137,9 @@ def resume(sweep: SweepDirectory, changes: Sequence[str], *, failed_only: bool, 
         local.ready_again(sweep, runs, say)
     with take(sweep):
         change_settings(sweep, settings)
-        if not is_local and settings.search is None:
-            return _submit(sweep, ["resume", str(sweep.path)], failed_only=failed_only, is_new=False)
-    if not is_local:
-        return sweep_search.submit(sweep, ["resume", str(sweep.path)], failed_only=failed_only)
+        if not is_local:
+            return announce(sweep, submit_rest(sweep, ["resume", str(sweep.path)], failed_only=failed_only))
     return sweep_local.start(sweep, failed_only=failed_only, detach=detach)
-
-
-def _submit(sweep: SweepDirectory, words: Sequence[str], *, failed_only: bool, is_new: bool) -> int:
-    from yoloscale.sweep.submit import refuse_if_nothing, submit_points
-    from yoloscale.sweep.unfinished import unfinished
-
-    indices = unfinished(sweep, failed_only=failed_only)
-    refuse_if_nothing(sweep, indices, failed_only=failed_only)
-    submission = submit_points(sweep, words, indices, is_new=is_new)
-    announce(sweep, submission.jobs, len(submission.indices))
-    return FINISHED
-
-
-def _print_script(found: ConfiguredSweep, line: Flags) -> int:
-    from yoloscale.backends import registry
-    from yoloscale.cli.start import write_out
-    from yoloscale.sweep.freeze import proposed_directory
-    from yoloscale.sweep.submit import array_job, refuse_if_nothing, said_of_others
-    from yoloscale.sweep.unfinished import unfinished
-
-    proposed = proposed_directory(found)
-    words = ["train", *line.argv, *([] if found.name is not None else [f"name={proposed.name}"])]
-    indices = unfinished(proposed) if is_sweep_directory(proposed.path) else list(range(len(found.points)))
-    refuse_if_nothing(proposed, indices, failed_only=False)
-    print(f"sweep {shown(proposed.path)}\npoints {len(indices)}", file=sys.stderr)
-    backend = registry.required(found.first.cluster)
-    first, *others = backend.render_points(array_job(found.first, proposed, words, indices), indices)
-    if others:
-        print(said_of_others(first, len(others)), file=sys.stderr)
-    write_out(backend.render(first))
-    return FINISHED
 
 
 def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
@@ -203,10 +200,11 @@ def cancel(sweep: SweepDirectory, *, at_once: bool, timeout_s: float, as_json: b
     return FAILED if left else FINISHED
 
 
-def announce(sweep: SweepDirectory, jobs: Sequence[str], count: int) -> None:
+def announce(sweep: SweepDirectory, submission: Submission) -> int:
     """Say what was submitted, and how to follow it."""
     from yoloscale.backends import registry
 
+    jobs, count = submission.jobs, len(submission.indices)
     backend = registry.of_job(jobs[0])
     path, job = shown(sweep.path), ",".join(jobs)
     several = f" in {len(jobs)} arrays, as large as the site takes them" if len(jobs) > 1 else ""
@@ -214,3 +212,4 @@ def announce(sweep: SweepDirectory, jobs: Sequence[str], count: int) -> None:
     array = jobs[0] if len(jobs) == 1 else "ARRAY"
     print(f"logs  {shown(backend.output(sweep.job, f'{array}_INDEX'))}")
     print(f"  yoloscale status {path}\n  yoloscale cancel {path}\n  {backend.watch_command(jobs)}")
+    return FINISHED
