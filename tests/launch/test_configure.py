@@ -9,7 +9,7 @@ from yoloscale.backends.slurm import own_job
 from yoloscale.backends.slurm.own_job import OwnJob
 from yoloscale.config.schema import Device
 from yoloscale.errors import ConfigError
-from yoloscale.launch.configure import configure, remarks_if_prepared
+from yoloscale.launch.configure import configure, configured, remarks_if_prepared
 
 
 def test_a_value_out_of_range_in_a_file_of_arguments_is_told_with_its_line(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_batch_that_does_not_divide_over_the_job_may_take_fewer_nodes() -> Non
 @pytest.mark.usefixtures("in_job")
 def test_a_run_that_is_prepared_for_cpus_in_a_job_with_gpus_is_told() -> None:
     def said(*words: str) -> list[str]:
-        return remarks_if_prepared(configure(["cluster=slurm", *words]), ["cluster=slurm", *words])
+        return remarks_if_prepared(configured(["cluster=slurm", *words]))
 
     (line,) = said("cluster.procs_per_node=4")
     assert line.endswith("has 4 GPUs on a node: for them write cluster.gpus_per_node=4, else device=cpu")
