@@ -47,10 +47,10 @@ def freeze(config: Config, path: Path) -> None:
     write_whole(path, "".join(entries(config).values()), synced=True)
 
 
-def entries(config: Config, known: Entries | None = None) -> dict[str, str]:
+def entries(config: Config, cache: Entries | None = None) -> dict[str, str]:
     """The YAML of each key at the root; put together they are the file.
 
-    `known` remembers entries, which most configs of a sweep have in common.
+    `cache` remembers entries, which most configs of a sweep have in common.
     """
     plain = to_plain(config)
     del plain["paths"]["runs"], plain["sweep"]
@@ -58,12 +58,12 @@ def entries(config: Config, known: Entries | None = None) -> dict[str, str]:
         del plain["id"]
     if config.kind != Config.kind:
         plain = {"kind": config.kind, **plain}
-    known, texts = {} if known is None else known, {}
+    cache, texts = {} if cache is None else cache, {}
     for key, value in plain.items():
         entry = key, repr(value)
-        if entry not in known:
-            known[entry] = dump({key: value})
-        texts[key] = known[entry]
+        if entry not in cache:
+            cache[entry] = dump({key: value})
+        texts[key] = cache[entry]
     return texts
 
 
@@ -77,29 +77,29 @@ def parse(text: str) -> Any:
     return yaml.load(text, Loader=_LOADER)
 
 
-def load_own(path: Path, known: Sections | None = None) -> Config:
+def load_own(path: Path, cache: Sections | None = None) -> Config:
     """Read a config that was frozen here: as `load`, without a check of each value, at a twentieth of its time.
 
-    `known` remembers the sections at the root, which most configs of a sweep have in common: what is not to be changed
+    `cache` remembers the sections at the root, which most configs of a sweep have in common: what is not to be changed
     in place then, lists and mappings of values, is shared by them.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        plain = parse(text) if known is None else _parsed(text, known)
+        plain = parse(text) if cache is None else _parsed(text, cache)
         return _without_secrets(build(_schema(plain), plain))
     except (OSError, yaml.YAMLError, ValueError, TypeError):
         return load(path)
 
 
-def _parsed(text: str, known: Sections) -> dict[str, Any]:
+def _parsed(text: str, cache: Sections) -> dict[str, Any]:
     sections = _SECTION.findall(text)
     plain = dict[str, Any]()
     if "".join(sections) != text:  # edited by a person
         return {**parse(text)}
     for section in sections:
-        if section not in known:
-            known[section] = parse(section)
-        plain.update(known[section])
+        if section not in cache:
+            cache[section] = parse(section)
+        plain.update(cache[section])
     return plain
 
 

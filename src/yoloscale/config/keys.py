@@ -16,10 +16,7 @@ from yoloscale.config.schema import Config
 
 # Arguments that take one value or several: a comma makes a list of them, never a sweep.
 LIST_LIKE = frozenset(
-    {
-        *("classes", "freeze", "scale", "fraction", "callbacks"),
-        *("cluster.gpus", "logger.wandb.tags", "cluster.export"),
-    }
+    {*("classes", "freeze", "scale", "fraction", "callbacks"), *("cluster.gpus", "logger.wandb.tags", "cluster.export")}
 )
 
 _OURS = ("origin",)  # written when a run is frozen

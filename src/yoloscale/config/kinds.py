@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
@@ -28,8 +28,7 @@ class Kind:
 
     def load_schema(self) -> type[Config]:
         """Import the schema: a command of one verb does without those of the others."""
-        schema: type[Config] = _load(self.schema)
-        return schema
+        return cast("type[Config]", _load(self.schema))
 
     def load_program(self) -> Any:
         """Import the program of a rank."""

@@ -133,11 +133,9 @@ def difference(config: Config, batch_plan: BatchPlan) -> str | None:
             f"{now.per_rank} instead of {before.per_rank}; equal up to the order of floating-point sums"
         )
     if batch_plan.is_exact:
-        sums = (
-            "gradients are equal bit for bit (cluster.exact_reduce)"
-            if config.cluster.exact_reduce
-            else "gradients are equal up to the order of fp32 sums (cluster.exact_reduce=true would keep their bits)"
-        )
+        sums = "gradients are equal up to the order of fp32 sums (cluster.exact_reduce=true would keep their bits)"
+        if config.cluster.exact_reduce:
+            sums = "gradients are equal bit for bit (cluster.exact_reduce)"
         return f"{ranks}: the same micro-batches in each step; {sums}; {statistics}"
     return (
         f"{ranks}: the same samples in each step, but batch norm sees groups of {counted(now.per_rank, 'image')} "
@@ -191,10 +189,8 @@ def _rebatched(config: Config, planned: Split, ranks: int) -> Split:
     possible = [batch for batch in range(1, planned.step_images + 1) if split(batch) is not None]
     near = sorted(sorted(possible, key=lambda batch: abs(batch - config.batch))[: 2 * _SHOWN])
     instead = f"write batch={', '.join(map(str, near))}" if near else f"go on with {_listed([1, planned.ranks])}"
-    found = (
-        f"forward passes of {int(config.batch)} images do not make up the {planned.step_images} images of an optimiser "
-        f"step (planned for {planned}) over {counted(ranks, 'rank')}"
-    )
+    step = f"the {planned.step_images} images of an optimiser step (planned for {planned})"
+    found = f"forward passes of {int(config.batch)} images do not make up {step} over {counted(ranks, 'rank')}"
     raise ConfigError(Problem("batch", found, instead))
 
 

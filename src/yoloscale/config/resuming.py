@@ -47,9 +47,9 @@ def is_free(key: str) -> bool:
     return key in FREE or key in FREE_GROUPS or key.startswith(FREE_BELOW)
 
 
-def is_asked(key: str, frozen: Config, wanted: Config) -> bool:
+def is_asked(key: str, frozen: Config, target: Config) -> bool:
     """Whether a change of the key to what is wanted is taken by whoever asks for it with `resume`."""
-    is_off = key == AUGMENTATIONS and wanted.augmentations == []
+    is_off = key == AUGMENTATIONS and target.augmentations == []
     return (key in ASKED or is_off) and (frozen.trial is None or key in IN_A_SEARCH)
 
 
@@ -102,10 +102,8 @@ def said(frozen: Config, config: Config) -> list[str]:
     elif before is not None and before != now:
         old, new = _images(before), _images(now)
         counted = "others" if old == new else f"{old} training images, now {new}"
-        lines.append(
-            f"data in {config.data.source} as it is now: its images or labels ({counted}) are not those of the start "
-            "before, so the samples are others, too"
-        )
+        what = f"its images or labels ({counted}) are not those of the start before, so the samples are others, too"
+        lines.append(f"data in {config.data.source} as it is now: {what}")
     return lines
 
 

@@ -22,7 +22,7 @@ KEPT = ("exact_reduce", "sync_bn")  # of the cluster group: these change numbers
 _RENDERED = ("shapes", "trees")
 
 
-def moved(frozen: Config, wanted: Config, done: Done | None = None) -> Config:
+def moved(frozen: Config, target: Config, done: Done | None = None) -> Config:
     """A frozen config with all that a resolved one may change about it: where it runs, and what changes no training.
 
     `done`, for who asks by `resume`: what changes its length is taken, too (config/resuming.py), and data elsewhere
@@ -30,48 +30,48 @@ def moved(frozen: Config, wanted: Config, done: Done | None = None) -> Config:
     what the CPU has for it, where a run moves to CPUs.
     """
     kept = {name: getattr(frozen.cluster, name) for name in KEPT}
-    cluster = replace(wanted.cluster, **kept, planned_ranks=planned_ranks(frozen))
-    moves_to_cpu = wanted.cluster.device is Device.cpu and frozen.cluster.device is not Device.cpu
-    amp = wanted.amp if moves_to_cpu and frozen.amp is True else frozen.amp
-    free: dict[str, Any] = {name: getattr(wanted, name) for name in (*FREE, *FREE_GROUPS)}
-    free["paths"] = replace(wanted.paths, runs=frozen.paths.runs)
-    model = replace(frozen.model, allow_pickle=wanted.model.allow_pickle)
+    cluster = replace(target.cluster, **kept, planned_ranks=planned_ranks(frozen))
+    moves_to_cpu = target.cluster.device is Device.cpu and frozen.cluster.device is not Device.cpu
+    amp = target.amp if moves_to_cpu and frozen.amp is True else frozen.amp
+    free: dict[str, Any] = {name: getattr(target, name) for name in (*FREE, *FREE_GROUPS)}
+    free["paths"] = replace(target.paths, runs=frozen.paths.runs)
+    model = replace(frozen.model, allow_pickle=target.model.allow_pickle)
     origin = frozen.origin
-    if is_same_dataset(frozen, wanted, is_asked=done is not None):
-        free["data"] = wanted.data
+    if is_same_dataset(frozen, target, is_asked=done is not None):
+        free["data"] = target.data
         # another place is read from where it is typed, and has a fingerprint of its own
-        own = origin if is_same_place(frozen, wanted) else OriginConfig()
-        folder, looked_at = wanted.origin.folder or own.folder, wanted.origin if wanted.origin.dataset else own
-        opened = None if is_checked_later(wanted) else looked_at.opened  # each node has its own
+        own = origin if is_same_place(frozen, target) else OriginConfig()
+        folder, looked_at = target.origin.folder or own.folder, target.origin if target.origin.dataset else own
+        opened = None if is_checked_later(target) else looked_at.opened  # each node has its own
         origin = replace(origin, folder=folder, dataset=looked_at.dataset, opened=opened)
     config = replace(frozen, cluster=cluster, amp=amp, model=model, origin=origin, **free)
-    return config if done is None else _prolonged(config, wanted, done)
+    return config if done is None else _prolonged(config, target, done)
 
 
-def is_same_dataset(frozen: Config, wanted: Config, *, is_asked: bool) -> bool:
+def is_same_dataset(frozen: Config, target: Config, *, is_asked: bool) -> bool:
     """Whether two configs name one dataset; it may lie elsewhere.
 
     Where it cannot be compared, as it was not looked at or is not to be, it is the same if it `is_asked` for by name.
     Before it is looked at it may be the same: it is asked again then.
     """
-    if is_same_place(frozen, wanted):
+    if is_same_place(frozen, target):
         return True
-    if frozen.data.source in _RENDERED or wanted.data.source in _RENDERED:
+    if frozen.data.source in _RENDERED or target.data.source in _RENDERED:
         return False
-    digests = frozen.origin.dataset, wanted.origin.dataset
+    digests = frozen.origin.dataset, target.origin.dataset
     if None not in digests:
         return digests[0] == digests[1]
-    return is_asked or (frozen.origin.dataset is not None and not is_checked_later(wanted))
+    return is_asked or (frozen.origin.dataset is not None and not is_checked_later(target))
 
 
-def is_same_place(frozen: Config, wanted: Config) -> bool:
+def is_same_place(frozen: Config, target: Config) -> bool:
     """Whether the dataset of two configs is read from the same path."""
-    return replace(frozen.data, name=wanted.data.name, check=wanted.data.check) == wanted.data
+    return replace(frozen.data, name=target.data.name, check=target.data.check) == target.data
 
 
-def _prolonged(config: Config, wanted: Config, done: Done) -> Config:
+def _prolonged(config: Config, target: Config, done: Done) -> Config:
     """The config with what may be asked for, and with what was planned put down."""
-    changes = {key: getattr(wanted, key) for key in (*ASKED, AUGMENTATIONS) if is_asked(key, config, wanted)}
+    changes = {key: getattr(target, key) for key in (*ASKED, AUGMENTATIONS) if is_asked(key, config, target)}
     origin = config.origin
     if is_automatic(changes["batch"]):
         changes["batch"] = config.batch

@@ -44,31 +44,31 @@ def changed(frozen: Config, tokens: Sequence[str], anew: Callable[[], str], done
     if problems := [problem for key, value in assigned if (problem := _never(frozen, key, value)) is not None]:
         raise ConfigError(problems)
     groups = [key for key, value in assigned if key in _SECTIONS and isinstance(value, (str, list))]
-    wanted = frozen
+    target = frozen
     if groups:  # a path has the variables of the node where the run is a job
         is_placed = "cluster" in groups or "cluster.launcher" in dict(assigned)
         here = () if is_placed else (f"cluster.launcher={frozen.cluster.launcher}",)
         composed = compose(replace(line, tokens=(*line.tokens, *here)))
-        wanted = replace(frozen, **{group: getattr(composed, group) for group in groups})
+        target = replace(frozen, **{group: getattr(composed, group) for group in groups})
         kept = [name for name in KEPT if f"cluster.{name}" not in dict(assigned)]
-        wanted.cluster = replace(wanted.cluster, **{name: getattr(frozen.cluster, name) for name in kept})
+        target.cluster = replace(target.cluster, **{name: getattr(frozen.cluster, name) for name in kept})
     leaves = {key: value for key, value in assigned if key.partition(".")[0] not in groups}
     if "cluster" not in groups:
         of_cluster = {key: value for key, value in leaves.items() if key.startswith("cluster.")}
         typed = {key.removeprefix("cluster."): value for key, value in of_cluster.items()}
-        wanted = replace(wanted, cluster=_with_values(frozen.cluster, typed))
+        target = replace(target, cluster=_with_values(frozen.cluster, typed))
     for key, value in leaves.items():
         if not key.startswith("cluster."):
-            wanted = _with_leaf(wanted, key, value)
+            target = _with_leaf(target, key, value)
     if "logger" in groups:
-        wanted = with_variables(wanted, frozen)
-    wanted = replace(_anchored(wanted, frozen), origin=OriginConfig())
-    wanted = adopt(wanted, frozen)
-    there = resolve(wanted)
+        target = with_variables(target, frozen)
+    target = replace(_anchored(target, frozen), origin=OriginConfig())
+    target = adopt(target, frozen)
+    there = resolve(target)
     config = moved(frozen, there, done)
     # what resolving fills in is no wish of the person's
-    wanted = replace(wanted, cluster=there.cluster, amp=wanted.amp if "amp" in leaves else config.amp)
-    if problems := _fixed(frozen, config, wanted, anew):
+    target = replace(target, cluster=there.cluster, amp=target.amp if "amp" in leaves else config.amp)
+    if problems := _fixed(frozen, config, target, anew):
         raise ConfigError(problems)
     return config
 
@@ -107,12 +107,12 @@ def _anchored(config: Config, frozen: Config) -> Config:
     return config
 
 
-def _fixed(frozen: Config, config: Config, wanted: Config, anew: Callable[[], str]) -> list[Problem]:
+def _fixed(frozen: Config, config: Config, target: Config, anew: Callable[[], str]) -> list[Problem]:
     """What is wanted and does not go with the state that a run would go on from; data as one problem."""
-    different = differences(config, wanted)
+    different = differences(config, target)
     changes = [change for change in different if not change[0].startswith("data.")]
     if len(changes) < len(different):
-        changes.append(("data", frozen.data.source, wanted.data.source))
+        changes.append(("data", frozen.data.source, target.data.source))
     if not changes:
         return []
     why = "a run goes on as it was configured, as the state that it goes on from was made by that"

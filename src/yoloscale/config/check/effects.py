@@ -123,9 +123,11 @@ def _is_rect(config: Config, family: Family | None) -> bool:
     return config.rect and is_known and config.model.task not in (None, Task.classify)
 
 
-def _inert(because: str, instead: str, settings: tuple[str, ...], *keys: str) -> Iterator[tuple[str, NoEffect]]:
+def _inert(
+    because: str, instead: str, settings: tuple[str, ...], *keys: str, is_by_steps: bool = False
+) -> Iterator[tuple[str, NoEffect]]:
     for key in keys:
-        yield key, NoEffect(getattr(_DEFAULTS, key), because, instead, settings)
+        yield key, NoEffect(getattr(_DEFAULTS, key), because, instead, settings, is_by_steps=is_by_steps)
 
 
 def _model(config: Config, family: Family | None) -> Iterator[tuple[str, NoEffect]]:
@@ -175,16 +177,15 @@ def _steps(config: Config) -> Iterator[tuple[str, NoEffect]]:
     if str(config.optimizer).lower() == "auto":
         why = "with optimizer=auto up to 10,000 optimizer steps, where it takes AdamW with a momentum of its own"
         instead = "write optimizer=SGD, AdamW or another by name (MuSGD is what it takes above)"
-        for key, reason in _inert(why, instead, ("optimizer",), "momentum", "warmup_momentum"):
-            yield key, replace(reason, is_by_steps=True)
+        yield from _inert(why, instead, ("optimizer",), "momentum", "warmup_momentum", is_by_steps=True)
 
 
 def _schedule(config: Config) -> Iterator[tuple[str, NoEffect]]:
     if config.time is not None:
         auto = " (optimizer=auto still chooses by them)" if str(config.optimizer).lower() == "auto" else ""
         why = f"with time={as_typed(config.time)}, by which the run ends{auto}"
-        for key, reason in _inert(why, "leave one of them out", ("time",), "epochs"):
-            yield key, replace(reason, is_by_steps=True)  # in the first epoch, when the pace is not known, it counts
+        # in the first epoch, when the pace is not known, it counts
+        yield from _inert(why, "leave one of them out", ("time",), "epochs", is_by_steps=True)
     if config.epochs == 1 and config.time is None:
         yield from _inert(
             "with epochs=1: only later epochs have other rates", "add epochs", ("epochs",), "lrf", "cos_lr"

@@ -38,18 +38,18 @@ def model(word: str, catalog: Catalog) -> list[str]:
     if weights := _weights_of_run(word):
         return _custom_model(weights.parent.parent.absolute().name, None, str(weights), None)
     own_file = _is_own_file(word)
-    known = None if own_file else catalog.option("model", stem)
+    choice = None if own_file else catalog.option("model", stem)
     if suffix in _EXPORTED:
         instead = f"write the weights that it was exported from: model={Path(word).with_suffix('.pt')}"
         raise ConfigError(Problem("model", f"{word!r} is an exported model, which is not trained", instead))
     if suffix == ".pt":
-        if known:
-            return [f"model={known}", f"model.weights={quote(word)}"]
+        if choice:
+            return [f"model={choice}", f"model.weights={quote(word)}"]
         task = None if Path(word).expanduser().is_file() else task_of_name(stem)  # a file says it better than its name
         return _custom_model(stem, task, word, None)
     if suffix in _YAML:
-        if known:
-            return [f"model={known}", "model.weights=null"]
+        if choice:
+            return [f"model={choice}", "model.weights=null"]
         if own_file and not Path(word).is_file():
             instead = "write model=path/to/architecture.yaml"
             raise ConfigError(Problem("model", f"{word!r}: there is no such file", instead))

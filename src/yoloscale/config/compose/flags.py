@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from yoloscale.config.compose.refusals import FOREIGN_FLAGS, advice
@@ -94,12 +94,7 @@ def parsed(typed: Sequence[str] | Flags) -> Flags:
 def placed(problems: Iterable[Problem], line: Flags) -> list[Problem]:
     """Problems of arguments that come from a file (`cfg=FILE`) told with file and line."""
     places = places_of(line.typed, _folders(line.given))
-    return [
-        Problem(places[problem.key], f"{problem.key}: {problem.found}", problem.instead)
-        if problem.key in places
-        else problem
-        for problem in problems
-    ]
+    return [replace(p, key=places[p.key], found=f"{p.key}: {p.found}") if p.key in places else p for p in problems]
 
 
 def _folders(flags: Mapping[str, str]) -> list[Path]:

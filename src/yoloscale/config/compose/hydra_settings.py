@@ -88,25 +88,18 @@ def _shown(value: Any) -> str:
 
 
 def _instead(key: str, value: Any) -> str:
+    interpolates = "${" in str(value)
     if key in ("run.dir", "sweep.dir"):
-        return f"{'the run' if key == 'run.dir' else 'the sweep'} lies in {_project_and_name(value)}"
+        path, place = PurePath(str(value)), "PROJECT/NAME: write project=PROJECT name=NAME"
+        if not interpolates and len(path.parts) > 1:
+            place = f"PROJECT/NAME: write project={path.parent} name={path.name}"
+        return f"{'the run' if key == 'run.dir' else 'the sweep'} lies in {place}"
     if key == "sweep.subdir":
         return "the folder of a point is called after what it varies"
     if key == "job.name":
-        return f"write name={'NAME' if _interpolates(value) else value}"
+        return f"write name={'NAME' if interpolates else value}"
     if key == "job.env_set":
         names = list(value) if isinstance(value, Mapping) else ["NAME"]
         typed = " ".join(f"{name}=…" for name in names)
         return f"write {typed} yoloscale train …, or cluster.env.{names[0]}=… with cluster=slurm"
     return _INSTEAD[key]
-
-
-def _project_and_name(value: Any) -> str:
-    path = PurePath(str(value))
-    if _interpolates(value) or len(path.parts) < 2:
-        return "PROJECT/NAME: write project=PROJECT name=NAME"
-    return f"PROJECT/NAME: write project={path.parent} name={path.name}"
-
-
-def _interpolates(value: Any) -> bool:
-    return "${" in str(value)

@@ -97,10 +97,9 @@ class _Reader:
             reason = getattr(error, "problem", None) or "cannot be read"
             self._tell(group_file, line, f"no YAML: {reason}", yaml_cure(reason))
             return
-        if root is None:
-            return
         if not isinstance(root, yaml.MappingNode):
-            self._tell(group_file, _line(root), "no keys with values", "write key: value lines, like epochs: 100")
+            if root is not None:
+                self._tell(group_file, _line(root), "no keys with values", "write key: value lines, like epochs: 100")
             return
         package = _PACKAGE.search(text)
         is_global = package is not None and package[1] == "_global_"
