@@ -43,7 +43,13 @@ def prepare(root: Path, cache: Path, say: Say) -> Path:
         why = "they would be classes, as a split is written small"
         raise ConfigError(Problem("data", f"{found}: {why}", " && ".join(moves)))
     if len(images) < 2:
-        raise ConfigError(_one_class(root, next(iter(images))))
+        only = next(iter(images))
+        inner = root / only
+        nested = inner.is_dir() and ((inner / "train").is_dir() or len(_classes(inner)) > 1)
+        own = f"put the images of each class into a folder of its own in {root}"
+        boxes = "; for a dataset with boxes take a detection model (model=yolo26n)" if only == "images" else ""
+        found = f"{root} holds one folder with images, {only}/: that makes one class"
+        raise ConfigError(Problem("data", found, f"{f'write data={inner}' if nested else own}{boxes}"))
     target = _target(root, images, cache)
     count = sum(map(len, images.values()))
     trained = sum(_trained(files) for files in images.values())
@@ -111,12 +117,3 @@ def _splits_in_capitals(images: dict[str, list[Path]]) -> list[str]:
     named = [name for name in images if name.lower() in _SPLITS]
     hold_classes = any(all(len(file.parts) > 1 for file in images[name]) for name in named)
     return named if len(named) == len(images) or hold_classes else []
-
-
-def _one_class(root: Path, only: str) -> Problem:
-    inner = root / only
-    nested = inner.is_dir() and ((inner / "train").is_dir() or len(_classes(inner)) > 1)
-    instead = f"write data={inner}" if nested else f"put the images of each class into a folder of its own in {root}"
-    if only == "images":
-        instead = f"{instead}; for a dataset with boxes take a detection model (model=yolo26n)"
-    return Problem("data", f"{root} holds one folder with images, {only}/: that makes one class", instead)

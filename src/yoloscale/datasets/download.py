@@ -29,12 +29,13 @@ _CLOSED = {401, 403}
 class DownloadError(Exception):
     """Why a file could not be had, in one line and without what is secret in its address.
 
-    `is_closed`: the server wants a user, a password or a signature, or others than it got.
+    `is_closed`: the server wants a user, a password or a signature, or others than it got. `may_pass`: another attempt
+    may have it.
     """
 
-    def __init__(self, reason: str, *, is_closed: bool = False) -> None:
+    def __init__(self, reason: str, *, is_closed: bool = False, may_pass: bool = False) -> None:
         super().__init__(reason)
-        self.is_closed = is_closed
+        self.is_closed, self.may_pass = is_closed, may_pass
 
 
 @dataclass(frozen=True)
@@ -56,22 +57,15 @@ class Version:
         return False if any(one != two for one, two in pairs) else None
 
 
-@dataclass(frozen=True)
-class _Failure:
-    reason: str
-    may_help: bool = True  # to try again
-    code: int | None = None
-
-
 def download(address: str, target: Path, say: Say = silent) -> Version:
     """Write what `address` holds to `target`, by one rename; `say` is told how far it is. Raises DownloadError."""
     with replacement(target) as part:
         for attempt in range(_ATTEMPTS):
-            answer = _try(address, part, say)
-            if isinstance(answer, Version):
-                return answer
-            if not answer.may_help or attempt == _ATTEMPTS - 1:
-                raise _error(address, answer)
+            try:
+                return _download(address, part, say)
+            except DownloadError as error:
+                if not error.may_pass or attempt == _ATTEMPTS - 1:
+                    raise
             time.sleep(2**attempt)
         raise AssertionError("the last attempt returns or raises")
 
@@ -88,22 +82,22 @@ def ask(address: str, known: Version) -> Version:
     except urllib.error.HTTPError as error:
         if error.code == _UNCHANGED:
             return known
-        raise _error(address, _failure(error)) from None
+        raise _failure(address, error) from None
     except (http.client.HTTPException, OSError, ValueError) as error:
-        raise _error(address, _failure(error)) from None
+        raise _failure(address, error) from None
 
 
-def _try(address: str, part: Path, say: Say) -> Version | _Failure:
+def _download(address: str, part: Path, say: Say) -> Version:
     try:
         with urllib.request.urlopen(_request(address), timeout=_TIMEOUT_S) as answer, part.open("wb") as file:
             version = _version(answer.headers)
             length = int(version.length) if version.length and version.length.isdigit() else 0
             of_all = f"{length // 2**20} MiB of " if length else ""
             _copy(answer, file, f"of {of_all}{without_secrets(address)}", say)
+        if (size := part.stat().st_size) < length:
+            raise ConnectionError(f"{size} of {version.length} bytes came")
     except (http.client.HTTPException, OSError, ValueError) as error:
-        return _failure(error)
-    if (size := part.stat().st_size) < length:
-        return _Failure(f"{size} of {version.length} bytes came")
+        raise _failure(address, error) from None
     return version
 
 
@@ -121,20 +115,16 @@ def _version(headers: Any) -> Version:
     return Version(headers.get("ETag"), headers.get("Last-Modified"), headers.get("Content-Length"))
 
 
-def _failure(error: Exception) -> _Failure:
-    if isinstance(error, urllib.error.HTTPError):
-        may_help = error.code in _AGAIN or error.code >= 500
-        return _Failure(f"the server answers {error.code} {error.reason}", may_help, error.code)
+def _failure(address: str, error: Exception) -> DownloadError:
     passing = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)  # not a full disk
-    may_help = isinstance(error, passing) and not isinstance(error, http.client.InvalidURL)
-    return _Failure(str(getattr(error, "reason", "") or error), may_help)
-
-
-def _error(address: str, failure: _Failure) -> DownloadError:
-    bare, reason = without_secrets(address), failure.reason
+    may_pass = isinstance(error, passing) and not isinstance(error, http.client.InvalidURL)
+    reason, is_closed = str(getattr(error, "reason", "") or error), False
+    if isinstance(error, urllib.error.HTTPError):
+        reason = f"the server answers {error.code} {error.reason}"
+        may_pass, is_closed = error.code in _AGAIN or error.code >= 500, error.code in _CLOSED
     for secret in filter(None, _secrets(whole(address))):  # what a library quotes in its own words
         reason = reason.replace(secret, "…")
-    return DownloadError(f"{bare}: {reason}", is_closed=failure.code in _CLOSED)
+    return DownloadError(f"{without_secrets(address)}: {reason}", is_closed=is_closed, may_pass=may_pass)
 
 
 def _secrets(address: str) -> tuple[str | None, ...]:

@@ -26,8 +26,8 @@ def problem_of_file(file: Path) -> Problem:
     """Why a file that is there is no dataset YAML, and what to write."""
     if file.name.lower().endswith((".yaml.txt", ".yml.txt")):
         named = file.with_suffix("")
-        told = _existing(named) or shlex.join(["mv", "-n", str(file), str(named)])
-        return Problem("data", f"{file} is a YAML with .txt behind its name", told)
+        command = _existing(named) or shlex.join(["mv", "-n", str(file), str(named)])
+        return Problem("data", f"{file} is a YAML with .txt behind its name", command)
     if is_image(file.name):
         return Problem("data", f"{file} is an image", _UNTOLD)
     if file.suffix == ".pt":
@@ -35,20 +35,20 @@ def problem_of_file(file: Path) -> Problem:
     text = ""  # of what cannot be read, what is in it is not told
     with contextlib.suppress(OSError), file.open(encoding="utf-8", errors="ignore") as opened:
         text = opened.read(2**20)
-    settings = {found[1]: found[2] for line in text.splitlines() if (found := _DARKNET.match(line))}
+    settings = {match[1]: match[2] for line in text.splitlines() if (match := _DARKNET.match(line))}
     if "train" in settings and ("names" in settings or "classes" in settings):
         instead = _write(file.with_suffix(".yaml"), _of_darknet(file, settings))
         return Problem("data", f"{file} is a data file of Darknet", instead)
     if _lists_images(file):
         content = {"train": str(file.absolute()), "val": str(file.absolute()), "names": _names_beside(file.parent)}
-        told = _write(file.parent / "data.yaml", content, "; with a list of its own for val")
-        return Problem("data", f"{file} is a list of images", told)
+        command = _write(file.parent / "data.yaml", content, "; with a list of its own for val")
+        return Problem("data", f"{file} is a list of images", command)
     if file.suffix == ".json" and '"annotations"' in text:
         instead = "from ultralytics.data.converter import convert_coco; convert_coco(labels_dir=…) writes YOLO's labels"
         return Problem("data", f"{file} holds annotations as COCO writes them", instead)
     if file.suffix in (".names", ".labels") or file.name in _NAMES_FILES:
-        told = _write(file.parent / "data.yaml", {**_splits_of(file.parent), "names": lines_of_file(file)})
-        return Problem("data", f"{file} holds the names of classes", told)
+        command = _write(file.parent / "data.yaml", {**_splits_of(file.parent), "names": lines_of_file(file)})
+        return Problem("data", f"{file} holds the names of classes", command)
     return Problem("data", f"{file} is no dataset YAML", _UNTOLD)
 
 

@@ -109,11 +109,10 @@ def outlook(source: str, cache: Path) -> str:
     target = _target(source, cache)
     if not target.is_dir():
         return f"{_named(source)} would be {kind.value} into {target}"
-    if is_address(source):
-        said = f"before ({fetched.date(target)}): {target}; a start asks whether it has changed"
-    else:
-        said = f"before: {target}"
-    return f"{_named(source)} was {kind.value} {said}"
+    if not is_address(source):
+        return f"{_named(source)} was {kind.value} before: {target}"
+    when = f"before ({fetched.date(target)})"
+    return f"{_named(source)} was {kind.value} {when}: {target}; a start asks whether it has changed"
 
 
 def remark_on_change(source: str, cache: Path, opened: Path) -> str | None:

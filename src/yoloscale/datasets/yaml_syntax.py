@@ -31,15 +31,13 @@ def problem_of_error(file: Path, text: str, error: Exception) -> Problem:
         return problem
     if not isinstance(error, yaml.MarkedYAMLError):
         return _problem_of_value(file, text, error)
-    lines = text.splitlines()
+    lines = text.splitlines() or [""]
     mark = error.problem_mark or error.context_mark
-    last = max(len(lines), 1)
-    number = min(mark.line + 1, last) if mark else 1
-    begun = min(error.context_mark.line + 1, last) if error.context_mark else number
-    above = next((n for n in range(min(number, len(lines)) - 1, 0, -1) if lines[n - 1].strip()), number)
+    number = min(mark.line + 1, len(lines)) if mark else 1
+    begun = min(error.context_mark.line + 1, len(lines)) if error.context_mark else number
+    above = next((n for n in range(number - 1, 0, -1) if lines[n - 1].strip()), number)
     for candidate in dict.fromkeys((number, begun, above)):
-        written = lines[candidate - 1] if candidate <= len(lines) else ""
-        if cause := _cause_in_line(written):
+        if cause := _cause_in_line(lines[candidate - 1]):
             return Problem("data", f"{file}:{candidate}: {cause[0]}", cause[1])
     found, instead, at = _cause_of_message(error, lines, number, begun)
     return Problem("data", f"{file}:{at}: {found}", instead)
@@ -96,16 +94,16 @@ def _cause_in_line(line: str) -> tuple[str, str] | None:
 def _cause_of_message(error: yaml.MarkedYAMLError, lines: list[str], number: int, begun: int) -> tuple[str, str, int]:
     """What was found, what to write, and the line, by what the parser was doing when it stopped."""
     text, doing = str(error.problem or ""), str(error.context or "")
-    written = lines[number - 1].strip() if number <= len(lines) else ""
+    written = lines[number - 1].strip()
     if "quoted scalar" in doing:
         return "the quote that begins here does not end", "write the same quote at the end of the value", begun
-    if behind := _BEHIND_QUOTES.match(lines[number - 1] if number <= len(lines) else ""):
+    if behind := _BEHIND_QUOTES.match(lines[number - 1]):
         whole = (behind["text"] + behind["behind"]).strip().replace("'", "")
         lead = behind["lead"].strip()
         return f"text behind the closing quote: {behind['behind'].strip()}", f"write {lead} '{whole}'", number
-    if special := _special_character(error, lines, number):
+    if special := _special_character(error, lines[number - 1]):
         return f"{special[0]} has a meaning of its own in YAML", special[1], number
-    if "flow" in doing and begun <= len(lines) and lines[begun - 1].strip() == "{":
+    if "flow" in doing and lines[begun - 1].strip() == "{":
         return "the keys stand between { and }, without commas", "leave { and } out", begun
     if "flow" in doing:
         closing = "}" if "mapping" in doing else "]"
@@ -129,9 +127,8 @@ def _cause_of_message(error: yaml.MarkedYAMLError, lines: list[str], number: int
     return f"is no YAML: {text or error}", f"mend the line: {written}" if written else "mend the file", number
 
 
-def _special_character(error: yaml.MarkedYAMLError, lines: list[str], number: int) -> tuple[str, str] | None:
+def _special_character(error: yaml.MarkedYAMLError, written: str) -> tuple[str, str] | None:
     """A value that begins with a character that YAML keeps for itself, and the value in quotes."""
-    written = lines[number - 1] if number <= len(lines) else ""
     key, colon, value = written.strip().partition(": ")
     value = value if colon else written.strip().removeprefix("- ")
     if value[:1] in _SPECIAL and value:

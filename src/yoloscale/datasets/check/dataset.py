@@ -116,13 +116,12 @@ def _with_lines(verdicts: list[ImageCheck], paths: Sequence[Path]) -> list[Image
     """Images that are not there, with the line of the list that names them."""
     if not any(verdict.skipped and not verdict.bytes for verdict in verdicts):
         return verdicts
-    places = image_lists.places_of(paths)
-    return [
-        replace(verdict, skipped=f"{verdict.skipped} (listed in {places[verdict.image]})")
-        if verdict.skipped and not verdict.bytes and verdict.image in places
-        else verdict
-        for verdict in verdicts
-    ]
+    result, places = [], image_lists.places_of(paths)
+    for verdict in verdicts:
+        if verdict.skipped and not verdict.bytes and verdict.image in places:
+            verdict = replace(verdict, skipped=f"{verdict.skipped} (listed in {places[verdict.image]})")
+        result.append(verdict)
+    return result
 
 
 def _summary(verdicts: list[ImageCheck], setting: Setting, *, evaluated: bool) -> SplitReport:
@@ -134,14 +133,13 @@ def _summary(verdicts: list[ImageCheck], setting: Setting, *, evaluated: bool) -
     pictures = not total and all(verdict.labels is not None for verdict in good)
     labelled = len(good) if pictures else sum(bool(label.per_class) for label in labels)
     edges = [label.edges for label in labels if evaluated and (label.edges.boxes or label.edges.flat)]
+    names = {0: "item"} if setting.rules.single_class else setting.names
     return replace(
         _files_of(verdicts),
         labelled=labelled,
         backgrounds=len(good) - labelled,
         objects=sum(total.values()),
-        per_class={
-            "item" if setting.rules.single_class else setting.names[index]: total[index] for index in sorted(total)
-        },
+        per_class={names[index]: total[index] for index in sorted(total)},
         duplicates=sum(label.duplicates for label in labels),
         over_edge=sum(edge.boxes for edge in edges),
         flat=sum(edge.flat for edge in edges),

@@ -117,7 +117,8 @@ def open_image(path: str) -> Opened:
         is_heif = _is_heif(path)
         return Opened("needs the package pi-heif (pip install pi-heif)" if is_heif else "is no image that can be read")
     except Exception as error:  # Pillow's plugins raise what they like at broken files
-        _raise_passing(error)
+        if is_passing(error):
+            raise
         return Opened(f"cannot be read: {error}")
     shape = (height, width)
     if min(shape) < _SMALLEST_PX:
@@ -139,7 +140,8 @@ def _jpeg_end(path: str, shape: tuple[int, int]) -> Opened:
         with Image.open(path) as image:
             image.load()
     except Exception as error:  # as in open_image
-        _raise_passing(error)
+        if is_passing(error):
+            raise
         return Opened(f"is cut short: {error}", shape)
     folder = os.path.dirname(path)  # noqa: PTH120  # as in glance
     if not os.access(folder, os.W_OK):
@@ -162,11 +164,6 @@ def _is_heif(path: str) -> bool:
     return start.startswith(b"ftyp") and start not in _AVIF
 
 
-def _raise_passing(error: Exception) -> None:
-    if is_passing(error):
-        raise error
-
-
 def open_mask(path: str, shape: tuple[int, int], valid: frozenset[int]) -> str:
     """Why training skips an image because of its mask; empty if it does not. `valid`: values that may occur."""
     from PIL import Image
@@ -184,7 +181,8 @@ def open_mask(path: str, shape: tuple[int, int], valid: frozenset[int]) -> str:
                 return ""
             used = {value for value, count in enumerate(mask.histogram()) if count}
     except Exception as error:  # as in open_image
-        _raise_passing(error)
+        if is_passing(error):
+            raise
         return f"mask cannot be read: {error}"
     wrong = sorted(used - valid)
     return f"mask has values that are no class: {', '.join(map(str, wrong[:5]))}" if wrong else ""
@@ -208,7 +206,8 @@ def open_depth(path: str, shape: tuple[int, int]) -> str:
                 height, width = depth.height, depth.width
                 depth.verify()
     except Exception as error:  # as in open_image
-        _raise_passing(error)
+        if is_passing(error):
+            raise
         return f"depth map cannot be read: {error}"
     if abs(math.log((width / height) / (shape[1] / shape[0]))) > 0.02:
         return f"depth map of {width} x {height} pixels has another shape than the image ({shape[1]} x {shape[0]})"

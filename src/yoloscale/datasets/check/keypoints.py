@@ -25,9 +25,9 @@ def problems(marked: MarkedYaml, task: Task, flips: bool) -> list[Problem]:
     shape = content.get("kpt_shape")
     place = marked.place("kpt_shape")
     if shape is None:
-        what = "is empty" if "kpt_shape" in content else f"missing in {marked.file}; the task is pose"
         instead = "add kpt_shape: [number of keypoints, 3], or take a model of another task"
-        found = f"{place}: {what}" if "kpt_shape" in content else what
+        is_empty = "kpt_shape" in content
+        found = f"{place}: is empty" if is_empty else f"missing in {marked.file}; the task is pose"
         return [Problem("data.kpt_shape", found, instead)]
     if not _is_shape(shape):
         return [Problem("data.kpt_shape", f"{place}: is {shape}", _SHAPE)]

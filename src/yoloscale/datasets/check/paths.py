@@ -86,21 +86,19 @@ def remarks(dataset: DatasetYaml, splits: Iterable[str], datasets: Callable[[], 
 
 
 def _given(dataset: DatasetYaml, split: str) -> list[_Given]:
-    written = dataset.marked.content.get(split) if dataset.marked else None
+    written = dataset.marked.content.get(split)
     if written is None:
         return []
-    key = "validation" if split == "val" and dataset.marked and dataset.marked.node("val") is None else split
+    key = "validation" if split == "val" and dataset.marked.node("val") is None else split
     paths = dataset.splits.get(split, ())
     if isinstance(written, str):
         return [_Given(key, dataset.place(key), written, path, False) for path in paths]
-    return [
-        _Given(key, dataset.place(key, index), str(item), path, True)
-        for index, (item, path) in enumerate(zip(written, paths, strict=True))
-    ]
+    entries = enumerate(zip(written, paths, strict=True))
+    return [_Given(key, dataset.place(key, index), str(item), path, True) for index, (item, path) in entries]
 
 
 def _path_key(dataset: DatasetYaml) -> str | None:
-    value = dataset.marked.content.get("path") if dataset.marked else None
+    value = dataset.marked.content.get("path")
     return str(value) if value else None
 
 

@@ -68,9 +68,9 @@ class DatasetYaml:
     kpt_shape: tuple[int, int] | None
     masks_dir: str | None  # semantic masks; None: polygons in label files
     depth_scale: float
+    marked: MarkedYaml  # what was read, with its lines
     label_mapping: dict[int, int] = field(default_factory=dict)
     download: str | None = None
-    marked: MarkedYaml | None = None  # what was read, with its lines
     remarks: tuple[str, ...] = ()  # what is taken otherwise than it is written
 
     def missing(self, *splits: str) -> list[Path]:
@@ -79,7 +79,7 @@ class DatasetYaml:
 
     def place(self, key: str, index: int | None = None) -> str:
         """`file:line` of a key, or of an entry of its list."""
-        return self.marked.place(key, index) if self.marked else str(self.file)
+        return self.marked.place(key, index)
 
 
 def read(file: Path, datasets_folder: Callable[[], Path], reads: Reads | None = None) -> DatasetYaml:
@@ -93,12 +93,21 @@ def read(file: Path, datasets_folder: Callable[[], Path], reads: Reads | None = 
     problems = [*_problems_of_splits(marked, reads), *_problems_of_types(marked), *check_names.problems(marked)]
     if not any(problem.key in ("data.kpt_shape", "data.flip_idx") for problem in problems):
         problems += keypoints.problems(marked, reads.task, reads.flips)
-    has_masks = reads.task.label_kind is LabelKind.masks
-    if has_masks:
-        problems += _problems_of_mapping(marked)
+    mapping = dict[int, int]()
+    if reads.task.label_kind is LabelKind.masks:
+        try:
+            mapping = _label_mapping(content.get("label_mapping") or {})
+        except (TypeError, ValueError, AttributeError):
+            found = f"{marked.place('label_mapping')}: is {content['label_mapping']!r}"
+            example = "label_mapping: {0: 0, 7: 1, 255: ignore_label}"
+            instead = f"write value of the mask: index of the class, as in {example}"
+            problems.append(Problem("data.label_mapping", found, instead))
     if problems:
         raise ConfigError(problems)
-    root = _root(file, content.get("path"), datasets_folder)
+    root = Path(content["path"]) if content.get("path") else file.parent
+    if not exists(root) and not root.is_absolute():
+        root = datasets_folder() / root
+    root = root.resolve()
     masks = content.get("masks_dir") or ("masks" if (root / "masks").is_dir() else None)
     shape = content.get("kpt_shape")
     return DatasetYaml(
@@ -109,7 +118,7 @@ def read(file: Path, datasets_folder: Callable[[], Path], reads: Reads | None = 
         kpt_shape=(shape[0], shape[1]) if shape else None,
         masks_dir=str(masks) if masks else None,
         depth_scale=content.get("depth_scale", 1000),
-        label_mapping=_label_mapping(content.get("label_mapping") or {}) if has_masks else {},
+        label_mapping=mapping,
         download=content.get("download"),
         marked=marked,
         remarks=_remarks(marked, reads),
@@ -187,17 +196,6 @@ def _problems_of_types(marked: MarkedYaml) -> list[Problem]:
     return result
 
 
-def _problems_of_mapping(marked: MarkedYaml) -> list[Problem]:
-    mapping = marked.content.get("label_mapping") or {}
-    try:
-        _label_mapping(mapping)
-    except (TypeError, ValueError, AttributeError):
-        found = f"{marked.place('label_mapping')}: is {mapping!r}"
-        instead = "write value of the mask: index of the class, as in label_mapping: {0: 0, 7: 1, 255: ignore_label}"
-        return [Problem("data.label_mapping", found, instead)]
-    return []
-
-
 def _remarks(marked: MarkedYaml, reads: Reads) -> tuple[str, ...]:
     result = [
         f"{marked.file}:{each.last_line}: {each.key}: again; line {each.first_line} with the same key is not used"
@@ -207,13 +205,6 @@ def _remarks(marked: MarkedYaml, reads: Reads) -> tuple[str, ...]:
     if not reads.single_cls:
         result += check_names.remarks(marked)
     return (*result, *keypoints.remarks(marked, reads.task, reads.flips))
-
-
-def _root(file: Path, path: str | None, datasets_folder: Callable[[], Path]) -> Path:
-    root = Path(path) if path else file.parent
-    if not exists(root) and not root.is_absolute():
-        root = datasets_folder() / root
-    return root.resolve()
 
 
 def _paths(root: Path, entry: str | list[str]) -> tuple[Path, ...]:
