@@ -16,7 +16,6 @@ from pathlib import Path
 from yoloscale.system.in_threads import in_threads
 from yoloscale.system.remarks import Say, silent
 
-_TEXT = ".txt"
 _REWRITTEN = (".jpg", ".jpeg")
 
 
@@ -46,7 +45,7 @@ def _entry(name: str, image: str, label: str | None) -> bytes:
     entry = sha256(os.fsencode(name))
     entry.update(b"\0\0" if image.lower().endswith(_REWRITTEN) else f"\0{_size(image)}\0".encode())
     if label is not None:
-        entry.update(_content(label) if label.endswith(_TEXT) else str(_size(label)).encode())
+        entry.update(_content(label) if label.endswith(".txt") else str(_size(label)).encode())
     return entry.digest()
 
 

@@ -31,7 +31,8 @@ class Line(NamedTuple):
 
 def lines_of(file: Path) -> list[Line]:
     """The lines of a list. Raises OSError, and UnicodeDecodeError where it is not UTF-8."""
-    written = {n: line for n, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1) if line.strip()}
+    numbered = enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1)
+    written = {number: line for number, line in numbered if line.strip()}
     if written:  # Ultralytics strips the text, not its lines
         first, last = min(written), max(written)
         written[first] = written[first].lstrip()

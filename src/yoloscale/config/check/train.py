@@ -37,18 +37,17 @@ def validate(
     `of_cluster` are those of who starts the nodes, `of_logger` those of the loggers' own files and variables.
     """
     machine = machine or this_machine()
-    problems = [*ranges.check(config), *_unsupported(config), *_name(config.name)]
+    problems, defaults = ranges.check(config), TrainArguments()
+    for key in UNSUPPORTED:
+        value = getattr(config, key)
+        if reason := unsupported(key, value, getattr(defaults, key)):
+            problems.append(Problem(key, repr(value), reason))
+    problems += _name(config.name)
     problems += [*_model_and_data(config), *callbacks.parse(config.callbacks)[1]]
     problems += [*_cluster(config.cluster, of_cluster), *_gpus(config.cluster, machine), *_batch(config)]
     if other_environment(config.cluster) is None:  # else the launcher says it, and the ranks look
         problems += missing_packages(config.logger)
     return [*problems, *of_logger(config.logger)]
-
-
-def _unsupported(config: Config) -> list[Problem]:
-    defaults, values = TrainArguments(), {key: getattr(config, key) for key in UNSUPPORTED}
-    reasons = {key: unsupported(key, value, getattr(defaults, key)) for key, value in values.items()}
-    return [Problem(key, repr(values[key]), reason) for key, reason in reasons.items() if reason is not None]
 
 
 def _name(name: str | None) -> list[Problem]:

@@ -94,7 +94,12 @@ def parsed(typed: Sequence[str] | Flags) -> Flags:
 def placed(problems: Iterable[Problem], line: Flags) -> list[Problem]:
     """Problems of arguments that come from a file (`cfg=FILE`) told with file and line."""
     places = places_of(line.typed, _folders(line.given))
-    return [replace(p, key=places[p.key], found=f"{p.key}: {p.found}") if p.key in places else p for p in problems]
+    result = []
+    for problem in problems:
+        if problem.key in places:
+            problem = replace(problem, key=places[problem.key], found=f"{problem.key}: {problem.found}")
+        result.append(problem)
+    return result
 
 
 def _folders(flags: Mapping[str, str]) -> list[Path]:

@@ -78,8 +78,8 @@ def finished(
 
     `overrides` are those that it was composed with. Raises ConfigError where a model or dataset has no name.
     """
-    absent = [f"{group}.{k}" for group in ("model", "data") for k in ("name", "source") if plain[group].get(k) == ""]
-    if absent:
+    keys = [(group, key) for group in ("model", "data") for key in ("name", "source")]
+    if absent := [f"{group}.{key}" for group, key in keys if plain[group].get(key) == ""]:
         raise ConfigError([Problem(key, "not given", f"write {key}=… ({describe(key)})") for key in absent])
     model = plain["model"]
     if not model["task"] and task_of and model["weights"] and (file := Path(model["weights"]).expanduser()).is_file():

@@ -87,7 +87,9 @@ class _Composer:
             key = tuple(line.given.items())
             sources, catalog = self._cached_sources(key)
             checked = [self._cached_check(token, key) for token in line.tokens]
-            if problems := [p for _, rewriting, _ in checked for p in rewriting] + [p for *_, c in checked for p in c]:
+            problems = [problem for _, rewriting, _ in checked for problem in rewriting]
+            problems += [problem for _, _, checking in checked for problem in checking]
+            if problems:
                 return ConfigError(problems)
             overrides = [*sources.search_path, *(override for each, *_ in checked for override in each)]
             plain = self._compose(sources, catalog, overrides)

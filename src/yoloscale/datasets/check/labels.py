@@ -82,8 +82,9 @@ def read_labels(text: str, rules: LabelRules) -> Labels:
         values = [_numbers(tokens, row) for row, tokens in enumerate(rows)]
         _check_columns(values, polygons, rules)
         if not rules.single_class:
-            lines = ((number, row[0]) for (number, _), row in zip(numbered, values, strict=True))
-            outside = next(((n, int(kind)) for n, kind in lines if kind % 1 == 0 and kind >= rules.classes), None)
+            kinds = [(number, row[0]) for (number, _), row in zip(numbered, values, strict=True)]
+            behind = ((number, int(kind)) for number, kind in kinds if kind % 1 == 0 and kind >= rules.classes)
+            outside = next(behind, None)
         lowest = min(int(row[0]) for row in values if row[0] % 1 == 0) if outside else 0
         _check_values(values, polygons, rules)
     except _CorruptError as error:

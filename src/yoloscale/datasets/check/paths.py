@@ -92,22 +92,17 @@ def _given(dataset: DatasetYaml, split: str) -> list[_Given]:
     key = "validation" if split == "val" and dataset.marked.node("val") is None else split
     paths = dataset.splits.get(split, ())
     if isinstance(written, str):
-        return [_Given(key, dataset.place(key), written, path, False) for path in paths]
+        return [_Given(key, dataset.marked.place(key), written, path, False) for path in paths]
     entries = enumerate(zip(written, paths, strict=True))
-    return [_Given(key, dataset.place(key, index), str(item), path, True) for index, (item, path) in entries]
-
-
-def _path_key(dataset: DatasetYaml) -> str | None:
-    value = dataset.marked.content.get("path")
-    return str(value) if value else None
+    return [_Given(key, dataset.marked.place(key, index), str(item), path, True) for index, (item, path) in entries]
 
 
 def _problem_of_root(
     dataset: DatasetYaml, paths: list[_Given], missing: list[_Given], datasets: Path | None
 ) -> Problem | None:
     """`path:` leads to no folder, or to one where nothing is though another place has all."""
-    path = _path_key(dataset)
-    if path is None or any(Path(one.written).is_absolute() for one in missing):
+    path = dataset.marked.content.get("path")
+    if not path or any(Path(one.written).is_absolute() for one in missing):
         return None
     if len(missing) < len(paths) and exists(dataset.root):
         return None
@@ -133,7 +128,7 @@ def _problem_of_root(
         instead = f"write the whole path; Ultralytics does not expand {path}"
     else:
         instead = f"write path: and the folder that holds {missing[0].written}, or leave it out for {folder}"
-    return Problem("data.path", f"{dataset.place('path')}: {what}", instead)
+    return Problem("data.path", f"{dataset.marked.place('path')}: {what}", instead)
 
 
 def _bases(dataset: DatasetYaml, path: str) -> Iterable[Path]:
@@ -201,7 +196,7 @@ def _write(one: _Given, path: str) -> str:
 
 
 def _no_images(dataset: DatasetYaml, split: str, path: Path) -> Problem:
-    key, place = f"data.{split}", dataset.place(split)
+    key, place = f"data.{split}", dataset.marked.place(split)
     kinds = ", ".join(sorted(IMAGE_SUFFIXES))
     names = list[str]()
     for _, folders, files in os.walk(path):
@@ -220,8 +215,8 @@ def _no_images(dataset: DatasetYaml, split: str, path: Path) -> Problem:
 
 
 def _remarks_on_root(dataset: DatasetYaml, paths: list[_Given], datasets: Callable[[], Path | None]) -> list[str]:
-    path = _path_key(dataset)
-    if path is None or Path(path).is_absolute():
+    path = dataset.marked.content.get("path")
+    if not path or Path(path).is_absolute():
         return []
     bases = [dataset.file.parent, Path.cwd(), *([folder] if (folder := datasets()) else [])]
     places = dict.fromkeys((base / path).resolve() for base in bases)
@@ -229,6 +224,5 @@ def _remarks_on_root(dataset: DatasetYaml, paths: list[_Given], datasets: Callab
     if not others:
         return []
     rule = "the working folder comes first, then Ultralytics' datasets folder"
-    also = " and ".join(map(str, others))
-    verb = "is" if len(others) == 1 else "are"
-    return [f"{dataset.place('path')}: path: {path} is {dataset.root} ({rule}); {also} {verb} there too and not used"]
+    also = f"{' and '.join(map(str, others))} {'is' if len(others) == 1 else 'are'} there too and not used"
+    return [f"{dataset.marked.place('path')}: path: {path} is {dataset.root} ({rule}); {also}"]

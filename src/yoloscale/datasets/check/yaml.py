@@ -77,10 +77,6 @@ class DatasetYaml:
         """Paths of the given splits that do not exist."""
         return [path for split in splits for path in self.splits.get(split, ()) if not exists(path)]
 
-    def place(self, key: str, index: int | None = None) -> str:
-        """`file:line` of a key, or of an entry of its list."""
-        return self.marked.place(key, index)
-
 
 def read(file: Path, datasets_folder: Callable[[], Path], reads: Reads | None = None) -> DatasetYaml:
     """Read a dataset YAML. Raises ConfigError with everything that is wrong in what `reads` names.
