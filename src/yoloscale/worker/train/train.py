@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 
@@ -98,13 +99,8 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, request
     )
     _say_started(config, run, ranks, attempt, parts, progress)
     try:
-        try:
-            with worker_deaths_named():
-                outcome = loop.run()
-        finally:
-            checkpointer.close()
-            gpus.close()
-            batches.close()
+        with closing(batches), closing(gpus), closing(checkpointer), worker_deaths_named():
+            outcome = loop.run()
         HEARTBEAT.at(FINISHING)
         _end_if_lost(run, ranks)
         if outcome is Outcome.finished:
