@@ -44,7 +44,7 @@ def told(run: RunDirectory, event: str) -> list[dict[str, Any]]:
     return [record for record in lines_of(run) if record["event"] == event]
 
 
-def until_attempt_trains(run: RunDirectory, attempt: int, timeout_s: float = 240) -> None:
+def until_attempt_trains(run: RunDirectory, attempt: int, timeout_s: float = 600) -> None:
     deadline = time.monotonic() + timeout_s
     while not any(record["attempt"] == attempt for record in told(run, "training_started")):
         assert time.monotonic() < deadline, "".join(output_of(run, rank) for rank in (0, 1)) + str(lines_of(run))

@@ -26,7 +26,7 @@ from yoloscale.system.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 WORDS = ["cluster.launcher=toy", "device=cpu", "cluster.procs_per_node=1", "data.shapes.train_images=16"]
 SMALL = [*WORDS, "data.shapes.val_images=4", "data.shapes.image_size=64", "imgsz=64", "batch=8", "plots=false"]
-PATIENCE_S, POLL_S = 120.0, 0.05
+PATIENCE_S, POLL_S = 600.0, 0.05
 
 
 @pytest.fixture(autouse=True)

@@ -122,7 +122,7 @@ class Commands:
         return Done(process.returncode, output, self.run_of(name))
 
     def until(
-        self, process: subprocess.Popen[str], name: str, steps: int, timeout_s: float = 240, attempt: int = 1
+        self, process: subprocess.Popen[str], name: str, steps: int, timeout_s: float = 600, attempt: int = 1
     ) -> None:
         """Return when the run has traced so many steps, and trains in this attempt or a later one."""
         deadline = time.monotonic() + timeout_s

@@ -165,7 +165,7 @@ def wait(process: subprocess.Popen[str]) -> int:
 
 def restored_step(yoloscale: Any, process: subprocess.Popen[str], run: RunDirectory, attempt: int) -> int:
     """The step from which an attempt goes on, once it says so."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         for event in lines_of(run):
             if event["event"] == "training_started" and event["attempt"] == attempt:

@@ -31,7 +31,7 @@ def steps_of(run: RunDirectory) -> list[int]:
     return [record["step"] for record in jsonl.read(run.trace)]
 
 
-def until(is_so: Callable[[], Any], process: Any, timeout_s: float = 200) -> None:
+def until(is_so: Callable[[], Any], process: Any, timeout_s: float = 600) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_so():
         assert process.poll() is None, process.communicate()[0]

@@ -16,7 +16,7 @@ CANNOT_BE_MADE_HERE = 3  # the script's exit code for it
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY", "BOOT_FAIL"}
 
 
-def script(*words: str | Path, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
+def script(*words: str | Path, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
     """Run scripts/slurm-cluster. A test without the rights or packages for it is skipped, but fails in CI."""
     command = [str(SCRIPT), *map(str, words), *(["--no-install"] if words[0] == "up" else [])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
@@ -81,7 +81,7 @@ class SlurmCluster:
         """RUNNING, COMPLETED …, as squeue has it; of jobs that have ended, too."""
         return self.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T")
 
-    def wait_for(self, job: int, *states: str, timeout_s: float = 240) -> str:
+    def wait_for(self, job: int, *states: str, timeout_s: float = 600) -> str:
         """Wait until a job is in one of these states, by default: until it has ended. Returns the state."""
         wanted = set(states) or ENDED
         wait_until(lambda: self.state(job) in wanted, f"job {job} is {' or '.join(sorted(wanted))}", timeout_s)

@@ -28,7 +28,7 @@ def interfaces() -> set[str]:
     return {path.name for path in Path("/sys/class/net").glob("slurm*")}
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 240) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 600) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < deadline

@@ -30,7 +30,7 @@ class ToyStep:
     port: int = 0
 
 
-LOCK_PATIENCE_S, LOCK_POLL_S = 60.0, 0.05  # the command that has submitted the run still has its lock
+LOCK_PATIENCE_S, LOCK_POLL_S = 300.0, 0.05  # the command that has submitted the run still has its lock
 
 
 def main() -> int:

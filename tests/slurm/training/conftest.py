@@ -37,7 +37,7 @@ class SlurmAccount:
         """From now on ranks are programs without torch, which do what RUN/standin.json says."""
         self.environment["PYTHONPATH"] = os.pathsep.join(map(str, [STANDIN, SOURCE]))
 
-    def type(self, *words: str, code: int = 0, timeout_s: float = 240) -> str:
+    def type(self, *words: str, code: int = 0, timeout_s: float = 600) -> str:
         """What a command printed; it must end with `code`."""
         done = subprocess.run(
             self.command(*words),
@@ -103,7 +103,7 @@ class SlurmAccount:
             json.dumps(record)[:300] for record in lines_of(run) if record["event"] != "checkpoint_saved"
         )
 
-    def until(self, name: str, is_so: Callable[[], Any], timeout_s: float = 240) -> Any:
+    def until(self, name: str, is_so: Callable[[], Any], timeout_s: float = 600) -> Any:
         """Wait until it is, and return what it says."""
         deadline = time.monotonic() + timeout_s
         while not (found := is_so()):
@@ -111,11 +111,11 @@ class SlurmAccount:
             time.sleep(0.1)
         return found
 
-    def until_event(self, name: str, event: str, count: int = 1, timeout_s: float = 240) -> dict[str, Any]:
+    def until_event(self, name: str, event: str, count: int = 1, timeout_s: float = 600) -> dict[str, Any]:
         self.until(name, lambda: len(self.events(name, event)) >= count, timeout_s)
         return self.events(name, event)[count - 1]
 
-    def until_state(self, name: str, job: str, state: str, timeout_s: float = 240) -> None:
+    def until_state(self, name: str, job: str, state: str, timeout_s: float = 600) -> None:
         self.until(name, lambda: self.state(job) == state, timeout_s)
 
 
