@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from yoloscale.cli.runs import COLUMNS, row, table
+from yoloscale.cli.runs import COLUMNS, row, scheduler_lines, table
 from yoloscale.cli.show.ending import shown
 from yoloscale.cli.show.watch import say
 from yoloscale.config.schema.sweep import Pruner
@@ -146,24 +146,24 @@ def status(sweep: SweepDirectory, *, as_json: bool, show_all: bool) -> int:
     """A table of the points, or an array of objects."""
     from yoloscale.backends.status import statuses
 
-    found = statuses(sweep.runs())
+    points = statuses(sweep.runs())
     if as_json:
-        print(json.dumps([entry.as_json() for entry in found], indent=1))
+        print(json.dumps([entry.as_json() for entry in points], indent=1))
         return FINISHED
-    counts = Counter(entry.state for entry in found)
+    counts = Counter(entry.state for entry in points)
     total = _total(sweep)
-    points = f"{len(found)} points" if total == len(found) else f"{len(found)} of {total} points"
-    states = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none has started"
-    print(f"{sweep.name}: {points}: {states}")
-    entries = found if show_all else found[:SHOWN]
+    count = f"{len(points)} points" if total == len(points) else f"{len(points)} of {total} points"
+    states = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none has started"
+    print(f"{sweep.name}: {count}: {states}")
+    entries = points if show_all else points[:SHOWN]
     rows = [row(entry, time.time()) for entry in entries]
     print("\n".join(table([("point", *COLUMNS[1:]), *rows])))
-    if len(entries) < len(found):
-        print(f"and {len(found) - len(entries)} more: --all shows them")
-    for words in dict.fromkeys(entry.scheduler for entry in found if entry.scheduler):
-        print(f"SLURM: {words}; states are those of the runs' last events")
-    is_left = [entry.is_lost or (entry.state == "pending" and entry.job is None) for entry in found]
-    is_whole = len(found) == total and not any(is_left)
+    if len(entries) < len(points):
+        print(f"and {len(points) - len(entries)} more: --all shows them")
+    for line in scheduler_lines(points):
+        print(line)
+    is_left = [entry.is_lost or (entry.state == "pending" and entry.job is None) for entry in points]
+    is_whole = len(points) == total and not any(is_left)
     _say_how_to_go_on(sweep, counts, is_whole=is_whole)
     return FINISHED
 
