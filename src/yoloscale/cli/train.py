@@ -107,11 +107,7 @@ def refuse_bad_combination(config: Config, flags: OwnFlags) -> None:
     problems = []
     if flags.node_rank is not None and is_elsewhere:
         problems.append(
-            Problem(
-                "--node-rank",
-                f"with cluster.launcher={config.cluster.launcher}",
-                "leave it out: srun starts a launcher on each node",
-            )
+            Problem("--node-rank", "with cluster.launcher=slurm", "leave it out: srun starts a launcher on each node")
         )
     elif flags.node_rank is not None and not 0 <= flags.node_rank < nodes:
         problems.append(

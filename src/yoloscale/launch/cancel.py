@@ -25,8 +25,8 @@ def cancel(run: RunDirectory, *, at_once: bool = False, timeout_s: float = 120.0
     """Ask the run to stop, and wait; True once it has ended.
 
     `at_once` kills launcher and ranks without saving, on this host only. A run on another host is asked by RUN/STOP,
-    which ranks and launcher look for; one of a scheduler loses its job, too, wherever that is. Raises ConfigError if it does
-    not run, or cannot be stopped from here.
+    which ranks and launcher look for; one of a scheduler loses its job, too, wherever that is. Raises ConfigError if it
+    does not run, or cannot be stopped from here.
     """
     import psutil
 

@@ -43,8 +43,8 @@ def configured(typed: Sequence[str] | Flags, say: Say = silent, *, uses_own_job:
     """Compose, resolve and validate. Raises ConfigError with every problem.
 
     What is left open is decided by this machine, or, if there is a run of that name, as it was when that was frozen.
-    `uses_own_job`: typed in a scheduler's job, a run of its is one on the nodes of that, and has what they have. `say` gets
-    the remarks.
+    `uses_own_job`: typed in a scheduler's job, a run for that scheduler is one on the nodes of this job, and has what
+    they have. `say` gets the remarks.
     """
     line = parsed(typed)
     config = composed = compose(line, task_of, say)
