@@ -19,8 +19,10 @@ from yoloscale.runs.events import EventTail
 from yoloscale.runs.tail import last_lines
 from yoloscale.system.liveness import is_alive
 from yoloscale.system.processes import start_detached
+from yoloscale.system.waiting import wait_until
 
-BACKGROUND_START_S = 30.0
+BACKGROUND_START_S = 120.0  # Python comes from a file system that many share
+POLL_S = 0.02
 
 
 def run_here(taken: LockedRun, observer: Observer) -> Outcome:
@@ -52,9 +54,8 @@ def run_in_background(taken: RunLock) -> int:
 
 def wait_until_started(what: str, pid: int, log: Path, has_started: Callable[[], bool]) -> None:
     """Wait for the word of a process in the background. Raises ConfigError with the end of its log if none comes."""
-    now, deadline = time.time(), time.monotonic() + BACKGROUND_START_S
-    while not has_started():
-        if not is_alive(socket.gethostname(), pid, now) or time.monotonic() > deadline:
-            said = "\n".join(last_lines(log, 20))
-            raise ConfigError(Problem("--detach", f"{what} did not start:\n{said}", f"its log is {log}"))
-        time.sleep(0.02)
+    host, now = socket.gethostname(), time.time()
+    wait_until(lambda: has_started() or not is_alive(host, pid, now), BACKGROUND_START_S, POLL_S)
+    if not has_started():
+        log_end = "\n".join(last_lines(log, 20))
+        raise ConfigError(Problem("--detach", f"{what} did not start:\n{log_end}", f"its log is {log}"))
