@@ -13,7 +13,7 @@ import pytest
 
 from yoloscale.bench.checkpoint import measure_resume, resumed_config
 from yoloscale.bench.checkpoint_figures import as_json, delay_s
-from yoloscale.bench.plan import CheckpointSettings, comparable_config, take_apart
+from yoloscale.bench.plan import CheckpointSettings, comparable, take_apart
 from yoloscale.bench.sides import SideFailed
 from yoloscale.cli.show.bench_checkpoint import print_report, remarks, rows
 from yoloscale.config.schema import Config, OriginConfig
@@ -126,7 +126,8 @@ def test_bad_keys_are_named(token: str, key: str) -> None:
 
 
 def test_an_epoch_of_what_is_resumed_has_more_steps_than_the_late_one() -> None:
-    config = comparable_config(["device=cpu", "data=coco8", "cluster.procs_per_node=2", "imgsz=160", "batch=32"])
+    tokens = ["device=cpu", "data=coco8", "cluster.procs_per_node=2", "imgsz=160", "batch=32"]
+    config = comparable(take_apart(tokens, CheckpointSettings).line).config
     resumed = resumed_config(config, 10_000)
     assert resumed.data.shapes is not None
     assert (resumed.batch, resumed.nbs, resumed.imgsz, resumed.model) == (2, 2, 160, config.model)

@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.bench.commands import primary_config
-from yoloscale.config.compose.hydra import compose
+from yoloscale.config.compose.flags import Flags, split
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.launch.configure import configure
+from yoloscale.launch.configure import Configured, configured
 from yoloscale.launch.run_folder import default_name
 from yoloscale.system.files import first_free
 
@@ -65,12 +65,13 @@ def at_least(key: str, value: int, least: int) -> list[Problem]:
 
 @dataclass(frozen=True)
 class Typed(Generic[S]):
-    """A command line, taken apart."""
+    """A command line, taken apart: the benchmark's own settings, and `rest`, which is for train; `line` is composed."""
 
     settings: S
     as_json: bool
     is_dry: bool
     rest: list[str]
+    line: Flags
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def take_apart(tokens: list[str], settings: type[S]) -> Typed[S]:
     if flags.output not in ("text", "json"):
         raise ConfigError(Problem("-o", f"{flags.output!r}", "write -o text or -o json"))
     own = [word.removeprefix(PREFIX) for word in words if word.startswith(PREFIX)]
-    rest = [word for word in words if not word.startswith(PREFIX)]
-    return Typed(_settings(own, settings), flags.output == "json", flags.dry_run, rest)
+    rest: list[str] = [word for word in words if not word.startswith(PREFIX)]
+    line = split([*primary_config(rest), *rest])  # over bench.yaml, unless another primary config was typed
+    return Typed(_settings(own, settings), flags.output == "json", flags.dry_run, rest, line)
 
 
 def _settings(own: list[str], settings: type[S]) -> S:
@@ -110,21 +112,17 @@ def _settings(own: list[str], settings: type[S]) -> S:
     return merged
 
 
-def composed_tokens(tokens: list[str]) -> list[str]:
-    """What is composed: over bench.yaml, unless another primary config was typed."""
-    return [*primary_config(tokens), *tokens]
-
-
 def make_plan(words: Typed[Settings]) -> Plan:
     """Compose and check, and for both sides say the same. Starts and fetches nothing. Raises ConfigError."""
-    config = comparable_config(words.rest)
-    extra = dict(word.split("=", 1) for word in words.settings.yolo)
-    return Plan(config, compose(composed_tokens(words.rest)).amp, words.rest, free_folder(config), extra)
+    asked_for = comparable(words.line)
+    config, extra = asked_for.config, dict(word.split("=", 1) for word in words.settings.yolo)
+    return Plan(config, asked_for.composed.amp, words.rest, free_folder(config), extra)
 
 
-def comparable_config(rest: list[str]) -> Config:
-    """The composed and resolved config, if `yolo` can do the same. Raises ConfigError."""
-    config = configure(composed_tokens(rest))
+def comparable(line: Flags) -> Configured:
+    """What is asked for, if `yolo` can do the same. Raises ConfigError."""
+    asked_for = configured(line)
+    config = asked_for.config
     refusals = [
         (config.cluster.nodes > 1, "cluster.nodes", config.cluster.nodes, "`yolo` knows one node: cluster.nodes=1"),
         (config.batch < 1, "batch", config.batch, "write a number, so that all sides have the same"),
@@ -132,7 +130,7 @@ def comparable_config(rest: list[str]) -> Config:
     ]
     if problems := [Problem(key, f"{value}", instead) for is_bad, key, value, instead in refusals if is_bad]:
         raise ConfigError(problems)
-    return config
+    return asked_for
 
 
 def free_folder(config: Config, suffix: str = "") -> Path:

@@ -11,8 +11,7 @@ from yoloscale.bench.machine import describe_machine
 from yoloscale.bench.plan import (
     NEAR_STEP,
     CheckpointSettings,
-    comparable_config,
-    composed_tokens,
+    comparable,
     free_folder,
     take_apart,
 )
@@ -29,9 +28,9 @@ from yoloscale.launch.prepare import prepare
 def main(typed: list[str]) -> int:
     """Measure; the exit code as of `bench.main`."""
     words = take_apart(typed, CheckpointSettings)
-    if (exit_code := run_hydra_flags(composed_tokens(words.rest))) is not None:
+    if (exit_code := run_hydra_flags(words.line)) is not None:
         return exit_code
-    config, settings = comparable_config(words.rest), words.settings
+    config, settings = comparable(words.line).config, words.settings
     folder = free_folder(config, "-checkpoint")
     if words.is_dry:
         times = f"{settings.repeats} × yoloscale resume"

@@ -10,7 +10,7 @@ from typing import Any
 
 from yoloscale.bench import commands, figures, sides
 from yoloscale.bench.machine import describe_machine
-from yoloscale.bench.plan import Plan, Settings, composed_tokens, make_plan, take_apart
+from yoloscale.bench.plan import Plan, Settings, make_plan, take_apart
 from yoloscale.cli.bench import keep
 from yoloscale.cli.show.bench import print_report
 from yoloscale.cli.show.watch import say
@@ -27,7 +27,7 @@ from yoloscale.launch.prepare import prepare
 def main(typed: list[str]) -> int:
     """Measure; the exit code as of `bench.main`."""
     words = take_apart(typed, Settings)
-    if (exit_code := run_hydra_flags(composed_tokens(words.rest))) is not None:
+    if (exit_code := run_hydra_flags(words.line)) is not None:
         return exit_code
     plan = make_plan(words)
     if words.is_dry:  # dataset and weights by the names that were typed: they may not be there yet

@@ -43,6 +43,11 @@ def quote_text(text: str) -> str:
     return f"'{doubled}'"
 
 
+def quote_odd(text: str) -> str:
+    """The text of a path or a name, quoted for Hydra's parser if it is more than letters, digits and `_ . / -`."""
+    return text if re.fullmatch(r"[\w./-]+", text) else quote_text(without_interpolation(text))
+
+
 def without_interpolation(text: str) -> str:
     r"""Escape `${` so that OmegaConf reads the text as it is."""
     return _DOLLAR_BRACE.sub(lambda match: match[1] * 2 + r"\${", text)

@@ -98,20 +98,24 @@ def said(frozen: Config, config: Config) -> list[str]:
         lines.append(f"batch={config.batch} instead of {frozen.origin.batch or frozen.batch}: {change}")
     before, now = frozen.origin.dataset, config.origin.dataset
     if frozen.data != config.data and None in (before, now):
-        lines.append(f"data in {config.data.source}; whether it is the same was not looked at, as {_why(before)}")
+        lines.append(
+            f"data in {config.data.source}; whether it is the same was not looked at, as {why_unknown(before)}"
+        )
     elif before is not None and before != now:
-        old, new = _images(before), _images(now)
+        old, new = images_of(before), images_of(now)
         counted = "others" if old == new else f"{old} training images, now {new}"
         what = f"its images or labels ({counted}) are not those of the start before, so the samples are others, too"
         lines.append(f"data in {config.data.source} as it is now: {what}")
     return lines
 
 
-def _why(digest: str | None) -> str:
+def why_unknown(digest: str | None) -> str:
+    """Why a dataset cannot be compared, of which one side has this digest."""
     if digest is None:
         return "the run was started by a version that kept no fingerprint, or where its data was not looked at"
     return "it is not looked at here"
 
 
-def _images(digest: str | None) -> str:
+def images_of(digest: str | None) -> str:
+    """The number of training images that a dataset's digest begins with."""
     return (digest or "?").partition(":")[0]

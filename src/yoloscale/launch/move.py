@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from yoloscale.config.freeze import dump, freeze
 from yoloscale.config.plan import describe, is_automatic, plan, world_size
-from yoloscale.config.resuming import Done, _images, _why, is_asked, said
+from yoloscale.config.resuming import Done, images_of, is_asked, said, why_unknown
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences, is_same_dataset, is_same_place, moved
 from yoloscale.errors import ConfigError, Problem
@@ -118,12 +118,12 @@ def _other_data(run: RunDirectory, frozen: Config, wanted: Config) -> Problem:
     old, new = frozen.origin.dataset, wanted.origin.dataset
     what, instead = "it is another dataset", ""
     if is_same_dataset(frozen, wanted, is_asked=True) and None in (old, new):
-        what = f"whether it is the same cannot be told: {_why(old)}"
+        what = f"whether it is the same cannot be told: {why_unknown(old)}"
         instead = f"`yoloscale resume {run.name} data={wanted.data.source}` goes on with it if it is; "
     elif old is not None and new is not None:
         what = "its images, labels or classes are others"
-        if _images(old) != _images(new):
-            what = f"it has {_images(new)} training images instead of {_images(old)}"
+        if images_of(old) != images_of(new):
+            what = f"it has {images_of(new)} training images instead of {images_of(old)}"
     found = f"{wanted.data.source} instead of {frozen.data.source}, and {what}"
     instead += "a run goes on with the dataset that it was started with, wherever that lies; to train on another:"
     return Problem("data", found, f"{instead}\n{anew.command(run, [f'data={wanted.data.source}'])}")

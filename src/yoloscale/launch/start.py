@@ -20,7 +20,7 @@ from yoloscale.backends.base import Allocation
 from yoloscale.backends.check import validate
 from yoloscale.backends.run_lock import LockedRun, lock
 from yoloscale.config.compose.flags import Flags, parsed
-from yoloscale.config.compose.words import from_values
+from yoloscale.config.quoting import quote_odd
 from yoloscale.config.schema import Config
 from yoloscale.config.typed_again import changed
 from yoloscale.errors import ConfigError
@@ -75,7 +75,7 @@ class StartRequest:
         return self.configured.seen
 
     def words(self, name: str) -> list[str]:
-        return ["train", *self.line.argv, *([] if self.config.name is not None else from_values({"name": name}))]
+        return ["train", *self.line.argv, *([] if self.config.name is not None else [f"name={quote_odd(name)}"])]
 
     def refuse_if_taken(self) -> None:
         """Raise ConfigError if the folder is another run's, or this one is finished or in a job."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from yoloscale.backends.base import JobRequest
 from yoloscale.config.compose.flags import Flags, parsed
-from yoloscale.config.compose.words import from_values
+from yoloscale.config.quoting import quote_odd
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep, read
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all
 from yoloscale.sweep.directory import TakenSweep, take
@@ -52,7 +52,7 @@ class SweepRequest(ABC):
 
     def words(self, name: str) -> list[str]:
         """What would be typed after `yoloscale` for the sweep of that name."""
-        return ["train", *self.line.argv, *([] if self.points.name is not None else from_values({"name": name}))]
+        return ["train", *self.line.argv, *([] if self.points.name is not None else [f"name={quote_odd(name)}"])]
 
     @abstractmethod
     def take(self, say: Say) -> TakenSweep:

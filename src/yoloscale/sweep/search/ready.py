@@ -17,7 +17,7 @@ from yoloscale.config.compose.hydra import check, compose
 from yoloscale.config.freeze import freeze
 from yoloscale.config.keys import is_group
 from yoloscale.config.locations import configs_folder
-from yoloscale.config.quoting import quote_text
+from yoloscale.config.quoting import quote_odd
 from yoloscale.config.schema import Config
 from yoloscale.config.schema.sweep import SearchConfig, SweepConfig
 from yoloscale.errors import ConfigError, Problem
@@ -46,7 +46,6 @@ from yoloscale.system.formatting import another
 from yoloscale.system.remarks import Say, once, silent
 
 _MAY_CHANGE = ("trials",)
-_PLAIN_PATH = re.compile(r"[\w./-]+")  # needs no quotes in Hydra's grammar
 _BARE_PATH = re.compile(r"[^'\"\[\](){},=$\\]+")
 
 
@@ -172,7 +171,7 @@ def _anchored(token: str) -> str:
     if not equals or not are_paths or not all(Path(word).exists() for word in words):
         return token
     paths = [str(Path(word).absolute()) for word in words]
-    return f"{key}=" + ",".join(path if _PLAIN_PATH.fullmatch(path) else quote_text(path) for path in paths)
+    return f"{key}=" + ",".join(map(quote_odd, paths))
 
 
 def _make(directory: SweepDirectory, search: PlannedSearch) -> None:
