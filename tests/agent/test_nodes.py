@@ -162,7 +162,6 @@ def test_a_run_that_went_on_without_this_node_is_not_waited_for_when_its_host_is
     alive.join()
 
 
-@pytest.mark.timeout(120)
 def test_a_node_does_not_join_what_was_started_anew_with_another_config(
     config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

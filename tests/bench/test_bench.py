@@ -72,7 +72,6 @@ def test_help_needs_no_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_the_whole_benchmark(tmp_path: Path) -> None:
     before = time.time()
     done = bench(tmp_path, "train", *TINY, "bench.repeats=1", "bench.yolo=[cache=ram]", "-o", "json", timeout_s=800)
@@ -93,7 +92,6 @@ def test_the_whole_benchmark(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_the_parity_script(tmp_path: Path) -> None:
     tiny = [word for word in TINY if not word.startswith("device=")]
     done = run(

@@ -165,7 +165,6 @@ def test_a_dry_run_says_what_it_would_do_and_touches_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_the_whole_benchmark(tmp_path: Path) -> None:
     own = ["bench.checkpoints=2", "bench.repeats=1", "bench.far_step=40"]
     done = bench(tmp_path, *TINY, *own, "-o", "json", timeout_s=800)

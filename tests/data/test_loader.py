@@ -116,7 +116,6 @@ def kill(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("end", "sentence"),
     [

@@ -20,7 +20,6 @@ COMMON = (
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @needs_albumentations
 def test_any_ranks_and_workers_see_the_same_images(yoloscale: Any, tmp_path: Path) -> None:
     (tmp_path / "strong.yaml").write_text(STRONG)

@@ -32,7 +32,6 @@ def broken_data(tmp_path: Path, cache: Path) -> Path:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_every_rank_skips_the_same(yoloscale: Any, model_of: Callable[[str], str], broken_data: Path) -> None:
     arguments = (*RUN, f"data={broken_data}", "cluster.exact_reduce=true", model_of("detect"))
     one, two = yoloscale.train_together({"one": (1, (*arguments, "batch=4")), "two": (2, arguments)})

@@ -20,7 +20,6 @@ INERT = {
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("optimizer", INERT)
 def test_arguments_without_effect_train_the_same_bits(yoloscale: Any, optimizer: str) -> None:
     fixed = (*SMALL, optimizer, "epochs=2", "warmup_epochs=1")

@@ -60,7 +60,6 @@ def test_one_and_two_ranks_do_the_same(yoloscale: Any, model_of: Callable[[str],
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("task", TASKS)
 def test_one_two_and_four_ranks_do_the_same(yoloscale: Any, model_of: Callable[[str], str], task: str) -> None:
     exact = ("cluster.exact_reduce=true", model_of(task))
@@ -70,7 +69,6 @@ def test_one_two_and_four_ranks_do_the_same(yoloscale: Any, model_of: Callable[[
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("task", ["detect", "classify"])  # one loss of each kind: a sum, a mean
 def test_without_exact_sums_they_stay_close(yoloscale: Any, model_of: Callable[[str], str], task: str) -> None:
     """Plain fp32 sums differ in the last bit; SGD does not amplify it as Adam's normalisation does."""

@@ -125,7 +125,6 @@ ONE = [INTERRUPTIONS[4]]
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("ranks", "amp", "interruptions"),
     [(2, "fp32", INTERRUPTIONS), (1, "bf16", INTERRUPTIONS), (2, "bf16", ONE), (1, "fp32", ONE)],

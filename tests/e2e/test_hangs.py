@@ -8,7 +8,7 @@ import signal
 import pytest
 from tests.run_events import lines_of
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 
 def test_a_stopped_rank_is_named_and_the_run_goes_on_without_a_person(yoloscale) -> None:  # type: ignore[no-untyped-def]

@@ -94,7 +94,6 @@ def commands_with(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_one_wandb_run_over_three_starts_while_no_server_answers(
     commands_with: Callable[[str], Any], silent_server: str, closed_server: str
 ) -> None:
@@ -191,7 +190,6 @@ def assert_artifacts(done: Any) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_an_agents_run_is_wandbs_and_goes_on_as_such_and_mlflow_has_one_run(
     commands_with: Callable[[str], Any], closed_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

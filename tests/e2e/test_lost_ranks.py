@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 HERE = Path(__file__)
 OPTIONS = (

@@ -11,7 +11,7 @@ from tests import mixed_images
 from tests.e2e import self_stop
 from tests.e2e.conftest import Commands, Done
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 # planned as 4 ranks of 2 images; 3 batches of 8 are an optimiser step; the last batch of an epoch has 5 images
 ARGUMENTS = ("model=yolo26n.yaml", "rect=true", "batch=8", "nbs=24", "epochs=2", "amp=false", "imgsz=96")

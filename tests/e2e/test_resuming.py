@@ -12,7 +12,6 @@ from yoloscale.checkpoint.compare import differing
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("task", "ranks"), [("detect", 2), ("rtdetr", 1), ("semantic", 1)])
 def test_a_stopped_run_goes_on_with_the_same_bits(
     yoloscale: Any, model_of: Callable[[str], str], task: str, ranks: int

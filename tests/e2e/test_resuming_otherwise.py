@@ -40,7 +40,6 @@ def go_on(yoloscale: Any, *changes: str) -> Any:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_where_data_lies_and_what_loads_and_tells_change_no_bit(yoloscale: Any, tmp_path: Path) -> None:
     make(tmp_path / "a", 24)
     given = (*COMMON, "batch=4", "nbs=4", "workers=0", "mosaic=1", "close_mosaic=1")
@@ -62,7 +61,6 @@ def test_where_data_lies_and_what_loads_and_tells_change_no_bit(yoloscale: Any, 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_other_batches_and_more_epochs_keep_the_images_of_each_step(yoloscale: Any, tmp_path: Path) -> None:
     """More epochs would make another optimiser of `auto`: it is decided by the number of steps."""
     make(tmp_path / "a", 20)

@@ -23,7 +23,6 @@ FIXED = (*IMAGES, *SAME, *ONE_RANK)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_two_launchers_search_together_and_the_best_point_trains_again(yoloscale: Commands, tmp_path: Path) -> None:
     # something that has been learned, which a rate that is too high destroys
     yoloscale.train("start", "model=yolo26n-cls.yaml", "epochs=12", "lr0=0.002", *FIXED, ranks=1)

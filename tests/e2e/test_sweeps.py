@@ -40,7 +40,6 @@ def until(is_so: Callable[[], Any], process: Any, timeout_s: float = 600) -> Non
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_killed_half_way_and_started_again_every_point_ends_once(yoloscale: Any) -> None:
     first = yoloscale.start(*SWEEP)
     sweep = SweepDirectory(yoloscale.run_of("cube").path)

@@ -70,7 +70,6 @@ def assert_loads(done: Any) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("tasks", PAIRS, ids="-".join)
 def test_two_epochs_with_two_ranks(
     yoloscale: Any, model_of: Callable[[str], str], tmp_path: Path, tasks: tuple[str, str]

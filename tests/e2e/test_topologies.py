@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import Commands, Done
 from tests.run_events import lines_of
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 # 6 micro-batches of 4 images make an optimiser step; the last step of an epoch has 4
 GIVEN = ("model=yolo26n.yaml", "nbs=24", "data.shapes.train_images=88", "epochs=2", "amp=false")

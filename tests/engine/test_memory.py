@@ -18,7 +18,6 @@ LARGEST_GROWTH_BYTES = 8 << 20  # less than two of the 400 states
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_the_host_memory_of_2000_steps_with_400_checkpoints_is_flat(toy_run: Callable[..., Any]) -> None:
     process, sizes = psutil.Process(), dict[int, int]()
 

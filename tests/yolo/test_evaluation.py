@@ -80,7 +80,6 @@ def official(run: Path, best: Path, rtdetr: bool) -> dict[str, float]:
     return result
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("task", [TASKS[0], *(pytest.param(task, marks=pytest.mark.long) for task in TASKS[1:])])
 def test_two_ranks_one_rank_and_ultralytics_agree(
     config_of: Callable[..., Any],

@@ -79,7 +79,6 @@ def pictures(folder: Path) -> set[str]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("task", ["detect", "segment"])
 def test_they_do_what_yolo_val_does_on_one_rank_and_on_two(
     config_of: Callable[..., Config],

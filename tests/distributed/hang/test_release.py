@@ -26,8 +26,6 @@ from yoloscale.distributed.hang.watchdog import Timing, Watchdog
 from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT
 from yoloscale.distributed.peers import PEERS, Loss, PeerLost, Peers
 
-pytestmark = pytest.mark.timeout(200)
-
 ROOT = Path(__file__).parents[3]
 
 

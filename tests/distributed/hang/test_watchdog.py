@@ -24,8 +24,6 @@ from yoloscale.distributed.hang.state_store import connect
 from yoloscale.distributed.hang.watchdog import Timing, Watchdog
 from yoloscale.distributed.heartbeat import COMPUTING, HEARTBEAT, LOADING, MEASURING, WAITING
 
-pytestmark = pytest.mark.timeout(200)
-
 TIMEOUT_S = 2.0
 ROOT = Path(__file__).parents[3]
 

@@ -50,7 +50,6 @@ def states(account: Any, array: str) -> Counter[str]:
     return Counter(shown.split())
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.long
 def test_never_more_than_two_run_and_a_failed_one_is_submitted_alone(account: Any) -> None:
     broken = {"break": {"rank": 0, "how": "raise", "step": 3, "attempts": [1]}}
@@ -83,7 +82,6 @@ def shown(account: Any) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.timeout(600)
 def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -> None:
     """The last element of an array has the array's own number, by which SLURM would take all of them."""
     points = sweep(account, "seed=1,2", steps=5000, until="go", save_every=5)
@@ -101,7 +99,6 @@ def test_an_element_that_is_requeued_goes_on_by_itself_and_alone(account: Any) -
     assert requeued == [[], [f"{array}_1"]]
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.long
 def test_after_a_failure_no_other_starts_and_what_is_killed_goes_on_with_resume(account: Any) -> None:
     """Six points on two places: the first fails, the second is ended half-way; each of the others trains once."""
@@ -131,7 +128,6 @@ def test_after_a_failure_no_other_starts_and_what_is_killed_goes_on_with_resume(
         assert len(steps) == len(set(steps)), f"{run.name} trained steps twice"
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.long
 def test_the_same_command_goes_on_after_a_killed_submission_and_a_killed_array(account: Any, tmp_path: Path) -> None:
     """The command dies when SLURM has the array and nobody has noted it; then both arrays are ended half-way."""
@@ -173,7 +169,6 @@ def test_what_was_never_submitted_is_not_cancelled(account: Any) -> None:
     assert [found["state"] for found in shown(account)] == ["pending"] * 2
 
 
-@pytest.mark.timeout(600)
 def test_cancel_ends_those_that_wait_and_those_that_train(account: Any) -> None:
     points = sweep(account, "seed=1,2,3", "cluster.array_parallelism=1", steps=5000)
     runs = points.runs()

@@ -16,8 +16,6 @@ from yoloscale.backends.status import status
 from yoloscale.runs import events
 from yoloscale.runs.jobs import nobody
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def test_a_run_that_finishes_is_a_job_that_completes(account: Any) -> None:
     job = account.stand_in("good")

@@ -20,8 +20,6 @@ from yoloscale.errors import ConfigError
 # SLURM's own words, unless it takes longer than anybody waits for
 NO_ANSWER = re.compile("Unable to contact slurm controller|no answer within [0-9]+ s")
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture
 def busy(account: Any) -> Callable[[], None]:

@@ -13,7 +13,7 @@ from tests.run_events import lines_of
 from yoloscale.config.freeze import load
 from yoloscale.runs import events
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.long]
+pytestmark = pytest.mark.long
 
 OLD = ("epochs=1000", "checkpoint.every_steps=1", "debug.trace=true", "seed=1")
 NEW = ("epochs=2", "batch=16", "nbs=16", "debug.trace=true", "seed=2")

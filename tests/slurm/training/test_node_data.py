@@ -16,7 +16,7 @@ from yoloscale.config.schema import ShapesConfig, Task
 from yoloscale.datasets.shapes.dataset import folder, render
 from yoloscale.runs.jobs import nobody
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 TRAIN = ("epochs=15", "batch=8", "nbs=8", "val=false", "debug.trace=true", "checkpoint.every_steps=4", "imgsz=64")
 SMALL = ("model=yolo26n.yaml", "device=cpu", "plots=false", "workers=0", "cluster.threads=1")
 UNPACK = 'srun --ntasks-per-node=1 sh -c "mkdir -p $SLURM_TMPDIR && tar -xf parts.tar -C $SLURM_TMPDIR"'

@@ -58,7 +58,6 @@ def learn(account: Any) -> tuple[str, ...]:
     return (f"model={weights}", "epochs=1", "lr0=0.0002", "warmup_epochs=0", "val=true")
 
 
-@pytest.mark.timeout(1000)
 def test_two_nodes_train_as_one_machine_does(account: Any) -> None:
     """Four ranks: by torchrun on two nodes, by srun alone as tasks of two nodes, dealt out in turn, and here."""
     settings = learn(account)
@@ -164,7 +163,6 @@ WHAT_HAPPENS: list[Callable[[Any, str], None]] = [
 ]
 
 
-@pytest.mark.timeout(1500)
 def test_whatever_slurm_does_it_ends_with_the_same_bits(account: Any) -> None:
     """One run on two nodes: one thing after the other happens to it, and then its time is too short, three times."""
     settings = (*BATCH, "epochs=90", "checkpoint.every_steps=5", "val=false")
@@ -192,7 +190,6 @@ def causes(account: Any) -> Counter[str]:
     return Counter(record["cause"] for record in account.events("run", "requeued"))
 
 
-@pytest.mark.timeout(600)
 def test_a_run_that_may_go_on_with_fewer_nodes_keeps_its_job_when_one_is_lost(account: Any) -> None:
     settings = (*BATCH, "epochs=500", "checkpoint.every_steps=3", "val=false", "cluster.min_nodes=1")
     job = account.train("run", *settings, nodes=2, ranks=1)
