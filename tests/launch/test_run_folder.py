@@ -50,6 +50,16 @@ def test_without_a_name_model_and_dataset_are_it(config: Make) -> None:
     assert names == ["yolo26n-shapes", "yolo26n-shapes-2", "yolo26n-shapes-3"]
 
 
+def test_who_finds_a_run_under_its_lock_has_not_made_it(config: Make) -> None:
+    """One that another command has made meanwhile stays where a scheduler refuses this one's job."""
+    made = create_or_resume(config(), [])
+    assert made.before is None
+    made.release()
+    found = create_or_resume(config(), [])
+    assert found.before is not None
+    assert found.before.config == found.config
+
+
 def test_a_model_that_is_a_path_gives_a_plain_name(config: Make) -> None:
     made = config(None)
     made.model.name, made.data.name = "my models/best", "../data"

@@ -12,6 +12,7 @@ from yoloscale.backends.status import status
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory, owned
+from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.runs.jobs import NoAnswer, label_of, nobody
 from yoloscale.runs.status import Status
 from yoloscale.system.locks import try_lock
@@ -35,16 +36,20 @@ class RunLock:
         """Let others use the run directory."""
         os.close(self.descriptor)
 
-    def with_config(self, config: Config) -> LockedRun:
+    def with_config(self, config: Config, before: FrozenState | None = None) -> LockedRun:
         """The same lock, on a run that is ready to go on with a config."""
-        return LockedRun(self.run, self.descriptor, config)
+        return LockedRun(self.run, self.descriptor, config, before)
 
 
 @dataclass
 class LockedRun(RunLock):
-    """A locked run that is ready to go on, and the config that it is frozen with."""
+    """A locked run that is ready to go on, and the config that it is frozen with.
+
+    `before`: how it was frozen when it was locked; None for a run that was made then.
+    """
 
     config: Config
+    before: FrozenState | None
 
 
 def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> RunLock:

@@ -44,7 +44,7 @@ def create_or_resume(
         seen = FrozenState.now(run, seen)
         if seen is not None:
             refuse_if_finished(run)
-            return taken.with_config(move(taken.run, seen.config, config, overrides, say))
+            return taken.with_config(move(taken.run, seen.config, config, overrides, say), seen)
         _refuse_if_foreign(run)
         events.begin(run)
         run.overrides.write_text(dump(overrides), encoding="utf-8")

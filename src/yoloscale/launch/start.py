@@ -41,15 +41,12 @@ class RunRequest(Protocol):
 
     config: what it is to go on with.
     run: its folder; of a new run without a name the one that it would get if nobody came between.
-    seen: what is frozen there; None for a new run.
     """
 
     @property
     def config(self) -> Config: ...
     @property
     def run(self) -> RunDirectory: ...
-    @property
-    def seen(self) -> FrozenState | None: ...
 
     def words(self, name: str) -> list[str]:
         """What would be typed after `yoloscale` for the run of that name, on another node or in a job."""
@@ -135,7 +132,7 @@ class ResumeRequest:
         except BaseException:
             taken.release()
             raise
-        return taken.with_config(config)
+        return taken.with_config(config, now.seen)
 
 
 def start_request(typed: Sequence[str] | Flags, say: Say = silent, *, uses_own_job: bool = False) -> StartRequest:

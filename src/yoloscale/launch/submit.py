@@ -23,7 +23,7 @@ def submit(request: RunRequest, taken: LockedRun) -> str:
         events.append(run, events.Submitted(job=job))
     except ConfigError:
         if run.loss() is None:
-            shutil.rmtree(run.path) if request.seen is None else request.seen.restore(run)
+            shutil.rmtree(run.path) if taken.before is None else taken.before.restore(run)
         raise
     finally:
         taken.release()
