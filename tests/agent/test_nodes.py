@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.fake_time import FakeTime
 from tests.ports import free_port
 from tests.run_events import lines_of, write_event
 from tests.several_nodes import (
@@ -143,6 +144,20 @@ def test_an_attempt_that_has_its_ranks_is_not_joined(config: Make, sign: str) ->
     assert newest_announcement(run, 1, EventTail(run)) is None
 
 
+class ClockWithSignOfLife(FakeTime):
+    """A clock that lets something happen after a time."""
+
+    def __init__(self, after_s: float, happens: Callable[[], None]) -> None:
+        super().__init__()
+        self._at, self._happens = self.now + after_s, happens
+
+    def sleep(self, seconds: float) -> None:
+        before = self.now
+        super().sleep(seconds)
+        if before < self._at <= self.now:
+            self._happens()
+
+
 def test_a_run_that_went_on_without_this_node_is_not_waited_for_when_its_host_is_down(
     config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,12 +169,11 @@ def test_a_run_that_went_on_without_this_node_is_not_waited_for_when_its_host_is
         events.append(run, events.AttemptStarted(attempt=attempt, world_size=1, processes=[]))
         write_event(run, "training_started", attempt=attempt, epochs=1, steps_per_epoch=9, epoch=1, step=0)
     spec = joining_spec(run, made, Announcement(1, "x"), 1)
-    alive = threading.Timer(1.0, lambda: events.append(run, events.Evaluated(epoch=1, metrics={}, seconds=1)))
-    alive.start()
-    before = time.monotonic()
+    clock = ClockWithSignOfLife(1.0, lambda: events.append(run, events.Evaluated(epoch=1, metrics={}, seconds=1)))
+    for module in ("joining", "looks"):
+        monkeypatch.setattr(f"yoloscale.agent.{module}.time", clock)
     assert await_next(run, spec, Observer(), StopSignals(), patience_s=4.0) is None
-    assert time.monotonic() - before > 4.9, "as long again after each sign of life"
-    alive.join()
+    assert 105 <= clock.now < 106, "as long again after each sign of life, and no longer"
 
 
 def test_a_node_does_not_join_what_was_started_anew_with_another_config(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 from yoloscale.system.in_threads import in_background
 
@@ -21,6 +21,8 @@ class BackgroundWriter:
 
     def wait(self) -> None:
         """Return when nothing runs any more. Raises what the job raised."""
+        if self._job is None:
+            return
+        wait([self._job])  # a signal's handler may raise here: the job is still this writer's then
         job, self._job = self._job, None
-        if job is not None:
-            job.result()
+        job.result()

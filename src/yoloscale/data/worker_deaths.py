@@ -14,7 +14,6 @@ from typing import Any
 
 import psutil
 
-from yoloscale.system.formatting import and_more
 from yoloscale.system.processes import describe_exit
 
 UNDELIVERED = 74  # exit code of a worker that could not hand over a batch
@@ -70,8 +69,11 @@ def _end(error: Exception, _batch: Any) -> None:
 def describe_workers() -> str:
     """What this rank's loader workers are doing, for a rank that waits for them; nothing if it has none."""
     workers = [child for child in multiprocessing.active_children() if child.pid is not None]
-    states = and_more([f"pid {worker.pid} {_state(worker.pid)}" for worker in workers if worker.pid], _WORKERS_SHOWN)
-    return f"its loader workers: {states}" if states else ""
+    if not workers:
+        return ""
+    states = ", ".join(f"pid {worker.pid} {_state(worker.pid)}" for worker in workers[:_WORKERS_SHOWN] if worker.pid)
+    more = len(workers) - _WORKERS_SHOWN
+    return f"its loader workers: {states}" + (f" and {more} more" if more > 0 else "")
 
 
 def _state(pid: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Stragglers:
         self._times[self._steps] = times
         self._steps = (self._steps + 1) % self._window
         if self._steps == 0:
-            self._search = in_background(partial(find, self._times), "stragglers")
+            self._search = in_background(partial(_found, self._times), "stragglers")
         return stragglers
 
     def _due_report(self) -> list[Straggler]:
@@ -71,6 +72,15 @@ class Stragglers:
             return []
         self._left, self._pause = self._pause, min(2 * self._pause, MAX_PAUSE)
         return stragglers
+
+
+def _found(times: Times) -> list[Straggler]:
+    """As `find`; what goes wrong in a diagnosis is printed, and ends no run."""
+    try:
+        return find(times)
+    except Exception:
+        traceback.print_exc()
+        return []
 
 
 def find(times: Times) -> list[Straggler]:

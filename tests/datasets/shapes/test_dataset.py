@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -82,6 +83,23 @@ def test_the_number_of_processes_makes_no_difference(task: Task, cache: Path, tm
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=300)
         # standard input is at its end: a worker takes its parent for dead and stops after ten images, here after all
     assert contents(again) == contents(rendered)
+
+
+def test_a_worker_writes_each_count_in_one_piece(cache: Path, tmp_path: Path) -> None:
+    """All workers write to one pipe, and containers often have PYTHONUNBUFFERED set, with which print writes twice."""
+    rendered = shapes.render(SMALL, Task.detect, cache, quiet).parent
+    for name in (shapes.OPTIONS_FILE, "data.yaml"):
+        shutil.copy(rendered / name, tmp_path)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", "yoloscale.datasets.shapes.worker", str(tmp_path), "0", "1"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=theirs, env=environment) as worker:
+        theirs.close()
+        pieces = list(iter(lambda: ours.recv(100), b""))
+        assert worker.wait(300) == 0
+    ours.close()
+    assert [piece[-1:] for piece in pieces] == [b"\n"] * len(pieces)
+    assert sum(map(int, pieces)) == SMALL.train_images + SMALL.val_images
 
 
 def test_no_image_is_in_both_splits_and_seeds_differ() -> None:
