@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.run_events import lines_of
+from tests.searches import ready as ready_search
 
 from yoloscale import api
 from yoloscale.backends.base import JobRequest
@@ -35,7 +36,6 @@ from yoloscale.sweep.configure import configure_all
 from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search.ready import plan_search
-from yoloscale.sweep.search.ready import ready as ready_search
 from yoloscale.sweep.search.submit import queued, submit_search
 from yoloscale.sweep.submit import submit_points
 from yoloscale.system.slurm_step import point_of
@@ -227,7 +227,6 @@ def test_only_of_a_search_that_was_made_just_now_and_is_refused_nothing_stays(mo
     monkeypatch.setattr(submit_module, "submit", refused)
     words = ["cluster=slurm", "device=cpu", "sweep=random", "mixup=interval(0,1)", "sweep.search.trials=3"]
     begun = ready_search(plan_search(["name=begun", *words]), print)
-    assert begun.is_new
     by_command = partial(verbs.train, dry_run=False, prepare=False, detach=False)
     starts = (lambda tokens: by_command(split(tokens)), lambda tokens: api.sweep(*tokens))
     for start, names in product(starts, (["name=s"], [], ["name=begun"])):

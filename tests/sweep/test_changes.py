@@ -11,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 from tests.run_events import lines_of
+from tests.searches import ready as ready_search
 
 from yoloscale.backends.run_lock import lock
 from yoloscale.cli.sweep.verbs import resume, train
@@ -22,7 +23,6 @@ from yoloscale.errors import ConfigError
 from yoloscale.runs.sweep_directory import SweepDirectory, read
 from yoloscale.sweep.changes import _room_for_files, change_points, changed_settings
 from yoloscale.sweep.search.ready import plan_search
-from yoloscale.sweep.search.ready import ready as ready_search
 from yoloscale.sweep.search.search import ask_point, open_search
 from yoloscale.sweep.start import sweep_request
 from yoloscale.system.remarks import silent

@@ -44,7 +44,7 @@ def ask(jobs: Collection[str]) -> Answer:
     """Ask whoever has them for jobs by their ids; those that are forgotten are missing in the answer."""
     answers = dict[str, Job | NoAnswer]()
     for name in sorted({backend_of(job) for job in jobs}):
-        own = [job for job in jobs if backend_of(job) == name]
+        own = {job for job in jobs if backend_of(job) == name}  # a back end looks for each line of its answer
         unknown = Answer(silence=NoAnswer(f"this version knows no back end {name}", is_here=False))
         answer = _load(name).ask(own) if name in MODULES else unknown
         answers |= {job: reply for job in own if (reply := answer.of(job)) is not None}
@@ -65,6 +65,11 @@ def remarks(config: Config) -> list[str]:
 def current_jobs() -> set[str]:
     """The jobs that this process runs in."""
     return {job for name in MODULES if (job := _load(name).current_job()) is not None}
+
+
+def around() -> Backend | None:
+    """Who started this process in a job; None outside of one."""
+    return next((backend for backend in map(_load, MODULES) if backend.current_job() is not None), None)
 
 
 def job_time_left() -> Callable[[], float | None] | None:

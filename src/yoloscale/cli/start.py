@@ -22,6 +22,7 @@ def start(request: RunRequest, *, detach: bool) -> int:
 
     job = allocation(request.config)
     if job is not None:
+        request.refuse_if_taken()  # the reason that no larger job would mend
         job.refuse_too_small(request.config)
     taken = request.take(say)
     if taken.config.cluster.is_here:

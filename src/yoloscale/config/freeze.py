@@ -119,6 +119,13 @@ def load(path: Path, content: bytes | None = None) -> Config:
         raise ConfigError(Problem(str(path), found, "start the run again under a new name")) from error
 
 
+def absent(path: Path) -> ConfigError:
+    """The error of a config that is not there."""
+    return ConfigError(
+        Problem(str(path), "there is no such file", "give the folder of a run, one that holds config.yaml")
+    )
+
+
 def _schema(plain: Any) -> type[Config]:
     """The schema of a frozen config, whose kind is taken out. Raises ConfigError; ValueError for no mapping at all."""
     if not isinstance(plain, dict):

@@ -48,6 +48,9 @@ class RunRequest(Protocol):
     @property
     def run(self) -> RunDirectory: ...
 
+    def refuse_if_taken(self) -> None:
+        """Raise ConfigError if this run cannot go on, or the folder is another's."""
+
     def words(self, name: str) -> list[str]:
         """What would be typed after `yoloscale` for the run of that name, on another node or in a job."""
 
@@ -110,6 +113,10 @@ class ResumeRequest:
     def words(self, name: str) -> list[str]:
         return ["resume", str(self.run.path), *self.changes]
 
+    def refuse_if_taken(self) -> None:
+        """Raise ConfigError if the run is finished."""
+        refuse_if_finished(self.run, self.changes)
+
     def checked(self) -> Config:
         """What the run is to go on with. Raises ConfigError if it cannot, here or at all."""
         if problems := validate(self.config):  # this machine may have fewer GPUs than the one it was frozen on
@@ -118,12 +125,12 @@ class ResumeRequest:
 
     def take(self, say: Say) -> LockedRun:
         """Take the run up where it stopped; the changes are frozen and put on record. Raises ConfigError."""
-        refuse_if_finished(self.run, self.changes)
+        self.refuse_if_taken()
         self.checked()  # before anything is written into the folder
         self.run.job.mkdir(exist_ok=True)
         taken = lock(self.run)
         try:
-            refuse_if_finished(self.run, self.changes)
+            self.refuse_if_taken()
             end_leftovers(taken.run, say)
             now = self if FrozenState.now(self.run, self.seen) is self.seen else resume_request(self.run, self.changes)
             wanted = prepared_again(self.run.path, now.checked(), say)

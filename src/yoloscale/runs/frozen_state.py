@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from yoloscale.config.freeze import load
+from yoloscale.config.freeze import absent, load
 from yoloscale.config.plan import describe, is_automatic
 from yoloscale.config.schema import Config
 from yoloscale.config.topology import differences
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.system.files import write_whole
+from yoloscale.system.files import content_of, write_whole
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class FrozenState:
     @classmethod
     def of(cls, run: RunDirectory) -> FrozenState:
         """As the run is frozen now. Raises ConfigError where there is no run, or a damaged config."""
-        content = run.config.read_bytes() if run.config.exists() else None
-        config = load(run.config, content)
-        assert content is not None, "else there was nothing to load"
-        return cls(config, content, run.overrides.read_bytes() if run.overrides.exists() else None)
+        if (content := content_of(run.config)) is None:
+            raise absent(run.config)
+        return cls(load(run.config, content), content, content_of(run.overrides))
 
     @classmethod
     def now(cls, run: RunDirectory, seen: FrozenState | None = None) -> FrozenState | None:
         """As the run is frozen now, read again only if that is not as it was `seen`; None where there is no run."""
-        if not run.config.exists():
+        if (content := content_of(run.config)) is None:
             return None
-        return seen if seen is not None and run.config.read_bytes() == seen.content else cls.of(run)
+        is_as_seen = seen is not None and content == seen.content
+        return seen if is_as_seen else cls(load(run.config, content), content, content_of(run.overrides))
 
     def restore(self, run: RunDirectory) -> None:
         """Freeze the run so again, where it has been moved since and could not be started; the caller has its lock."""

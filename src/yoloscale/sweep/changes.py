@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from yoloscale.backends.check import validate
-from yoloscale.backends.run_lock import lock
+from yoloscale.backends.run_lock import RunLock, lock
 from yoloscale.config.compose.flags import split
 from yoloscale.config.compose.hydra import assignments
 from yoloscale.config.freeze import freeze, load
@@ -79,18 +79,19 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
     if swept := [key for key in map(anew.key_of, words) if key in _swept(sweep)]:
         raise ConfigError([Problem(key, "what the points differ in", "leave it out") for key in swept])
     say, bases = once(say), [sweep.base] if sweep.base.exists() else []
-    look, states = once_per_need(lambda config: prepare(config, say)), [FrozenState.of(run) for run in runs]
+    names = [*(run.name for run in runs), *("the points to come" for _ in bases)]
+    states = all_right([attempt(FrozenState.of, run) for run in runs], names[: len(runs)])
+    look = once_per_need(lambda config: prepare(config, say))
     outcomes = [attempt(_of_run, run, state, words, look) for run, state in zip(runs, states, strict=True)]
     outcomes_to_come = [attempt(_to_come, base, words, look) for base in bases]
-    with _locked(sweep, runs):
-        states = [FrozenState.now(run, state) or state for run, state in zip(runs, states, strict=True)]
+    with _locked(sweep, runs) as locks:
+        states = all_right([attempt(_as_now, *each) for each in zip(runs, states, strict=True)], names[: len(runs)])
         checked = [attempt(_checked, *each) for each in zip(runs, states, outcomes, strict=True)]
         checked += [attempt(_checked_base, base, config) for base, config in zip(bases, outcomes_to_come, strict=True)]
-        names = [*(run.name for run in runs), *("the points to come" for _ in bases)]
         configs, keys = all_right(checked, names), list(map(anew.key_of, words))
-        for run, state, config in zip(runs, states, configs, strict=False):
-            typed = [*anew.without(anew.typed_for(run), keys), *words]
-            move(run, state.config, config, typed, say, by_resume=True)
+        for run_lock, state, config in zip(locks, states, configs, strict=False):
+            typed = [*anew.without(anew.typed_for(run_lock.run), keys), *words]
+            move(run_lock.run, state.config, config, typed, say, by_resume=True)
         for base, config in zip(bases, configs[len(runs) :], strict=True):
             freeze(config, base)
         record = read(sweep)
@@ -99,18 +100,19 @@ def change_points(sweep: SweepDirectory, runs: Sequence[RunDirectory], words: Se
 
 
 @contextmanager
-def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[None]:
+def _locked(sweep: SweepDirectory, runs: Sequence[RunDirectory]) -> Iterator[list[RunLock]]:
     """Take the sweep and all of these runs. Raises ConfigError that names each of them that somebody else has."""
     with ExitStack() as stack:
         stack.enter_context(_room_for_files(len(runs)))
         stack.enter_context(take(sweep))
 
-        def hold(run: RunDirectory) -> None:
+        def hold(run: RunDirectory) -> RunLock:
             run.job.mkdir(exist_ok=True)
-            stack.callback(lock(run).release)
+            run_lock = lock(run)
+            stack.callback(run_lock.release)
+            return run_lock
 
-        all_right([attempt(hold, run) for run in runs], [run.name for run in runs])
-        yield
+        yield all_right([attempt(hold, run) for run in runs], [run.name for run in runs])
 
 
 @contextmanager
@@ -138,6 +140,10 @@ def _swept(sweep: SweepDirectory) -> set[str]:
     searched = open_search(sweep).space.dimensions if record.settings.search is not None else ()
     chosen = {anew.key_of(override) for point in record.points for override in point.overrides}
     return chosen | {each.key for each in searched}
+
+
+def _as_now(run: RunDirectory, state: FrozenState) -> FrozenState:
+    return FrozenState.now(run, state) or FrozenState.of(run)
 
 
 def _of_run(run: RunDirectory, state: FrozenState, words: Sequence[str], look: Callable[[Config], Config]) -> Config:

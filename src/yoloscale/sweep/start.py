@@ -16,12 +16,11 @@ from yoloscale.config.compose.flags import Flags, parsed
 from yoloscale.config.quoting import quote_odd
 from yoloscale.runs.sweep_directory import SweepDirectory, is_sweep, read
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all
-from yoloscale.sweep.directory import TakenSweep, take
+from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.freeze import freeze_all, proposed_directory, refuse_if_taken
 from yoloscale.sweep.grammar.points import expand
 from yoloscale.sweep.prepare import prepare_all
-from yoloscale.sweep.search.ready import PlannedSearch, plan_search, wants_search
-from yoloscale.sweep.search.ready import ready as ready_search
+from yoloscale.sweep.search.ready import PlannedSearch, plan_search, take_search, wants_search
 from yoloscale.sweep.search.search import Search, forget_removed, open_search
 from yoloscale.sweep.search.submit import job_for, open_indices, submit_search
 from yoloscale.sweep.submit import Submission, array_job, refuse_if_nothing, submit_points
@@ -88,10 +87,7 @@ class SearchRequest(SweepRequest):
     planned: PlannedSearch
 
     def take(self, say: Say) -> TakenSweep:
-        search = ready_search(self.planned, say)
-        taken = take(search.sweep)
-        taken.is_new = search.is_new
-        return taken
+        return take_search(self.planned, say)
 
     def job(self) -> tuple[JobRequest, list[int]]:
         sweep = self.proposed

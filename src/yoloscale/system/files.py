@@ -29,6 +29,14 @@ def is_part(entry: Path, of: Path) -> bool:
     return entry.match(f"{of.name}.*{PART}")
 
 
+def content_of(path: Path) -> bytes | None:
+    """The bytes of a file; None if there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
     """Replace a file, as UTF-8; `synced`: it survives a power cut.
 

@@ -117,6 +117,15 @@ def test_a_site_brings_a_template_of_its_own(job: Make, tmp_path: Path) -> None:
     assert render(relative) == whole
 
 
+def test_a_template_has_all_that_ours_says_of_a_job(job: Make, tmp_path: Path) -> None:
+    (listed,) = re.findall(r"\n  job +(.*?)\n  cluster ", (templates_folder() / TEMPLATE).read_text(), re.DOTALL)
+    names = re.findall(r"\w+", re.sub(r"\([^)]*\)", "", listed))
+    assert {"name", "typed", "output", "asks"} <= set(names)
+    (tmp_path / "all.j2").write_text("#!/bin/bash\n" + "\n".join(f"# {{{{ job.{name} }}}}" for name in names))
+    script = render(job(f"{ON_CPU} cluster.template='{tmp_path}/all.j2'"))
+    assert "# slurm-%j.out" in script
+
+
 def test_a_template_is_found_from_wherever_the_run_goes_on(
     job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.run_events import lines_of
+from tests.searches import ready
 
 from yoloscale.backends.slurm import queue
-from yoloscale.config.freeze import load
+from yoloscale.config.freeze import freeze, load
 from yoloscale.errors import ConfigError
 from yoloscale.runs.jobs import Answer, Job, nobody
 from yoloscale.sweep.search.element import NO_POINT, main
-from yoloscale.sweep.search.ready import plan_search, ready
+from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.search import Search
 from yoloscale.sweep.search.submit import job_for, open_indices, queued
 
@@ -63,6 +65,13 @@ def test_a_node_without_an_api_key_trains_its_point(
     monkeypatch.setenv("NETRC", "/nowhere")
     assert element(0) == 0  # where it was submitted there was one; here it logs offline
     assert load(search.sweep.run_of(0).config).logger.wandb is not None
+
+
+def test_an_element_asks_also_once_the_search_goes_on_elsewhere(search: Search, element: Callable[[int], int]) -> None:
+    """Its job waits in the queue while somebody has the search trained on another machine."""
+    here = replace(search.base, cluster=replace(search.base.cluster, launcher="local"))
+    freeze(here, search.sweep.base)
+    assert element(0) == 0
 
 
 def test_an_element_too_many_ends_in_order(search: Search, element: Callable[[int], int]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.searches import ready
 
 from yoloscale.config.freeze import freeze, load
 from yoloscale.errors import ConfigError
@@ -17,7 +18,7 @@ from yoloscale.study import study as studies
 from yoloscale.sweep.grammar.space import Interval, Space, read_space
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search import search as search_module
-from yoloscale.sweep.search.ready import plan_search, ready
+from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.recorded import entry_of, plain, recorded_space
 from yoloscale.sweep.search.search import Search, ask_point, open_search
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.run_events import lines_of, write_event
+from tests.searches import ready
 
 from yoloscale.backends.status import status
 from yoloscale.config.freeze import load
@@ -27,7 +28,7 @@ from yoloscale.sweep import configure, local
 from yoloscale.sweep.search import ready as ready_module
 from yoloscale.sweep.search import search as search_module
 from yoloscale.sweep.search import source as source_module
-from yoloscale.sweep.search.ready import plan_search, ready
+from yoloscale.sweep.search.ready import plan_search
 from yoloscale.sweep.search.search import Search, ask_point, open_search, reconcile
 from yoloscale.sweep.search.source import SearchSource
 from yoloscale.system.machine import Machine
@@ -139,7 +140,7 @@ def test_a_launcher_that_was_killed_between_choosing_a_point_and_asking_for_it_c
     assert source.next() is None
 
 
-@pytest.mark.parametrize("where", ["tell", "freeze"])
+@pytest.mark.parametrize("where", ["lock", "tell", "freeze"])
 def test_on_a_full_disk_points_that_train_go_on(make: Make, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -151,8 +152,9 @@ def test_on_a_full_disk_points_that_train_go_on(make: Make, monkeypatch: pytest.
     assert second is not None
     first.result.write_text('{"fitness": 0.5, "epochs": 1, "metrics": {}}')
     with monkeypatch.context() as patched:
-        if where == "tell":
-            patched.setattr(studies, "tell_complete", full)
+        if where != "freeze":
+            holder, name = (source_module, "take") if where == "lock" else (studies, "tell_complete")
+            patched.setattr(holder, name, full)
             source.ended(first, status(first, nobody))
             assert "No space left" in said[0]
         else:

@@ -9,7 +9,7 @@ from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.runs.events import Event, Failed, Requeued
 from yoloscale.system.waiting import retry
 
-UPDATE_TIMEOUT_S, UPDATE_POLL_S = 10.0, 1.0
+UPDATE_TIMEOUT_S, UPDATE_POLL_S = 120.0, 1.0  # a busy controller takes its time for each answer
 
 
 def broken_node(history: Iterable[Event]) -> tuple[str, str] | None:

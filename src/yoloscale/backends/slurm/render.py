@@ -28,6 +28,15 @@ _NOT_IN_OUTPUT = re.compile(r"\\|%\d*[%AJNajnstux]")  # SLURM replaces them in t
 _NOT_IN_MOUNT = re.compile(r"[:,\n]")  # they end a path in lists of mounts
 
 
+class _TemplateJob(JobRequest):
+    """A job as templates know it."""
+
+    @property
+    def output(self) -> str:
+        """What SLURM writes the words of script and srun to, in the folder that sbatch is started in."""
+        return _OUTPUT if self.array is None else _OUTPUT_OF_ELEMENT
+
+
 def script_of(job: JobRequest) -> bytes:
     """What sbatch gets and --dry-run prints. Raises ConfigError where the template or a folder does not do."""
     return render(job).encode("utf-8", "surrogateescape")  # a path may hold any bytes
@@ -53,7 +62,7 @@ def render(job: JobRequest) -> str:
             flags=[flag(name, value) for name, value in options(job)],
             srun=srun_flags(cluster),
             whole_gpus=_unasked_gpus(cluster),
-            job=job,
+            job=_TemplateJob(**vars(job)),
             cluster=cluster,
             env=sorted(cluster.env.items()),
             container=cluster.container_runtime.value if cluster.container_image is not None else None,
@@ -78,7 +87,7 @@ def options(job: JobRequest) -> list[tuple[str, Any]]:
         values["exclusive"] = True
     values["time"] = cluster.time.strip() if cluster.time is not None else None
     values |= {"job-name": job.name, "nodes": cluster.nodes, "ntasks-per-node": 1, "open-mode": "append"}
-    values |= {"output": _OUTPUT if job.array is None else _OUTPUT_OF_ELEMENT, "signal": f"USR1@{warning_s(cluster)}"}
+    values |= {"output": _TemplateJob(**vars(job)).output, "signal": f"USR1@{warning_s(cluster)}"}
     values["requeue" if cluster.max_requeues > 0 else "no-requeue"] = True
     if cluster.export is not None:
         values["export"] = ",".join(cluster.export) or "NONE"

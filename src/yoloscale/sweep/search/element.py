@@ -24,10 +24,11 @@ NO_POINT = 3
 def main(arguments: list[str]) -> int:
     """0 with a point to train, 1 with one that cannot be trained, 2 without a study, 3 without a point."""
     search = open_search(SweepDirectory(Path(arguments[0])))
-    backend = registry.required(search.base.cluster)
+    backend = registry.around()  # whatever the search goes on with by now
+    assert backend is not None, "it is started in a job"
     index, job = backend.current_point(), backend.current_job()
-    assert index is not None, "it is started in an array"
-    assert job is not None, "its job"
+    assert index is not None, "of an array"
+    assert job is not None
     with take(search.sweep, PATIENCE_S):
         if index in {point.index for point in search.sweep.points()}:
             return FINISHED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +26,7 @@ from yoloscale.launch.configure import task_of
 from yoloscale.runs.sweep_directory import SweepDirectory, SweepRecord, is_sweep, read, write
 from yoloscale.study import study as studies
 from yoloscale.sweep.configure import ConfiguredSweep, configure_all, resolved
+from yoloscale.sweep.directory import TakenSweep
 from yoloscale.sweep.effects import composable, own_groups, useless
 from yoloscale.sweep.freeze import (
     gone_on,
@@ -106,19 +108,18 @@ def plan_search(typed: Sequence[str] | flags.Flags, say: Say = silent) -> Planne
     return search if begun is None else replace(search, space=open_search(begun).space)
 
 
-def ready(search: PlannedSearch, say: Say) -> Search:
-    """Prepare all that any point may need, then make the search's folder, or join the search of that name.
-
-    What it returns says which of the two.
-    """
+def take_search(search: PlannedSearch, say: Say) -> TakenSweep:
+    """Prepare all that any point may need, then make the search's folder, or join the search of that name; locked."""
     search = replace(search, probes=prepare_all(search.probes, say))
-    with take_folder(search.probes) as locked_sweep:
-        if locked_sweep.is_new:
-            _make(locked_sweep.directory, search)
+    with ExitStack() as after_error:
+        taken = after_error.enter_context(take_folder(search.probes))
+        if taken.is_new:
+            _make(taken.directory, search)
         else:
-            _join(locked_sweep.directory, search)
-        name_gpus(search.probes, locked_sweep.directory)
-    return replace(open_search(locked_sweep.directory), is_new=locked_sweep.is_new)
+            _join(taken.directory, search)
+        name_gpus(search.probes, taken.directory)
+        after_error.pop_all()
+    return taken
 
 
 def _site(search: PlannedSearch, begun: SweepDirectory | None, say: Say) -> list[Problem]:

@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from yoloscale.backends.check import validate
@@ -45,13 +45,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Search:
-    """A search whose folder is there; `is_new`: it was made just now."""
+    """A search whose folder is there."""
 
     sweep: SweepDirectory
     space: Space
     settings: SearchConfig
     base: Config
-    is_new: bool = field(default=False, compare=False)
 
     @property
     def total(self) -> int:

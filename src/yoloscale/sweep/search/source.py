@@ -76,7 +76,7 @@ class SearchSource:
         try:
             with take(self._search.sweep, PATIENCE_S):
                 reconcile(self._search)
-        except ConfigError as error:
+        except (ConfigError, OSError) as error:
             self._say(f"{run.name}: the study does not know of its end yet: {error.__cause__ or error}")
 
     def _unfinished(self) -> RunDirectory | None:
