@@ -56,7 +56,7 @@ def slurm_conf(cluster: Cluster) -> str:
         f"SlurmctldLogFile={folder}/log/slurmctld.log SlurmdLogFile={folder}/log/slurmd-%n.log",
         # a requeued job is held back for a second more than a credential lives: 121 s by default
         f"AuthInfo=socket={folder}/munge/socket,cred_expire=5",
-        "SlurmdTimeout=10 KillWait=5",  # 300 and 30 by default
+        "SlurmdTimeout=10 KillWait=30",  # 300 and 30 by default: ranks save after scancel, on a busy machine, too
         "UnkillableStepTimeout=120",  # a step that ends while there is no controller tries again after a minute
         "MinJobAge=86400",  # squeue -t all tells of jobs that have ended
         f"JobCompType=jobcomp/filetxt JobCompLoc={folder}/log/jobs.txt JobAcctGatherType=jobacct_gather/linux",
