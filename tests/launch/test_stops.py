@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from yoloscale.launch.cancel import cancel
 from yoloscale.launch.interrupt import interrupt
 from yoloscale.launch.run_folder import create_or_resume
 from yoloscale.runs import events
+from yoloscale.system.variables import STOP_AT
 
 Launch = Callable[..., Any]
 Make = Callable[..., Config]
@@ -110,6 +112,9 @@ def test_ranks_are_told_the_time_and_stop_by_themselves(launch: Launch) -> None:
     begun = lines_of(launched.run)[0]["time"]
     assert stopped["signal"] == "deadline"
     assert stopped["time"] - begun >= 8.5, "half of the limit, as 15 s before it would be sooner"
+    stop_at = float(json.loads(launched.run.launch_record(1).read_text())["environment"][STOP_AT])
+    assert stop_at - begun <= 9.0, "and no later"
+    assert stopped["time"] >= stop_at
 
 
 @pytest.mark.long
