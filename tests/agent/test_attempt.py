@@ -171,6 +171,7 @@ def test_cancel_at_once_leaves_nothing(launch: Launch, left_over: Callable[[], l
     assert status(launched.run).state == "cancelled"
 
 
+@pytest.mark.long
 def test_the_next_attempt_has_its_own_number_logs_and_rendezvous(launch: Launch) -> None:
     first = launch(steps=2000)
     first.until("training_started")

@@ -63,6 +63,7 @@ def test_two_agents_train_one_run(config: Make, standin: None, left_over: Callab
     assert not left_over()
 
 
+@pytest.mark.long
 def test_a_rank_that_dies_on_one_node_ends_the_others(config: Make, standin: None) -> None:
     script = {"steps": 4000, "break": {"rank": 1, "how": "raise", "step": 10}}
     endpoint = f"127.0.0.1:{free_port()}"

@@ -99,6 +99,7 @@ def test_what_is_refused_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> N
     assert "local, slurm, toy" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", *SMALL, "name=s", "seed=1,2", "--dry-run"]) == FINISHED
     assert main(["train", "-m", *SMALL, "name=s", "seed=1,2"]) == FINISHED
@@ -116,6 +117,7 @@ def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
         until(run, "finished")
 
 
+@pytest.mark.long
 def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["-m", *SMALL, "name=q", "sweep=random", "sweep.search.trials=2", "mixup=interval(0,1)"]
     assert main(["train", *words, "--dry-run"]) == FINISHED

@@ -41,7 +41,7 @@ def received(ranks: Ranks, steps: Any, chunk: int) -> dict[str, Any]:
     return {"state": shared, "sent": sent, "strides": shared["model"]["a"].stride()}
 
 
-@pytest.mark.parametrize("chunk", [64, 1 << 26])
+@pytest.mark.parametrize("chunk", [pytest.param(64, marks=pytest.mark.long), 1 << 26])
 def test_every_bit_arrives_in_bounded_memory(launch_ranks: Callable[..., list[Any]], chunk: int) -> None:
     expected = list(transfer.collect(state()))
     total = sum(tensor.numel() * tensor.element_size() for tensor in expected)
@@ -70,6 +70,7 @@ def trained(ranks: Ranks, steps: Any, folder: str, epochs: int) -> dict[str, Any
     return {"read": read, "began": began, "state": digest(run)}
 
 
+@pytest.mark.long
 def test_a_checkpoint_is_read_once_by_any_number_of_ranks(
     launch_ranks: Callable[..., list[Any]], tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_dry_run_prints_and_touches_nothing(yoloscale: Yoloscale, tmp_path: Pa
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.long
 def test_a_dry_run_of_a_sweep_is_of_what_is_left_of_it(yoloscale: Yoloscale, tmp_path: Path) -> None:
     words = ("train", "-m", "cluster=slurm", "device=cpu", "name=s", "seed=1,2,3", "data.shapes.train_images=8")
     words += ("data.shapes.val_images=8", "data.shapes.image_size=64")
@@ -255,6 +256,7 @@ def test_a_sweep_that_cannot_start_leaves_nothing(
     assert not list((tmp_path / "work").iterdir())
 
 
+@pytest.mark.long
 def test_a_dry_run_of_a_thousand_points_here_takes_seconds(yoloscale: Yoloscale, tmp_path: Path) -> None:
     words = ("train", "-m", "seed=range(0,1000)", "device=cpu", "cluster.procs_per_node=1", "--dry-run")
     done = yoloscale(*words)

@@ -41,6 +41,7 @@ def test_a_run_from_start_to_end_and_once_only(yoloscale: Yoloscale, tmp_path: P
     assert [entry.name for entry in (tmp_path / "work").iterdir()] == ["runs"]
 
 
+@pytest.mark.long
 def test_detached_cancelled_resumed(yoloscale: Yoloscale, tmp_path: Path) -> None:
     started = yoloscale("train", *SMOKE, "epochs=10", "name=long", "--detach", timeout_s=200)
     assert started.returncode == 0, started.stdout + started.stderr

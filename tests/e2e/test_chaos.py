@@ -1,4 +1,4 @@
-"""Fifty kills at random moments: the same end, and always a valid checkpoint."""
+"""Kills at random moments: the same end, and always a valid checkpoint. `scripts/chaos` alone does fifty."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CHAOS = Path(__file__).parents[2] / "scripts" / "chaos"
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_a_run_that_is_killed_50_times_ends_like_one_that_is_not(tmp_path: Path, cache: Path) -> None:
-    command = [sys.executable, str(CHAOS), "--kills", "50", "--seed", "1", "--folder", str(tmp_path / "chaos")]
-    command += ["epochs=14", "imgsz=64"]
+def test_a_run_that_is_killed_20_times_ends_like_one_that_is_not(tmp_path: Path, cache: Path) -> None:
+    command = [sys.executable, str(CHAOS), "--kills", "20", "--seed", "1", "--folder", str(tmp_path / "chaos")]
+    command += ["epochs=7", "imgsz=64"]
     environment = {**os.environ, "YOLOSCALE_CACHE": str(cache), "PYTHONPATH": str(CHAOS.parents[1] / "src")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     print(done.stdout[-4000:])

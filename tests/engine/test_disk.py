@@ -50,6 +50,7 @@ def fill(disk: Path) -> None:
             return
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_for_a_while(toy_run: ToyRuns, disk: Path, whole: Any, capfd: Any) -> None:
     seen = {}
 
@@ -108,6 +109,7 @@ def test_a_disk_that_turns_read_only(toy_run: ToyRuns, disk: Path, whole: Any, c
     assert run.loop._checkpointer._store.newest()[0].step == 9
 
 
+@pytest.mark.long
 def test_a_checkpoint_folder_that_is_a_disk_of_its_own(
     toy_run: ToyRuns, tmp_path: Path, whole: Any, mount_disk: Callable[..., Path]
 ) -> None:

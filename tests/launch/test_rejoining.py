@@ -64,6 +64,7 @@ def steps_follow(run: RunDirectory) -> None:
     assert starts == [0, *stops]
 
 
+@pytest.mark.long
 def test_a_node_that_comes_late_takes_part_from_the_next_step_on(
     at_home: Config, standin: None, left_over: Callable[[], list[Any]]
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_node_that_comes_late_takes_part_from_the_next_step_on(
     assert not list(run.job.glob("node-*.json"))
 
 
+@pytest.mark.long
 def test_a_node_that_comes_and_cannot_start_is_left_out(at_home: Config, standin: None) -> None:
     failures = {"rank": 1, "how": "raise", "attempts": [2], "setup": True}
     run = two_node_run(at_home, **ENDLESS | {"break": failures})

@@ -147,6 +147,7 @@ def test_cancel_reaches_a_launcher_on_another_host_by_file(config: Make) -> None
     taken.release()
 
 
+@pytest.mark.long
 def test_interrupt_kills_one_rank_or_asks_all(launch: Launch) -> None:
     launched = launch(cluster={"max_restarts": 1}, steps=4000)
     ranks = ranks_of(launched)
@@ -202,6 +203,7 @@ def test_sigusr1_to_the_launcher_lets_the_ranks_save_and_stop(launch: Launch) ->
     assert kinds(launched)[-2:] == ["preempted", "exited"]
 
 
+@pytest.mark.long
 def test_sigusr2_does_not_end_the_launcher(launch: Launch) -> None:
     launched = launch(steps=20)
     launched.until("training_started")

@@ -77,6 +77,7 @@ def test_a_run_that_was_there_before_stays(slurm_cluster: SlurmCluster, train: T
     assert {path for path in before if not path.exists()} == set()
 
 
+@pytest.mark.long
 def test_a_sweep_that_is_refused_stays_only_if_it_was_there_before(
     slurm_cluster: SlurmCluster, train: Typed, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_sweep_that_is_refused_stays_only_if_it_was_there_before(
     assert {path.name for path in (tmp_path / "runs" / "there").iterdir()} == {"job", "seed=1", "seed=2", "sweep.yaml"}
 
 
+@pytest.mark.long
 def test_no_controller_is_said_and_nothing_stays(slurm_cluster: SlurmCluster, train: Typed, tmp_path: Path) -> None:
     slurm_cluster.controller("stop")
     try:

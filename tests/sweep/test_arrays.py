@@ -219,6 +219,7 @@ def test_what_was_submitted_before_a_ctrl_c_is_on_record(
     assert queued(search.sweep, lambda jobs: answer).keys() == {0, 1, 2, 3}, "they are not submitted again"
 
 
+@pytest.mark.long
 def test_only_of_a_search_that_was_made_just_now_and_is_refused_nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(job: JobRequest) -> str:
         raise ConfigError(Problem("cluster.account", "typo", "sacctmgr show account"))

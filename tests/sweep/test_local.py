@@ -68,6 +68,7 @@ def test_from_python_in_the_background() -> None:
     assert (made.job / "launcher.log").read_text() == log
 
 
+@pytest.mark.long
 def test_resume_keeps_what_is_over_and_may_change_how_many_train(cache: Path) -> None:
     made = prepared("sweep.parallel=1")
     assert "yoloscale resume runs/s\n" in typed("status", "s"), "nobody trains it"

@@ -61,6 +61,7 @@ def test_the_launcher_starts_it_and_its_status_is_read(toy: Any) -> None:
     assert (found.state, found.metrics) == ("finished", {"total": 42.0})
 
 
+@pytest.mark.long
 def test_what_fails_is_reported_as_of_every_kind(toy: Any) -> None:
     toy.sum.addends.pop()
     taken = create_or_resume(toy, [])

@@ -79,6 +79,7 @@ def differing(one: Any, other: Any) -> bool:
     return bool(one != other) and not (one != one and other != other)  # nan is nan here
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("task", "arguments"), CASES.values(), ids=CASES)
 def test_other_values_of_arguments_without_effect_change_nothing(
     config_of: Parts, parts_of: Parts, small_rtdetr: Path, tmp_path: Path, task: str, arguments: dict[str, Any]

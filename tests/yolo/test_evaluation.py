@@ -80,7 +80,8 @@ def official(run: Path, best: Path, rtdetr: bool) -> dict[str, float]:
     return result
 
 
-@pytest.mark.parametrize("task", [TASKS[0], *(pytest.param(task, marks=pytest.mark.long) for task in TASKS[1:])])
+@pytest.mark.long
+@pytest.mark.parametrize("task", TASKS)
 def test_two_ranks_one_rank_and_ultralytics_agree(
     config_of: Callable[..., Any],
     parts_of: Callable[..., Any],

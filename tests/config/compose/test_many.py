@@ -88,6 +88,7 @@ def shown(found: Config | ConfigError) -> object:
     return found.problems if isinstance(found, ConfigError) else repr(found)
 
 
+@pytest.mark.long
 def test_each_is_what_it_is_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert [shown(found) for found in compose_each(EACH)] == [alone(argv) for argv in EACH]

@@ -129,6 +129,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
     return run
 
 
+@pytest.mark.long
 def test_a_killed_rank_is_missed_by_those_on_its_machine(job: Callable[..., Job]) -> None:
     done = job(is_killed)
     assert done.codes == [1, -9, 1], done.logs
@@ -139,6 +140,7 @@ def test_a_killed_rank_is_missed_by_those_on_its_machine(job: Callable[..., Job]
     assert sorted(each["claims"] for each in done.told.values()) == [False, True], "one of them saves"
 
 
+@pytest.mark.long
 def test_a_killed_rank_is_missed_also_where_nobody_can_be_told(job: Callable[..., Job]) -> None:
     """Ranks that no agent has started meet in a store of rank 0's."""
     done = job(hosts_the_store_and_is_killed)
@@ -155,6 +157,7 @@ def test_where_a_connection_breaks_the_word_of_who_is_gone_is_waited_for() -> No
         raise RuntimeError("Connection closed by peer [127.0.0.1]:4711")
 
 
+@pytest.mark.long
 def test_a_rank_that_raises_tells_the_others_what(job: Callable[..., Job]) -> None:
     done = job(raises)
     assert done.codes == [1, 1, 1], done.logs
@@ -163,6 +166,7 @@ def test_a_rank_that_raises_tells_the_others_what(job: Callable[..., Job]) -> No
     assert sorted(done.told) == [0, 2]
 
 
+@pytest.mark.long
 def test_those_who_wait_for_a_rank_that_hangs_are_let_go_by_the_report(job: Callable[..., Job]) -> None:
     done = job(is_stopped, timeout_s=3.0)
     assert done.codes == [1, None, 1], done.logs
@@ -172,6 +176,7 @@ def test_those_who_wait_for_a_rank_that_hangs_are_let_go_by_the_report(job: Call
     assert all("most recent call first" in done.logs[rank] for rank in (0, 2))
 
 
+@pytest.mark.long
 def test_ranks_that_end_in_order_are_not_missed(job: Callable[..., Job]) -> None:
     done = job(goes_on)
     assert (done.codes, done.told) == ([0, 0, 0], {}), done.logs

@@ -53,6 +53,7 @@ def test_after_a_bug_the_job_has_failed_and_stays_so(account: Any) -> None:
     assert account.cluster.run("scontrol", "show", "job", job).count("ExitCode=1:0") == 1
 
 
+@pytest.mark.long
 def test_a_node_with_a_broken_gpu_is_left_out_when_the_job_goes_on(account: Any) -> None:
     """Not restarted there, requeued at once, and on another node."""
     broken = {"rank": 0, "step": 10, "how": "ecc", "attempts": [1]}
@@ -72,6 +73,7 @@ def test_a_node_with_a_broken_gpu_is_left_out_when_the_job_goes_on(account: Any)
     assert "leaves out" in account.events("broken", "warning")[-1]["message"]
 
 
+@pytest.mark.long
 def test_scancel_ends_it_for_good(account: Any) -> None:
     job = account.stand_in("cancelled", steps=2000)
     account.until_event("cancelled", "training_started")
@@ -83,6 +85,7 @@ def test_scancel_ends_it_for_good(account: Any) -> None:
     assert not account.events("cancelled", "requeued")
 
 
+@pytest.mark.long
 def test_yoloscale_cancel_ends_it_as_cancelled(account: Any) -> None:
     job = account.stand_in("stopped", steps=2000)
     account.until_event("stopped", "training_started")
@@ -104,6 +107,7 @@ def test_a_killed_launcher_is_requeued_under_the_same_number(account: Any) -> No
     assert [each["start"].split(".")[1] for each in account.events("killed", "attempt_launched")] == ["0", "1"]
 
 
+@pytest.mark.long
 def test_requeues_that_get_nowhere_come_to_an_end(account: Any) -> None:
     """Ranks that are told to stop before they have saved anything, again and again."""
     job = account.stand_in("nowhere", "cluster.max_requeues=1", setup_s=600)
@@ -125,6 +129,7 @@ def test_where_no_launcher_can_start_the_job_fails_and_says_where_to_look(accoun
     assert "/nowhere/to/be/found" in (account.run("nopython").job / f"slurm-{job}.out").read_text()
 
 
+@pytest.mark.long
 def test_an_allocation_is_used_and_is_not_ended(account: Any) -> None:
     account.with_stand_ins()
     words = ("train", "name=inside", "cluster=slurm", "cluster.procs_per_node=1", "device=cpu")
@@ -137,6 +142,7 @@ def test_an_allocation_is_used_and_is_not_ended(account: Any) -> None:
     assert not account.events("inside", "submitted")
 
 
+@pytest.mark.long
 def test_a_batch_script_of_ones_own_trains_on_all_of_its_nodes(account: Any) -> None:
     """As people have them: two tasks a node, which the one launcher there takes the CPUs of."""
     account.with_stand_ins()
@@ -213,6 +219,7 @@ class Typed:
         return [each for each in below if each.cmdline()[1:4] == ["-m", "yoloscale", "train"]]
 
 
+@pytest.mark.long
 def test_ctrl_c_in_an_allocation_stops_and_leaves_the_allocation(account: Any) -> None:
     typed = Typed(account, steps=5000)
     account.until_event("stopped", "training_started")
@@ -240,6 +247,7 @@ def test_ctrl_c_twice_in_an_allocation_leaves_no_rank(account: Any) -> None:
     assert status(account.run("stopped"), nobody).state == "cancelled"
 
 
+@pytest.mark.long
 def test_a_cancelled_job_that_slurm_requeues_does_not_train_again(account: Any) -> None:
     """As if somebody had cancelled it when its first node was lost: nobody was left to end the job."""
     job = account.stand_in("run", steps=2000)
@@ -250,6 +258,7 @@ def test_a_cancelled_job_that_slurm_requeues_does_not_train_again(account: Any) 
     assert len(account.events("run", "attempt_launched")) == 1
 
 
+@pytest.mark.long
 def test_a_signal_to_srun_and_all_its_tasks_is_a_preemption(account: Any) -> None:
     """As SLURM warns before the end of the time, with `--signal`."""
     job = account.stand_in("warned", steps=5000, until="go")
@@ -260,6 +269,7 @@ def test_a_signal_to_srun_and_all_its_tasks_is_a_preemption(account: Any) -> Non
     account.until_state("warned", job, "COMPLETED")
 
 
+@pytest.mark.long
 def test_without_requeues_a_job_that_is_told_to_stop_ends_as_preempted(account: Any) -> None:
     job = account.stand_in("once", "cluster.max_requeues=0", steps=2000)
     account.until_event("once", "training_started")

@@ -106,6 +106,7 @@ def test_followed_through_the_queue_and_a_requeue(account: Any, busy: Any, follo
     assert done["time_s"]["queued"] > 0
 
 
+@pytest.mark.long
 def test_a_job_that_waits_is_cancelled_and_the_run_submitted_again(account: Any, busy: Any) -> None:
     first = account.stand_in("run", steps=60)
     assert "run: cancelled" in account.type("yoloscale", "cancel", "run")
@@ -160,6 +161,7 @@ def test_signals_reach_every_node_of_a_job(account: Any) -> None:
         send_in_job(str(job), wanted, signal.SIGUSR1)
 
 
+@pytest.mark.long
 def test_taken_from_slurm_to_this_machine(account: Any, busy: Any) -> None:
     account.stand_in("run", "cluster.partition=main", steps=10)
     account.type("yoloscale", "cancel", "run")
@@ -168,6 +170,7 @@ def test_taken_from_slurm_to_this_machine(account: Any, busy: Any) -> None:
     assert (found["state"], found["job"]) == ("finished", None)
 
 
+@pytest.mark.long
 def test_a_group_takes_the_place_of_what_was_asked_of_slurm(account: Any) -> None:
     account.stand_in("run", "cluster.sbatch.begin=now+3600", steps=10)
     account.type("yoloscale", "cancel", "run")

@@ -77,6 +77,7 @@ def test_a_search_of_now_is_read_without_its_words() -> None:
         recorded_space(replace(record, space=({"key": "mixup", "from": 0.0},)), Path("nowhere"))
 
 
+@pytest.mark.long
 def test_an_older_search_is_joined_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its list had no brackets, its range its end by rounding, and its preset a key that AdamW does not read."""
     monkeypatch.setattr(ready_module, "prepare_all", lambda probes, say: probes)

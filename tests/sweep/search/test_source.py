@@ -57,6 +57,7 @@ def launch(sweep: SweepDirectory) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, str(WORKER), str(sweep.path)], env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
+@pytest.mark.long
 def test_launchers_at_once_make_every_point_once_and_one_that_is_killed_costs_none(make: Make) -> None:
     sweep = make().sweep
     first, second = launch(sweep), launch(sweep)
