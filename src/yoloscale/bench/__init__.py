@@ -1,1 +1,1 @@
-"""Benchmarks, on the side of the launcher: what is measured, and what comes of it."""
+"""Benchmarks on the launcher's side: what is measured, and what comes of it. The ranks' part is `worker.bench`."""

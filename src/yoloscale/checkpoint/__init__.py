@@ -1,1 +1,1 @@
-"""What survives a run's end, and how it is stored so that it is complete or absent."""
+"""What survives a run's end, and how it is stored, complete or absent. When it is stored is up to `worker.train`."""

@@ -1,1 +1,1 @@
-"""Ranks, the process group and the one collective of an optimiser step."""
+"""Ranks, the process group and the one collective of an optimiser step. Knows neither model nor data."""

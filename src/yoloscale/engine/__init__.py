@@ -1,1 +1,1 @@
-"""The training loop and what it consists of; it sees model, data and evaluation through Protocols."""
+"""The training loop and what it consists of; model, data and evaluation are Protocols here, and at home elsewhere."""

@@ -1,1 +1,1 @@
-"""Tables and pictures from run directories."""
+"""Tables and pictures from run directories; of a run that goes on, `cli.show` tells."""

@@ -1,1 +1,1 @@
-"""The run directory: layout, events, status, listing. Read and written by launcher and ranks alike."""
+"""The run directory: layout, events, status, listing. Read and written by launcher and ranks; starts no process."""

@@ -1,1 +1,1 @@
-"""Many runs from one command: which they are, what they are called, and their configs, frozen all at once."""
+"""Many runs from one command: which they are, their names, their configs frozen all at once. A point is a run."""

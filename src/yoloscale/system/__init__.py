@@ -1,1 +1,1 @@
-"""This machine, and the few primitives that touch it."""
+"""This machine, and the few primitives that touch it. Knows nothing of runs."""

@@ -1,1 +1,1 @@
-"""Who is told how a run goes, besides its own files: TensorBoard, Weights & Biases; and results.csv."""
+"""Who is told how a run goes, besides its own files: TensorBoard, W&B, MLflow; and results.csv. Decides nothing."""

@@ -1,1 +1,1 @@
-"""Composition: a frozen config becomes objects, the objects run."""
+"""Composition: a frozen config becomes objects, the objects run. What they do is at home in the packages below."""

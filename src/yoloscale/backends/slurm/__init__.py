@@ -1,1 +1,1 @@
-"""Runs as SLURM jobs: the script, its submission, and the programs it consists of."""
+"""Runs as SLURM jobs: the script, its submission, the programs it consists of. The ranks are `agent`'s."""

@@ -1,4 +1,4 @@
-"""The schema of a config: what may be written, its types and defaults. Data alone."""
+"""The schema of a config: what may be written, its types and defaults. Data alone; `config` makes use of it."""
 
 from __future__ import annotations
 

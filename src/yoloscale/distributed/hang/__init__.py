@@ -1,1 +1,1 @@
-"""Ranks that wait for a rank which does not come: found by what each says of itself, named, and released."""
+"""Ranks that wait for one which does not come: found by what each says of itself, named, released; not restarted."""

@@ -1,1 +1,1 @@
-"""Pictures of a sweep. Drawn without a screen, and without a state that other drawings share."""
+"""Pictures of a sweep, drawn without a screen or a state that other drawings share. What they show is given."""
