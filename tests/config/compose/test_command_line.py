@@ -110,7 +110,7 @@ def _empty_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("cluster=local", ["cluster=local"]),
         ("logger=tensorboard,wandb", ["logger=[tensorboard,wandb]"]),
         ("+experiment=smoke", ["+experiment=smoke"]),
-        ("experiment=null", ["experiment=null"]),
+        ("experiment=null", []),
         ("~logger", ["~logger"]),
         ("hydra.verbose=true", ["hydra.verbose=true"]),
         ("model=yolo26n", ["model=yolo26n"]),
@@ -278,6 +278,15 @@ def test_mistakes_name_the_key_and_the_way_out(typed: str, key: str, hint: str) 
     assert overrides == []
     assert [problem.key for problem in problems] == [key]
     assert hint in problems[0].instead
+
+
+@pytest.mark.parametrize("none", ["null", "None", "", "'null'"])
+def test_a_group_that_every_config_has_cannot_be_none_and_a_recipe_can(none: str) -> None:
+    """Hydra ends with a traceback where it is handed on."""
+    overrides, (problem,) = rewrite([f"logger={none}", f"experiment={none}", "epochs=3"], CATALOG)
+    assert overrides == ["epochs=3"]
+    assert problem.key == "logger"
+    assert problem.instead.endswith("default, tensorboard, wandb")
 
 
 def test_all_mistakes_are_told() -> None:

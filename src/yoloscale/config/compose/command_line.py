@@ -66,6 +66,8 @@ def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
         return [token]
     if name in catalog.groups and "." not in name:
         key = key.lstrip("+") if name in catalog.shipped else key  # it is in every config, to be replaced
+        if _is_none(unquote(value)):
+            return _no_choice(name, catalog)
         return [f"{key}={_group_choice(name, value, catalog)}"]
     if name.startswith("sweep.params."):
         raise ConfigError(Problem(name, "values to sweep over, without -m", "write yoloscale train -m …"))
@@ -116,9 +118,17 @@ def _say_remark(name: str, value: str, say: Say) -> None:
         say(line)
 
 
+def _no_choice(group: str, catalog: Catalog) -> list[str]:
+    """A recipe may be none, which Hydra does not take when it is typed; what every config has may not."""
+    if group == "experiment":
+        return []
+    instead = f"leave it out, or write one of: {', '.join(catalog.groups[group])}"
+    raise ConfigError(Problem(group, "none of the group", instead))
+
+
 def _group_choice(group: str, value: str, catalog: Catalog) -> str:
     value = unquote(value)
-    if value in ("null", "") or value.startswith("{"):
+    if value.startswith("{"):
         return value
     words = [word.strip() for word in value.strip("[]").split(",")]
     for word in words:
