@@ -16,7 +16,7 @@ CATALOG = Catalog(
         "model": ("custom", "default", "yolo26n", "yolo26n-seg"),
         "data": ("custom", "shapes", "coco8", "VOC"),
         "cluster": ("local",),
-        "logger": ("default", "tensorboard", "wandb"),
+        "logger": ("default", "none", "tensorboard", "wandb"),
         "experiment": ("smoke",),
     },
     architectures={"yolo12": Path("absent/yolo12.yaml")},
@@ -283,10 +283,14 @@ def test_mistakes_name_the_key_and_the_way_out(typed: str, key: str, hint: str) 
 @pytest.mark.parametrize("none", ["null", "None", "", "'null'"])
 def test_a_group_that_every_config_has_cannot_be_none_and_a_recipe_can(none: str) -> None:
     """Hydra ends with a traceback where it is handed on."""
-    overrides, (problem,) = rewrite([f"logger={none}", f"experiment={none}", "epochs=3"], CATALOG)
+    overrides, (problem,) = rewrite([f"cluster={none}", f"experiment={none}", "epochs=3"], CATALOG)
     assert overrides == ["epochs=3"]
-    assert problem.key == "logger"
-    assert problem.instead.endswith("default, tensorboard, wandb")
+    assert problem.key == "cluster"
+    assert problem.instead.endswith("one of: local")
+
+
+def test_an_option_that_is_called_none_is_one() -> None:
+    assert rewrite(["logger=none"], CATALOG) == (["logger=none"], [])
 
 
 def test_all_mistakes_are_told() -> None:

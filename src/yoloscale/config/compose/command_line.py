@@ -66,7 +66,7 @@ def _rewrite_one(token: str, catalog: Catalog, say: Say) -> list[str]:
         return [token]
     if name in catalog.groups and "." not in name:
         key = key.lstrip("+") if name in catalog.shipped else key  # it is in every config, to be replaced
-        if _is_none(unquote(value)):
+        if _is_none(unquote(value)) and catalog.option(name, unquote(value)) is None:  # logger=none is one
             return _no_choice(name, catalog)
         return [f"{key}={_group_choice(name, value, catalog)}"]
     if name.startswith("sweep.params."):
