@@ -121,19 +121,23 @@ INTERRUPTIONS = [
     Interruption(10, kill_agent, (1, 75), 0),  # its ranks notice, save and end
     Interruption(11, to_launcher(signal.SIGINT), (130,), 0),
 ]
+ONE = [INTERRUPTIONS[4]]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("ranks", "amp"), [(2, "fp32"), (1, "bf16")])
+@pytest.mark.parametrize(
+    ("ranks", "amp", "interruptions"),
+    [(2, "fp32", INTERRUPTIONS), (1, "bf16", INTERRUPTIONS), (2, "bf16", ONE), (1, "fp32", ONE)],
+)
 def test_interrupted_everywhere_it_ends_with_the_same_bits(
-    yoloscale: Any, model_of: Callable[[str], str], ranks: int, amp: str
+    yoloscale: Any, model_of: Callable[[str], str], ranks: int, amp: str, interruptions: list[Interruption]
 ) -> None:
     settings = (*RUN, f"amp={amp}", model_of("detect"))
     # both at once: the many starts of the one leave cores idle
     never_stopped = yoloscale.start_training("whole", *settings, ranks=ranks)
     train = partial(yoloscale.start_training, "broken", *settings, ranks=ranks)
     name, process = "broken", train()
-    for number, interruption in enumerate(INTERRUPTIONS, start=1):
+    for number, interruption in enumerate(interruptions, start=1):
         run = yoloscale.run_of(name)
         yoloscale.until(process, name, interruption.steps, attempt=number)
         interruption.how(run, process)

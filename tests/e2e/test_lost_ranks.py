@@ -78,7 +78,7 @@ def test_a_rank_that_stands_still(yoloscale: Any, blocking: Any, straight: Any, 
 
 @pytest.mark.parametrize(
     ("how", "told"),
-    [("kill", "was killed by SIGKILL"), ("stop", "did not arrive at step")],
+    [("kill", "was killed by SIGKILL"), ("raise", "the loss is a teapot"), ("stop", "did not arrive at step")],
 )
 def test_on_another_node(yoloscale: Any, blocking: Any, straight: Any, tmp_path: Path, how: str, told: str) -> None:
     """Ranks of another agent have no way to see this one's processes; they hear of it through the store."""
