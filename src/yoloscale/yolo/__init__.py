@@ -1,1 +1,1 @@
-"""The adapter: the only package that imports ultralytics. One module per thing that is borrowed; no loop, no files."""
+"""The adapter: the only package that imports ultralytics. One module per thing that is borrowed; no training loop."""
