@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import yaml
 from tests.ports import free_port
 
 from yoloscale.distributed.heartbeat import HEARTBEAT
+from yoloscale.system.files import write_whole
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -217,6 +220,30 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "session-cache"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def narrow_model(cache: Path) -> Callable[[str], Path]:
+    """`narrow_model("yolo26-seg")`: an architecture file with all the layers of yolo26n-seg at a quarter of the width.
+
+    A step takes half as long, a checkpoint a twelfth of the bytes: for runs in which it does not matter what is learnt.
+    """
+    package = importlib.util.find_spec("ultralytics")
+    assert package is not None
+    assert package.origin is not None
+    folder = Path(package.origin).parent / "cfg" / "models"
+
+    def write(family: str) -> Path:
+        (source,) = folder.rglob(f"{family}.yaml")
+        architecture = yaml.safe_load(source.read_text())
+        depth, width, channels = architecture["scales"]["n"]
+        architecture["scales"] = {"n": [depth, width / 4, channels]}
+        file = cache / "models" / f"narrow-{re.sub(r'(?<=[0-9])(?=-|$)', 'n', family)}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        write_whole(file, yaml.safe_dump(architecture))
+        return file
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -20,13 +20,13 @@ from yoloscale.runs.directory import RunDirectory
 SOURCE = Path(__file__).parents[2] / "src"
 SHAPES = ("data.shapes.train_images=64", "data.shapes.val_images=32", "data.shapes.image_size=160")
 MODELS = {
-    "detect": "yolo26n.yaml",
-    "segment": "yolo26n-seg.yaml",
-    "pose": "yolo26n-pose.yaml",
-    "obb": "yolo26n-obb.yaml",
-    "classify": "yolo26n-cls.yaml",
-    "semantic": "yolo26n-sem.yaml",
-    "depth": "yolo26n-depth.yaml",
+    "detect": "yolo26",
+    "segment": "yolo26-seg",
+    "pose": "yolo26-pose",
+    "obb": "yolo26-obb",
+    "classify": "yolo26-cls",
+    "semantic": "yolo26-sem",
+    "depth": "yolo26-depth",
 }
 
 
@@ -60,8 +60,8 @@ class Done:
 class Commands:
     """`yoloscale` as a person types it, in a folder of its own, with the session's cache."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, cache: Path, model: Path) -> None:
+        self._folder, self._model = folder, model
         self._environment = {**os.environ, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(cache)}
         self._started: list[subprocess.Popen[str]] = []
 
@@ -90,25 +90,26 @@ class Commands:
         for process in self._started:
             if process.poll() is None:
                 process.terminate()
-                process.communicate(timeout=300)
+                process.communicate(timeout=900)
 
-    def train(self, name: str, *arguments: str, ranks: int = 2, code: int = 0, timeout_s: float = 280) -> Done:
+    def train(self, name: str, *arguments: str, ranks: int = 2, code: int = 0, timeout_s: float = 900) -> Done:
         """Train to the end; an exit code other than `code` fails the test with what was printed."""
         return self.finish(self.start_training(name, *arguments, ranks=ranks), name, code, timeout_s)
 
     def train_together(self, runs: dict[str, tuple[int, tuple[str, ...]]]) -> list[Done]:
         """Train several at once, each by its name with so many ranks and such arguments: a start leaves cores idle."""
         started = {name: self.start_training(name, *given, ranks=ranks) for name, (ranks, given) in runs.items()}
-        return [self.finish(process, name, 0, 280) for name, process in started.items()]
+        return [self.finish(process, name, 0, 900) for name, process in started.items()]
 
     def start_training(self, name: str, *arguments: str, ranks: int = 2) -> subprocess.Popen[str]:
         given = {argument.split("=")[0] for argument in arguments}
         device = () if "device" in given else ("device=cpu",)
         data = () if "data" in given else SHAPES
+        model = () if "model" in given else (f"model={self._model}",)
         fixed = (f"name={name}", f"cluster.procs_per_node={ranks}", "imgsz=128", "plots=false")
-        return self.start("train", *fixed, *device, *data, *arguments)
+        return self.start("train", *fixed, *device, *data, *model, *arguments)
 
-    def resume(self, name: str, code: int = 0, timeout_s: float = 280) -> Done:
+    def resume(self, name: str, code: int = 0, timeout_s: float = 900) -> Done:
         return self.finish(self.start("resume", name), name, code, timeout_s)
 
     def finish(self, process: subprocess.Popen[str], name: str, code: int, timeout_s: float) -> Done:
@@ -116,7 +117,7 @@ class Commands:
             output, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             process.terminate()
-            output, _ = process.communicate(timeout=300)
+            output, _ = process.communicate(timeout=900)
             raise AssertionError(f"no end after {timeout_s} s\n{output}\n{self._logs(name)}") from None
         assert process.returncode == code, f"{output}\n{self._logs(name)}"
         return Done(process.returncode, output, self.run_of(name))
@@ -141,13 +142,13 @@ class Commands:
 
 
 @pytest.fixture
-def yoloscale(tmp_path: Path, cache: Path) -> Iterator[Commands]:
-    commands = Commands(tmp_path, cache)
+def yoloscale(tmp_path: Path, cache: Path, narrow_model: Callable[[str], Path]) -> Iterator[Commands]:
+    commands = Commands(tmp_path, cache, narrow_model("yolo26"))
     yield commands
     commands.end_all()
 
 
 @pytest.fixture
-def model_of(small_rtdetr: Path) -> Callable[[str], str]:
+def model_of(small_rtdetr: Path, narrow_model: Callable[[str], Path]) -> Callable[[str], str]:
     """The `model=` argument for a task, and for "rtdetr"."""
-    return lambda task: f"model={small_rtdetr if task == 'rtdetr' else MODELS[task]}"
+    return lambda task: f"model={small_rtdetr if task == 'rtdetr' else narrow_model(MODELS[task])}"

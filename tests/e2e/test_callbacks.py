@@ -41,7 +41,7 @@ def test_callbacks_of_two_ranks(yoloscale: Commands, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "hooks.py").write_text(MODULE)
     words = ",".join([*(f"hooks:{name}" for name in NAMES), "on_train_epoch_end=hooks:stop"])
-    small = ("model=yolo26n.yaml", "batch=16", "nbs=16", "max_det=300", f"paths.code={folder}")
+    small = ("batch=16", "nbs=16", "max_det=300", f"paths.code={folder}")
     done = yoloscale.train("called", *small, "epochs=4", f"callbacks=[{words}]")
     assert len([line for line in done.metrics if line["kind"] == "epoch"]) == 2
     both = [

@@ -8,7 +8,7 @@ import pytest
 
 SMALL = (
     *("data.shapes.train_images=32", "data.shapes.val_images=16", "data.shapes.image_size=96", "data=shapes"),
-    *("model=yolo26n.yaml", "imgsz=64", "batch=16", "nbs=16", "workers=0", "cluster.threads=1", "debug.trace=true"),
+    *("imgsz=64", "batch=16", "nbs=16", "workers=0", "cluster.threads=1", "debug.trace=true"),
 )
 INERT = {
     "optimizer=auto": (

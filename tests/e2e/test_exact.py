@@ -146,8 +146,8 @@ def test_interrupted_everywhere_it_ends_with_the_same_bits(
         name, process = interruption.then(yoloscale, name, train)
         restored = restored_step(yoloscale, process, yoloscale.run_of(name), number + 1)
         assert done - interruption.lost <= restored <= done, interruption
-    broken = yoloscale.finish(process, name, 0, 280)
-    whole = yoloscale.finish(never_stopped, "whole", 0, 280)
+    broken = yoloscale.finish(process, name, 0, 900)
+    whole = yoloscale.finish(never_stopped, "whole", 0, 900)
     assert broken.trace == whole.trace
     assert list(differing(broken.state(), whole.state())) == []
     assert results(broken) == results(whole)
@@ -157,7 +157,7 @@ def test_interrupted_everywhere_it_ends_with_the_same_bits(
 
 
 def wait(process: subprocess.Popen[str]) -> int:
-    process.communicate(timeout=240)
+    process.communicate(timeout=900)
     assert process.returncode is not None
     return process.returncode
 

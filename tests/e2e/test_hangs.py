@@ -19,7 +19,7 @@ def test_a_stopped_rank_is_named_and_the_run_goes_on_without_a_person(yoloscale)
     run = yoloscale.run_of("stuck")
     (started,) = [event for event in lines_of(run) if event["event"] == "attempt_started"]
     os.kill(next(each["pid"] for each in started["processes"] if each["rank"] == 1), signal.SIGSTOP)
-    done = yoloscale.finish(process, "stuck", code=0, timeout_s=200)
+    done = yoloscale.finish(process, "stuck", code=0, timeout_s=900)
     failed = [event for event in done.events("failed") if event.get("hang")]
     assert len(failed) == 1
     assert failed[0]["rank"] == 1

@@ -43,9 +43,9 @@ def test_the_new_run_is_what_it_would_have_been_alone(yoloscale: Commands) -> No
     finally:
         for process in reversed(processes):  # the launcher last
             process.send_signal(signal.SIGCONT)
-    output, _ = old.communicate(timeout=300)
-    done = yoloscale.finish(new, run.name, 0, 280)
-    psutil.wait_procs(processes, timeout=300)
+    output, _ = old.communicate(timeout=900)
+    done = yoloscale.finish(new, run.name, 0, 900)
+    psutil.wait_procs(processes, timeout=900)
     assert not any(process.is_running() for process in processes)
 
     assert old.returncode == 1, output

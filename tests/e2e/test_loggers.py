@@ -195,7 +195,7 @@ def test_an_agents_run_is_wandbs_and_goes_on_as_such_and_mlflow_has_one_run(
 ) -> None:
     """A stand-in for `wandb agent`: its variables, its file of values, and its command made from our sweep."""
     written, _ = (
-        commands_with(closed_server).start("wandb", "sweep", *TINY, "weight_decay=0.01,0.02").communicate(timeout=300)
+        commands_with(closed_server).start("wandb", "sweep", *TINY, "weight_decay=0.01,0.02").communicate(timeout=900)
     )
     sweep = yaml.safe_load(written)
     chosen = {"weight_decay": sweep["parameters"]["weight_decay"]["values"][1]}

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.long
 
 HERE = Path(__file__)
 OPTIONS = (
-    "model=yolo26n.yaml",
     "epochs=2",
     "batch=8",
     "nbs=8",
@@ -53,10 +52,10 @@ def check_end(done: Any, straight: Any, told: str, failed_at: float, *, limit_s:
 
 
 @pytest.fixture(scope="module")
-def straight(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def straight(cache: Path, narrow_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
     from tests.e2e.conftest import Commands
 
-    commands = Commands(tmp_path_factory.mktemp("straight"), cache)
+    commands = Commands(tmp_path_factory.mktemp("straight"), cache, narrow_model("yolo26"))
     return commands.train("straight", *OPTIONS)
 
 
@@ -88,7 +87,7 @@ def test_on_another_node(yoloscale: Any, blocking: Any, straight: Any, tmp_path:
         yoloscale.start_training("lost", *OPTIONS, *nodes, *place, ranks=1)
         for place in (("--node-rank", "0"), ("--node-rank", "1"))
     ]
-    both = [yoloscale.finish(process, "lost", code=0, timeout_s=280) for process in processes]
+    both = [yoloscale.finish(process, "lost", code=0, timeout_s=900) for process in processes]
     limit_s = 60 if how == "stop" else SAVED_WITHIN_S  # one that stands still has its time-out first
     check_end(both[0], straight, told, float((tmp_path / "failed-at").read_text()), limit_s=limit_s)
     assert all(told in done.output for done in both), "\n".join(done.output for done in both)

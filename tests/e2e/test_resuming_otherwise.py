@@ -13,7 +13,7 @@ from tests.e2e import self_stop
 
 from yoloscale.checkpoint.compare import differing
 
-COMMON = ("model=yolo26n.yaml", "amp=fp32", "cluster.threads=1", "debug.trace=true", "data=a/data.yaml", "epochs=3")
+COMMON = ("amp=fp32", "cluster.threads=1", "debug.trace=true", "data=a/data.yaml", "epochs=3")
 
 
 def make(root: Path, images: int) -> None:
@@ -36,7 +36,7 @@ def stopped(yoloscale: Any, folder: Path, *arguments: str) -> None:
 
 
 def go_on(yoloscale: Any, *changes: str) -> Any:
-    return yoloscale.finish(yoloscale.start("resume", "stopped", *changes), "stopped", 0, 280)
+    return yoloscale.finish(yoloscale.start("resume", "stopped", *changes), "stopped", 0, 900)
 
 
 @pytest.mark.long
@@ -74,12 +74,12 @@ def test_other_batches_and_more_epochs_keep_the_images_of_each_step(yoloscale: A
     whole = yoloscale.start_training("whole", *given, ranks=1)
     yoloscale.until(whole, "whole", 12)
     whole.terminate()
-    samples = [line["samples"] for line in yoloscale.finish(whole, "whole", 75, timeout_s=200).trace]
+    samples = [line["samples"] for line in yoloscale.finish(whole, "whole", 75, timeout_s=900).trace]
     stopped(yoloscale, tmp_path / "own", *given)
     process = yoloscale.start("resume", "stopped", "batch=2", "epochs=20000")
     yoloscale.until(process, "stopped", 12, attempt=2)
     process.terminate()
-    resumed = yoloscale.finish(process, "stopped", 75, timeout_s=200)
+    resumed = yoloscale.finish(process, "stopped", 75, timeout_s=900)
     assert [line["samples"] for line in resumed.trace[:12]] == samples[:12]
     started = resumed.events("training_started")
     assert [each["steps_per_epoch"] for each in started] == [5, 5]

@@ -55,9 +55,9 @@ def test_two_launchers_search_together_and_the_best_point_trains_again(yoloscale
         assert status(run).phase == (f"pruned after epoch {result['epochs']}" if run.name in pruned else "")
 
     reported = yoloscale.start("report", "s", "--no-pictures")
-    assert reported.wait(300) == 0, reported.communicate()[0]
+    assert reported.wait(900) == 0, reported.communicate()[0]
     again = yoloscale.start("train", "--config-dir", "runs/s", "experiment=best", "name=again", *ONE_RANK)
-    words, _ = again.communicate(timeout=200)
+    words, _ = again.communicate(timeout=900)
     assert again.returncode == 0, words
     whole = [run for run in runs if run.name not in pruned]
     best = max(whole, key=lambda run: json.loads(run.result.read_text())["fitness"])

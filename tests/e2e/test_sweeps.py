@@ -56,7 +56,7 @@ def test_killed_half_way_and_started_again_every_point_ends_once(yoloscale: Any)
     first.communicate()
     finished_before = [run for run in runs if run.result.exists()]
     again = yoloscale.start(*SWEEP)
-    output, _ = again.communicate(timeout=280)
+    output, _ = again.communicate(timeout=900)
     assert again.returncode == 0, output
     assert {found.state for found in statuses(runs)} == {"finished"}
     for run in runs:
@@ -68,6 +68,6 @@ def test_killed_half_way_and_started_again_every_point_ends_once(yoloscale: Any)
     assert [len(events_of(run, "attempt_launched")) for run in stopped] == [2] * len(stopped)
     typed = next(point.overrides for point in sweep.points() if point.name == stopped[0].name)
     alone = yoloscale.start("train", "name=alone", *POINT, *typed)
-    output, _ = alone.communicate(timeout=200)
+    output, _ = alone.communicate(timeout=900)
     assert alone.returncode == 0, output
     assert list(jsonl.read(yoloscale.run_of("alone").trace)) == list(jsonl.read(stopped[0].trace))

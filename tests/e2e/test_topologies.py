@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +26,11 @@ def arguments(ranks: int) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def yoloscale(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Commands]:
+def yoloscale(
+    tmp_path_factory: pytest.TempPathFactory, cache: Path, narrow_model: Callable[[str], Path]
+) -> Iterator[Commands]:
     """All runs of this module in one folder."""
-    commands = Commands(tmp_path_factory.mktemp("topologies"), cache)
+    commands = Commands(tmp_path_factory.mktemp("topologies"), cache, narrow_model("yolo26"))
     yield commands
     commands.end_all()
 
@@ -41,7 +43,7 @@ def never_stopped(yoloscale: Commands) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def whole(yoloscale: Commands, never_stopped: subprocess.Popen[str], stopped_on_two: Done) -> Done:
     """On one rank, from start to end; beside the one that is stopped."""
-    return yoloscale.finish(never_stopped, "whole", 0, 280)
+    return yoloscale.finish(never_stopped, "whole", 0, 900)
 
 
 def stopped(yoloscale: Commands, ranks: int) -> Done:
@@ -51,7 +53,7 @@ def stopped(yoloscale: Commands, ranks: int) -> Done:
     yoloscale.until(process, name, 1)
     started = next(e for e in lines_of(yoloscale.run_of(name)) if e["event"] == "attempt_started")
     os.kill(started["processes"][0]["pid"], signal.SIGTERM)
-    done = yoloscale.finish(process, name, 75, 240)
+    done = yoloscale.finish(process, name, 75, 900)
     assert len(done.trace) % STEPS_PER_EPOCH, "stopped within an epoch"
     return done
 
@@ -62,7 +64,7 @@ def stopped_on_two(yoloscale: Commands, never_stopped: subprocess.Popen[str]) ->
 
 
 def resumed(yoloscale: Commands, name: str, *where: str, code: int = 0) -> Done:
-    return yoloscale.finish(yoloscale.start("resume", name, *where), name, code, 280)
+    return yoloscale.finish(yoloscale.start("resume", name, *where), name, code, 900)
 
 
 def assert_moved(done: Done, planned: int, ranks: int, said: str) -> None:

@@ -60,7 +60,7 @@ class SlurmCluster:
         done = script("controller", self.folder, action)
         assert done.returncode == 0, done.stderr
 
-    def run(self, *command: str, folder: Path | None = None, timeout_s: float = 300) -> str:
+    def run(self, *command: str, folder: Path | None = None, timeout_s: float = 900) -> str:
         """What one of SLURM's commands printed; it must succeed. `folder`: where it is typed."""
         environment = {**os.environ, "SLURM_CONF": str(self.configuration)}
         reading = {"text": True, "errors": "replace"}  # a column may be cut within a character

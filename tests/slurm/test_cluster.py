@@ -167,7 +167,7 @@ def test_accounting_and_gpus(folder: Path, slurm_script: Script, monkeypatch: py
 
     def run(*command: str) -> str:
         environment = {**os.environ, "SLURM_CONF": f"{folder}/etc/slurm.conf"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300).stdout
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=900).stdout
 
     assert run("srun", "--gres=gpu:2", "printenv", "CUDA_VISIBLE_DEVICES") == "0,1\n"
     wait_until(lambda: run("sacct", "-nXP", "-o", "State,AllocTRES").startswith("COMPLETED|"))

@@ -49,7 +49,7 @@ def cluster(
 def test_the_launcher_of_a_node_has_all_of_it(cluster: SlurmCluster, asked: tuple[str, ...]) -> None:
     environment = {**os.environ, "SLURM_CONF": str(cluster.configuration), "PYTHONPATH": str(SOURCE)}
     command = ["salloc", "--nodes=1", *asked, sys.executable, "-c", INSIDE]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == ["0,1", "4"], done.stdout
 

@@ -60,7 +60,7 @@ class Site:
     cache: Path
     cluster: SlurmCluster
 
-    def type(self, *words: str, timeout_s: float = 300, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    def type(self, *words: str, timeout_s: float = 900, **variables: str) -> subprocess.CompletedProcess[bytes]:
         """`yoloscale train WORDS`, typed in the folder."""
         command = [sys.executable, "-m", "yoloscale", "train", "cluster=slurm", "device=cpu", *SMALL, *words]
         environment = {**os.environ, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(self.cache), **variables}
@@ -189,10 +189,10 @@ def test_a_printed_script_piped_into_sbatch_trains(
         "data.shapes.train_images=16 data.shapes.val_images=8 data.shapes.image_size=64 model=yolo26n.yaml name=it"
     )
     command = [sys.executable, "-m", "yoloscale", "train", "cluster=slurm", *small.split(), "--dry-run"]
-    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=True).stdout
+    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=900, check=True).stdout
     assert not (tmp_path / "runs").exists()
     done = subprocess.run(["sbatch", "--parsable"], input=printed, cwd=tmp_path, capture_output=True, check=True)
     job = int(done.stdout)
     said = tmp_path / f"slurm-{job}.out"
-    assert slurm_cluster.wait_for(job, timeout_s=240) == "COMPLETED", said.read_text()
+    assert slurm_cluster.wait_for(job, timeout_s=900) == "COMPLETED", said.read_text()
     assert json.loads((tmp_path / "runs" / "it" / "result.json").read_text())["epochs"] == 1

@@ -30,7 +30,7 @@ def train(tmp_path: Path, cache: Path) -> Typed:
         command = [sys.executable, "-m", "yoloscale", "train", "cluster=slurm", "device=cpu", *SMALL, *words]
         variables = {**environment, "PYTHONPATH": str(SOURCE), "YOLOSCALE_CACHE": str(cache)}
         return subprocess.run(
-            command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=900, check=False
         )
 
     return typed

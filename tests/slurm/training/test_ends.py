@@ -136,7 +136,7 @@ def test_an_allocation_is_used_and_is_not_ended(account: Any) -> None:
     account.type("yoloscale", *words, "--prepare")
     (account.run("inside").path / "standin.json").write_text('{"steps": 5}')
     alloc = ("salloc", "--nodes=1", "--cpus-per-task=2")
-    said = account.type(*alloc, *account.command("yoloscale", *words), timeout_s=200)
+    said = account.type(*alloc, *account.command("yoloscale", *words), timeout_s=900)
     assert "on the nodes of this allocation" in said
     assert "finished" in said
     assert not account.events("inside", "submitted")
@@ -212,7 +212,7 @@ class Typed:
         command.send_signal(signal.SIGINT)
 
     def said(self) -> str:
-        return self._shell.communicate(timeout=200)[0]
+        return self._shell.communicate(timeout=900)[0]
 
     def _commands(self) -> list[psutil.Process]:
         below = psutil.Process(self._shell.pid).children(recursive=True)

@@ -49,7 +49,7 @@ class Follower:
         return str(self._file.read_text())
 
     def to_its_end(self) -> str:
-        assert self.process.wait(timeout=300) == 0, self.said
+        assert self.process.wait(timeout=900) == 0, self.said
         return self.said
 
 
