@@ -31,18 +31,18 @@ SOURCE = ROOT / "src"
 OWN_FOLDERS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 FORMER_VALUES = pytest.StashKey[dict[str, "str | None"]]()
 
-# set once by imports (torch, ultralytics, pytest) and by Ultralytics' seeding; harmless to whatever comes after
+# set once by imports (torch, ultralytics, polars, pytest) and by Ultralytics' seeding; harmless to whatever comes after
 LIBRARY_VARIABLES = frozenset(
     {
-        *("PYTEST_CURRENT_TEST", "PYTHONHASHSEED", "LD_LIBRARY_PATH", "MPLBACKEND"),
+        *("PYTEST_CURRENT_TEST", "PYTHONHASHSEED", "LD_LIBRARY_PATH", "MPLBACKEND", "_RJEM_MALLOC_CONF"),
         *("OMP_NUM_THREADS", "NUMEXPR_MAX_THREADS", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"),
         *("TORCH_CPP_LOG_LEVEL", "KINETO_LOG_LEVEL", "TF_CPP_MIN_LOG_LEVEL", "TF_USE_LEGACY_KERAS"),
         *("CUBLAS_WORKSPACE_CONFIG", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"),
         *("QT_QPA_FONTDIR", "QT_QPA_PLATFORM_PLUGIN_PATH", "NO_ALBUMENTATIONS_UPDATE", "ALBUMENTATIONS_NO_TELEMETRY"),
     }
 )
-# kept for the life of a process by pytest-timeout, tqdm and torch
-LIBRARY_THREADS = ("pytest_timeout", "Dummy-", "tqdm", "pydevd", "ptvsd", "execnet")
+# kept for the life of a process by pytest-timeout, tqdm, torch and fsspec
+LIBRARY_THREADS = ("pytest_timeout", "Dummy-", "tqdm", "pydevd", "ptvsd", "execnet", "fsspecIO")
 # not SIGCHLD: it is torch's from its first loader on
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # what a program that forgot its run folder would leave in the folder it was started in

@@ -1,4 +1,4 @@
-"""What a file is: an image by its name; by its first bytes what lies in place of one, of a label or of weights."""
+"""What a file is: an image or video by its name; by its first bytes, what lies in place of one or of a label."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 IMAGE_SUFFIXES = frozenset(
     {"avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp"}
 )
+VIDEO_SUFFIXES = frozenset({"asf", "avi", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "webm", "wmv"})
 HEAD_BYTES = 512  # that `other_file` wants to see
 
 _LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
@@ -28,6 +29,11 @@ class OtherFile:
 def is_image(name: str) -> bool:
     """Whether Ultralytics takes a file for an image, by the suffix of its name."""
     return name.rpartition(".")[2].lower() in IMAGE_SUFFIXES
+
+
+def is_video(name: str) -> bool:
+    """Whether Ultralytics takes a file for a video, by the suffix of its name."""
+    return name.rpartition(".")[2].lower() in VIDEO_SUFFIXES
 
 
 def other_file(path: Path | str, head: bytes) -> OtherFile | None:
