@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from yoloscale.config.freeze import freeze, load
+from yoloscale.config.schema import ShapesConfig, Task
 
 SOURCE = Path(__file__).parents[2] / "src"
 TASKS = ["detect", "segment", "pose", "obb", "classify", "semantic", "depth", "rtdetr"]
@@ -110,3 +111,36 @@ def test_two_ranks_one_rank_and_ultralytics_agree(
     expected = official(tmp_path / "run-1", tmp_path / "run-1" / "weights" / "best.pt", task == "rtdetr")
     assert final.keys() >= expected.keys() - {"fitness"}
     assert {name: final[name] for name in expected} == expected
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("images", "world_size"), [(10, 2), (37, 3)])
+@pytest.mark.parametrize("task", ["detect", "semantic", "depth"])
+def test_a_training_is_told_the_same_on_ranks_with_other_shares(
+    config_of: Callable[..., Any],
+    parts_of: Callable[..., Any],
+    launch_ranks: Callable[..., list[Any]],
+    tmp_path: Path,
+    cache: Path,
+    task: str,
+    images: int,
+    world_size: int,
+) -> None:
+    """Losses, too: images that do not fill a batch are one, and three batches on three ranks are three addends."""
+    from yoloscale.datasets.shapes import dataset
+
+    torch.save(parts_of(task).learner.module.state_dict(), tmp_path / "trained.pt")
+    shapes = ShapesConfig(train_images=8, val_images=images, image_size=96)
+    dataset.render(shapes, Task(task), cache, lambda _: None)
+    results = []
+    for ranks in (1, world_size):
+        folder = tmp_path / f"run-{ranks}"
+        folder.mkdir()
+        config = config_of(task)
+        config.data.shapes, config.batch, config.cluster.procs_per_node = shapes, 6, ranks
+        freeze(config, folder / "config.yaml")
+        results.append(launch_ranks(evaluate, ranks, str(folder), timeout_s=500))
+    (one,), several = results
+    assert all(result == one for result in several), "bit for bit"
+    losses = [value for name, value in one["training"].items() if name.startswith("val/")]
+    assert any(losses), "equal zeros would say nothing"

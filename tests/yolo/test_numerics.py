@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch.backends import cudnn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from yoloscale.config.schema import Config, Task
-from yoloscale.yolo.evaluation import UltralyticsEvaluation
+from yoloscale.yolo.evaluation_pass import Share, run_batches
 from yoloscale.yolo.numerics import (
     INTERPOLATION,
     SAMPLING,
@@ -22,6 +24,7 @@ from yoloscale.yolo.numerics import (
     full_precision,
     is_tuned,
     not_deterministic,
+    unhurried,
     untuned,
 )
 
@@ -150,11 +153,73 @@ def test_an_evaluation_tunes_nothing_and_training_does_again(monkeypatch: pytest
             seen.append(cudnn.benchmark)
             raise InterruptedError
 
-    evaluation = UltralyticsEvaluation.__new__(UltralyticsEvaluation)
-    evaluation._trainer = SimpleNamespace()
     with pytest.raises(InterruptedError):
-        evaluation._pass(Validator(), torch.nn.Identity(), with_loss=False)
+        run_batches(Validator(), torch.nn.Identity(), Share(0, range(1), 1), with_loss=False)
     assert seen == [False]
     assert cudnn.benchmark
     with untuned():
         assert not cudnn.benchmark
+
+
+def test_an_evaluation_finds_the_same_on_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ultralytics.utils import nms
+
+    clock = count(0, 1000)  # seconds from one look at the clock to the next
+    monkeypatch.setattr(nms.time, "time", lambda: float(next(clock)))
+    generator = torch.Generator().manual_seed(0)
+    boxes = torch.rand((3, 4, 20), generator=generator) * 100
+    predictions = torch.cat([boxes, torch.rand((3, 2, 20), generator=generator)], 1)
+    hurried = [len(found) for found in nms.non_max_suppression(predictions.clone())]
+    assert hurried[0] > 0
+    assert hurried[1:] == [0, 0]
+    with unhurried():
+        assert all(len(found) for found in nms.non_max_suppression(predictions.clone()))
+    assert [len(found) for found in nms.non_max_suppression(predictions.clone())] == hurried
+
+
+def test_an_evaluation_is_unhurried() -> None:
+    from ultralytics.utils import nms
+
+    seen = []
+
+    class Validator:
+        args = SimpleNamespace(save_txt=False)
+        run_callbacks = staticmethod(lambda event: None)
+
+        def init_metrics(self, model: object) -> None:
+            seen.append(getattr(nms.non_max_suppression, "keywords", None))
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run_batches(Validator(), torch.nn.Identity(), Share(0, range(1), 1), with_loss=False)
+    assert seen == [{"max_time_img": math.inf}]
+
+
+def test_within_repeatable_nothing_is_measured_and_tf32_is_what_ultralytics_has() -> None:
+    import torch
+    from torch.backends import cudnn
+
+    from yoloscale.yolo.numerics import repeatable
+
+    def flags() -> tuple[bool, ...]:
+        return cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+    before = flags()
+    try:
+        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = True, False, False
+        with repeatable():
+            assert flags() == (False, True, True, False)
+        assert flags() == (True, False, False, False)
+    finally:
+        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def test_machine_names_what_decides_the_bits() -> None:
+    import torch
+
+    from yoloscale.yolo.numerics import machine_of
+
+    machine = machine_of(torch.device("cpu"), "bf16")
+    assert machine["device"] == "cpu"
+    assert machine["instructions"] == torch.backends.cpu.get_cpu_capability()
+    assert (machine["precision"], machine["tf32"]) == ("bf16", False)

@@ -153,6 +153,24 @@ def gather_objects(value: T) -> list[T]:
     return values
 
 
+def gather_to_first(value: T) -> list[T] | None:
+    """Collective. The values of all ranks in rank order on rank 0, None elsewhere; they travel pickled.
+
+    For what only rank 0 has room or use for.
+    """
+    if not dist.is_initialized():
+        return [value]
+    values: list[Any] | None = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
+    with PEERS.waiting():
+        dist.gather_object(value, values, dst=0)
+    return values
+
+
+def is_joined() -> bool:
+    """Whether this process is in a group: of more than one rank."""
+    return dist.is_initialized()
+
+
 def broadcast_tensors(tensors: list[torch.Tensor]) -> None:
     """Collective. Overwrite the tensors, in place, with those of rank 0."""
     if dist.is_initialized():

@@ -18,7 +18,7 @@ from yoloscale.config.freeze import load
 from yoloscale.config.kinds import KINDS
 from yoloscale.config.locations import working_folder
 from yoloscale.config.plan import is_automatic, plan, world_size
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, PredictConfig, RunConfig, ValConfig
 from yoloscale.distributed.environment import Ranks, from_environment, rendezvous_of_step, variables_of
 from yoloscale.distributed.failures import is_out_of_memory, out_of_memory
 from yoloscale.distributed.heartbeat import HEARTBEAT
@@ -55,9 +55,9 @@ def main(argv: list[str]) -> int:
         die_with_parent(os.getppid())
     if ATTEMPT in os.environ:
         _redirect_output(run.rank_log(attempt, ranks.rank))
-    config: Config | None = None
+    config: RunConfig | None = None
     try:
-        config = load(run.config)
+        config = load(run.config, of=RunConfig)
         os.chdir(working_folder(config.origin))  # what is relative in a dataset's YAML refers to it
         _check_topology(config, ranks)
         return _run(config, run, ranks, attempt, requests)
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
         return FAILED
 
 
-def _run(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, requests: StopRequests) -> int:
+def _run(config: RunConfig, run: RunDirectory, ranks: Ranks, attempt: int, requests: StopRequests) -> int:
     """Import the program of the run's kind, in the order that Ultralytics needs, and run it; its exit code."""
     if ranks.is_first:
         events.append(run, events.Setup(attempt=attempt, phase="importing"))
@@ -126,8 +126,13 @@ def _unfailing(descriptor: int) -> TextIO:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
-def _check_topology(config: Config, ranks: Ranks) -> None:
-    """Raise ConfigError unless as many ranks were started as the run goes on with, and its batch divides over them."""
+def _check_topology(config: RunConfig, ranks: Ranks) -> None:
+    """Raise ConfigError unless as many ranks were started as the run goes on with, and its batch divides over them.
+
+    Those of a prediction meet nowhere: any number may come, at any time.
+    """
+    if isinstance(config, PredictConfig):
+        return
     nodes, procs = config.cluster.nodes, config.cluster.procs_per_node
     assert procs is not None, "frozen configs are resolved"
     fewest = config.cluster.min_nodes or nodes
@@ -137,17 +142,21 @@ def _check_topology(config: Config, ranks: Ranks) -> None:
         torchrun = f"torchrun --nnodes={nnodes} --nproc-per-node={procs}"
         srun = f"srun --nodes={nodes} --ntasks-per-node={procs} python -m yoloscale.worker RUN"
         raise ConfigError(Problem("cluster", found, f"start it with {torchrun}, or with {srun}"))
-    if not is_automatic(config.batch):
+    if isinstance(config, Config) and not is_automatic(config.batch):
         plan(config, ranks=ranks.world_size)
 
 
-def _describe(error: Exception, config: Config | None, ranks: Ranks) -> str:
+def _describe(error: Exception, config: RunConfig | None, ranks: Ranks) -> str:
     """The error in words; of a full GPU also what fills it."""
     if not is_out_of_memory(error):
         return f"{type(error).__name__}: {error}"
     import torch
 
-    batch = int(config.batch) // ranks.world_size if config is not None and config.batch >= 1 else 0
+    batch = 0
+    if isinstance(config, PredictConfig):
+        batch = config.batch
+    elif isinstance(config, (Config, ValConfig)) and config.batch >= 1:
+        batch = int(config.batch) // ranks.world_size
     try:
         memory = (torch.cuda.memory_reserved(), *torch.cuda.mem_get_info())
     except RuntimeError:  # a device that answers no more
@@ -171,7 +180,7 @@ def _report(
         host=ranks.host,
         exit_code=exit_code,
         error=text,
-        at_step=HEARTBEAT.step,
+        at_step=HEARTBEAT.step or None,  # a run without steps, or its set-up, was at none
         collateral=is_collateral,
         traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)[-6:]),
         lost=None if loss is None else events.LostRank(loss.rank, loss.host, loss.error),

@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 from ultralytics.models.yolo.depth.calibrate import calibrate_checkpoint
 
-from yoloscale.yolo.evaluation import BATCH
+from yoloscale.yolo.evaluation_pass import BATCH
 
 
 def calibrate(weights: Path, dataset: Any, trainer: Any) -> None:

@@ -13,7 +13,7 @@ from yoloscale.datasets.check import classes as check_classes
 from yoloscale.distributed import group
 from yoloscale.distributed.heartbeat import HEARTBEAT
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.yolo.evaluation import BATCH
+from yoloscale.yolo.evaluation_pass import BATCH
 
 
 def build(trainer: Any) -> tuple[Any, Any]:

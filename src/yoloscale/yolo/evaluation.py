@@ -1,33 +1,20 @@
-"""Evaluation with Ultralytics' validators, sharded over ranks, with the numbers that one process would get.
-
-Every rank takes a run of consecutive batches of 16 images, as `yolo val` does (single images, if there are no more than
-16), and the statistics are put together in the order of the images.
-"""
+"""The evaluations of a training with Ultralytics' validators, with the numbers that one process would get."""
 
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from copy import copy
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-from torch.utils.data import DataLoader
-from ultralytics.data.build import ContiguousDistributedSampler
 from ultralytics.nn.autobackend import AutoBackend
 
-from yoloscale.data.loader import start_worker
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
-from yoloscale.distributed.heartbeat import EVALUATING, HEARTBEAT, MEASURING, PREPARING
-from yoloscale.distributed.peers import PEERS
-from yoloscale.yolo.numerics import full_precision, untuned
-from yoloscale.yolo.plots import wait as plots_drawn
+from yoloscale.distributed.heartbeat import HEARTBEAT, PREPARING
+from yoloscale.yolo.evaluation_pass import BATCH, loader_of, put_together, run_batches, share
+from yoloscale.yolo.numerics import full_precision
 from yoloscale.yolo.weights import published
-
-BATCH = 16  # images; rectangular batches depend on it, so it is `yolo val`'s default and not a setting
 
 
 class UltralyticsEvaluation:
@@ -41,20 +28,9 @@ class UltralyticsEvaluation:
 
     def __init__(self, trainer: Any, dataset: Any, ranks: Ranks, workers: int) -> None:
         self._trainer, self._ranks, self.dataset = trainer, ranks, dataset
-        sampler = ContiguousDistributedSampler(
-            dataset, num_replicas=ranks.world_size, rank=ranks.rank, batch_size=BATCH
-        )
-        self._loader = DataLoader(
-            dataset,
-            batch_size=BATCH,
-            sampler=sampler,
-            num_workers=workers,
-            worker_init_fn=start_worker,
-            collate_fn=getattr(dataset, "collate_fn", None),
-            pin_memory=trainer.device.type == "cuda",
-            persistent_workers=False,
-        )
-        trainer.test_loader = self._loader
+        self._share = share(len(dataset), BATCH, ranks)
+        pin_memory = trainer.device.type == "cuda"
+        trainer.test_loader = loader_of(dataset, BATCH, self._share, workers=workers, pin_memory=pin_memory)
 
     def __call__(self, module: Any) -> dict[str, float]:
         validator = self._validator(plots=False)
@@ -99,51 +75,16 @@ class UltralyticsEvaluation:
         validator.args.quantize = None  # full precision: the published numbers do not depend on the training precision
         return validator
 
-    @untuned()
-    @torch.inference_mode()
-    def _pass(self, validator: Any, model: nn.Module, with_loss: bool) -> dict[str, float]:
-        """Run this rank's batches through the validator; returns the mean losses over the batches of all ranks."""
+    def _pass(self, validator: Any, model: Any, with_loss: bool) -> list[tuple[int, dict[str, float]]]:
+        """Run this rank's batches through the validator; returns images and losses of each."""
         self._trainer.validator = validator
-        validator.run_callbacks("on_val_start")
-        # with save_txt it removes the files of a start before this one, and no rank goes on until it has
-        with PEERS.waiting() if validator.args.save_txt and self._ranks.world_size > 1 else nullcontext():
-            validator.init_metrics(model)
-        augment = {"augment": True} if validator.args.augment else {}
-        validator.jdict = []
-        sums: dict[str, float] = {}
-        images = 0
-        HEARTBEAT.at(EVALUATING)
-        for number, batch in enumerate(self._loader):
-            HEARTBEAT.at(EVALUATING)  # each batch is a sign of life
-            validator.run_callbacks("on_val_batch_start")
-            validator.batch_i = number
-            batch = validator.preprocess(batch)
-            predictions = model(batch["img"], **augment)
-            if with_loss:
-                count = len(batch["img"])
-                images += count
-                for name, value in model.loss(batch, predictions)[1].items():  # type: ignore[operator]
-                    sums[name] = sums.get(name, 0.0) + float(value) * count
-            predictions = validator.postprocess(predictions)
-            validator.update_metrics(predictions, batch)
-            if validator.args.plots and number < 3 and self._ranks.is_first:
-                validator.plot_val_samples(batch, number)
-                validator.plot_predictions(batch, predictions, number)
-            if validator.args.plots and validator.args.visualize:
-                plots_drawn()  # a thread and an image each
-            validator.run_callbacks("on_val_batch_end")
-        shares = group.gather_objects((images, sums))
-        total = sum(count for count, _ in shares)
-        names = next((list(part) for _, part in shares if part), [])
-        return {name: sum(part.get(name, 0.0) for _, part in shares) / total for name in names}
+        return run_batches(validator, model, self._share, with_loss=with_loss)
 
-    def _finish(self, validator: Any, losses: dict[str, float]) -> dict[str, float]:
-        """Collective. Put the shards together on rank 0, compute there, tell all."""
-        with PEERS.waiting():
-            validator.gather_stats()
+    def _finish(self, validator: Any, batches: list[tuple[int, dict[str, float]]]) -> dict[str, float]:
+        """Collective. Put the shares together on rank 0, compute there, tell all."""
         metrics: dict[str, float] = {}
-        HEARTBEAT.at(MEASURING)
-        if self._ranks.is_first:
+        losses = put_together(validator, self._share, batches)
+        if losses is not None:
             stats = validator.get_stats()
             if not validator.training and validator.args.save_json and validator.jdict:
                 file = validator.save_dir / "predictions.json"

@@ -1,9 +1,11 @@
-"""What decides the bits of a result beside the numbers that go in: which kernels a GPU takes, and how it multiplies."""
+"""What decides the bits of a result beside the numbers that go in: kernels of a GPU, how it multiplies, the clock."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -86,3 +88,44 @@ def untuned() -> Iterator[None]:
         yield
     finally:
         cudnn.benchmark = before
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Within: on a GPU, the same image in a batch of the same shape gives the same bits, in each process.
+
+    Convolutions are rounded to TF32 there, as `yolo predict` has it; what is not left to whatever was set before.
+    """
+    before = cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    cudnn.benchmark, cudnn.deterministic = False, True
+    allow_tf32(True)
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def machine_of(device: torch.device, precision: str) -> dict[str, str | bool]:
+    """What decides the last bits of an inference within `repeatable`, beside weights, settings and versions."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        return {"device": name, "instructions": "cuda", "tf32": precision == "fp32", "precision": precision}
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return {"device": device.type, "instructions": instructions, "tf32": False, "precision": precision}
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """Within: Ultralytics' validators look through all boxes of a batch, however long that takes.
+
+    They leave out the images for which there was no time in 2 s and 0.05 s an image, and what is found must not depend
+    on how fast a machine is.
+    """
+    from ultralytics.utils import nms
+
+    before = nms.non_max_suppression
+    nms.non_max_suppression = partial(before, max_time_img=math.inf)
+    try:
+        yield
+    finally:
+        nms.non_max_suppression = before

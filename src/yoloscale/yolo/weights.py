@@ -6,11 +6,13 @@ from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
 from ultralytics import __version__
+from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from yoloscale.system.files import PART, replacement, sync
@@ -26,6 +28,19 @@ def published(path: Path) -> nn.Module:
     content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)  # written by this run
     model: nn.Module = content["model"]
     return model.float()
+
+
+def checkpoint(path: Path, device: torch.device | str = "cpu") -> Any:
+    """The model of any `.pt`, in fp32 on this device, as Ultralytics' loader has it.
+
+    The loader drops quotes in a name and spaces around it, so it gets another one where there are some.
+    """
+    if str(path) == str(path).strip().replace("'", ""):
+        return load_checkpoint(path, device=device)[0]
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / "weights.pt"
+        link.symlink_to(path.absolute())
+        return load_checkpoint(link, device=device)[0]
 
 
 class PublishedCopy:

@@ -54,8 +54,8 @@ def test_a_rank_that_hangs_in_loading_says_what_its_workers_do(tmp_path: Path, m
     monkeypatch.setattr(hang, "describe_workers", lambda: "its loader workers: pid 7 stopped")
     run, mine = RunDirectory(tmp_path), Hang((0,), "rank 0 on h hangs at step 1", "h")
     monkeypatch.setattr(HEARTBEAT, "last", HEARTBEAT.last._replace(phase=LOADING))
-    hang._record(run, Ranks(host="h"), 1, mine)
+    hang.record(run, Ranks(host="h"), 1, mine)
     monkeypatch.setattr(HEARTBEAT, "last", HEARTBEAT.last._replace(phase=COMPUTING))
-    hang._record(run, Ranks(host="h"), 2, mine)
+    hang.record(run, Ranks(host="h"), 2, mine)
     told = [event["error"] for event in lines_of(run)]
     assert told == ["hangs at step 1; its loader workers: pid 7 stopped", "hangs at step 1"]

@@ -10,7 +10,7 @@ import pytest
 
 from yoloscale.data.order import SampleOrder
 from yoloscale.errors import ConfigError
-from yoloscale.worker.train.parts import _refuse_unlike, refuse_single_values, share_for_batch
+from yoloscale.worker.train.parts import refuse_single_values, refuse_unlike, share_for_batch
 
 
 def order(samples: int, batch: int, world_size: int = 1, *, drop_last: bool = False) -> SampleOrder:
@@ -54,7 +54,7 @@ def seen_by_nodes(ranks: Any, steps: Any, names: list[list[str]]) -> str:
     validation = [f"/node{ranks.rank}/val/a.jpg"]
     train = [f"/node{ranks.rank}/{name}" for name in names[ranks.rank]]
     try:
-        _refuse_unlike(ranks, {"val": validation, "train": train})
+        refuse_unlike(ranks, {"val": validation, "train": train})
     except ConfigError as error:
         return str(error)
     return "alike"

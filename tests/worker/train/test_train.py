@@ -14,13 +14,14 @@ from yoloscale.engine.stop_requests import Stop, StopRequests
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import Process
 from yoloscale.system.variables import STOP_AT
-from yoloscale.worker.train.train import _tear_down, _watch_for_requests, follow_length, too_few_cpus
+from yoloscale.worker.common.attendance import too_few_cpus, watch_for_requests
+from yoloscale.worker.train.train import _tear_down, follow_length
 from yoloscale.yolo.callbacks import CallbackError
 
 
 def request(run: RunDirectory, rank: int = 0) -> tuple[Stop, str | None]:
     requests = StopRequests()
-    _watch_for_requests(run, Ranks(rank=rank), requests)
+    watch_for_requests(run, Ranks(rank=rank), requests)
     requests.numbers()
     return requests.stop, requests.reason
 

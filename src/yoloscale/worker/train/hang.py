@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.data.worker_deaths import describe_workers
 from yoloscale.distributed.environment import Ranks
 from yoloscale.distributed.hang.detect import Hang
@@ -22,10 +22,10 @@ SHOWN = 4  # logs
 LOOK_S = 2.0  # between two looks at what the launchers have put on record
 
 
-def watch(config: Config, run: RunDirectory, ranks: Ranks, attempt: int) -> Watchdog:
+def watch(config: RunConfig, run: RunDirectory, ranks: Ranks, attempt: int) -> Watchdog:
     """Called by every rank before it joins the others. A watchdog that has begun to watch; close it at the end."""
     timing = Timing(config.cluster.timeout_s)
-    watchdog = Watchdog(ranks, connect(ranks), timing, lambda hang: _record(run, ranks, attempt, hang))
+    watchdog = Watchdog(ranks, connect(ranks), timing, lambda hang: record(run, ranks, attempt, hang))
     watchdog.start()
     if ranks.is_first and ranks.world_size > 1:
         arguments = (run, ranks, attempt, time.time())
@@ -60,7 +60,7 @@ def recorded_loss(history: Sequence[events.Event], mine: int, attempt: int, sinc
     return None
 
 
-def _record(run: RunDirectory, ranks: Ranks, attempt: int, hang: Hang) -> None:
+def record(run: RunDirectory, ranks: Ranks, attempt: int, hang: Hang) -> None:
     """Put on record who hangs, once per attempt: ranks that cannot ask each other may find the same."""
     this_attempt = events.of_attempt(events.history(run), attempt)
     if any(isinstance(event, events.Failed) and event.hang and event.attempt == attempt for event in this_attempt):

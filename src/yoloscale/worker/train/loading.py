@@ -14,7 +14,7 @@ from yoloscale.distributed.environment import Ranks
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.remarks import Say
-from yoloscale.yolo import evaluation
+from yoloscale.yolo import evaluation_pass
 from yoloscale.yolo.samples import UltralyticsSamples, attach, files, reader
 
 CHANNELS = 3
@@ -54,7 +54,7 @@ def cache_images(
 def expected(config: Config, per_rank: int, workers: int) -> Loading:
     """What `workers` of a rank need, by the size of plain images, for micro-batches of `per_rank` of them."""
     image = CHANNELS * config.imgsz**2
-    return Loading(workers, per_rank * image, evaluation.BATCH * image)
+    return Loading(workers, per_rank * image, evaluation_pass.BATCH * image)
 
 
 def choose(run: RunDirectory, ranks: Ranks, samples: UltralyticsSamples, per_rank: int, workers: int) -> Loading:
@@ -63,7 +63,7 @@ def choose(run: RunDirectory, ranks: Ranks, samples: UltralyticsSamples, per_ran
     The size of a batch is that of a first sample: with masks or depth it is more than its image.
     """
     sample = room.size_of(samples.collate([samples.sample(0, False)])) if workers else 0
-    most = Loading(workers, per_rank * sample, evaluation.BATCH * sample)
+    most = Loading(workers, per_rank * sample, evaluation_pass.BATCH * sample)
     free = room.room_of_rank(ranks.local_world_size)
     fitting = room.fit(most, free)
     sentences = group.gather_objects((ranks.host, room.difference(most, fitting, free)))

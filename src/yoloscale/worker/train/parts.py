@@ -17,7 +17,7 @@ from yoloscale.config.check.families import family_of_content
 from yoloscale.config.locations import cache_folder
 from yoloscale.config.node_paths import may_be_weights_of_nodes
 from yoloscale.config.plan import BatchPlan, difference, plan, planned_batch, planned_ranks
-from yoloscale.config.schema import Config, Task
+from yoloscale.config.schema import Config, RunConfig, Task
 from yoloscale.data.order import SampleOrder
 from yoloscale.data.room import Loading
 from yoloscale.datasets.sources import locate, locate_weights
@@ -67,7 +67,7 @@ class Parts:
     loading: Loading
 
 
-def choose_device(config: Config, ranks: Ranks) -> torch.device:
+def choose_device(config: RunConfig, ranks: Ranks) -> torch.device:
     """The device of this rank, made current."""
     if config.cluster.device.value == "cpu":
         torch.set_num_threads(config.cluster.threads or ranks.cpu_share)
@@ -278,7 +278,7 @@ def _data(
     with group.first_of_run_then_of_nodes(ranks):
         train, validation = datasets.build(trainer)
     datasets.follow_first_rank(validation)
-    _refuse_unlike(ranks, {"train": files(train), "val": files(validation)})
+    refuse_unlike(ranks, {"train": files(train), "val": files(validation)})
     share = ranks.cpu_share
     # on a CPU the ranks' own threads have the cores; what is left over may load
     spare = share - torch.get_num_threads() if trainer.device.type == "cpu" else share
@@ -319,7 +319,7 @@ def _unlike(ranks: Ranks, value: T) -> tuple[str, T, str, T] | None:
     return None if other is None else (rank_name(other, hosts[other]), values[other], rank_name(0, hosts[0]), values[0])
 
 
-def _refuse_unlike(ranks: Ranks, images: Mapping[str, Sequence[str]]) -> None:
+def refuse_unlike(ranks: Ranks, images: Mapping[str, Sequence[str]]) -> None:
     """Collective. Raise ConfigError unless all ranks see images of the same names in the same order.
 
     Each looks for itself, and nodes may have copies of their own: the number of images is that of steps, and ranks of

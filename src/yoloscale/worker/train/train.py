@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 
-import torch
 import yaml
 
 from yoloscale.checkpoint.interval import When, mean_time_between_failures
@@ -20,20 +17,17 @@ from yoloscale.data.loader import MicroBatchLoader
 from yoloscale.data.worker_deaths import worker_deaths_named
 from yoloscale.distributed import group
 from yoloscale.distributed.environment import Ranks
-from yoloscale.distributed.hang.watchdog import Watchdog
 from yoloscale.distributed.heartbeat import FINISHING, HEARTBEAT
-from yoloscale.distributed.peers import PEERS
 from yoloscale.engine.loop import Limits, Loop, Outcome
 from yoloscale.engine.stop_requests import StopRequests
 from yoloscale.exit_codes import FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
-from yoloscale.runs.identity import RunLost
 from yoloscale.system import memory
 from yoloscale.system.formatting import rank_name
-from yoloscale.system.variables import STOP_AT
 from yoloscale.track.background import BackgroundTrackers
 from yoloscale.track.results_csv import ResultsCsv
+from yoloscale.worker.common.attendance import announce, end_if_lost, leave, say_phase, watch_for_requests
 from yoloscale.worker.train import remarks
 from yoloscale.worker.train.checkpointer import RunCheckpointer
 from yoloscale.worker.train.finish import finish, published_arguments, weights_copier
@@ -54,7 +48,6 @@ from yoloscale.yolo.callbacks import CallbackError
 from yoloscale.yolo.messages import listening
 from yoloscale.yolo.trainer_view import TrainerView
 
-FEWEST_CPUS = 2  # of a rank on a GPU
 EXIT_CODES = {Outcome.finished: FINISHED, Outcome.preempted: STOPPED, Outcome.interrupted: INTERRUPTED}
 
 
@@ -64,16 +57,16 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, request
     ranks = stay_near(device, ranks)
     watchdog = watch(config, run, ranks, attempt)
     steps = group.join(ranks, config.cluster.backend or "gloo", device, config.cluster.timeout_s)
-    processes = _announce(run, ranks, attempt, device)
+    processes = announce(run, ranks, attempt, device)
     watchdog.meet([asdict(process) for process in processes])
     with listening() as messages:
-        parts = build(config, run, ranks, device, steps, requests, partial(_say, run, ranks, attempt))
+        parts = build(config, run, ranks, device, steps, requests, partial(say_phase, run, ranks, attempt))
     remarks.tell(run, ranks, messages)
     checkpointer = make_checkpointer(
         config, run, ranks, parts, when=_when(config, run, attempt), save_period=config.save_period
     )
     progress = follow_length(config, checkpointer.restore() or _first_progress(config, run))
-    _watch_for_requests(run, ranks, requests)
+    watch_for_requests(run, ranks, requests)
     trackers = open_trackers(config, run, ranks, progress, attempt)
     observer = _observer(config, run, ranks, progress, trackers, attempt)
     trial = Trial(config, run, ranks)
@@ -102,7 +95,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, request
         with closing(batches), closing(gpus), closing(checkpointer), worker_deaths_named():
             outcome = loop.run()
         HEARTBEAT.at(FINISHING)
-        _end_if_lost(run, ranks)
+        end_if_lost(run, ranks)
         if outcome is Outcome.finished:
             with worker_deaths_named():
                 finish(config, run, ranks, parts, observer=observer, summary=loop.summary(), callbacks=callbacks)
@@ -114,15 +107,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks, attempt: int, request
         close_failed(trackers, run, error)
         raise
     trackers.close(EXIT_CODES[outcome], FINISHED_TIMEOUT_S if outcome is Outcome.finished else STOPPED_TIMEOUT_S)
-    return _leave(watchdog, outcome)
-
-
-def _leave(watchdog: Watchdog, outcome: Outcome) -> int:
-    """Collective. Wait for the others and leave their group; the exit code."""
-    PEERS.are_leaving = True
-    group.barrier()
-    watchdog.close()
-    group.leave()
+    leave(watchdog)
     return EXIT_CODES[outcome]
 
 
@@ -147,12 +132,6 @@ def _callbacks(config: Config, ranks: Ranks, parts: Parts) -> TrainerView | None
     if not config.callbacks:
         return None
     return TrainerView(parts.trainer, parts.stepper, parts.order, parts.plan, is_first=ranks.is_first)
-
-
-def _say(run: RunDirectory, ranks: Ranks, attempt: int, phase: str) -> None:
-    """Put on record, by rank 0, which phase of the set-up begins."""
-    if ranks.is_first:
-        events.append(run, events.Setup(attempt=attempt, phase=phase))
 
 
 def make_checkpointer(
@@ -195,37 +174,6 @@ def _say_stopped(
     events.note(run, preempted)
     if run.loss() is None:
         run.stop_request.unlink(missing_ok=True)  # it has been honoured
-
-
-def _announce(run: RunDirectory, ranks: Ranks, attempt: int, device: torch.device) -> tuple[events.Process, ...]:
-    """Collective. Put on record who takes part; returns it, in rank order."""
-    mine = events.Process(ranks.rank, ranks.host, os.getpid(), str(device), ranks.cpu_share)
-    processes = tuple(group.gather_objects(mine))
-    if ranks.is_first:
-        started = events.AttemptStarted(attempt=attempt, world_size=ranks.world_size, processes=processes)
-        events.append(run, started)
-        if complaint := too_few_cpus(processes):
-            events.warn(run, complaint)
-    return processes
-
-
-def too_few_cpus(processes: Sequence[events.Process]) -> str | None:
-    """What to say where a GPU has fewer than two CPUs beside it: one for the rank's own work, one to load images."""
-    short = [process for process in processes if process.device != "cpu" and process.cpus < FEWEST_CPUS]
-    if not short:
-        return None
-    first = short[0]
-    who = rank_name(first.rank, first.host) + (f" and {len(short) - 1} more" if len(short) > 1 else "")
-    has = "has" if len(short) == 1 else "have"
-    instead = "on SLURM, ask for more: cluster.cpus_per_task=CPUS of a node, 8 for each GPU"
-    return f"{who} {has} {first.cpus} CPU beside the GPU, which will wait for images ({instead})"
-
-
-def _end_if_lost(run: RunDirectory, ranks: Ranks) -> None:
-    """Collective. Raise RunLost on all ranks alike if the folder is another run's by now: then nothing was saved."""
-    lost = group.broadcast_object(run.loss() if ranks.is_first else None)
-    if lost is not None:
-        raise RunLost(lost)
 
 
 def _first_progress(config: Config, run: RunDirectory) -> Progress:
@@ -276,18 +224,6 @@ def _interruptions(history: Sequence[events.Event], attempt: int) -> tuple[float
             training_s += part[-1].time - starts[0]
             interruptions += not any(isinstance(event, events.Preempted) for event in part)
     return training_s, interruptions
-
-
-def _watch_for_requests(run: RunDirectory, ranks: Ranks, requests: StopRequests) -> None:
-    """Let a STOP file, the end of the allotted time and the loss of its folder stop the run. Rank 0 asks for all."""
-    if not ranks.is_first:
-        return
-    # not Path.exists: a file system that does not answer for a moment (a stale NFS handle) is no reason to fail
-    requests.watch("STOP", lambda: os.path.exists(run.stop_request))  # noqa: PTH110
-    requests.watch("its folder is lost", lambda: run.loss() is not None)  # what would be saved then is not
-    if STOP_AT in os.environ:
-        stop_at = float(os.environ[STOP_AT])
-        requests.watch("time limit", lambda: time.time() >= stop_at)
 
 
 def _limits(config: Config) -> Limits:
@@ -342,7 +278,7 @@ def _say_started(
     run.check()
     run.arguments.write_text(yaml.safe_dump(published_arguments(parts), sort_keys=False))
     order, position, hours = parts.order, progress.position, config.time
-    _say(run, ranks, attempt, "ready")
+    say_phase(run, ranks, attempt, "ready")
     started = events.TrainingStarted(
         attempt=attempt,
         epochs=0 if hours and position.epoch == 0 else position.epochs,  # after the first one it is known what fits
