@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from yoloscale.config.addresses import hidden, hide, whole, without_secrets
+from yoloscale.config.addresses import hidden, hide, secret_in, whole, without_secrets
 from yoloscale.config.compose.hydra import compose
 from yoloscale.config.freeze import freeze, load, load_own
 from yoloscale.config.schema import Config, DataConfig
@@ -67,6 +67,25 @@ def test_a_path_stays_as_it_is(path: str) -> None:
 )
 def test_what_was_typed_is_kept_without_them(word: str, kept: str) -> None:
     assert hidden([word]) == [kept]
+
+
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("https://h/a.jpg", None),
+        ("https://h/a.jpg?size=640&id=key#token=1", None),
+        ("https://me@h/a.jpg", "a login"),
+        ("https://h/a.jpg?id=1&X-Amz-Signature=0a", "X-Amz-Signature"),
+        ("https://h/a.jpg?X-Goog-Credential=me", "X-Goog-Credential"),
+        ("https://h/a.jpg?sv=1&sig=0a%3D", "sig"),
+        ("https://h/a.jpg?access_token=0a", "access_token"),
+        ("https://h/a.jpg?token=", "token"),
+        ("https://h/a.jpg?api-key=1", "api-key"),
+        ("s3://AKIA:0a@bucket/a.jpg", "a login"),
+    ],
+)
+def test_what_in_an_address_gives_access(address: str, secret: str | None) -> None:
+    assert secret_in(address) == secret
 
 
 def test_an_address_is_fetched_as_it_was_meant() -> None:

@@ -17,12 +17,14 @@ from yoloscale.backends.base import job_for
 from yoloscale.backends.check import validate
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.config.compose.catalog import read_catalog, task_of_architecture
-from yoloscale.config.compose.help import train_help
-from yoloscale.config.compose.hydra import compose
+from yoloscale.config.compose.flags import split
+from yoloscale.config.compose.help import help_of, train_help
+from yoloscale.config.compose.hydra import compose, compose_run
 from yoloscale.config.freeze import freeze, load
+from yoloscale.config.kinds import KINDS
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.resolve import resolve
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, RunConfig
 from yoloscale.config.schema.sweep import SweepConfig
 from yoloscale.sweep.configure import configure_all
 from yoloscale.sweep.effects import useless
@@ -44,9 +46,9 @@ OTHERS = [
 ]
 
 
-def commands_in(text: str) -> list[str]:
+def commands_in(text: str, verb: str = "train") -> list[str]:
     """`yoloscale train …` up to a remark, which stands behind two spaces or more."""
-    found = re.findall(r"^(?:#|) +yoloscale train(.*)$", text, re.MULTILINE)
+    found = re.findall(rf"^(?:#|) +yoloscale {verb}(.*)$", text, re.MULTILINE)
     return [re.split(r" {2,}", command)[0].strip() for command in found]
 
 
@@ -112,6 +114,33 @@ def test_every_command_shown_starts(command: str, tmp_path: Path, monkeypatch: p
     (tmp_path / "path" / "to" / "architecture.yaml").write_text("head: [[-1, 1, Detect, [nc]]]")
     extra = " batch=16" if "batch=" not in command and "procs_per_node" not in command else ""
     started(command + extra)
+
+
+def shown_of_inference() -> list[tuple[str, str]]:
+    """Verb and command, of the help texts and the primary configs."""
+    texts = {
+        kind: help_of(kind) + (configs_folder() / f"{KINDS[kind].primary}.yaml").read_text(encoding="utf-8")
+        for kind in ("predict", "val")
+    }
+    shown = [(kind, command) for kind, text in texts.items() for command in sorted({*commands_in(text, kind)})]
+    return [(kind, command) for kind, command in shown if "--cfg" not in command]  # that one starts nothing
+
+
+@pytest.mark.parametrize(("kind", "command"), shown_of_inference())
+def test_every_command_shown_of_the_other_kinds_starts(
+    kind: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / "runs" / "RUN" / "weights" / "best.pt"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    (weights.parent.parent / "job").mkdir()
+    freeze(Config(), weights.parent.parent / "config.yaml")
+    config = resolve(compose_run(split(shlex.split(command), kind=kind)), EIGHT_GPUS)
+    assert config.kind == kind
+    assert validate(config, EIGHT_GPUS) == []
+    freeze(config, tmp_path / "config.yaml")
+    assert load(tmp_path / "config.yaml", of=RunConfig) == config
 
 
 def test_all_datasets_of_the_installed_ultralytics_have_a_file() -> None:

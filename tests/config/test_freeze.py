@@ -7,16 +7,25 @@ import pytest
 import yaml
 
 from yoloscale.config.freeze import Sections, freeze, load, load_own
+from yoloscale.config.kinds import KINDS
+from yoloscale.config.resuming import FREE_OF_INFERENCE
 from yoloscale.config.schema import (
     ClusterConfig,
     Config,
     DataConfig,
     Device,
+    EvaluationOrigin,
+    InferenceOrigin,
     LoggerConfig,
     ModelConfig,
     PathsConfig,
+    PredictConfig,
+    PredictSection,
+    RunConfig,
     ShapesConfig,
     Task,
+    ValConfig,
+    View,
     WandbConfig,
     WandbMode,
 )
@@ -86,3 +95,64 @@ def test_a_config_is_the_same_read_by_its_sections(tmp_path: Path, edit: str) ->
         freeze(replace(awkward_config(), lr0=rate, callbacks=["m:f"]), path)
         path.write_text(path.read_text() + edit)
         assert load_own(path, known) == load_own(path) == load(path)
+
+
+PREDICTION = PredictConfig(
+    name="p",
+    id="0123456789ab",
+    imgsz=[480, 640],
+    source=["it's $(x) ${HOME}", "a,b", "https://host/a.jpg?x=1"],
+    model=ModelConfig(task=Task.pose, weights="a b.onnx"),
+    predict=PredictSection(save=[View.coco, View.crops], slice=640),
+    origin=InferenceOrigin(weights="digest", versions={"torch": "2.14.1"}, images=3),
+)
+EVALUATION = ValConfig(
+    data=DataConfig(source="shapes", shapes=ShapesConfig(seed=3)),
+    origin=EvaluationOrigin(dataset="8:digest", images=8),
+)
+
+
+@pytest.mark.parametrize("config", [PREDICTION, EVALUATION], ids=["predict", "val"])
+def test_every_kind_is_loaded_as_what_it_was_frozen_as(config: RunConfig, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    freeze(config, path)
+    assert path.read_text().startswith(f"kind: {config.kind}\n")
+    for loaded in (load(path, of=RunConfig), load(path, of=type(config)), load_own(path, of=RunConfig)):
+        assert loaded == config
+        assert repr(loaded) == repr(config), "members of an Enum, too"
+    assert load_own(path, Sections(), of=RunConfig) == config
+
+
+def test_of_another_kind_is_an_error_that_says_which(tmp_path: Path) -> None:
+    freeze(PREDICTION, tmp_path / "predict.yaml")
+    freeze(Config(), tmp_path / "train.yaml")
+    with pytest.raises(ConfigError, match=r"predict\.yaml: a predict run, where a train run is wanted"):
+        load(tmp_path / "predict.yaml")
+    with pytest.raises(ConfigError, match=r"a train run, where a predict run is wanted"):
+        load(tmp_path / "train.yaml", of=PredictConfig)
+    with pytest.raises(ConfigError, match=r"a predict run, where a val run is wanted"):
+        load_own(tmp_path / "predict.yaml", of=ValConfig)
+
+
+def test_a_config_of_before_there_were_kinds_trains(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("epochs: 3\ncluster:\n  procs_per_node: 2\n")
+    assert load(tmp_path / "config.yaml", of=RunConfig) == Config(epochs=3, cluster=ClusterConfig(procs_per_node=2))
+    freeze(Config(), tmp_path / "again.yaml")
+    assert "kind:" not in (tmp_path / "again.yaml").read_text()
+
+
+def test_a_kind_of_another_version_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("kind: dream\n")
+    with pytest.raises(ConfigError, match=r"'dream'\n.*train, bench, bench_predict, predict, val"):
+        load(tmp_path / "config.yaml", of=RunConfig)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_rows_name_what_there_is(name: str) -> None:
+    kind = KINDS[name]
+    assert kind.load_schema().kind == name
+    assert issubclass(kind.load_schema(), RunConfig)
+    assert callable(kind.load_rules())
+    assert callable(kind.load_preparation())
+    assert callable(kind.load_program())
+    assert issubclass(kind.load_schema(), Config) or name in FREE_OF_INFERENCE, "it can be resumed"

@@ -13,7 +13,11 @@ from typing import Any
 
 from yoloscale.config.quoting import is_quoted, quote_text, unquote
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.system.secrets import has_login, is_secret
 
+NO_SECRETS = (
+    "write it without: s3:// and gs:// addresses are opened by their own variables and files; or copy the files here"
+)
 UNREADABLE = "://…"  # the end of what is shown of an address that cannot be taken apart
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
 _QUOTED = rf"""(?P<mark>['"]){_SCHEME}(?:[^\\]|\\.)*?(?P=mark)(?=\s*(?:[,\])}}]|\Z))"""
@@ -21,6 +25,7 @@ _IN_LIST = re.compile(rf"""{_QUOTED}|(?P<plain>{_SCHEME}[^\s,'"\]\)]+)""", re.DO
 # Outside of brackets nothing but another address ends one: commas, quotes and parentheses may be of a signature.
 _ALONE = re.compile(rf"""{_QUOTED}|(?P<plain>{_SCHEME}.+?)(?=\s*(?:,\s*['"]?{_SCHEME}|\Z))""", re.DOTALL)
 _LIST = re.compile(r"\s*(?:[\[({]|[a-z]+\()")  # or a function of the override grammar
+_SIGNING = ("sig", "auth", "jwt", "hmac", "hdnea", "hdnts")
 _DATA = ("data", "data.source")
 _KEYS = frozenset({"", *(f"{place}{key}" for place in ("", "sweep.params.", "hydra.sweeper.params.") for key in _DATA)})
 _WHOLE: dict[str, str] = {}  # by what is shown of them
@@ -40,6 +45,24 @@ def without_secrets(address: str) -> str:
         return address.partition("://")[0] + UNREADABLE
     host = parts.netloc.rpartition("@")[2]
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def secret_in(address: str) -> str | None:
+    """What in an address gives access to whoever reads it: `a login`, or the name of a word of its query; None without.
+
+    For addresses that are written down as they are, each being an image's own.
+    """
+    if has_login(address):
+        return "a login"
+    query = address.partition("#")[0].partition("?")[2]
+    names = (name for name, _ in urllib.parse.parse_qsl(query, keep_blank_values=True))
+    return next((name for name in names if _is_key(name)), None)
+
+
+def _is_key(name: str) -> bool:
+    """Whether a word of a query of this name signs it: X-Amz-Signature, sig, token, access_token, key, …."""
+    plain = name.lower().replace("-", "_")
+    return is_secret(plain) or plain in _SIGNING or plain.endswith("signature")
 
 
 def hide(text: str) -> str:

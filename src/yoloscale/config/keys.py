@@ -1,4 +1,7 @@
-"""The keys of the schema by their dotted names: what type each takes, and which one was probably meant."""
+"""The keys of the schemas by their dotted names: what type each takes, and which one was probably meant.
+
+Each kind of run has a schema: what a key is, is asked for one kind, which is training where none is named.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from typing import Any, Union
 
+from yoloscale.config.kinds import KINDS, TRAIN
 from yoloscale.config.launchers import launchers
-from yoloscale.config.schema import Config
 
 # Arguments that take one value or several: a comma makes a list of them, never a sweep.
 LIST_LIKE = frozenset(
-    {*("classes", "freeze", "scale", "fraction", "callbacks"), *("cluster.gpus", "logger.wandb.tags", "cluster.export")}
+    {
+        *("classes", "freeze", "scale", "fraction", "callbacks", "source", "embed", "predict.save"),
+        *("cluster.gpus", "logger.wandb.tags", "cluster.export"),
+    }
 )
 
 _OURS = ("origin",)  # written when a run is frozen
@@ -30,10 +36,11 @@ _MORE = {"time": ", the hours that training takes; the limit of a job, like 12:0
 FREE = ("cluster.sbatch.", "cluster.env.")  # mappings: any key below these
 
 
-@lru_cache(maxsize=1)
-def known() -> Mapping[str, Any]:
+@cache
+def known(kind: str = TRAIN) -> Mapping[str, Any]:
     """Type hint of every key a person may set, by dotted name; groups (`cluster`) are keys too."""
-    return {key: hint for key, hint in _flatten(Config, "") if key.partition(".")[0] not in _OURS}
+    schema = KINDS[kind].load_schema()
+    return {key: hint for key, hint in _flatten(schema, "") if key.partition(".")[0] not in _OURS}
 
 
 def _flatten(schema: type, prefix: str) -> Iterable[tuple[str, Any]]:
@@ -51,14 +58,15 @@ def members(hint: Any) -> tuple[Any, ...]:
     return (hint,)
 
 
-def is_group(key: str) -> bool:
+def is_group(key: str, kind: str = TRAIN) -> bool:
     """Whether the key holds other keys."""
-    return any(dataclasses.is_dataclass(member) for member in members(known()[key]))
+    return any(dataclasses.is_dataclass(member) for member in members(known(kind)[key]))
 
 
-def nullable_groups() -> dict[str, type]:
+def nullable_groups(kind: str = TRAIN) -> dict[str, type]:
     """The schema of every group that may be switched off, like `logger.wandb`, by dotted name."""
-    hints = {key: hint for key, hint in known().items() if is_group(key) and type(None) in typing.get_args(hint)}
+    all_keys = known(kind).items()
+    hints = {key: hint for key, hint in all_keys if is_group(key, kind) and type(None) in typing.get_args(hint)}
     return {key: typing.cast(type, members(hint)[0]) for key, hint in hints.items()}
 
 
@@ -72,17 +80,19 @@ def words_of(key: str) -> list[str] | None:
     return launchers() if key == "cluster.launcher" else None
 
 
-def is_text(key: str) -> bool:
+def is_text(key: str, kind: str = TRAIN) -> bool:
     """Whether the key takes any text (names, paths, addresses)."""
-    return str in members(known()[key]) and words_of(key) is None
+    return str in members(known(kind)[key]) and words_of(key) is None
 
 
-def describe(key: str) -> str:
+def describe(key: str, kind: str = TRAIN) -> str:
     """What the key takes, in words."""
-    hint = known()[key]
+    hint = known(kind)[key]
     if choices := words_of(key):
         return f"one of {', '.join(choices)}"
     words = [_describe(member) for member in members(hint)]
+    if key == "imgsz" and hint is Any:
+        words = ["a size in pixels, or a list [height,width]"]
     if key in LIST_LIKE and not all(typing.get_origin(member) is list for member in members(hint)):
         words = ["a value or a list of values"]
     if type(None) in typing.get_args(hint):
@@ -97,14 +107,17 @@ def _describe(member: Any) -> str:
     if typing.get_origin(member) is dict:
         return "a mapping like {name: value}"
     if typing.get_origin(member) is list:
-        return "a list like [0,1]" if typing.get_args(member) == (int,) else "a list like [a,b]"
+        (entry,) = typing.get_args(member)
+        if isinstance(entry, type) and issubclass(entry, Enum):
+            return "a list of " + ", ".join(str(item.value) for item in entry)
+        return "a list like [0,1]" if entry is int else "a list like [a,b]"
     return names.get(member, "a group of keys")
 
 
-def nearest_keys(name: str, candidates: Iterable[str]) -> str:
+def nearest_keys(name: str, candidates: Iterable[str], kind: str = TRAIN) -> str:
     """What to write in place of a key that there is none of."""
     near = nearest(name, candidates, count=3)
-    return f"did you mean {' or '.join(near)}?" if near else "`yoloscale train --cfg job` lists every key"
+    return f"did you mean {' or '.join(near)}?" if near else f"`yoloscale {KINDS[kind].verb} --cfg job` lists every key"
 
 
 def nearest(word: str, candidates: Iterable[str], count: int = 1) -> list[str]:

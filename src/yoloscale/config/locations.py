@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from yoloscale.config.schema import OriginConfig, PathsConfig
+from yoloscale.config.schema import PathsConfig
+from yoloscale.config.schema.run import RunOrigin
 from yoloscale.system.variables import CACHE
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -27,7 +28,7 @@ def templates_folder() -> Path:
     return _shipped("_slurm", "slurm")
 
 
-def working_folder(origin: OriginConfig) -> Path:
+def working_folder(origin: RunOrigin) -> Path:
     """The folder that a run was first started in, if it is there; else the one of now."""
     folder = Path(origin.folder) if origin.folder is not None else Path.cwd()
     return folder if folder.is_dir() else Path.cwd()

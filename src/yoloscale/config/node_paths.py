@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from yoloscale.config.resolve import starting_weights
-from yoloscale.config.schema import Config, DataCheck
+from yoloscale.config.schema import Config, DataCheck, RunConfig, ValConfig
 from yoloscale.errors import ConfigError, Problem
 
 _VARIABLE = re.compile(r"\$(?:\{(?:oc\.env:)?([A-Za-z_]\w*)(?:,([^}]*))?\}|([A-Za-z_]\w*))")
@@ -57,31 +57,35 @@ def on_node(key: str, path: str, environ: Mapping[str, str] = os.environ) -> str
     return place
 
 
-def is_checked_later(config: Config) -> bool:
+def is_checked_later(config: RunConfig) -> bool:
     """Whether the dataset is looked at on the nodes only: as `data.check` says, else if it takes a job's variables."""
-    if config.cluster.is_here or config.data.check is DataCheck.now:
+    if not isinstance(config, (Config, ValConfig)) or config.cluster.is_here or config.data.check is DataCheck.now:
         return False
     return config.data.check is DataCheck.later or bool(variables_in(config.data.source))
 
 
-def may_be_weights_of_nodes(config: Config) -> bool:
+def may_be_weights_of_nodes(config: RunConfig) -> bool:
     """Whether the weights may be a file that is there on the nodes only, which the launcher has not looked into."""
     weights = starting_weights(config)
-    if config.cluster.is_here or weights is None or config.data.check is DataCheck.now:
+    if not isinstance(config, Config) or config.cluster.is_here or config.data.check is DataCheck.now:
+        return False  # those of other kinds are looked into, and their digest is frozen
+    if weights is None:
         return False
     is_later = config.data.check is DataCheck.later and len(Path(weights).parts) > 1
     return is_later or bool(variables_in(weights))
 
 
-def is_weights_of_nodes(config: Config) -> bool:
+def is_weights_of_nodes(config: RunConfig) -> bool:
     """Whether the weights are a file that is there on the nodes only; asked where the job is submitted."""
     weights = starting_weights(config)
     return may_be_weights_of_nodes(config) and (not Path(str(weights)).exists() or bool(variables_in(str(weights))))
 
 
-def remarks(config: Config) -> list[str]:
+def remarks(config: RunConfig) -> list[str]:
     """A line for each path that is looked at later than a person may think, or for a word without effect."""
     lines = []
+    if not isinstance(config, (Config, ValConfig)):
+        return []
     if is_checked_later(config):
         lines.append(f"data={config.data.source} is looked for, and checked, on the nodes when the job starts")
     if is_weights_of_nodes(config):
@@ -91,9 +95,11 @@ def remarks(config: Config) -> list[str]:
     return lines
 
 
-def or_later(problem: Problem, config: Config) -> Problem:
+def or_later(problem: Problem, config: RunConfig) -> Problem:
     """The problem of a dataset that is not here, with the word for one that is there on the nodes."""
-    if config.cluster.is_here or problem.key not in ("data", "model"):
+    if not isinstance(config, (Config, ValConfig)) or config.cluster.is_here or problem.key not in ("data", "model"):
+        return problem
+    if problem.key == "model" and not isinstance(config, Config):
         return problem
     is_later = is_checked_later(config) if problem.key == "data" else is_weights_of_nodes(config)
     path = config.data.source if problem.key == "data" else str(starting_weights(config))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, Device, PredictConfig, RunConfig
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.formatting import counted
 
@@ -73,13 +73,13 @@ def is_automatic(batch: float) -> bool:
     return batch == -1 or 0 < batch < 1
 
 
-def world_size(config: Config) -> int:
+def world_size(config: RunConfig) -> int:
     """Ranks of the whole job; `cluster.procs_per_node` must be resolved."""
     assert config.cluster.procs_per_node is not None, "resolve the config first"
     return config.cluster.nodes * config.cluster.procs_per_node
 
 
-def planned_ranks(config: Config) -> int:
+def planned_ranks(config: RunConfig) -> int:
     """Ranks that the batch was split for when the run was first started; before that, those it would start with."""
     return config.cluster.planned_ranks or world_size(config)
 
@@ -89,11 +89,23 @@ def planned_batch(config: Config) -> int | float:
     return config.origin.batch or config.batch
 
 
-def describe(config: Config) -> str:
+def describe(config: RunConfig) -> str:
     """The plan of a resolved and validated config in words, also where the batch is still to be sized on the GPU."""
+    if not isinstance(config, Config):
+        return _described(config)
     if not is_automatic(config.batch):
         return str(plan(config))
     return f"global batch sized by GPU memory when it starts, over {counted(world_size(config), 'rank')}"
+
+
+def _described(config: RunConfig) -> str:
+    """The plan of a run that predicts or evaluates: any rank may do any part of it."""
+    ranks = counted(world_size(config), "rank")
+    threads = config.cluster.threads
+    of_each = f" × {counted(threads, 'thread')}" if config.cluster.device is Device.cpu and threads else ""
+    unit = config.predict.unit if isinstance(config, PredictConfig) else None
+    units = "" if unit is None else f", units of {counted(unit, 'image')}"
+    return f"{ranks}{of_each}{units}"
 
 
 def plan(config: Config, *, ranks: int | None = None, batch: int | None = None) -> BatchPlan:

@@ -9,6 +9,9 @@
 | augmentations, to `[]` | no Albumentations from here on: nodes have others, say | by resume |
 | all others | another training: the state it would go on from was made by the old values | never |
 
+Of a run that predicts or evaluates, what its rows or metrics depend on stays: all but where it runs, the place of its
+weights, the loggers, and what is written beside: `FREE_OF_INFERENCE`.
+
 A run of a search is compared with the others of it: of `ASKED`, it takes `batch` and `channels_last` only.
 """
 
@@ -32,6 +35,17 @@ FREE_BELOW = (*(f"{group}." for group in FREE_GROUPS), "model.allow_pickle")
 ASKED = ("batch", "epochs", "time", "patience", "close_mosaic", "val", "augment", "channels_last")
 AUGMENTATIONS = "augmentations"
 IN_A_SEARCH = ("batch", "channels_last")
+
+
+_FREE_OF_PREDICTION = (
+    *("save", "save_txt", "save_conf", "save_crop", "save_json", "save_frames", "show_labels", "show_conf"),
+    *("show_boxes", "line_width", "predict.save", "predict.loaders"),
+)
+FREE_OF_INFERENCE = {
+    "predict": _FREE_OF_PREDICTION,
+    "bench_predict": _FREE_OF_PREDICTION,
+    "val": ("workers", "cache", "verbose", "plots", "save_json", "save_txt", "save_conf"),
+}
 
 
 @dataclass(frozen=True)

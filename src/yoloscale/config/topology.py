@@ -9,17 +9,44 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from yoloscale.config.node_paths import is_checked_later
 from yoloscale.config.plan import is_automatic, planned_ranks
-from yoloscale.config.resuming import ASKED, AUGMENTATIONS, FREE, FREE_GROUPS, Done, is_asked
-from yoloscale.config.schema import Config, Device, OriginConfig
+from yoloscale.config.resuming import ASKED, AUGMENTATIONS, FREE, FREE_GROUPS, FREE_OF_INFERENCE, Done, is_asked
+from yoloscale.config.schema import Config, Device, OriginConfig, PredictConfig, RunConfig, ValConfig
 
 # the machine's, the sweep's, and our own
 _NO_DIFFERENCE = ("name", "paths.", "sweep.", "cluster.planned_ranks", "origin.")
+_DECIDED_LATER = ("model.task", "predict.unit")
+KEPT_BY_INFERENCE = ("device", "threads")
 KEPT = ("exact_reduce", "sync_bn")  # of the cluster group: these change numbers, all others say where
 _RENDERED = ("shapes", "trees")
+
+_Inference = TypeVar("_Inference", bound=PredictConfig | ValConfig)
+
+
+def moved_inference(frozen: _Inference, target: RunConfig) -> _Inference:
+    """The frozen config of a run that predicts or evaluates, with all that a resolved one may change about it.
+
+    The bits of a result depend on the kind of device and, on CPUs, on the threads of a rank, so those stay. Weights may
+    lie elsewhere: whether they are the same is told by their digests.
+    """
+    kept = {name: getattr(frozen.cluster, name) for name in (*KEPT, *KEPT_BY_INFERENCE)}
+    cluster = replace(target.cluster, **kept, planned_ranks=planned_ranks(frozen))
+    paths = replace(target.paths, runs=frozen.paths.runs)
+    model = replace(target.model, task=frozen.model.task)
+    config = replace(frozen, cluster=cluster, paths=paths, model=model, logger=target.logger, debug=target.debug)
+    if frozen.kind != target.kind:
+        return config
+    for key in FREE_OF_INFERENCE[frozen.kind]:
+        group, _, name = key.rpartition(".")
+        if not group:
+            config = replace(config, **{name: getattr(target, name)})
+        else:
+            section = replace(getattr(config, group), **{name: getattr(getattr(target, group), name)})
+            config = replace(config, **{group: section})
+    return config
 
 
 def moved(frozen: Config, target: Config, done: Done | None = None) -> Config:
@@ -86,11 +113,16 @@ def _prolonged(config: Config, target: Config, done: Done) -> Config:
     return replace(config, **changes, origin=origin)
 
 
-def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
+def differences(old: RunConfig, new: RunConfig) -> list[tuple[str, str, str]]:
     """Keys whose values differ, with both values as JSON; a key that only one of them has is null in the other.
 
-    A task still to be read from the weights is no difference, nor are the id and the planned ranks, which nobody types.
+    Two kinds of run differ in their `kind`, and nothing else of them is compared.
+
+    What is still to be read from the weights or decided by the images is no difference, nor are the id and the planned
+    ranks, which nobody types.
     """
+    if old.kind != new.kind:
+        return [("kind", json.dumps(old.kind), json.dumps(new.kind))]
     before, after = dict(_flat(asdict(old))), dict(_flat(asdict(new)))
     values = [(key, before.get(key, "null"), after.get(key, "null")) for key in sorted(before.keys() | after.keys())]
     return [
@@ -99,7 +131,7 @@ def differences(old: Config, new: Config) -> list[tuple[str, str, str]]:
         if old_value != new_value
         and key != "id"
         and not key.startswith(_NO_DIFFERENCE)
-        and not (key == "model.task" and new.model.task is None)
+        and not (key in _DECIDED_LATER and new_value == "null")
     ]
 
 

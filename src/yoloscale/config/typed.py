@@ -13,15 +13,14 @@ from omegaconf import OmegaConf
 
 from yoloscale.config.keys import members
 from yoloscale.config.quoting import without_interpolation
-from yoloscale.config.schema import Config
 
 _Schema = TypeVar("_Schema")
 
 
-def from_plain(values: Mapping[str, Any], schema: type[Config] = Config) -> Config:
+def from_plain(values: Mapping[str, Any], schema: type[_Schema]) -> _Schema:
     """Build a config; keys that are left out have their defaults. Raises OmegaConf's errors."""
     plain = OmegaConf.create(_map_text(dict(values), without_interpolation))
-    return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain)))
+    return cast(_Schema, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain)))
 
 
 def build(schema: type[_Schema], values: Mapping[str, Any]) -> _Schema:
@@ -42,7 +41,21 @@ def _conversions(schema: Any) -> dict[str, Callable[[Any], Any]]:
     hints = {name: members(hint) for name, hint in typing.get_type_hints(schema).items()}
     kinds = [(name, kind) for name, alternatives in hints.items() for kind in alternatives if isinstance(kind, type)]
     groups = {name: partial(build, kind) for name, kind in kinds if dataclasses.is_dataclass(kind)}
-    return {**groups, **{name: kind for name, kind in kinds if issubclass(kind, Enum)}}
+    lists = {
+        name: partial(_each, typing.get_args(hint)[0])
+        for name, alternatives in hints.items()
+        for hint in alternatives
+        if typing.get_origin(hint) is list and _is_enum(typing.get_args(hint)[0])
+    }
+    return {**groups, **lists, **{name: kind for name, kind in kinds if issubclass(kind, Enum)}}
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Enum)
+
+
+def _each(kind: type[Enum], words: list[Any]) -> list[Enum]:
+    return [kind(word) for word in words]
 
 
 def to_plain(config: Any) -> dict[str, Any]:

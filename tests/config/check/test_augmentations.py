@@ -10,6 +10,7 @@ import yaml
 
 from yoloscale.config.check.augmentations import read
 from yoloscale.config.compose.hydra import compose
+from yoloscale.config.schema import Config
 from yoloscale.config.typed import from_plain, to_plain
 from yoloscale.errors import ConfigError
 
@@ -46,7 +47,7 @@ def test_all_forms_are_one_list(content: Any, items: list[dict[str, Any]], tmp_p
     file.write_text(yaml.safe_dump(content))
     config = compose([f"augmentations={file}"])
     assert config.augmentations == items
-    assert from_plain(to_plain(config)).augmentations == items  # as a rank reads it
+    assert from_plain(to_plain(config), Config).augmentations == items  # as a rank reads it
     assert read(items) == items
 
 

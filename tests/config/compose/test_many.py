@@ -182,4 +182,4 @@ def test_a_config_is_built_from_its_plain_data(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = compose(argv)
-    assert repr(build(Config, to_plain(config))) == repr(from_plain(to_plain(config))) == repr(config)
+    assert repr(build(Config, to_plain(config))) == repr(from_plain(to_plain(config), Config)) == repr(config)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from yoloscale.config.quoting import as_typed
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.errors import Problem
 
 _UNIT = (
@@ -15,7 +16,7 @@ _UNIT = (
 _NOT_NEGATIVE = "warmup_epochs box cls dfl pose kobj rle angle dlog dgrad dis patience workers seed"
 _AT_LEAST_ONE = (
     "epochs nbs max_det mask_ratio cluster.nodes cluster.min_nodes cluster.procs_per_node cluster.threads "
-    "cluster.cpus_per_task cluster.array_parallelism"
+    "cluster.cpus_per_task cluster.array_parallelism cluster.array_size"
 )
 _INFINITY = float("inf")
 
@@ -36,6 +37,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "data.shapes.val_images": (1, _INFINITY),
     "data.shapes.image_size": (64, 16384),
     "data.shapes.seed": (0, _INFINITY),
+    **dict.fromkeys(("predict.unit", "predict.loaders", "vid_stride", "line_width"), (1, _INFINITY)),
+    "predict.slice": (32, _INFINITY),
+    "predict.slice_overlap": (0.0, 0.99),
 }
 _POSITIVE = ("time", "checkpoint.every_minutes", "checkpoint.mtbf_hours", "cluster.timeout_s")
 _CHOICES: dict[str, tuple[Any, ...]] = {
@@ -50,11 +54,14 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def check(config: Config) -> list[Problem]:
-    """Problems of single values."""
+def check(config: RunConfig) -> list[Problem]:
+    """Problems of single values, of the keys that its kind has."""
     problems = list[Problem]()
     for key, (low, high) in RANGES.items():
         value = _at(config, key)
+        if key == "imgsz" and isinstance(value, list):
+            problems += _wrong_sides(value, low)
+            continue
         if value is not None and not low <= value <= high:
             upper = "" if high == _INFINITY else f", at most {high:g}"
             problems.append(Problem(key, f"{value}", f"write at least {low:g}{upper}"))
@@ -63,20 +70,38 @@ def check(config: Config) -> list[Problem]:
         if value is not None and not 0 < value < _INFINITY:
             problems.append(Problem(key, f"{value}", "write a number above 0"))
     for key, choices in _CHOICES.items():
+        if not _has(config, key):
+            continue
         value = _at(config, key)
         words = [choice.lower() for choice in choices if isinstance(choice, str)]  # in any letter case, as Ultralytics
         if not (value.lower() in words if isinstance(value, str) else any(value is choice for choice in choices)):
             problems.append(Problem(key, repr(value), f"one of {', '.join(map(as_typed, choices))}"))
-    lists = [_wrong_classes(config.classes), _wrong_freeze(config.freeze), _wrong_scale(config.scale)]
-    lists.append(_wrong_fraction(config.fraction, config.split))
+    shapes: dict[str, Callable[[Any], Problem | None]] = {
+        "classes": _wrong_classes,
+        "freeze": _wrong_freeze,
+        "scale": _wrong_scale,
+        "fraction": lambda value: _wrong_fraction(value, _at(config, "split")),
+    }
+    lists = [wrong(_at(config, key)) for key, wrong in shapes.items() if _has(config, key)]
     return problems + [problem for problem in lists if problem is not None]
 
 
-def _at(config: Config, key: str) -> Any:
+def _has(config: RunConfig, key: str) -> bool:
+    return hasattr(config, key.partition(".")[0])
+
+
+def _at(config: RunConfig, key: str) -> Any:
+    """The value of a dotted key; None below a group that is None, or that the kind does not have."""
     value: Any = config
     for part in key.split("."):
-        value = getattr(value, part) if value is not None else None
+        value = getattr(value, part, None)
     return value
+
+
+def _wrong_sides(size: list[Any], low: float) -> list[Problem]:
+    if len(size) == 2 and all(isinstance(side, int) and side >= low for side in size):
+        return []
+    return [Problem("imgsz", f"{size}", f"write imgsz=SIZE or imgsz=HEIGHT,WIDTH, each at least {low:g}")]
 
 
 def _is_number(value: Any) -> bool:

@@ -9,10 +9,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from yoloscale.config.check.wandb_access import has_key, kept_settings, mode_of, server_of
-from yoloscale.config.schema import Config, LoggerConfig, MlflowConfig, WandbConfig, WandbMode
+from yoloscale.config.schema import LoggerConfig, MlflowConfig, RunConfig, WandbConfig, WandbMode
 from yoloscale.system.secrets import has_login
 
 EXPERIMENT = "yoloscale"  # MLflow's, where nobody names one
@@ -45,14 +45,17 @@ _WANDB_SECRETS = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
 _MLFLOW_SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
+_Run = TypeVar("_Run", bound=RunConfig)
+
+
 def with_variables(
-    config: Config,
-    frozen: Config | None = None,
+    config: _Run,
+    frozen: RunConfig | None = None,
     *,
     in_sweep: bool = False,
     environ: Mapping[str, str] = os.environ,
     home: Path | None = None,
-) -> Config:
+) -> _Run:
     """A composed config with what it leaves open about its loggers: as its run was frozen, else from the environment.
 
     A name for one run, WANDB_NAME or MLFLOW_RUN, is none for the points of a sweep, nor beside `name=`.
@@ -69,7 +72,7 @@ def with_variables(
 
 
 def unread(
-    config: Config, *, in_sweep: bool = False, environ: Mapping[str, str] = os.environ, home: Path | None = None
+    config: RunConfig, *, in_sweep: bool = False, environ: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> list[str]:
     """A line for each variable of a logger that is on which does nothing, or does not reach the job."""
     lines = []
@@ -113,7 +116,7 @@ def _as_before(config: Any, before: Any) -> Any:
     return replace(config, **{key: getattr(before, key) for key, value in vars(config).items() if value is None})
 
 
-def _names_of_one(config: Config, *, in_sweep: bool, environ: Mapping[str, str]) -> list[str]:
+def _names_of_one(config: RunConfig, *, in_sweep: bool, environ: Mapping[str, str]) -> list[str]:
     """Variables that name one run, where they name none: in a sweep, and beside `name=`."""
     if not in_sweep and config.name is None:
         return []
@@ -123,7 +126,7 @@ def _names_of_one(config: Config, *, in_sweep: bool, environ: Mapping[str, str])
     return [name for name in names if environ.get(name) and environ[name] != config.name]
 
 
-def _left_behind(config: Config, environ: Mapping[str, str], home: Path | None) -> list[str]:
+def _left_behind(config: RunConfig, environ: Mapping[str, str], home: Path | None) -> list[str]:
     """Keys and logins in variables that a job does not get, since cluster.export does not name them."""
     export = config.cluster.export
     if config.cluster.is_here or export is None:

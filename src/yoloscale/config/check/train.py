@@ -7,21 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yoloscale.config.check import callbacks, families, ranges
-from yoloscale.config.check.gpus import number_problems
 from yoloscale.config.check.logger import missing_packages
+from yoloscale.config.check.placement import array_problems, cluster_problems, gpu_problems, name_problems
 from yoloscale.config.check.ranks_environment import other_environment
 from yoloscale.config.compose.catalog import task_of_name
 from yoloscale.config.compose.refusals import UNSUPPORTED, unsupported
 from yoloscale.config.plan import is_automatic, plan, planned_batch, planned_ranks, world_size
 from yoloscale.config.resolve import starting_weights
-from yoloscale.config.schema import ClusterConfig, Config, Device, LoggerConfig, Task
+from yoloscale.config.schema import ClusterConfig, Config, Device, LoggerConfig, ModelConfig, Task
 from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.system.durations import GRAMMAR, limit_s
-from yoloscale.system.formatting import counted
 from yoloscale.system.machine import Machine, this_machine
 
-NAME_BYTES = 200  # below the 255 that file systems take, with room for a suffix
 _SUFFIXES = "|".join(task.row.suffix for task in Task if task.row.suffix)
 _RELEASED = re.compile(rf"(yolo(v\d+|\d+)[a-z]?|rtdetr-\w+)({_SUFFIXES})?", re.IGNORECASE)
 
@@ -42,28 +39,13 @@ def validate(
         value = getattr(config, key)
         if reason := unsupported(key, value, getattr(defaults, key)):
             problems.append(Problem(key, repr(value), reason))
-    problems += _name(config.name)
+    problems += name_problems(config.name)
     problems += [*_model_and_data(config), *callbacks.parse(config.callbacks)[1]]
-    problems += [*_cluster(config.cluster, of_cluster), *_gpus(config.cluster, machine), *_batch(config)]
+    problems += [*cluster_problems(config.cluster, of_cluster), *gpu_problems(config.cluster, machine), *_batch(config)]
+    problems += array_problems(config)
     if other_environment(config.cluster) is None:  # else the launcher says it, and the ranks look
         problems += missing_packages(config.logger)
     return [*problems, *of_logger(config.logger)]
-
-
-def _name(name: str | None) -> list[Problem]:
-    """A run's name is one folder name, shown in one line of a table. Spaces, quotes and `$(…)` are fine."""
-    if name is None:
-        return []
-    if not name or name in (".", ".."):
-        return [Problem("name", repr(name), "write a name")]
-    if "/" in name:
-        return [Problem("name", repr(name), "write paths.runs=FOLDER name=NAME; a name is one folder")]
-    if name != name.strip() or name.startswith("-") or not name.isprintable():
-        instead = "write a name without line breaks, without spaces at its ends, not starting with `-`"
-        return [Problem("name", repr(name), instead)]
-    if len(name.encode()) > NAME_BYTES:
-        return [Problem("name", f"{len(name.encode())} bytes", f"write a name of at most {NAME_BYTES} bytes")]
-    return []
 
 
 def _model_and_data(config: Config) -> list[Problem]:
@@ -80,7 +62,16 @@ def _model_and_data(config: Config) -> list[Problem]:
     if config.pretrained is False and model.weights is not None and model.architecture is None:
         found = f"False beside model={model.weights}, which has no architecture file"
         problems.append(Problem("pretrained", found, "write model=path/to/architecture.yaml, or leave pretrained out"))
-    source = model.weights or model.architecture or ""
+    problems += released_problems(model)
+    if config.data.shapes is not None and config.data.source != "shapes":
+        found = f"options of the rendered dataset beside data.source={config.data.source}"
+        problems.append(Problem("data.shapes", found, "leave them out, or write data=shapes"))
+    return problems
+
+
+def released_problems(model: ModelConfig) -> list[Problem]:
+    """Of a released name: one of a family that is not known here, or for another task than asked."""
+    source, problems = model.weights or model.architecture or "", list[Problem]()
     if problem := families.of_name(source):
         problems.append(problem)
     stem = Path(source).stem
@@ -90,61 +81,6 @@ def _model_and_data(config: Config) -> list[Problem]:
         alike = stem.removesuffix(own.row.suffix) + model.task.row.suffix
         found = f"{model.task.value!r}, but {stem} is a model for {own.value}"
         problems.append(Problem("model.task", found, f"write model={alike}"))
-    if config.data.shapes is not None and config.data.source != "shapes":
-        found = f"options of the rendered dataset beside data.source={config.data.source}"
-        problems.append(Problem("data.shapes", found, "leave them out, or write data=shapes"))
-    return problems
-
-
-def _cluster(cluster: ClusterConfig, of_cluster: Callable[[ClusterConfig], list[Problem]]) -> list[Problem]:
-    problems = []
-    if cluster.backend == "nccl" and cluster.device is Device.cpu:
-        problems.append(Problem("cluster.backend", "'nccl' on CPUs", "write cluster.backend=gloo, or leave it out"))
-    if cluster.sync_bn and cluster.device is Device.cpu and cluster.nodes * (cluster.procs_per_node or 1) > 1:
-        instead = "leave it out; torch has batch norms over several ranks on GPUs only"
-        problems.append(Problem("cluster.sync_bn", "true on CPUs", instead))
-    if cluster.nodes == 1 and cluster.rdzv_endpoint is not None and cluster.is_here:
-        instead = "leave it out; it is for cluster.nodes above 1"
-        problems.append(Problem("cluster.rdzv_endpoint", f"{cluster.rdzv_endpoint!r} with one node", instead))
-    problems += of_cluster(cluster)
-    needs_endpoint = cluster.nodes > 1 and cluster.is_here
-    if needs_endpoint and not re.fullmatch(r"(\[[^\]\s]+\]|[^:\s]+):\d{1,5}", cluster.rdzv_endpoint or ""):
-        found = f"{cluster.rdzv_endpoint!r} with {cluster.nodes} nodes" if cluster.rdzv_endpoint else "not given"
-        instead = "write cluster.rdzv_endpoint=HOST:PORT, an address of the first node that all others reach"
-        problems.append(Problem("cluster.rdzv_endpoint", found, instead))
-    if cluster.min_nodes is not None and cluster.min_nodes > cluster.nodes:
-        instead = f"write cluster.min_nodes={cluster.nodes} or fewer, or leave it out: then all nodes are needed"
-        problems.append(Problem("cluster.min_nodes", f"{cluster.min_nodes} of {cluster.nodes} nodes", instead))
-    try:
-        _ = None if cluster.time is None else limit_s(cluster.time)
-    except ValueError:
-        problems.append(Problem("cluster.time", repr(cluster.time), f"write a limit above 0 as {GRAMMAR}"))
-    return problems
-
-
-def _gpus(cluster: ClusterConfig, machine: Machine) -> list[Problem]:
-    gpus, ranks = cluster.gpus, cluster.procs_per_node
-    if not cluster.is_here:
-        return []  # other machines than this one
-    if cluster.device is Device.cpu:
-        return [Problem("cluster.gpus", f"{gpus} on the CPU", "leave it out, or write device=0,1")] if gpus else []
-    if machine.gpu_count == 0:
-        instead = "write device=cpu; `nvidia-smi` and torch.cuda.is_available() tell what is there"
-        return [Problem("cluster.device", "'cuda', but no GPU is visible here", instead)]
-    problems = []
-    if machine.shares_gpu and ranks is not None and ranks > 1 and cluster.backend == "nccl":
-        found = f"'nccl' for {ranks} ranks, where several are instances (MIG) of one GPU: NCCL refuses these"
-        instead = "write cluster.procs_per_node=1, or cluster.backend=gloo: its gradients go through the host's memory"
-        problems.append(Problem("cluster.backend", found, instead))
-    if gpus is not None:
-        problems += number_problems(gpus, machine.gpu_count)
-    if gpus is not None and ranks is not None and len(gpus) != ranks:
-        instead = f"write cluster.procs_per_node={len(gpus)}, or name {ranks} GPUs"
-        problems.append(Problem("cluster.gpus", f"{len(gpus)} GPUs for {ranks} ranks", instead))
-    if gpus is None and ranks is not None and ranks > machine.gpu_count:
-        instead = f"write cluster.procs_per_node={machine.gpu_count}; each rank has a GPU of its own"
-        found = f"{ranks} ranks; {counted(machine.gpu_count, 'GPU')} visible here"
-        problems.append(Problem("cluster.procs_per_node", found, instead))
     return problems
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from yoloscale.config.check.families import content_of
+from yoloscale.config.kinds import KINDS, TRAIN
 from yoloscale.config.schema import Task
 
 _HEADS = {head.lower(): task for task in Task for head in task.row.heads} | {"rtdetr": Task.detect}
@@ -27,6 +28,7 @@ class Catalog:
     architectures: Mapping[str, Path] = field(default_factory=dict)
     datasets: Mapping[str, Path] = field(default_factory=dict)
     shipped: frozenset[str] = frozenset()  # groups of ours: every config has an option of each
+    kind: str = TRAIN  # of the runs whose configs these are
 
     def option(self, group: str, word: str) -> str | None:
         """The group option of this name, in any letter case."""
@@ -38,21 +40,33 @@ class Catalog:
         return self.architectures.get(lower) or self.architectures.get(_SCALE.sub(r"\1\3", lower))
 
 
-def read_catalog(folders: list[Path]) -> Catalog:
+def read_catalog(folders: list[Path], kind: str = TRAIN) -> Catalog:
     """List the groups of some config folders, and the YAML files of the installed Ultralytics (not imported).
 
-    The first folder, if there is any, is ours.
+    The first folder, if there is any, is ours; of its groups a kind of run has those that its primary config names.
     """
     groups: dict[str, set[str]] = {}
     for folder in folders:
         for file in folder.glob("*/*.yaml"):
             groups.setdefault(file.parent.name, set()).add(file.stem)
+    shipped = frozenset(file.parent.name for folder in folders[:1] for file in folder.glob("*/*.yaml"))
+    if kind != TRAIN and folders:
+        has = _groups_of(folders[0] / f"{KINDS[kind].primary}.yaml")
+        groups = {group: options for group, options in groups.items() if group in has or group not in shipped}
+        shipped &= has
     return Catalog(
         groups={group: tuple(sorted(options)) for group, options in groups.items() if group != "hydra"},
         architectures=installed("models/**/*.yaml"),
         datasets=installed("datasets/*.yaml"),
-        shipped=frozenset(file.parent.name for folder in folders[:1] for file in folder.glob("*/*.yaml")),
+        shipped=shipped,
+        kind=kind,
     )
+
+
+def _groups_of(primary: Path) -> frozenset[str]:
+    """The groups that a primary config has an option of."""
+    entries = yaml.safe_load(primary.read_text(encoding="utf-8"))["defaults"]
+    return frozenset(key.split()[-1] for entry in entries if isinstance(entry, dict) for key in entry)
 
 
 def installed(pattern: str) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from yoloscale.config.check import families
 from yoloscale.config.compose.catalog import Catalog, task_of_architecture, task_of_name
 from yoloscale.config.compose.each_dataset import ALL_AT_ONCE, elements
 from yoloscale.config.keys import nearest
+from yoloscale.config.kinds import TRAIN
 from yoloscale.config.node_paths import expanded, is_of_a_job, variables_in
 from yoloscale.config.quoting import quote
 from yoloscale.config.schema import PathsConfig, Task
@@ -17,6 +18,7 @@ from yoloscale.errors import ConfigError, Problem
 
 _YAML = (".yaml", ".yml")
 _EXPORTED = (".onnx", ".engine", ".torchscript", ".tflite", ".mlpackage", ".mlmodel", ".pb", ".mnn", ".pte")
+_EXPORTED_FOLDER = re.compile(r".+_(?:openvino|saved|paddle|ncnn|imx|rknn|executorch|axelera|deepx|hailo)_model")
 _DATASET = re.compile(r"^(?:train|val|names)\s*:", re.MULTILINE)
 _NETWORK = re.compile(r"^\W*(?:backbone|head)\W*:", re.MULTILINE)
 _PACKED = (".ndjson", ".zip", ".tar", ".tgz")
@@ -35,6 +37,8 @@ def model(word: str, catalog: Catalog) -> list[str]:
         raise ConfigError(problem)
     if option := catalog.option("model", word):
         return [f"model={option}"]
+    if catalog.kind != TRAIN and is_exported(word):
+        return _custom_model(Path(word).stem, task_of_name(Path(word).stem), word, None)
     if weights := _weights_of_run(word):
         return _custom_model(weights.parent.parent.absolute().name, None, str(weights), None)
     own_file = _is_own_file(word)
@@ -47,6 +51,9 @@ def model(word: str, catalog: Catalog) -> list[str]:
             return [f"model={choice}", f"model.weights={quote(word)}"]
         task = None if Path(word).expanduser().is_file() else task_of_name(stem)  # a file says it better than its name
         return _custom_model(stem, task, word, None)
+    if suffix in _YAML and catalog.kind != TRAIN:
+        instead = f"write model=path/to/weights.pt, model=RUN, or model={catalog.option('model', stem) or 'yolo26n'}"
+        raise ConfigError(Problem("model", f"{word!r} is an architecture, which has no weights", instead))
     if suffix in _YAML:
         if choice:
             return [f"model={choice}", "model.weights=null"]
@@ -64,6 +71,12 @@ def model(word: str, catalog: Catalog) -> list[str]:
     if file := catalog.architecture(word):
         return _custom_model(word, task_of_architecture(file), f"{word}.pt", f"{word}.yaml")
     raise _no_such("model", word, catalog)
+
+
+def is_exported(word: str) -> bool:
+    """Whether the path of a model names one that was exported, which can be run and not trained."""
+    path = Path(word)
+    return path.suffix.lower() in (*_EXPORTED, ".aimodel") or _EXPORTED_FOLDER.fullmatch(path.name) is not None
 
 
 def _of_dataset(word: str) -> Problem | None:

@@ -11,6 +11,7 @@ from yoloscale.config.compose.refusals import FOREIGN_FLAGS, advice
 from yoloscale.config.compose.sbatch_options import instead_of
 from yoloscale.config.compose.words import arguments_of_yolo, is_flat, places_of, switches, words
 from yoloscale.config.keys import known, nearest
+from yoloscale.config.kinds import KINDS, TRAIN
 from yoloscale.config.locations import configs_folder
 from yoloscale.errors import ConfigError, Problem
 
@@ -33,6 +34,7 @@ class Flags:
     tokens: tuple[str, ...] = ()
     typed: tuple[str, ...] = ()  # the same before that
     argv: tuple[str, ...] = ()  # all of it, as typed
+    kind: str = TRAIN  # of the run that it is typed for
 
     @property
     def prints_and_exits(self) -> bool:
@@ -45,10 +47,10 @@ class Flags:
         return "multirun" in self.given
 
 
-def split(argv: Iterable[str], is_flat: Callable[[Path], bool] = is_flat) -> Flags:
+def split(argv: Iterable[str], is_flat: Callable[[Path], bool] = is_flat, kind: str = TRAIN) -> Flags:
     """Tell flags from arguments; files of arguments (`cfg=FILE`) are read. Raises ConfigError for all unknown flags.
 
-    `is_flat`: as of `words`.
+    `is_flat`, `kind`: as of `words`.
     """
     argv = tuple(argv)
     waiting, values, tokens, problems = list(argv), dict[str, str](), list[str](), list[Problem]()
@@ -74,26 +76,26 @@ def split(argv: Iterable[str], is_flat: Callable[[Path], bool] = is_flat) -> Fla
                 values[name] = waiting.pop(0)
             else:
                 problems.append(Problem(word, "needs a value", f"write {word} VALUE"))
-        elif word.startswith("--") and word.lstrip("-") in (_arguments() if equals else switches()):
+        elif word.startswith("--") and word.lstrip("-") in (_arguments(kind) if equals else switches(kind)):
             tokens.append(token.lstrip("-"))  # `--epochs=5`, which `yolo` takes too
         else:
-            problems.append(_unknown(word))
+            problems.append(_unknown(word, kind))
             if not equals and waiting and "=" not in waiting[0] and not waiting[0].startswith("-"):
                 waiting.pop(0)  # its value
     problems += _not_of_hydra(values)
     if problems:
         raise ConfigError(problems)
-    return Flags(values, tuple(words(tokens, _folders(values), is_flat)), tuple(tokens), argv)
+    return Flags(values, tuple(words(tokens, _folders(values), is_flat, kind)), tuple(tokens), argv, kind)
 
 
-def parsed(typed: Sequence[str] | Flags) -> Flags:
-    """A command line as `split` returns it, which it may be already."""
-    return typed if isinstance(typed, Flags) else split(typed)
+def parsed(typed: Sequence[str] | Flags, kind: str = TRAIN) -> Flags:
+    """A command line as `split` returns it, which it may be already: of its own kind then."""
+    return typed if isinstance(typed, Flags) else split(typed, kind=kind)
 
 
 def placed(problems: Iterable[Problem], line: Flags) -> list[Problem]:
     """Problems of arguments that come from a file (`cfg=FILE`) told with file and line."""
-    places = places_of(line.typed, _folders(line.given))
+    places = places_of(line.typed, _folders(line.given), line.kind)
     result = []
     for problem in problems:
         if problem.key in places:
@@ -107,8 +109,8 @@ def _folders(flags: Mapping[str, str]) -> list[Path]:
     return [configs_folder(), *([Path(flags["config-dir"])] if "config-dir" in flags else [])]
 
 
-def _arguments() -> frozenset[str]:
-    return arguments_of_yolo() | known().keys() | {"experiment"}
+def _arguments(kind: str) -> frozenset[str]:
+    return arguments_of_yolo(kind) | known(kind).keys() | {"experiment"}
 
 
 def _not_of_hydra(flags: Mapping[str, str]) -> list[Problem]:
@@ -123,21 +125,21 @@ def _not_of_hydra(flags: Mapping[str, str]) -> list[Problem]:
     return problems
 
 
-def _unknown(word: str) -> Problem:
+def _unknown(word: str, kind: str) -> Problem:
     key = word.lstrip("-").replace("-", "_")
     found, of_sbatch = "no flag of this command", instead_of(key)
     if key in FOREIGN_FLAGS:
         instead = f"write {FOREIGN_FLAGS[key]}=…{f'; in a job of SLURM: {of_sbatch}' if of_sbatch else ''}"
     elif key == "dry_run":
-        instead = "leave it out; `yoloscale train … --dry-run` shows a start"
+        instead = f"leave it out; `yoloscale {KINDS[kind].verb} … --dry-run` shows a start"
     elif key in ("config_path", "cp"):
         instead = "write --config-dir FOLDER: its files are read beside those here"
-    elif hint := advice(key) or of_sbatch:
+    elif hint := advice(key, kind) or of_sbatch:
         instead = hint
-    elif keys := nearest(key, known()):
+    elif keys := nearest(key, known(kind)):
         found, instead = f"{found}; arguments have no dashes", f"write {keys[0]}=…"
     elif flags := nearest(word, [*_WITH_VALUE, *_SWITCHES, *_SHORT]):
         instead = f"did you mean {flags[0]}?"
     else:
-        instead = "see yoloscale train --help"
+        instead = f"see yoloscale {KINDS[kind].verb} --help"
     return Problem(word, found, instead)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from yoloscale.config.compose.flags import Flags, parsed
-from yoloscale.config.compose.help import train_help
+from yoloscale.config.compose.help import help_of
+from yoloscale.config.kinds import KINDS
 from yoloscale.exit_codes import FINISHED
 
 
@@ -14,7 +15,7 @@ def run_hydra_flags(typed: Sequence[str] | Flags) -> int | None:
     """Print and return an exit code if such a flag is typed; None if there is a run to start. Raises ConfigError."""
     line = parsed(typed)
     if "help" in line.given:
-        sys.stdout.write(train_help())
+        sys.stdout.write(help_of(line.kind))
         return FINISHED
     return _ask_hydra(line) if line.prints_and_exits else None
 
@@ -26,11 +27,11 @@ def _ask_hydra(line: Flags) -> int:
     from yoloscale.config.locations import configs_folder
 
     config_name, overrides = hydra_arguments(line)
-    register_schema()
+    register_schema(line.kind)
     passed_on = {name: value for name, value in line.given.items() if name not in ("config-dir", "config-name", "run")}
     words = [f"--{name}={value}" if value else f"--{name}" for name, value in passed_on.items()]
     ask = hydra_main(version_base="1.3", config_path=str(configs_folder()), config_name=config_name)(_never_called)
-    before, sys.argv = sys.argv, ["yoloscale train", *words, *overrides]
+    before, sys.argv = sys.argv, [f"yoloscale {KINDS[line.kind].verb}", *words, *overrides]
     try:
         ask()
     except SystemExit as end:

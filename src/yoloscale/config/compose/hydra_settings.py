@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from yoloscale.config.kinds import KINDS, TRAIN
 from yoloscale.config.quoting import as_typed
 from yoloscale.errors import ConfigError, Problem
 
@@ -37,23 +38,27 @@ _INSTEAD = {
 }
 
 
-def refuse_typed_sweep(overrides: Iterable[str]) -> None:
+def refuse_typed_sweep(overrides: Iterable[str], kind: str = TRAIN) -> None:
     """Raise ConfigError where values to sweep over are typed in Hydra's words, and one run is wanted."""
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
         if key.startswith("hydra.sweeper.params"):
-            raise ConfigError(Problem(key, f"{value!r}, without -m", "write yoloscale train -m …"))
+            raise ConfigError(Problem(key, f"{value!r}, without -m", _instead_of_sweep(kind)))
 
 
-def refuse_sweep(hydra: DictConfig) -> None:
+def refuse_sweep(hydra: DictConfig, kind: str = TRAIN) -> None:
     """Raise ConfigError where Hydra is told to start many runs, and one is wanted."""
-    problems, plain, instead = [], _plain(hydra), "write yoloscale train -m …"
+    problems, plain, instead = [], _plain(hydra), _instead_of_sweep(kind)
     if str(_value(plain, "mode")).rpartition(".")[2] == "MULTIRUN":
         problems.append(Problem("hydra.mode", "MULTIRUN, without -m", instead))
     if params := _value(plain, "sweeper.params"):
         problems.append(Problem("hydra.sweeper.params", f"{', '.join(params)}, without -m", instead))
     if problems:
         raise ConfigError(problems)
+
+
+def _instead_of_sweep(kind: str) -> str:
+    return "write yoloscale train -m …" if kind == TRAIN else f"leave it out: {KINDS[kind].verb} has no sweeps"
 
 
 def unread(hydra: DictConfig) -> list[str]:

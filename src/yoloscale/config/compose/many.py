@@ -21,16 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yoloscale.config.check import augmentations
 from yoloscale.config.compose import command_line, flags
 from yoloscale.config.compose.catalog import Catalog, read_catalog
-from yoloscale.config.compose.hydra import (
-    ConfigSources,
-    TaskOf,
-    check,
-    compose,
-    compose_tree,
-    config_sources,
-    finished,
-    is_own_name,
-)
+from yoloscale.config.compose.finishing import TaskOf, finished, is_own_name
+from yoloscale.config.compose.hydra import ConfigSources, check, compose, compose_tree, config_sources
 from yoloscale.config.compose.words import is_flat
 from yoloscale.config.keys import is_group, known
 from yoloscale.config.schema import Config

@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from yoloscale.config.compose.catalog import Catalog, read_catalog
 from yoloscale.config.compose.refusals import advice
 from yoloscale.config.keys import FREE, describe, is_group, known, nearest, nearest_keys
+from yoloscale.config.kinds import KINDS, TRAIN
 from yoloscale.errors import Problem
 from yoloscale.system.formatting import yaml_cure
 
@@ -46,14 +47,17 @@ class GroupFile:
         return str(self.file.relative_to(here) if self.file.is_relative_to(here) else self.file)
 
 
-def problems(folders: Sequence[Path], overrides: Iterable[str], does_take: Callable[[str, Any], bool]) -> list[Problem]:
+def problems(
+    folders: Sequence[Path], overrides: Iterable[str], does_take: Callable[[str, Any], bool], kind: str = TRAIN
+) -> list[Problem]:
     """All that is wrong with the chosen files in `folders`, the first of which is ours and is taken to be right.
 
     Args:
         overrides: in Hydra's grammar, as it composed with them.
         does_take: whether a key of the schema takes a value.
+        kind: of the run that is composed.
     """
-    reader = _Reader(read_catalog([*folders]), folders[1:], does_take)
+    reader = _Reader(read_catalog([*folders], kind), folders[1:], does_take)
     for group, option in _chosen(overrides):
         reader.read(group, option)
     return reader.problems
@@ -78,6 +82,7 @@ class _Reader:
     def __init__(self, catalog: Catalog, own: Sequence[Path], does_take: Callable[[str, Any], bool]) -> None:
         self.problems: list[Problem] = []
         self._catalog, self._own, self._does_take = catalog, own, does_take
+        self._kind = catalog.kind
         self._seen = set[Path]()
 
     def read(self, group: str, option: str) -> None:
@@ -152,7 +157,11 @@ class _Reader:
         is_none = stem in ("null", "~", "")
         if choice is None and not is_none and "$" not in option and "optional" not in words:
             near = nearest(stem, self._catalog.groups[group])
-            instead = f"write `- override /{group}: {near[0]}`" if near else f"`yoloscale train {group}=` lists them"
+            instead = (
+                f"write `- override /{group}: {near[0]}`"
+                if near
+                else f"`yoloscale {KINDS[self._kind].verb} {group}=` lists them"
+            )
             if group in ("model", "data"):
                 instead += f"; a {'file' if group == 'model' else 'dataset'} of your own: {_custom(group, option)}"
             self._tell(group_file, line, f"{written}: there is no such {group}", instead)
@@ -182,15 +191,16 @@ class _Reader:
                     self._tell(group_file, _line(inner_key), f"hydra: {inner_key.value}:", _PLUGINS[inner_key.value])
         elif name.startswith((*FREE, *_WITH_VALUES)) or f"{name}." in (*FREE, *_WITH_VALUES):
             return
-        elif name not in known():
-            instead = advice(name) or nearest_keys(name, [key for key in known() if not is_group(key)])
+        elif name not in (keys := known(self._kind)):
+            leaves = [key for key in keys if not is_group(key, self._kind)]
+            instead = advice(name, self._kind) or nearest_keys(name, leaves, self._kind)
             self._tell(group_file, line, f"{name}: no such key", instead)
-        elif is_group(name) and isinstance(value, yaml.MappingNode):
+        elif is_group(name, self._kind) and isinstance(value, yaml.MappingNode):
             for inner_key, inner in value.value:
                 self._read_key(group_file, f"{name}.", inner_key, inner)
-        elif is_group(name) and isinstance(value, yaml.ScalarNode) and value.value not in ("null", "~", ""):
+        elif is_group(name, self._kind) and isinstance(value, yaml.ScalarNode) and value.value not in ("null", "~", ""):
             self._read_text_of_group(group_file, line, name, value.value)
-        elif not is_group(name):
+        elif not is_group(name, self._kind):
             self._read_value(group_file, line, name, value)
 
     def _read_value(self, group_file: GroupFile, line: int, name: str, value: yaml.Node) -> None:
@@ -198,12 +208,12 @@ class _Reader:
             plain = yaml.constructor.SafeConstructor().construct_object(value, deep=True)
         except yaml.YAMLError as error:  # a tag of another program
             reason = getattr(error, "problem", None) or "cannot be read"
-            self._tell(group_file, _line(value), f"{name}: no value: {reason}", f"write {describe(name)}")
+            self._tell(group_file, _line(value), f"{name}: no value: {reason}", f"write {describe(name, self._kind)}")
             return
         except ValueError:  # a date of a 13th month, which Hydra takes as text
             plain = value.value
         if not self._does_take(name, plain):
-            self._tell(group_file, line, f"{name}: {plain!r}", f"write {describe(name)}")
+            self._tell(group_file, line, f"{name}: {plain!r}", f"write {describe(name, self._kind)}")
 
     def _read_text_of_group(self, group_file: GroupFile, line: int, name: str, text: str) -> None:
         option = self._catalog.option(name, text.removesuffix(".yaml")) if name in self._catalog.shipped else None
@@ -212,7 +222,7 @@ class _Reader:
         elif name in ("model", "data"):
             instead = _custom(name, text)
         else:
-            instead = f"write {describe(name)} ({name}.KEY), or `- override /{name}: NAME` below defaults:"
+            instead = f"write {describe(name, self._kind)} ({name}.KEY), or `- override /{name}: NAME` below defaults:"
         self._tell(group_file, line, f"{name}: {text!r}, where {name} has keys", instead)
 
     def _tell(self, group_file: GroupFile, line: int, found: str, instead: str) -> None:

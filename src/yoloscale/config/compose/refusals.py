@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from yoloscale.config.compose.sbatch_options import instead_of
+from yoloscale.config.kinds import KINDS, TRAIN
+from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.errors import ConfigError, Problem
 
 # Arguments of the schema that training here does not do. They are accepted at Ultralytics' default only.
@@ -89,6 +94,82 @@ _SAID = {
 }
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """Arguments of Ultralytics that a kind of run has no key for.
+
+    Args:
+        instead: why, and what to write, by name.
+        without_effect: those that are taken with a line, with the value at which there is none.
+        harmless: values at which others change nothing; then they are dropped.
+        process: what they have no effect in.
+    """
+
+    instead: Mapping[str, str]
+    without_effect: Mapping[str, Any]
+    harmless: Mapping[str, tuple[Any, ...]]
+    process: str
+
+
+@cache
+def foreign(kind: str) -> Foreign:
+    """The arguments that are not taken as they are by a kind of run."""
+    return _INFERENCE[kind]() if kind in _INFERENCE else Foreign(NOT_OURS, WITHOUT_EFFECT, HARMLESS, "training")
+
+
+def _of_inference(kind: str, process: str, others: Mapping[str, Any], instead: Mapping[str, str]) -> Foreign:
+    """What prediction and evaluation have in common: training's arguments and export's mean nothing to them."""
+    own = {field.name for field in fields(KINDS[kind].load_schema())}
+    training = {
+        field.name: field.default
+        for field in fields(TrainArguments)
+        if field.name not in own | set(instead) | set(others)
+    }
+    words = {
+        **dict.fromkeys(training, "it belongs to training: `yoloscale train …`"),
+        **{key: _EXPORT.format(key) for key in _EXPORT_ONLY},
+        **dict.fromkeys(_REMOVED_ONLY, _REMOVED),
+        **{key: NOT_OURS[key] for key in ("exist_ok", "save_dir", "end2end")},
+        "resume": "to go on with a run: `yoloscale resume RUN`, or start it again with the same name= and config",
+        "mode": f"the command is the mode: `yoloscale {kind} …`",
+        "cfg": f"write cfg=path/to/arguments.yaml, a YAML file of arguments of `yolo {kind}`",
+        "half": "write quantize=16",
+        "int8": "write model=path/to/artefact, one that was exported with quantize=8",
+        "tracker": "tracking is not done here: `yolo track`",
+        **instead,
+    }
+    without = {**training, **_EXPORT_ONLY, **_REMOVED_ONLY, "tracker": _PREDICT_ONLY["tracker"], **others}
+    words = {key: text for key, text in words.items() if key not in own}
+    without = {key: value for key, value in without.items() if key not in own}
+    return Foreign(words, without, {**HARMLESS, "mode": (kind, None)}, process)
+
+
+def _of_prediction() -> Foreign:
+    instead = {
+        "data": "the names of the classes are in the weights",
+        "verbose": "there is no line for each image: `yoloscale status RUN` shows how far it is",
+        "workers": "write predict.loaders=N: threads of a rank that decode",
+        "boxes": "write show_boxes",
+        "hide_labels": "write show_labels=false",
+        "hide_conf": "write show_conf=false",
+        "line_thickness": "write line_width",
+    }
+    others = {
+        **{"data": None, "verbose": True, "workers": 8, "line_thickness": None, "boxes": True},
+        **{"hide_labels": False, "hide_conf": False},
+    }
+    return _of_inference("predict", "prediction", others, instead)
+
+
+def _of_evaluation() -> Foreign:
+    prediction = {key: value for key, value in _PREDICT_ONLY.items() if key != "tracker"}
+    instead = dict.fromkeys(prediction, "it belongs to prediction: `yoloscale predict`")
+    return _of_inference("val", "validation", prediction, instead)
+
+
+_INFERENCE = {"predict": _of_prediction, "val": _of_evaluation}
+
+
 def unsupported(key: str, value: Any, default: Any) -> str | None:
     """Why an argument of the schema is refused at this value; None if it is accepted."""
     if key == "quantize" and str(value).lower() in _OTHER_PRECISIONS:
@@ -96,11 +177,11 @@ def unsupported(key: str, value: Any, default: Any) -> str | None:
     return UNSUPPORTED[key] if key in UNSUPPORTED and value != default else None
 
 
-def remark(key: str, value: Any) -> str | None:
+def remark(key: str, value: Any, kind: str = TRAIN) -> str | None:
     """The line about an argument that is taken and changes nothing; None where there is nothing to tell.
 
     Args:
-        key: one of `NOT_OURS`, or `quantize`.
+        key: one of those that are foreign to the kind; of training also `quantize`.
         value: Python data, as `literal` reads it.
 
     Raises ConfigError if it would change something, or is none of its values.
@@ -109,22 +190,28 @@ def remark(key: str, value: Any) -> str | None:
         has_none = unsupported(key, value, None) is None and value is not None
         line = f"quantize={value} (half=) has no effect in training: amp= is its precision"
         return line if has_none else None
-    if key in WITHOUT_EFFECT:
-        default = WITHOUT_EFFECT[key]
+    others = foreign(kind)
+    if key in others.without_effect:
+        default = others.without_effect[key]
         if isinstance(default, bool) and not isinstance(value, bool):
             raise ConfigError(Problem(key, repr(value), "write true or false, or leave it out"))
-        return None if value == default else f"{key}={value} has no effect in training; {NOT_OURS[key]}"
-    if any(value is harmless or (value == harmless and isinstance(value, str)) for harmless in HARMLESS.get(key, ())):
+        same = value == default
+        return None if same else f"{key}={value} has no effect in {others.process}; {others.instead[key]}"
+    if any(
+        value is harmless or (value == harmless and isinstance(value, str)) for harmless in others.harmless.get(key, ())
+    ):
         return None
     if key in _SAID and value is not False:
         return _SAID[key].format(value)
-    raise ConfigError(Problem(key, f"{value!r}, but this is no argument of train", NOT_OURS[key]))
+    verb = KINDS[kind].verb
+    raise ConfigError(Problem(key, f"{value!r}, but this is no argument of {verb}", others.instead[key]))
 
 
-def advice(key: str) -> str | None:
+def advice(key: str, kind: str = TRAIN) -> str | None:
     """What to write in place of a key that a YAML file of the schema, or a flag, cannot have; None if there is none."""
-    if key in WITHOUT_EFFECT:
-        return f"leave it out; {NOT_OURS[key]}"
+    others = foreign(kind)
+    if key in others.without_effect:
+        return f"leave it out; {others.instead[key]}"
     if key.startswith("cluster."):
         return instead_of(key.removeprefix("cluster."))
-    return WRITTEN_ELSEWHERE.get(key) or NOT_OURS.get(key)
+    return WRITTEN_ELSEWHERE.get(key) or others.instead.get(key)

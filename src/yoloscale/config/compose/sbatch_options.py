@@ -20,7 +20,8 @@ INSTEAD = {
     **dict.fromkeys(_COMMANDS, _NOT_HERE),
     **dict.fromkeys(("requeue", "no-requeue"), "write cluster.max_requeues=N; with 0 the job is not requeued"),
     "tres-per-task": "write cluster.gpus_per_node=N cluster.cpus_per_task=N: there is one task on each node",
-    "array": "leave it out: `yoloscale train -m …` submits a sweep as an array; cluster.array_parallelism=N",
+    "array": "leave it out: `yoloscale train -m …` submits a sweep as an array; cluster.array_parallelism=N; "
+    "of one prediction: cluster.array_size=N",
     "chdir": "leave it out, and type the command in that folder: the job runs where it is submitted",
     "job-name": "write name=…; the job has the name of the run",
     "signal": "write cluster.stop_before_s=SECONDS",

@@ -8,40 +8,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from yoloscale.config.compose.catalog import read_catalog
-from yoloscale.config.compose.refusals import NOT_OURS, WITHOUT_EFFECT, WRITTEN_ELSEWHERE
+from yoloscale.config.compose.refusals import NOT_OURS, WRITTEN_ELSEWHERE, foreign
 from yoloscale.config.keys import LIST_LIKE, known, members
+from yoloscale.config.kinds import TRAIN
 from yoloscale.config.locations import configs_folder
 from yoloscale.config.quoting import literal, quote, unquote
 from yoloscale.config.schema import Task
-from yoloscale.config.schema.arguments import TrainArguments
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.formatting import yaml_cure
 
 _OF_YOLO_ONLY = frozenset({"task", "mode", "device", "project", *NOT_OURS})  # keys that no recipe of Hydra's has
-_BARE = frozenset({"half", "int8", "end2end", "exist_ok", *(k for k, v in WITHOUT_EFFECT.items() if v is False)})
+_BARE = frozenset({"half", "int8", "end2end", "exist_ok"})
+_OURS = frozenset(  # keys at the root that `yolo` does not know
+    {*("augmentations", "callbacks", "id", "cluster", "checkpoint", "logger", "debug", "paths", "sweep", "trial")}
+    | {"predict"}
+)
 _KEY = re.compile(r"[A-Za-z_]\w*")
 _FLAG = re.compile(r"-(?![\d.]|(?:inf|nan)\b)")
 
 
-@lru_cache(maxsize=1)
-def arguments_of_yolo() -> frozenset[str]:
-    """Names that `yolo train` has, or had, and that are understood here; none has a dot in it."""
-    own = {field.name for field in fields(TrainArguments)}
-    return frozenset(own | {"name", "model", "data"} | set(NOT_OURS) | set(WRITTEN_ELSEWHERE))
+@cache
+def arguments_of_yolo(kind: str = TRAIN) -> frozenset[str]:
+    """Names that `yolo`'s command has, or had, and that are understood here; none has a dot in it."""
+    own = {key for key, hint in known(kind).items() if "." not in key} - _OURS
+    return frozenset(own | {"name", "model"} | set(foreign(kind).instead) | set(WRITTEN_ELSEWHERE))
 
 
-@lru_cache(maxsize=1)
-def switches() -> frozenset[str]:
+@cache
+def switches(kind: str = TRAIN) -> frozenset[str]:
     """Arguments that mean true where they stand without a value."""
-    return frozenset(key for key, hint in known().items() if bool in members(hint) and "." not in key) | _BARE
+    own = {key for key, hint in known(kind).items() if bool in members(hint) and "." not in key}
+    return frozenset(own | _BARE | {key for key, value in foreign(kind).without_effect.items() if value is False})
 
 
 def is_flat(file: Path) -> bool:
@@ -54,7 +58,12 @@ def is_flat(file: Path) -> bool:
     return "defaults" not in content and bool(texts or _OF_YOLO_ONLY & content.keys())
 
 
-def words(tokens: Sequence[str], folders: Sequence[Path] = (), is_flat: Callable[[Path], bool] = is_flat) -> list[str]:
+def words(
+    tokens: Sequence[str],
+    folders: Sequence[Path] = (),
+    is_flat: Callable[[Path], bool] = is_flat,
+    kind: str = TRAIN,
+) -> list[str]:
     """Arguments with those of the files that they name, each key once, in today's spelling.
 
     What cannot be read is left as it was typed, for `command_line.rewrite` to tell. Doing it twice changes nothing.
@@ -63,13 +72,14 @@ def words(tokens: Sequence[str], folders: Sequence[Path] = (), is_flat: Callable
         tokens: what was typed, without flags.
         folders: where recipes are looked for: `experiment=NAME` that is a flat file of `yolo`'s is read like `cfg=`.
         is_flat: tells such a recipe; who reads many command lines remembers what it has told.
+        kind: of the run that they are typed for.
     """
-    typed = [_spelled(token) for token in join_equals(tokens)]
+    typed = [_spelled(token, kind) for token in join_equals(tokens)]
     files, rest = list[list[str]](), list[str]()
     for token in typed:
         file = file_of(token, folders, is_flat)
         try:
-            opened = None if file is None else arguments_in(file)
+            opened = None if file is None else arguments_in(file, kind)
         except ConfigError:
             opened = None
         if opened is None:
@@ -80,7 +90,7 @@ def words(tokens: Sequence[str], folders: Sequence[Path] = (), is_flat: Callable
     if any(_name(token) == "model" for token in rest):  # task, and resume as Ultralytics writes it, are of another one
         resumes = [token for token in from_files if _name(token) == "resume" and unquote(_value(token)).endswith(".pt")]
         from_files = [token for token in from_files if _name(token) != "task" and token not in resumes]
-    return _task_behind_model(_last_of_each(_renamed(_last_of_each([*from_files, *rest]))))
+    return _task_behind_model(_last_of_each(_renamed(_last_of_each([*from_files, *rest], kind)), kind))
 
 
 def join_equals(tokens: Iterable[str]) -> list[str]:
@@ -119,15 +129,15 @@ def _rest_of_list(token: str, following: Sequence[str]) -> int:
     return 0
 
 
-def _spelled(token: str) -> str:
+def _spelled(token: str, kind: str = TRAIN) -> str:
     """One argument without the comma that a list in Python leaves behind it, switches and tasks with their values."""
     key, equals, value = token.partition("=")
     name = key.strip().rstrip(",")
     if not equals:
-        if name in switches():
+        if name in switches(kind):
             return f"{name}=true"
-        return f"task={name}" if name in Task.__members__ else "mode=train" if name == "train" else token
-    if name in arguments_of_yolo():
+        return f"task={name}" if name in Task.__members__ else f"mode={kind}" if name == kind else token
+    if name in arguments_of_yolo(kind):
         value = value.strip()
         is_list = name in LIST_LIKE and "," in value[:-1]  # there the comma says so
         return f"{name}={value if is_list else value.removesuffix(',')}"
@@ -142,12 +152,12 @@ def _value(token: str) -> str:
     return token.partition("=")[2].strip()
 
 
-def _last_of_each(tokens: Iterable[str]) -> list[str]:
+def _last_of_each(tokens: Iterable[str], kind: str) -> list[str]:
     """Of an argument of `yolo` that is there twice the last counts, for it may stand for several keys of the schema."""
     kept = dict[str, str]()
     for number, token in enumerate(tokens):
         name = _name(token)
-        slot = name if "=" in token and name in arguments_of_yolo() else f"{number} {token}"
+        slot = name if "=" in token and name in arguments_of_yolo(kind) else f"{number} {token}"
         kept[slot] = token
     return list(kept.values())
 
@@ -193,15 +203,15 @@ def file_of(token: str, folders: Sequence[Path] = (), is_flat: Callable[[Path], 
     return None
 
 
-def arguments_in(file: Path) -> list[str]:
+def arguments_in(file: Path, kind: str = TRAIN) -> list[str]:
     """The arguments of a YAML file of `yolo`'s, as they would be typed. Raises ConfigError if it cannot be read."""
-    content = {key: None if value == "None" else value for key, value in _mapping(file).items()}
-    return [_spelled(token) for token in from_values(content) if _name(token) != "cfg"]
+    content = {key: None if value == "None" else value for key, value in _mapping(file, kind).items()}
+    return [_spelled(token, kind) for token in from_values(content) if _name(token) != "cfg"]
 
 
-def places_of(tokens: Sequence[str], folders: Sequence[Path] = ()) -> dict[str, str]:
+def places_of(tokens: Sequence[str], folders: Sequence[Path] = (), kind: str = TRAIN) -> dict[str, str]:
     """`FILE:LINE` of each argument that comes from a file that the tokens name, and is not typed beside it."""
-    typed = [_spelled(token) for token in join_equals(tokens)]
+    typed = [_spelled(token, kind) for token in join_equals(tokens)]
     places = dict[str, str]()
     for file in reversed([file for token in typed if (file := file_of(token, folders)) is not None]):
         try:
@@ -213,8 +223,9 @@ def places_of(tokens: Sequence[str], folders: Sequence[Path] = ()) -> dict[str, 
     return {name: place for name, place in places.items() if name not in map(_name, typed)}
 
 
-def _mapping(file: Path) -> dict[str, Any]:
-    instead = "write cfg=path/to/arguments.yaml, a YAML file of arguments of `yolo train` like lr0: 0.01"
+def _mapping(file: Path, kind: str = TRAIN) -> dict[str, Any]:
+    example = "lr0: 0.01" if kind == TRAIN else "iou: 0.6"
+    instead = f"write cfg=path/to/arguments.yaml, a YAML file of arguments of `yolo {kind}` like {example}"
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8-sig", errors="replace"))
     except OSError as error:
@@ -244,6 +255,6 @@ def from_values(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     return arguments
 
 
-@lru_cache(maxsize=1)
+@cache
 def _groups() -> frozenset[str]:
     return frozenset(read_catalog([configs_folder()]).groups)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass
+@dataclass(init=False, repr=False, eq=False)  # inherited only: generating these takes time at each start
 class TrainArguments:
     """Everything that a `yolo train` user may set. `Any` marks a scalar-or-list argument; `ranges` checks its shape."""
 

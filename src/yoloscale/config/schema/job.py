@@ -28,3 +28,4 @@ class JobConfig:
     container_python: str = "python3"  # inside the image, with yoloscale installed
     max_requeues: int = 10  # in a row that brought no newer checkpoint; 0: the job is not requeued
     array_parallelism: int | None = None  # points of a sweep that run at the same time; None: all
+    array_size: int | None = None  # elements of an array for one prediction, each with ranks of its own; None: one job
