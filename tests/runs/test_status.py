@@ -257,3 +257,29 @@ def test_the_gpus_of_the_newest_epoch(run: RunDirectory) -> None:
     found = status(run)
     assert found.gpus == {"gpu/memory_gib": 12.34, "gpu/use": 0.87}
     assert "gpu      12.3 GiB 87 %" in lines(run, found)
+
+
+def test_what_befalls_ranks_that_came_late_does_not_befall_the_run(run: RunDirectory) -> None:
+    """One fails while the others still open the model; the job of another one is requeued."""
+    events.append(run, events.AttemptLaunched(attempt=1, host="node1", pid=1, start="40_0.0.0"))
+    events.append(run, events.LateLaunched(attempt=1, host="node2", pid=1, ranks=(1, 2), start="40_3.0.0"))
+    events.append(run, events.Failed(attempt=1, rank=2, host="node2", error="no room", collateral=False))
+    progress = read_progress(run)
+    assert (progress.failures, progress.warnings) == ([], ["rank 2 on node2: no room"])
+    events.append(run, events.PredictionStarted(attempt=1, images=9, images_done=0, units=3, units_done=0))
+    events.append(run, events.Requeued(job="40_3", by="yoloscale", step=1, count=1, cause="preempted"))
+    progress = read_progress(run)
+    assert (progress.job, progress.queued, progress.is_training) == ("40_0", None, True)
+    events.append(run, events.Requeued(job="40_0", by="yoloscale", step=1, count=1, cause="preempted"))
+    assert read_progress(run).queued is not None
+
+
+def test_any_element_of_an_array_may_have_the_run_that_was_submitted(run: RunDirectory) -> None:
+    events.append(run, events.Submitted(job="40_0"))
+    events.append(run, events.AttemptLaunched(attempt=1, host="node1", pid=1, start="40_2.0.0"))
+    progress = read_progress(run)
+    assert (progress.job, progress.is_submitted, progress.queued) == ("40_2", True, None)
+    events.append(run, events.Submitted(job="40_0"))  # on record only now: it has started before
+    assert read_progress(run).queued is None
+    events.append(run, events.AttemptLaunched(attempt=2, host="node1", pid=1, start="50.0.0"))
+    assert not read_progress(run).is_submitted, "in somebody's allocation"

@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from yoloscale.system.files import beside, first_free, is_part, make_first_free, replacement, sha256_of, write_whole
+from yoloscale.system.files import (
+    beside,
+    first_free,
+    is_part,
+    make_first_free,
+    replacement,
+    sha256_of,
+    sync_all,
+    write_whole,
+)
 
 
 def test_two_processes_with_the_same_pid_replace_a_file_at_the_same_time(
@@ -50,6 +60,21 @@ def test_a_replacement_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no"):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_system_of_a_folder_is_synced(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    sync_all(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        sync_all(tmp_path / "elsewhere")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="syncfs is Linux's")
+def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "open", lambda *_: 10_000)  # a number that is no file
+    monkeypatch.setattr(os, "close", lambda *_: None)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        sync_all(tmp_path)
 
 
 def test_the_first_free_name(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from yoloscale.config.check.train import _gpus
+from yoloscale.config.check.placement import gpu_problems
 from yoloscale.config.schema import ClusterConfig, Device
 from yoloscale.system import machine, mig
 from yoloscale.system.variables import VISIBLE_GPUS
@@ -92,5 +92,5 @@ def test_a_rank_sees_its_own_instance_alone() -> None:
 @pytest.mark.parametrize(("backend", "ranks", "refused"), [("nccl", 2, True), ("nccl", 1, False), ("gloo", 2, False)])
 def test_nccl_between_instances_of_one_gpu_is_refused(backend: str, ranks: int, refused: bool) -> None:
     cluster = ClusterConfig(device=Device.cuda, procs_per_node=ranks, backend=backend)
-    problems = _gpus(cluster, machine.Machine(gpu_count=2, cpus=4, has_bf16=True, shares_gpu=True))
+    problems = gpu_problems(cluster, machine.Machine(gpu_count=2, cpus=4, has_bf16=True, shares_gpu=True))
     assert [problem.key for problem in problems] == ["cluster.backend"] * refused

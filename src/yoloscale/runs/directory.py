@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from yoloscale.config.freeze import id_in
+from yoloscale.config.freeze import id_in, kind_in
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.identity import Owner, RunLost
 
@@ -63,6 +63,9 @@ class RunDirectory:
     weights = Below("weights")  # plain Ultralytics checkpoints
     best_weights = Below("weights", "best.pt")  # the best model so far
     last_weights = Below("weights", "last.pt")  # the model after the newest epoch
+    manifest = Below("manifest.parquet")  # of a run that predicts: all its images, in order
+    predictions = Below("predictions")  # a file for each unit of the manifest, complete or absent
+    failures_csv = Below("failures.csv")  # images that could not be read, or not be predicted
     result = Below("result.json")  # written once, last
     stop_request = Below("STOP")  # made by whoever wants the run to save and stop; rank 0 removes it when it has
     logs = Below("logs")  # a folder for every start of the job
@@ -75,6 +78,15 @@ class RunDirectory:
     def name(self) -> str:
         """The name a person calls the run by: the folder's."""
         return self.path.name
+
+    @property
+    def kind(self) -> str:
+        """The kind of the run that lies there now, by its config.yaml; that of one that trains where there is none."""
+        try:
+            with self.config.open("rb") as file:
+                return kind_in(file.readline())
+        except OSError:
+            return kind_in(b"")
 
     def node_lock(self, node_rank: int) -> Path:
         """Held by the launcher of one node; of node 0, that of the run."""

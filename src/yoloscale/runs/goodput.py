@@ -3,7 +3,7 @@
 | share | what |
 | --- | --- |
 | setup | from the start of an attempt to its first step |
-| training | optimiser steps that the run still has |
+| training | optimiser steps that the run still has; predicting, or evaluating finished weights |
 | evaluation | validation, the one of the finished run and its pictures included |
 | saving | the loop stood still for a checkpoint |
 | lost | work done after the checkpoint that was gone back to: it had to be done again |
@@ -66,6 +66,7 @@ class Start:
 
     begun: float
     job: str | None = None  # the scheduler's job it belongs to
+    keeps_all: bool = False  # it predicts: what is done stays, but for the units that its ranks are at
     joined: bool = False  # its ranks have announced themselves
     trained: float | None = None  # when its first step began
     step: int = 0  # of the state it restored
@@ -145,6 +146,8 @@ def _take(start: Start, event: events.Event, now: float) -> None:
         start.joined = True
     elif isinstance(event, events.TrainingStarted):
         start.trained, start.step = now, event.step
+    elif isinstance(event, (events.PredictionStarted, events.EvaluationStarted)):
+        start.trained, start.keeps_all = now, isinstance(event, events.PredictionStarted)
     elif isinstance(event, events.Evaluated):
         start.evaluations.append((now - event.seconds, now))
     elif isinstance(event, events.CheckpointSaved):
@@ -177,7 +180,7 @@ def _losses(attempts: Sequence[Start], end: float, *, goes_on: bool) -> Iterator
     """What was thrown away: from the state that was gone back to until the moment that it was gone back to."""
     stored: dict[int, float] = {}  # when a state was stored newest, by its step
     for index, start in enumerate(attempts):
-        if start.trained is not None and index:
+        if start.trained is not None and index and not start.keeps_all:
             yield _since(stored, start.step, start.begun), start.begun, "lost"
         for when, step in start.rollbacks:
             states = {saved: stored_at for saved, stored_at, _ in start.saved if saved == step and stored_at <= when}
@@ -191,7 +194,7 @@ def _losses(attempts: Sequence[Start], end: float, *, goes_on: bool) -> Iterator
 
 
 def _is_kept(newest: Start, *, goes_on: bool) -> bool:
-    return newest.finished or newest.kept is not None or (newest.ended is None and goes_on)
+    return newest.finished or newest.keeps_all or newest.kept is not None or (newest.ended is None and goes_on)
 
 
 def _since(stored: Mapping[int, float], step: int, now: float) -> float:

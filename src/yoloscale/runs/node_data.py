@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yoloscale.config.node_paths import is_checked_later
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, ValConfig
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.files import host_name, write_whole
 
@@ -33,17 +33,17 @@ def put_down(run: RunDirectory, data: NodeData) -> None:
         write_whole(run.node_data(host_name()), json.dumps(asdict(data)))
 
 
-def on_this_node(run: RunDirectory, config: Config) -> NodeData | None:
+def on_this_node(run: RunDirectory, config: Config | ValConfig) -> NodeData | None:
     """What is on record of this node; None if it has none, or one of another source."""
     return _of(config, _read(run.node_data(host_name())))
 
 
-def on_another(run: RunDirectory, config: Config) -> NodeData | None:
+def on_another(run: RunDirectory, config: Config | ValConfig) -> NodeData | None:
     """What is on record of any node: the first by name."""
     return next((data for path in sorted(run.job.glob("data-*.json")) if (data := _of(config, _read(path)))), None)
 
 
-def opened(run: RunDirectory, config: Config) -> str | None:
+def opened(run: RunDirectory, config: Config | ValConfig) -> str | None:
     """Where the ranks of this node find their data below the cache, as `origin.opened`; None: by its source."""
     if config.origin.opened is not None or not is_checked_later(config):
         return config.origin.opened
@@ -51,7 +51,7 @@ def opened(run: RunDirectory, config: Config) -> str | None:
     return None if data is None else data.opened
 
 
-def _of(config: Config, data: NodeData | None) -> NodeData | None:
+def _of(config: Config | ValConfig, data: NodeData | None) -> NodeData | None:
     return data if data is not None and data.source == config.data.source else None
 
 

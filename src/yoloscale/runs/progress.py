@@ -9,6 +9,7 @@ from typing import Any
 
 from yoloscale.config.tasks import MAIN_METRICS
 from yoloscale.runs import events
+from yoloscale.runs.images import Images
 
 _LATE_WORDS = (events.Requeued, events.Cancelled, events.Failed, events.Exited)
 
@@ -18,10 +19,14 @@ class Progress:
     """What is known so far of the newest attempt; feed it records in the order they were written."""
 
     attempt: int = 0
+    kind: str = "train"  # what the run does, as far as its events tell
     phase: str = ""  # of the set-up; empty once training
     processes: Sequence[events.Process] = ()
+    world_size: int = 0  # of the attempt; late ranks come on top
+    late_ranks: frozenset[tuple[int, int]] = frozenset()  # attempts and ranks that came on top of an attempt's own
     launcher: events.AttemptLaunched | None = None
     plan: str = ""
+    images: Images | None = None  # of a run that predicts or evaluates, once it does; None: it trains
     epochs: int = 0  # 0: not known, as in the first one with `time=`, whose plan follows the pace
     hours: float | None = None  # `time=`: the training ends after so many
     clock_s: float = 0.0  # trained before this attempt
@@ -67,18 +72,29 @@ class Progress:
         match event:
             case events.Submitted():
                 self._on_submission(event)
-            case events.Requeued():
+            case events.Requeued() if not self._is_of_another_launcher(event):
                 self._queue(event)
             case events.AttemptLaunched():
                 self._launch(event)
             case events.AttemptStarted():
                 if self.launcher is None:  # ranks started by hand are no job's
                     self.job, self.is_submitted, self.queued = None, False, None
-                self.processes = event.processes
+                self.processes, self.world_size = self._joined(event.processes), event.world_size
+            case events.Joined() if event.attempt == self.attempt:
+                mine = events.Process(event.rank, event.host, event.pid, event.device, event.cpus)
+                self.processes = self._joined((mine,))
+            case events.LateLaunched():
+                self.late_ranks |= {(event.attempt, rank) for rank in event.ranks}
             case events.Setup():
                 self.phase = event.phase
             case events.TrainingStarted():
                 self._begin_training(event)
+            case events.PredictionStarted():
+                self.kind = "predict"
+                self._begin_images(event, event.images_done, event.units_done)
+            case events.EvaluationStarted():
+                self.kind = "val"
+                self._begin_images(event, 0, 0)
             case events.Rescuing():
                 self.is_rescuing = True
             case events.CheckpointSaved(reason="failure"):
@@ -88,6 +104,8 @@ class Progress:
             case events.Warned() | events.RolledBack():
                 self.is_rescuing = False  # if it fails, that is a warning
                 self.warnings.append(event.message)
+            case events.Failed() if self._is_of_a_late_rank(event):
+                self.warnings.append(event.text)
             case events.Failed() if event.attempt == self.attempt:  # a node may be late with its word
                 self.failures.append(event)
             case events.Preempted() if event.attempt == self.attempt:
@@ -114,6 +132,8 @@ class Progress:
         self.epoch_step = int(numbers.get("epoch_step", self.epoch_step if record.get("kind") != "epoch" else 0))
         self.epochs = int(numbers.get("epochs", self.epochs))
         self.images_per_s = numbers.get("images_per_s", self.images_per_s)
+        if record.get("kind") == "progress":
+            self._on_images(record)
         self.training.update({key: value for key, value in numbers.items() if key.startswith("train/")})
         if record.get("kind") == "eval":
             self.metrics = {key: value for key, value in numbers.items() if "/" in key}
@@ -128,8 +148,8 @@ class Progress:
             self._begin_anew(attempt)
 
     def _on_submission(self, event: events.Submitted) -> None:
-        if self.launcher is not None and self.exited is None and self.job == event.job:
-            self.is_submitted = True  # an array's first points start before the submission of its last is on record
+        if self.launcher is not None and self.exited is None and _are_of_one(self.job, event.job):
+            self.is_submitted = True  # an array's first elements start before its submission is on record
         else:
             self._queue(event)
 
@@ -140,7 +160,7 @@ class Progress:
 
     def _launch(self, event: events.AttemptLaunched) -> None:
         job = events.job_of(event)
-        self.job, self.is_submitted, self.queued = job, self.is_submitted and job == self.job, None
+        self.job, self.is_submitted, self.queued = job, self.is_submitted and _are_of_one(job, self.job), None
         self.launcher = event
         self.phase = "starting"
 
@@ -154,19 +174,50 @@ class Progress:
         self.first_epoch = self.epoch = event.epoch
         self.step, self.epoch_step = event.step, 0
 
+    def _begin_images(
+        self, event: events.PredictionStarted | events.EvaluationStarted, images_done: int, step: int
+    ) -> None:
+        self.phase = ""
+        self.plan = event.plan
+        self.started_at = event.time
+        self.step = max(step, self.step)
+        self.images = self.images or Images()
+        keeps = isinstance(event, events.PredictionStarted)  # an evaluation begins from its first image again
+        self.images.begin(event.images, images_done, keeps=keeps)
+
+    def _on_images(self, record: Mapping[str, Any]) -> None:
+        self.images = self.images or Images()
+        self.images.take(record)
+        self.images_per_s = self.images.per_s
+
+    def _joined(self, processes: Sequence[events.Process]) -> Sequence[events.Process]:
+        """All processes of the attempt, by rank: those of a prediction say it one by one, in any order."""
+        known = {process.rank: process for process in (*self.processes, *processes)}
+        return tuple(known[rank] for rank in sorted(known))
+
+    def _is_of_a_late_rank(self, event: events.Failed) -> bool:
+        """Whether it failed without the attempt: others do its unit."""
+        is_beyond = self.kind == "predict" and event.rank is not None and event.rank >= self.world_size > 0
+        return is_beyond or (event.attempt, event.rank) in self.late_ranks
+
+    def _is_of_another_launcher(self, event: events.Requeued) -> bool:
+        """Whether the job that starts again is not the launcher's: an element of an array whose ranks came late."""
+        job = events.job_of(self.launcher) if self.launcher is not None else None
+        return job is not None and job != event.job
+
     def _is_of_an_earlier_job(self, event: events.Event) -> bool:
         """Whether it is the late word of a job that another submission has followed."""
         job = events.job_of(event) if isinstance(event, _LATE_WORDS) else None
         return job is not None and self.is_submitted and job != self.job
 
     def _begin_anew(self, attempt: int) -> None:
-        of_the_run = ("epochs", "hours", "epoch", "step", "metrics", "updated_at", "restarts", "restarted")
-        values = {name: getattr(self, name) for name in (*of_the_run, "job", "is_submitted")}
+        of_the_run = ("kind", "epochs", "hours", "epoch", "step", "metrics", "updated_at", "restarts", "restarted")
+        values = {name: getattr(self, name) for name in (*of_the_run, "images", "late_ranks", "job", "is_submitted")}
         vars(self).update(vars(Progress(attempt, **values)))
 
     @property
     def is_training(self) -> bool:
-        """Whether this attempt got past its set-up."""
+        """Whether this attempt got past its set-up, and trains, predicts or evaluates."""
         return self.started_at is not None
 
     @property
@@ -176,7 +227,9 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Share of the run's epochs that is done, 0 to 1; of its time, where that ends it."""
+        """Share of the run's epochs or images that is done, 0 to 1; of its time, where that ends it."""
+        if self.images is not None:
+            return self.images.fraction
         if self.hours:
             return min(1.0, self._trained_s(self.updated_at) / (self.hours * 3600))
         if not self.epochs or not self.epoch:
@@ -190,6 +243,9 @@ class Progress:
 
     def eta_s(self, now: float | None = None) -> float | None:
         """Seconds to the end at the pace of this attempt so far, evaluations included; None before there is a pace."""
+        if self.images is not None:
+            now = time.time() if now is None else now
+            return None if self.started_at is None else self.images.left_s(now - self.started_at)
         if self.started_at is not None and self.hours:
             return max(self.hours * 3600 - self._trained_s(now if now is not None else time.time()), 0.0)
         if self.started_at is None or not self.epochs:
@@ -216,6 +272,11 @@ class Progress:
             return self.launcher.host if self.launcher else ""
         parts = [f"{host}: {len(devices)} × {devices[0]}" for host, devices in hosts.items()]
         return ", ".join(parts[:4]) + (f" and {len(parts) - 4} more" if len(parts) > 4 else "")
+
+
+def _are_of_one(job: str | None, other: str | None) -> bool:
+    """Whether two jobs are one, or elements of one array, any of which may have the run."""
+    return job is not None and events.array_of(job) == events.array_of(other)
 
 
 def _is_number(value: object) -> bool:

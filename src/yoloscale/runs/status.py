@@ -68,6 +68,9 @@ class Status:
     job: str | None = None  # the scheduler's id of the newest one; ARRAY_TASK for an element of an array
     gpus: dict[str, float] | None = None  # gpu/* of the newest epoch; None on CPUs, and before an epoch is done
     hours: float | None = None  # `time=`, by which it ends: `epochs` is what will fit then, 0 before that is known
+    kind: str = "train"  # what the run does: a name in config/kinds.py
+    images: int | None = None  # of a run that predicts or evaluates, once they are counted; None: it trains
+    images_done: int | None = None
     scheduler: str | None = None  # why it has no say in `state`, in its own words; None where it was not needed
 
     def as_json(self) -> dict[str, Any]:
@@ -171,7 +174,7 @@ def _status(read: _Read, job: Job | NoAnswer | None) -> Status:
     run, progress, result = read.run, read.progress, read.result or {}
     run_state = _told(read, job)
     is_active, has_failed, metric = run_state.state in ACTIVE, run_state.state == "failed", progress.metric
-    cause = _cause(progress)
+    cause, images = _cause(progress), progress.images
     return Status(
         name=run.name,
         path=str(run.path),
@@ -196,6 +199,9 @@ def _status(read: _Read, job: Job | NoAnswer | None) -> Status:
         job=progress.job,
         gpus=progress.gpus or None,
         hours=progress.hours,
+        kind=run.kind,
+        images=result.get("images", images.total if images is not None else None),
+        images_done=result.get("images", images.done if images is not None else None),
         scheduler=(job.words or None) if isinstance(job, NoAnswer) else None,
         **_times(read, is_active=is_active),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import re
@@ -88,6 +89,24 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_all(folder: Path) -> None:
+    """Make all that was written in the file system of a folder survive a power cut; of many files, quicker than each.
+
+    Raises OSError.
+    """
+    system = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(system, "syncfs"):  # not Linux
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if system.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
+
+
 def blocks(path: Path) -> Iterator[bytes]:
     """The content of a file, in pieces of 1 MiB at most."""
     with path.open("rb") as file:
@@ -100,6 +119,16 @@ def sha256_of(path: Path) -> str:
     digest = hashlib.sha256()
     for block in blocks(path):
         digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_below(path: Path) -> str:
+    """The digest of a file's content; of a folder, that of the names and contents of all files below it."""
+    if not path.is_dir():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for name, file in sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{name}\0{sha256_of(file)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

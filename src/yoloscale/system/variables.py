@@ -10,7 +10,8 @@ RUN_ID = "YOLOSCALE_RUN_ID"  # the id of the run that a process is started for
 READ_UNTIL = "YOLOSCALE_AFTER"  # seconds since the epoch: the newest event that whoever started this process has read
 CPU_SHARE = "YOLOSCALE_CPUS"  # how many CPUs a point of a sweep may use
 FIRST_POINT = "YOLOSCALE_FIRST_POINT"  # ARRAY:INDEX, the point of the first task of that array
-BENCH_FILE = "YOLOSCALE_BENCH_FILE"  # where a benchmark of `yolo train` writes what it has measured, as JSON
+BENCH_FILE = "YOLOSCALE_BENCH_FILE"  # where a benchmark of `yolo` writes what it has measured, as JSON
+BENCH_THREADS = "YOLOSCALE_BENCH_THREADS"  # of `yolo predict` tuned by hand
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

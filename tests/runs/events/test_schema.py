@@ -17,7 +17,8 @@ KINDS = {
     "submitted", "requeued", "attempt_launched", "attempt_started", "setup", "training_started",
     "checkpoint_saved", "rescuing", "evaluated", "pruned", "rolled_back", "preempted",
     "cancelled", "restarted", "regrouped", "moved", "finished", "failed",
-    "warning", "remark", "tracked", "exited",
+    "warning", "remark", "tracked", "exited", "prediction_started", "unit_done", "evaluation_started", "joined",
+    "late_launched", "late_exited",
 }  # fmt: skip
 
 

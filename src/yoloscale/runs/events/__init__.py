@@ -16,6 +16,12 @@ from yoloscale.runs.events.history import line as line
 from yoloscale.runs.events.history import note as note
 from yoloscale.runs.events.history import of_attempt as of_attempt
 from yoloscale.runs.events.history import warn as warn
+from yoloscale.runs.events.inference import EvaluationStarted as EvaluationStarted
+from yoloscale.runs.events.inference import Joined as Joined
+from yoloscale.runs.events.inference import LateExited as LateExited
+from yoloscale.runs.events.inference import LateLaunched as LateLaunched
+from yoloscale.runs.events.inference import PredictionStarted as PredictionStarted
+from yoloscale.runs.events.inference import UnitDone as UnitDone
 from yoloscale.runs.events.schema import AttemptLaunched as AttemptLaunched
 from yoloscale.runs.events.schema import AttemptStarted as AttemptStarted
 from yoloscale.runs.events.schema import Cancelled as Cancelled
@@ -41,6 +47,7 @@ from yoloscale.runs.events.schema import Submitted as Submitted
 from yoloscale.runs.events.schema import Tracked as Tracked
 from yoloscale.runs.events.schema import TrainingStarted as TrainingStarted
 from yoloscale.runs.events.schema import Warned as Warned
+from yoloscale.runs.events.schema import array_of as array_of
 from yoloscale.runs.events.schema import as_record as as_record
 from yoloscale.runs.events.schema import attempt_of as attempt_of
 from yoloscale.runs.events.schema import job_of as job_of

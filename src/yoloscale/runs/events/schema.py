@@ -3,7 +3,8 @@
 A line is a JSON object with `event` (its kind), `time` (seconds since the epoch), `id` (the run's; older runs have
 none), `after` where the clock of the writer lags (files.py), and the fields of its kind below. A field without a
 default is always written, one with a default only where it has another value. A name that Python keeps for itself has
-an underscore here and none in the file. Kinds and fields of newer versions are kept in `record`.
+an underscore here and none in the file. Kinds and fields of newer versions are kept in `record`. What only runs that
+predict or evaluate say is in inference.py.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class Requeued(Event, kind="requeued"):
 
     job: str
     by: str  # the back end's name, as `slurm`, or yoloscale
-    step: int  # of the newest checkpoint
-    count: int | None = None  # requeues in a row from that checkpoint
+    step: int  # of the newest checkpoint; parts that are there, of a run that predicts
+    count: int | None = None  # requeues in a row from there
     cause: str
     excluded: tuple[str, ...] = ()  # nodes that the job leaves out from now on
 
@@ -173,8 +174,8 @@ class Preempted(Event, kind="preempted"):
     """The attempt has stopped on request. Written by rank 0; by the launcher where the ranks could not say so."""
 
     attempt: int
-    step: int
-    epoch: int  # from 1, the one it stopped in
+    step: int  # parts that are there, of a run that predicts
+    epoch: int  # from 1, the one it stopped in; 0 of a run that has none
     signal: str | None  # or what else asked: STOP, time limit; None where no rank can tell
     outcome: str  # preempted, interrupted
     saved: bool = True  # with a checkpoint of this step
@@ -192,7 +193,7 @@ class Restarted(Event, kind="restarted"):
     """After a failure all ranks are started again. Written by the launcher of node 0."""
 
     attempt: int  # that follows
-    step: int  # of the checkpoint it goes on from, 0 without one
+    step: int  # of the checkpoint it goes on from, 0 without one; parts that are there, of a run that predicts
     cause: str
     rank: int | None  # that failed
     host: str
@@ -223,10 +224,11 @@ class Moved(Event, kind="moved"):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Finished(Event, kind="finished"):
-    """Nothing is left to do, and result.json is there. Written by rank 0."""
+    """Nothing is left to do, and result.json is there. Written by rank 0; of a prediction, by any rank."""
 
-    epochs: int
-    steps: int
+    epochs: int  # 0 of a run that has none
+    steps: int  # units of a run that predicts, batches of one that evaluates
+    images: int | None = None  # of a run that predicts or evaluates
 
 
 @dataclass(frozen=True)
@@ -326,6 +328,11 @@ def job_of(event: Event) -> str | None:
     """The scheduler's job that an event speaks of; None if it speaks of none."""
     job, start = _said(event, "job"), _said(event, "start")
     return str(job) if job is not None else str(start).partition(".")[0] if start else None
+
+
+def array_of(job: str | None) -> str | None:
+    """What the elements of an array have in common; of another job, its id."""
+    return None if job is None else job.partition("_")[0]
 
 
 def attempt_of(event: Event) -> int:
