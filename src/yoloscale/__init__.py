@@ -4,6 +4,8 @@ import yoloscale
 run = yoloscale.train(data="coco8", model="yolo26n", epochs=3)
 run.wait()
 print(run.metrics, run.best)
+yoloscale.predict("images/", model=run.best).wait()
+print(yoloscale.val(data="coco8", model=run.best).wait().metrics)
 for run in yoloscale.runs(): print(run.name, run.status().state)
 yoloscale.sweep("imgsz=320,640", data="coco8", model="yolo26n").wait()
 """
@@ -18,17 +20,19 @@ from typing import TYPE_CHECKING, Any
 from yoloscale import runs, sweep
 
 if TYPE_CHECKING:
-    from yoloscale.api import Run, RunFailed, Sweep, train
+    from yoloscale.api import Run, RunFailed, Sweep, predict, train, val
     from yoloscale.errors import ConfigError
 
-__all__ = ["ConfigError", "Run", "RunFailed", "Sweep", "runs", "sweep", "train"]
+__all__ = ["ConfigError", "Run", "RunFailed", "Sweep", "predict", "runs", "sweep", "train", "val"]
 
 _HOMES = {
     "ConfigError": "yoloscale.errors",
     "Run": "yoloscale.api",
     "RunFailed": "yoloscale.api",
     "Sweep": "yoloscale.api",
+    "predict": "yoloscale.api",
     "train": "yoloscale.api",
+    "val": "yoloscale.api",
 }
 
 

@@ -1,4 +1,4 @@
-"""Training from scripts and notebooks.
+"""Training, predicting and evaluating from scripts and notebooks.
 
 A run goes on in a process of its own, in the background: closing the notebook, restarting its kernel or logging out
 does not end it, and nothing is lost by it. `yoloscale.runs()` finds it again; `run.cancel()` ends it.
@@ -7,6 +7,7 @@ does not end it, and nothing is lost by it. `yoloscale.runs()` finds it again; `
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from yoloscale.backends.registry import RateLimited
 from yoloscale.backends.status import status, statuses
 from yoloscale.config.addresses import hidden
 from yoloscale.config.compose.words import from_values
+from yoloscale.config.kinds import kind_of
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.launch.cancel import cancel
 from yoloscale.launch.once import refuse_several
@@ -28,6 +30,9 @@ from yoloscale.runs.tail import last_lines
 from yoloscale.system.waiting import wait_until
 
 if TYPE_CHECKING:
+    from polars import LazyFrame
+    from ultralytics.engine.results import Results
+
     from yoloscale.launch.start import RunRequest
 
 POLL_S = 0.2
@@ -35,7 +40,7 @@ SWEEP_POLL_S = 1.0  # it reads the events of all points
 SCHEDULER_POLL_S = 15.0
 LOG_END_LINES = 20
 
-__all__ = ["Run", "RunFailed", "Sweep", "all_runs", "sweep", "train"]
+__all__ = ["Run", "RunFailed", "Sweep", "all_runs", "predict", "sweep", "train", "val"]
 
 
 class RunFailed(Exception):  # noqa: N818 - reads as what happened, as in `except RunFailed`
@@ -104,6 +109,33 @@ class Run:
             raise FileNotFoundError(f"run {self.name!r} has no {self._run.best_weights.name} yet")
         return self._run.best_weights
 
+    def predictions(self) -> LazyFrame:
+        """The rows of a run that predicts, of the units that are done, in the order of the manifest.
+
+        A polars LazyFrame, read when it is collected: a row an image, also of those that could not be predicted
+        (`status`, `error`); the columns are those of `predictions/schema.py`. Raises ConfigError before the first unit
+        is done, and for a run that does not predict.
+        """
+        from yoloscale.predictions import parts
+
+        self._refuse_unless_it_predicts()
+        try:
+            return parts.scan(self.path)
+        except FileNotFoundError:
+            instead = "wait for its first unit, or for all: run.wait()"
+            raise ConfigError(Problem("run", f"{self.name} has no predictions yet", instead)) from None
+
+    def results(self, index: int) -> Results:
+        """What was found in one image, by its index, as Ultralytics' `Results`; the image is read again.
+
+        Raises ConfigError if there is no such image, it was not predicted, or it is gone.
+        """
+        self._refuse_unless_it_predicts()
+        # `Results` is an object of Ultralytics for the process that asks: so this imports torch, and a rank's module.
+        from yoloscale.worker.predict.views.one_image import results_at
+
+        return results_at(self._run, index)
+
     def logs(self, rank: int = 0, attempt: int | None = None) -> str:
         """What a rank has printed, in the newest attempt or another; empty if it has not started."""
         chosen = attempt or events.last_attempt(events.history(self._run))
@@ -127,6 +159,11 @@ class Run:
         _start(resume_request(self._run, hidden([*overrides, *from_values(values)])))
         return self
 
+    def _refuse_unless_it_predicts(self) -> None:
+        if self._run.kind != "predict":
+            instead = "yoloscale.predict(...) returns a run that has predictions"
+            raise ConfigError(Problem("run", f"{self.name} does not predict, it is a run of {self._run.kind}", instead))
+
     def _why(self, end: Status) -> str:
         lines = [f"run {self.name!r} is {end.state}" + (f": {end.error}" if end.error else "")]
         if end.failed_log is not None:
@@ -142,14 +179,41 @@ def train(*overrides: str, **values: Any) -> Run:
     as a dict: cluster={"nodes": 2}. Weights and images are fetched and checked before this returns.
     Raises ConfigError, with all problems, before anything is started.
     """
+    return _run("train", overrides, values)
+
+
+def predict(source: str | PathLike[str] | Sequence[str | PathLike[str]], *overrides: str, **values: Any) -> Run:
+    """Start a run in the background that predicts every image of `source` once, and return it.
+
+    `source`: folders, patterns, lists, tar files, addresses, videos or images; one or several. `overrides` and `values`
+    are as for `train`; model= is a run, a `.pt` file, a released name or an exported model. Weights are looked into,
+    and all images listed, before this returns.
+    Raises ConfigError, with all problems, before anything is started.
+    """
+    sources = [source] if isinstance(source, (str, PathLike)) else list(source)
+    return _run("predict", overrides, {**values, "source": [str(each) for each in sources]})
+
+
+def val(*overrides: str, **values: Any) -> Run:
+    """Start a run in the background that evaluates weights (model=) on a dataset (data=, split=), and return it.
+
+    `overrides` and `values` are as for `train`. `run.wait().metrics` has the metrics by Ultralytics' names.
+    Raises ConfigError, with all problems, before anything is started.
+    """
+    return _run("val", overrides, values)
+
+
+def _run(kind: str, overrides: Sequence[str], values: Mapping[str, Any]) -> Run:
+    """Start a run of a kind in the background, or submit it. Raises ConfigError."""
     from yoloscale.backends import registry
     from yoloscale.launch.start import start_request
 
-    refuse_several(["train"])
-    request = start_request(hidden([*overrides, *from_values(values)]), print)
+    verb = kind_of(kind).verb
+    refuse_several([verb])
+    request = start_request(hidden([*overrides, *from_values(values)]), print, kind=kind)
     cluster = request.config.cluster
     if cluster.nodes > 1 and cluster.is_here:
-        instead = "start several nodes with `yoloscale train --node-rank K`"
+        instead = f"start several nodes with `yoloscale {verb} --node-rank K`"
         raise ConfigError(Problem("cluster.nodes", f"{cluster.nodes}", instead))
     for line in registry.remarks(request.config):
         print(line)
@@ -231,7 +295,7 @@ def sweep(*overrides: str, **values: Any) -> Sweep:
 
 
 def _start(request: RunRequest) -> RunDirectory:
-    """Train what is asked for in the background, or submit it; the run's folder."""
+    """Start what is asked for in the background, or submit it; the run's folder."""
     from yoloscale.launch.here import run_in_background
     from yoloscale.launch.submit import submit
 

@@ -29,6 +29,7 @@ from yoloscale.launch.cancel import cancel
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.progress import Progress
+from yoloscale.runs.wording import wording
 
 Launch = Callable[..., Any]
 KILLED = Failure(rank=1, host="node7", exit_code=-9, error="was killed by SIGKILL", is_recorded=False)
@@ -49,6 +50,22 @@ def test_failures_at_the_same_checkpoint_are_counted_and_the_first_is_remembered
     assert restarts.first is not None
     assert restarts.first.error == "first"
     assert restarts.reason == "given up after 2 restarts from step 40 without progress"
+
+
+def test_a_run_without_checkpoints_counts_its_parts(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    assert attempts.newest_saved(run) == 0
+    run.predictions.mkdir()
+    for name in ("part-000000.parquet", "part-1000000.parquet", "part-000008.parquet.tmp", "notes.txt"):
+        (run.predictions / name).touch()
+    assert attempts.newest_saved(run) == 2
+    restarts = Restarts(1, words=wording("predict"))
+    for parts in range(1, 9):
+        restarts = restarts.after(KILLED, parts)
+        assert not restarts.are_used_up
+    restarts = restarts.after(KILLED, 8)
+    assert restarts.are_used_up
+    assert restarts.reason == "given up after 1 restart from 8 parts without progress"
 
 
 def test_a_newer_checkpoint_starts_the_count_anew_and_an_older_one_does_not() -> None:
@@ -80,7 +97,7 @@ def test_a_checkpoint_of_the_step_before_is_no_progress_if_the_exception_is_the_
         (replace(RAISED, at_step=41), replace(RAISED, at_step=43)),
         (replace(RAISED, at_step=41), replace(RAISED, at_step=41, error="ValueError: another")),
         (replace(KILLED, at_step=41), replace(KILLED, at_step=41)),
-        (RAISED, RAISED),  # of an older version, which did not say where
+        (RAISED, RAISED),  # of a run without steps, or an older version, which did not say where
     ],
 )
 def test_what_differs_may_be_gone_the_next_time(before: Failure, after: Failure) -> None:

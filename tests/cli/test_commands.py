@@ -112,7 +112,7 @@ def test_all_problems_of_a_config_at_once(yoloscale: Yoloscale) -> None:
 
 def test_runs_and_status_for_people_and_scripts(yoloscale: Yoloscale, failed_run: RunDirectory) -> None:
     table = yoloscale("runs").stdout
-    assert "it's $(touch x)  failed  1/9    mAP50-95 0.125  12.5" in table
+    assert "it's $(touch x)  failed  1/9       mAP50-95 0.125  12.5" in table
     (entry,) = json.loads(yoloscale("runs", "-o", "json").stdout)
     assert (entry["name"], entry["state"], entry["epoch"], entry["metric"]) == (failed_run.name, "failed", 1, 0.125)
     assert json.loads(yoloscale("status", failed_run.name, "-o", "json").stdout) == entry

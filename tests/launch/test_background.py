@@ -98,7 +98,7 @@ def test_a_start_that_is_broken_off_lets_go_of_the_run(config: Make, monkeypatch
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, say: config)
+    monkeypatch.setattr("yoloscale.launch.start.prepared", lambda config, say: config)
     monkeypatch.setattr("yoloscale.launch.start.end_leftovers", interrupted)
     made = config()
     with pytest.raises(KeyboardInterrupt):

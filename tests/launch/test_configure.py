@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.finished_weights import write_weights
 
 from yoloscale.backends.slurm import own_job
 from yoloscale.backends.slurm.own_job import OwnJob
-from yoloscale.config.schema import Device
+from yoloscale.config.compose.flags import split
+from yoloscale.config.schema import Device, LoggerConfig, RunConfig
 from yoloscale.errors import ConfigError
 from yoloscale.launch.configure import configure, configured, remarks_if_prepared
 
@@ -32,6 +34,50 @@ def test_a_default_that_was_typed_is_remarked_however_it_was(word: str) -> None:
     said = list[str]()
     configure(["device=cpu", word], said.append)
     assert len([line for line in said if line.startswith("pose=12.0: no effect")]) == 1
+
+
+def weights_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder with weights."""
+    monkeypatch.chdir(folder)
+    write_weights(folder / "mine.pt")
+
+
+PREDICTION = ["model=mine.pt", "source=images", "device=cpu"]
+
+
+def asked(kind: str, *typed: str) -> tuple[RunConfig, list[str]]:
+    """The config of what was typed for a kind, and the remarks."""
+    said = list[str]()
+    return configured(split(typed, kind=kind), said.append).config, said
+
+
+def test_what_changes_nothing_about_a_prediction_is_remarked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights_in(tmp_path, monkeypatch)
+    _, said = asked("predict", *PREDICTION, "batch=16", "save_conf=true")
+    assert len([line for line in said if line.startswith("batch=16: no effect on CPUs")]) == 1, "a default, but typed"
+    assert len([line for line in said if line.startswith("save_conf=true: no effect without labels")]) == 1
+    assert not [line for line in asked("predict", *PREDICTION)[1] if "no effect" in line]
+    _, said = asked("val", "model=mine.pt", "data=shapes", "device=cpu", "save_conf=true")
+    assert len([line for line in said if line.startswith("save_conf=true: no effect without save_txt")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("predict", PREDICTION), ("val", ["model=mine.pt", "data=shapes", "device=cpu"])]
+)
+def test_a_logger_of_the_machines_own_defaults_keeps_nothing_from_starting(
+    kind: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A logger that a person asks for by name is refused as long as there is none for this kind."""
+    weights_in(tmp_path, monkeypatch)
+    (tmp_path / "own" / "local").mkdir(parents=True)
+    local = "# @package _global_\nlogger:\n  tensorboard: true\n  mlflow: {experiment: mine}\n"
+    (tmp_path / "own" / "local" / "default.yaml").write_text(local)
+    config, said = asked(kind, *words, "--config-dir", "own")
+    assert config.logger == LoggerConfig()
+    assert [line for line in said if line.startswith("logger: tensorboard and mlflow of this machine's defaults")]
+    for word in ("logger=tensorboard", "logger.tensorboard=true"):
+        with pytest.raises(ConfigError, match=r"logger\.tensorboard"):
+            asked(kind, *words, word)
 
 
 JOB = OwnJob("11", nodes=3, gpus=4, cpus=32)

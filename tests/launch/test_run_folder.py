@@ -148,7 +148,7 @@ def test_a_batch_sized_at_the_first_start_binds_once_there_was_one(config: Make,
 
 @pytest.mark.parametrize("where", [["cluster.procs_per_node=1"], ["device=cpu", "cluster.threads=3"]])
 def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where: list[str]) -> None:
-    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, _: config)
+    monkeypatch.setattr("yoloscale.launch.start.prepared", lambda config, _: config)
     made = config()
     made.model.architecture, made.model.task = "yolo26n.yaml", Task.detect
     taken = create_or_resume(made, [])
@@ -167,7 +167,7 @@ def test_resumed_elsewhere(config: Make, monkeypatch: pytest.MonkeyPatch, where:
 
 
 def test_resumed_elsewhere_from_python(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yoloscale.launch.start.prepare", lambda config, _: config)
+    monkeypatch.setattr("yoloscale.launch.start.prepared", lambda config, _: config)
     monkeypatch.setattr("yoloscale.launch.here.run_in_background", lambda taken: taken.release())
     made = config()
     made.model.architecture, made.model.task = "yolo26n.yaml", Task.detect

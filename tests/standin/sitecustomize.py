@@ -7,3 +7,4 @@ from dataclasses import replace
 from yoloscale.config.kinds import KINDS
 
 KINDS["train"] = replace(KINDS["train"], program="standin_worker:stand_in")
+KINDS["predict"] = replace(KINDS["predict"], program="standin_predictor:predict")

@@ -18,11 +18,13 @@ from yoloscale.agent.outcome import Failure, Outcome, failed
 from yoloscale.agent.restarts import Restarts, cause, is_device_fault, may_restart, newest_step
 from yoloscale.agent.spec import JobStep, NodeSpec, node_spec
 from yoloscale.agent.stop_signals import StopSignals
-from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.config.schema import ClusterConfig, RunConfig
 from yoloscale.exit_codes import FAILED, INTERRUPTED, STOPPED
+from yoloscale.predictions import parts
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.status import read_progress
+from yoloscale.runs.wording import wording
 from yoloscale.system.durations import limit_s, stop_after_s
 from yoloscale.system.waiting import wait_until
 
@@ -63,7 +65,7 @@ def end_of_job(
     return end
 
 
-def next_spec(run: RunDirectory, config: Config, *, limit: TimeLimit | None = None) -> NodeSpec:
+def next_spec(run: RunDirectory, config: RunConfig, *, limit: TimeLimit | None = None) -> NodeSpec:
     """What this machine, as the first or only node, starts next."""
     attempt = events.last_attempt(events.history(run)) + 1
     spec = node_spec(config, run.path, attempt=attempt, job_id=uuid.uuid4().hex)
@@ -82,7 +84,7 @@ def on_step(spec: NodeSpec, step: JobStep | None) -> NodeSpec:
 
 def run_attempts(
     run: RunDirectory,
-    config: Config,
+    config: RunConfig,
     observer: Observer,
     *,
     step: JobStep | None = None,
@@ -91,8 +93,8 @@ def run_attempts(
     """Start a run on the first or only node and stay until it ends. Main thread only; the run is locked.
 
     Ranks that crash, are killed, or hang until their time-out are started again, all of them, from the newest
-    checkpoint, at most `cluster.max_restarts` times without a newer one in between. Raises RunLost when the folder is
-    another run's than the one that owns `run`; its ranks are gone then.
+    checkpoint or the parts that are there, at most `cluster.max_restarts` times without another one in between. Raises
+    RunLost when the folder is another run's than the one that owns `run`; its ranks are gone then.
 
     Args:
         step: where a scheduler has started this process; None on a machine of one's own.
@@ -110,7 +112,7 @@ class _Start:
     def __init__(
         self,
         run: RunDirectory,
-        config: Config,
+        config: RunConfig,
         observer: Observer,
         requests: StopSignals,
         *,
@@ -131,7 +133,7 @@ class _Start:
             self._requests.received.append(signal.SIGTERM)
 
     def until_end(self) -> Outcome:
-        restarts = Restarts(self._config.cluster.max_restarts)
+        restarts = Restarts(self._config.cluster.max_restarts, words=wording(self._config.kind))
         while True:
             spec = on_step(next_spec(self._run, self._config, limit=self._limit), self._step)
             attempt = spec.attempt
@@ -246,5 +248,7 @@ class _Start:
 
 
 def newest_saved(run: RunDirectory) -> int:
-    """The step of a run's newest checkpoint; 0 without any."""
+    """The step of a run's newest checkpoint; of one that predicts, how many parts there are; 0 without any."""
+    if run.predictions.is_dir():
+        return len(parts.done(run.path))
     return newest_step(entry.name for entry in run.checkpoints.iterdir()) if run.checkpoints.is_dir() else 0

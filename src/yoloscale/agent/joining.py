@@ -15,7 +15,7 @@ from yoloscale.agent.outcome import Outcome
 from yoloscale.agent.presence import Answer
 from yoloscale.agent.spec import JobStep, NodeSpec, among, node_spec
 from yoloscale.agent.stop_signals import StopSignals
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.exit_codes import FAILED, FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
@@ -25,7 +25,7 @@ UNMET_S = 30.0  # for an attempt that follows one whose first node was not reach
 LOOK_S = 1.0  # between two looks for node 0 itself
 
 
-def joining_spec(run: RunDirectory, config: Config, announced: Announcement, node_rank: int) -> NodeSpec:
+def joining_spec(run: RunDirectory, config: RunConfig, announced: Announcement, node_rank: int) -> NodeSpec:
     """What another node starts to join what node 0 has started."""
     spec = node_spec(config, run.path, attempt=announced.attempt, job_id=announced.job_id, node_rank=node_rank)
     spec = replace(spec, run_id=run.run_id if run.owner is not None else None)
@@ -34,7 +34,7 @@ def joining_spec(run: RunDirectory, config: Config, announced: Announcement, nod
 
 def join_attempts(
     run: RunDirectory,
-    config: Config,
+    config: RunConfig,
     announced: Announcement,
     observer: Observer,
     *,

@@ -30,6 +30,7 @@ from yoloscale.agent.stop_signals import StopSignals
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import EventTail, attempt_of
 from yoloscale.runs.progress import Progress
+from yoloscale.runs.wording import wording
 from yoloscale.system.processes import ChildProcess
 from yoloscale.system.signals import STOP_SIGNALS
 
@@ -191,7 +192,8 @@ class AgentMonitor:
         self._looks.happened()
         self.stop = request
         if self.progress.is_training:
-            self._say("stopping: the ranks save a checkpoint first (Ctrl-C again ends them at once)")
+            stops = wording(self.progress.kind).stops
+            self._say(f"stopping: {stops} (Ctrl-C again ends them at once)")
         self._kill_at = time.monotonic() + (TRAINING_STOP_S if self.progress.is_training else SETUP_STOP_S)
 
     def _has_failed(self) -> bool:

@@ -14,7 +14,7 @@ from yoloscale.agent.members import FEWEST_TIMEOUT_S, Members, Regrouping, named
 from yoloscale.agent.outcome import Failure, Outcome, failed
 from yoloscale.agent.spec import JobStep, NodeSpec, among
 from yoloscale.agent.stop_signals import StopSignals
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.exit_codes import FAILED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -33,7 +33,7 @@ class NodeGroup:
     """What lasts from attempt to attempt. `observer` is to look on while one goes on."""
 
     def __init__(
-        self, run: RunDirectory, config: Config, observer: Observer, requests: StopSignals, step: JobStep | None
+        self, run: RunDirectory, config: RunConfig, observer: Observer, requests: StopSignals, step: JobStep | None
     ) -> None:
         self.observer = Observer(self._watch, observer.say)
         self._run, self._outer, self._requests = run, observer, requests

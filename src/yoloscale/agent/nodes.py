@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from yoloscale.agent.looks import Looks
 from yoloscale.agent.presence import Answer
 from yoloscale.config.freeze import load
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.config.topology import differences
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs import events
@@ -46,7 +46,7 @@ def commands(words: Sequence[str], nodes: int) -> list[str]:
 
 def wait_for_first_node(
     run: RunDirectory,
-    config: Config,
+    config: RunConfig,
     node_rank: int,
     say: Callable[[str], None],
     *,
@@ -109,11 +109,11 @@ def newest_announcement(run: RunDirectory, node_rank: int, tail: events.EventTai
     return Announcement(attempt, str(record["job_id"]), record.get("start"), members)
 
 
-def refuse_if_different(run: RunDirectory, config: Config) -> None:
+def refuse_if_different(run: RunDirectory, config: RunConfig) -> None:
     """Raise ConfigError if node 0 froze another config than this node composed."""
     problems = [
         Problem(key, f"{first} on node 0, {here} here", "type the same command on every node")
-        for key, first, here in differences(load(run.config), config)
+        for key, first, here in differences(load(run.config, of=RunConfig), config)
     ]
     if problems:
         raise ConfigError(problems)

@@ -16,7 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from yoloscale.config.freeze import load
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.config.topology import differences
 from yoloscale.runs.directory import RunDirectory
 
@@ -85,7 +85,7 @@ class Call:
 class Answer:
     """Another node's answer to whatever node 0 calls, for as long as both have the same config."""
 
-    def __init__(self, run: RunDirectory, config: Config, node_rank: int, start: str | None) -> None:
+    def __init__(self, run: RunDirectory, config: RunConfig, node_rank: int, start: str | None) -> None:
         self.is_refused = False  # node 0 lives, and has another config
         self._run, self._config, self._node_rank, self._start = run, config, node_rank, start
         self._own: Call | None = None
@@ -110,7 +110,7 @@ class Answer:
             self._own.close()
 
     def _answer_to(self, sign: Sign) -> Call | None:
-        if not differences(load(self._run.config), self._config):
+        if not differences(load(self._run.config, of=RunConfig), self._config):
             self.is_refused = False
             return Call(self._run, self._node_rank, sign.call, self._start)
         before, self._different = self._different, sign

@@ -1,13 +1,14 @@
-"""Whether a failed attempt is started again. Pure: restarts count until a newer checkpoint is there."""
+"""Whether a failed attempt is started again. Pure: restarts count until a newer checkpoint, or part, is there."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yoloscale.agent.outcome import Failure, Outcome
 from yoloscale.exit_codes import FAILED
+from yoloscale.runs.wording import TRAIN, Wording
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
@@ -30,7 +31,8 @@ _XID = re.compile(r"\bxid\b[ (:]")  # the driver's numbers of what befalls a GPU
 class Restarts:
     """Failures since the newest checkpoint changed: how many, from which step, and how the first of them came.
 
-    One that is repeated is what is told in the end, in place of the first.
+    One that is repeated is what is told in the end, in place of the first. Of a run that keeps parts in place of
+    checkpoints, `step` is how many there are.
     """
 
     max_restarts: int
@@ -39,6 +41,7 @@ class Restarts:
     first: Failure | None = None
     is_repeated: bool = False  # the last failure is the one before it once more, at the same step
     last: Failure | None = None
+    words: Wording = TRAIN
 
     def after(self, failure: Failure, step: int) -> Restarts:
         """With one more failure, after which `step` is that of the newest checkpoint (0 without one).
@@ -47,9 +50,9 @@ class Restarts:
         """
         is_repeated = self.last is not None and is_same(failure, self.last)
         if self.first is None or (step > self.step and not is_repeated):
-            return Restarts(self.max_restarts, 1, step, failure, last=failure)
+            return replace(self, count=1, step=step, first=failure, is_repeated=False, last=failure)
         first = failure if is_repeated else self.first
-        return Restarts(self.max_restarts, self.count + 1, self.step, first, is_repeated, failure)
+        return replace(self, count=self.count + 1, first=first, is_repeated=is_repeated, last=failure)
 
     @property
     def are_used_up(self) -> bool:
@@ -68,7 +71,7 @@ class Restarts:
         if self.is_repeated and self.first is not None:
             return f"given up: it came again at step {self.first.at_step}, where it came before"
         times = "restart" if self.max_restarts == 1 else "restarts"
-        return f"given up after {self.max_restarts} {times} from step {self.step} without progress"
+        return f"given up after {self.max_restarts} {times} from {self.words.saved(self.step)} without progress"
 
 
 def may_restart(outcome: Outcome, was_training: bool) -> bool:
@@ -88,8 +91,9 @@ def may_restart(outcome: Outcome, was_training: bool) -> bool:
 def is_same(failure: Failure, before: Failure) -> bool:
     """Whether an exception of a rank's own came again at the step where it came before: a third time is no use.
 
-    An exception without a step does not count, nor does what has no exception: a killed rank, a hang, a lost peer. Of a
-    full GPU the numbers differ each time.
+    An exception without a step does not count, as in a run that predicts: the unit that it ended twice is done another
+    way the third time. Nor does what has no exception: a killed rank, a hang, a lost peer. Of a full GPU the numbers
+    differ each time.
     """
     if not failure.traceback or failure.collateral or failure.at_step is None or failure.at_step != before.at_step:
         return False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from yoloscale.config.schema import Config, Device
+from yoloscale.config.schema import Device, RunConfig
 from yoloscale.system import cpus
 
 
@@ -72,7 +72,7 @@ def among(spec: NodeSpec, members: tuple[int, ...]) -> NodeSpec:
     return replace(spec, members=members, nodes=len(members), rdzv_endpoint=endpoint)
 
 
-def node_spec(config: Config, run: Path, *, attempt: int, job_id: str, node_rank: int = 0) -> NodeSpec:
+def node_spec(config: RunConfig, run: Path, *, attempt: int, job_id: str, node_rank: int = 0) -> NodeSpec:
     """One node's part of a resolved config; threads come from the CPUs this process may use."""
     cluster = config.cluster
     assert cluster.procs_per_node is not None, "resolve the config first"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from yoloscale.config.locations import cache_folder
-from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.config.schema import ClusterConfig, RunConfig
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import Answer, Ask
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from yoloscale.backends.run_lock import RunLock
 
 
+_Run = TypeVar("_Run", bound=RunConfig)
+
+
 @dataclass(frozen=True)
 class JobRequest:
     """One job, or one array of them.
@@ -31,7 +34,9 @@ class JobRequest:
         cache: where images and weights lie; absolute.
         working_folder: where the person typed, and where the script runs.
         typed: words after `yoloscale` that make the folder if it is not there: a script printed by --dry-run.
-        array: indices of the points of a sweep, as ranges (`0-7`); None for a run.
+        array: indices of the points of a sweep, as ranges (`0-7`), or of elements that all work on one run; None for a
+            run that has one job.
+        is_one_run: whether the elements of the array all work on the run in `folder`.
         first: the point that element 0 of the array trains; above 0 where the site's arrays are too small for all.
         asks: whether an element asks the study of a search for its point before its ranks start.
     """
@@ -45,6 +50,7 @@ class JobRequest:
     array: str | None = None
     first: int = 0
     asks: bool = False
+    is_one_run: bool = False
     launcher_python: str = sys.executable
 
     @property
@@ -55,12 +61,16 @@ class JobRequest:
     @property
     def marker(self) -> Path:
         """What is there once the folder is made."""
-        return self.folder / ("config.yaml" if self.array is None else "sweep.yaml")
+        return self.folder / ("config.yaml" if self.array is None or self.is_one_run else "sweep.yaml")
 
 
-def job_for(config: Config, folder: Path, typed: Sequence[str]) -> JobRequest:
+def job_for(config: RunConfig, folder: Path, typed: Sequence[str]) -> JobRequest:
     """The job of one run."""
-    return JobRequest(config.cluster, folder.name, folder.absolute(), cache_folder(config.paths), Path.cwd(), (*typed,))
+    cluster, cache = config.cluster, cache_folder(config.paths)
+    job = JobRequest(cluster, folder.name, folder.absolute(), cache, Path.cwd(), (*typed,))
+    if cluster.array_size is None:
+        return job
+    return replace(job, array=f"0-{cluster.array_size - 1}", is_one_run=True)
 
 
 @dataclass(frozen=True)
@@ -99,13 +109,13 @@ class Allocation(Protocol):
     def gpus(self) -> int | None:
         """GPUs of the node that has fewest; None if the scheduler does not tell."""
 
-    def fit(self, config: Config, say: Say, *, says_nodes: bool, frozen: Config | None) -> Config:
+    def fit(self, config: _Run, say: Say, *, says_nodes: bool, frozen: RunConfig | None) -> _Run:
         """The config with what this job has where the config leaves it open; `says_nodes`: somebody wrote how many."""
 
-    def refuse_too_small(self, config: Config) -> None:
+    def refuse_too_small(self, config: RunConfig) -> None:
         """Raise ConfigError if the job has less than the run is to have."""
 
-    def run(self, taken: RunLock, config: Config, typed: Sequence[str], observer: Observer) -> Outcome:
+    def run(self, taken: RunLock, config: RunConfig, typed: Sequence[str], observer: Observer) -> Outcome:
         """Run a locked run on the nodes of this job and stay until it ends; lets go of the run."""
 
 
@@ -117,13 +127,13 @@ class Backend(Protocol):
     def check(self, cluster: ClusterConfig) -> list[Problem]:
         """Problems of a resolved cluster section that this back end is to start. Pure."""
 
-    def check_site(self, config: Config, say: Say, *, points: int = 1) -> list[Problem]:
+    def check_site(self, config: RunConfig, say: Say, *, points: int = 1) -> list[Problem]:
         """What the site would refuse about a run, or a sweep of so many points; `say` gets its defaults that count."""
 
-    def complete(self, config: Config) -> Config:
+    def complete(self, config: _Run) -> _Run:
         """A config with what the site decides where the config leaves it open."""
 
-    def remarks(self, config: Config) -> list[str]:
+    def remarks(self, config: RunConfig) -> list[str]:
         """Lines where a command that is typed in a job of this back end uses less of it than a person may think."""
 
     def inside(self) -> Allocation | None:

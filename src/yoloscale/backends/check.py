@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from yoloscale.backends import registry
 from yoloscale.backends.slurm.check import slurm_only
-from yoloscale.config.check import train
 from yoloscale.config.check.logger import logger_problems
-from yoloscale.config.schema import Config, LoggerConfig
+from yoloscale.config.kinds import kind_of
+from yoloscale.config.schema import LoggerConfig, RunConfig
 from yoloscale.errors import Problem
 from yoloscale.system.machine import Machine
 
 
 def validate(
-    config: Config,
+    config: RunConfig,
     machine: Machine | None = None,
     of_logger: Callable[[LoggerConfig], list[Problem]] = logger_problems,
 ) -> list[Problem]:
@@ -24,4 +24,6 @@ def validate(
     in the cluster section itself: for ranks on this machine its check says that they would go unread.
     """
     backend = registry.of(config.cluster)
-    return train.validate(config, machine, slurm_only if backend is None else backend.check, of_logger)
+    rules = kind_of(config.kind).load_rules()
+    problems: list[Problem] = rules(config, machine, slurm_only if backend is None else backend.check, of_logger)
+    return problems

@@ -13,7 +13,7 @@ from typing import cast
 from yoloscale.backends.base import Backend
 from yoloscale.config.keys import describe
 from yoloscale.config.launchers import LOCAL, MODULES
-from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.config.schema import ClusterConfig, RunConfig
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.runs.jobs import Answer, Ask, Job, NoAnswer, backend_of
 
@@ -57,7 +57,7 @@ def cancel(jobs: Collection[str]) -> None:
         _load(name).cancel([job for job in jobs if backend_of(job) == name])
 
 
-def remarks(config: Config) -> list[str]:
+def remarks(config: RunConfig) -> list[str]:
     """Lines where a command that is typed in a scheduler's job uses less of it than a person may think."""
     return [line for name in MODULES for line in _load(name).remarks(config)]
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
 from yoloscale.backends import registry
 from yoloscale.backends.status import status
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.errors import ConfigError, Problem
+from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory, owned
 from yoloscale.runs.frozen_state import FrozenState
 from yoloscale.runs.jobs import NoAnswer, label_of, nobody
 from yoloscale.runs.status import Status
+from yoloscale.runs.sweep_directory import sweep_of
+from yoloscale.runs.wording import wording
 from yoloscale.system.locks import try_lock
+
+
+class RunInUse(ConfigError):  # noqa: N818 - reads as what is the case, as in `except RunInUse`
+    """Somebody works on the run, or a job has it."""
 
 
 @dataclass
@@ -36,7 +44,7 @@ class RunLock:
         """Let others use the run directory."""
         os.close(self.descriptor)
 
-    def with_config(self, config: Config, before: FrozenState | None = None) -> LockedRun:
+    def with_config(self, config: RunConfig, before: FrozenState | None = None) -> LockedRun:
         """The same lock, on a run that is ready to go on with a config."""
         return LockedRun(self.run, self.descriptor, config, before)
 
@@ -48,12 +56,12 @@ class LockedRun(RunLock):
     `before`: how it was frozen when it was locked; None for a run that was made then.
     """
 
-    config: Config
+    config: RunConfig
     before: FrozenState | None
 
 
 def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> RunLock:
-    """Lock an existing run directory. Raises ConfigError that says who has it. Nodes of one job lock apart.
+    """Lock an existing run directory. Raises RunInUse that says who has it. Nodes of one job lock apart.
 
     A run that a scheduler's job has, or is to have, is in use; not for that very `job`, nor for what it has started.
     Where the file system has no locks, a run that goes on by its events is in use; not if it is the `job` that has it,
@@ -65,7 +73,7 @@ def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Ru
     try:
         is_locked = try_lock(run_lock.descriptor)
         if is_locked is False or (is_locked is None and node_rank == 0 and _goes_on(run, job)):
-            raise ConfigError(_in_use(run, status(run, nobody)))
+            raise RunInUse(_in_use(run, status(run, nobody)))
         if node_rank == 0:
             refuse_if_submitted(run, job)  # after the lock: who had it may have submitted the run just now
         if run.config.exists():
@@ -77,10 +85,10 @@ def lock(run: RunDirectory, *, node_rank: int = 0, job: str | None = None) -> Ru
 
 
 def refuse_if_submitted(run: RunDirectory, job: str | None = None) -> None:
-    """Raise ConfigError if a job has the run, running or still in the queue, and is not the `job` of who asks."""
+    """Raise RunInUse if a job has the run, running or still in the queue, and is not the `job` of who asks."""
     quiet = status(run, nobody)
     own_jobs = {job, *registry.current_jobs()}
-    if quiet.job is None or quiet.job in own_jobs:
+    if quiet.job is None or quiet.job in own_jobs or _is_in_own_array(run, quiet.job, own_jobs):
         return
     answer = registry.ask([quiet.job])
     run_status, reply = status(run, lambda jobs: answer), answer.of(quiet.job)
@@ -88,7 +96,13 @@ def refuse_if_submitted(run: RunDirectory, job: str | None = None) -> None:
     if is_unanswered and isinstance(reply, NoAnswer) and not reply.is_here:  # a copy, or another kind of machine
         return  # the lock has told
     if (run_status.is_active or is_unanswered) and run_status.job not in (None, *own_jobs):
-        raise ConfigError(_in_use(run, run_status))
+        raise RunInUse(_in_use(run, run_status))
+
+
+def _is_in_own_array(run: RunDirectory, job: str, own_jobs: Collection[str | None]) -> bool:
+    """Whether `job` is another element of an array around this process that works on one run: the lock has told."""
+    arrays = {events.array_of(own) for own in own_jobs if own is not None and "_" in own}
+    return sweep_of(run) is None and events.array_of(job) in arrays
 
 
 def _goes_on(run: RunDirectory, job: str | None) -> bool:
@@ -99,7 +113,8 @@ def _goes_on(run: RunDirectory, job: str | None) -> bool:
 
 def _in_use(run: RunDirectory, run_status: Status) -> Problem:
     quoted = shlex.quote(str(run.path))
-    words = f"run {run.name!r} is being trained already" + (f" ({run_status.where})" if run_status.where else "")
+    where = f" ({run_status.where})" if run_status.where else ""
+    words = f"run {run.name!r} is being {wording(run.kind).done} already{where}"
     if run_status.job is not None:
         words = f"run {run.name!r} is in job {run_status.job} already: {run_status.phase or run_status.state}"
         words += f" ({label_of(run_status.job)}: {run_status.scheduler})" if run_status.scheduler else ""

@@ -30,7 +30,7 @@ def main(typed: list[str]) -> int:
     words = take_apart(typed, CheckpointSettings)
     if (exit_code := run_hydra_flags(words.line)) is not None:
         return exit_code
-    config, settings = comparable(words.line).config, words.settings
+    (config, _), settings = comparable(words.line), words.settings
     folder = free_folder(config, "-checkpoint")
     if words.is_dry:
         times = f"{settings.repeats} × yoloscale resume"

@@ -14,22 +14,27 @@ from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED
 
 COMMANDS = {
     "train": "train a model: run it here, or print what would be run (--dry-run)",
+    "predict": "predict images with finished weights, over all ranks: a row for each image",
+    "val": "metrics of finished weights on a dataset, over all ranks",
     "runs": "table of runs: state, progress, metric, images/s, where",
     "status": "one run in detail",
     "logs": "what a run, or one of its ranks, has said; -f follows",
     "cancel": "stop a run; its ranks save first",
     "resume": "go on with an unfinished run",
-    "report": "results of a sweep: table, pictures, the best point as a recipe",
+    "report": "results of a sweep or of a prediction: tables and pictures",
     "interrupt": "rehearse a kill or a preemption of a running run",
     "data": "check a dataset, or fetch and render it ahead of a run",
     "wandb": "send runs that were logged offline to W&B; write a W&B sweep",
     "bench": "measure training speed",
 }
-STARTING = ("train", "resume", "bench")  # these start ranks, once
+VERBS = ("train", "predict", "val")
+STARTING = (*VERBS, "resume", "bench")  # these start ranks, once
 EXAMPLES = """\
   yoloscale train                                            the built-in dataset, from scratch
   yoloscale train model=yolo26n data=coco8 epochs=3          fine-tune released weights
   yoloscale train data=my/data.yaml model=yolo26m imgsz=640 batch=64 device=0,1,2,3
+  yoloscale predict model=yolo26n-coco8 source=my/images      the best weights of that run
+  yoloscale val model=yolo26n-coco8 data=coco8
   yoloscale logs yolo26n-coco8 -f
 """
 
@@ -105,11 +110,11 @@ def _help() -> str:
 
 def _unknown(typed: list[str]) -> Problem:
     if "=" in typed[0]:
-        return Problem("COMMAND", f"{typed[0]!r} is a setting, not a command", f"yoloscale train {' '.join(typed)}")
-    if "train" in typed[:3]:  # as in `yolo detect train`
-        return Problem(
-            "COMMAND", " ".join(typed[:2]), "yoloscale train …; the task follows from the model: model=yolo26n-seg"
-        )
+        verb = "predict" if any(word.startswith("source=") for word in typed) else "train"
+        return Problem("COMMAND", f"{typed[0]!r} is a setting, not a command", f"yoloscale {verb} {' '.join(typed)}")
+    if named := [word for word in typed[:3] if word in VERBS]:  # as in `yolo detect train`
+        instead = f"yoloscale {named[0]} …; the task follows from the model: model=yolo26n-seg"
+        return Problem("COMMAND", " ".join(typed[:2]), instead)
     near = difflib.get_close_matches(typed[0], COMMANDS, n=1)
     hint = f"did you mean `yoloscale {near[0]}`?" if near else "`yoloscale --help` lists the commands"
     return Problem("COMMAND", f"there is no command {typed[0]!r}", hint)

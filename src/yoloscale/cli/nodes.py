@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from yoloscale.cli.show.watch import announce, say
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.directory import RunDirectory
 
@@ -19,7 +19,7 @@ def print_commands(words: Sequence[str], nodes: int) -> int:
     return FINISHED
 
 
-def join(config: Config, run: RunDirectory, node_rank: int) -> int:
+def join(config: RunConfig, run: RunDirectory, node_rank: int) -> int:
     """Wait for node 0's attempt, start this node's ranks in it and in those after it; the run's exit code."""
     from yoloscale.agent.attempt import Observer
     from yoloscale.agent.joining import join_attempts
@@ -27,9 +27,9 @@ def join(config: Config, run: RunDirectory, node_rank: int) -> int:
     from yoloscale.backends.run_lock import lock
     from yoloscale.cli.show.display import Display
     from yoloscale.cli.show.ending import print_ending
-    from yoloscale.launch.prepare import prepare
+    from yoloscale.launch.prepare import prepared
 
-    config = prepare(config, say)
+    config = prepared(config, say)
     announced = wait_for_first_node(run, config, node_rank, say)
     taken = lock(run, node_rank=node_rank)
     announce(config, run, announced.attempt)

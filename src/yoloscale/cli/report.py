@@ -1,10 +1,12 @@
-"""`yoloscale report SWEEP`: what a sweep has come to, as a table, a recipe of the best point, and pictures."""
+"""`yoloscale report SWEEP|RUN`: what a sweep or a prediction has come to, as a table and pictures."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 
 from yoloscale.cli import arguments
 from yoloscale.cli.show.ending import shown
@@ -19,25 +21,27 @@ _NOT_A_TERMINAL = 10_000  # columns: what is read by a program is not cut
 
 def main(typed: list[str]) -> int:
     """Print the table and the files written, or an object with -o json."""
-    parser = arguments.parser("report", "The results of a sweep, best point first, as far as it has come.")
-    parser.add_argument("run", metavar="SWEEP", help="its name, the path of its folder, or its SLURM job")
-    parser.add_argument("--all", action="store_true", help="every point of a long sweep")
-    parser.add_argument("--no-pictures", action="store_true", help="the table, sweep.csv and the recipe only")
+    what = "The results of a sweep, best point first, or of a prediction, as far as it has come."
+    parser = arguments.parser("report", what)
+    parser.add_argument("run", metavar="SWEEP|RUN", help="its name, the path of its folder, or its SLURM job")
+    parser.add_argument("--all", action="store_true", help="every point of a long sweep, every class of a prediction")
+    parser.add_argument("--no-pictures", action="store_true", help="the table only; of a sweep, its files, too")
     arguments.add_output(parser)
     parsed = parser.parse_args(typed)
     chosen = arguments.chosen_sweep(parsed)
     if chosen is None:
-        return _of_a_run(arguments.chosen_run(parsed))
+        run = arguments.chosen_run(parsed)
+        return _of_a_prediction(run, parsed) if run.kind == "predict" else _of_a_run(run)
     rows = sys.maxsize if parsed.all else SHOWN
     report = summary(chosen, screen_width(), shown=rows, pictures=not parsed.no_pictures)
     print(as_json(report) if parsed.output == "json" else "\n".join(text(report)))
-    say_warnings(report)
+    say_warnings(report.warnings)
     return FINISHED
 
 
-def say_warnings(report: Summary) -> None:
+def say_warnings(warnings: Sequence[str]) -> None:
     """Tell of pictures that are missing."""
-    for warning in report.warnings:
+    for warning in warnings:
         print(f"a picture could not be drawn: {warning}", file=sys.stderr)
 
 
@@ -66,6 +70,20 @@ def screen_width() -> int:
     if sys.stdout.isatty() or os.environ.get("COLUMNS"):
         return shutil.get_terminal_size().columns
     return _NOT_A_TERMINAL
+
+
+def _of_a_prediction(run: RunDirectory, parsed: argparse.Namespace) -> int:
+    from yoloscale.report.prediction import summary as prediction
+
+    report = prediction.summary(run, pictures=not parsed.no_pictures)
+    if parsed.output == "json":
+        print(prediction.as_json(report))
+    else:
+        lines = prediction.text(report, every_class=parsed.all)
+        lines += [f"{'' if place else 'pictures':<8} {shown(path)}" for place, path in enumerate(report.pictures)]
+        print("\n".join(lines))
+    say_warnings(report.warnings)
+    return FINISHED
 
 
 def _of_a_run(run: RunDirectory) -> int:

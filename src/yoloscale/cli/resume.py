@@ -7,7 +7,8 @@ from pathlib import Path
 
 from yoloscale.cli import arguments
 from yoloscale.cli.sweep import verbs
-from yoloscale.cli.train import OwnFlags, refuse_bad_combination, refuse_for_sweeps
+from yoloscale.cli.train import refuse_for_sweeps
+from yoloscale.cli.verb import OwnFlags, refuse_bad_combination
 from yoloscale.config.schema import Task
 from yoloscale.errors import ConfigError, Problem
 

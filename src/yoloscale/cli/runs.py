@@ -17,7 +17,7 @@ from yoloscale.runs.status import Status
 from yoloscale.runs.sweep_directory import SweepDirectory
 from yoloscale.system import formatting
 
-COLUMNS = ("run", "state", "epoch", "metric", "images/s", "left", "job", "where", "updated")
+COLUMNS = ("run", "state", "progress", "metric", "images/s", "left", "job", "where", "updated")
 
 
 def main(typed: list[str]) -> int:
@@ -61,7 +61,7 @@ def row(entry: Status, now: float) -> tuple[str, ...]:
     return (
         entry.name,
         entry.state + (", pruned" if entry.phase.startswith("pruned") else ""),
-        f"{entry.epoch}/{entry.epochs or '?'}" if entry.epochs or entry.hours else "",
+        progress(entry),
         text.metric(entry.metric_name, entry.metric) if entry.metric_name and entry.metric is not None else "",
         f"{entry.images_per_s:.1f}" if entry.images_per_s else "",
         formatting.duration(entry.eta_s),
@@ -69,6 +69,13 @@ def row(entry: Status, now: float) -> tuple[str, ...]:
         entry.where,
         f"{formatting.age(now - entry.updated_at)} ago" if entry.updated_at else "",
     )
+
+
+def progress(entry: Status) -> str:
+    """`3/10` epochs; `120/400 images` of a run that predicts or evaluates; nothing before either is known."""
+    if entry.images is not None:
+        return text.images(entry.images_done or 0, entry.images)
+    return f"{entry.epoch}/{entry.epochs or '?'}" if entry.epochs or entry.hours else ""
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from yoloscale.cli.show.ending import print_ending, shown
+from yoloscale.cli.show.ending import print_ending, print_late_ending, shown
 from yoloscale.cli.show.watch import announce, run_detached, run_watched, say
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
@@ -13,21 +13,48 @@ from yoloscale.runs import events
 if TYPE_CHECKING:
     from yoloscale.backends.base import Allocation
     from yoloscale.backends.run_lock import LockedRun
+    from yoloscale.config.schema import RunConfig
     from yoloscale.launch.start import RunRequest
+    from yoloscale.runs.directory import RunDirectory
 
 
 def start(request: RunRequest, *, detach: bool) -> int:
     """Take what is asked for and start it, in the job around this command if there is one; its exit code."""
+    from yoloscale.backends.run_lock import RunInUse
+    from yoloscale.launch.late import late_request
     from yoloscale.launch.start import allocation
 
     job = allocation(request.config)
     if job is not None:
         request.refuse_if_taken()  # the reason that no larger job would mend
         job.refuse_too_small(request.config)
-    taken = request.take(say)
+    try:
+        taken = request.take(say)
+    except RunInUse:
+        if detach or (late := late_request(request, say)) is None:
+            raise
+        return _join(*late)
     if taken.config.cluster.is_here:
         return run_detached(taken) if detach else run_watched(taken)
     return _submit(request, taken) if job is None else _run_inside(request, taken, job)
+
+
+def _join(run: RunDirectory, config: RunConfig) -> int:
+    """Have ranks of this machine take part in a run that goes on; the exit code."""
+    from yoloscale.agent.attempt import Observer
+    from yoloscale.agent.late_ranks import run_late
+    from yoloscale.backends import registry
+    from yoloscale.backends.status import status
+    from yoloscale.cli.show.display import Display
+
+    attempt = events.last_attempt(events.history(run))
+    announce(config, run, attempt)
+    print(f"run {run.name!r} goes on already: the ranks here take part in it until it ends", flush=True)
+    with Display(run, since_attempt=attempt) as display:
+        observer = Observer(display.watch, display.say)
+        outcome = run_late(run, config, observer, left_s=registry.job_time_left())
+    print_late_ending(run, outcome, status(run))
+    return outcome.exit_code
 
 
 def print_script(request: RunRequest) -> int:

@@ -11,7 +11,8 @@ from yoloscale.cli.sweep import verbs
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import backend_of
-from yoloscale.runs.status import Status
+from yoloscale.runs.status import Status, read_result
+from yoloscale.runs.wording import wording
 from yoloscale.system import formatting
 
 
@@ -43,17 +44,25 @@ def lines(run: RunDirectory, now: Status) -> list[str]:
         backend_of(now.job or ""): unasked,
         "where": now.where,
         "epoch": _epoch(now),
+        "done": text.images(now.images_done or 0, now.images) if now.images is not None else "",
         "metrics": text.metrics(now.metrics),
         "speed": text.images_per_s(now.images_per_s),
         "gpu": text.gpus(now.gpus or {}).removeprefix("GPU "),
         "left": formatting.duration(now.eta_s),
-        "time": text.shares(now.time_s or {}),
+        "time": text.shares(now.time_s or {}, wording(now.kind).share),
         "log": shown(run.path / now.failed_log) if now.failed_log else "",
         "folder": shown(run.path),
         "weights": shown(run.best_weights) if run.best_weights.exists() else "",
+        "rows": shown(run.predictions) if run.predictions.exists() else "",
+        "failures": shown(run.failures_csv) if _has_failures(run) else "",
         "next": _next(run, now),
     }
     return [f"{name:<8} {value}" for name, value in facts.items() if value]
+
+
+def _has_failures(run: RunDirectory) -> bool:
+    result = read_result(run) or {}
+    return bool(result.get("unreadable") or result.get("failed"))
 
 
 def _epoch(now: Status) -> str:

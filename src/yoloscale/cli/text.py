@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from yoloscale.runs.goodput import SHARES
-from yoloscale.system.formatting import metric_name, percent
+from yoloscale.system.formatting import counted, metric_name, percent
 
 SHOWN_METRICS = 4
 
@@ -35,11 +35,30 @@ def metrics(record: Mapping[str, Any]) -> str:
     return "  ".join(f"{name} {value:.3f}" for name, value in list((wanted or named).items())[:SHOWN_METRICS])
 
 
-def shares(time_s: Mapping[str, float]) -> str:
-    """`training 81 %  setup 9 %  saving 0.2 %`: where the time went, training first; nothing if there was none."""
+def shares(time_s: Mapping[str, float], work: str = "training") -> str:
+    """`training 81 %  setup 9 %  saving 0.2 %`: where the time went, training first; nothing if there was none.
+
+    `work`: what training is called, of a run of another kind.
+    """
     total = time_s.get("total", 0.0)
     named = {name: time_s[name] / total for name in ("training", *SHARES) if time_s.get(name)} if total else {}
-    return "  ".join(f"{name} {percent(share)}" for name, share in named.items())
+    return "  ".join(f"{work if name == 'training' else name} {percent(share)}" for name, share in named.items())
+
+
+def images(done: int, total: int) -> str:
+    """`120/400 images`."""
+    return f"{done}/{total} image{'' if total == 1 else 's'}"
+
+
+def predicted(result: Mapping[str, Any], failures: str) -> str:
+    """`128 images, 2 unreadable (failures.csv), 81.3 images/s`: a finished prediction in one line."""
+    counts = [f"{result[status]} {status}" for status in ("unreadable", "failed") if result.get(status)]
+    listed = [", ".join(counts) + f" ({failures})"] if counts else []
+    return ", ".join([counted(int(result.get("images", 0)), "image"), *listed, *_speed(result)])
+
+
+def _speed(result: Mapping[str, Any]) -> list[str]:
+    return [speed] if (speed := images_per_s(result.get("images_per_s"))) else []
 
 
 def images_per_s(value: float | None) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 from yoloscale.config.freeze import load, parse
-from yoloscale.config.schema import Config, PathsConfig
+from yoloscale.config.kinds import kind_of
+from yoloscale.config.schema import Config, PathsConfig, RunConfig
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.sweep_directory import sweep_of
 from yoloscale.system.files import first_free
@@ -33,7 +34,10 @@ def command(run: RunDirectory, changes: Sequence[str] = ()) -> str:
     Of a run that has no weights yet, from the beginning; with another model among the changes, from that.
     """
     weights = _weights(run, changes)
-    config, typed = load(run.config), typed_for(run)
+    config, typed = load(run.config, of=RunConfig), typed_for(run)
+    if not isinstance(config, Config):
+        words = [*without(typed, ["name", "--detach", "paths.runs", "project", *map(key_of, changes)]), *changes]
+        return f"yoloscale {kind_of(config.kind).verb} {shlex.join([*words, *_place_and_name(run)])}"
     if weights is not None:  # what says once more what the run was started from is no change
         changes, kept = [word for word in changes if not _is_start(word)], []
     else:
@@ -45,11 +49,14 @@ def command(run: RunDirectory, changes: Sequence[str] = ()) -> str:
         words.insert(0, f"model={_shown(weights)}")
         if config.pretrained is not True and any(key_of(word) in _RECIPES for word in words):
             words.append("pretrained=true")
+    return f"yoloscale train {shlex.join([*words, *_place_and_name(run)])}"
+
+
+def _place_and_name(run: RunDirectory) -> list[str]:
+    """Where the new run lies and what it is called: beside the old one."""
     folder = (sweep_of(run) or run).path.parent
-    if folder != Path(PathsConfig().runs).absolute():
-        words.append(f"paths.runs={_shown(folder)}")
-    words.append(f"name={first_free(folder / run.name, 2).name}")
-    return f"yoloscale train {shlex.join(words)}"
+    place = [] if folder == Path(PathsConfig().runs).absolute() else [f"paths.runs={_shown(folder)}"]
+    return [*place, f"name={first_free(folder / run.name, 2).name}"]
 
 
 def _weights(run: RunDirectory, changes: Sequence[str]) -> Path | None:

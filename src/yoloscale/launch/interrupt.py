@@ -36,8 +36,7 @@ def interrupt(run: RunDirectory, number: signal.Signals, rank: int | None = None
             raise ConfigError(_elsewhere(run, elsewhere, number, rank, chosen))
         hits = sent
     else:
-        seen_at = _started(run).time
-        alive = [process for process in chosen if is_alive(here, process.pid, seen_at)]
+        alive = [process for process in chosen if is_alive(here, process.pid, _seen_at(run, process))]
         hits = [hit for process in alive if (hit := _send(_hit(process), number)) is not None]
     if not hits:
         raise ConfigError(_not_running(run))
@@ -56,11 +55,20 @@ def _started(run: RunDirectory) -> AttemptStarted:
 
 
 def _chosen(run: RunDirectory, rank: int | None) -> Sequence[Process]:
-    processes = _started(run).processes
+    _started(run)
+    processes = read_progress(run).processes
     chosen = [process for process in processes if rank is None or process.rank == rank]
     if not chosen:
         raise ConfigError(Problem("--rank", f"there is no rank {rank}", f"write 0 to {len(processes) - 1}"))
     return chosen
+
+
+def _seen_at(run: RunDirectory, process: Process) -> float:
+    """When it said that it is there: by itself, or with all ranks of the attempt."""
+    history = events.history(run)
+    told = events.of_attempt(history, events.last_attempt(history))
+    own = [event.time for event in told if isinstance(event, events.Joined) and event.rank == process.rank]
+    return own[-1] if own else _started(run).time
 
 
 def _hit(process: Process) -> RankProcess:

@@ -5,27 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar, cast
 
 from yoloscale.config.freeze import dump, freeze
 from yoloscale.config.plan import describe, is_automatic, plan, world_size
 from yoloscale.config.resuming import Done, images_of, is_asked, said, why_unknown
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, RunConfig
 from yoloscale.config.topology import differences, is_same_dataset, is_same_place, moved
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.launch import anew
+from yoloscale.launch import anew, inference
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.system.files import write_whole
 from yoloscale.system.formatting import another
 from yoloscale.system.remarks import Say, silent
 
+_Run = TypeVar("_Run", bound=RunConfig)
 
-def moved_run(run: RunDirectory, frozen: Config, wanted: Config, *, by_resume: bool = False) -> Config:
+
+def moved_run(run: RunDirectory, frozen: RunConfig, wanted: _Run, *, by_resume: bool = False) -> _Run:
     """What a run is to be frozen with when it goes on as wanted; the frozen config itself if nothing differs.
 
     Raises ConfigError, with every key, if more than may is to change, or if its batch does not divide. What may only be
     asked for `by_resume` is not taken from a command that has the same name by chance.
     """
+    if not isinstance(frozen, Config) or not isinstance(wanted, Config):
+        return cast("_Run", inference.moved_run(run, frozen, wanted))
     done = done_by(run)
     config = moved(frozen, wanted, done if by_resume else None)
     if problems := _problems(run, frozen, config, wanted):
@@ -39,18 +44,18 @@ def moved_run(run: RunDirectory, frozen: Config, wanted: Config, *, by_resume: b
         plan(config, batch=done.batch)
     else:  # sized at the first start, and there was none
         config = replace(config, cluster=replace(config.cluster, planned_ranks=world_size(config)))
-    return config
+    return cast("_Run", config)
 
 
 def move(
     run: RunDirectory,
-    frozen: Config,
-    wanted: Config,
+    frozen: RunConfig,
+    wanted: _Run,
     typed: Sequence[str] | None = None,
     say: Say = silent,
     *,
     by_resume: bool = False,
-) -> Config:
+) -> _Run:
     """Freeze what a run goes on with in place of what it was `frozen` with, if that differs; the caller has its lock.
 
     Returns what it goes on with. `typed`: all that would be typed to start the run so. `say` gets a line for what makes
@@ -58,8 +63,7 @@ def move(
     Raises ConfigError as `moved_run` does.
     """
     config = moved_run(run, frozen, wanted, by_resume=by_resume)
-    changes, batch = differences(frozen, config), done_by(run).batch
-    lines = said(frozen, config)
+    changes, lines = differences(frozen, config), _remarks(frozen, config)
     for line in lines:
         say(f"run {run.name!r} goes on with {line}")
     if config == frozen:
@@ -69,17 +73,30 @@ def move(
         write_whole(run.overrides, dump(list(typed)))
     freeze(config, run.config)
     before, now = ({key: json.loads(values[side]) for key, *values in changes} for side in (0, 1))
-    words = str(plan(config, batch=batch)) if batch is not None and is_automatic(config.batch) else describe(config)
+    words = _plan(config, done_by(run).batch)
     if changes or lines:
         events.append(run, events.Moved(from_=before, to=now, plan=words, remarks=tuple(lines)))
     return config
 
 
-def not_compared(frozen: Config, wanted: Config, *, of: str) -> str | None:
+def _remarks(frozen: RunConfig, config: RunConfig) -> list[str]:
+    return said(frozen, config) if isinstance(frozen, Config) and isinstance(config, Config) else []
+
+
+def _plan(config: RunConfig, batch: int | None) -> str:
+    """The plan in words, also where the batch was sized by the first start."""
+    if isinstance(config, Config) and batch is not None and is_automatic(config.batch):
+        return str(plan(config, batch=batch))
+    return describe(config)
+
+
+def not_compared(frozen: RunConfig, wanted: RunConfig, *, of: str) -> str | None:
     """What to say of a frozen config that is taken up with data elsewhere, not looked at yet; None for others.
 
     `of`: whose it is: run 'x', sweep 'x'.
     """
+    if not isinstance(frozen, Config) or not isinstance(wanted, Config):
+        return None
     if is_same_place(frozen, wanted) or wanted.origin.dataset is not None:
         return None
     return f"data={wanted.data.source} is compared with that of {of} when it starts"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from yoloscale.config import addresses
 from yoloscale.config.check import families
@@ -17,16 +17,52 @@ from yoloscale.config.check.families import Family
 from yoloscale.config.check.logger import missing_packages
 from yoloscale.config.check.ranks_environment import refused_here
 from yoloscale.config.compose.catalog import read_catalog
+from yoloscale.config.kinds import kind_of
 from yoloscale.config.locations import cache_folder, working_folder
 from yoloscale.config.node_paths import is_checked_later, is_weights_of_nodes, or_later
 from yoloscale.config.resolve import starting_weights
-from yoloscale.config.schema import Config, OriginConfig, Task
+from yoloscale.config.schema import Config, OriginConfig, RunConfig, Task, ValConfig
 from yoloscale.datasets.prepare import check_data
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.remarks import Say, silent
 
 if TYPE_CHECKING:
     from yoloscale.datasets.weights_file import WeightsFile
+
+
+BUILT_IN = ("shapes", "trees")  # datasets that are made here
+
+_Run = TypeVar("_Run", bound=RunConfig)
+
+
+def prepared(config: _Run, say: Say) -> _Run:
+    """The config of a run of any kind, with what its kind's own preparation has found. Raises ConfigError."""
+    return cast("_Run", kind_of(config.kind).load_preparation()(config, say))
+
+
+def foresee(config: RunConfig, say: Say) -> None:
+    """For a dry run: refuse weights that are here and of no use, and say what a start would convert or fetch."""
+    if isinstance(config, Config):
+        refuse_weights(config)
+    else:
+        from yoloscale.launch.prepare_inference import refuse_finished_weights
+
+        refuse_finished_weights(config)
+    if isinstance(config, (Config, ValConfig)):
+        say_outlook([config], say)
+
+
+def say_outlook(configs: Iterable[Config | ValConfig], say: Say) -> None:
+    """Say which data would be converted, unpacked, fetched or split before a start; of each dataset once."""
+    own = [config for config in configs if config.data.source not in BUILT_IN]
+    if not own:
+        return
+    from yoloscale.datasets import sources
+
+    different = {repr((config.data, config.model.task, config.paths.cache)): config for config in own}
+    for config in different.values():
+        for line in sources.outlook(config.data, config.model.task, cache_folder(config.paths)):
+            say(line)
 
 
 def prepare(config: Config, say: Say) -> Config:
@@ -37,14 +73,14 @@ def prepare(config: Config, say: Say) -> Config:
     everything that takes time. Raises ConfigError before anything of the run exists.
     """
     folder = working_folder(config.origin)
-    with _standing_in(folder):
+    with standing_in(folder):
         task, origin = _prepare(config, say)
     origin = replace(config.origin, folder=str(folder), dataset=origin.dataset, opened=origin.opened)
     return replace(config, model=replace(config.model, task=task), origin=origin)
 
 
 @contextlib.contextmanager
-def _standing_in(folder: Path) -> Iterator[None]:
+def standing_in(folder: Path) -> Iterator[None]:
     """Within, the folder is the working folder, as it will be for the ranks."""
     before = Path.cwd()
     os.chdir(folder)
@@ -132,7 +168,7 @@ def _prepare_model(config: Config, cache: Path, say: Say) -> tuple[Task, Family 
         path = sources.prepare_weights(weights, cache, say)
     except ConfigError as error:
         raise ConfigError([or_later(problem, config) for problem in error.problems]) from None
-    task, pt_file = _looked_into(config, path)
+    task, pt_file = looked_into(config, path)
     return task, families.family_of_content(pt_file.architecture) if model.weights else family
 
 
@@ -144,11 +180,14 @@ def refuse_weights(config: Config) -> None:
     from yoloscale.datasets import sources
 
     if (path := sources.kept_here(weights, cache_folder(config.paths))) is not None:
-        _looked_into(config, path)
+        looked_into(config, path)
 
 
-def _looked_into(config: Config, path: Path) -> tuple[Task, WeightsFile]:
-    """The task of a run that starts from a `.pt` file, and what that says. Raises ConfigError for one of no use."""
+def looked_into(config: RunConfig, path: Path) -> tuple[Task, WeightsFile]:
+    """The task of a run that starts from a `.pt` file, or makes use of it, and what that says.
+
+    Raises ConfigError for a file of no use.
+    """
     from yoloscale.datasets import weights_file
 
     model, file = config.model, weights_file.inspect(path)

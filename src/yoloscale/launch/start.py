@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from yoloscale.agent.previous_start import end_leftovers
 from yoloscale.backends import registry
@@ -20,13 +20,14 @@ from yoloscale.backends.base import Allocation
 from yoloscale.backends.check import validate
 from yoloscale.backends.run_lock import LockedRun, lock
 from yoloscale.config.compose.flags import Flags, parsed
+from yoloscale.config.kinds import TRAIN, kind_of
 from yoloscale.config.quoting import quote_odd
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.config.typed_again import changed
 from yoloscale.errors import ConfigError
 from yoloscale.launch import anew
 from yoloscale.launch.move import done_by, move, moved_run, not_compared
-from yoloscale.launch.prepare import prepare
+from yoloscale.launch.prepare import prepared
 from yoloscale.launch.run_folder import create_or_resume, proposed_run, refuse_if_finished, refuse_if_taken
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.frozen_state import FrozenState
@@ -34,6 +35,9 @@ from yoloscale.system.remarks import Say, silent
 
 if TYPE_CHECKING:
     from yoloscale.launch.configure import Configured
+
+
+_Run = TypeVar("_Run", bound=RunConfig)
 
 
 class RunRequest(Protocol):
@@ -44,7 +48,7 @@ class RunRequest(Protocol):
     """
 
     @property
-    def config(self) -> Config: ...
+    def config(self) -> RunConfig: ...
     @property
     def run(self) -> RunDirectory: ...
 
@@ -67,7 +71,7 @@ class StartRequest:
     line: Flags
 
     @property
-    def config(self) -> Config:
+    def config(self) -> RunConfig:
         return self.configured.config
 
     @property
@@ -75,7 +79,8 @@ class StartRequest:
         return self.configured.seen
 
     def words(self, name: str) -> list[str]:
-        return ["train", *self.line.argv, *([] if self.config.name is not None else [f"name={quote_odd(name)}"])]
+        verb = kind_of(self.config.kind).verb
+        return [verb, *self.line.argv, *([] if self.config.name is not None else [f"name={quote_odd(name)}"])]
 
     def refuse_if_taken(self) -> None:
         """Raise ConfigError if the folder is another run's, or this one is finished or in a job."""
@@ -92,7 +97,7 @@ class StartRequest:
         """Prepare all that a new or taken-up run needs, then take its directory. Raises ConfigError."""
         if self.config.name is not None:
             self.refuse_if_taken()
-        taken = create_or_resume(prepare(self.config, say), list(self.line.argv), say, self.seen)
+        taken = create_or_resume(prepared(self.config, say), list(self.line.argv), say, self.seen)
         try:
             end_leftovers(taken.run, say)
         except BaseException:
@@ -107,7 +112,7 @@ class ResumeRequest:
 
     run: RunDirectory
     seen: FrozenState
-    config: Config
+    config: RunConfig
     changes: tuple[str, ...]
 
     def words(self, name: str) -> list[str]:
@@ -117,7 +122,7 @@ class ResumeRequest:
         """Raise ConfigError if the run is finished."""
         refuse_if_finished(self.run, self.changes)
 
-    def checked(self) -> Config:
+    def checked(self) -> RunConfig:
         """What the run is to go on with. Raises ConfigError if it cannot, here or at all."""
         if problems := validate(self.config):  # this machine may have fewer GPUs than the one it was frozen on
             raise ConfigError(problems)
@@ -142,14 +147,17 @@ class ResumeRequest:
         return taken.with_config(config, now.seen)
 
 
-def start_request(typed: Sequence[str] | Flags, say: Say = silent, *, uses_own_job: bool = False) -> StartRequest:
-    """What is asked for by what was typed after `train`, checked as a whole. Raises ConfigError with every problem.
+def start_request(
+    typed: Sequence[str] | Flags, say: Say = silent, *, kind: str = TRAIN, uses_own_job: bool = False
+) -> StartRequest:
+    """What is asked for by what was typed after the verb of a kind, checked as a whole.
 
+    `kind`: of tokens that are not parsed yet. Raises ConfigError with every problem.
     `say`, `uses_own_job`: as of `configured`.
     """
     from yoloscale.launch.configure import configured  # Hydra, which a run that is resumed does without
 
-    line = parsed(typed)
+    line = parsed(typed, kind)
     asked_for = configured(line, say, uses_own_job=uses_own_job)
     return StartRequest(asked_for, proposed_run(asked_for.config), line)
 
@@ -160,23 +168,23 @@ def resume_request(run: RunDirectory, changes: Sequence[str] = ()) -> ResumeRequ
     return ResumeRequest(run, seen, asked(run, seen.config, changes), tuple(changes))
 
 
-def asked(run: RunDirectory, frozen: Config, changes: Sequence[str]) -> Config:
+def asked(run: RunDirectory, frozen: RunConfig, changes: Sequence[str]) -> RunConfig:
     """What a run is asked to go on with: as it is frozen, but for changes as typed. Not validated, but for these."""
     if frozen.origin.folder is None:
         frozen = replace(frozen, origin=replace(frozen.origin, folder=_first_folder(run)))
     return changed(frozen, changes, lambda: anew.offer(run, changes), done_by(run)) if changes else frozen
 
 
-def allocation(config: Config) -> Allocation | None:
+def allocation(config: RunConfig) -> Allocation | None:
     """The job of somebody's own around this process that a run would use; None outside of one, and for a run here."""
     backend = registry.of(config.cluster)
     return None if backend is None else backend.inside()
 
 
-def prepared_again(folder: Path, wanted: Config, say: Say) -> Config:
-    """As `prepare`, for the run or sweep in a folder: what is wrong may be that the data lies elsewhere by now."""
+def prepared_again(folder: Path, wanted: _Run, say: Say) -> _Run:
+    """As `prepared`, for the run or sweep in a folder: what is wrong may be that the data lies elsewhere by now."""
     try:
-        return prepare(wanted, say)
+        return prepared(wanted, say)
     except ConfigError as error:
         told = shlex.quote(str(folder))
         moved_data = f"if it lies elsewhere by now: yoloscale resume {told} data=PATH"

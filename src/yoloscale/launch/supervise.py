@@ -14,6 +14,7 @@ from yoloscale.agent.attempt import Observer
 from yoloscale.agent.previous_start import end_leftovers
 from yoloscale.backends.run_lock import RunLock
 from yoloscale.config.freeze import load
+from yoloscale.config.schema import RunConfig
 from yoloscale.exit_codes import FAILED
 from yoloscale.launch.here import run_here
 from yoloscale.runs.directory import RunDirectory
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
     try:
         taken.own()
         end_leftovers(taken.run, print)
-        return run_here(taken.with_config(load(taken.run.config)), Observer()).exit_code
+        return run_here(taken.with_config(load(taken.run.config, of=RunConfig)), Observer()).exit_code
     except RunLost as lost:
         print(lost, file=sys.stderr)
         return FAILED

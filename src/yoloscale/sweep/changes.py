@@ -150,6 +150,7 @@ def _of_run(run: RunDirectory, state: FrozenState, words: Sequence[str], look: C
     config = asked(run, state.config, words)
     if problems := validate(config):
         raise ConfigError(problems)
+    assert isinstance(config, Config), "a point trains"
     return with_origin(config, look(config))
 
 

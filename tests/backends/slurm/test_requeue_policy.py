@@ -17,16 +17,19 @@ from yoloscale.backends.slurm.requeue_policy import (
     decide,
     decide_inside,
     decided_by_events,
+    given_up,
     requeues_without_progress,
     start_of,
     unrecorded_requeue,
     was_cancelled,
 )
 from yoloscale.config.freeze import freeze
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, PredictConfig
 from yoloscale.runs import events, jsonl
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.events import Event, parse
+from yoloscale.runs.jobs import nobody
+from yoloscale.runs.status import status
 from yoloscale.system.variables import RUN_ID
 
 RUNNING = Facts(state="RUNNING", restarts=0, left_s=3600.0, is_preempted=False)
@@ -177,9 +180,22 @@ def test_a_start_is_what_was_told_since_its_first_launch() -> None:
 
 def test_requeues_count_until_there_is_a_newer_checkpoint() -> None:
     history = [event("requeued", step=step) for step in (0, 5, 5, 5)]
-    assert requeues_without_progress(history, 5) == 3
-    assert requeues_without_progress(history, 6) == 0
-    assert requeues_without_progress([*history, event("submitted")], 5) == 0
+    assert requeues_without_progress(history, 5, "41") == 3
+    assert requeues_without_progress(history, 6, "41") == 0
+    assert requeues_without_progress([*history, event("submitted")], 5, "41") == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "newest", "said"),
+    [
+        ("train", 40, "given up after 3 requeues from step 40 without a newer checkpoint"),
+        ("predict", 40, "given up after 3 requeues from 40 parts without progress"),
+        ("predict", 0, "given up after 3 requeues from the beginning without progress"),
+        ("val", 0, "given up after 3 requeues from the beginning without progress"),
+    ],
+)
+def test_why_a_run_of_each_kind_is_given_up(kind: str, newest: int, said: str) -> None:
+    assert given_up(3, newest, kind) == said
 
 
 def test_a_requeue_that_nobody_put_on_record() -> None:
@@ -231,3 +247,70 @@ def test_a_node_that_will_not_train_fails_in_an_allocation_too() -> None:
     assert decide_inside(stopped, code=2) == RequeueDecision(Action.end, 1)
     assert decide_inside(replace(stopped, refusal="on node2: no dataset")) == RequeueDecision(Action.end, 1)
     assert decide_inside(start(event("cancelled"), exited(130)), code=2).exit_code == 130
+
+
+ELEMENT = event("attempt_launched", attempt=1, start="40_0.0.0")
+LATE = event("late_launched", attempt=1, start="40_3.0.0", ranks=[1])
+
+
+def late_exited(code: int) -> Event:
+    return event("late_exited", attempt=1, exit_code=code, start="40_3.0.0")
+
+
+@pytest.mark.parametrize(
+    ("told", "facts", "action", "code"),
+    [
+        ((late_exited(75),), RUNNING, Action.requeue, 75),
+        ((), RUNNING, Action.requeue, 75),  # the launcher was killed
+        ((late_exited(1),), RUNNING, Action.end, 1),
+        ((late_exited(75),), ENDING, Action.cancel, 130),  # scancel 40_3
+        ((event("cancelled"), late_exited(130)), RUNNING, Action.cancel, 130),
+        ((event("cancelled", job="40_0"), late_exited(75)), RUNNING, Action.requeue, 75),
+        ((event("finished"), late_exited(0)), RUNNING, Action.end, 0),
+        ((exited(1), late_exited(75)), RUNNING, Action.requeue, 75),  # the word of the other launcher is not its own
+    ],
+)
+def test_ranks_that_came_late_end_by_their_own_launchers_word(
+    told: tuple[Event, ...], facts: Facts, action: Action, code: int
+) -> None:
+    begun = start_of([ELEMENT, LATE, *told], "40_3", 0, 0)
+    assert begun.is_late
+    found = decided(begun, facts, 0, 10)
+    assert (found.action, found.exit_code) == (action, code)
+
+
+def test_an_element_with_the_run_is_told_apart_from_the_others() -> None:
+    second = event("attempt_launched", attempt=2, start="40_5.0.0")
+    history = [ELEMENT, LATE, exited(75), late_exited(1), second, event("exited", attempt=2, exit_code=1)]
+    begun = start_of(history, "40_0", 0, 0)
+    assert not begun.is_late
+    assert begun.word == 75
+    assert start_of(history, "40_5", 0, 0).word == 1
+    requeues = [event("requeued", job=f"40_{number}", step=4) for number in range(16)]
+    assert requeues_without_progress([ELEMENT, *requeues], 4, "40_3") == 1, "all were preempted at once"
+    assert not unrecorded_requeue([event("attempt_launched", attempt=1, start="40_3.0.0"), second], "40_5", 0)
+    assert unrecorded_requeue([ELEMENT, second, requeues[5]], "40_0", 1)
+
+
+@pytest.mark.parametrize("has_come", [True, False], ids=["took part", "came after it"])
+def test_an_element_leaves_a_cancelled_run_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_come: bool
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.path.mkdir()
+    run.job.mkdir()
+    freeze(PredictConfig(id="aaaaaaaaaaaa"), run.config)
+    run.events.mkdir()
+    late = [LATE, late_exited(130)] if has_come else []
+    told = [ELEMENT, *late, event("cancelled"), exited(130)]
+    for number, each in enumerate(told):
+        jsonl.append(run.events / "a-1.jsonl", {**each.record, "time": float(number)})
+    for name, value in {"SLURM_JOB_ID": "44", "SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": "3"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no SLURM
+    monkeypatch.delenv(RUN_ID, raising=False)
+    assert finalize.main([str(run.path), "0", "aaaaaaaaaaaa"]) == 130
+    added = events.history(run)[len(told) :]
+    assert not any(isinstance(each, events.Failed) for each in added)
+    assert not has_come or added == []
+    assert status(run, nobody).state == "cancelled"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from yoloscale.config.check.train import NAME_BYTES, _name
+from yoloscale.config.check.placement import NAME_BYTES, name_problems
 from yoloscale.config.schema import Config
 from yoloscale.sweep.grammar.names import folder_names
 from yoloscale.sweep.grammar.points import Choice, Point, expand
@@ -47,7 +47,7 @@ def test_names_are_folder_names(words: list[str]) -> None:
     found = folder_names([point(pretrained=word) for word in words])
     assert len(set(found)) == len(words)
     for name in found:
-        assert _name(name) == []
+        assert name_problems(name) == []
         assert "/" not in name
         assert len(name.encode()) <= NAME_BYTES
     assert Config(name=found[0]).name

@@ -19,7 +19,7 @@ from yoloscale.backends.slurm.own_job import OwnJob, environment_inside, left_s
 from yoloscale.backends.slurm.render import script_of
 from yoloscale.backends.slurm.submit import next_script
 from yoloscale.backends.status import status
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
@@ -30,7 +30,7 @@ from yoloscale.system.processes import ChildProcess
 from yoloscale.system.slurm_step import job_of
 
 
-def run_inside(taken: RunLock, config: Config, typed: tuple[str, ...], job: OwnJob, observer: Observer) -> Outcome:
+def run_inside(taken: RunLock, config: RunConfig, typed: tuple[str, ...], job: OwnJob, observer: Observer) -> Outcome:
     """Run the job script of a locked run on the nodes of this job and stay until it ends.
 
     The launchers on the nodes take the lock over. A request to stop is passed on by the run's STOP file, which ranks

@@ -8,15 +8,18 @@ import shutil
 import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from yoloscale.backends.base import Allocation, Backend, JobRequest, PointJobs, RankProcess
 from yoloscale.backends.slurm import own_job
-from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.config.schema import ClusterConfig, RunConfig
 from yoloscale.errors import Problem
 from yoloscale.runs.directory import RunDirectory
 from yoloscale.runs.jobs import Answer, Ask
 from yoloscale.system.remarks import Say
 from yoloscale.system.slurm_step import job_of, point_of
+
+_Run = TypeVar("_Run", bound=RunConfig)
 
 
 class SlurmBackend:
@@ -30,19 +33,19 @@ class SlurmBackend:
 
         return slurm_problems(cluster)
 
-    def check_site(self, config: Config, say: Say, *, points: int = 1) -> list[Problem]:
+    def check_site(self, config: RunConfig, say: Say, *, points: int = 1) -> list[Problem]:
         """Limits of time, nodes and jobs; nothing where SLURM does not answer."""
         from yoloscale.backends.slurm import limits
 
         return limits.site_problems(config, say, points=points)
 
-    def complete(self, config: Config) -> Config:
+    def complete(self, config: _Run) -> _Run:
         """CPUs beside the GPUs of a job, as the site has them."""
         from yoloscale.backends.slurm import site
 
         return site.with_site_cpus(config)
 
-    def remarks(self, config: Config) -> list[str]:
+    def remarks(self, config: RunConfig) -> list[str]:
         """What a command typed in a job leaves unused of it."""
         return own_job.remarks_in_job(config)
 
@@ -75,7 +78,8 @@ class SlurmBackend:
     def submit(self, request: JobRequest, *arguments: str) -> str:
         from yoloscale.backends.slurm import submit
 
-        return submit.submit(request, *arguments)
+        job = submit.submit(request, *arguments)
+        return f"{job}_0" if request.is_one_run else job
 
     def submit_points(self, request: JobRequest, indices: Sequence[int]) -> Iterator[PointJobs]:
         """One array if the site takes it, else several of consecutive points."""

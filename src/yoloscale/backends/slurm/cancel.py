@@ -11,6 +11,7 @@ from yoloscale.runs.jobs import Ask, Job, NoAnswer
 from yoloscale.runs.progress import Progress
 from yoloscale.runs.queue_state import asks
 from yoloscale.runs.status import read_progress
+from yoloscale.runs.sweep_directory import sweep_of
 from yoloscale.system.waiting import wait_until
 
 POLL_S = 1.0  # between two questions to SLURM
@@ -61,6 +62,8 @@ def _end_job(run: RunDirectory, progress: Progress) -> None:
     target = str(progress.job)
     if not progress.is_submitted and progress.launcher is not None:
         target += "." + str(progress.launcher.start).rpartition(".")[2]  # the step only
+    elif sweep_of(run) is None:
+        target = str(events.array_of(target))  # all elements of an array that works on one run
     if progress.queued is None:
         events.append(run, events.Cancelled())
     try:

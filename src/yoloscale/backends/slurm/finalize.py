@@ -27,11 +27,12 @@ from yoloscale.backends.slurm.requeue_policy import (
     decide,
     decide_inside,
     decided_by_events,
+    given_up,
     requeue,
     start_of,
 )
 from yoloscale.config.freeze import load
-from yoloscale.config.schema import ClusterConfig
+from yoloscale.config.schema import ClusterConfig, RunConfig
 from yoloscale.errors import ConfigError
 from yoloscale.exit_codes import BAD_CONFIG, FAILED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> int:
         run_id, *since = since
     try:
         run = owned(run_of(folder, os.environ), run_id)
-        return _conclude(run, load(run.config).cluster, code, since)
+        return _conclude(run, load(run.config, of=RunConfig), code, since)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_CONFIG
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
         return FAILED
 
 
-def _conclude(run: RunDirectory, cluster: ClusterConfig, code: int, since: list[str]) -> int:
+def _conclude(run: RunDirectory, config: RunConfig, code: int, since: list[str]) -> int:
     job, restarts = job_of(os.environ), restarts_of(os.environ)
     assert job is not None, "called by the batch script of a job"
     step, history = newest_saved(run), events.history(run)
@@ -69,12 +70,17 @@ def _conclude(run: RunDirectory, cluster: ClusterConfig, code: int, since: list[
         _speak_for_launcher(run, job, start, decision)
     else:
         start = start_of(history, job, restarts, step)
-        decision = decided_by_events(start) or _ask(start, job, restarts, cluster, code)
+        decision = decided_by_events(start) or _ask(start, job, restarts, config.cluster, code)
     if start.refusal is not None and decision.exit_code == FAILED:
         record_failure(run, job, start.refusal)  # the last word, whatever the other nodes said of their end
     cause = f" ({decision.cause})" if decision.cause else ""
     print(f"job {job}: srun ended with {code}: {decision.action.value}{cause}")
-    return _carry_out(run, job, decision, step=step, count=start.requeues_without_progress + 1, code=code)
+    count = start.requeues_without_progress + 1
+    if start.is_late:
+        return _carry_out_late(run, job, decision, step=step, count=count)
+    if decision.action is Action.give_up:
+        record_failure(run, job, given_up(count - 1, step, config.kind))
+    return _carry_out(run, job, decision, step=step, count=count, code=code)
 
 
 def _ask(start: Start, job: str, restarts: int, cluster: ClusterConfig, code: int) -> RequeueDecision:
@@ -113,17 +119,37 @@ def _carry_out(run: RunDirectory, job: str, decision: RequeueDecision, *, step: 
         record_stop(run, job)
     if decision.action is Action.cancel:
         _cancel(run, job)
-    if decision.action is Action.give_up:
-        record_failure(run, job, f"given up after {count - 1} requeues from step {step} without a newer checkpoint")
     if decision.action is Action.no_start and _is_free(run):
         record_failure(run, job, f"job {job}: srun ended with {code} before any rank was started; its output tells why")
     return decision.exit_code
 
 
+def _carry_out_late(run: RunDirectory, job: str, decision: RequeueDecision, *, step: int, count: int) -> int:
+    """The same of ranks beside those of another launcher: no word on the run, only on this job's being requeued."""
+    run.check()
+    try:
+        if decision.action is Action.requeue:
+            events.note(run, _requeued(job, decision, step=step, count=count))
+            requeue_job(job, restarts_of(os.environ))
+        if decision.action is Action.cancel:
+            call(["scancel", job])
+    except SlurmError as error:
+        print(error, file=sys.stderr)
+        return FAILED if decision.action is Action.requeue else decision.exit_code
+    return decision.exit_code
+
+
+def _requeued(job: str, decision: RequeueDecision, *, step: int, count: int) -> events.Requeued:
+    excluded_nodes = () if decision.broken is None else (decision.broken,)
+    return events.Requeued(
+        job=job, by="yoloscale", step=step, count=count, cause=decision.cause, excluded=excluded_nodes
+    )
+
+
 def _requeue_elsewhere(run: RunDirectory, job: str, decision: RequeueDecision, *, step: int, count: int) -> int:
     """The same, and then, as SLURM changes only jobs that wait, without the node whose GPU is broken."""
     assert decision.broken is not None, "asked for"
-    nodes = excluded(events.history(run), job, load(run.config).cluster.exclude, decision.broken)
+    nodes = excluded(events.history(run), job, load(run.config, of=RunConfig).cluster.exclude, decision.broken)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SLURM ends the job meanwhile; it kills whoever takes too long
     code = _requeue(run, job, decision, step=step, count=count)
     if code == FAILED:
@@ -138,15 +164,7 @@ def _requeue_elsewhere(run: RunDirectory, job: str, decision: RequeueDecision, *
 
 def _requeue(run: RunDirectory, job: str, decision: RequeueDecision, *, step: int, count: int) -> int:
     """On record first: from the moment that SLURM knows, this process may be killed."""
-    requeued = events.Requeued(
-        job=job,
-        by="yoloscale",
-        step=step,
-        count=count,
-        cause=decision.cause,
-        excluded=() if decision.broken is None else (decision.broken,),
-    )
-    events.note(run, requeued)
+    events.note(run, _requeued(job, decision, step=step, count=count))
     try:
         requeue_job(job, restarts_of(os.environ))
     except SlurmError as error:

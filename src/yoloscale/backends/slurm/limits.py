@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.facts import seconds_of
 from yoloscale.backends.slurm.site import default_partition, partition_of
-from yoloscale.config.schema import ClusterConfig, Config
+from yoloscale.config.schema import ClusterConfig, RunConfig
 from yoloscale.config.schema.slurm import is_exclusive, passed_through
 from yoloscale.errors import Problem
 from yoloscale.system.remarks import Say
@@ -54,7 +54,9 @@ def ask_site() -> Site:
     return Site(config, partitions, associations, _said(*sacctmgr, "qos", _QOS))
 
 
-def site_problems(config: Config, say: Say, *, points: int = 1, asked: Callable[[], Site] = ask_site) -> list[Problem]:
+def site_problems(
+    config: RunConfig, say: Say, *, points: int = 1, asked: Callable[[], Site] = ask_site
+) -> list[Problem]:
     """What the site would refuse, or leave in the queue for ever, about a run, or a sweep of so many points.
 
     `say` gets a line for each default of the site that decides how long, and with what memory, the job runs. Inside of

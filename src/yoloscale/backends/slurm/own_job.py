@@ -11,11 +11,11 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from yoloscale.backends.slurm.commands import SlurmError, call
 from yoloscale.backends.slurm.facts import parse
-from yoloscale.config.schema import ClusterConfig, Config, Device
+from yoloscale.config.schema import ClusterConfig, Device, RunConfig
 from yoloscale.config.schema.slurm import CPUS_PER_GPU, OPTIONS, gpus_in, gpus_of, is_exclusive, passed_through
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system.cpus import affinity, available
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from yoloscale.agent.outcome import Outcome
     from yoloscale.backends.run_lock import RunLock
 
+_Run = TypeVar("_Run", bound=RunConfig)
 NAME = "slurm"
 _TIMEOUT_S = 10.0
 _NODES = re.compile(r"^\s+Nodes=\S+ CPU_IDs=(?P<cpus>\S+) Mem=\S+ GRES=(?P<gres>.*)$", re.MULTILINE)
@@ -58,7 +59,7 @@ class OwnJob:
     gpus: int | None = None
     cpus: int | None = None
 
-    def fit(self, config: Config, say: Say, *, says_nodes: bool, frozen: Config | None = None) -> Config:
+    def fit(self, config: _Run, say: Say, *, says_nodes: bool, frozen: RunConfig | None = None) -> _Run:
         """As the seam has it. A run that goes on keeps the nodes and GPUs it was `frozen` with, if the job has as many.
 
         `say` gets what was taken, and what only sbatch would have read.
@@ -85,7 +86,7 @@ class OwnJob:
             say(f"job {self.name} was asked for before: {', '.join(unread)} of this command change nothing in it")
         return replace(config, cluster=replace(cluster, **unchanged, **from_job))
 
-    def refuse_too_small(self, config: Config) -> None:
+    def refuse_too_small(self, config: RunConfig) -> None:
         """Raise ConfigError if the job has fewer nodes than the run is to have, or less in one of them."""
         cluster, problems = config.cluster, list[Problem]()
         submit = "to submit a job from here: env -u SLURM_JOB_ID yoloscale …"
@@ -104,7 +105,7 @@ class OwnJob:
         if problems:
             raise ConfigError(problems)
 
-    def run(self, taken: RunLock, config: Config, typed: Sequence[str], observer: Observer) -> Outcome:
+    def run(self, taken: RunLock, config: RunConfig, typed: Sequence[str], observer: Observer) -> Outcome:
         """Run the job script here: srun starts a launcher on each node."""
         from yoloscale.backends.slurm.allocation import run_inside
 
@@ -153,7 +154,7 @@ def environment_inside(cluster: ClusterConfig, job: OwnJob, environ: Mapping[str
     return variables if gpus is None or not job.gpus else {**variables, "SLURM_GPUS_PER_NODE": str(gpus)}
 
 
-def remarks_in_job(config: Config, environ: Mapping[str, str] = os.environ) -> list[str]:
+def remarks_in_job(config: RunConfig, environ: Mapping[str, str] = os.environ) -> list[str]:
     """A line where a command that is typed in a job uses less of it than a person may think."""
     job, step = job_of(environ), step_of(environ)
     if job is None:
@@ -185,7 +186,7 @@ def _remarks_on_nodes(job: str, environ: Mapping[str, str]) -> list[str]:
     return []
 
 
-def _remarks_in_task(config: Config, job: str, environ: Mapping[str, str]) -> list[str]:
+def _remarks_in_task(config: RunConfig, job: str, environ: Mapping[str, str]) -> list[str]:
     if config.cluster.launcher == NAME:
         return [
             f"this is a task of job {job}, from which cluster=slurm submits another one: without srun it uses {job}"

@@ -12,8 +12,11 @@ The first line that holds:
 | a rank failed of a broken device | requeued without that node | 75 |
 | the launcher's last word is a failure | it ends | that of the launcher |
 | no launcher began, and nobody told the ranks to stop | nothing: no node could start | 1 |
-| too many requeues in a row without a newer checkpoint | given up | 1 |
+| too many requeues in a row without a newer checkpoint, or another part | given up | 1 |
 | all else: stopped, preempted, the time limit, a killed step | requeued; without requeues it ends | 75; 75 or 1 |
+
+The same decides on an element of an array whose ranks came late, beside those of another launcher: by the word of its
+own launcher, and for its own job alone. Nothing of it is a word on the run.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from yoloscale.backends.slurm.broken_node import broken_node
 from yoloscale.backends.slurm.facts import Facts
 from yoloscale.exit_codes import BAD_CONFIG, FAILED, FINISHED, INTERRUPTED, STOPPED
 from yoloscale.runs import events
+from yoloscale.runs.wording import wording
 from yoloscale.system.signals import STOP_SIGNALS
 
 EARLY_S = 60.0  # SLURM's warning may come as much before its time
@@ -58,15 +62,22 @@ class Start:
 
     told: Sequence[events.Event]  # its events; empty if no launcher came to speak
     is_finished: bool
-    requeues_without_progress: int  # requeues in a row since the newest checkpoint came
+    requeues_without_progress: int  # requeues in a row since the newest checkpoint, or part, came
     was_cancelled: bool = False  # the job was, in whatever start of it
     refusal: str | None = None  # of a node that will not train; the launcher of another one may have been told to stop
 
     @property
+    def is_late(self) -> bool:
+        """Whether its ranks came beside those of another launcher, which says what becomes of the run."""
+        return any(isinstance(event, events.LateLaunched) for event in self.told)
+
+    @property
     def word(self) -> int | None:
         """Exit code in the launcher's last word; None if it was killed."""
-        words = [event for event in self.told if isinstance(event, events.Exited)]
-        return words[-1].exit_code if words and not words[-1].goes_on else None
+        words = [event for event in self.told if isinstance(event, (events.Exited, events.LateExited))]
+        if not words or (isinstance(words[-1], events.Exited) and words[-1].goes_on):
+            return None
+        return words[-1].exit_code
 
     @property
     def is_cancelled(self) -> bool:
@@ -77,29 +88,50 @@ class Start:
 
 def start_of(history: Sequence[events.Event], job: str, restarts: int, newest_step: int) -> Start:
     """What is on record of one start of a job."""
-    launches = (index for index, event in enumerate(history) if is_launch_of(event, job, restarts))
-    is_finished = any(isinstance(event, events.Finished) for event in history)
-    own_events = history[next(launches, len(history)) :]
     return Start(
-        own_events,
-        is_finished,
-        requeues_without_progress(history, newest_step),
+        _told(history, job, restarts),
+        any(isinstance(event, events.Finished) for event in history),
+        requeues_without_progress(history, newest_step, job),
         was_cancelled(history, job),
         _refusal(history, job, restarts),
     )
 
 
+def _told(history: Sequence[events.Event], job: str, restarts: int) -> list[events.Event]:
+    """What was said in one start, from its first launch on; of ranks that came late, what their launcher said.
+
+    Of other elements of its array, which may have the run before or after it, nothing is said here.
+    """
+    told, is_ours = list[events.Event](), False
+    for event in history:
+        if isinstance(event, events.AttemptLaunched) and is_another_element(event, job):
+            is_ours = False
+        elif isinstance(event, (events.LateLaunched, events.LateExited)):
+            if _is_of_start(event, job, restarts):
+                told.append(event)
+            continue
+        is_ours = is_ours or is_launch_of(event, job, restarts)
+        if is_ours:
+            told.append(event)
+    return told
+
+
 def _refusal(history: Sequence[events.Event], job: str, restarts: int) -> str | None:
     """What a node of this start found wrong with the run: another start would find the same."""
     for event in history:
-        if isinstance(event, events.Failed) and (event.start or "").startswith(f"{job}.{restarts}."):
+        if isinstance(event, events.Failed) and _is_of_start(event, job, restarts):
             return event.error
     return None
 
 
 def was_cancelled(history: Sequence[events.Event], job: str) -> bool:
-    """Whether a person has stopped the job: then it does not start again, also if SLURM has requeued it since."""
-    indices = [index for index, event in enumerate(history) if events.job_of(event) == job]
+    """Whether a person has stopped the job: then it does not start again, also if SLURM has requeued it since.
+
+    With a run that predicts, all elements of the array that works on it are, also those that are still to start.
+    """
+    indices = [
+        index for index, event in enumerate(history) if events.array_of(events.job_of(event)) == events.array_of(job)
+    ]
     submitted = [index for index in indices if isinstance(history[index], events.Submitted)]  # numbers are used again
     since = history[(submitted[-1:] or indices or [len(history)])[0] :]
     return any(isinstance(event, events.Cancelled) and event.job in (None, job) for event in since)
@@ -107,28 +139,51 @@ def was_cancelled(history: Sequence[events.Event], job: str) -> bool:
 
 def is_launch_of(event: events.Event, job: str, restarts: int) -> bool:
     """Whether the event tells of an attempt that was launched in this start of the job."""
-    return isinstance(event, events.AttemptLaunched) and (event.start or "").startswith(f"{job}.{restarts}.")
+    return isinstance(event, events.AttemptLaunched) and _is_of_start(event, job, restarts)
+
+
+def _is_of_start(event: events.Event, job: str, restarts: int) -> bool:
+    start = getattr(event, "start", None)
+    return isinstance(start, str) and start.startswith(f"{job}.{restarts}.")
+
+
+def is_another_element(event: events.Event, job: str) -> bool:
+    """Whether an event speaks of another element of the array that `job` is one of."""
+    other = events.job_of(event)
+    return other != job and events.array_of(other) == events.array_of(job)
 
 
 def unrecorded_requeue(history: Sequence[events.Event], job: str, restarts: int) -> bool:
     """Whether SLURM has requeued the job by itself, with no time for its script to put it on record."""
+    history = [event for event in history if not is_another_element(event, job)]
     launches = [index for index, event in enumerate(history) if isinstance(event, events.AttemptLaunched)]
     if restarts == 0 or not launches or is_launch_of(history[launches[-1]], job, restarts):
         return False
     return not any(isinstance(event, events.Requeued) for event in history[launches[-1] :])
 
 
-def requeues_without_progress(history: Sequence[events.Event], newest_step: int) -> int:
-    """How many requeues in a row brought no newer checkpoint; a new submission by a person begins anew."""
+def requeues_without_progress(history: Sequence[events.Event], newest_step: int, job: str) -> int:
+    """How many requeues in a row brought no newer checkpoint, and no part; a new submission by a person begins anew.
+
+    Those of other elements of the job's array are not counted: all may be requeued at once.
+
+    `newest_step` is that of the newest checkpoint, or the number of parts that there are.
+    """
     count = 0
     for event in reversed(history):
         if isinstance(event, events.Submitted):
             break
-        if isinstance(event, events.Requeued):
+        if isinstance(event, events.Requeued) and not is_another_element(event, job):
             if event.step < newest_step:
                 break
             count += 1
     return count
+
+
+def given_up(requeues: int, newest_step: int, kind: str) -> str:
+    """Why a run of this kind is not requeued once more, in words."""
+    words = wording(kind)
+    return f"given up after {requeues} requeues from {words.saved(newest_step)} without {words.gains}"
 
 
 def decided_by_events(start: Start) -> RequeueDecision | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import cache
+from typing import TypeVar
 
 from yoloscale.backends.slurm.commands import SlurmError, call
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.config.schema.slurm import CPUS_PER_GPU, gpus_in, gpus_of, lacks_cpus
 
+_Run = TypeVar("_Run", bound=RunConfig)
 _TIMEOUT_S = 5.0
 
 
-def with_site_cpus(config: Config) -> Config:
+def with_site_cpus(config: _Run) -> _Run:
     """A config whose job asks for CPUs beside its GPUs, as the site's DefCpuPerGPU has it, or as its nodes have them.
 
     SLURM itself would give a task one CPU on most sites. Where SLURM does not answer, `resolve` takes the usual number.

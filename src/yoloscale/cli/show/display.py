@@ -84,10 +84,17 @@ class Display:
         self._bar.update(
             task,
             completed=progress.fraction * BAR_STEPS,
-            description=f"epoch {progress.epoch}/{progress.epochs or '?'}  {text.losses(progress.training)}",
+            description=_done(progress),
             rate=text.images_per_s(progress.images_per_s),
             eta=f"{eta} left" if eta else "",
         )
+
+
+def _done(progress: Progress) -> str:
+    """How far a run has come, beside the bar."""
+    if progress.images is not None:
+        return text.images(progress.images.done, progress.images.total)
+    return f"epoch {progress.epoch}/{progress.epochs or '?'}  {text.losses(progress.training)}"
 
 
 def say_above(live: Bar | Live | None, line: str) -> None:

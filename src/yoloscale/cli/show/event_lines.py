@@ -11,7 +11,8 @@ from yoloscale.cli import text
 from yoloscale.runs import events
 from yoloscale.runs.jobs import label_of
 from yoloscale.runs.progress import Progress
-from yoloscale.system.formatting import counted
+from yoloscale.runs.wording import wording
+from yoloscale.system.formatting import counted, rank_name
 
 
 class EventLines:
@@ -68,18 +69,27 @@ def _join(*parts: str) -> str:
 
 def _sentence(event: events.Event, progress: Progress) -> str:
     """What an event says to a person; nothing of most kinds."""
+    words = wording(progress.kind)
     match event:
         case events.Submitted():
             return f"submitted as job {event.job}"
         case events.Requeued():
-            start = f"go on from the checkpoint of step {event.step}" if event.step else "start from the beginning"
+            start = f"go on from {words.begins_from(event.step)}" if event.step else "start from the beginning"
             cause = event.cause or f"requeued by {label_of(event.job)}"
             return f"job {event.job} is requeued ({cause}), to {start}"
         case events.AttemptStarted():
             attempt = f" (attempt {progress.attempt})" if progress.attempt > 1 else ""
-            return f"{counted(event.world_size, 'rank')} on {progress.where}{attempt}"
+            is_whole = len(progress.processes) >= event.world_size  # those of a prediction say it one by one
+            where = progress.where if is_whole or not event.processes else event.processes[0].host
+            return f"{counted(event.world_size, 'rank')} on {where}{attempt}"
         case events.TrainingStarted():
             return _training(event, progress)
+        case events.PredictionStarted():
+            return _predicting(event)
+        case events.EvaluationStarted():
+            return "evaluating: " + ", ".join(part for part in (_images(event.images), event.plan) if part)
+        case events.Joined() if event.rank >= progress.world_size:
+            return f"{rank_name(event.rank, event.host)} takes part, too"
         case events.Moved():
             return _moved(event)
         case events.Tracked():
@@ -93,17 +103,18 @@ def _sentence(event: events.Event, progress: Progress) -> str:
         case events.Failed():
             return f"failed: {event.text}"
         case events.Preempted():
-            return f"stopped on request ({event.signal or 'of another rank'}) in epoch {event.epoch}"
+            where = f" in epoch {event.epoch}" if event.epoch else ""
+            return f"stopped on request ({event.signal or 'of another rank'}){where}"
         case events.Restarted():  # the cause stands in the line before
-            start = f"the checkpoint of step {event.step}" if event.step else "the beginning"
+            start = words.begins_from(event.step)
             return f"restarting from {start} ({event.restarts} of {event.max_restarts} without progress)"
         case events.Regrouped():
-            start = f"step {event.step}" if event.step else "the beginning"
+            start = words.saved(event.step) if event.step else "the beginning"
             return f"{event.cause}: going on with {counted(event.nodes, 'node')} from {start}"
         case events.Cancelled():
             return "cancelled"
         case events.Finished():
-            return f"finished: {event.epochs} epochs"
+            return f"finished: {event.epochs} epochs" if event.images is None else f"finished: {_images(event.images)}"
     return ""
 
 
@@ -114,6 +125,16 @@ def _training(event: events.TrainingStarted, progress: Progress) -> str:
         steps = f"{progress.hours:g} hours, in epochs of {progress.steps_per_epoch} steps"
     images = f"{event.images} images" if event.images is not None else ""
     return "training: " + ", ".join(part for part in (images, steps, progress.plan, start) if part)
+
+
+def _predicting(event: events.PredictionStarted) -> str:
+    plan = event.plan or f"{_images(event.images)} in {counted(event.units, 'unit')}"
+    there = f"{event.images_done} of them done before" if event.images_done else ""
+    return "predicting: " + ", ".join(part for part in (plan, there) if part)
+
+
+def _images(count: int) -> str:
+    return counted(count, "image")
 
 
 def _moved(event: events.Moved) -> str:

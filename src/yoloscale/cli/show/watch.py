@@ -7,13 +7,13 @@ import sys
 
 from yoloscale.backends.run_lock import LockedRun
 from yoloscale.cli.show.ending import print_ending, shown
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import RunConfig
 from yoloscale.exit_codes import FINISHED
 from yoloscale.runs import events
 from yoloscale.runs.directory import RunDirectory
 
 
-def announce(config: Config, run: RunDirectory, attempt: int) -> None:
+def announce(config: RunConfig, run: RunDirectory, attempt: int) -> None:
     """The plan and where to look, before anything starts."""
     from yoloscale.config.plan import describe
 

@@ -92,7 +92,7 @@ def _print_results(sweep: SweepDirectory) -> None:
         print(f"no report was written: {error}", file=sys.stderr)
         return
     print("\n".join(text(report)[1:]))
-    say_warnings(report)
+    say_warnings(report.warnings)
 
 
 def _detached(sweep: SweepDirectory, *, failed_only: bool) -> int:

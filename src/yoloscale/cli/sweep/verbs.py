@@ -56,7 +56,7 @@ def _dry_run(request: SweepRequest) -> int:
     Raises ConfigError as a start does, also for weights that are here and cannot be trained.
     """
     from yoloscale.cli.sweep import local as sweep_local
-    from yoloscale.cli.train import say_outlook
+    from yoloscale.launch.prepare import say_outlook
     from yoloscale.sweep.freeze import refuse_if_taken, say_not_compared
     from yoloscale.sweep.prepare import refuse_weights_of
     from yoloscale.sweep.start import GridRequest
@@ -65,7 +65,7 @@ def _dry_run(request: SweepRequest) -> int:
     if is_grid:
         refuse_if_taken(request.points)
     refuse_weights_of(request.points)
-    say_outlook(each.config for each in request.points.points)
+    say_outlook([each.config for each in request.points.points], say)
     say_not_compared(request.points, say)
     if not request.is_here:
         return _print_script(request)

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from yoloscale.config.check.train import NAME_BYTES
+from yoloscale.config.check.placement import NAME_BYTES
 from yoloscale.sweep.grammar.points import Point
 
 _DIGEST_DIGITS = 8
