@@ -14,7 +14,7 @@ import pytest
 
 from yoloscale.config.freeze import load
 from yoloscale.config.kinds import KINDS
-from yoloscale.config.schema import ClusterConfig, Config, Device, PathsConfig
+from yoloscale.config.schema import ClusterConfig, Config, Device, PathsConfig, RunConfig
 from yoloscale.errors import ConfigError
 from yoloscale.launch.here import run_in_background
 from yoloscale.launch.run_folder import create_or_resume
@@ -95,6 +95,6 @@ def test_the_rows_and_what_is_frozen_of_them(tmp_path: Path) -> None:
         assert schema.kind == name
         assert (Path(__file__).parents[2] / "configs" / f"{row.primary}.yaml").exists()
         freeze(schema(), tmp_path / "config.yaml")
-        assert type(load(tmp_path / "config.yaml")) is schema
+        assert type(load(tmp_path / "config.yaml", of=RunConfig)) is schema
         has_kind = (tmp_path / "config.yaml").read_text().startswith(f"kind: {name}\n")
         assert has_kind == (schema is not Config), "a run of before there were kinds trains"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from yoloscale.agent.outcome import AgentEnd, outcome_of
+from yoloscale.agent.restarts import Restarts
 from yoloscale.config.freeze import freeze
 from yoloscale.config.schema import ClusterConfig, Config
 from yoloscale.distributed.environment import Ranks
@@ -68,6 +69,20 @@ def test_a_failure_that_cannot_be_put_on_record_ends_with_its_own_exit_code(
     RunDirectory(tmp_path).events.touch()  # takes no line, as on a full disk
     _report(RunDirectory(tmp_path), Ranks(), 1, ValueError("bad"), "ValueError: bad")
     assert "not recorded" in capsys.readouterr().out
+
+
+def test_a_rank_without_steps_fails_at_none(tmp_path: Path) -> None:
+    """Else the second of its failures would be at the same step as the first, and the end of the run."""
+    run = RunDirectory(tmp_path)
+    events.begin(run)
+    _report(run, Ranks(), 1, ValueError("teapot"), "ValueError: teapot")
+    (failed,) = [event for event in events.history(run) if isinstance(event, events.Failed)]
+    assert failed.at_step is None
+    progress = Progress(attempt=1)
+    progress.on_event(failed)
+    failure = outcome_of(progress, AgentEnd(exit_code=1, log="", host="here", stop=None)).failure
+    assert failure is not None
+    assert not Restarts(3).after(failure, 4).after(failure, 4).are_used_up
 
 
 def test_an_error_of_settings_is_one_on_every_node(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from yoloscale.config.kinds import Kind
+from yoloscale.config.kinds import KINDS
 from yoloscale.config.schema import Config
 from yoloscale.distributed.environment import Ranks
 from yoloscale.engine.stop_requests import StopRequests
@@ -28,7 +28,7 @@ class ToyConfig(Config):
     sum: SumConfig = field(default_factory=SumConfig)
 
 
-TOY = Kind("toy_kind:ToyConfig", "train", "toy_kind:add")
+TOY = replace(KINDS["train"], verb="toy", schema="toy_kind:ToyConfig", program="toy_kind:add")
 
 
 def add(config: ToyConfig, run: RunDirectory, ranks: Ranks, attempt: int, requests: StopRequests) -> int:
