@@ -18,8 +18,6 @@ _HEIGHT, _WIDTH = 3.4, 9.0  # inches, of one objective
 
 def draw(results: SweepResults, folder: Path) -> Path | None:
     """Draw one panel for each objective; None if no point has a number."""
-    from matplotlib.ticker import MaxNLocator
-
     if not any(point.has_all for point in results.points):
         return None
     rows = len(results.objectives)
@@ -27,7 +25,7 @@ def draw(results: SweepResults, folder: Path) -> Path | None:
     for place, (objective, axes) in enumerate(zip(results.objectives, panels, strict=True)):
         _panel(axes, results, objective, place)
     panels[-1].set_xlabel("point" if not results.is_search else "trial", fontsize=style.LABEL_SIZE)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    style.whole_numbers(panels[-1].xaxis)
     count = _places(results)
     panels[-1].set_xlim(-0.5 - 0.01 * count, count - 0.5 + 0.01 * count)
     style.title(picture, formatting.cut(results.sweep.name, 80))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,13 @@ def large_numbers(axis: XAxis | YAxis, values: Iterable[float]) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: formatting.number(value)))
 
 
+def whole_numbers(axis: XAxis | YAxis) -> None:
+    """Ticks at whole numbers, of what is counted."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
 def plain(text: str) -> str:
     r"""Text that is drawn as it is: between two `$` matplotlib reads mathematics."""
     return text.replace("$", r"\$")
@@ -75,7 +83,8 @@ def title(picture: Figure, text: str) -> None:
 
 
 def save(picture: Figure, path: Path) -> Path:
-    """Write a PNG, whole or not at all."""
-    with replacement(path) as part:
+    """Write a PNG, whole or not at all. A letter that the font lacks is a box in it."""
+    with replacement(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
         picture.savefig(part, format="png")
     return path
