@@ -4,6 +4,7 @@
 .venv/bin/python scripts/update_readme.py sweep    what a small sweep prints, minutes
 .venv/bin/python scripts/update_readme.py bench    what `yoloscale bench train` prints, longer
 .venv/bin/python scripts/update_readme.py checkpoint    what `yoloscale bench checkpoint` prints, minutes
+.venv/bin/python scripts/update_readme.py predict    what `yoloscale bench predict` prints, minutes
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ COMMANDS = {
     "sweep": (f"yoloscale {shlex.join(SWEEP)}", SWEEP),
     "bench": ("yoloscale bench train", ["bench", "train"]),
     "checkpoint": ("yoloscale bench checkpoint", ["bench", "checkpoint"]),
+    "predict": ("yoloscale bench predict", ["bench", "predict"]),
 }
 
 
@@ -52,9 +54,11 @@ def output_of(arguments: list[str]) -> tuple[int, str]:
 
 
 def rendered(shown: str, printed: str, where: str, seconds: float) -> str:
-    """The block for the README."""
+    """The block for the README, without the lines that name the temporary folder."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"```text\n$ {shown}\n{printed.rstrip()}\n```\n\n{minutes}:{rest:02} minutes on {where}.\n"
+    lines = [line for line in printed.rstrip().splitlines() if not line.startswith(("command  ", "folder   "))]
+    body = "\n".join(lines)
+    return f"```text\n$ {shown}\n{body}\n```\n\n{minutes}:{rest:02} minutes on {where}.\n"
 
 
 def machine() -> str:

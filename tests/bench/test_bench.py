@@ -45,7 +45,9 @@ def test_a_dry_run_prints_both_commands_and_touches_nothing(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["predict"], "there is nothing to measure called 'predict'"),
+        (["export"], "there is nothing to measure called 'export'"),
+        (["predict", "bench.images=3"], "bench.images"),
+        (["predict", "imgzs=64"], "imgsz"),
         (["train", "epoch=3"], "epochs"),
         (["train", "bench.repeats=x"], "bench.repeats=3"),
         (["train", "batch=3", "device=cpu"], "batch"),
@@ -89,6 +91,36 @@ def test_the_whole_benchmark(tmp_path: Path) -> None:
     assert report["plan"] == "global 4 = 2 ranks × 2, accumulate 2"
     assert (folder / "ours-1" / "weights" / "best.pt").exists()
     assert (folder / "yolo-1" / "weights" / "best.pt").exists()
+
+
+def test_a_dry_run_of_predict_prints_all_commands_and_touches_nothing(tmp_path: Path) -> None:
+    done = bench(tmp_path, "predict", "device=cpu", "imgsz=320", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    ours, yolo, tuned = done.stdout.splitlines()
+    assert ours.startswith("yoloscale predict model=")
+    assert yolo.startswith("YOLO_OFFLINE=true yolo predict model=")
+    assert "imgsz=320 device=cpu save=False" in yolo
+    assert "batch=1" in tuned
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+def test_the_whole_benchmark_of_predict(tmp_path: Path) -> None:
+    words = ["device=cpu", "cluster.procs_per_node=2", "imgsz=64", "predict.unit=2", "bench.images=16"]
+    words += ["bench.batches=[1,2]", "bench.repeats=2", "-o", "json"]
+    done = bench(tmp_path, "predict", *words, timeout_s=1600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    folder = Path(report["folder"])
+    assert json.loads((folder / "report.json").read_text()) == report
+    for side in ("ours", "yolo", "tuned", "alone", "decode only", "forward only"):
+        assert len(report["images_per_s"][side]["values"]) == 2
+        assert min(report["images_per_s"][side]["values"]) > 0
+    assert set(report["ratios"]) == {"ours/yolo", "ours/tuned", "ours/alone", "ours/limit", "ours/in turn"}
+    assert [report["sides"][side]["processes"] for side in ("ours", "yolo", "tuned", "alone")] == [2, 1, 1, 2]
+    assert set(report["tuned_by_batch"]) == {"1", "2"}
+    counts = [json.loads((folder / run / "result.json").read_text())["images"] for run in ("ours-1", "alone-2-1")]
+    assert counts == [16, 8]
 
 
 @pytest.mark.long

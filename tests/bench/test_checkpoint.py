@@ -127,7 +127,7 @@ def test_bad_keys_are_named(token: str, key: str) -> None:
 
 def test_an_epoch_of_what_is_resumed_has_more_steps_than_the_late_one() -> None:
     tokens = ["device=cpu", "data=coco8", "cluster.procs_per_node=2", "imgsz=160", "batch=32"]
-    config = comparable(take_apart(tokens, CheckpointSettings).line).config
+    config, _ = comparable(take_apart(tokens, CheckpointSettings).line)
     resumed = resumed_config(config, 10_000)
     assert resumed.data.shapes is not None
     assert (resumed.batch, resumed.nbs, resumed.imgsz, resumed.model) == (2, 2, 160, config.model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,9 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from yoloscale.bench.commands import primary_config
 from yoloscale.config.compose.flags import Flags, split
+from yoloscale.config.kinds import TRAIN
 from yoloscale.config.schema import Config
 from yoloscale.errors import ConfigError, Problem
-from yoloscale.launch.configure import Configured, configured
+from yoloscale.launch.configure import configured
 from yoloscale.launch.run_folder import default_name
 from yoloscale.system.files import first_free
 
@@ -32,10 +33,7 @@ class Settings:
 
     def problems(self) -> list[Problem]:
         """What cannot be measured."""
-        instead = "write bench.yolo=[key=value,…]"
-        without_value = [word for word in self.yolo if "=" not in word]
-        problems = [Problem("bench.yolo", f"{word!r} has no `=`", instead) for word in without_value]
-        return [*at_least("repeats", self.repeats, 1), *problems]
+        return [*at_least("repeats", self.repeats, 1), *without_value(self.yolo)]
 
 
 @dataclass
@@ -55,7 +53,33 @@ class CheckpointSettings:
         ]
 
 
-S = TypeVar("S", Settings, CheckpointSettings)
+@dataclass
+class PredictionSettings:
+    """The keys of `bench predict` alone."""
+
+    repeats: int = 3
+    images: int = 384
+    batches: list[int] = field(default_factory=lambda: [1, 4, 8, 16])
+    yolo: list[str] = field(default_factory=list)
+
+    def problems(self) -> list[Problem]:
+        """What cannot be measured."""
+        few = [] if self.batches and min(self.batches) > 0 else [f"{self.batches}"]
+        return [
+            *at_least("repeats", self.repeats, 1),
+            *at_least("images", self.images, 1),
+            *[Problem("bench.batches", found, "write whole numbers from 1: bench.batches=[1,4,8,16]") for found in few],
+            *without_value(self.yolo),
+        ]
+
+
+S = TypeVar("S", Settings, CheckpointSettings, PredictionSettings)
+
+
+def without_value(words: Sequence[str]) -> list[Problem]:
+    """A problem for each argument of `yolo` that has no value."""
+    instead = "write bench.yolo=[key=value,…]"
+    return [Problem("bench.yolo", f"{word!r} has no `=`", instead) for word in words if "=" not in word]
 
 
 def at_least(key: str, value: int, least: int) -> list[Problem]:
@@ -65,7 +89,7 @@ def at_least(key: str, value: int, least: int) -> list[Problem]:
 
 @dataclass(frozen=True)
 class Typed(Generic[S]):
-    """A command line, taken apart: the benchmark's own settings, and `rest`, which is for train; `line` is composed."""
+    """A command line, taken apart: the benchmark's own settings, and `rest`, for the run; `line` is composed."""
 
     settings: S
     as_json: bool
@@ -85,8 +109,8 @@ class Plan:
     yolo: Mapping[str, Any]  # arguments for `yolo` alone
 
 
-def take_apart(tokens: list[str], settings: type[S]) -> Typed[S]:
-    """Tell the benchmark's own keys and flags from those of train. Raises ConfigError."""
+def take_apart(tokens: list[str], settings: type[S], kind: str = TRAIN) -> Typed[S]:
+    """Tell the benchmark's own keys and flags from those of the kind of run that is measured. Raises ConfigError."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-o", "--output", nargs="?", const="", default="text")
     parser.add_argument("--dry-run", action="store_true")
@@ -95,7 +119,9 @@ def take_apart(tokens: list[str], settings: type[S]) -> Typed[S]:
         raise ConfigError(Problem("-o", f"{flags.output!r}", "write -o text or -o json"))
     own = [word.removeprefix(PREFIX) for word in words if word.startswith(PREFIX)]
     rest: list[str] = [word for word in words if not word.startswith(PREFIX)]
-    line = split([*primary_config(rest), *rest])  # over bench.yaml, unless another primary config was typed
+    # over bench.yaml, unless another primary config was typed
+    over: list[str] = primary_config(rest) if kind == TRAIN else []
+    line = split([*over, *rest], kind=kind)
     return Typed(_settings(own, settings), flags.output == "json", flags.dry_run, rest, line)
 
 
@@ -114,15 +140,17 @@ def _settings(own: list[str], settings: type[S]) -> S:
 
 def make_plan(words: Typed[Settings]) -> Plan:
     """Compose and check, and for both sides say the same. Starts and fetches nothing. Raises ConfigError."""
-    asked_for = comparable(words.line)
-    config, extra = asked_for.config, dict(word.split("=", 1) for word in words.settings.yolo)
-    return Plan(config, asked_for.composed.amp, words.rest, free_folder(config), extra)
+    config, composed = comparable(words.line)
+    extra = dict(word.split("=", 1) for word in words.settings.yolo)
+    return Plan(config, composed.amp, words.rest, free_folder(config), extra)
 
 
-def comparable(line: Flags) -> Configured:
-    """What is asked for, if `yolo` can do the same. Raises ConfigError."""
+def comparable(line: Flags) -> tuple[Config, Config]:
+    """What is asked for, if `yolo` can do the same: resolved, and as it was composed. Raises ConfigError."""
     asked_for = configured(line)
-    config = asked_for.config
+    config, composed = asked_for.config, asked_for.composed
+    assert isinstance(config, Config), "it was typed for a run that trains"
+    assert isinstance(composed, Config), "of the same kind"
     refusals = [
         (config.cluster.nodes > 1, "cluster.nodes", config.cluster.nodes, "`yolo` knows one node: cluster.nodes=1"),
         (config.batch < 1, "batch", config.batch, "write a number, so that all sides have the same"),
@@ -130,7 +158,7 @@ def comparable(line: Flags) -> Configured:
     ]
     if problems := [Problem(key, f"{value}", instead) for is_bad, key, value, instead in refusals if is_bad]:
         raise ConfigError(problems)
-    return asked_for
+    return config, composed
 
 
 def free_folder(config: Config, suffix: str = "") -> Path:

@@ -1,4 +1,4 @@
-"""Each side of `yoloscale bench train`, started, watched to its end and read. Whatever it starts is gone afterwards."""
+"""Each side of a comparison, started, watched to its end and read. Whatever it starts is gone afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from yoloscale.agent import leftovers
 from yoloscale.agent.attempt import Observer
 from yoloscale.agent.environment import job_environment
-from yoloscale.config.schema import Config
+from yoloscale.config.schema import Config, RunConfig
 from yoloscale.config.schema.bench import BenchConfig, Measurement, MeasurementConfig
 from yoloscale.exit_codes import FINISHED, INTERRUPTED
 from yoloscale.launch.here import run_here
@@ -49,7 +49,7 @@ class Sample:
 def measure_ours(argv: Sequence[str], folder: Path, name: str) -> Sample:
     """Run our command to its end; the launcher is part of what is measured."""
     log = folder / f"{name}.log"
-    started = _run(argv, {}, log)
+    started = run_side(argv, {}, log)
     run = RunDirectory(folder / name)
     result = read_result(run)
     steps = [float(line["time"]) for line in jsonl.read(run.metrics) if line.get("kind") == "step"]
@@ -69,7 +69,7 @@ def measure_ours(argv: Sequence[str], folder: Path, name: str) -> Sample:
 def measure_yolo(argv: Sequence[str], folder: Path, name: str) -> Sample:
     """Run Ultralytics' command to its end. It looks for updates and fonts on the network no more than ours does."""
     log, measured = folder / f"{name}.log", folder / f"{name}.json"
-    started = _run(argv, {BENCH_FILE: str(measured), "YOLO_OFFLINE": "true"}, log)
+    started = run_side(argv, {BENCH_FILE: str(measured), "YOLO_OFFLINE": "true"}, log)
     if not measured.exists():
         raise SideFailed(ending(name, log))
     content: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
@@ -89,9 +89,14 @@ def run_ranks(config: Config, folder: Path, name: str, measurement: MeasurementC
 
     Raises SideFailed, ConfigError.
     """
-    here = BenchConfig(**vars(config), bench=measurement)
-    here.name, here.paths = name, replace(config.paths, runs=str(folder))
-    here.cluster = replace(config.cluster, max_restarts=0)  # what fails here is told, not tried again
+    return measured_here(BenchConfig(**vars(config), bench=measurement), folder, name)
+
+
+def measured_here(config: RunConfig, folder: Path, name: str) -> dict[str, Any]:
+    """Run a run that measures, in `folder`/`name`; `bench` of its result.json. Raises SideFailed, ConfigError."""
+    paths = replace(config.paths, runs=str(folder))
+    cluster = replace(config.cluster, max_restarts=0)  # what fails here is told, not tried again
+    here = replace(config, name=name, paths=paths, cluster=cluster)
     run_lock = create_or_resume(here, [])
     run, outcome = run_lock.run, run_here(run_lock, Observer())
     if outcome.exit_code == INTERRUPTED:
@@ -105,21 +110,36 @@ def run_ranks(config: Config, folder: Path, name: str, measurement: MeasurementC
     return measured
 
 
-def _run(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:
+def run_side(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> float:
     """Run a command to its end; when it was started, in seconds since the Unix epoch. Raises SideFailed."""
-    mark = uuid.uuid4().hex
-    started = time.time()
-    agent = ChildProcess(argv, job_environment({**variables, MARK: mark}, os.environ), log)
+    return run_side_by_side({log: argv}, variables)
+
+
+def run_side_by_side(argvs: Mapping[Path, Sequence[str]], variables: Mapping[str, str]) -> float:
+    """Run commands, by their logs, at the same time until all have ended; when they were started.
+
+    Raises SideFailed for the first that fails; the others are ended, too.
+    """
+    mark, started = uuid.uuid4().hex, time.time()
+    environment = job_environment({**variables, MARK: mark}, os.environ)
+    agents = dict[Path, ChildProcess]()
     try:
-        while (exit_code := agent.wait(POLL_S)) is None:
-            continue
+        for log, argv in argvs.items():
+            agents[log] = ChildProcess(argv, environment, log)
+        waiting = dict(agents)
+        while waiting:
+            for log, agent in list(waiting.items()):
+                if (exit_code := agent.wait(POLL_S)) is None:
+                    continue
+                del waiting[log]
+                if exit_code != 0:
+                    raise SideFailed(ending(log.stem, log))
     except BaseException:
-        stop_at_once(agent)
+        for agent in agents.values():
+            stop_at_once(agent)
         raise
     finally:
         leftovers.kill_all(mark)
-    if exit_code != 0:
-        raise SideFailed(ending(log.stem, log))
     return started
 
 

@@ -32,13 +32,16 @@ from yoloscale.system.remarks import Say
 _YAML_SUFFIXES = (".yaml", ".yml")
 
 
-def locate(data: DataConfig, task: Task, cache: Path, split: str = "val", opened: str | None = None) -> Path:
+def locate(
+    data: DataConfig, task: Task, cache: Path, split: str = "val", opened: str | None = None, *, trains: bool = True
+) -> Path:
     """Return the dataset YAML (for classification: the folder of classes) that a worker opens; absolute.
 
     `opened`: where the launcher has found it below the cache (`origin.opened`); then nothing else is looked for.
-    No side effects. Raises ConfigError if it, or what the run trains and evaluates (`split`) on, is not there.
+    No side effects. Raises ConfigError if it, or what the run trains (if it `trains`) and evaluates (`split`) on, is
+    not there.
     """
-    reads = Reads(task, split, flips=False)
+    reads = Reads(task, split, flips=False, trains=trains)
     if opened is not None:
         source = cache / opened
         if not source.exists():

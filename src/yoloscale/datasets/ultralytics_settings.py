@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from yoloscale.config.schema import Config, PathsConfig
+from yoloscale.config.schema import PathsConfig, RunConfig
 from yoloscale.datasets.ultralytics_paths import settings_file
 from yoloscale.system.files import replacement
 
@@ -28,7 +28,7 @@ def into_cache(file: Path, folder: Path) -> Path:
     return (folder / file.name).absolute()
 
 
-def unheld(config: Config) -> list[str]:
+def unheld(config: RunConfig) -> list[str]:
     """A line for each setting that a person has chosen and that a run here does not follow."""
     settings, lines = _settings(), list[str]()
     runs, weights = settings.get("runs_dir"), settings.get("weights_dir")

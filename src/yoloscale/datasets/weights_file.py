@@ -6,7 +6,7 @@ import io
 import pickle
 import zipfile
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class WeightsFile:
     date: str | None
     epoch: int | None  # last one trained, from 0; None once training has ended
     version: str | None  # of Ultralytics
+    arguments: dict[str, Any] = field(default_factory=dict)  # of its training
 
 
 def inspect(path: Path) -> WeightsFile:
@@ -72,6 +73,7 @@ def inspect(path: Path) -> WeightsFile:
         date=_of_type(content.get("date"), str),
         epoch=epoch if (epoch := _of_type(content.get("epoch"), int)) is not None and epoch >= 0 else None,
         version=_of_type(content.get("version"), str),
+        arguments=_plain(arguments) if isinstance(arguments, dict) else {},
     )
 
 

@@ -45,12 +45,14 @@ def check(
     split: str = "val",
     single_cls: bool = False,
     flips: bool = True,
+    trains: bool = True,
     deep: bool = False,
     cache: Path | None = None,
     say: Say = silent,
 ) -> DatasetReport:
     """Check the training split and the evaluated `split` of a dataset YAML or a folder of classes.
 
+    Without `trains`, of a YAML only the evaluated one; folders of classes have their order from the training split.
     Of each image the first and last bytes are read; `deep` opens every one.
     With `cache` the result of unchanged files is kept there. `say` is told how far it is where that takes long. Raises
     ConfigError.
@@ -68,12 +70,13 @@ def check(
             return replace(report, digest=identity.digest(listed, _no_label, (task, folders.names), say))
 
         return _cached(cache, key, lambda: _state(listed, _no_label, say), classes_report)
-    dataset = yaml.read(source, datasets_folder, Reads(task, split, single_cls, flips))
-    images = check_paths.images(dataset, split)
+    reads = Reads(task, split, single_cls, flips, trains)
+    dataset = yaml.read(source, datasets_folder, reads)
+    images = check_paths.images(dataset, reads.splits)
     keypoints = dataset.kpt_shape or (0, 0)
     rules = LabelRules(len(dataset.names), task.label_kind is LabelKind.keypoints, *keypoints, single_cls)
     lists = [str(path) for name in images for path in dataset.splits[name] if path.is_file()]
-    question = (source, source.read_bytes(), task, split, deep, single_cls, _stated(lists, _no_label))
+    question = (source, source.read_bytes(), task, reads.splits, deep, single_cls, _stated(lists, _no_label))
     masks = Path(dataset.masks_dir).name if dataset.masks_dir else None
     about = (task, dataset.names, dataset.kpt_shape, masks, dataset.depth_scale, dataset.label_mapping)
 
@@ -106,7 +109,8 @@ def _yaml_report(
         cures = {problem.instead for problem in problems}
         raise ConfigError(problems + [problem for problem in unlabelled if problem.instead not in cures])
     notes = [f"{each.found}; {each.instead}" for each in unlabelled]
-    if shared := set(images["train"]) & {name for split, names in images.items() if split != "train" for name in names}:
+    evaluated = {name for split, names in images.items() if split != "train" for name in names}
+    if shared := set(images.get("train", ())) & evaluated:
         notes.append(f"{len(shared)} images are both trained on and evaluated on")
     classes = tuple(dataset.names[index] for index in sorted(dataset.names))
     return DatasetReport(str(dataset.file), task.value, classes, splits, tuple(notes), deep)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +35,8 @@ class _Given:
     in_list: bool
 
 
-def images(dataset: DatasetYaml, split: str) -> dict[str, list[str]]:
-    """Image files of the trained and of the evaluated split. Raises ConfigError where one has none."""
-    splits = tuple(dict.fromkeys(("train", split)))
+def images(dataset: DatasetYaml, splits: Sequence[str]) -> dict[str, list[str]]:
+    """Image files of the splits that are read. Raises ConfigError where one has none."""
     result, problems = dict[str, list[str]](), problems_of_missing(dataset, splits)
     absent = {problem.key for problem in problems}
     bases = (dataset.root, dataset.file.parent, Path.cwd())

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from yoloscale.config.schema import Config, LabelKind, Task
+from yoloscale.config.schema import Config, LabelKind, Task, ValConfig
 from yoloscale.datasets.check import keypoints
 from yoloscale.datasets.check import names as check_names
 from yoloscale.datasets.places import exists
@@ -45,15 +45,18 @@ class Reads:
     split: str = "val"  # that is evaluated
     single_cls: bool = False  # no class names then
     flips: bool = True  # images are mirrored
+    trains: bool = True  # the images of `train` are read, too
 
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits whose images are read."""
-        return tuple(dict.fromkeys(("train", self.split)))
+        return tuple(dict.fromkeys(("train", self.split))) if self.trains else (self.split,)
 
     @classmethod
-    def of(cls, config: Config, task: Task) -> Reads:
+    def of(cls, config: Config | ValConfig, task: Task) -> Reads:
         """What a run of `config` reads."""
+        if isinstance(config, ValConfig):
+            return cls(task, config.split, bool(config.single_cls), flips=False, trains=False)
         return cls(task, config.split, bool(config.single_cls), config.fliplr > 0 or config.flipud > 0)
 
 
@@ -146,7 +149,7 @@ def _problems_of_splits(marked: MarkedYaml, reads: Reads) -> list[Problem]:
     """Ultralytics wants the keys train and val in every YAML, and values for what it reads."""
     result = []
     for split in dict.fromkeys(("train", "val", reads.split)):
-        is_read = split in ("train", reads.split)
+        is_read = split in reads.splits
         if marked.content.get(split) or (split in marked.content and not is_read):
             continue
         if split in marked.content:

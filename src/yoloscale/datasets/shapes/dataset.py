@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +13,7 @@ import yaml
 
 from yoloscale.config.schema import LabelKind, ShapesConfig, Task
 from yoloscale.datasets.shapes.classes import data_yaml
+from yoloscale.datasets.shapes.processes import render_in_processes
 from yoloscale.errors import ConfigError, Problem
 from yoloscale.system import cpus
 from yoloscale.system.locks import build_once
@@ -70,36 +67,5 @@ def _render_into(root: Path, options: ShapesConfig, task: Task, say: Callable[[s
     total = options.train_images + options.val_images
     processes = max(min(cpus.available(), total // _IMAGES_PER_PROCESS), 1)
     say(f"rendering {total} images of {options.image_size} px with {processes} processes (once; kept in the cache)")
-    _run_workers(root, processes, total, say)
-
-
-def _run_workers(root: Path, processes: int, total: int, say: Callable[[str], None]) -> None:
-    """Let worker k of n render every n-th image; RuntimeError with its last words if one fails. None outlives this.
-
-    All print to one pipe. A worker ends by itself when this process dies: it watches its standard input close.
-    """
-    command, done, tenth = [sys.executable, "-m", "yoloscale.datasets.shapes.worker", str(root)], 0, 1
-    with contextlib.ExitStack() as stack:
-        reading, writing = os.pipe()
-        counts, workers = stack.enter_context(os.fdopen(reading)), []
-        with os.fdopen(writing, "wb") as pipe:
-            for part in range(processes):
-                stderr = stack.enter_context(tempfile.TemporaryFile("w+"))
-                words = [*command, str(part), str(processes)]
-                worker = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=pipe, stderr=stderr)
-                stack.enter_context(worker)  # waits at the end of the block
-                stack.callback(worker.kill)
-                workers.append((worker, stderr))
-        for line in counts:
-            done += int(line)
-            if 10 * done >= tenth * total and done < total:
-                tenth = 10 * done // total + 1
-                say(f"rendered {done} of {total} images")
-            if any(worker.poll() for worker, _ in workers):
-                break
-        for worker, stderr in sorted(workers, key=lambda each: not each[0].poll()):  # one that has failed first
-            if code := worker.wait():
-                stderr.seek(0)
-                raise RuntimeError(
-                    f"rendering the built-in dataset failed: {stderr.read().strip() or f'exit code {code}'}"
-                )
+    command = [sys.executable, "-m", "yoloscale.datasets.shapes.worker", str(root)]
+    render_in_processes(command, processes, total, say)

@@ -65,6 +65,17 @@ def _make_folders(root: Path, task: Task) -> None:
             folder.mkdir(parents=True, exist_ok=True)
 
 
+def report(done: int, mine: int) -> bool:
+    """Tell now and then how many of this process' images are done; whether anybody still waits for them."""
+    if done % _REPORT_EVERY and done < mine:
+        return True
+    if _abandoned():
+        return False
+    count = (done - 1) % _REPORT_EVERY + 1
+    os.write(sys.stdout.fileno(), f"{count}\n".encode())  # in one piece: all workers write to one pipe
+    return True
+
+
 def _abandoned() -> bool:
     """Whether the process that started this one is gone: its end of the pipe to standard input is closed."""
     readable, _, _ = select.select([sys.stdin], [], [], 0)
@@ -83,11 +94,8 @@ def main(root: Path, part: int, parts: int) -> None:
     _make_folders(root, task)
     for done, (split, index) in enumerate(mine, start=1):
         render(root, options, task, split, index)
-        if done % _REPORT_EVERY == 0 or done == len(mine):
-            if _abandoned():
-                return
-            count = (done - 1) % _REPORT_EVERY + 1
-            os.write(sys.stdout.fileno(), f"{count}\n".encode())  # in one piece: all workers write to one pipe
+        if not report(done, len(mine)):
+            return
 
 
 if __name__ == "__main__":
