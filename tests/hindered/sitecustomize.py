@@ -20,14 +20,14 @@ HELD_BY = "TESTS_HELD_BY"
 
 
 def poison(module: Any) -> None:
-    predict = module.Predictor.predict
+    forward = module.Predictor.forward
 
     def raising(predictor: Any, images: Any) -> Any:
         if any((image.height, image.width) == POISONED for image in images):
             raise ValueError("the image is a teapot")
-        return predict(predictor, images)
+        return forward(predictor, images)
 
-    module.Predictor.predict = raising
+    module.Predictor.forward = raising
 
 
 def hold(module: Any) -> None:
