@@ -73,7 +73,11 @@ def closed_server() -> str:
 
 @pytest.fixture
 def commands_with(
-    tmp_path: Path, cache: Path, yoloscale: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    cache: Path,
+    narrow_model: Callable[[str], Path],
+    yoloscale: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[str], Any]]:
     """Commands with an account at a server of that address, in the environment and in a netrc file."""
     made: list[Any] = []
@@ -85,7 +89,7 @@ def commands_with(
             for name, value in {"WANDB_BASE_URL": server, "WANDB_API_KEY": KEY, "NETRC": str(netrc)}.items():
                 patch.setenv(name, value)
             patch.delenv("WANDB_MODE")
-            made.append(type(yoloscale)(tmp_path, cache))
+            made.append(type(yoloscale)(tmp_path, cache, narrow_model("yolo26")))
         return made[-1]
 
     yield new
