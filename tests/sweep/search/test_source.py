@@ -54,7 +54,9 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Make:
 
 
 def launch(sweep: SweepDirectory) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, str(WORKER), str(sweep.path)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    paths = os.pathsep.join(map(str, (WORKER.parents[3], WORKER.parents[3] / "src")))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    return subprocess.Popen([sys.executable, str(WORKER), str(sweep.path)], env=environment)
 
 
 @pytest.mark.long
@@ -62,6 +64,7 @@ def test_launchers_at_once_make_every_point_once_and_one_that_is_killed_costs_no
     sweep = make().sweep
     first, second = launch(sweep), launch(sweep)
     while not len(read(sweep).points):
+        assert second.poll() is None
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
     first.wait()
